@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
@@ -49,11 +48,9 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		}
 		pods := snapshot.Recreatable(info)
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
-		pods = podutil.ClearPodNodeNames(pods)
-		for _, pod := range pods { // Kubernetes before 1.35 keeps the nomination of a pod that runs, and the core would put the pod back there
-			pod.Status.NominatedNodeName = ""
+		for _, pod := range pods {
+			unschedulable = append(unschedulable, snapshot.Unbound(pod))
 		}
-		unschedulable = append(unschedulable, pods...)
 		d.counted = append(d.counted, name)
 	}
 	return unschedulable, nil

@@ -322,13 +322,12 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 
 // free returns a copy of the pod without a node, for which the spread that it only prefers may be required.
 func (c *Consolidation) free(pod *corev1.Pod) *corev1.Pod {
-	free := *pod
-	free.Spec.NodeName = ""
+	free := snapshot.Unbound(pod)
 	if c.KeepSpread {
 		free.Spec.TopologySpreadConstraints = slices.Clone(pod.Spec.TopologySpreadConstraints)
 		for i := range free.Spec.TopologySpreadConstraints {
 			free.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
 		}
 	}
-	return &free
+	return free
 }

@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -147,11 +148,10 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 			continue
 		}
 		m.owners[p.UID] = owner
-		free := *p // the snapshot changes no pod, so the parts may be shared
-		// Kubernetes before 1.35 keeps the nomination of a pod that runs, and the core would put the pod back there.
-		free.Spec.NodeName, free.Status.NominatedNodeName, free.Annotations = "", "", maps.Clone(p.Annotations)
-		nodemeta.Moved.Mark(&free)
-		pods = append(pods, &free)
+		free := snapshot.Unbound(p)
+		free.Annotations = maps.Clone(p.Annotations)
+		nodemeta.Moved.Mark(free)
+		pods = append(pods, free)
 	}
 	return pods
 }
@@ -552,7 +552,15 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 // grows reports whether the group of a node may have another node in its place.
 func (m *Moves) grows(n *corev1.Node) bool {
 	g := m.Provider.View().Group(m.Provider.NodeGroupOf(n).Id())
-	return g != nil && !g.Blocked() && g.TargetInstances() < m.Provider.WithinCaps(g, g.MostInstances())
+	return g != nil && roomOf(m.Provider, g) > 0
+}
+
+// roomOf returns how many more instances the group may have now.
+func roomOf(p *aws.Provider, g *group.Group) int {
+	if g.Blocked() {
+		return 0
+	}
+	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
 }
 
 // coming reports whether a node of the node group is on its way.

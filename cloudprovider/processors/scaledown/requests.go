@@ -202,8 +202,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		if cooling || g.Failure != nil {
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		room := r.Provider.WithinCaps(g, g.MostInstances()) - g.TargetInstances()
-		if cooling || g.Blocked() || slices.Contains(r.replaced, k.Node.Name) || room <= 0 {
+		room := roomOf(r.Provider, g)
+		if cooling || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
 			continue
 		}
 		weight := 1

@@ -69,9 +69,7 @@ func placeElsewhere(cluster clustersnapshot.ClusterSnapshot, node string, pods [
 		if err := cluster.UnschedulePod(p.Namespace, p.Name, node); err != nil {
 			return nil, nil, err
 		}
-		free := *p // the snapshot changes no pod, so the parts may be shared
-		free.Spec.NodeName = ""
-		unbound[i] = &free
+		unbound[i] = snapshot.Unbound(p)
 	}
 	on, err := snapshot.Place(cluster, unbound, snapshot.Nodes{Anywhere: func(*corev1.Pod) bool { return true }, But: leaving})
 	return unbound, on, err

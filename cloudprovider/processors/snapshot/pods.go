@@ -22,3 +22,11 @@ func Pods(info *framework.NodeInfo) []*corev1.Pod {
 func Recreatable(info *framework.NodeInfo) []*corev1.Pod {
 	return podutil.FilterRecreatablePods(slices.DeleteFunc(Pods(info), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
 }
+
+// Unbound returns a copy of a pod that runs, as one that waits for a node. Kubernetes before 1.35 keeps the nomination of a pod that runs, and the core
+// would put the pod back there. The copy shares its parts with the pod, because a snapshot changes none.
+func Unbound(pod *corev1.Pod) *corev1.Pod {
+	free := *pod
+	free.Spec.NodeName, free.Status.NominatedNodeName = "", ""
+	return &free
+}
