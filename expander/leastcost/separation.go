@@ -10,6 +10,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	schedutil "k8s.io/kubernetes/pkg/scheduler/util"
 )
 
 // rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes.
@@ -203,20 +204,8 @@ func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }
 // hostPorts returns the host ports of a pod and its sidecars, such as "TCP/8080", whatever the address.
 func hostPorts(pod *apiv1.Pod) []string {
 	var ports []string
-	of := func(c *apiv1.Container) {
-		for _, p := range c.Ports {
-			if p.HostPort > 0 {
-				ports = append(ports, fmt.Sprintf("%s/%d", cmp.Or(p.Protocol, apiv1.ProtocolTCP), p.HostPort))
-			}
-		}
-	}
-	for n := range pod.Spec.Containers {
-		of(&pod.Spec.Containers[n])
-	}
-	for n := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[n]; c.RestartPolicy != nil && *c.RestartPolicy == apiv1.ContainerRestartPolicyAlways {
-			of(c)
-		}
+	for _, p := range schedutil.GetHostPorts(pod) {
+		ports = append(ports, fmt.Sprintf("%s/%d", cmp.Or(p.Protocol, apiv1.ProtocolTCP), p.HostPort))
 	}
 	return ports
 }
