@@ -23,16 +23,6 @@ func (w *world) limits() string {
 	return fmt.Sprintf("%d to %d", g.MinSize, g.MaxSize)
 }
 
-// woken reports whether the Cache asked for a loop since it was asked last.
-func (w *world) woken() bool {
-	select {
-	case <-w.cache.Changed():
-		return true
-	default:
-		return false
-	}
-}
-
 // A bubble begins at midnight UTC. The first reading is a minute old at most.
 func TestScheduleWakesTheCore(t *testing.T) {
 	t.Parallel()
@@ -41,7 +31,7 @@ func TestScheduleWakesTheCore(t *testing.T) {
 		scheduled.Tags[group.TagSchedule+"early"] = "0 1 any any any for=1h min=2 max=4"
 		w := newWorld(t, scheduled).running()
 		time.Sleep(time.Minute)
-		w.woken()
+		w.wakes()
 		for _, step := range []struct {
 			started time.Duration // a node that was Ready so long after its launch, if any
 			until   time.Duration // since midnight
@@ -61,7 +51,7 @@ func TestScheduleWakesTheCore(t *testing.T) {
 				w.cache.Started("a", step.started)
 			}
 			time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.until)))
-			if woken := w.woken(); w.limits() != step.sizes || woken != step.woken {
+			if woken := w.wakes(); w.limits() != step.sizes || woken != step.woken {
 				t.Errorf("at %s the sizes are %s and the core was woken: %t, want %s and %t", time.Now().UTC().Format(time.TimeOnly), w.limits(), woken, step.sizes, step.woken)
 			}
 		}

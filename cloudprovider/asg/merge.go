@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -16,14 +17,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
-// apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
-func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
+// apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all. The error is of a group whose
+// description lacks its sizes. Its reading before stays, and the others are merged.
+func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) (err error) {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
 	for name, described := range found {
 		if !statesSizes(described) {
 			klog.FromContext(ctx).Info("AWS described an Auto Scaling group without its sizes, the reading before stays", "group", name)
+			err = fmt.Errorf("describe auto scaling groups: the answer lacks the sizes of %q", name)
 			continue
 		}
 		e := c.groups.entries[name]
@@ -69,6 +72,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	if newSource {
 		signal(c.resolve)
 	}
+	return err
 }
 
 // merge has the entry take in the reading g, and reports whether the group moved.

@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -62,7 +63,7 @@ func (c *Cache) readAll(ctx context.Context) error {
 		c.hintAtAny(ctx)
 	}
 	maps.Copy(found, searched)
-	c.apply(ctx, found, start, nil)
+	_ = c.apply(ctx, found, start, nil) // the other groups are read
 	c.explainDropped(ctx)
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
 	return nil
@@ -131,12 +132,7 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
 			return err
 		}
-		c.apply(ctx, found, start, some)
-		for name, described := range found {
-			if !statesSizes(described) {
-				err = fmt.Errorf("describe auto scaling groups: the answer lacks the sizes of %q", name)
-			}
-		}
+		err = cmp.Or(c.apply(ctx, found, start, some), err)
 	}
 	return err
 }
