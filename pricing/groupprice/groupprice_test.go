@@ -287,13 +287,20 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	}
 }
 
+// contract is a book with prices that the user states.
+func contract(t *testing.T, region, lines string) *pricing.Book {
+	t.Helper()
+	terms, err := pricing.ParseTerms("# region: "+region+"\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"+lines, nil)
+	require.NoError(t, err)
+	book, err := pricing.NewBook(region, terms)
+	require.NoError(t, err)
+	return book
+}
+
 func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	prices, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
-	terms, err := pricing.ParseTerms("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\ninstance_type,price_per_hour\nm5.large,0.2\n", nil)
-	require.NoError(t, err)
-	own, err := pricing.NewBook("us-east-1", terms)
-	require.NoError(t, err)
+	own := contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\n")
 	for _, tt := range []struct {
 		name   string
 		change func(*group.Group)
@@ -321,12 +328,9 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 }
 
 func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
-	terms, err := pricing.ParseTerms("# region: us-west-2\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n# discount: all 50%\ninstance_type,price_per_hour\n", nil)
-	require.NoError(t, err)
 	plain, err := pricing.NewBook("us-west-2", nil)
 	require.NoError(t, err)
-	half, err := pricing.NewBook("us-west-2", terms)
-	require.NoError(t, err)
+	half := contract(t, "us-west-2", "# discount: all 50%\ninstance_type,price_per_hour\n")
 	r := Resources{CPUMillis: 2000, MemoryBytes: 8 << 30}
 	of := func(b *pricing.Book, spot bool) float64 {
 		next := New(b, instancetypes.Embedded()).NextOfUnknownType(&group.Group{LaunchSpec: &launchspec.LaunchSpec{Spot: spot}}, 1, r)
