@@ -31,7 +31,7 @@ func (c *cli) shadow() *cobra.Command {
 		Long: `Prints the comparison that an autoscaler with --shadow has made with the one that leads: a line for each of the last days, the times in
 which pods waited for nodes, and the nodes that one of the two removed. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl shadow\n  asgctl shadow -o json",
-	}, func(r *decision.Report) (any, string) { return r.Shadow, show.ShadowTable(r) })
+	}, func(r *decision.Report) (any, string) { return show.ShadowOf(r), show.ShadowTable(r) })
 }
 
 // showReport completes a command that prints what the report of an autoscaler says, as a result and a table.

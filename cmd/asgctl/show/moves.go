@@ -16,6 +16,16 @@ func Moving(r *decision.Report) []decision.Node {
 	return nodes
 }
 
+// Moves is the JSON of asgctl moves.
+type Moves struct {
+	header
+	Nodes []decision.Node `json:"nodes"`
+}
+
+func MovesOf(r *decision.Report) Moves {
+	return Moves{header{Version: Version, At: r.At}, append([]decision.Node{}, Moving(r)...)}
+}
+
 func MovesTable(r *decision.Report) string {
 	type row struct {
 		Name, Group, Reason, For string

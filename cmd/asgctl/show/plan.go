@@ -7,6 +7,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
+// Plan is the JSON of asgctl plan. An autoscaler that does not look for plans has the header alone.
+type Plan struct {
+	header
+	*decision.Consolidation
+}
+
+func PlanOf(r *decision.Report) Plan {
+	return Plan{header{Version, r.At, r.Spend.Currency}, r.Spend.Consolidation}
+}
+
 func PlanTable(s decision.Spend) string {
 	c := s.Consolidation
 	switch {

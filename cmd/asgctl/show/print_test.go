@@ -5,11 +5,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 func TestTextFromOutsideStaysInItsCell(t *testing.T) {
@@ -65,5 +68,23 @@ func TestAnOutputThatBreaksIsAnError(t *testing.T) {
 	for _, f := range []Format{Table, JSON, YAML} {
 		table := func() string { return Columns([]string{"A"}, nil) }
 		assert.Errorf(t, Print(broken{}, f, map[string]string{"a": "b"}, table), "%s: no error", f)
+	}
+}
+
+func TestPartsOfAReportStateTheirVersion(t *testing.T) {
+	at := time.Date(2026, 11, 25, 9, 30, 0, 0, time.UTC)
+	r := &decision.Report{At: at, Spend: decision.Spend{Currency: "CNY", Consolidation: &decision.Consolidation{Saved: 1}}, Shadow: &decision.Shadow{Waiting: 2}}
+	for _, tt := range []struct {
+		part any
+		want string
+	}{
+		{MovesOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "nodes": []}`},
+		{PlanOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "plans": null, "savedPerHour": 1}`},
+		{PlanOf(&decision.Report{At: at}), `{"version": "v1", "at": "2026-11-25T09:30:00Z"}`},
+		{ShadowOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "podsWaiting": 2, "writesRefused": 0, "days": null, "comparisons": null}`},
+	} {
+		var printed bytes.Buffer
+		require.NoError(t, Print(&printed, JSON, tt.part, nil))
+		assert.JSONEq(t, tt.want, printed.String())
 	}
 }

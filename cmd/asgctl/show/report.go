@@ -33,6 +33,23 @@ func ReportTable(r *decision.Report) string {
 	return text
 }
 
+// header begins the JSON of a part of a report.
+type header struct {
+	Version  string    `json:"version"`
+	At       time.Time `json:"at"`                 // the report
+	Currency string    `json:"currency,omitempty"` // of all amounts
+}
+
+// Shadow is the JSON of asgctl shadow. An autoscaler that is no shadow has the header alone.
+type Shadow struct {
+	header
+	*decision.Shadow
+}
+
+func ShadowOf(r *decision.Report) Shadow {
+	return Shadow{header{Version, r.At, r.Spend.Currency}, r.Shadow}
+}
+
 func ShadowTable(r *decision.Report) string {
 	if r.Shadow == nil {
 		return "The autoscaler that answers is no shadow: start one with --shadow.\n"
