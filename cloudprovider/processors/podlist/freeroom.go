@@ -89,19 +89,20 @@ func withoutAbsent(snapshot clustersnapshot.ClusterSnapshot, pending []*corev1.P
 //
 // If a pod without a zone takes the node that another pod waits for, the other pod gets a second node and the first node stays empty.
 // After a launch for the pods without a zone alone, the next loop reverses the order: those nodes are theirs. Pods with a lower priority than a pod of
-// the other kind stay where the core has them. Without zone groups all pods do.
+// the other kind stay where the core has them. Nominated pods have their nodes before both. Without zone groups all pods do.
 func (r *FreeRoom) zoneFirst(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	if r.Zones == nil || !r.Zones.Views() {
 		return pods, nil
 	}
-	var first, others []*corev1.Pod
+	var first, others, nominated []*corev1.Pod
 	for _, pod := range pods {
-		if podutil.IsDaemonSetPod(pod) {
-			continue // its node exists, whatever its priority
-		}
-		if r.Zones.Needs(pod) {
+		switch {
+		case podutil.IsDaemonSetPod(pod): // its node exists, whatever its priority
+		case pod.Status.NominatedNodeName != "":
+			nominated = append(nominated, pod)
+		case r.Zones.Needs(pod):
 			first = append(first, pod)
-		} else {
+		default:
 			others = append(others, pod)
 		}
 	}
@@ -114,8 +115,13 @@ func (r *FreeRoom) zoneFirst(ctx *cacontext.AutoscalingContext, pods []*corev1.P
 	highest := priority(slices.MaxFunc(others, byPriority))
 	first = slices.DeleteFunc(first, func(pod *corev1.Pod) bool { return priority(pod) < highest })
 	slices.SortStableFunc(first, func(a, b *corev1.Pod) int { return byPriority(b, a) })
+	kept := map[*corev1.Pod]bool{} // the room that kube-scheduler keeps for nominated pods
+	for _, pod := range nominated {
+		kept[pod] = len(placeOn(ctx.ClusterSnapshot, pod.Status.NominatedNodeName, []*corev1.Pod{pod})) > 0
+	}
+	pods = slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return kept[pod] })
 	placed, err := snapshot.Place(ctx.ClusterSnapshot, first, snapshot.Nodes{Anywhere: func(*corev1.Pod) bool { return true }})
-	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return placed[pod] != "" }), err
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return placed[pod] != "" }), err
 }
 
 func priority(pod *corev1.Pod) int32 { return ptr.Deref(pod.Spec.Priority, 0) }

@@ -35,6 +35,13 @@ func waiting(name, zone string, priority int32) *corev1.Pod {
 	return pod
 }
 
+// nominated is a pod that kube-scheduler tries on the node first.
+func nominated(name string) *corev1.Pod {
+	pod := waiting(name, "", 0)
+	pod.Status.NominatedNodeName = "n"
+	return pod
+}
+
 // daemon is a pod that a DaemonSet has for a node without room.
 func daemon(priority int32) *corev1.Pod {
 	pod := waiting("daemon", "full", priority)
@@ -57,6 +64,8 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 		{name: "not before a pod of higher priority", pods: []*corev1.Pod{waiting("anywhere", "", 1), waiting("in-a", "a", 0)}, left: []string{"anywhere", "in-a"}},
 		{name: "whatever waits for room on its own node", pods: []*corev1.Pod{daemon(2000001000), waiting("anywhere", "", 0), waiting("in-a", "a", 0)},
 			left: []string{"daemon", "anywhere"}, inA: []string{"in-a"}},
+		{name: "not in the room of nominated pods", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0), nominated("one"), nominated("two")},
+			left: []string{"anywhere", "in-a"}, inA: []string{"one", "two"}},
 		{name: "where there is no room", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-b", "b", 0)}, left: []string{"anywhere", "in-b"}},
 		{name: "not where nodes were launched for the others", pods: []*corev1.Pod{waiting("in-a", "a", 0), waiting("anywhere", "", 0), waiting("other", "", 0)}, owed: true,
 			left: []string{"in-a"}, inA: []string{"anywhere", "other"}},
