@@ -298,9 +298,13 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if hold, message := r.shut(reason); hold != "" {
 		return hold, message
 	}
+	busy := total(r.moving)
+	if reason == Schedule { // AWS does not wait for repairs that a budget for disruption keeps
+		busy -= r.moving[Repair]
+	}
 	switch {
-	case r.AtOnce > 0 && total(r.moving) >= r.AtOnce:
-		return HeldBudget, fmt.Sprintf("%d nodes move, twice as many as --max-drain-parallelism lets drain", total(r.moving))
+	case r.AtOnce > 0 && busy >= r.AtOnce:
+		return HeldBudget, fmt.Sprintf("%d nodes move, twice as many as --max-drain-parallelism lets drain", busy)
 	case r.Budgets.Left(reason, len(r.Nodes), r.moving) <= 0:
 		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", total(r.moving))
 	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:

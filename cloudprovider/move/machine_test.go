@@ -185,6 +185,26 @@ func TestWhichNodesMove(t *testing.T) {
 	}
 }
 
+// Two nodes that cannot be repaired, because of a budget for disruption, do not keep the machine from what AWS does not wait for.
+func TestRepairsHoldNoSchedule(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	m.Reasons, m.AtOnce = []move.Reason{labelled(move.Repair), labelled(move.Schedule), labelled(move.Rotation)}, 2
+	for _, n := range []string{"a-1", "b-1"} {
+		state(f.node(n, map[string]string{move.Repair: ""}), move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Repair, Step: move.Placing, Since: noon, Began: noon})
+	}
+	f.node("c-1", map[string]string{move.Schedule: ""})
+	f.node("d-1", map[string]string{move.Rotation: ""})
+	assert.Equal(t, "c-1 placing, d-1 held: budget", result(f.decide(m, noon)))
+}
+
+// The node is open between two tries, so pods may come that ask for a restart of their Deployment.
+func TestEachTryRestartsAnew(t *testing.T) {
+	s := move.State{Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon, Closed: true, Restarted: noon}
+	for _, after := range []move.State{s.Held(noon), s.Failed(noon), s.Postponed(noon)} {
+		assert.Truef(t, after.Restarted.IsZero() && !after.Closed, "state %+v", after)
+	}
+}
+
 func TestWindowHoldsMoves(t *testing.T) {
 	f, m := newFleet(t), machine(t)
 	f.node("a-1", map[string]string{move.Rotation: ""})

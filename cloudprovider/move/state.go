@@ -34,7 +34,7 @@ type State struct {
 	Failures    int       `json:"failures,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"`
 	Closed      bool      `json:"closed,omitempty"`   // the node has Taint
-	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a move
+	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a try
 }
 
 // StateOf reads the annotation of a node, and reports false without one. Of one that somebody has spoilt it reads what comes before.
@@ -89,7 +89,8 @@ func (s State) Postponed(now time.Time) State {
 // Held is the state after a try that something else than its pods has held back for too long.
 func (s State) Held(now time.Time) State { return s.waits(now, postponedPause) }
 
+// waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
 func (s State) waits(now time.Time, pause time.Duration) State {
-	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed = Waiting, now, now.Add(pause), 0, "", false
+	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed, s.Restarted = Waiting, now, now.Add(pause), 0, "", false, time.Time{}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -33,7 +34,11 @@ func (outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
 // newRotationWorld has a group of three nodes with a Ready pod each. The node small-0 is outdated.
 func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)) (*world, []*corev1.Node) {
 	t.Helper()
-	o := options()
+	return newRotationWorldOf(t, options(), cpu, changes...)
+}
+
+func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, changes ...func(pod *corev1.Pod)) (*world, []*corev1.Node) {
+	t.Helper()
 	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
 	budgets, err := move.ParseBudgets([]string{"100%"})
 	require.NoError(t, err)
@@ -175,6 +180,21 @@ func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 	w.Reread()
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 	w.clock.Step(21 * time.Minute)
+	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
+		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+	}
+}
+
+// The core does not try to scale up a full cluster. The pod that waits holds no move, and the move knows that no node comes.
+func TestMoveInAFullClusterMakesRoomForOthers(t *testing.T) {
+	o := options()
+	o.MaxNodesTotal = 3
+	w, _ := newRotationWorldOf(t, o, "1500m")
+	late := waiting("late", "set-late", "1500m")
+	late.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.put(late)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	w.clock.Step(3 * time.Minute)
 	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
 		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
 	}

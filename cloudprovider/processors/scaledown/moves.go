@@ -378,10 +378,19 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		}
 		return byName[name] == nil
 	})
+	atMost := full(ctx, all)
+	if atMost { // the core does not try to scale up
+		for _, node := range m.owners {
+			m.roomless[node] = true
+		}
+		for _, p := range m.waiting {
+			m.hopeless[p.UID] = true
+		}
+	}
 	pending := m.comeFirst(m.waiting)
 	if m.Consolidation != nil {
 		moves := func(s move.State) bool { return s.Step == move.Placing }
-		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), full(ctx, all), now)
+		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	m.held = d.Held
@@ -418,6 +427,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				s = s.Held(now)
 				m.set(name, &s)
 			}
+		case now.Sub(s.Began) >= longestTry && len(m.draining) > 0: // it may have waited for their drains
+			s = s.Held(now)
+			m.set(name, &s)
 		case now.Sub(s.Began) >= longestTry:
 			m.postpone(name)
 		default:
