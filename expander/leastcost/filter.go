@@ -109,6 +109,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 		devices = f.devices()
 	}
 	d := newDemand(candidates, devices)
+	d.wide = f.Preferences.wideRules(d.pods)
 	before := f.rest
 	b, missing := before.next(f, candidates, d)
 	if missing != 0 {
