@@ -89,6 +89,9 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	return d.choice.options(d.candidates)
 }
 
+// Forget ends the plan, because another expander has chosen.
+func (f *Filter) Forget() { f.rest = nil }
+
 // decision is what comes of a set of options.
 type decision struct {
 	candidates   []candidate
