@@ -82,7 +82,7 @@ func (c *Chain) Balances(chosen, other string) bool {
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
 	judged := false
 	var judgements []judgement
-	for _, s := range c.steps {
+	for at, s := range c.steps {
 		options = s.filter.BestOptions(options, nodeInfos)
 		if e, ok := s.filter.(explainer); ok {
 			said := judgement{s.name, e.Words()}
@@ -93,10 +93,20 @@ func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framew
 		}
 		judged = judged || s.flag
 		if judged && len(options) == 1 {
+			c.skipped(c.steps[at+1:])
 			return &options[0], joined(judgements)
 		}
 	}
 	return nil, joined(judgements) // the last step leaves one option of any
+}
+
+// skipped ends the plans of expanders that were not asked, because their next nodes are not those of the choice.
+func (*Chain) skipped(steps []step) {
+	for _, s := range steps {
+		if p, plans := s.filter.(interface{ Forget() }); plans {
+			p.Forget()
+		}
+	}
 }
 
 // joined puts the judgements of several expanders about an option behind each other.

@@ -115,6 +115,22 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 	}
 }
 
+// An expander before least-cost decides the second scale-up alone. The nodes of the first plan are not those of its choice.
+func TestPlanEndsWhereAnotherExpanderChooses(t *testing.T) {
+	costs := flat{"a": 1, "b": 2, "large": 9}
+	planner := leastcost.New(costs, nil, nil, time.Minute, clock.RealClock{})
+	strategy, err := parsed("most-pods,least-cost", Config{Provider: unpriced{}, Costs: costs, LeastCost: planner})
+	require.NoError(t, err)
+	list, templates := options()
+	strategy.BestOption(list[1:], templates) // of equally many pods
+	chosen, _ := planner.Plan()
+	require.Len(t, chosen, 1, "nodes of the plan")
+	got := strategy.BestOption(list, templates)
+	chosen, later := planner.Plan()
+	assert.Truef(t, got.NodeGroup.Id() == "large" && len(chosen)+len(later) == 0, "group %q, and %d nodes of a plan, want large and none",
+		got.NodeGroup.Id(), len(chosen)+len(later))
+}
+
 func TestNoOptionIsChosenFromNone(t *testing.T) {
 	strategy, err := parsed("least-waste", Config{})
 	require.NoError(t, err)

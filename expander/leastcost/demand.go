@@ -23,6 +23,8 @@ type demand struct {
 	requests   []amounts          // by pod
 	dimensions *dimensions
 
+	wide []rule // by which pods of the cluster and of the demand keep others off more than a node
+
 	classes []class   // without fits
 	classOf []int     // by pod
 	ables   []bits    // by class
@@ -100,14 +102,15 @@ func (d *demand) classify(candidates []candidate) {
 	d.checkPromises(candidates)
 }
 
-// shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources.
+// shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources. A pod that
+// others keep off more than their nodes shares with nobody: they may be in a group's zone.
 func (d *demand) shareAbility(candidates []candidate) {
 	shared := make(map[string]bits)
 	keys := make([]string, len(d.pods))
 	running := daemonsOf(candidates)
 	for i, pod := range d.pods {
 		key, alike := needs(pod, d.requests[i])
-		if !alike {
+		if !alike || slices.ContainsFunc(d.wide, func(r rule) bool { return r.concerns(pod) }) {
 			continue
 		}
 		key += running.avoidedBy(pod)

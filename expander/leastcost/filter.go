@@ -89,6 +89,9 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	return d.choice.options(d.candidates)
 }
 
+// Forget ends the plan, because another expander has chosen.
+func (f *Filter) Forget() { f.rest = nil }
+
 // decision is what comes of a set of options.
 type decision struct {
 	candidates   []candidate
@@ -109,6 +112,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 		devices = f.devices()
 	}
 	d := newDemand(candidates, devices)
+	d.wide = f.Preferences.wideRules(d.pods)
 	before := f.rest
 	b, missing := before.next(f, candidates, d)
 	if missing != 0 {

@@ -124,6 +124,39 @@ func TestPodsKeepOffDaemons(t *testing.T) {
 	}
 }
 
+// The core lists no pod for a group in a zone where a pod keeps it off. An equal pod with other labels does not stand for it.
+func TestPodsKeepOffZonesOfOthers(t *testing.T) {
+	quiet := each(replicas("quiet", 2, "1", "1Gi"), func(_ int, pod *apiv1.Pod) { pod.Labels["quiet"] = "true" })
+	for _, tt := range []struct {
+		name             string
+		running, pending []*apiv1.Pod
+		want             int // pods for the group that does not list the quiet ones
+	}{
+		{"nobody keeps off", nil, nil, 4},
+		{"off its zone", avoiding(apiv1.LabelTopologyZone, "quiet", replicas("noisy", 1, "1", "1Gi")), nil, 2},
+		{"off its node", avoiding(apiv1.LabelHostname, "quiet", replicas("noisy", 1, "1", "1Gi")), nil, 4},
+		{"others off its zone", avoiding(apiv1.LabelTopologyZone, "loud", replicas("noisy", 1, "1", "1Gi")), nil, 4},
+		{"a pending pod off its zone", nil, avoiding(apiv1.LabelTopologyZone, "quiet", replicas("noisy", 1, "1", "1Gi")), 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			listed := replicas("listed", 2, "1", "1Gi")
+			options := []expander.Option{option("cheap", 3, listed, tt.pending), option("dear", 5, listed, tt.pending, quiet)}
+			f := newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil)
+			f.Preferences.Running = func() ([]*framework.NodeInfo, error) {
+				node := framework.NewNodeInfo(template("4", "8Gi").Node(), nil)
+				for _, pod := range tt.running {
+					node.AddPod(framework.NewPodInfo(pod, nil))
+				}
+				return []*framework.NodeInfo{node}, nil
+			}
+			for _, e := range f.Explain(options, map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")}) {
+				assert.Truef(t, e.NodeGroup != "cheap" || e.PlannedPods == tt.want,
+					"%d pods are planned for the group, want %d", e.PlannedPods, tt.want)
+			}
+		})
+	}
+}
+
 func TestClaimedDevices(t *testing.T) {
 	exactly := func(count int64, admin bool) resourceapi.DeviceRequest {
 		return resourceapi.DeviceRequest{Exactly: &resourceapi.ExactDeviceRequest{Count: count, AdminAccess: &admin}}

@@ -20,7 +20,7 @@ const whole = 100
 type Preferences struct {
 	// Percent is how much more nodes may cost that suit pods better. Preferences count for nothing with 0.
 	Percent float64
-	// Running returns the nodes of the cluster with their pods, which count for topology spread. Nil counts none.
+	// Running returns the nodes of the cluster with their pods, which count for topology spread, and keep other pods off. Nil counts none.
 	Running func() ([]*framework.NodeInfo, error)
 }
 

@@ -107,9 +107,36 @@ func (r rule) concerns(pod *apiv1.Pod) bool {
 	return (r.namespaces == nil || slices.Contains(r.namespaces, pod.Namespace)) && r.selector.Matches(labels.Set(pod.Labels))
 }
 
+// wideRules returns the terms of the pods, and of those on nodes of the cluster, that have one beyond the node among theirs, each once.
+func (p Preferences) wideRules(pods []*apiv1.Pod) []rule {
+	if p.Running != nil {
+		running, _ := p.Running() // with an error, as if none ran
+		pods = slices.Clone(pods)
+		for _, info := range running {
+			for _, pod := range info.GetPodsWithRequiredAntiAffinity() {
+				pods = append(pods, pod.GetPod())
+			}
+		}
+	}
+	var rules []rule
+	known := map[string]bool{}
+	for _, pod := range pods {
+		if !slices.ContainsFunc(avoided(pod), wide) {
+			continue
+		}
+		visitRules(pod, func(key string, make func() rule) {
+			if !known[key] {
+				known[key], rules = true, append(rules, make())
+			}
+		})
+	}
+	return slices.DeleteFunc(rules, func(r rule) bool { return r.port != "" })
+}
+
+func wide(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
+
 // dependsOnOthers reports whether a pod must be near pods, or away from pods beyond its node. Spread is not meant.
 func dependsOnOthers(pod *apiv1.Pod) bool {
-	wide := func(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
 	a := pod.Spec.Affinity
 	return slices.ContainsFunc(avoided(pod), wide) ||
 		a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0

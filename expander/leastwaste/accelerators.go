@@ -59,6 +59,9 @@ type accelerators struct {
 // dynamic resource allocation alone shares the devices out, the name is their driver's.
 func acceleratorsOf(info *framework.NodeInfo) accelerators {
 	list := acceleratorsIn(publishedBy(info))
+	if list == nil { // a device that is broken, or kept from pods for a time, is there all the same
+		list = acceleratorsIn(info.Node().Status.Capacity)
+	}
 	a := accelerators{units: map[apiv1.ResourceName]float64{}}
 	parts := int64(0)
 	for resource, quantity := range list {

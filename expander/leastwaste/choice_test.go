@@ -47,12 +47,15 @@ func TestUnusedAcceleratorsLose(t *testing.T) {
 	claiming := devices.claimedBy(pod("1", "2Gi"), devices.claim("gpu", exactly("gpu.nvidia.com", 1)))
 	shared := template("4", "8Gi")
 	shared.LocalResourceSlices = []*resourceapi.ResourceSlice{{Spec: resourceapi.ResourceSliceSpec{Driver: "gpu.nvidia.com", Devices: make([]resourceapi.Device, 2)}}}
+	withheld := with(template("4", "8Gi"), gpu, "1")
+	withheld.Node().Status.Allocatable = template("4", "8Gi").Node().Status.Capacity
 	templates := map[string]*framework.NodeInfo{
 		"cpu-large": template("64", "256Gi"), "cpu-full": template("4", "8Gi"),
 		"gpu-full": with(template("4", "8Gi"), gpu, "1"), "gpu-full-eight": with(template("4", "8Gi"), gpu, "8"),
-		"gpu-large":   with(template("64", "256Gi"), gpu, "1"),
-		"neuron-full": with(template("4", "8Gi"), "aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "2"),
-		"shared":      shared,
+		"gpu-large":    with(template("64", "256Gi"), gpu, "1"),
+		"gpu-withheld": withheld,
+		"neuron-full":  with(template("4", "8Gi"), "aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "2"),
+		"shared":       shared,
 	}
 	for _, tt := range []struct {
 		name    string
@@ -63,6 +66,8 @@ func TestUnusedAcceleratorsLose(t *testing.T) {
 			[]expander.Option{option("gpu-full", 1, plain), option("cpu-large", 1, plain)}, []string{"cpu-large"}},
 		{"so with Neuron and with shared devices",
 			[]expander.Option{option("neuron-full", 1, plain), option("shared", 1, plain), option("cpu-large", 1, plain)}, []string{"cpu-large"}},
+		{"so with a GPU that pods do not get for a time",
+			[]expander.Option{option("gpu-withheld", 1, plain), option("cpu-large", 1, plain)}, []string{"cpu-large"}},
 		{"even where it places more pods",
 			[]expander.Option{option("gpu-full", 1, plain), option("cpu-large", 1, plain[:1])}, []string{"cpu-large"}},
 		{"where all have accelerators, the fullest wins",

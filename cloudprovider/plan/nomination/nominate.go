@@ -76,7 +76,7 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
 	node := n.node(t.node)
 	t.nominated, t.last, t.written, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
-	t.offered = node != nil && usable(node, pod)
+	t.offered = node != nil && usable(node, pod) && !claims(pod)
 	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node)
 }
 

@@ -210,6 +210,9 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for at, pod := range planned.Pods {
+		if now := n.pod(pod.Namespace, pod.Name, pod.UID); now != nil && now.Spec.NodeName != "" {
+			continue // it runs on a node that is to go, and stays planned until it goes, too
+		}
 		n.follow(pod.UID, targets[at])
 	}
 }

@@ -263,6 +263,43 @@ func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 	})
 }
 
+// The driver of the devices publishes them after the node is Ready. No resource of the node shows that.
+func TestPodThatClaimsDevicesIsNominatedForAMinute(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a := w.pod("a", func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} })
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}})...)
+		w.node("node-1", "small", isReady)
+		for range 3 {
+			w.wantNominated("a=node-1")
+			time.Sleep(longestBind / 4)
+			synctest.Wait()
+			w.changePod("a", removed)
+		}
+		w.wantNominated("a=node-1")
+		time.Sleep(longestBind / 4)
+		synctest.Wait()
+		w.wantNominated("a=")
+		w.wantResults(map[string]float64{"withdrawn": 1})
+	})
+}
+
+// The pods of a node that is drained are planned while they run there. Their node is kept for them until they are gone.
+func TestRunningPodStaysPlanned(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a := w.pod("a", boundTo("node-0"))
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, w.pod("b")}})...)
+		w.node("node-1", "small", isReady)
+		w.wantNominated("a=", "b=node-1")
+		w.changePod("b", boundTo("node-1"))
+		w.changePod("a", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} })
+		assert.Equal(t, "node-1", w.Plan.NodeOf("a"), "the running pod is planned for")
+		w.wantResults(map[string]float64{"kept": 1})
+		require.NoError(w, w.cluster.CoreV1().Pods("default").Delete(w.Context(), "a", metav1.DeleteOptions{}))
+		synctest.Wait()
+		assert.False(t, w.Plan.Has("a"), "the plan still has the pod that is gone")
+	})
+}
+
 // The podlist drops a pod that is not pending for one loop. The core no longer counts on its place.
 func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {

@@ -18,7 +18,8 @@ const (
 	showTime = 5 * time.Second
 	// A node that can take the pod may stay without it for bindTime, or longer while kube-scheduler tries other planned pods, but for
 	// longestBind at most. Other pods may have taken the room. kube-scheduler does not try the pod again before something changes, and the
-	// core asks for no other node as long as the pod is nominated.
+	// core asks for no other node as long as the pod is nominated. A pod that claims devices has longestBind, because their driver publishes
+	// them some time after the node is Ready. A nomination that kube-scheduler removes meanwhile is written again.
 	bindTime, longestBind = 4 * time.Second, time.Minute
 )
 
@@ -30,7 +31,7 @@ type target struct {
 	nominated       string    // the node in our last nomination, "" before the first
 	last            time.Time // our last nomination, zero before the first
 	written         string    // the pod's resource version with it
-	offered         bool      // it was written when the node could take the pod
+	offered         bool      // it was written when the node could take the pod for sure
 	usable          time.Time // since when the node can take the pod, zero for not yet
 	over            bool      // the pod no longer waits for the node, also if the answer to the removal was lost
 	failures        int       // failed writes in a row
@@ -88,7 +89,10 @@ func (t *target) decide(s seen, o *Options) step {
 		if t.usable.IsZero() {
 			t.usable = s.now
 		}
-		left = min(max(t.usable.Sub(s.now), s.tried.Sub(s.now))+bindTime, t.usable.Sub(s.now)+longestBind)
+		left = t.usable.Sub(s.now) + longestBind
+		if !claims(pod) {
+			left = min(left, max(t.usable.Sub(s.now), s.tried.Sub(s.now))+bindTime)
+		}
 	}
 	open := nodemeta.Ready(node) && !node.Spec.Unschedulable
 	switch {
@@ -133,6 +137,9 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 	requests[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
 	return requests
 }
+
+// claims reports whether the pod needs devices of dynamic resource allocation. No resource of the node shows whether they are published.
+func claims(pod *corev1.Pod) bool { return len(pod.Spec.ResourceClaims) > 0 }
 
 // usable reports whether kube-scheduler may put the pod on the node, by the node's readiness, taints and devices. Devices appear some time
 // after the node is Ready.

@@ -73,7 +73,7 @@ type Collector struct {
 
 // earlier are facts of earlier loops. The maps are replaced and never changed, because the words of a loop are made of them later.
 type earlier struct {
-	asked    map[types.UID]string     // node group in which a node was asked for, by pod
+	asked    map[types.UID][]string   // node groups in which nodes were asked for at once, by pod
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by node group

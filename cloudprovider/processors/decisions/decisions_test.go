@@ -191,6 +191,33 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	}
 }
 
+// The nodes of one scale-up are balanced over two groups, of which AWS refuses one for good.
+func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
+	o := options()
+	o.BalanceSimilarNodeGroups = true
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), o, true)
+	w.put(waiting("one", "web", "1500m"), waiting("two", "web", "1500m"))
+	r := w.loop()
+	require.Len(t, entries(r, decision.ScaleUp), 2, "groups that grow")
+	refused := func(group string) {
+		w.seen.Launched(asg.Launch{Group: group, Call: "LaunchInstances", Asked: 1, Refused: "no such launch template",
+			Class: awsmessage.Configuration})
+	}
+	first := w.pod(r, "one").Group
+	other := map[string]string{"a": "b", "b": "a"}[first]
+	refused(first)
+	for range 2 { // loops: in the second the pods fit on the nodes that are on their way
+		p := w.pod(w.record.Report(), "one")
+		assert.Truef(t, p.State == decision.PodLaunching && p.Group == other, "pod %+v, want it to wait for the node of group %q", p, other)
+		w.loop()
+		refused(first)
+	}
+	refused(other)
+	p := w.pod(w.record.Report(), "one")
+	said := strings.Contains(p.Cause.Message, fmt.Sprintf("in group %q failed: ", first))
+	assert.Truef(t, p.State == decision.PodHelpless && p.Group == first && said, "pod %+v, want it helpless after both launches failed", p)
+}
+
 // The race detector sees whether a reader and the loop use anything at the same time.
 func TestReaderBesideTheLoop(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 9, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)

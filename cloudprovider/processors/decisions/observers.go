@@ -280,6 +280,15 @@ type raise struct {
 	choice *choice // nil for none
 }
 
+// groups are the node groups that grew, several where they are balanced.
+func (r raise) groups() []string {
+	list := make([]string, len(r.infos))
+	for at, info := range r.infos {
+		list[at] = info.Group.Id()
+	}
+	return list
+}
+
 // raisesOf finds the choices behind the scale-ups of a loop. The choices are in the order of the scale-ups, among the choices of groups that failed.
 func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 	var list []raise
@@ -300,12 +309,13 @@ func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 
 // grew records the scale-ups of a loop, and for which pods they are.
 func (c *Collector) grew(raises []raise) {
-	asked := make(map[types.UID]string)
+	asked := make(map[types.UID][]string)
 	for _, r := range raises {
 		c.grewOnce(r)
+		groups := r.groups()
 		for _, pod := range r.pods {
-			if len(r.infos) > 0 {
-				asked[pod.UID] = r.infos[0].Group.Id()
+			if len(groups) > 0 {
+				asked[pod.UID] = groups
 			}
 		}
 	}
@@ -313,9 +323,9 @@ func (c *Collector) grew(raises []raise) {
 		return
 	}
 	for _, pod := range c.now.pending {
-		group, known := c.asked[pod.UID]
+		groups, known := c.asked[pod.UID]
 		if _, anew := asked[pod.UID]; known && !anew {
-			asked[pod.UID] = group
+			asked[pod.UID] = groups
 		}
 	}
 	c.asked = asked

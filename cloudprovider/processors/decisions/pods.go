@@ -82,6 +82,15 @@ func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
 	return r, false
 }
 
+// coming returns the first of the groups that grew for a pod whose nodes may come, or the first of all.
+func (s *speaker) coming(groups []string) string {
+	at := slices.IndexFunc(groups, func(group string) bool {
+		_, refused := s.refusedNow(group)
+		return !refused && s.late()[group].Message == ""
+	})
+	return groups[max(0, at)]
+}
+
 // speaker puts answers into words.
 type speaker struct {
 	*cluster
@@ -289,7 +298,7 @@ func (s *speaker) helped() {
 	for _, r := range s.facts.raises {
 		o := outcome{state: decision.PodLaunching, cause: decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for a node"}}
 		if len(r.infos) > 0 {
-			o.group, o.cause.Message = r.infos[0].Group.Id(), "AWS was asked for "+grown(r.infos)
+			o.group, o.cause.Message = s.coming(r.groups()), "AWS was asked for "+grown(r.infos)
 		}
 		enter(r.pods, o, r.choice)
 	}
@@ -390,7 +399,8 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	case podutil.IsDaemonSetPod(pod):
 		return ignored(decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
 	}
-	if group, known := s.facts.asked[pod.UID]; known {
+	if groups, known := s.facts.asked[pod.UID]; known {
+		group := s.coming(groups)
 		return outcome{state: decision.PodLaunching, group: group, search: -1,
 			cause: decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("a node of group %q that was asked for is on its way", group)}}
 	}

@@ -21,7 +21,8 @@ import (
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down, groups
 // with a placeholder NodeInfo, groups whose scale-up is paused, and groups whose next node would exceed a spend cap. The core would ask and complain about each at every scale-up, although
 // all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
-// nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
+// nodes came up without the accelerator that all waiting pods ask for. If others wait, too, the group's next node has none to give. The
+// core's loop alone uses it.
 type Launchable struct {
 	Provider *aws.Provider
 	// Bound returns the size up to which a node group may grow for the pods of this loop, false for the usual one. It may be nil.
@@ -31,7 +32,7 @@ type Launchable struct {
 	reasons map[string]corestatus.Reasons // by ID of leftOut
 }
 
-// Process returns the groups that can grow.
+// Process returns the groups that can grow, and their next nodes.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
 	l.leftOut, l.reasons = nil, map[string]corestatus.Reasons{}
@@ -63,10 +64,13 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: *by})
 			continue
 		}
-		device := l.Provider.Withheld(g.Name)
-		if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
-			continue
+		if device := l.Provider.Withheld(g.Name); device != "" {
+			if !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
+				l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
+				continue
+			}
+			infos = maps.Clone(infos) // the loop goes on with the core's
+			infos[ng.Id()] = without(infos[ng.Id()], device)
 		}
 		candidate := l.candidate(ng, g)
 		if l.Bound != nil {
@@ -90,6 +94,15 @@ func (l *Launchable) Now(ctx *cacontext.AutoscalingContext, groups []cloudprovid
 func asks(pod *corev1.Pod, device corev1.ResourceName) bool {
 	asked := podutil.PodRequests(pod)[device]
 	return !asked.IsZero()
+}
+
+// without returns info with a node that gives pods no device. Its capacity still shows the device, by which expanders keep other pods off.
+func without(info *framework.NodeInfo, device corev1.ResourceName) *framework.NodeInfo {
+	info = info.DeepCopy()
+	node := info.Node()
+	delete(node.Status.Allocatable, device)
+	info.SetNode(node) // has the scheduler's sums made again
+	return info
 }
 
 func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, r why.Refusal) {

@@ -86,6 +86,23 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 	assert.False(t, left(gpu), "left out although a node shows its GPU")
 }
 
+// A pod that asks for no GPU waits, too. It can have a node of the group, and the pod with a GPU cannot.
+func TestGroupWithoutItsDeviceTakesOtherPodsAlone(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
+	w.SetMissing("gpu", "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
+	full := infos(w)
+	groups, able, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), full, []*corev1.Pod{{}})
+	require.NoError(t, err)
+	require.Len(t, groups, 1)
+	gpus := func(infos map[string]*framework.NodeInfo) [3]int64 {
+		s, node := infos["gpu"].GetAllocatable().GetScalarResources(), infos["gpu"].Node()
+		allocatable, capacity := node.Status.Allocatable["nvidia.com/gpu"], node.Status.Capacity["nvidia.com/gpu"]
+		return [3]int64{s["nvidia.com/gpu"], allocatable.Value(), capacity.Value()}
+	}
+	assert.Equal(t, [3]int64{0, 0, 1}, gpus(able), "GPUs that the scale-up sees: the scheduler's sum, allocatable, capacity")
+	assert.Equal(t, [3]int64{1, 1, 1}, gpus(full), "GPUs that the rest of the loop sees")
+}
+
 func TestOldReadingForbidsGrowth(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })

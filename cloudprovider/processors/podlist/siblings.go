@@ -1,11 +1,13 @@
 package podlist
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -21,10 +23,14 @@ const judgeTime = time.Minute
 // nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
 // there cause no scale-up.
 //
-// The pods of other schedulers count when they are judged (loop.JointController).
+// The pods of other schedulers count when they are judged (loop.JointController). So do pods whose own claims a controller has yet to make:
+// the core takes pods of one controller as equal whatever their claims, and no group helps any of them if it tries such a pod first.
 //
 // Siblings belongs before all other processors. The core's loop alone uses it.
-type Siblings struct{ Clock clock.PassiveClock }
+type Siblings struct {
+	Claims corelisters.PersistentVolumeClaimLister
+	Clock  clock.PassiveClock
+}
 
 func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
@@ -43,7 +49,8 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	}
 	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] && !pod.CreationTimestamp.Time.Before(oldest) {
+		if pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] &&
+			!pod.CreationTimestamp.Time.Before(oldest) && s.hasClaims(pod) {
 			pending = append(pending, pod)
 		}
 	}
@@ -51,6 +58,20 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 		klog.Background().V(2).Info("Counted pods that kube-scheduler has yet to judge, because it found no node for others like them", "pods", added, "judged", judged)
 	}
 	return pending, nil
+}
+
+// hasClaims reports whether the claims are there that controllers make for the pod.
+func (s Siblings) hasClaims(pod *corev1.Pod) bool {
+	return !slices.ContainsFunc(pod.Spec.ResourceClaims, func(c corev1.PodResourceClaim) bool {
+		return c.ResourceClaimTemplateName != nil &&
+			!slices.ContainsFunc(pod.Status.ResourceClaimStatuses, func(made corev1.PodResourceClaimStatus) bool { return made.Name == c.Name })
+	}) && !slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		if v.Ephemeral == nil {
+			return false
+		}
+		_, err := s.Claims.PersistentVolumeClaims(pod.Namespace).Get(pod.Name + "-" + v.Name)
+		return err != nil
+	})
 }
 
 func (Siblings) CleanUp() {}

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 )
@@ -26,6 +28,20 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 	}
 	held := func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-judgeTime - time.Second)) }
 	otherScheduler := func(p *corev1.Pod) { p.Spec.SchedulerName = "queues" }
+	claims := func(made ...string) func(*corev1.Pod) { // devices, and those that are made
+		return func(p *corev1.Pod) {
+			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "shared", ResourceClaimName: ptr.To("gpu")},
+				{Name: "own", ResourceClaimTemplateName: ptr.To("gpu")}}
+			for _, name := range made {
+				p.Status.ResourceClaimStatuses = append(p.Status.ResourceClaimStatuses, corev1.PodResourceClaimStatus{Name: name})
+			}
+		}
+	}
+	ephemeral := func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
+	}
+	volumes := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	require.NoError(t, volumes.Add(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "made-scratch"}}))
 	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
 	condition := func(status corev1.ConditionStatus, reason string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -46,13 +62,17 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			pod("gated", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
 		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
 			[]string{"judged"}},
+		{"siblings without their own claims", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("unclaimed", "", of("web"), claims()),
+			pod("claimed", "", of("web"), claims("own")), pod("unmade", "", of("web"), ephemeral), pod("made", "", of("web"), ephemeral)},
+			[]string{"judged", "claimed", "made"}},
 		{"siblings that count already", []*corev1.Pod{judged, bypassed}, []*corev1.Pod{judged, bypassed}, []string{"judged", "bypassed"}},
 		{"a pod alone", []*corev1.Pod{pod("first", "", alone)}, []*corev1.Pod{pod("first", "", alone), pod("second", "", alone)}, []string{"first"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
-			got, err := Siblings{testingclock.NewFakePassiveClock(now)}.Process(ctx, tt.pending)
+			siblings := Siblings{Claims: corelisters.NewPersistentVolumeClaimLister(volumes), Clock: testingclock.NewFakePassiveClock(now)}
+			got, err := siblings.Process(ctx, tt.pending)
 			require.NoError(t, err)
 			var names []string
 			for _, p := range got {

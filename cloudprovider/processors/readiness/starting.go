@@ -48,6 +48,7 @@ type StartingNodes struct {
 type failures struct {
 	count int
 	last  time.Time
+	node  string // the last one, by provider ID
 }
 
 // startup is the history of one node.
@@ -141,7 +142,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 	}
 	if lacks == "" {
 		name := group.AutoScalingGroup()
-		if s.failed[name].count > 0 {
+		if s.failed[name].mendedBy(node, seen) {
 			delete(s.failed, name)
 			s.provider.SetMissing(name, "", "", now)
 		}
@@ -159,6 +160,18 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 	}
 	seen.missing = true
 	return lacks
+}
+
+// mendedBy reports whether a node that shows its accelerator ends the failures of its group. A node that has shown it before does not,
+// unless it lost it and is itself the last failure. Nor does a node that was Ready before the last failure and showed it in time.
+func (f failures) mendedBy(node *corev1.Node, seen *startup) bool {
+	switch {
+	case f.count == 0:
+		return false
+	case seen.shown:
+		return node.Spec.ProviderID == f.node
+	}
+	return seen.lateShown || !seen.ready.Before(f.last)
 }
 
 // promised reports whether the group's template promises resources that device plugins and controllers publish, and returns one of them

@@ -260,6 +260,41 @@ func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
 	assert.Equal(t, "", problem(), "problem for a GPU that was there")
 }
 
+// Nodes on which the device plugin works all the time say nothing about new ones, on which it does not.
+func TestNodesThatWorkDoNotHideTheFailuresOfNewOnes(t *testing.T) {
+	g := newGPUNodes(t, 5, nil)
+	g.now.SetTime(time.Now()) // as the provider's clock
+	g.publishes(10 * time.Second)
+	works := g.nodes[0]
+	fails := func() *corev1.Node {
+		node := g.boots()
+		g.startsFor(node)
+		g.starts(node) // the next loop sees all nodes again
+		g.NextLoop()
+		return node
+	}
+	has := func(when string, problem bool, withheld corev1.ResourceName) {
+		t.Helper()
+		got := slices.ContainsFunc(g.Problems(), func(p aws.Problem) bool { return p.Reason == aws.ReasonMissingDevice })
+		assert.Truef(t, got == problem && g.Withheld("gpu") == withheld,
+			"%s: a problem %t, withheld %q, want %t, %q", when, got, g.Withheld("gpu"), problem, withheld)
+	}
+	fails()
+	has("after the first failure", true, "")
+	last := fails()
+	has("after the second failure", true, "nvidia.com/gpu")
+	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "0")
+	g.starts(works)
+	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	g.starts(works)
+	g.NextLoop()
+	has("after the device plugin of an older node restarted", true, "nvidia.com/gpu")
+	last.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	g.starts(last)
+	g.NextLoop()
+	has("once the node that failed shows its GPU", false, "")
+}
+
 func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
 	g := newGPUNodes(t, 9, nil)
 	for late := 10 * time.Second; late <= 90*time.Second; late += 10 * time.Second {

@@ -179,7 +179,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requestsGuard = oneZone
 	}
 	return present[pods.PodListProcessor](
-		podlist.Siblings{Clock: clock.RealClock{}},
+		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
