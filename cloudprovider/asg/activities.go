@@ -56,28 +56,41 @@ func (c *Cache) failuresDue() []string {
 // lookFailed plans another look after an error, and logs once if AWS denies it.
 func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 	news := false
-	c.groups.update(name, func(e *entry) { news = e.LookFailed(c.clock.Now().Add(awsclient.RetryAfter(err, e.Looks()))) })
-	if news {
-		klog.FromContext(ctx).Info("Could not see why AWS does not launch missing instances", "group", name, "err", awsclient.Brief(err),
+	c.groups.update(name, func(e *entry) {
+		news = e.LookFailed(c.clock.Now().Add(awsclient.RetryAfter(err, e.Looks())), awsclient.IsForbidden(err))
+	})
+	if log := klog.FromContext(ctx); !news {
+		log.V(2).Info("Could not see why AWS does not launch missing instances, trying again", "group", name, "err", awsclient.Brief(err))
+	} else {
+		log.Info("Could not see why AWS does not launch missing instances", "group", name, "err", awsclient.Brief(err),
 			"remedy", "allow autoscaling:DescribeScalingActivities, because until then the autoscaler waits for its own instances until --max-node-provision-time, and for others some minutes")
 	}
 }
 
-// noteFailures enters the failed launches that may explain the shortage, and wakes the core if one is news.
+// noteFailures enters the failed launches that may explain the shortage, with the pools of all, and wakes the core if the newest is news.
 func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
-	var ours, others *cooldown.Failure // nil unless they are news
+	var ours, others cooldown.Failures // empty unless they are news
 	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
-	news := cmp.Or(ours, others)
+	all := ours
+	if len(all) == 0 {
+		all = others
+	}
+	news := all.First()
 	if news == nil {
 		return
 	}
 	_, g := c.groups.entry(name)
-	meaning := news.Meaning()
-	if g != nil {
-		meaning = g.Complete(meaning) // where the group has only one choice
+	known := false
+	for _, f := range slices.Backward(all) {
+		meaning := f.Meaning()
+		if g != nil {
+			meaning = g.Complete(meaning) // where the group has only one choice
+		}
+		_, closes := c.available.failed.Fail(name, meaning, f.Message, time.Time{})
+		known = known || closes
 	}
-	if _, known := c.available.failed.Fail(name, meaning, news.Message, time.Time{}); !known && others != nil {
-		c.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
+	if !known && len(others) > 0 {
+		c.available.failed.Unanswered(name, "", others[0].Message) // or the core would ask for them again at once
 	}
 	failed := Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}
 	c.options.Launched(failed.ended(c.clock.Now(), nil))
@@ -164,18 +177,19 @@ func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do 
 	return !pages.HasMorePages(), nil
 }
 
-// movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g
-// because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
+// movedSince returns the capacity that AWS launched since a moment in place of other instances, and that is still excess in g because AWS had not
+// terminated these by then. It is 0 where AWS does not say. It costs a call.
 func (c *Cache) movedSince(ctx context.Context, g *group.Group, since time.Time) int {
 	capacity := 0
 	for _, act := range c.newest(ctx, g.Name) {
-		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !evensOut(act) {
+		began := aws.ToTime(act.StartTime)
+		if began.Before(since.Add(-replacedWithin)) || !replaces(act) {
 			continue
 		}
 		id, launching, terminating := cooldown.Subject(act)
 		i := g.Instance(id)
 		switch counts := i != nil && i.Lifecycle.Counts(); {
-		case counts && launching:
+		case counts && launching && !began.Before(since.Truncate(time.Second)):
 			capacity += i.Weight
 		case !counts && terminating: // else AWS terminates it since g was read
 			capacity -= g.Source.MaxWeight()
@@ -184,9 +198,9 @@ func (c *Cache) movedSince(ctx context.Context, g *group.Group, since time.Time)
 	return max(0, capacity)
 }
 
-// replacements is the capacity of the instances that AWS launched since the reading before to replace others, or to even out zones. ended is the
-// capacity that ended since then: a launch of unstated cause replaces no more than that, because AWS also repeats a launch that has failed. It is 0
-// where AWS does not say. It costs a call.
+// replacements is the capacity of the instances that AWS launched since the reading before in place of others. ended is the capacity that ended since
+// then: a launch for a difference between desired and actual capacity replaces no more than that, because AWS also repeats a launch that has failed.
+// It is 0 where AWS does not say. It costs a call.
 func (c *Cache) replacements(ctx context.Context, g, before *group.Group, ended int) int {
 	come := map[string]int{}
 	for _, i := range g.Counted() {
@@ -196,10 +210,12 @@ func (c *Cache) replacements(ctx context.Context, g, before *group.Group, ended 
 	}
 	moved, unstated := 0, 0
 	for _, act := range c.newest(ctx, g.Name) {
-		id, launching, _ := cooldown.Subject(act)
+		id, launching, terminating := cooldown.Subject(act)
 		switch {
+		case terminating && replaces(act) && g.LeftUncounted(before, id) && !aws.ToTime(act.StartTime).Before(before.ReadAt.Add(-replacedWithin)):
+			moved -= g.Source.MaxWeight() // the launch in its place brought nothing beyond it
 		case !launching || changesDesired(act):
-		case evensOut(act):
+		case replaces(act):
 			moved += come[id]
 		default:
 			unstated += come[id]
@@ -208,6 +224,7 @@ func (c *Cache) replacements(ctx context.Context, g, before *group.Group, ended 
 			delete(come, id)
 		}
 	}
+	moved = max(0, moved)
 	return moved + min(unstated, max(0, ended-moved))
 }
 
@@ -216,10 +233,16 @@ func changesDesired(a types.Activity) bool {
 	return strings.Contains(aws.ToString(a.Cause), "changing the desired capacity")
 }
 
-// evensOut reports whether AWS moved an instance. It writes "instances were launched to balance instances in zones", "unbalanced", "rebalance
-// recommendation". A policy that changed the desired capacity may have such a name.
-func evensOut(a types.Activity) bool {
-	return strings.Contains(aws.ToString(a.Cause), "balanc") && !changesDesired(a)
+// replaces reports whether AWS launched an instance in place of another, or terminated one that it replaces. It may launch first: to even out zones,
+// in an instance refresh, or where a maintenance policy asks for it. AWS writes "launched to aid in balancing the group's zones", "launched in response
+// to an instance refresh", "taken out of service in response to an EC2 health check". Where the capacity changes, AWS adds "increasing the capacity from
+// 3 to 4" or "shrinking". It adds that also when it evens out zones.
+func replaces(a types.Activity) bool {
+	cause := aws.ToString(a.Cause)
+	if changesDesired(a) { // maybe by a policy with "balance" in its name
+		return false
+	}
+	return strings.Contains(cause, "balanc") || cause != "" && !strings.Contains(cause, "capacity from")
 }
 
 // newest returns the newest activities of the group, or none where AWS does not answer within movedTimeout.

@@ -56,6 +56,28 @@ func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
 	assert.Equal(t, 1, w.aws.Calls()["DescribeScalingActivities"], "times the activities were read at one moment, want once")
 }
 
+// Nobody need allow anything where credentials have expired.
+func TestOnlyADeniedLookHasARemedy(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"AccessDenied": true, "ExpiredToken": false, "InternalFailure": false} {
+		t.Run(code, func(t *testing.T) {
+			w := short(t)
+			w.refresh()
+			w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: code})
+			logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
+			w.eventually(func() string {
+				asg.ReadFailures(w.cache, klog.NewContext(t.Context(), logger))
+				if w.aws.Calls()[activitiesCall] == 0 {
+					return "AWS has not been asked"
+				}
+				return ""
+			})
+			log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
+			assert.Equalf(t, want, strings.Contains(log, "allow autoscaling:DescribeScalingActivities"), "the remedy is in the log %q", log)
+		})
+	}
+}
+
 func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 	failed := func(code, zone string, class awsmessage.Class, types ...string) cooldown.Failures {
 		var list cooldown.Failures

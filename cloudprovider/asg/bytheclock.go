@@ -88,7 +88,7 @@ func (c *Cache) actionLoop(ctx context.Context) {
 		case err == nil:
 			failed, said = 0, false
 			c.announce(actions)
-		case !said && (awsclient.IsDenied(err) || awsclient.IsUnknownCall(err)):
+		case !said && (awsclient.IsForbidden(err) || awsclient.IsUnknownCall(err)):
 			said = true
 			c.announce(nil)
 			log.Info("Could not see the scheduled actions of groups, so AWS carries them out without a drain", "err", awsclient.Brief(err),

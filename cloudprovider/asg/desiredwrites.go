@@ -64,7 +64,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 		begun, err := c.begun(ctx, name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
 		begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 		switch {
-		case err != nil && !awsclient.IsDenied(err) && !awsclient.IsUnknownCall(err):
+		case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnknownCall(err):
 			return 0, err
 		case len(begun) == 0:
 			return n, nil
@@ -87,7 +87,7 @@ func (c *Cache) withdraw(ctx context.Context, name string, most func(context.Con
 		return 0, g, err
 	}
 	if err := c.lower(ctx, g, plan.Desired); err != nil {
-		again := !awsclient.IsDenied(err) && !awsclient.IsInvalid(err)
+		again := awsclient.IsUnauthenticated(err) || !awsclient.IsDenied(err) && !awsclient.IsInvalid(err) // credentials are renewed
 		return 0, c.groups.update(name, func(e *entry) { e.NotWithdrawn(again) }), err
 	}
 	c.groups.update(name, func(e *entry) { e.Withdrew(plan, c.clock.Now()) })

@@ -272,7 +272,7 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 
 func TestFailedWithdrawalIsRetried(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
+	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress", "ExpiredToken", "InvalidClientTokenId"} {
 		t.Run(code, func(t *testing.T) {
 			w := withoutCapacity(t, 0)
 			w.increase(3)

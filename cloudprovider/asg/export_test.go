@@ -14,6 +14,9 @@ var ReadFailures = (*Cache).readFailures
 // Resolve runs one round of the resolve loop.
 var Resolve = (*Cache).resolveLaunches
 
+// Replaces reports whether an activity launches an instance in place of another, or ends one that is replaced.
+var Replaces = replaces
+
 // NextOf returns what a scheduled action sets next.
 var NextOf = nextOf
 

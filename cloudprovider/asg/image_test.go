@@ -42,7 +42,8 @@ func TestImageFacts(t *testing.T) {
 }
 
 func TestImageIsReadOnlyIfItMatters(t *testing.T) {
-	sized := []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 50}}
+	device := func(name string) []fakeaws.BlockDevice { return []fakeaws.BlockDevice{{DeviceName: name, SizeGiB: 50}} }
+	sized := device("/dev/xvda")
 	for _, tt := range []struct {
 		name    string
 		version fakeaws.LaunchTemplateVersion
@@ -51,6 +52,10 @@ func TestImageIsReadOnlyIfItMatters(t *testing.T) {
 		{name: "nothing else known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc"}, want: 1},
 		{name: "volume missing", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh"}, want: 1},
 		{name: "all known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: sized}},
+		{name: "a further volume", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: device("/dev/xvdb")}, want: 1},
+		{name: "the root of other images", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: device("/dev/sda1")}, want: 1},
+		{name: "Bottlerocket's data", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "[settings.kubernetes]", BlockDevices: device("/dev/xvdb")}},
+		{name: "Bottlerocket's root", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "[settings.kubernetes]", BlockDevices: sized}, want: 1},
 		{name: "the release of Windows", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "<powershell>\nStart-EKSBootstrap", BlockDevices: sized}, want: 1},
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{}},
 		{name: "no image ID", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing"}},

@@ -172,6 +172,7 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "not found", raised: true, refused: true, fault: fakeaws.Fault{Code: "ActionNotFound", Status: 404}},
 		{name: "not found, without a code", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotFound", Status: 404, Body: fakeaws.Garbled}},
 		{name: "not implemented", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotImplemented", Status: 501}},
+		{name: "not implemented, by another's code", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotImplementedError", Status: 501}},
 		{name: "a code that nobody knows", raised: true, refused: true, fault: fakeaws.Fault{Code: "Nonsense"}},
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
 	} {

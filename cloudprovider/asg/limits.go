@@ -53,6 +53,8 @@ const (
 	lookTimeout = 10 * time.Second
 	// movedTimeout is shorter still: AWS ends instances within seconds of a desired capacity that is too low.
 	movedTimeout = 2 * time.Second
+	// replacedWithin is how long after it has begun to terminate an instance AWS launches another in its place (public activity logs: a second).
+	replacedWithin = 5 * time.Second
 	// maxActivities is enough to see the newest attempt in every pool. AWS lists the newest first.
 	maxActivities = 20
 	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivityPages bounds the

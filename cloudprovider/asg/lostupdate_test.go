@@ -2,8 +2,12 @@ package asg_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -164,6 +168,79 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increase(1)
 	assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for: AWS replaced an instance meanwhile")
+}
+
+// launchesFirst is a group whose refreshes launch before they terminate.
+func launchesFirst(desired int) fakeaws.AutoScalingGroup {
+	g := scalingGroup("a", 0, desired, 10)
+	g.MaintenancePolicy = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 200}
+	return g
+}
+
+func TestInstanceLaunchedBeforeTheOldOneEndsIsNotLaunchedForAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, launchesFirst(3)).started()
+	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating == 0 && instances == 5 })
+	w.increase(1)
+	assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for: AWS replaces an instance")
+}
+
+func TestInstancesLaunchedBeforeTheOldOnesEndAreNotRestored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, launchesFirst(3)).started()
+		w.increase(1)
+		w.eventuallyInService("a", 4)
+		old := w.ids("a")
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+		w.eventually(func() string {
+			w.refresh()
+			asg.ReadMoving(w.cache, t.Context())
+			if slices.ContainsFunc(w.ids("a"), func(id string) bool { return slices.Contains(old, id) }) {
+				return "AWS has not replaced all"
+			}
+			return ""
+		})
+		assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for")
+	})
+}
+
+// The instances that another writer asked for while AWS replaced a dead one are no replacements.
+func TestForeignRaiseBesideAReplacementIsRestored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
+	w.calls.beforeWrite = func() {
+		w.calls.beforeWrite = nil
+		w.must(w.aws.Reclaim(w.ids("a")[0]))
+		w.eventuallyInService("a", 3)
+		w.setDesired(6)
+		w.eventuallyInService("a", 6)
+		suspend(t, w, "Terminate")
+	}
+	w.increase(1)
+	assert.Equal(t, 7, w.desired("a"), "desired capacity, want ours above the other's 6")
+}
+
+func TestReplacesByRealCauses(t *testing.T) {
+	const difference = "At 2021-01-11T00:35:53Z an instance was started in response to a difference between desired and actual capacity, increasing the capacity from 0 to 1."
+	for _, tt := range []struct {
+		cause string
+		want  bool
+	}{
+		{"At 2023-07-09T00:46:17Z availability zones had 4 1 instances respectively. An instance was launched to aid in balancing the group's zones.", true},
+		{"At 2026-09-23T18:46:00Z an instance was launched in response to an instance refresh.", true},
+		{"At 2024-01-21T05:27:09Z an instance was launched in response to an unhealthy instance needing to be replaced.", true},
+		{"At 2024-01-21T05:27:08Z an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped.", true},
+		{"At 2012-07-01T11:52:51Z instances were launched to balance instances in zones us-east-1d with other zones resulting in more than desired number of instances in the group. " +
+			"At 2012-07-01T11:55:33Z an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from 4 to 3.", true},
+		{difference, false},
+		{"At 2021-01-11T00:35:52Z a user request created an AutoScalingGroup changing the desired capacity from 0 to 1.  " + difference, false},
+		{"At 2021-01-11T00:35:52Z a monitor alarm a in state ALARM triggered policy balance changing the desired capacity from 0 to 1.  " + difference, false},
+		{"At 2021-01-11T00:35:52Z instance i-1 was taken out of service in response to a user request, shrinking the capacity from 4 to 3.", false},
+		{"", false},
+	} {
+		assert.Equal(t, tt.want, asg.Replaces(types.Activity{Cause: &tt.cause}), tt.cause)
+	}
 }
 
 func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {

@@ -71,7 +71,7 @@ func (c *Cache) checkGroup(ctx context.Context, name string, until time.Time) {
 		if err := c.refreshNamed(ctx, []string{name}); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).V(2).Info("Reading the group anew failed, trying again", "group", name, "err", awsclient.Brief(err))
 		}
-	case awsclient.IsDenied(err):
+	case awsclient.IsForbidden(err):
 		c.groups.update(name, func(e *entry) { e.ReplaysChecked(nil, until) })
 		klog.FromContext(ctx).Info("Could not check whether AWS replayed an answer to a previous leader", "group", name,
 			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities, because the autoscaler waits for such instances until then")

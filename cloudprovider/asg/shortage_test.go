@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -95,6 +97,49 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 		return ""
 	})
 	assert.Equal(t, 1, w.desired("a"), "desired capacity")
+}
+
+// Nobody completes the hook, and AWS launches another instance for each that it gives up.
+func TestLaunchesThatAHookAbandonsAreNoticed(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []asg.LaunchMode{asg.LaunchDesiredCapacity, asg.LaunchAuto} {
+		t.Run(string(mode), func(t *testing.T) {
+			now, g := clockAt(time.Minute), scalingGroup("a", 0, 0, 10)
+			g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "bake", Transition: "launching", HeartbeatTimeout: ms(300)}}
+			w := newWorld(t, g).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+			w.increase(1)
+			w.within(now, time.Minute, func() string {
+				if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
+					return "the group is not left alone"
+				}
+				return ""
+			})
+			cooling, _ := w.cache.CoolDown(w.group("a"))
+			assert.Truef(t, cooling.Class == awsmessage.Configuration && strings.Contains(cooling.Message, "Heartbeat Timeout"), "cool-down %+v, want the hook's", cooling)
+		})
+	}
+}
+
+// AWS tries one zone after the other, and says in the details of each try which one it was.
+func TestSpotShortageClosesTheZonesThatAWSHasTried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		spot := mixedGroup("a", 0)
+		spot.Zones = []string{"us-west-2a", "us-west-2b"}
+		other := mixedGroup("other", 0)
+		other.Zones = []string{"us-west-2c"}
+		w := newWorld(t, spot, other).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w.increase(1)
+		w.eventually(func() string {
+			if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
+				return "the group is not left alone"
+			}
+			return ""
+		})
+		_, cooling := w.cache.CoolDown(w.group("other"))
+		assert.False(t, cooling, "a group in another zone is left alone")
+	})
 }
 
 func TestDyingInstancesDoNotAddUp(t *testing.T) {

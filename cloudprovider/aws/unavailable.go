@@ -33,6 +33,12 @@ func (p *Provider) InStandby(node *corev1.Node) bool {
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
+// IsMember reports whether the node's instance counts in a group of ours.
+func (p *Provider) IsMember(node *corev1.Node) bool {
+	i, _ := p.instanceNow(node)
+	return i != nil && i.Lifecycle.Counts()
+}
+
 // Paused returns what is left alone now of a node group, by its owner or because AWS works on it.
 func (p *Provider) Paused(g *group.Group) group.Pause { return g.LeftAlone(p.clock.Now()) }
 

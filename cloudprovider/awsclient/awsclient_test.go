@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,10 +16,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
@@ -227,6 +230,23 @@ func TestReasonOfAnError(t *testing.T) {
 	} {
 		t.Run(tt.err.Error(), func(t *testing.T) {
 			assert.Equal(t, tt.want, awsclient.Reason(tt.err), "Reason")
+		})
+	}
+}
+
+func TestStatus501IsAnUnknownCallWhateverItsCode(t *testing.T) {
+	for _, tt := range []struct {
+		code   string
+		status int
+		want   bool
+	}{{"NotImplementedError", 501, true}, {"", 501, true}, {"NotImplementedError", 500, false}, {"", 404, true}, {"ValidationError", 404, false}, {"InvalidAction", 400, true}} {
+		t.Run(fmt.Sprint(tt.code, tt.status), func(t *testing.T) {
+			answer := &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: tt.status}}}
+			if tt.code != "" {
+				answer.Err = &smithy.GenericAPIError{Code: tt.code}
+			}
+			err := fmt.Errorf("act: %w", &awshttp.ResponseError{ResponseError: answer})
+			assert.Equal(t, tt.want, awsclient.IsUnknownCall(err), "IsUnknownCall")
 		})
 	}
 }

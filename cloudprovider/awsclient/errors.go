@@ -93,16 +93,20 @@ func IsUnsupported(err error) bool {
 }
 
 // IsUnknownCall reports whether the partition or endpoint does not know the call at all. Endpoints other than AWS's have codes of their own, or none.
+// The status 501 says it whatever the code.
 func IsUnknownCall(err error) bool {
+	var answer *awshttp.ResponseError
+	status := 0
+	if errors.As(err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
 	switch Code(err) {
 	case "InvalidAction", "UnknownAction", "ActionNotFound", "UnknownOperation", "UnknownOperationException", "NotImplemented":
 		return true
 	case "", "UnknownError": // the SDK's code for an answer without one
-		var answer *awshttp.ResponseError
-		return errors.As(err, &answer) &&
-			slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, answer.HTTPStatusCode())
+		return slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, status)
 	}
-	return false
+	return status == http.StatusNotImplemented
 }
 
 // IsInvalid reports whether AWS refused the request itself, so that repeating it cannot help.

@@ -68,11 +68,15 @@ const (
 // These bound how far a figure may be from the catalogue. Kernel and firmware keep between 0.9 % (r3.large) and 17.3 %
 // (t3.nano) of the memory for themselves on the 607 measured types, and 12 % at most from 2 GiB up. Disabling simultaneous
 // multithreading halves the CPUs. A node of testdata/real_nodes.csv gives pods at least 86 % of its memory capacity and 96 % of
-// its CPUs, and a kubelet may reserve more than the EKS images do.
+// its CPUs, and a kubelet may reserve more than the EKS images do. These reserve memory for each pod, which is more than half of a
+// small node with many pods.
 const (
 	leastMemoryOfType  = 0.75
 	leastCPUOfType     = 0.5
 	leastOfferedToPods = 0.5
+	// mostPods is the most that EKS recommends for a node of any type (max-pods-calculator.sh of awslabs/amazon-eks-ami). A node that
+	// states more could excuse any figure.
+	mostPods = 250
 	// leastOfMedian is how far a node may stay behind others of its type. Nodes of one type and version differ by less than 0.3
 	// %.
 	leastOfMedian = 0.98
@@ -327,13 +331,17 @@ func (a amounts) or(b amounts) amounts {
 // configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
 func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wrong bool) {
 	c, a := o.measured.capacity, o.measured.allocatable
+	kept := c
+	kept.pods = min(kept.pods, mostPods)
+	left := (&Input{}).unreserved(t, kept, Declared{})
 	switch {
 	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
 		return "a node offers pods CPU, memory and a number of pods", true
 	case a.least(c) != a:
 		return "more is allocatable than there is", true
-	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis), float64(a.memoryBytes)+float64(o.hugePages) < leastOfferedToPods*float64(c.memoryBytes):
-		return "a node offers pods at least half of what it has", true
+	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis),
+		float64(a.memoryBytes)+float64(o.hugePages) < min(leastOfferedToPods*float64(c.memoryBytes), float64(left.memoryBytes)):
+		return "a node offers pods at least half of what it has, or the memory that the EKS images leave", true
 	case known && !near(c, t):
 		return fmt.Sprintf("EC2 states %d CPUs and %s for the type, of which a node has half the CPUs and three quarters of the memory at least",
 			t.VCPU, text(binary(t.MemoryBytes))), true

@@ -336,6 +336,26 @@ func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
 	}
 }
 
+// Bottlerocket reserves 11 MiB for each pod that kubelet takes, here 110 with prefixes of addresses.
+func TestSmallNodeWithManyPodsIsBelieved(t *testing.T) {
+	for _, tt := range []struct {
+		name                        string
+		pods, capacity, allocatable string
+		refused                     int
+	}{
+		{name: "as reserved", pods: "110", capacity: "1958360Ki", allocatable: "355800Ki"},
+		{name: "with fewer pods", pods: "11", capacity: "1958360Ki", allocatable: "355800Ki", refused: 1},
+		{name: "with less than is left", pods: "110", capacity: "1958360Ki", allocatable: "300000Ki", refused: 1},
+		{name: "with more pods than any node", pods: "100000", capacity: "3900000Ki", allocatable: "355800Ki", refused: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			kind := map[string]string{"1958360Ki": "t3.small", "3900000Ki": "t3.medium"}[tt.capacity]
+			l := learnt(kind, realM5Large(amounting("memory", tt.capacity, tt.allocatable), amounting("pods", tt.pods, tt.pods)))
+			assert.Lenf(t, l.refused, tt.refused, "refused %v", l.refused)
+		})
+	}
+}
+
 func TestUnknownTypeIsNotJudged(t *testing.T) {
 	l := learnt("zz9.large", realM5Large(small))
 	_, ok := l.types["zz9.large"]

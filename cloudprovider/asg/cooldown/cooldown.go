@@ -95,13 +95,18 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 		switch {
 		case awsmessage.LacksAddresses(m.Code, message):
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
-		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
-			p.Group = group // AWS does not name the type, or the reservation or the maximum price is the group's
+		case m.InstanceType == "", m.Zone == "":
+			p.Group = group // AWS does not name the pool
+		case m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
+			p.Group = group // the reservation or the maximum price is the group's
 		}
-	case awsmessage.SpotLimit:
-		p.Pool = Pool{CapacityType: awsmessage.Spot}
-	case awsmessage.Quota:
-		p.Zone, length = "", quotaCoolDown
+	case awsmessage.SpotLimit, awsmessage.Quota: // each family of types has its own
+		p.Zone = ""
+		if m.Class == awsmessage.SpotLimit {
+			p.CapacityType = awsmessage.Spot
+		} else {
+			length = quotaCoolDown
+		}
 		if m.InstanceType == "" {
 			p.Group = group
 		}

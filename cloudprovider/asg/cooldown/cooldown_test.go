@@ -87,3 +87,33 @@ func TestReportedFailureReplacesAnUnansweredLaunch(t *testing.T) {
 	l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, Zone: "us-west-2a"}, "", time.Time{})
 	assert.Empty(t, l.UnansweredZones("a"), "unanswered launches, want none")
 }
+
+// EC2 limits spot instances by family of types, and the zones of a shortage are the groups' own where AWS names none.
+func TestFailureClosesNoMoreThanAWSNames(t *testing.T) {
+	const a, b = "us-west-2a", "us-west-2b"
+	gpu := Pool{InstanceType: "g4dn.xlarge", Zone: a, CapacityType: awsmessage.Spot}
+	for _, tt := range []struct {
+		name   string
+		failed awsmessage.Meaning // of the group "gpu"
+		group  string
+		pool   Pool
+		want   bool
+	}{
+		{"spot quota, its type", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, true},
+		{"spot quota, its type elsewhere", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", b, awsmessage.Spot}, true},
+		{"spot quota, its type on demand", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", a, awsmessage.OnDemand}, false},
+		{"spot quota, another type", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"m5.large", a, awsmessage.Spot}, false},
+		{"spot quota of an unnamed type", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "gpu", gpu, true},
+		{"spot quota of an unnamed type, another group", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "other", Pool{"m5.large", a, awsmessage.Spot}, false},
+		{"shortage in an unnamed zone", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "gpu", gpu, true},
+		{"shortage in an unnamed zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "other", gpu, false},
+		{"shortage in a zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := NewList(clocktesting.NewFakeClock(time.Now()))
+			l.Fail("gpu", tt.failed, "", time.Time{})
+			_, holds := l.Of(tt.group, tt.pool)
+			assert.Equalf(t, tt.want, holds, "%s of group %s is left alone", tt.pool, tt.group)
+		})
+	}
+}

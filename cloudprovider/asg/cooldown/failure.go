@@ -2,7 +2,9 @@ package cooldown
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +32,20 @@ func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
 func failureFrom(message string, at time.Time) *Failure {
 	f := NewFailure(awsmessage.Of("", message), message, at)
+	if awsmessage.AbandonedByHook(message) {
+		f.Code = "LifecycleHookAbandoned"
+	}
 	f.Code = cmp.Or(f.Code, codeless[f.Class], "LaunchFailed")
 	return f
+}
+
+// zoneOf returns the zone of an activity, in which AWS tried to launch, or "".
+func zoneOf(a types.Activity) string {
+	var details struct {
+		Zone string `json:"Availability Zone"`
+	}
+	_ = json.Unmarshal([]byte(aws.ToString(a.Details)), &details) // AWS promises no form of it
+	return details.Zone
 }
 
 // codeless are the codes for messages in which AWS gives none.
@@ -112,19 +126,23 @@ func FailedLaunches(activities []types.Activity) []FailedLaunch {
 		if f.Ended.Before(f.At) {
 			f.Ended = f.At
 		}
+		if f.Class == awsmessage.NoCapacity { // other failures may concern all zones
+			f.Pool.Zone = cmp.Or(f.Pool.Zone, zoneOf(a))
+		}
 		failures = append(failures, f)
 	}
 	return failures
 }
 
-// failed reports whether the activity is a launch that failed: EC2 refused it, or the instance died before it was in service. AWS calls
-// the second "Cancelled", as it does a launch that somebody took back.
+// failed reports whether the activity is a launch that failed: EC2 refused it, the instance died before it was in service, or a lifecycle hook
+// abandoned it. AWS calls the latter two "Cancelled", as it does a launch that somebody took back.
 func failed(a types.Activity) bool {
-	if !strings.HasPrefix(aws.ToString(a.Description), "Launching") {
+	message := aws.ToString(a.StatusMessage)
+	if _, launching, _ := Subject(a); !launching {
 		return false
 	}
-	return a.StatusCode == types.ScalingActivityStatusCodeFailed ||
-		a.StatusCode == types.ScalingActivityStatusCodeCancelled && strings.Contains(aws.ToString(a.StatusMessage), "became unhealthy")
+	return a.StatusCode == types.ScalingActivityStatusCodeFailed || a.StatusCode == types.ScalingActivityStatusCodeCancelled &&
+		(strings.Contains(message, "became unhealthy") || awsmessage.AbandonedByHook(message))
 }
 
 // Lasts reports whether AWS's next attempt has no better chance than the failed one.
@@ -132,17 +150,34 @@ func (f FailedLaunch) Lasts() bool {
 	return f.Class != awsmessage.Transient && f.Class != awsmessage.Throttle
 }
 
-func Newest(failures []FailedLaunch, counts func(FailedLaunch) bool) *Failure {
-	if at := slices.IndexFunc(failures, counts); at >= 0 {
-		return &failures[at].Failure
+// Those returns the failures that count, in their order.
+func Those(failures []FailedLaunch, counts func(FailedLaunch) bool) (those Failures) {
+	for _, f := range failures {
+		if counts(f) {
+			those = append(those, f.Failure)
+		}
 	}
-	return nil
+	return those
 }
 
-// Subject reads what an activity does to which instance, such as "Launching a new EC2 instance: i-1" or "Terminating EC2 instance: i-1".
-// The ID is empty where the description names none.
+// First returns the first of the failures, or nil.
+func (f Failures) First() *Failure {
+	if len(f) == 0 {
+		return nil
+	}
+	return &f[0]
+}
+
+// subject finds the instance in "Launching a new EC2 instance: i-1", "Launching a new EC2 instance from warm pool: i-1" and "Terminating EC2 instance:
+// i-1 - Waiting For ELB Connection Draining."
+var subject = regexp.MustCompile(`: (i-\w+)`)
+
+// Subject reads what an activity does to which instance of the group. The ID is empty where the description names none. A launch into the warm pool,
+// beside the group, is none.
 func Subject(a types.Activity) (id string, launching, terminating bool) {
-	act, rest, _ := strings.Cut(aws.ToString(a.Description), "EC2 instance: ")
-	id, _, _ = strings.Cut(rest, " ")
-	return id, strings.HasPrefix(act, "Launching"), strings.HasPrefix(act, "Terminating")
+	act := aws.ToString(a.Description)
+	if found := subject.FindStringSubmatch(act); found != nil {
+		id = found[1]
+	}
+	return id, strings.HasPrefix(act, "Launching") && !strings.Contains(act, "into warm pool"), strings.HasPrefix(act, "Terminating")
 }

@@ -147,10 +147,18 @@ func (g *Group) Reached() int {
 
 // EndedSince is the capacity of the departing instances that were present, or not yet there, before.
 func (g *Group) EndedSince(before *Group) int {
-	return g.CapacityOf(func(i *Instance) bool {
-		was := before.Instance(i.ID)
-		return i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving())
-	})
+	return g.CapacityOf(func(i *Instance) bool { return i.endedSince(before) })
+}
+
+func (i *Instance) endedSince(before *Group) bool {
+	was := before.Instance(i.ID)
+	return i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving())
+}
+
+// LeftUncounted reports whether the instance does not count and is not in EndedSince: it has left the group, or was on its way out before.
+func (g *Group) LeftUncounted(before *Group, id string) bool {
+	i := g.Instance(id)
+	return i == nil || !i.Lifecycle.Counts() && !i.endedSince(before)
 }
 
 // Lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.

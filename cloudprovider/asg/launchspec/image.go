@@ -151,20 +151,30 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 	return users
 }
 
-// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the volume, and a
-// single type the architecture. Only the image's name or EKS's image type states the release of Windows.
+// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the volume for the
+// pods' data, and a single type the architecture. Only the image's name or EKS's image type states the release of Windows.
 func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	asksForTypes := func(o Override) bool { return o.Requirements != nil }
 	if t.requirementsJSON != "" || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
 		return true
 	}
 	if n, _ := r.nodegroups.get(nodegroupOf(g)); n != nil && n.AMIType != "" && n.AMIType != "CUSTOM" {
-		return len(t.blockDevices) == 0 && n.DiskSizeGiB == 0
+		return !t.sizesData(strings.HasPrefix(n.AMIType, "BOTTLEROCKET")) && n.DiskSizeGiB == 0
 	}
-	return t.userData == "" || len(t.blockDevices) == 0 || len(g.Source.Overrides) > 1 || forWindows(t.userData)
+	return t.userData == "" || !t.sizesData(has(t.userData, "[settings.")) || len(g.Source.Overrides) > 1 || has(t.userData, "<powershell>")
 }
 
-func forWindows(userData string) bool {
+// sizesData reports whether the template states the size of the volume for the pods' data: Bottlerocket's second one, or the root of an image that
+// boots from /dev/xvda, as Amazon's do. From another device, such as /dev/sda1, only some images boot.
+func (t *template) sizesData(bottlerocket bool) bool {
+	data := "/dev/xvda"
+	if bottlerocket {
+		data = "/dev/xvdb"
+	}
+	return slices.ContainsFunc(t.blockDevices, func(b BlockDevice) bool { return strings.EqualFold(b.Device, data) })
+}
+
+func has(userData, word string) bool {
 	text, err := base64.StdEncoding.DecodeString(userData)
-	return err == nil && bytes.Contains(bytes.ToLower(text), []byte("<powershell>"))
+	return err == nil && bytes.Contains(bytes.ToLower(text), []byte(word))
 }

@@ -135,7 +135,8 @@ func (l *Ledger) markDeparted(g *group.Group) {
 			shown[i.ID] = true
 		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= ReadingLag:
 			i.Lifecycle = group.Terminating
-			g.DesiredCapacity -= d.weight
+			// The reading may show the lower desired capacity already.
+			g.DesiredCapacity -= min(d.weight, max(0, g.DesiredCapacity-l.desired.known))
 		}
 	}
 	for id, d := range l.departed {

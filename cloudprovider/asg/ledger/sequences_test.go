@@ -19,8 +19,9 @@ const certain = -1000
 
 // state is the group as AWS has it.
 type state struct {
-	desired   int
-	instances []group.Instance
+	desired    int
+	instances  []group.Instance
+	terminated bool // by us, and nothing else has changed
 }
 
 // world is one sequence of events.
@@ -71,7 +72,7 @@ func (w *world) become(s state) {
 // change is a change by AWS or somebody else.
 func (w *world) change(do func(*state)) {
 	s := w.aws()
-	s.instances = slices.Clone(s.instances)
+	s.instances, s.terminated = slices.Clone(s.instances), false
 	do(&s)
 	w.become(s)
 }
@@ -98,11 +99,29 @@ func (w *world) read(back int) bool {
 	if at < 0 || back > 0 && w.now.Sub(w.since[at+1]) >= ledger.ReadingLag {
 		return false
 	}
+	w.show(at, w.past[at])
+	return true
+}
+
+// readHalf has the ledger read our termination by halves: the lower desired capacity, and no instance that leaves. It reports whether that was the last
+// change.
+func (w *world) readHalf() bool {
+	at := len(w.past) - 1
+	half := w.past[at]
+	if !half.terminated {
+		return false
+	}
+	half.instances = w.past[at-1].instances
+	w.show(at, half)
+	return true
+}
+
+// show has the ledger read a state, the one of that place or half of it.
+func (w *world) show(at int, s state) {
 	known := 0
 	if g := w.Group(); g != nil {
 		known = g.DesiredCapacity
 	}
-	s := w.past[at]
 	w.Read(&group.Group{Name: "a", MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: s.desired, Instances: slices.Clone(s.instances), ReadAt: w.now})
 	got := w.Group().DesiredCapacity
 	switch {
@@ -115,7 +134,6 @@ func (w *world) read(back int) bool {
 	if s.desired == w.doubted || w.now.Sub(w.began) >= ledger.ReadingLag {
 		w.doubted = certain
 	}
-	return true
 }
 
 // writing reports whether a launch is under way. Writes to a group follow each other.
@@ -212,7 +230,7 @@ func (w *world) terminate(answered bool) bool {
 	if i == nil || i.Lifecycle.Leaving() {
 		return false
 	}
-	w.change(func(s *state) { s.desired--; s.instances[at].Lifecycle = "Terminating" })
+	w.change(func(s *state) { s.desired--; s.instances[at].Lifecycle, s.terminated = "Terminating", true })
 	w.floor--
 	if answered {
 		w.Terminated([]group.Instance{*i}, true, w.now)
@@ -242,6 +260,7 @@ var events = []event{
 	{"a reading", func(w *world) bool { return w.read(0) }},
 	{"a reading one change old", func(w *world) bool { return w.read(1) }},
 	{"a reading two changes old", func(w *world) bool { return w.read(2) }},
+	{"a reading of half our termination", (*world).readHalf},
 	{"we raise", func(w *world) bool { return w.raise(true, true) }},
 	{"we raise, and the answer is lost", func(w *world) bool { return w.raise(true, false) }},
 	{"we raise, and the request is lost", func(w *world) bool { return w.raise(false, false) }},

@@ -24,9 +24,9 @@ func (l *Ledger) Look(now time.Time) {
 // Looks returns the number of times that we have asked AWS since the last change of the shortage.
 func (l *Ledger) Looks() int { return l.look.count }
 
-// LookFailed plans another look for no sooner than due, after an error. It reports whether that is news.
-func (l *Ledger) LookFailed(due time.Time) (news bool) {
-	news, l.look.denied = !l.look.denied, true
+// LookFailed plans another look for no sooner than due, after an error. It reports whether AWS denies the look now and did not before.
+func (l *Ledger) LookFailed(due time.Time, denied bool) (news bool) {
+	news, l.look.denied = denied && !l.look.denied, denied || l.look.denied
 	l.look.due = later(l.look.due, due)
 	return news
 }
@@ -47,21 +47,21 @@ func (k *look) soon(now time.Time) {
 	k.due, k.count = later(due, k.at.Add(firstLook)), 0
 }
 
-// NoteFailures enters the failed launches that may explain the shortage of our request, and of others. Each is nil unless it is news. ahead is
-// how far AWS's clock is ahead.
-func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others *cooldown.Failure) {
+// NoteFailures enters the failed launches, the newest first. It returns those that may explain the shortage of our request, and of others: AWS tries
+// one zone after the other. Both are empty unless they are news. ahead is how far AWS's clock is ahead.
+func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others cooldown.Failures) {
 	g := l.change()
 	l.look.denied = false
 	r, s := &l.request, &l.shortage
 	if l.requestOpen() {
-		ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
-		r.failure = ours
+		ours = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+		r.failure = ours.First()
 		r.settle(g)
 	}
 	if l.shortageOpen(g) {
 		since := s.since.Truncate(time.Second)
-		others = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
-		s.failure = others
+		others = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
+		s.failure = others.First()
 	}
 	s.died = false
 	l.markOverdue(g)

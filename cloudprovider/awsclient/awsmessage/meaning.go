@@ -101,6 +101,11 @@ func LacksAddresses(code, text string) bool {
 	return code == "InsufficientFreeAddressesInSubnet" || fullSubnet.MatchString(text)
 }
 
+// AbandonedByHook reports whether a lifecycle hook abandoned a launch: its action was completed with that result, or by nobody in time.
+func AbandonedByHook(text string) bool {
+	return strings.Contains(text, "Lifecycle Action") && strings.Contains(text, "abandoned")
+}
+
 // classOf tries a specific code, then the phrases of the text, then the usual class of the code.
 func classOf(code, text string) Class {
 	class, sure := codeClass(code)

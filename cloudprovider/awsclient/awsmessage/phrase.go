@@ -15,7 +15,8 @@ var phrases = []struct {
 	{regexp.MustCompile(`rate (?:has been )?exceeded|request limit exceeded|\brate limit\b|\bthrottled\b|too many requests`), Throttle},
 
 	{regexp.MustCompile(`max(?:imum)? spot instance count`), SpotLimit},
-	{regexp.MustCompile(`spot instance request.*has been cancelled|lifecycle action .*abandon|failed to complete .*lifecycle action|user.initiated shutdown`), Cancelled},
+	{regexp.MustCompile(`spot instance request.*has been cancelled|user.initiated shutdown`), Cancelled},
+	{regexp.MustCompile(`lifecycle action .*abandon|failed to complete .*lifecycle action`), Configuration}, // until somebody corrects the hook
 	{regexp.MustCompile(`placed spot instance request`), Transient},
 
 	{regexp.MustCompile(`not have (?:sufficient|enough) (?:permission|privilege)`), Permission},

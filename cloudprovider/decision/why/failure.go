@@ -42,6 +42,13 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 		r.Message, r.Passes = "the Launch process of "+group+" is suspended", false
 		r.Remedy = "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
 			shell(autoScaling(a.Group))
+	case awsmessage.AbandonedByHook(message):
+		_, how, _ := strings.Cut(message, "was abandoned: ")
+		r.Message, r.Passes = strings.TrimSuffix("a lifecycle hook of "+group+" abandoned the launched instance: "+clean(how, maxName), ": "), false
+		r.Remedy = "have the hook's action completed with CONTINUE, or delete the hook"
+		if a.Group != nil {
+			r.Remedy += ": aws autoscaling describe-lifecycle-hooks --auto-scaling-group-name " + shell(autoScaling(a.Group))
+		}
 	case strings.Contains(message, "Spot request price"):
 		r.Message, r.Passes = "the maximum spot price of "+group+" is below the market's", false
 		r.Remedy = "raise that price in the group's policy or launch template, or take it out: the limit is the on-demand price then"

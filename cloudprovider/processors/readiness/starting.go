@@ -24,7 +24,8 @@ import (
 
 // StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
 // group's template promises, or network interfaces that come late, too (EFA, pod-eni). The core then launches no other node in its
-// place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts.
+// place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts. Nor does the core launch
+// another node in the place of one that comes from a warm pool.
 //
 // A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
 // event: it goes when nothing else needs it, and the waiting pods get another node.
@@ -41,6 +42,8 @@ type StartingNodes struct {
 	nodes    map[string]*startup        // in groups with accelerators, by provider ID
 	took     map[string][]time.Duration // from Ready to shown, the latest nodes last, by Auto Scaling group
 	failed   map[string]failures        // by Auto Scaling group
+	// joined is when the instance of a node that is not Ready came into its group, by provider ID: zero while it is in none.
+	joined map[string]time.Time
 }
 
 // failures counts how often in a row nodes of a group showed no accelerator in time. Nodes that were Ready before the last failure
@@ -65,7 +68,7 @@ type startup struct {
 func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message string), core customresources.CustomResourcesProcessor,
 	c clock.PassiveClock) *StartingNodes {
 	return &StartingNodes{CustomResourcesProcessor: core, provider: p, event: event, clock: c, nodes: map[string]*startup{},
-		took: map[string][]time.Duration{}, failed: map[string]failures{}}
+		took: map[string][]time.Duration{}, failed: map[string]failures{}, joined: map[string]time.Time{}}
 }
 
 // FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. It also adds
@@ -73,6 +76,7 @@ func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message str
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
 	addCSINodes(volumes, all)
+	all = s.asMade(all)
 	starting := map[string]*corev1.Node{}
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))

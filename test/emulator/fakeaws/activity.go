@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,7 @@ func (a *account) recordRequests(g *group, attempt int, slots []slot, why string
 		now := time.Now()
 		requests = append(requests, &activity{
 			id: uuidOf(a.id, "attempt", attempt, n), sequence: attempt, group: g.Name, groupARN: g.arn, recorded: now,
-			description: "Launching a new EC2 instance", cause: why + launchCause(now, g.capacity(), g.Desired),
+			description: "Launching a new EC2 instance", cause: launchCause(why, now, g.capacity(), g.Desired),
 			status: activityWaiting, started: now, zone: s.zone, subnet: subnetID(s.zone),
 		})
 	}
@@ -81,8 +82,12 @@ func (act *activity) finish(status, message string) {
 // seconds formats a time as causes do.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-func launchCause(at time.Time, from, to int) string {
-	return fmt.Sprintf("At %s an instance was started in response to a difference between desired and actual capacity, "+
+// launchCause is the cause of a launch, after why. A launch in place of another instance is for no difference in capacity.
+func launchCause(why string, at time.Time, from, to int) string {
+	if strings.Contains(why, "was launched") {
+		return why
+	}
+	return why + fmt.Sprintf("At %s an instance was started in response to a difference between desired and actual capacity, "+
 		"increasing the capacity from %d to %d.", seconds(at), from, to)
 }
 

@@ -173,8 +173,8 @@ func (a *account) shape(g *group) xmlGroup {
 		x.SuspendedProcesses.Member = append(x.SuspendedProcesses.Member, xmlSuspension{process, "User suspended at " + seconds(g.created)})
 	}
 	if g.WarmPool != nil {
-		for n := range g.WarmPool.Warmed {
-			x.Instances.Member = append(x.Instances.Member, xmlInstance{InstanceID: "i-0" + hexID(16, g.arn, "warmed", n), AvailabilityZone: g.Zones[0],
+		for _, id := range g.warmed() {
+			x.Instances.Member = append(x.Instances.Member, xmlInstance{InstanceID: id, AvailabilityZone: g.Zones[0],
 				LifecycleState: "Warmed:Stopped", HealthStatus: "Healthy"})
 		}
 		x.WarmPool, x.WarmPoolSize = &xmlWarmPool{g.WarmPool.Min, "Stopped"}, new(int)

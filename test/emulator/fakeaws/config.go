@@ -178,7 +178,7 @@ type AutoScalingGroup struct {
 
 	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
 
-	MaintenancePolicy *MaintenancePolicy `json:"instanceMaintenancePolicy,omitzero"` // reported only
+	MaintenancePolicy *MaintenancePolicy `json:"instanceMaintenancePolicy,omitzero"`
 	// MaxInstanceLifetime is the age at which AWS ends an instance, before it launches another one. AWS takes no less than a day. Here
 	// it may be any time.
 	MaxInstanceLifetime Duration `json:"maxInstanceLifetime,omitzero"`
@@ -189,13 +189,15 @@ type AutoScalingGroup struct {
 	NodeConfig `json:",inline"`
 }
 
-// A WarmPool keeps instances ready beside the group. They are not part of it. Here they stay in the pool.
+// A WarmPool keeps instances ready beside the group. They are not part of it. A launch in their zone, the group's first, takes one of them. Here
+// nothing warms others.
 type WarmPool struct {
 	Min    int `json:"min,omitempty"`
 	Warmed int `json:"warmed,omitempty"` // stopped instances that descriptions of the group list, from the start
 }
 
-// A MaintenancePolicy bounds the healthy instances while some are replaced, in percent of the desired capacity.
+// A MaintenancePolicy bounds the healthy instances while some are replaced, in percent of the desired capacity. Here an instance refresh obeys a
+// minimum of 100: it launches before it terminates.
 type MaintenancePolicy struct {
 	MinHealthy int `json:"minHealthyPercentage"` // 0 to 100
 	MaxHealthy int `json:"maxHealthyPercentage"` // 100 to 200

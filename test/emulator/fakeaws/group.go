@@ -37,6 +37,7 @@ type group struct {
 	retryAt   time.Time          // no launches before, after one failed in every zone
 	attempts  map[int][]slot     // requested from EC2 and not answered yet, by attempt number
 	launching int                // capacity of the synchronous launches under way
+	drawn     int                // instances that the warm pool has lost to the group
 	refreshes []*instanceRefresh // the latest first
 }
 

@@ -116,8 +116,9 @@ func (a *account) complete(i *instance, act *lifecycleAction, result, why string
 	switch {
 	case result == resultAbandon && act.hook.Transition == hookLaunching:
 		i.actions = nil
-		i.launching.finish(activityCancelled, "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token "+
-			act.token+" was abandoned: "+why)
+		message := "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token " + act.token + " was abandoned: " + why
+		i.launching.finish(activityCancelled, message)
+		i.launching.description += ".  Status Reason: " + message
 		a.terminate(i, "At "+seconds(time.Now())+" an instance was taken out of service in response to an abandoned lifecycle action.")
 		a.reconcile(i.group, "")
 		return

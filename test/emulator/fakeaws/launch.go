@@ -207,7 +207,7 @@ func (a *account) launchFailed(g *group, began time.Time, why string, m market, 
 	message := f.statusMessage(g.MixedInstancesPolicy != nil, m.capacityType)
 	act := a.record(g, activity{
 		description: "Launching a new EC2 instance.  Status Reason: " + message,
-		cause:       why + launchCause(began, g.capacity(), g.Desired),
+		cause:       launchCause(why, began, g.capacity(), g.Desired),
 		started:     began, zone: m.zone,
 	})
 	act.finish(activityFailed, message)

@@ -13,9 +13,16 @@ const shownAfterEnd = 10 * time.Minute
 // launch adds an instance in the state Pending. began is the time of the request to EC2, from which all delays count.
 func (a *account) launch(g *group, c candidate, p pool, began time.Time, why string) *instance {
 	i := a.newInstance(g, c, p, began)
+	from := ""
+	if warmed := g.warmed(); len(warmed) > 0 && p.zone == g.Zones[0] {
+		delete(a.instances, i.id)
+		i.id, from = warmed[0], " from warm pool"
+		a.instances[i.id] = i
+		g.drawn++
+	}
 	act := a.record(g, activity{
-		description: "Launching a new EC2 instance: " + i.id,
-		cause:       why + launchCause(began, g.capacity(), g.Desired),
+		description: "Launching a new EC2 instance" + from + ": " + i.id,
+		cause:       launchCause(why, began, g.capacity(), g.Desired),
 		status:      activityPreInService, progress: 30, started: began, zone: p.zone,
 	})
 	i.launching = act
@@ -29,6 +36,23 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 	a.at(began, a.delays.InService, func() { a.launched(i) })
 	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
 	return i
+}
+
+// warmed returns the IDs of the instances in the group's warm pool.
+func (g *group) warmed() (ids []string) {
+	if g.WarmPool == nil {
+		return nil
+	}
+	for n := g.drawn; n < g.WarmPool.Warmed; n++ {
+		ids = append(ids, "i-0"+hexID(16, g.arn, "warmed", n))
+	}
+	return ids
+}
+
+// Warmed returns the IDs of the instances in a group's warm pool.
+func (s *Server) Warmed(name string) (ids []string, err error) {
+	err = s.change(name, func(_ *account, g *group) { ids = g.warmed() })
+	return ids, err
 }
 
 // at runs do, with the account locked, when delay has passed since began.
@@ -240,7 +264,7 @@ func (a *account) settled(g *group, c candidate, p pool, why string) {
 	i := a.newInstance(g, c, p, time.Now())
 	act := a.record(g, activity{
 		description: "Launching a new EC2 instance: " + i.id,
-		cause:       why + launchCause(i.launchTime, g.capacity(), g.Desired),
+		cause:       launchCause(why, i.launchTime, g.capacity(), g.Desired),
 		started:     i.launchTime, zone: p.zone,
 	})
 	g.instances, i.launching = append(g.instances, i), act

@@ -91,5 +91,5 @@ func (a *account) replaceUnhealthy(i *instance) {
 		return
 	}
 	a.terminate(i, unhealthyCause(time.Now()))
-	a.reconcile(g, "")
+	a.reconcile(g, "At "+seconds(time.Now())+" an instance was launched in response to an unhealthy instance needing to be replaced.")
 }

@@ -97,19 +97,38 @@ func (a *account) refresh(g *group, d Deed) error {
 	old := g.oldOnes()
 	run := &instanceRefresh{ID: a.numberedUUID(), Group: g.Name, Status: "InProgress", Start: seconds(time.Now())}
 	g.refreshes = slices.Insert(g.refreshes, 0, run)
+	launchesFirst := g.MaintenancePolicy != nil && g.MaintenancePolicy.MinHealthy == 100
+	var arriving *instance
 	a.every(g, func() bool {
-		victim := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService && !i.protected })
-		if victim < 0 {
+		at := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService && !i.protected })
+		var victim *instance
+		if at >= 0 {
+			victim = g.instances[at]
+		}
+		if arriving != nil {
+			return a.arrived(g, &arriving, victim, d.by(), "an instance refresh")
+		}
+		if victim == nil {
 			run.Status, run.End = "Successful", seconds(time.Now())
 			return false
 		}
 		if g.suspended("Launch", "Terminate", "InstanceRefresh") {
 			return true
 		}
+		if launchesFirst {
+			if g.surplus > 0 {
+				return true
+			}
+			var launched bool
+			if arriving, launched = a.launchBeyond(g, victim.pool.zone, "in response to an instance refresh."); !launched {
+				run.Status, run.End = "Failed", seconds(time.Now())
+			}
+			return launched
+		}
 		healthy, all := g.inService(), g.counted()
 		least := (all*healthyPercent + 99) / 100
 		if healthy > least || healthy == all && g.capacity() >= g.Desired {
-			a.replaceOne(g.instances[victim], d.by(), "an instance refresh")
+			a.replaceOne(victim, d.by(), "an instance refresh")
 			a.reconcile(g, "")
 		}
 		return true
@@ -127,7 +146,7 @@ func (a *account) evenOut(g *group, by string) {
 	var arriving *instance
 	a.every(g, func() bool {
 		if arriving != nil {
-			return a.arrived(g, by, &arriving)
+			return a.arrived(g, &arriving, a.victim(g), by, "an unbalanced number of instances in its Availability Zone")
 		}
 		if g.suspended("Launch", "Terminate", "AZRebalance") || g.surplus > 0 {
 			return false
@@ -138,31 +157,38 @@ func (a *account) evenOut(g *group, by string) {
 		if zones[full]-zones[empty] < 2 {
 			return false
 		}
-		candidates, failure := a.candidates(g)
-		if failure != nil {
-			return false
-		}
-		c := candidates[0]
-		p := pool{instanceType: c.instanceType, zone: empty, capacityType: g.capacityTypeOf(c, 0, 0)}
-		if failure := a.poolFailure(g, p); failure != nil {
-			a.launchFailed(g, time.Now(), "", market{p.zone, p.capacityType}, *failure)
-			return false
-		}
-		g.surplus += c.weight
-		arriving = a.launch(g, c, p, time.Now(), "At "+seconds(time.Now())+" an instance was launched to balance the Availability Zones.  ")
-		return true
+		var launched bool
+		arriving, launched = a.launchBeyond(g, empty, "to aid in balancing the group's zones.")
+		return launched
 	})
 }
 
-// arrived terminates one instance of the fullest zone once its replacement is in service.
-func (a *account) arrived(g *group, by string, arriving **instance) bool {
+// launchBeyond launches an instance in the zone before the one ends that it replaces.
+func (a *account) launchBeyond(g *group, zone, why string) (arriving *instance, launched bool) {
+	candidates, failure := a.candidates(g)
+	if failure != nil {
+		return nil, false
+	}
+	c := candidates[0]
+	p := pool{instanceType: c.instanceType, zone: zone, capacityType: g.capacityTypeOf(c, 0, 0)}
+	why = "At " + seconds(time.Now()) + " an instance was launched " + why
+	if failure := a.poolFailure(g, p); failure != nil {
+		a.launchFailed(g, time.Now(), why, market{p.zone, p.capacityType}, *failure)
+		return nil, false
+	}
+	g.surplus += c.weight
+	return a.launch(g, c, p, time.Now(), why), true
+}
+
+// arrived terminates the victim once its replacement is in service.
+func (a *account) arrived(g *group, arriving **instance, victim *instance, by, why string) bool {
 	i := *arriving
 	if i.counts() && i.state != inService {
 		return true
 	}
 	g.surplus, *arriving = g.surplus-i.weight, nil
-	if victim := a.victim(g); i.counts() && victim != nil && victim != i && g.capacity()-victim.weight >= g.Desired {
-		a.replaceOne(victim, by, "an unbalanced number of instances in its Availability Zone")
+	if i.counts() && victim != nil && victim != i && g.capacity()-victim.weight >= g.Desired {
+		a.replaceOne(victim, by, why)
 	}
 	a.reconcile(g, "")
 	return true
@@ -288,7 +314,7 @@ func (a *account) launchElsewhere(g *group, risky pool, candidates []candidate) 
 	if n := slices.IndexFunc(candidates, func(c candidate) bool { return c.instanceType == risky.instanceType }); n >= 0 {
 		pools, forms = append(pools, risky), append(forms, candidates[n])
 	}
-	why := "At " + seconds(time.Now()) + " an instance was launched in response to an EC2 instance rebalance recommendation.  "
+	why := "At " + seconds(time.Now()) + " an instance was launched in response to an EC2 instance rebalance recommendation."
 	for n, p := range pools {
 		failure := a.poolFailure(g, p)
 		if failure == nil {
