@@ -34,9 +34,8 @@ func TestLeastCostBeatsEveryStockExpander(t *testing.T) {
 				t.Errorf("mix %q: least-cost is at %v of the bound, want 1 to 1.15", m.Name, ours.Ratio)
 			}
 			for _, run := range m.Runs {
-				if run.Unplaced > 0 || run.PerHour < m.WholePods*(1-1e-6) || run.Settled.PerHour < run.PerHour {
-					t.Errorf("mix %q with %s: %d pods unplaced, %v per hour, %v in the end, where the bound is %v",
-						m.Name, run.Expander, run.Unplaced, run.PerHour, run.Settled.PerHour, m.WholePods)
+				if run.Unplaced > 0 || run.Ratio < 1 {
+					t.Errorf("mix %q with %s: %d pods unplaced, at %v of the bound", m.Name, run.Expander, run.Unplaced, run.Ratio)
 				}
 				if slices.Contains(simulate.Stock, run.Expander) && run.PerHour <= ours.PerHour {
 					t.Errorf("mix %q: %s costs %v, least-cost %v", m.Name, run.Expander, run.PerHour, ours.PerHour)
@@ -59,8 +58,8 @@ func TestTableHasALinePerMix(t *testing.T) {
 	if code := Main(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	if n := strings.Count(stdout.String(), "\nweb-small "); n != 2 {
-		t.Errorf("%d lines for web-small, want one for the nodes asked for and one for the end:\n%s", n, stdout.String())
+	if n := strings.Count(stdout.String(), "\nweb-small "); n != 1 {
+		t.Errorf("%d lines for web-small, want one:\n%s", n, stdout.String())
 	}
 }
 

@@ -139,7 +139,7 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name, binary string, 
 		into.Bound = harness.Round(results[0].Bound, 1e6)
 		run.set(results)
 		if plan, err := simulate.Run(ctx, m, cmp.Or(planned[name], name)); err == nil { // not every expander is simulated
-			run.Plan = harness.Round(plan.Asked.PerHour/results[0].Bound, 1e4)
+			run.Plan = harness.Round(plan.PerHour/results[0].Bound, 1e4)
 		}
 	}
 	into.Runs = append(into.Runs, run)

@@ -118,7 +118,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.bound = bound.Of(bound.OfMix(real)).Fractional
+	r.bound = bound.Of(bound.OfMix(real))
 	flags, err := r.flags()
 	if err != nil {
 		return err
