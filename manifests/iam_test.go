@@ -109,9 +109,8 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 			}
 			assert.Truef(t, s.Resource != "*", "%s: %s allows writes on every resource", name, s.Sid)
 			if strings.HasPrefix(s.Action[0], "sqs:") { // on the cluster's own queue, which has no tag that a condition could look at
-				if !strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") || slices.ContainsFunc(s.Action, notSQS) {
-					t.Errorf("%s: %s allows more than one queue, or more than SQS", name, s.Sid)
-				}
+				assert.Truef(t, strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") && !slices.ContainsFunc(s.Action, notSQS),
+					"%s: %s allows more than one queue, or more than SQS", name, s.Sid)
 				continue
 			}
 			assert.Emptyf(t, cmp.Diff(owned, s.Condition), "%s: %s allows writes under another condition than the owned tag (-want +got)", name, s.Sid)

@@ -162,9 +162,8 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 		Resources  map[string]struct{ Properties map[string]any }
 	}
 	require.NoError(t, yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template))
-	if diff := cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions); diff != "" {
-		t.Errorf("conditions (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions),
+		"conditions (-want +got)")
 	for _, tt := range []struct{ cluster, named, want string }{
 		{"c", "", "c-interruptions"},
 		{"main.k8s.example.com", "", "main-k8s-example-com-interruptions"},

@@ -101,9 +101,8 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 				assert.ErrorContains(t, err, "--asg-region", "error, want one that names the flag")
 				return
 			}
-			if err != nil || clients.Region != tt.want || tt.flag == "" && clients.RegionFrom != tt.name {
-				t.Errorf("region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
-			}
+			assert.Truef(t, err == nil && clients.Region == tt.want && (tt.flag != "" || clients.RegionFrom == tt.name),
+				"region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
 		})
 	}
 }

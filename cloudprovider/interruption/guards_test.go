@@ -154,9 +154,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 		`"detail":{"instance-id":%q,"state":"shutting-down"}}`, ended))
 	w.waitEmptyQueue()
 	for what := range w.handled() {
-		if strings.HasSuffix(what, " state-change") && what != "counted state-change" {
-			t.Errorf("its message is handled as %q", what)
-		}
+		assert.Truef(t, !strings.HasSuffix(what, " state-change") || what == "counted state-change", "its message is handled as %q", what)
 	}
 	assert.Empty(t, w.evicted, "evicted from a node that the core has drained")
 }

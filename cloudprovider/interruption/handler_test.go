@@ -459,9 +459,7 @@ func TestSeveralClustersCanShareAQueue(t *testing.T) {
 	w.send(warning(id, time.Now()))
 	w.wait("looked at several times", func() bool { return w.handled()["left-to-others spot-interruption"] >= 3 })
 	q := w.aws.Queues()[0]
-	if q.Deleted > 0 && q.Visible+q.InFlight+q.Delayed == 0 {
-		t.Errorf("another cluster's message was deleted: %+v", q)
-	}
+	assert.Truef(t, q.Deleted <= 0 || q.Visible+q.InFlight+q.Delayed != 0, "another cluster's message was deleted: %+v", q)
 	ours := w.inService()[0]
 	w.send(warning(ours, time.Now()))
 	w.waitTerminated(ours)

@@ -31,9 +31,8 @@ func (w *world) policed(without string) {
 func (w *world) denied(action string) {
 	w.t.Helper()
 	denials := w.aws.Denials()
-	if len(denials) == 0 || slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }) {
-		w.t.Errorf("denied %+v, want %s alone", denials, action)
-	}
+	assert.Truef(w.t, len(denials) != 0 && !slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }),
+		"denied %+v, want %s alone", denials, action)
 }
 
 func (w *world) evictions(pod string) int {

@@ -138,9 +138,8 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 			if result == queue.Done() {
 				break
 			}
-			if result.After() > tt.most {
-				t.Errorf("hidden from others for %v after %v, want at most %v", result.After(), received.Sub(sent), tt.most)
-			}
+			assert.Truef(t, result.After() <= tt.most,
+				"hidden from others for %v after %v, want at most %v", result.After(), received.Sub(sent), tt.most)
 			received = received.Add(result.After())
 		}
 		if over := received.Sub(sent) - tt.until; receives > 25 || over < 0 || over > time.Second {

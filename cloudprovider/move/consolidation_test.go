@@ -74,9 +74,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		for _, n := range tt.nodes {
 			_, due = c.Due(n, now.Add(tt.after))
 		}
-		if (c.Plan != nil) != tt.plan || due != tt.due || c.Saved != tt.saved {
-			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
-		}
+		assert.Truef(t, (c.Plan != nil) == tt.plan && due == tt.due && c.Saved == tt.saved,
+			"%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
 	}
 	c := &Consolidate{On: true} // of the next leader
 	if _, due := c.Due(node(&placing), now); !due {

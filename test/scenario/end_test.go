@@ -107,9 +107,8 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 			}
 			s.client = fake.NewClientset(leaseOf(tt.holder))
 			err := s.end()
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("end = %v, want %q", err, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),
+				"end = %v, want %q", err, tt.want)
 			if a := s.Autoscaler(); a != nil && a.Running() {
 				t.Error("the autoscaler still runs")
 			}

@@ -76,9 +76,8 @@ func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 		"launched g above some":         "some",
 	} {
 		err := s.never(strings.Fields(words))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("never %s: error %v, want %q", words, err, want)
-		}
+		assert.Truef(t, (want != "" || err == nil) && (want == "" || err != nil && strings.Contains(err.Error(), want)),
+			"never %s: error %v, want %q", words, err, want)
 	}
 }
 

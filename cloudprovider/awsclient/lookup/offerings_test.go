@@ -82,9 +82,7 @@ func (w *offeringsWorld) calls(want int) {
 func (w *offeringsWorld) later() {
 	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !w.clock.HasWaiters(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatal("no further try is planned")
-		}
+		require.False(w.t, time.Now().After(end), "no further try is planned")
 	}
 	w.clock.Step(time.Hour)
 }

@@ -137,9 +137,8 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 		}
 		histograms++
 		h := family.GetMetric()[0].GetHistogram()
-		if h.GetSampleCount() != 1 || len(h.GetPositiveSpan()) == 0 || len(h.GetBucket()) < 10 {
-			t.Errorf("%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
-		}
+		assert.Truef(t, h.GetSampleCount() == 1 && len(h.GetPositiveSpan()) != 0 && len(h.GetBucket()) >= 10,
+			"%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
 	}
 	assert.Equal(t, 3, histograms, "histograms")
 

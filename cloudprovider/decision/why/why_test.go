@@ -472,12 +472,10 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	}
 	for i, r := range all {
 		for _, text := range []string{r.Message, r.Remedy} {
-			if len(text) > map[bool]int{true: 1024, false: 2048}[text == r.Message] || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) }) {
-				t.Errorf("%d: %d bytes: %.300q", i, len(text), text)
-			}
-			if strings.Contains(text, "'; rm") && strings.Contains(text, "aws ") && !strings.Contains(text, `'\''; rm`) {
-				t.Errorf("%d: a command that a name breaks out of: %.300s", i, text)
-			}
+			assert.Truef(t, len(text) <= map[bool]int{true: 1024, false: 2048}[text == r.Message] && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) }),
+				"%d: %d bytes: %.300q", i, len(text), text)
+			assert.Truef(t, !strings.Contains(text, "'; rm") || !strings.Contains(text, "aws ") || strings.Contains(text, `'\''; rm`),
+				"%d: a command that a name breaks out of: %.300s", i, text)
 		}
 	}
 }

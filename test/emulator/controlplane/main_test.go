@@ -48,9 +48,7 @@ func shared(t *testing.T) *Cluster {
 	sharedCluster.once.Do(func() {
 		sharedCluster.cluster, sharedCluster.err = Start(context.Background(), Options{Progress: os.Stderr})
 	})
-	if sharedCluster.err != nil {
-		t.Fatal(sharedCluster.err)
-	}
+	require.NoError(t, sharedCluster.err)
 	return sharedCluster.cluster
 }
 

@@ -200,14 +200,11 @@ func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half})), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: Reclaim, Count: 2})
 		for _, e := range s.Events() {
-			if e.Kind == Reclaimed && e.CapacityType != spot {
-				t.Errorf("reclaimed %v", e)
-			}
+			assert.Truef(t, e.Kind != Reclaimed || e.CapacityType == spot, "reclaimed %v", e)
 		}
 		pass(time.Minute)
-		if count(s, Reclaimed) != 2 || len(describe(t, c, "g").Instances) != 4 {
-			t.Errorf("%d reclaimed, %d instances; want 2, replaced", count(s, Reclaimed), len(describe(t, c, "g").Instances))
-		}
+		assert.Truef(t, count(s, Reclaimed) == 2 && len(describe(t, c, "g").Instances) == 4,
+			"%d reclaimed, %d instances; want 2, replaced", count(s, Reclaimed), len(describe(t, c, "g").Instances))
 	})
 }
 
@@ -296,9 +293,8 @@ func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 		all, _ := s.Group("g")
 		setDesired(t, c, "g", 2)
 		for _, e := range s.Events() {
-			if e.Kind == ScaleInKill && e.Instance != all.Instances[2].ID {
-				t.Errorf("killed %s, want the newest, which has the wrong version", e.Instance)
-			}
+			assert.Truef(t, e.Kind != ScaleInKill || e.Instance == all.Instances[2].ID,
+				"killed %s, want the newest, which has the wrong version", e.Instance)
 		}
 		assert.Equal(t, 1, count(s, ScaleInKill), "killed")
 	})

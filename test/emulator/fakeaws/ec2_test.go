@@ -237,9 +237,8 @@ func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
 	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 1, inZoneA)
 		require.NoError(t, err)
-		if len(out.Instances) != 0 || len(out.Errors) != 1 || *out.Errors[0].ErrorCode != "Unsupported" || *out.Errors[0].ErrorMessage != notInA {
-			t.Errorf("instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
-		}
+		assert.Truef(t, len(out.Instances) == 0 && len(out.Errors) == 1 && *out.Errors[0].ErrorCode == "Unsupported" && *out.Errors[0].ErrorMessage == notInA,
+			"instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
 		g, _ := s.Group("g")
 		assert.Equal(t, 0, g.Desired, "desired")
 	})

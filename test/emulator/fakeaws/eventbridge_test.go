@@ -217,9 +217,8 @@ func TestFailedLaunchesAreRecorded(t *testing.T) {
 		setDesired(t, c, "g", 5)
 		pass(3 * time.Second)
 		got := bodies(receive(t, c))
-		if len(got) == 0 || !strings.Contains(got[0], `"StatusCode":"Failed"`) || !strings.Contains(got[0], "There is no Spot capacity available") {
-			t.Errorf("messages %q", got)
-		}
+		assert.Truef(t, len(got) != 0 && strings.Contains(got[0], `"StatusCode":"Failed"`) && strings.Contains(got[0], "There is no Spot capacity available"),
+			"messages %q", got)
 	})
 }
 

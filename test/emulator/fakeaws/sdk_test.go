@@ -100,9 +100,8 @@ func wantAPIError(t *testing.T, err error, code, message string) {
 	t.Helper()
 	var api smithy.APIError
 	require.Truef(t, errors.As(err, &api), "error = %v, want an API error %q", err, code)
-	if api.ErrorCode() != code || message != "" && api.ErrorMessage() != message {
-		t.Errorf("error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
-	}
+	assert.Truef(t, api.ErrorCode() == code && (message == "" || api.ErrorMessage() == message),
+		"error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
 }
 
 // oneGroup is an account with one group of m5.large in three zones.

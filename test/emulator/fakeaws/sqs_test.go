@@ -180,9 +180,8 @@ func TestBatchesAnswerForEachEntry(t *testing.T) {
 		out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{
 			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")},
 		}})
-		if err != nil || len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "ReceiptHandleIsInvalid" || !out.Failed[0].SenderFault {
-			t.Errorf("one handle is rubbish: %+v, %v", out, err)
-		}
+		assert.Truef(t, err == nil && len(out.Successful) == 1 && len(out.Failed) == 1 && *out.Failed[0].Code == "ReceiptHandleIsInvalid" && out.Failed[0].SenderFault,
+			"one handle is rubbish: %+v, %v", out, err)
 		_, err = c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: make([]types.DeleteMessageBatchRequestEntry, 0)})
 		wantAPIError(t, err, "AWS.SimpleQueueService.EmptyBatchRequest", "")
 		pass(6 * time.Second)

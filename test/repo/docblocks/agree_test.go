@@ -248,9 +248,8 @@ func (i installation) checkRole(t *testing.T, text, account, role string, roles 
 	t.Helper()
 	namespace, name, _ := strings.Cut(account, "/")
 	if role == "" {
-		if !strings.Contains(text, "install.md#credentials") || !strings.Contains(text, "odes' role") && !strings.Contains(text, "the nodes on which the autoscaler runs") {
-			t.Errorf("ServiceAccount %s has no role, and the document says nothing about the nodes' role", account)
-		}
+		assert.Truef(t, strings.Contains(text, "install.md#credentials") && (strings.Contains(text, "odes' role") || strings.Contains(text, "the nodes on which the autoscaler runs")),
+			"ServiceAccount %s has no role, and the document says nothing about the nodes' role", account)
 		return
 	}
 	made, ok := roles[strings.TrimPrefix(role, "arn:aws:iam::"+placeholders["ACCOUNT_ID"]+":role/")]
@@ -260,9 +259,7 @@ func (i installation) checkRole(t *testing.T, text, account, role string, roles 
 	}
 	irsa := strings.Contains(made.trust, `:sub": "system:serviceaccount:`+namespace+":"+name+`"`)
 	association := strings.Contains(made.trust, `kubernetes-namespace": "`+namespace+`"`) && strings.Contains(made.trust, `kubernetes-service-account": "`+name+`"`)
-	if !irsa && !association {
-		t.Errorf("role %s does not trust %s:\n%s", role, account, made.trust)
-	}
+	assert.Truef(t, irsa || association, "role %s does not trust %s:\n%s", role, account, made.trust)
 }
 
 var fillCommand = regexp.MustCompile(`(?m)^sed .*> (trust|policy)\.json$`)

@@ -62,9 +62,7 @@ func TestProblems(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := strings.Join(problems(block{language: tt.language, text: tt.text}), "\n")
-			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
-				t.Errorf("problems = %q, want %q", got, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || got == "") && strings.Contains(got, tt.want), "problems = %q, want %q", got, tt.want)
 		})
 	}
 }

@@ -107,9 +107,8 @@ func TestWhoMayImportWhomDirectly(t *testing.T) {
 	} {
 		for room, imports := range rooms {
 			for _, path := range imports {
-				if rule.applies(room) && strings.HasPrefix(path+"/", rule.forbidden) && path != messages {
-					t.Errorf("%s imports %s: %s", room, path, rule.reason)
-				}
+				assert.Truef(t, !rule.applies(room) || !strings.HasPrefix(path+"/", rule.forbidden) || path == messages,
+					"%s imports %s: %s", room, path, rule.reason)
 			}
 		}
 	}

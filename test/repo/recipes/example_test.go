@@ -166,9 +166,8 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 		Variable, Output map[string]any
 	}
 	require.NoError(t, json.Unmarshal(raw, &module))
-	if module.Variable["cluster_name"] == nil || module.Output["queue_url"] == nil || module.Output["consumer_policy_arn"] == nil || e.interruption.Cluster != cluster {
-		t.Errorf("the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)
-	}
+	assert.Truef(t, module.Variable["cluster_name"] != nil && module.Output["queue_url"] != nil && module.Output["consumer_policy_arn"] != nil && e.interruption.Cluster == cluster,
+		"the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)
 }
 
 func parsedJSON(t *testing.T, text string) any {

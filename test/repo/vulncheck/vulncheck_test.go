@@ -91,9 +91,8 @@ func TestUnexplainedFindingFails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := judge(tt.findings, tt.exceptions)
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("judge = %v, want %q", err, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),
+				"judge = %v, want %q", err, tt.want)
 		})
 	}
 }

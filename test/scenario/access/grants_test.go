@@ -35,9 +35,7 @@ func parseGrants(t *testing.T, documents string) grants {
 			g.namespace = append(g.namespace, role.Rules...)
 		}
 	}
-	if len(g.cluster) == 0 {
-		t.Fatal("no ClusterRole")
-	}
+	require.True(t, len(g.cluster) != 0, "no ClusterRole")
 	return g
 }
 
@@ -160,9 +158,7 @@ func (g grants) without(t *testing.T, resource, verb string, only bool) grants {
 		return left
 	}
 	left := grants{drop(g.cluster), drop(g.namespace)}
-	if gone != 1 {
-		t.Fatalf("%d rules have %s %s, want one", gone, verb, resource)
-	}
+	require.Truef(t, gone == 1, "%d rules have %s %s, want one", gone, verb, resource)
 	return left
 }
 

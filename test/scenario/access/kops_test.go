@@ -229,7 +229,6 @@ func (l *lab) callIAM(t *testing.T, action string, parameters ...string) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	if answer.StatusCode != http.StatusOK && !strings.Contains(string(body), "EntityAlreadyExists") {
-		t.Fatalf("%s: %s: %s", action, answer.Status, body)
-	}
+	require.Truef(t, answer.StatusCode == http.StatusOK || strings.Contains(string(body), "EntityAlreadyExists"),
+		"%s: %s: %s", action, answer.Status, body)
 }

@@ -154,9 +154,7 @@ func eventually(t *testing.T, check func(context.Context) string) {
 		last = check(t.Context()) // a context that ends with the poll would make its end the last answer
 		return last == "", nil
 	})
-	if err != nil {
-		t.Fatal(last)
-	}
+	require.True(t, err == nil, last)
 }
 
 // awaitLog waits for a line of the log.

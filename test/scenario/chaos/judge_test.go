@@ -166,9 +166,8 @@ func TestStateCountsOnceHeld(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				got, err := converged(t.Context(), 30*time.Second, held, func(context.Context) (string, error) { return tt.holds(time.Since(start)) })
-				if (err != nil) != tt.late || !tt.late && got != tt.want {
-					t.Errorf("converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
-				}
+				assert.Truef(t, (err != nil) == tt.late && (tt.late || got == tt.want),
+					"converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
 			})
 		})
 	}
@@ -395,9 +394,8 @@ func TestNodeGroupDifferencesAreReported(t *testing.T) {
 				s.NodeGroups = append(s.NodeGroups, one)
 			}
 			got := s.differences(groups)
-			if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0], tt.want)) {
-				t.Errorf("differences = %q, want one with %q", got, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || len(got) == 0) && (tt.want == "" || len(got) == 1 && strings.Contains(got[0], tt.want)),
+				"differences = %q, want one with %q", got, tt.want)
 		})
 	}
 }

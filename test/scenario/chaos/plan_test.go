@@ -263,9 +263,7 @@ func TestTwentyZonalPlansCoverEveryZonalFault(t *testing.T) {
 func TestZonalPlansHaveOnlyZonalGroups(t *testing.T) {
 	config := account(Plan{Zonal: true})
 	for _, g := range config.AutoScalingGroups {
-		if divided(g) && !slices.Contains(g.SuspendedProcesses, rebalance) {
-			t.Errorf("AZRebalance of %q is not suspended", g.Name)
-		}
+		assert.Truef(t, !divided(g) || slices.Contains(g.SuspendedProcesses, rebalance), "AZRebalance of %q is not suspended", g.Name)
 	}
 	got := len(dividedNames())
 	assert.Truef(t, got >= 3, "%d groups have several zones", got)
@@ -312,9 +310,7 @@ func TestOnlyLongMemoriesNeedANewStart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, (Plan{Zonal: true, Steps: []Step{tt.step}}).startsAnew(), "starts anew")
-			if (Plan{Steps: []Step{tt.step}}).startsAnew() {
-				t.Error("so does a plan that is not zonal")
-			}
+			assert.False(t, Plan{Steps: []Step{tt.step}}.startsAnew(), "so does a plan that is not zonal")
 		})
 	}
 }

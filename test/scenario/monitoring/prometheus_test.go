@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
@@ -164,9 +165,7 @@ func expressions(t *testing.T) []want {
 	for _, a := range alerts {
 		compared := absence.ReplaceAllString(a.Expr, "")
 		expr := comparison.ReplaceAllString(compared, "")
-		if expr == compared {
-			t.Errorf("%s does not end in a comparison: %s", a.Alert, a.Expr)
-		}
+		assert.Truef(t, expr != compared, "%s does not end in a comparison: %s", a.Alert, a.Expr)
 		all = append(all, number(expr))
 	}
 	for _, p := range readDashboard(t).Panels {

@@ -60,9 +60,7 @@ func rules(t *testing.T) (records, alerts []rule) {
 			}
 		}
 	}
-	if len(records) == 0 || len(alerts) == 0 {
-		t.Fatalf("%d recording rules, %d alerts", len(records), len(alerts))
-	}
+	require.Truef(t, len(records) != 0 && len(alerts) != 0, "%d recording rules, %d alerts", len(records), len(alerts))
 	return records, alerts
 }
 
@@ -90,18 +88,12 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	_, alerts := rules(t)
 	document, tests := read(t, "docs/alerts.md"), read(t, "manifests/monitoring/rules_test.yaml")
 	for _, a := range alerts {
-		if !strings.Contains(document, "\n## "+a.Alert+"\n") {
-			t.Errorf("docs/alerts.md has no section %s", a.Alert)
-		}
+		assert.Truef(t, strings.Contains(document, "\n## "+a.Alert+"\n"), "docs/alerts.md has no section %s", a.Alert)
 		if want := "/docs/alerts.md#" + strings.ToLower(a.Alert); !strings.HasSuffix(a.Annotations["runbook_url"], want) {
 			t.Errorf("%s: runbook_url %q, want one that ends in %s", a.Alert, a.Annotations["runbook_url"], want)
 		}
-		if a.Annotations["summary"] == "" || a.Labels["severity"] == "" {
-			t.Errorf("%s lacks a summary or a severity", a.Alert)
-		}
-		if !strings.Contains(tests, `alertname="`+a.Alert+`",`) {
-			t.Errorf("rules_test.yaml does not make %s fire", a.Alert)
-		}
+		assert.Truef(t, a.Annotations["summary"] != "" && a.Labels["severity"] != "", "%s lacks a summary or a severity", a.Alert)
+		assert.Truef(t, strings.Contains(tests, `alertname="`+a.Alert+`",`), "rules_test.yaml does not make %s fire", a.Alert)
 	}
 	if sections := strings.Count(document, "\n## "); sections != len(alerts) {
 		t.Errorf("docs/alerts.md has %d sections for %d alerts", sections, len(alerts))

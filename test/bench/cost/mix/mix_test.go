@@ -76,9 +76,8 @@ func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 		a, o := asked[name], offered[name]
 		assert.Equalf(t, want, [2]int64{a.Value(), o.Value()}, "%s: asked for and offered", name)
 	}
-	if len(pod.Spec.ResourceClaims) != 1 || len(pod.Spec.Volumes) != 3 || pod.Spec.TopologySpreadConstraints[0].TopologyKey != corev1.LabelTopologyZone {
-		t.Errorf("the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
-	}
+	assert.Truef(t, len(pod.Spec.ResourceClaims) == 1 && len(pod.Spec.Volumes) == 3 && pod.Spec.TopologySpreadConstraints[0].TopologyKey == corev1.LabelTopologyZone,
+		"the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
 }
 
 func TestExclusiveNamesWhatANodeHasOneOf(t *testing.T) {
