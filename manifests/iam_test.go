@@ -72,9 +72,8 @@ func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 // An operator deletes a statement to take a feature away. The first two statements are needed.
 func TestOptionalStatementsHaveOneActionEach(t *testing.T) {
 	for n, s := range readPolicy(t, "iam/policy-aws.json").Statement {
-		if optional := strings.HasPrefix(s.Sid, "Optional"); optional != (n > 1) || optional && len(s.Action) != 1 {
-			t.Errorf("statement %d, %s, allows %q", n+1, s.Sid, s.Action)
-		}
+		optional := strings.HasPrefix(s.Sid, "Optional")
+		assert.Truef(t, optional == (n > 1) && (!optional || len(s.Action) == 1), "statement %d, %s, allows %q", n+1, s.Sid, s.Action)
 	}
 }
 

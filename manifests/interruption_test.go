@@ -77,9 +77,8 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 			out.QueuePolicy = properties["PolicyDocument"]
 			assert.Empty(t, cmp.Diff([]any{p.queueURL()}, properties["Queues"]), "queues of the policy (-want +got)")
 		case "AWS::Events::Rule":
-			if diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"]); diff != "" || properties["State"] != nil {
-				t.Errorf("targets of %s (-want +got):\n%s", name, diff)
-			}
+			diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"])
+			assert.Truef(t, diff == "" && properties["State"] == nil, "targets of %s (-want +got):\n%s", name, diff)
 		case "AWS::IAM::ManagedPolicy":
 			out.ConsumerPolicy = parsed(t, properties["PolicyDocument"].(string))
 		default:

@@ -353,8 +353,7 @@ func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
 		w.waitEmptyQueue()
-		if n := groups.noted.Load(); n != 1 {
-			t.Errorf("the pool is noted %d times after two copies of a warning, want once", n)
-		}
+		n := groups.noted.Load()
+		assert.Truef(t, n == 1, "the pool is noted %d times after two copies of a warning, want once", n)
 	})
 }

@@ -87,8 +87,7 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		}
 		w.refused.Store(false)
 		w.wait("the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-		if denials := w.aws.Denials(); w.evictions("a") != 1 || len(denials) > 0 {
-			t.Errorf("%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
-		}
+		denials := w.aws.Denials()
+		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
 	})
 }

@@ -86,9 +86,8 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 		if len(events.Events) > 0 {
 			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
 		}
-		if n := c.most.Load(); n != 1 {
-			t.Errorf("%d writes of one node at once, want one", n)
-		}
+		n := c.most.Load()
+		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
 	})

@@ -73,9 +73,8 @@ func (w *offeringsWorld) calls(want int) {
 	for end := time.Now().Add(10 * time.Second); asked() < want && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
 	time.Sleep(50 * time.Millisecond) // for one too many
-	if got := asked(); got != want {
-		w.t.Fatalf("EC2 was asked %d times, want %d", got, want)
-	}
+	got := asked()
+	require.Truef(w.t, got == want, "EC2 was asked %d times, want %d", got, want)
 }
 
 // later waits until the next try of a look-up that failed is planned, and lets an hour pass.

@@ -50,9 +50,8 @@ func TestSameMixCostsTheSameAgain(t *testing.T) {
 func TestTableHasALinePerMix(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	require.Zerof(t, Main(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr), "exit code: %s", &stderr)
-	if n := strings.Count(stdout.String(), "\nweb-small "); n != 1 {
-		t.Errorf("%d lines for web-small, want one:\n%s", n, stdout.String())
-	}
+	n := strings.Count(stdout.String(), "\nweb-small ")
+	assert.Truef(t, n == 1, "%d lines for web-small, want one:\n%s", n, stdout.String())
 }
 
 func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {

@@ -71,9 +71,8 @@ func TestMixesHaveAPodOfEachWorkloadAndPoolsOfEachTaint(t *testing.T) {
 		offers := 0
 		for _, pool := range pools(l.mix) {
 			offers += len(pool.Offers)
-			if spot := pool.CapacityType == "spot"; spot != (pool.Weight > 0) {
-				t.Errorf("%s: pool %q of %q has weight %d", p.name, pool.Name, pool.CapacityType, pool.Weight)
-			}
+			spot := pool.CapacityType == "spot"
+			assert.Truef(t, spot == (pool.Weight > 0), "%s: pool %q of %q has weight %d", p.name, pool.Name, pool.CapacityType, pool.Weight)
 		}
 		assert.Truef(t, offers == len(l.mix.Groups), "%s: %d offers of Karpenter's for %d groups", p.name, offers, len(l.mix.Groups))
 	}

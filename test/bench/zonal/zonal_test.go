@@ -172,13 +172,11 @@ func TestPodEndsWithItsInstance(t *testing.T) {
 	r := record{end: moment(59), instances: []instance{{node: "killed", ended: moment(50)}, {node: "drained", ended: moment(50)}, {node: "there"}}, pods: []harness.Pod{
 		pod("killed", 10, 0), pod("killed", 11, 55), pod("drained", 12, 49), pod("there", 13, 0), {},
 	}}
-	if before, after, lost := r.runningAt(moment(40)), r.runningAt(r.end), r.lost(); before != 4 || after != 1 || lost != 2 {
-		t.Errorf("%d run before, %d after, %d lost, want 4, 1 and 2", before, after, lost)
-	}
+	before, after, lost := r.runningAt(moment(40)), r.runningAt(r.end), r.lost()
+	assert.Truef(t, before == 4 && after == 1 && lost == 2, "%d run before, %d after, %d lost, want 4, 1 and 2", before, after, lost)
 	if got := r.count(result{}, moment(2), 4); got.AllRun != 11 || got.Seconds != 57 || got.Running != 1 || got.Lost != 2 || got.Launched != 3 {
 		t.Errorf("result %+v, want all four 11 s after the beginning", got)
 	}
-	if at := r.allRun(5); !at.IsZero() {
-		t.Errorf("five of four pods ran at %s", at)
-	}
+	at := r.allRun(5)
+	assert.Truef(t, at.IsZero(), "five of four pods ran at %s", at)
 }

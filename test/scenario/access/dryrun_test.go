@@ -96,9 +96,8 @@ spec:
 			"asgctl called %s of AWS", call.Action)
 	}
 	assert.True(t, calls != 0, "AWS has no call of asgctl")
-	if group, _ := l.env.AWS.Group(r.name); group.Desired != 2 {
-		t.Errorf("the group's desired capacity is %d, want 2", group.Desired)
-	}
+	group, _ := l.env.AWS.Group(r.name)
+	assert.Truef(t, group.Desired == 2, "the group's desired capacity is %d, want 2", group.Desired)
 	for _, before := range nodes {
 		after, err := l.client.CoreV1().Nodes().Get(t.Context(), before.Name, metav1.GetOptions{})
 		require.NoError(t, err)

@@ -148,9 +148,8 @@ func worksInKOps(t *testing.T, l *lab, release string) {
 	require.NoError(t, process.Stop())
 	log := readFile(t, r.log)
 	for _, line := range saidOnce[release] {
-		if said := regexp.MustCompile(line).FindAllString(log, -1); len(said) != 1 {
-			t.Errorf("the log has %d lines like %q, want one", len(said), line)
-		}
+		said := regexp.MustCompile(line).FindAllString(log, -1)
+		assert.Truef(t, len(said) == 1, "the log has %d lines like %q, want one", len(said), line)
 	}
 	assert.Empty(t, cmp.Diff(refusedTo[release], r.refused(t)), "refused requests (-want +got)")
 }

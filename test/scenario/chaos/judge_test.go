@@ -422,7 +422,6 @@ I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --m
 			assert.Empty(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "silent (-want +got)")
 		})
 	}
-	if got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"; got != want {
-		t.Errorf("limits = %q, want %q", got, want)
-	}
+	got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"
+	assert.Truef(t, got == want, "limits = %q, want %q", got, want)
 }

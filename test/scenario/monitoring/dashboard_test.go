@@ -121,9 +121,8 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 		p.check(t)
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				if other := taken[[2]int{x, y}]; other != "" {
-					t.Fatalf("%q lies upon %q", p.Title, other)
-				}
+				other := taken[[2]int{x, y}]
+				require.Truef(t, other == "", "%q lies upon %q", p.Title, other)
 				taken[[2]int{x, y}] = p.Title
 			}
 		}

@@ -95,9 +95,8 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 		assert.Truef(t, a.Annotations["summary"] != "" && a.Labels["severity"] != "", "%s lacks a summary or a severity", a.Alert)
 		assert.Truef(t, strings.Contains(tests, `alertname="`+a.Alert+`",`), "rules_test.yaml does not make %s fire", a.Alert)
 	}
-	if sections := strings.Count(document, "\n## "); sections != len(alerts) {
-		t.Errorf("docs/alerts.md has %d sections for %d alerts", sections, len(alerts))
-	}
+	sections := strings.Count(document, "\n## ")
+	assert.Truef(t, sections == len(alerts), "docs/alerts.md has %d sections for %d alerts", sections, len(alerts))
 }
 
 // The operator's object and the chart's values have the rules of rules.yaml.
