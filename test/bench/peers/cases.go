@@ -9,6 +9,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -204,8 +205,7 @@ func (r *run) callCount() (n int) {
 
 // rest waits, unless the process ends by itself.
 func (r *run) rest(ctx context.Context, d time.Duration) error {
-	end := time.Now().Add(d)
-	return r.until(ctx, func() (bool, error) { return !time.Now().Before(end), nil })
+	return harness.Rest(ctx, d, r.processes...)
 }
 
 // A scrape has the metrics of a Cluster Autoscaler, and of the plugin that it asks, if any.
