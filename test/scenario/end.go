@@ -65,8 +65,7 @@ func (s *script) close(t testscript.T) {
 	t.Log(s.steps.String())
 }
 
-// end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see
-// Commands.
+// end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see Commands.
 func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil

@@ -218,8 +218,7 @@ func momentOf(event fakeaws.Event) (Moment, bool) {
 	return m, true
 }
 
-// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its
-// consequences.
+// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its consequences.
 const logPoll = 5 * time.Millisecond
 
 var (

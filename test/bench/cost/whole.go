@@ -77,8 +77,7 @@ type wholeRate struct {
 	Worst    float64 `json:"worst"`
 }
 
-// measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could
-// be run.
+// measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could be run.
 func measureWhole(ctx context.Context, mixes []*mix.Mix, o wholeOptions, c *harness.Command, progress io.Writer) (harness.Report, error) {
 	for _, m := range mixes {
 		if err := wholeway.Check(m); err != nil {

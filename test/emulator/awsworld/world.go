@@ -151,8 +151,7 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	return &World{T: t, AWS: server}
 }
 
-// RestartedWith is the same AWS with a Provider that knows nothing yet and runs until the test ends. A non-nil change alters
-// its options.
+// RestartedWith is the same AWS with a Provider that knows nothing yet and runs until the test ends. A non-nil change alters its options.
 func (w *World) RestartedWith(change func(*asg.Options, *aws.Options)) *World {
 	w.T.Helper()
 	w, ctx, cancel := w.still(change)

@@ -16,8 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain stops the cluster that tests share, and lets the test binary play the process that dies in
-// TestNothingOutlivesAKilledProcess.
+// TestMain stops the cluster that tests share, and lets the test binary play the process that dies in TestNothingOutlivesAKilledProcess.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(victimVariable) != "" {

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu
-// held.
+// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu held.
 type account struct {
 	region      string
 	id          string

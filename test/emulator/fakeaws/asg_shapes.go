@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the
-// element's name.
+// Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the element's name.
 type (
 	xmlGroup struct {
 		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, HealthCheckType, VPCZoneIdentifier, ServiceLinkedRoleARN string

@@ -74,8 +74,7 @@ func encodeResult(req *request, result any) (reply, error) {
 	return xmlReply(req, http.StatusOK, func(e *xml.Encoder) error { return encodeQueryResult(e, req, result) })
 }
 
-// encodeQueryResult wraps the result as AWS query does:
-// <ActionResponse><ActionResult>…</ActionResult><ResponseMetadata><RequestId>…
+// encodeQueryResult wraps the result as AWS query does: <ActionResponse><ActionResult>…</ActionResult><ResponseMetadata><RequestId>…
 func encodeQueryResult(e *xml.Encoder, req *request, result any) error {
 	root := element(req.action+"Response", namespaces[req.service])
 	if err := e.EncodeToken(root); err != nil {

@@ -63,8 +63,7 @@ type Shortage struct {
 	Available    int      `json:"available,omitempty"`    // instances that may still be launched
 	For          Duration `json:"for,omitempty"`          // until removed if zero
 
-	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and
-	// Client.InternalError with Dies.
+	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and Client.InternalError with Dies.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 
@@ -257,8 +256,7 @@ type launchFailure struct {
 	bare bool // no "Could not launch" in front, as for errors found before EC2 is asked
 }
 
-// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of
-// one template.
+// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of one template.
 func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 	const tail = " Launching EC2 instance failed."
 	if f.bare {

@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group."
-// API reference, EnterStandby: "can enter standby as long as the desired capacity […] is equal to or greater than the minimum
-// capacity".
+// API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group." API
+// reference, EnterStandby: "can enter standby as long as the desired capacity […] is equal to or greater than the minimum capacity".
 func TestStandbyDoesNotCount(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: Standby})

@@ -151,8 +151,7 @@ func (q *queue) handle(m *message) string {
 	return base64.StdEncoding.EncodeToString([]byte(q.arn + " " + m.id + " " + strconv.Itoa(m.receives)))
 }
 
-// find returns the message of a receipt handle, and whether the handle is its newest. The message is nil if it does not exist
-// any more.
+// find returns the message of a receipt handle, and whether the handle is its newest. The message is nil if it does not exist any more.
 func (q *queue) find(handle string) (m *message, newest bool, err error) {
 	raw, failure := base64.StdEncoding.DecodeString(handle)
 	parts := strings.Split(string(raw), " ")

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the publisher of
-// its Nodes.
+// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the publisher of its Nodes.
 type Server struct {
 	cfg      Config
 	account  *account
@@ -64,8 +63,7 @@ func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes
-// it.
+// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes it.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	types, err := newCatalogue(cfg.InstanceTypes)

@@ -7,8 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// instanceGroup is the part of kOps' InstanceGroup (kops.k8s.io/v1alpha2 of kOps 1.36) that the recipe uses. Any other key is an
-// error.
+// instanceGroup is the part of kOps' InstanceGroup (kops.k8s.io/v1alpha2 of kOps 1.36) that the recipe uses. Any other key is an error.
 type instanceGroup struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`

@@ -32,8 +32,7 @@ const (
 	beatPoll = 5 * time.Second
 	// liveLook bounds a look at the cluster while AWS stands still.
 	liveLook = 3 * time.Second
-	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend
-	// on it.
+	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend on it.
 	excused = 10 * time.Second
 )
 

@@ -11,7 +11,6 @@
 //
 // Every real packing satisfies it, so none is cheaper.
 //
-// The package does not trust its solver. It checks a solution of the dual program in a step of its own, scales it until it
-// holds, and returns its value. By duality that is a lower bound even where the solver was wrong. It must not be imported
-// outside tests.
+// The package does not trust its solver. It checks a solution of the dual program in a step of its own, scales it until it holds, and
+// returns its value. By duality that is a lower bound even where the solver was wrong. It must not be imported outside tests.
 package bound

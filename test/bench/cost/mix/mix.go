@@ -137,8 +137,7 @@ func (m *Mix) check() error {
 	return nil
 }
 
-// Tolerated are the pods that may run on the node: they select its labels and tolerate its taints. It ignores the room that is
-// left.
+// Tolerated are the pods that may run on the node: they select its labels and tolerate its taints. It ignores the room that is left.
 func Tolerated(pods []*corev1.Pod, node *corev1.Node) []*corev1.Pod {
 	var list []*corev1.Pod
 	for _, pod := range pods {
