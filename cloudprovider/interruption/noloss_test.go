@@ -79,10 +79,7 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 	t.Parallel()
-	for kind, more := range map[string][]string{
-		"rebalance-recommendation": nil,
-		"scheduled-change":         nil,
-	} {
+	for kind, more := range map[string][]string{"rebalance-recommendation": nil, "scheduled-change": nil} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, scalingGroup(0, 2, 5))

@@ -40,9 +40,7 @@ func (a *account) forms(g *group) ([]candidate, *launchFailure) {
 		if !ok {
 			return nil, &launchFailure{code: "ValidationError", text: "Launch configuration " + g.LaunchConfiguration + " not found.", bare: true}
 		}
-		return []candidate{{
-			instanceType: lc.InstanceType, weight: 1, config: lc.Name, imageID: lc.ImageID, spot: lc.SpotPrice != "",
-		}}, nil
+		return []candidate{{instanceType: lc.InstanceType, weight: 1, config: lc.Name, imageID: lc.ImageID, spot: lc.SpotPrice != ""}}, nil
 	}
 	overrides := g.overrides()
 	if len(overrides) == 0 {

@@ -148,9 +148,7 @@ func errorDocument(req *request, failure *apiError, status int) any {
 	if status >= http.StatusInternalServerError {
 		fault = "Receiver"
 	}
-	return queryError{
-		Namespace: namespaces[req.service], Type: fault, Code: failure.Code, Message: failure.Message, RequestID: req.id,
-	}
+	return queryError{Namespace: namespaces[req.service], Type: fault, Code: failure.Code, Message: failure.Message, RequestID: req.id}
 }
 
 func jsonReply(req *request, status int, body []byte) reply {

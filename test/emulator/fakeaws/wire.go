@@ -107,9 +107,7 @@ var operations = map[string]map[string]operation{
 		"ReceiveMessage":               (*account).receiveMessage,
 		"SendMessage":                  (*account).sendMessage,
 	},
-	serviceZonalShift: {
-		"ListManagedResources": (*account).listManagedResources,
-	},
+	serviceZonalShift: {"ListManagedResources": (*account).listManagedResources},
 	serviceSTS: {
 		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
 		"GetCallerIdentity":         (*account).getCallerIdentity,

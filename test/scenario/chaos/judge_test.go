@@ -185,9 +185,7 @@ func missingUntil(limit time.Duration) func(time.Duration) (string, error) {
 func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 	var results []Result
 	for n := range 100 {
-		r := Result{
-			Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2,
-		}
+		r := Result{Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2}
 		if n == 7 {
 			r.Nominations, r.Launched = 3, 5
 			r.Wrongs.Stalls, r.Violations = 1, []string{"not every pod runs"}

@@ -193,9 +193,7 @@ func (t *fileType) addTo(s *source) error {
 // resources joins the amounts of a type or of a pod.
 func resources(cpu, memory, gpu *quantity, others map[string]any) (corev1.ResourceList, error) {
 	list := corev1.ResourceList{}
-	for name, q := range map[corev1.ResourceName]*quantity{
-		corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory, "nvidia.com/gpu": gpu,
-	} {
+	for name, q := range map[corev1.ResourceName]*quantity{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory, "nvidia.com/gpu": gpu} {
 		if q != nil && q.Sign() > 0 {
 			list[name] = q.Quantity
 		}
