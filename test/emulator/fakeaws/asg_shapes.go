@@ -88,7 +88,6 @@ type (
 		LaunchConfigurationName, WeightedCapacity                    string `xml:",omitempty"`
 
 		InstanceID           string `xml:"InstanceId"`
-		AutoScalingGroupName string `xml:",omitempty"` // DescribeAutoScalingInstances only
 		LaunchTemplate       *xmlTemplateSpec
 		ProtectedFromScaleIn bool
 	}

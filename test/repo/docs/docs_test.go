@@ -154,7 +154,7 @@ func TestMakeTargetsExist(t *testing.T) {
 }
 
 var (
-	chosenTests = regexp.MustCompile(`-(?:run|bench) '?(\w+)`)
+	chosenTests = regexp.MustCompile(`-(?:run|bench)[ =]'?(\w+)`)
 	testedRoom  = regexp.MustCompile(`\./([\w/-]+)`)
 )
 
