@@ -29,8 +29,8 @@ const (
 
 // allow takes back a rule that holds for every script.
 func (s *script) allow(args []string) error {
-	if len(args) != 1 || args[0] != allowUndrained && args[0] != allowExit && args[0] != allowForbidden {
-		return errors.New("usage: allow undrained|exit|forbidden")
+	if args[0] != allowUndrained && args[0] != allowExit && args[0] != allowForbidden {
+		return errors.New("allow undrained|exit|forbidden")
 	}
 	s.allowed[args[0]] = true
 	return nil

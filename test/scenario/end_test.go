@@ -100,7 +100,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 				}
 				if strings.HasPrefix(line, start) {
 					args := append(strings.Fields(line)[1:], "--say="+tt.say)
-					require.NoError(t, s.do((*script).autoscaler, "autoscaler", args))
+					require.NoError(t, s.do(simpleCommands()["autoscaler"], "autoscaler", args))
 					continue
 				}
 				require.NoError(t, s.lines(line))
@@ -136,13 +136,6 @@ func TestStockThatEndsByItselfFails(t *testing.T) {
 	}
 	<-stock.Autoscaler().Done()
 	assert.ErrorContains(t, s.end(), "stock: autoscaler ended by itself", "stock has ended: error, want one that says so")
-}
-
-func TestAllowRefusesUnknownLiberties(t *testing.T) {
-	s := endScript(t)
-	for _, line := range []string{"allow", "allow murder", "allow exit undrained"} {
-		assert.Errorf(t, s.lines(line), "accepted: %s", line)
-	}
 }
 
 func TestStopOfEndedProcessFails(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -96,25 +95,6 @@ func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, events),
 		"processes (-want +got)")
-}
-
-func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "edit.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("maximum: 4\n"), 0o600))
-	s := groupScript(t, 0)
-	for _, line := range []string{"edit g", "edit g none.yaml", "edit g " + file,
-		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {
-		assert.Errorf(t, s.lines(line), "accepted: %s", line)
-	}
-	without := &script{Env: &Env{}, path: s.path}
-	for _, line := range []string{"edit g " + file, "suspend g Launch", "resume g Launch"} {
-		assert.ErrorContainsf(t, without.lines(line), "no AWS account yet", "%s without an account: error", line)
-	}
-	for _, what := range []string{"instances", "launched"} {
-		holds, err := without.expectation(what, []string{"g/us-west-2a", "1"})
-		require.NoError(t, err)
-		assert.ErrorContainsf(t, eventually(t.Context(), time.Second, what, holds), "no AWS account yet", "%s without an account: error", what)
-	}
 }
 
 func TestUnexpectedDenialFailsTheScript(t *testing.T) {

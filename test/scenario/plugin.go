@@ -95,9 +95,6 @@ func (e *Env) closePlugin() {
 
 // runPlugin starts the autoscaler as a plugin.
 func (s *script) runPlugin(args []string) error {
-	if len(args) == 0 {
-		return errors.New("usage: plugin MANIFEST [FLAG...]")
-	}
 	return s.StartPlugin(s.ctx, args[0], args[1:]...)
 }
 
