@@ -103,6 +103,14 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	return newWorldOver(t, server, awsclients.Options(server), g, 10*time.Millisecond)
 }
 
+// parallelWorld is the world of a test that runs beside others, and one of its instances.
+func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) (w *world, instance string) {
+	t.Helper()
+	t.Parallel()
+	w = newWorld(t, g, more...)
+	return w, w.inService()[0]
+}
+
 // inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
 // emulated AWS without a network.
 func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
