@@ -33,14 +33,12 @@ type statement struct {
 }
 
 func read(t *testing.T, name string) string {
-	t.Helper()
 	raw, err := manifests.FS.ReadFile(name)
 	require.NoError(t, err)
 	return string(raw)
 }
 
 func readPolicy(t *testing.T, name string) policy {
-	t.Helper()
 	var p policy
 	decoder := json.NewDecoder(strings.NewReader(read(t, name)))
 	decoder.DisallowUnknownFields()
@@ -194,7 +192,6 @@ func TestEveryCallOfStockIsAllowed(t *testing.T) {
 
 // actions are all actions that a policy allows.
 func actions(t *testing.T, name string) []string {
-	t.Helper()
 	var all []string
 	for _, s := range readPolicy(t, name).Statement {
 		all = append(all, s.Action...)
@@ -204,7 +201,6 @@ func actions(t *testing.T, name string) []string {
 
 // calledActions lists the IAM actions behind the SDK calls in the directories' code, each with one file that makes the call.
 func calledActions(t *testing.T, dirs ...string) map[string]string {
-	t.Helper()
 	called := map[string]string{}
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

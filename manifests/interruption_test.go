@@ -101,7 +101,6 @@ var substitution = regexp.MustCompile(`\$\{([^}]*)\}`)
 
 // resolved replaces CloudFormation's functions by their values.
 func resolved(t *testing.T, value any, known map[string]string) any {
-	t.Helper()
 	look := func(name string) string {
 		found, ok := known[name]
 		assert.Truef(t, ok, "reference to %q, which is not there", name)
@@ -180,7 +179,6 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 // fromTerraform resolves the configuration, which is Terraform's JSON syntax. It knows exactly the expressions written there.
 // Any other fails the test.
 func fromTerraform(t *testing.T, p place) infrastructure {
-	t.Helper()
 	var module struct {
 		Comment   string         `json:"//"`
 		Terraform map[string]any `json:"terraform"`
@@ -241,7 +239,6 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 
 // interpolated replaces Terraform's expressions, in keys too, by their values.
 func interpolated(t *testing.T, value any, known map[string]any) any {
-	t.Helper()
 	look := func(expression string) any {
 		found, ok := known[expression]
 		assert.Truef(t, ok, "expression %q is not known here", expression)
@@ -274,7 +271,6 @@ func interpolated(t *testing.T, value any, known map[string]any) any {
 
 // renamed has the properties under common names, and fails the test where one has none.
 func renamed(t *testing.T, properties map[string]any, names map[string]string) map[string]any {
-	t.Helper()
 	out := map[string]any{}
 	for key, value := range properties {
 		assert.Truef(t, names[key] != "", "the queue has a property %s that nothing is compared with", key)
@@ -284,7 +280,6 @@ func renamed(t *testing.T, properties map[string]any, names map[string]string) m
 }
 
 func parsed(t *testing.T, text string) any {
-	t.Helper()
 	var value any
 	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value
@@ -292,7 +287,6 @@ func parsed(t *testing.T, text string) any {
 
 // detailTypeOf is the one detail type of a pattern.
 func detailTypeOf(t *testing.T, pattern any) string {
-	t.Helper()
 	p, _ := pattern.(map[string]any)
 	types, _ := p["detail-type"].([]any)
 	require.Lenf(t, types, 1, "pattern %v is not for one detail type", pattern)

@@ -31,7 +31,6 @@ import (
 
 // startAWS starts an emulated AWS and credentials for it, and nothing else in the environment that names a region.
 func startAWS(t *testing.T) *fakeaws.Server {
-	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "cn-northwest-1"})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
@@ -42,7 +41,6 @@ func startAWS(t *testing.T) *fakeaws.Server {
 
 // inBubble runs a test with the Auto Scaling client of an emulated AWS, in a bubble in which time passes only when all are waiting.
 func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaws.Server, *awsclient.AutoScaling)) {
-	t.Helper()
 	setEnvironment(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
 	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
@@ -58,7 +56,6 @@ func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaw
 
 // setEnvironment sets credentials, and nothing else in the environment that names a region or an endpoint.
 func setEnvironment(t *testing.T) {
-	t.Helper()
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}

@@ -17,7 +17,6 @@ import (
 const dumpFile = "testdata/describe-instance-types.json"
 
 func readDump(t *testing.T) string {
-	t.Helper()
 	text, err := os.ReadFile(dumpFile)
 	require.NoError(t, err)
 	return string(text)

@@ -22,7 +22,6 @@ import (
 
 // boundLate binds a pod to the node of the instance a moment after the first look that finds the node empty.
 func (w *world) boundLate(instance, name string) {
-	w.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec: corev1.PodSpec{NodeName: w.nodes()[instance].Name}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
 	bind := sync.OnceFunc(func() {

@@ -23,7 +23,6 @@ import (
 
 // silent stops AWS's own messages.
 func (w *world) silent() {
-	w.t.Helper()
 	require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName}))
 }
 

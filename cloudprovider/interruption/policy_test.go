@@ -29,7 +29,6 @@ func (w *world) policed(without string) {
 
 // denied fails the test unless the action is all that the policies denied.
 func (w *world) denied(action string) {
-	w.t.Helper()
 	denials := w.aws.Denials()
 	assert.Truef(w.t, len(denials) != 0 && !slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }),
 		"denied %+v, want %s alone", denials, action)

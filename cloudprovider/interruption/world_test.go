@@ -173,7 +173,6 @@ func (w *world) background(run func(context.Context) error) (stop func()) {
 
 // handler makes a Handler over the world, as a new process would.
 func (w *world) handler(change ...func(*interruption.Options)) *interruption.Handler {
-	w.t.Helper()
 	factory := informers.NewSharedInformerFactory(w.cluster, 0)
 	nodes := factory.Core().V1().Nodes().Informer()
 	w.metrics = prometheus.NewRegistry()
@@ -214,7 +213,6 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 
 // running runs a Handler until the test, or the returned function, ends it.
 func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
-	w.t.Helper()
 	return w.background(w.handler(change...).Run)
 }
 
@@ -239,7 +237,6 @@ func (w *world) servePods() {
 
 // nodes are the nodes by instance.
 func (w *world) nodes() map[string]*corev1.Node {
-	w.t.Helper()
 	list, err := w.cluster.CoreV1().Nodes().List(w.t.Context(), metav1.ListOptions{})
 	require.NoError(w.t, err)
 	nodes := map[string]*corev1.Node{}
@@ -272,14 +269,12 @@ func (w *world) desired() int {
 
 // run puts pods on the node of an instance.
 func (w *world) run(instance string, names ...string) {
-	w.t.Helper()
 	for _, name := range names {
 		w.create(name, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[instance].Name, corev1.PodRunning })
 	}
 }
 
 func (w *world) create(name string, change ...func(*corev1.Pod)) {
-	w.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec: corev1.PodSpec{TerminationGracePeriodSeconds: ptr.To[int64](1)}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
 	for _, c := range change {
@@ -289,7 +284,6 @@ func (w *world) create(name string, change ...func(*corev1.Pod)) {
 }
 
 func (w *world) send(body string) {
-	w.t.Helper()
 	require.NoError(w.t, w.aws.SendMessage(queueName, body))
 }
 

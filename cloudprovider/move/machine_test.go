@@ -76,7 +76,6 @@ func state(n *corev1.Node, s move.State) {
 }
 
 func machine(t *testing.T, budgets ...string) *move.Machine {
-	t.Helper()
 	if len(budgets) == 0 {
 		budgets = []string{"100%"}
 	}

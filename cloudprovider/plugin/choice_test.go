@@ -23,7 +23,6 @@ import (
 )
 
 func marshal(t testing.TB, o interface{ Marshal() ([]byte, error) }) []byte {
-	t.Helper()
 	bytes, err := o.Marshal()
 	require.NoError(t, err)
 	return bytes
@@ -41,7 +40,6 @@ func podOf(name, cpu string) []byte {
 
 // onePod asks for a pod that fits the group web.
 func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
-	t.Helper()
 	info, err := w.NodeGroup("web").TemplateNodeInfo()
 	require.NoError(t, err)
 	return &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},

@@ -137,7 +137,6 @@ func TestVolumesSayWhereTheirPodRuns(t *testing.T) {
 
 // volumesOf is a Volumes over the objects.
 func volumesOf(t *testing.T, objects ...runtime.Object) Volumes {
-	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
 	v := Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}

@@ -19,7 +19,6 @@ import (
 
 // endScript is a script over an account, whose autoscaler is the stand-in of TestMain.
 func endScript(t *testing.T) *script {
-	t.Helper()
 	s := groupScript(t, 0)
 	program, err := os.Executable()
 	require.NoError(t, err)
@@ -163,7 +162,6 @@ func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
 
 // call makes a call to Auto Scaling in AWS's query protocol.
 func call(t *testing.T, endpoint, action string, parameters url.Values) {
-	t.Helper()
 	form := url.Values{"Version": {"2011-01-01"}, "Action": {action}}
 	maps.Copy(form, parameters)
 	answer, err := http.PostForm(endpoint, form)

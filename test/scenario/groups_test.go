@@ -20,7 +20,6 @@ import (
 
 // groupScript is a script over an account with group g, and an empty one with a name like a zone of it.
 func groupScript(t *testing.T, desired int) *script {
-	t.Helper()
 	template := &fakeaws.LaunchTemplateRef{Name: "t"}
 	zones := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{

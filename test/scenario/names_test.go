@@ -13,7 +13,6 @@ import (
 
 // namesScript is a script over an account with group g, and a program that can log two messages.
 func namesScript(t *testing.T) *script {
-	t.Helper()
 	s := groupScript(t, 0)
 	dir := t.TempDir()
 	s.binary = filepath.Join(dir, "program")

@@ -24,7 +24,6 @@ type row struct {
 
 // rows reads testdata/messages.csv. Its sources are in testdata/SOURCES.md.
 func rows(t testing.TB) []row {
-	t.Helper()
 	file, err := os.Open("testdata/messages.csv")
 	require.NoError(t, err)
 	defer file.Close()

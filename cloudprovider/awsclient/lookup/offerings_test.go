@@ -34,7 +34,6 @@ type offeringsWorld struct {
 }
 
 func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
-	t.Helper()
 	server, err := fakeaws.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
@@ -68,7 +67,6 @@ func limited() fakeaws.Config {
 
 // calls waits until EC2 was asked so often, and fails if it is more.
 func (w *offeringsWorld) calls(want int) {
-	w.t.Helper()
 	asked := func() int { return w.aws.Calls()["DescribeInstanceTypeOfferings"] }
 	for end := time.Now().Add(10 * time.Second); asked() < want && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
@@ -79,7 +77,6 @@ func (w *offeringsWorld) calls(want int) {
 
 // later waits until the next try of a look-up that failed is planned, and lets an hour pass.
 func (w *offeringsWorld) later() {
-	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !w.clock.HasWaiters(); time.Sleep(5 * time.Millisecond) {
 		require.False(w.t, time.Now().After(end), "no further try is planned")
 	}
@@ -195,7 +192,6 @@ func TestManyTypesCostOneCallPerPage(t *testing.T) {
 
 // firstPage is EC2's answer to the question for the types.
 func (w *offeringsWorld) firstPage(names []string) *ec2.DescribeInstanceTypeOfferingsOutput {
-	w.t.Helper()
 	out, err := w.api.DescribeInstanceTypeOfferings(w.t.Context(), &ec2.DescribeInstanceTypeOfferingsInput{
 		LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: awssdk.Int32(offeringsPerPage),
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-type"), Values: names}}})

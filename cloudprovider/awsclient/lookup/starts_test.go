@@ -31,7 +31,6 @@ type startsWorld struct {
 }
 
 func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, network fakeaws.Network, auth func(context.Context) ([]string, error)) *startsWorld {
-	t.Helper()
 	g.Name, g.Desired, g.Max, g.LaunchTemplate = "g", instances, instances, &fakeaws.LaunchTemplateRef{Name: "t"}
 	if g.Zones == nil {
 		g.Zones = []string{"us-west-2a"}

@@ -41,7 +41,6 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
-	t.Helper()
 	client := fake.NewClientset()
 	factory := informers.NewSharedInformerFactory(client, 0)
 	c := &cluster{pods: factory.Core().V1().Pods().Informer(),
@@ -60,7 +59,6 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 }
 
 func (c *cluster) add(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
 	require.NoError(t, c.Tracker.Create(podserver.Pods, pod, pod.Namespace))
 }
 
@@ -145,7 +143,6 @@ type journey struct {
 }
 
 func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
-	t.Helper()
 	began := time.Now()
 	result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan { return plan })
 	require.NoError(t, err)

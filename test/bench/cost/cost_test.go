@@ -16,7 +16,6 @@ import (
 
 // measured runs the bench and parses its output.
 func measured(t *testing.T, args ...string) report {
-	t.Helper()
 	var stdout, stderr bytes.Buffer
 	require.Zerof(t, Main(t.Context(), append(args, "-o", "json"), &stdout, &stderr), "exit code: %s", &stderr)
 	var r report

@@ -74,7 +74,6 @@ func tallied(log []fakeaws.Call) tally {
 
 // simulate lets a fleet live.
 func simulate(t *testing.T, size int, perSecond float64, period, lived time.Duration) *life {
-	t.Helper()
 	inherit(t)
 	l := &life{lived: lived}
 	synctest.Test(t, func(t *testing.T) {

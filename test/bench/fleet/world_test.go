@@ -66,7 +66,6 @@ func clusterName(n int) string { return fmt.Sprintf("cluster-%04d", n) }
 // inherit sets the environment of all clients, which a bubble cannot. Reads of the product slow down by themselves when they are throttled. The SDK's
 // limiter for that sleeps less than a nanosecond at times, which never ends where time passes only by sleeping. So these clients retry in the standard mode.
 func inherit(t *testing.T) {
-	t.Helper()
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "http://fakeaws.invalid", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
@@ -78,7 +77,6 @@ var noCluster = informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 
 // newMember makes the clients and the Cache of an autoscaler that discovers the groups with all of the tags.
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
-	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
 	require.NoError(t, err)
 	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)

@@ -130,7 +130,6 @@ func milliseconds(n int) fakeaws.Duration {
 
 // NewAWS starts AWS with the groups, over which no Provider runs yet.
 func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *World {
-	t.Helper()
 	cfg := fakeaws.Config{Region: "cn-northwest-1", AutoScalingGroups: groups,
 		Delays: fakeaws.Delays{Listed: milliseconds(20), InService: milliseconds(40), Register: milliseconds(60), GPU: milliseconds(60),
 			Terminate: milliseconds(50), Retry: milliseconds(200)}}
@@ -198,7 +197,6 @@ func noAWSAuth(context.Context) ([]string, error) { return nil, errors.New("no C
 
 // NextLoop refreshes the Provider, as the core does at the beginning of a loop.
 func (w *World) NextLoop() {
-	w.T.Helper()
 	require.NoError(w.T, w.Refresh(), "Refresh")
 }
 
@@ -343,7 +341,6 @@ type Nodes struct{ indexer cache.Indexer }
 
 // Put adds or replaces nodes.
 func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
-	t.Helper()
 	for _, node := range nodes {
 		require.NoError(t, n.indexer.Add(node))
 	}
@@ -351,7 +348,6 @@ func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
 
 // Drop removes nodes.
 func (n Nodes) Drop(t testing.TB, nodes ...*corev1.Node) {
-	t.Helper()
 	for _, node := range nodes {
 		require.NoError(t, n.indexer.Delete(node))
 	}

@@ -11,7 +11,6 @@ import (
 // StartFor starts a cluster that ends with the test, and skips a test under -short, because a start takes seconds. Its progress goes to
 // standard error.
 func StartFor(t *testing.T, options Options) *Cluster {
-	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}

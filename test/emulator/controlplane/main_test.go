@@ -42,7 +42,6 @@ var sharedCluster struct {
 // shared returns the cluster for tests that neither stop it nor mind other tests' objects in it. It builds its programs first
 // if needed, which takes minutes.
 func shared(t *testing.T) *Cluster {
-	t.Helper()
 	needsCluster(t)
 	sharedCluster.once.Do(func() {
 		sharedCluster.cluster, sharedCluster.err = Start(context.Background(), Options{Progress: os.Stderr})
@@ -53,7 +52,6 @@ func shared(t *testing.T) *Cluster {
 
 // own starts a cluster for one test, which may stop it.
 func own(t *testing.T, opts Options) *Cluster {
-	t.Helper()
 	needsCluster(t)
 	opts.Progress = os.Stderr
 	c, err := Start(t.Context(), opts)
@@ -65,7 +63,6 @@ func own(t *testing.T, opts Options) *Cluster {
 }
 
 func needsCluster(t *testing.T) {
-	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}
@@ -73,7 +70,6 @@ func needsCluster(t *testing.T) {
 
 // eventually waits until check returns no error, and fails the test with its last error after 20 seconds.
 func eventually(t *testing.T, check func(context.Context) error) {
-	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true,
 		func(ctx context.Context) (bool, error) {

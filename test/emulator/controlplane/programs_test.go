@@ -70,7 +70,6 @@ func TestTakenPortIsRecognised(t *testing.T) {
 
 // golden compares text with a file in testdata, or writes the file with -update.
 func golden(t *testing.T, file, got string) {
-	t.Helper()
 	path := filepath.Join("testdata", file)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))

@@ -11,7 +11,6 @@ import (
 )
 
 func do(t *testing.T, s *Server, d Deed) {
-	t.Helper()
 	d.Group = first(d.Group, "g")
 	require.NoError(t, s.Do(d))
 }

@@ -115,7 +115,6 @@ func byFilter(name string, values ...string) types.Filter {
 
 // offered lists offerings page by page, each as "type kind location".
 func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput) []string {
-	t.Helper()
 	var got []string
 	for pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(c.ec2, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(t.Context())

@@ -87,7 +87,6 @@ func spotInstance(t *testing.T, s *Server) InstanceState {
 
 // delivered empties queue q and returns each message as "detail-type: subject".
 func delivered(t *testing.T, c clients) []string {
-	t.Helper()
 	out := []string{}
 	for got := receive(t, c); len(got) > 0; got = receive(t, c) {
 		for _, m := range got {

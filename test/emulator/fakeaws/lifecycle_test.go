@@ -81,7 +81,6 @@ func withHook(h LifecycleHook) func(*AutoScalingGroup) {
 }
 
 func complete(t *testing.T, c clients, id *string, hook, result string) error {
-	t.Helper()
 	_, err := c.autoscaling.CompleteLifecycleAction(t.Context(), &autoscaling.CompleteLifecycleActionInput{
 		AutoScalingGroupName: aws.String("g"), InstanceId: id, LifecycleHookName: &hook, LifecycleActionResult: &result,
 	})
@@ -90,7 +89,6 @@ func complete(t *testing.T, c clients, id *string, hook, result string) error {
 
 // statesAre checks the instances of group g by lifecycle state.
 func statesAre(t *testing.T, c clients, when string, want map[string]int) {
-	t.Helper()
 	assert.Emptyf(t, cmp.Diff(want, states(describe(t, c, "g"))), "%s: instances (-want +got)", when)
 }
 

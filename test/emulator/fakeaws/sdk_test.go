@@ -49,7 +49,6 @@ func sdkConfig(endpoint, region string) aws.Config {
 
 // overHTTP starts a Server and clients that reach it through a port.
 func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
-	t.Helper()
 	s, err := Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -78,7 +77,6 @@ func (b buffered) Do(r *http.Request) (*http.Response, error) {
 
 // inBubble runs a test in which time passes only when all goroutines wait. The clients call the Server without a network.
 func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(cfg)
 		require.NoError(t, err)
@@ -97,7 +95,6 @@ func pass(d time.Duration) {
 
 // wantAPIError checks code and message of an error. An empty want is not checked.
 func wantAPIError(t *testing.T, err error, code, message string) {
-	t.Helper()
 	var api smithy.APIError
 	require.Truef(t, errors.As(err, &api), "error = %v, want an API error %q", err, code)
 	assert.Truef(t, api.ErrorCode() == code && (message == "" || api.ErrorMessage() == message),

@@ -17,7 +17,6 @@ func withDesired(n int) func(*AutoScalingGroup) {
 }
 
 func terminate(t *testing.T, c clients, decrement bool, id *string) (*types.Activity, error) {
-	t.Helper()
 	out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		InstanceId: id, ShouldDecrementDesiredCapacity: &decrement,
 	})

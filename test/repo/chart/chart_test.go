@@ -69,7 +69,6 @@ func TestRenderingsMatchTheGoldens(t *testing.T) {
 }
 
 func renderFile(t *testing.T, path string) []object {
-	t.Helper()
 	values, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return mustRender(t, string(values))

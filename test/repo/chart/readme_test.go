@@ -24,7 +24,6 @@ var (
 
 // documentedKeys returns the keys of values.yaml with a comment "# -- meaning" in the line above, in order.
 func documentedKeys(t *testing.T) []documented {
-	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
 	require.NoError(t, err)
 	var (

@@ -412,7 +412,6 @@ func ofKind(rendered []object, kind any) []object {
 }
 
 func text(t *testing.T, value any) string {
-	t.Helper()
 	raw, err := yaml.Marshal(value)
 	require.NoError(t, err)
 	return string(raw)
@@ -454,7 +453,6 @@ func TestStockValuesPassTheSchema(t *testing.T) {
 }
 
 func readValues(t *testing.T, path string) map[string]any {
-	t.Helper()
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var values map[string]any

@@ -42,7 +42,6 @@ func TestCompatibilityDocument(t *testing.T) {
 }
 
 func read(t *testing.T, path string) string {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	return string(text)
@@ -50,21 +49,18 @@ func read(t *testing.T, path string) string {
 
 // found returns the groups of the pattern in a file.
 func found(t *testing.T, path, pattern string) []string {
-	t.Helper()
 	groups := regexp.MustCompile(pattern).FindStringSubmatch(read(t, path))
 	require.NotNilf(t, groups, "%s has no %q", path, pattern)
 	return groups[1:]
 }
 
 func minorOf(t *testing.T, version string) int {
-	t.Helper()
 	minor, err := strconv.Atoi(strings.Split(version, ".")[1])
 	require.NoError(t, err)
 	return minor
 }
 
 func collect(t *testing.T) facts {
-	t.Helper()
 	const kubernetes = `\tk8s\.io/kubernetes v(\S+)`
 	f := facts{built: found(t, "go.mod", kubernetes)[0], scenarios: map[int][]string{}}
 	own := minorOf(t, found(t, "test/emulator/controlplane/binaries/go.mod", kubernetes)[0])

@@ -96,7 +96,6 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 
 // stubPrograms returns a folder with the stubs.
 func stubPrograms(t *testing.T) string {
-	t.Helper()
 	bin := t.TempDir()
 	for name, script := range stubs {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755))
@@ -171,7 +170,6 @@ func readInstallation(t *testing.T, dir, out string) installation {
 
 // take adds an object that would be installed.
 func (i *installation) take(t *testing.T, text string) {
-	t.Helper()
 	var is struct{ Kind string }
 	read := func(into any) {
 		require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text)
@@ -206,7 +204,6 @@ var (
 
 // check compares the names with each other. The roles are those of the documents so far.
 func (i installation) check(t *testing.T, text string, roles map[string]madeRole) {
-	t.Helper()
 	image := placeholders["REPOSITORY"] + ":" + placeholders["TAG"]
 	for _, pushed := range i.pushed {
 		assert.Truef(t, pushed == image, "%s is pushed, and %s is installed", pushed, image)
@@ -245,7 +242,6 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 // checkRole wants the role of a ServiceAccount to trust it. Without a role the document must speak of the nodes' role, and where nobody makes the role
 // it must name the account.
 func (i installation) checkRole(t *testing.T, text, account, role string, roles map[string]madeRole) {
-	t.Helper()
 	namespace, name, _ := strings.Cut(account, "/")
 	if role == "" {
 		assert.Truef(t, strings.Contains(text, "install.md#credentials") && (strings.Contains(text, "odes' role") || strings.Contains(text, "the nodes on which the autoscaler runs")),

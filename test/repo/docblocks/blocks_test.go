@@ -70,7 +70,6 @@ func blocksOf(document, text string) ([]block, error) {
 
 // documents returns the blocks of each document, README.md first, then by path.
 func documents(t *testing.T) [][]block {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "*.md"))
 	require.NoError(t, err)
 	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, translated) })

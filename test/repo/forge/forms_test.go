@@ -14,7 +14,6 @@ import (
 )
 
 func read(t *testing.T, path string, into any) string {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	if into != nil {

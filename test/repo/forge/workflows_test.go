@@ -37,7 +37,6 @@ type workflow struct {
 
 // workflows returns the text of each workflow by its file's name.
 func workflows(t *testing.T) map[string]string {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*"))
 	require.Truef(t, err == nil && len(paths) != 0, "no workflows: %v", err)
 	texts := map[string]string{}
@@ -50,7 +49,6 @@ func workflows(t *testing.T) map[string]string {
 }
 
 func parsed(t *testing.T, text string) workflow {
-	t.Helper()
 	var w workflow
 	require.NoError(t, yaml.Unmarshal([]byte(text), &w))
 	return w

@@ -88,7 +88,6 @@ const (
 )
 
 func readExample(t *testing.T) example {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(exampleDir, "main.tf"))
 	require.NoError(t, err)
 	cluster := variables["data"].(map[string]any)["aws_eks_cluster"].(map[string]any)["this"].(map[string]any)
@@ -171,7 +170,6 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 }
 
 func parsedJSON(t *testing.T, text string) any {
-	t.Helper()
 	var value any
 	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value

@@ -51,7 +51,6 @@ type kopsCluster struct {
 // instanceGroupAccount returns the account with the group of an InstanceGroup, with the tags that kOps sets. A subnet has the name
 // of its zone.
 func instanceGroupAccount(t *testing.T, document string) fakeaws.Config {
-	t.Helper()
 	ig := decodeStrictly[instanceGroup](t, strings.ReplaceAll(document, "CLUSTER_NAME", cluster))
 	const template = "k8s.io/cluster-autoscaler/node-template/"
 	name := ig.Metadata.Name + "." + cluster

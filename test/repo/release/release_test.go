@@ -33,7 +33,6 @@ var (
 
 // changelog returns the sections, newest first.
 func changelog(t *testing.T) []section {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
 	require.NoError(t, err)
 	var (

@@ -23,7 +23,6 @@ type grants struct {
 
 // parseGrants collects the rules of all roles in a list of YAML documents.
 func parseGrants(t *testing.T, documents string) grants {
-	t.Helper()
 	var g grants
 	for document := range strings.SplitSeq(documents, "\n---\n") {
 		var role rbacv1.ClusterRole // a Role has the same fields
@@ -41,7 +40,6 @@ func parseGrants(t *testing.T, documents string) grants {
 
 // shipped are the rules of the named files in manifests/deploy.
 func shipped(t *testing.T, names ...string) grants {
-	t.Helper()
 	var documents []string
 	for _, name := range names {
 		raw, err := manifests.FS.ReadFile("deploy/" + name + ".yaml")
@@ -52,7 +50,6 @@ func shipped(t *testing.T, names ...string) grants {
 }
 
 func readFile(t *testing.T, path string) string {
-	t.Helper()
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(raw)
@@ -139,7 +136,6 @@ func (g grants) unused(requests []controlplane.Request, namespace string) []atom
 
 // without returns the grants without the one rule that has the resource with the verb, or without that verb of it only.
 func (g grants) without(t *testing.T, resource, verb string, only bool) grants {
-	t.Helper()
 	gone := 0
 	drop := func(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 		var left []rbacv1.PolicyRule

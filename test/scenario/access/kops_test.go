@@ -182,7 +182,6 @@ func (r *replica) probe(t *testing.T) (ended func()) {
 
 // refused are the requests that the API server has refused to the replica, as verb and resource.
 func (r *replica) refused(t *testing.T) []string {
-	t.Helper()
 	all, err := r.env.Cluster.Forbidden()
 	require.NoError(t, err)
 	var own []string
@@ -198,7 +197,6 @@ func (r *replica) refused(t *testing.T) []string {
 
 // kopsRole makes a role with kOps' policy for the replica's ServiceAccount, and returns the variables by which the SDK assumes it.
 func (r *replica) kopsRole(t *testing.T) []string {
-	t.Helper()
 	issuer, subject := r.env.AWS.Issuer("eksworkshop"), r.user()
 	provider := strings.TrimPrefix(issuer, "https://")
 	arn := "arn:aws-cn:iam::" + fakeaws.DefaultAccount + ":"
@@ -216,7 +214,6 @@ func (r *replica) kopsRole(t *testing.T) []string {
 
 // callIAM calls the emulated IAM with parameters, each name before its value. What is there already may stay.
 func (l *lab) callIAM(t *testing.T, action string, parameters ...string) {
-	t.Helper()
 	sent := url.Values{"Action": {action}, "Version": {"2010-05-08"}}
 	for pair := range slices.Chunk(parameters, 2) {
 		sent.Set(pair[0], pair[1])

@@ -83,7 +83,6 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 
 // pod makes a running pod of an autoscaler that answers at the address.
 func (l *lab) pod(t *testing.T, name, address string) {
-	t.Helper()
 	at := netip.MustParseAddrPort(address)
 	pods := l.client.CoreV1().Pods(asking)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": "cluster-autoscaler"}},
@@ -97,7 +96,6 @@ func (l *lab) pod(t *testing.T, name, address string) {
 
 // standBy runs a replica while another one holds the lease. It waits until its page and its JSON name that one.
 func (l *lab) standBy(t *testing.T, host string) {
-	t.Helper()
 	free, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	require.NoError(t, err)
 	address := free.Addr().String()

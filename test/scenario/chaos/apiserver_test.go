@@ -20,14 +20,12 @@ import (
 
 // frontOf is a front before an API server that answers every request alike, and a client that goes through it.
 func frontOf(t *testing.T) (*apiFront, *http.Client, string) {
-	t.Helper()
 	front, url, _ := countedFront(t)
 	return front, &http.Client{}, url
 }
 
 // countedFront counts the requests that reach the API server.
 func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int64) {
-	t.Helper()
 	passed = &atomic.Int64{}
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		passed.Add(1)
@@ -47,7 +45,6 @@ func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int
 
 // frontBefore is a front before the API server, and its own URL.
 func frontBefore(t *testing.T, server string) (*apiFront, string) {
-	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: server}
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}

@@ -82,7 +82,6 @@ const logTail = 16 << 10
 
 // left is a run's output for a reader: the violations, the events, and the end of each replica's log.
 func left(t *testing.T, folder string) string {
-	t.Helper()
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	var text strings.Builder

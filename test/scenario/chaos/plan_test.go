@@ -87,7 +87,6 @@ func TestEveryFaultIsOverInTime(t *testing.T) {
 }
 
 func overInTime(t *testing.T, p Plan) {
-	t.Helper()
 	assert.Truef(t, slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }),
 		"seed %d: steps are not in order:\n%s", p.Seed, p)
 	for _, s := range p.Steps {
@@ -103,7 +102,6 @@ func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
 }
 
 func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
-	t.Helper()
 	for _, lack := range shortages {
 		left := map[string]bool{}
 		for _, g := range config.AutoScalingGroups {

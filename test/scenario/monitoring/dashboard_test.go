@@ -90,7 +90,6 @@ var (
 )
 
 func readDashboard(t *testing.T) dashboard {
-	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader([]byte(read(t, "manifests/monitoring/dashboard.json"))))
 	decoder.DisallowUnknownFields()
 	var d dashboard
@@ -130,7 +129,6 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 }
 
 func (p panel) check(t *testing.T) {
-	t.Helper()
 	g := p.GridPos
 	assert.Truef(t, g.X >= 0 && g.Y >= 0 && g.W >= 1 && g.H >= 1 && g.X+g.W <= 24, "%q is outside the 24 columns: %+v", p.Title, g)
 	assert.Truef(t, slices.Contains(grafanaPanels, p.Type) && p.Title != "", "panel %d: type %q, title %q", p.ID, p.Type, p.Title)

@@ -156,7 +156,6 @@ var (
 
 // expressions wants a series of every expression of the recording rules, of the alerts without their comparisons, and of the dashboard.
 func expressions(t *testing.T) []want {
-	t.Helper()
 	var all []want
 	records, alerts := rules(t)
 	for _, r := range records {

@@ -41,14 +41,12 @@ type rule struct {
 
 // read returns the content of a file below the root of the repository.
 func read(t *testing.T, path string) string {
-	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	return string(content)
 }
 
 func rules(t *testing.T) (records, alerts []rule) {
-	t.Helper()
 	var file ruleFile
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file))
 	for _, group := range file.Groups {
@@ -150,7 +148,6 @@ func chartRules(groups string) string {
 }
 
 func generated(t *testing.T, name, want string) {
-	t.Helper()
 	path := filepath.Join(monitoring, name)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))

@@ -99,7 +99,6 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 
 // get returns the body of a page.
 func get(t *testing.T, address string) []byte {
-	t.Helper()
 	response, err := http.Get(address)
 	require.NoError(t, err)
 	defer response.Body.Close()

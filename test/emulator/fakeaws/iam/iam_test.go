@@ -51,7 +51,6 @@ func TestActionsAndResources(t *testing.T) {
 }
 
 func parsed(t *testing.T, texts []string) []*Document {
-	t.Helper()
 	var documents []*Document
 	for _, text := range texts {
 		d, err := Parse([]byte(text))
