@@ -161,10 +161,8 @@ func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "no signing region", text: strings.Replace(valid, "SigningRegion = cn-north-1\n", "", 1), want: "SigningRegion is missing"},
 		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := awsclient.ParseCloudConfig(tt.text)
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
-		})
+		_, err := awsclient.ParseCloudConfig(tt.text)
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error = %v, want one with %q", tt.name, err, tt.want)
 	}
 }
 
@@ -221,9 +219,7 @@ func TestReasonOfAnError(t *testing.T) {
 		{context.DeadlineExceeded, "timeout"},
 		{errors.New("other"), "error"},
 	} {
-		t.Run(tt.err.Error(), func(t *testing.T) {
-			assert.Equal(t, tt.want, awsclient.Reason(tt.err), "Reason")
-		})
+		assert.Equalf(t, tt.want, awsclient.Reason(tt.err), "%s: Reason", tt.err.Error())
 	}
 }
 

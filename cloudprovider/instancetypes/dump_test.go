@@ -51,10 +51,8 @@ func TestADumpMayHaveSeveralPages(t *testing.T) {
 		{name: "one", dump: page, want: 6},
 		{name: "one after the other", dump: one + "\n" + page, want: 7},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			types, err := ParseDump([]byte(tt.dump))
-			assert.Truef(t, err == nil && len(types) == tt.want, "ParseDump() = %v types, %v, want %d", types, err, tt.want)
-		})
+		types, err := ParseDump([]byte(tt.dump))
+		assert.Truef(t, err == nil && len(types) == tt.want, "%s: ParseDump() = %v types, %v, want %d", tt.name, types, err, tt.want)
 	}
 }
 

@@ -94,9 +94,7 @@ func TestPlans(t *testing.T) {
 				Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "group", Operator: corev1.NodeSelectorOpIn, Values: []string{"big"}}}}}}}}
 		})}, offers: []Host{small}, want: "none"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, found(tt.hosts, tt.offers, tt.change), "got")
-		})
+		assert.Equalf(t, tt.want, found(tt.hosts, tt.offers, tt.change), "%s: got", tt.name)
 	}
 	tainted := small
 	tainted.Node = small.Node.DeepCopy()

@@ -34,9 +34,7 @@ func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 		{"a map of ours", core, inMap + own, 1},
 		{"a map of the core", inMap + core, inSync + core, 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
-			assert.Equal(t, tt.want, len(OwnRaces(log)), "races are ours")
-		})
+		log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
+		assert.Equalf(t, tt.want, len(OwnRaces(log)), "%s: races are ours", tt.name)
 	}
 }

@@ -57,10 +57,8 @@ func TestProblems(t *testing.T) {
 		{name: "no such scenario", language: "sh", text: "go test ./test/scenario/e2e -run 'TestScenarios/nothing$'\n", want: "no scenario"},
 		{name: "no command", language: "sh", text: "go run ./test/repo/docblocks\n", want: "no command"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := strings.Join(problems(block{language: tt.language, text: tt.text}), "\n")
-			assert.Truef(t, (tt.want != "" || got == "") && strings.Contains(got, tt.want), "problems = %q, want %q", got, tt.want)
-		})
+		got := strings.Join(problems(block{language: tt.language, text: tt.text}), "\n")
+		assert.Truef(t, (tt.want != "" || got == "") && strings.Contains(got, tt.want), "%s: problems = %q, want %q", tt.name, got, tt.want)
 	}
 }
 

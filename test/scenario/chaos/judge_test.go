@@ -74,9 +74,7 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
 		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "lost")
-		})
+		assert.Equalf(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "%s: lost", tt.name)
 	}
 }
 
@@ -129,10 +127,8 @@ func TestLoweringBelowMembersIsViolation(t *testing.T) {
 		{name: "we terminate one of those beyond the desired capacity", events: []fakeaws.Event{
 			launched("i-3")[0], ended, desired(ourTermination, 2, 1)}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			j := judged(append(launched("i-1", "i-2"), tt.events...))
-			assert.Equalf(t, tt.guilty, j.wrongs.Lowered > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		j := judged(append(launched("i-1", "i-2"), tt.events...))
+		assert.Equalf(t, tt.guilty, j.wrongs.Lowered > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -243,11 +239,9 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 		{name: "heavier than asked for", events: append(of(fakeaws.Launched, "gpu-spot", 2), raised("gpu-spot", 0, 8)), more: map[string]int{gpuPods: 2}},
 		{name: "a whole GPU where all are divided", events: append(of(fakeaws.Launched, dividedGroup, 1), raised(dividedGroup, 1, 2)), want: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more)
-			assert.Equalf(t, tt.want, j.wrongs.Surplus, "surplus: %q", j.violations)
-		})
+		var j judge
+		j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more)
+		assert.Equalf(t, tt.want, j.wrongs.Surplus, "%s: surplus: %q", tt.name, j.violations)
 	}
 }
 
@@ -323,11 +317,9 @@ func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 		{name: "the rest is left to AWS", log: planned, events: append(synchronous("z-a"),
 			fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: "LaunchInstances autoscaler", From: 2, To: 3}), guilty: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.misplaced(tt.events, tt.log)
-			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		var j judge
+		j.misplaced(tt.events, tt.log)
+		assert.Equalf(t, tt.guilty, len(j.violations) > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -354,11 +346,9 @@ func TestUndisturbedLimitsAndZones(t *testing.T) {
 		{name: "AWS does not know an instance", log: "ValidationError: Instance Id not found\n"},
 		{name: "nothing to complain of", log: "Launched instances\n"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.undisturbed(start, tt.events, groups, tt.log)
-			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		var j judge
+		j.undisturbed(start, tt.events, groups, tt.log)
+		assert.Equalf(t, tt.guilty, len(j.violations) > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -416,9 +406,7 @@ I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --m
 		{"one limit is silent", []Result{hurried, hurried, hurried, {Limits: limitCounts{"binpacking of a scale-up": 1}}}, []string{"binpacking of a scale-up"}},
 		{"all fire", []Result{hurried, hurried, {Traits: Traits{Hurried: true}, Limits: limitCounts{"binpacking of a scale-up": 1}}}, nil},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Empty(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "silent (-want +got)")
-		})
+		assert.Emptyf(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "%s: silent (-want +got)", tt.name)
 	}
 	got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"
 	assert.Truef(t, got == want, "limits = %q, want %q", got, want)

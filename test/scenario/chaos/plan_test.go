@@ -161,9 +161,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, tt.plan.Allowance(), "allowance")
-		})
+		assert.Equalf(t, tt.want, tt.plan.Allowance(), "%s: allowance", tt.name)
 	}
 }
 

@@ -149,9 +149,7 @@ func TestBoundMatchesFormulas(t *testing.T) {
 			want: 415.24,
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.InDelta(t, tt.want, Of(tt.p), 1e-3, "bound")
-		})
+		assert.InDeltaf(t, tt.want, Of(tt.p), 1e-3, "%s: bound", tt.name)
 	}
 }
 

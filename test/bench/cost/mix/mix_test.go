@@ -110,10 +110,8 @@ func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 		{"one name twice", `{"types": ["m5.large", "m5.large"], "pods": [{"cpu": 1}]}`, `two groups are called "m5.large"`},
 		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse([]byte(tt.text))
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error %v, want one with %q", err, tt.want)
-		})
+		_, err := Parse([]byte(tt.text))
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error %v, want one with %q", tt.name, err, tt.want)
 	}
 }
 
