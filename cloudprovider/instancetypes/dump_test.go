@@ -102,7 +102,5 @@ func FuzzParseDump(f *testing.F) {
 	f.Add([]byte(`{"InstanceTypes": [{"InstanceType": "a", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}]}`))
 	f.Add([]byte(`{"InstanceTypes": [` + strings.Repeat("{},", 20_000) + "{}]}"))
 	f.Add([]byte(strings.Repeat(`{"InstanceTypes": []}`, 3_000)))
-	f.Fuzz(func(t *testing.T, dump []byte) {
-		costlimit.Check(t, func() { _, _ = ParseDump(dump) })
-	})
+	f.Fuzz(func(t *testing.T, dump []byte) { costlimit.Check(t, func() { _, _ = ParseDump(dump) }) })
 }

@@ -25,9 +25,7 @@ func (w *world) boundLate(instance, name string) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec: corev1.PodSpec{NodeName: w.nodes()[instance].Name}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
 	bind := sync.OnceFunc(func() {
-		time.AfterFunc(100*time.Millisecond, func() {
-			assert.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
-		})
+		time.AfterFunc(100*time.Millisecond, func() { assert.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default")) })
 	})
 	w.pods.RefuseList = func() error { bind(); return nil }
 }
@@ -58,9 +56,7 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "kind", "rebalance-recommendation")
 	w.boundLate(kept, "late")
 	w.running(drainOnRebalance)
-	w.wait("back in use, or ended", func() bool {
-		return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == ""
-	})
+	w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
 	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 }
 
@@ -162,9 +158,7 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 	ids := w.inService()
 	var both sync.WaitGroup
 	for n, replace := range []bool{false, true} {
-		both.Go(func() {
-			assert.NoError(t, h.Terminate(t.Context(), "spot", ids[n], replace))
-		})
+		both.Go(func() { assert.NoError(t, h.Terminate(t.Context(), "spot", ids[n], replace)) })
 	}
 	both.Wait()
 	w.waitTerminated(ids[0])

@@ -22,9 +22,7 @@ import (
 )
 
 // silent stops AWS's own messages.
-func (w *world) silent() {
-	require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName}))
-}
+func (w *world) silent() { require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName})) }
 
 func (w *world) cordoned() int {
 	n := 0

@@ -145,9 +145,7 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})
 	desired := g.Desired
-	w.wait("every instance in service, with its node", func() bool {
-		return len(w.inService()) == desired && len(w.nodes()) >= desired
-	})
+	w.wait("every instance in service, with its node", func() bool { return len(w.inService()) == desired && len(w.nodes()) >= desired })
 	for _, node := range w.nodes() {
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 		_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
@@ -283,9 +281,7 @@ func (w *world) create(name string, change ...func(*corev1.Pod)) {
 	require.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
 }
 
-func (w *world) send(body string) {
-	require.NoError(w.t, w.aws.SendMessage(queueName, body))
-}
+func (w *world) send(body string) { require.NoError(w.t, w.aws.SendMessage(queueName, body)) }
 
 // warning is a spot interruption warning.
 func warning(instance string, at time.Time) string {

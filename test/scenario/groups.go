@@ -26,13 +26,9 @@ func (s *script) edit(args []string) error {
 	return s.AWS.EditGroup(args[0], edit)
 }
 
-func (s *script) suspend(args []string) error {
-	return s.AWS.Suspend(args[0], args[1:]...)
-}
+func (s *script) suspend(args []string) error { return s.AWS.Suspend(args[0], args[1:]...) }
 
-func (s *script) resume(args []string) error {
-	return s.AWS.Resume(args[0], args[1:]...)
-}
+func (s *script) resume(args []string) error { return s.AWS.Resume(args[0], args[1:]...) }
 
 // place is a group, or one of its zones.
 type place struct{ group, zone string }

@@ -39,9 +39,7 @@ func (s *script) publish(args []string) error {
 		}
 		resources[name] = quantity
 	}
-	return s.eachNode(args[0], func(node corev1.Node) error {
-		return s.AWS.SetNodeResources(s.ctx, node.Name, resources)
-	})
+	return s.eachNode(args[0], func(node corev1.Node) error { return s.AWS.SetNodeResources(s.ctx, node.Name, resources) })
 }
 
 func (s *script) apply(args []string) error {

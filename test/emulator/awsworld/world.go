@@ -196,9 +196,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 func noAWSAuth(context.Context) ([]string, error) { return nil, errors.New("no ConfigMap aws-auth") }
 
 // NextLoop refreshes the Provider, as the core does at the beginning of a loop.
-func (w *World) NextLoop() {
-	require.NoError(w.T, w.Refresh(), "Refresh")
-}
+func (w *World) NextLoop() { require.NoError(w.T, w.Refresh(), "Refresh") }
 
 // Reread has AWS read anew, and begins the next loop with it.
 func (w *World) Reread() {

@@ -205,9 +205,7 @@ func (b *builder) report(status string, started time.Time) {
 }
 
 // isImportPath reports whether a line of go build -v names a package and is no complaint.
-func isImportPath(line string) bool {
-	return line != "" && !strings.ContainsAny(line, " :#\t")
-}
+func isImportPath(line string) bool { return line != "" && !strings.ContainsAny(line, " :#\t") }
 
 // linkerFlags give the programs the versions they would have as released. They do not affect compiling.
 func linkerFlags(versions map[string]string) string {

@@ -17,8 +17,6 @@ func StartFor(t *testing.T, options Options) *Cluster {
 	options.Progress = os.Stderr
 	cluster, err := Start(t.Context(), options)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, cluster.Stop())
-	})
+	t.Cleanup(func() { assert.NoError(t, cluster.Stop()) })
 	return cluster
 }

@@ -56,9 +56,7 @@ func own(t *testing.T, opts Options) *Cluster {
 	opts.Progress = os.Stderr
 	c, err := Start(t.Context(), opts)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, c.Stop(), "Stop()")
-	})
+	t.Cleanup(func() { assert.NoError(t, c.Stop(), "Stop()") })
 	return c
 }
 

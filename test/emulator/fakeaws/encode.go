@@ -177,9 +177,7 @@ func xmlReply(req *request, status int, encode func(*xml.Encoder) error) (reply,
 }
 
 // timestamp writes a time as AWS does: UTC, with milliseconds.
-func timestamp(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
-}
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // optionalTimestamp is none for the zero time.
 func optionalTimestamp(t time.Time) string {

@@ -94,9 +94,7 @@ type activeShortage struct {
 	until time.Time
 }
 
-func newFaultSet(seed uint64) *faultSet {
-	return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))}
-}
+func newFaultSet(seed uint64) *faultSet { return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))} }
 
 // Inject puts a Fault in force and returns its ID.
 func (s *Server) Inject(f Fault) string { return s.faults.inject(f) }
@@ -163,17 +161,13 @@ func end(d Duration) time.Time {
 func (fs *faultSet) clearFaults(ids []string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool {
-		return len(ids) == 0 || slices.Contains(ids, f.ID)
-	})
+	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return len(ids) == 0 || slices.Contains(ids, f.ID) })
 }
 
 func (fs *faultSet) clearShortages(ids []string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool {
-		return len(ids) == 0 || slices.Contains(ids, sh.ID)
-	})
+	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return len(ids) == 0 || slices.Contains(ids, sh.ID) })
 }
 
 // expire drops expired faults and shortages. Called with mu held.

@@ -45,12 +45,8 @@ func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
 // User guide, "Suspend and resume processes".
 func TestSuspendedProcessesRest(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
-		suspend := func(names ...string) {
-			require.NoError(t, s.Suspend("g", names...))
-		}
-		resume := func(names ...string) {
-			require.NoError(t, s.Resume("g", names...))
-		}
+		suspend := func(names ...string) { require.NoError(t, s.Suspend("g", names...)) }
+		resume := func(names ...string) { require.NoError(t, s.Resume("g", names...)) }
 		suspend("Terminate")
 		setDesired(t, c, "g", 1)
 		pass(time.Minute)

@@ -51,9 +51,7 @@ func sdkConfig(endpoint, region string) aws.Config {
 func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
 	s, err := Start(t.Context(), cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, s.Close())
-	})
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	sdk := sdkConfig(s.URL(), s.Region())
 	sdk.HTTPClient = buffered{http.DefaultClient}
 	return s, newClients(sdk)

@@ -43,9 +43,7 @@ type options struct {
 
 // ListenOn makes the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only loopback
 // addresses are accepted.
-func ListenOn(address string) Option {
-	return func(o *options) { o.listen = address }
-}
+func ListenOn(address string) Option { return func(o *options) { o.listen = address } }
 
 // Start checks the Config, brings the account to its first state and serves it. The Server closes when ctx is done.
 func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {

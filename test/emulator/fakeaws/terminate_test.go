@@ -12,9 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func withDesired(n int) func(*AutoScalingGroup) {
-	return func(g *AutoScalingGroup) { g.Desired = n }
-}
+func withDesired(n int) func(*AutoScalingGroup) { return func(g *AutoScalingGroup) { g.Desired = n } }
 
 func terminate(t *testing.T, c clients, decrement bool, id *string) (*types.Activity, error) {
 	out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{

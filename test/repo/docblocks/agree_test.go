@@ -171,9 +171,7 @@ func readInstallation(t *testing.T, dir, out string) installation {
 // take adds an object that would be installed.
 func (i *installation) take(t *testing.T, text string) {
 	var is struct{ Kind string }
-	read := func(into any) {
-		require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text)
-	}
+	read := func(into any) { require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text) }
 	read(&is)
 	switch is.Kind {
 	case "Deployment":

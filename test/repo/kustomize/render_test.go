@@ -29,9 +29,7 @@ const (
 )
 
 // programs are the control plane's programs, with kubectl.
-var programs = sync.OnceValues(func() (controlplane.Binaries, error) {
-	return controlplane.Build(context.Background(), os.Stderr)
-})
+var programs = sync.OnceValues(func() (controlplane.Binaries, error) { return controlplane.Build(context.Background(), os.Stderr) })
 
 // kubectl runs kubectl and returns its standard output.
 func kubectl(t *testing.T, args ...string) string {

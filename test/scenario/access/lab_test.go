@@ -51,9 +51,7 @@ func startLab(t *testing.T, names ...string) *lab {
 		// Kubernetes streams the objects of a list in answers to watch, if it knows how to. Older releases answer to list.
 		FeatureGates: map[string]bool{"WatchList": false}})
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, env.Close())
-	})
+	t.Cleanup(func() { assert.NoError(t, env.Close()) })
 	config := fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1", Spot: true}}}}}
 	for _, name := range names {

@@ -65,9 +65,7 @@ func runPlan(t *testing.T, p Plan, binary string) Result {
 	t.Helper()
 	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
 	require.NoError(t, err)
-	defer func() {
-		assert.NoError(t, lab.Close())
-	}()
+	defer func() { assert.NoError(t, lab.Close()) }()
 	result, err := lab.Run(t.Context(), p)
 	require.NoError(t, err)
 	t.Log(result)
