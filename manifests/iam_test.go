@@ -25,11 +25,10 @@ type policy struct {
 }
 
 type statement struct {
-	Sid       string
-	Effect    string
-	Action    []string
-	Resource  string
-	Condition map[string]map[string]string
+	Sid, Effect string
+	Action      []string
+	Resource    string
+	Condition   map[string]map[string]string
 }
 
 func read(t *testing.T, name string) string {

@@ -37,10 +37,9 @@ func (p place) ruleARN(detailType string) string {
 
 // An infrastructure holds the queue, rules and policies of a stack.
 type infrastructure struct {
-	Queue          map[string]any // name, retention in seconds, encryption
-	Rules          map[string]any // patterns by detail type
-	QueuePolicy    any
-	ConsumerPolicy any
+	Queue                       map[string]any // name, retention in seconds, encryption
+	Rules                       map[string]any // patterns by detail type
+	QueuePolicy, ConsumerPolicy any
 }
 
 // fromCloudFormation resolves the template. Functions it does not know, and references to nothing, fail the test.

@@ -77,10 +77,9 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	}
 	env := func(name, region string) func(*testing.T) { return func(t *testing.T) { t.Setenv(name, region) } }
 	for _, tt := range []struct {
-		name  string
-		flag  string
-		given []func(*testing.T)
-		want  string // "" for an error
+		name, flag string
+		given      []func(*testing.T)
+		want       string // "" for an error
 	}{
 		{name: "--asg-region", flag: "cn-north-1", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), shared("eu-west-1")}, want: "cn-north-1"},
 		{name: "AWS_REGION", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-1"},

@@ -52,12 +52,11 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	}
 	placing := State{Reason: Consolidation, Step: Placing, Launches: 1}
 	for _, tt := range []struct {
-		name  string
-		nodes []Node
-		after time.Duration
-		plan  bool
-		due   bool
-		saved float64
+		name      string
+		nodes     []Node
+		after     time.Duration
+		plan, due bool
+		saved     float64
 	}{
 		{"it has not begun", []Node{node(nil)}, time.Minute, true, true, 0},
 		{"it does not begin", []Node{node(nil)}, 6 * time.Minute, false, false, 0},

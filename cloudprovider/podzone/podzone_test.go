@@ -108,9 +108,8 @@ func TestVolumesSayWhereTheirPodRuns(t *testing.T) {
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "zonal"}, AllowedTopologies: []corev1.TopologySelectorTerm{
 			{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{{Key: ebsKey, Values: []string{"us-east-1b"}}}}}})
 	for _, tt := range []struct {
-		name  string
-		claim string
-		want  Need
+		name, claim string
+		want        Need
 	}{
 		{name: "bound", claim: "bound", want: Need{Zone: "us-east-1b", Said: `volume "pv-b" of claim "bound"`, OfVolume: true}},
 		{name: "volume of an in-tree driver", claim: "old", want: Need{Zone: "us-east-1b", Said: `volume "pv-old" of claim "old"`, OfVolume: true}},

@@ -47,13 +47,12 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 	const start = "autoscaler start s0-gpu-spot-china "
 	killed := Moment{Kind: KilledUndrained, Object: "i-1", Detail: "node a still held [web]"}
 	for _, tt := range []struct {
-		name    string
-		lines   string
-		say     string // printed by the autoscaler
-		holder  string // of the lease
-		moments []Moment
-		refused []string // by the API server
-		want    string   // in the error, empty for none
+		name, lines string
+		say         string // printed by the autoscaler
+		holder      string // of the lease
+		moments     []Moment
+		refused     []string // by the API server
+		want        string   // in the error, empty for none
 	}{
 		{name: "no autoscaler", moments: []Moment{killed}},
 		{name: "clean", lines: start},

@@ -24,9 +24,8 @@ func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 		inSync = "  sync/atomic.StoreInt64()\n      /go/src/sync/atomic/asm.s:1 +0x0\n"
 	)
 	for _, tt := range []struct {
-		name          string
-		first, second string
-		want          int
+		name, first, second string
+		want                int
 	}{
 		{"the core with itself", core, core, 0},
 		{"ours with the core", own, core, 1},

@@ -34,10 +34,9 @@ import (
 // cluster is an API server whose pods take their grace to end, and a cache of them that is up to date until it is frozen.
 type cluster struct {
 	*podserver.Server
-	pods  cache.SharedIndexInformer
-	stop  func()
-	moved []string
-	stuck []string
+	pods         cache.SharedIndexInformer
+	stop         func()
+	moved, stuck []string
 }
 
 func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
@@ -309,10 +308,9 @@ func TestRetryAfterDelaysNoOtherPod(t *testing.T) {
 
 func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		verbs string
-		want  drain.Result
-		took  time.Duration
+		name, verbs string
+		want        drain.Result
+		took        time.Duration
 	}{
 		{"evictions hang", "evict", drain.Result{Forced: 25}, 65 * time.Second},
 		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 70 * time.Second},

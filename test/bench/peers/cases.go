@@ -15,14 +15,13 @@ import (
 
 // A benchCase is one thing that is measured.
 type benchCase struct {
-	name    string
-	title   string
-	groups  func() []group
-	before  []podSet                          // run before the peer starts
-	do      func(context.Context, *run) error // adds the run's figures
-	shared  bool                              // one world for all runs, because none changes it
-	leases  time.Duration                     // how often each node's lease is renewed, 0 for kubelet's 10 s
-	nodesGo bool                              // empty nodes may go, after unneededTime
+	name, title string
+	groups      func() []group
+	before      []podSet                          // run before the peer starts
+	do          func(context.Context, *run) error // adds the run's figures
+	shared      bool                              // one world for all runs, because none changes it
+	leases      time.Duration                     // how often each node's lease is renewed, 0 for kubelet's 10 s
+	nodesGo     bool                              // empty nodes may go, after unneededTime
 	// groupsOnly leaves out Karpenter, where the case is about calls to Auto Scaling.
 	groupsOnly bool
 	// defaultRates keeps the control plane's default rates of calls.

@@ -225,9 +225,8 @@ func (r *run) nodes(since time.Time) int {
 
 // A figure is one value of a run.
 type figure struct {
-	Name  string
-	Unit  string
-	Value float64
+	Name, Unit string
+	Value      float64
 }
 
 // figures are in the order of the report.

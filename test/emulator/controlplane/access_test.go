@@ -78,9 +78,8 @@ func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
 
 func TestForbiddenReadsRefusalsOnly(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		log  string
-		want []string
+		name, log string
+		want      []string
 	}{
 		{name: "empty log"},
 		{

@@ -20,8 +20,7 @@ const certificateLifetime = 30 * 24 * time.Hour
 
 // keyPair is a private key with its certificate, both as PEM.
 type keyPair struct {
-	certificate []byte
-	key         []byte
+	certificate, key []byte
 }
 
 type authority struct {

@@ -20,9 +20,8 @@ var namespaces = map[string]string{
 
 // An apiError is an error of a service.
 type apiError struct {
-	Code    string
-	Message string
-	Status  int // 0 means 400
+	Code, Message string
+	Status        int // 0 means 400
 }
 
 func (e *apiError) Error() string { return e.Code + ": " + e.Message }

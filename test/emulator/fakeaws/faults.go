@@ -245,9 +245,8 @@ func (sh *activeShortage) covers(group string, p pool) bool {
 
 // launchFailure is the code and text of a failed attempt, as EC2 reports it to Auto Scaling.
 type launchFailure struct {
-	code string
-	text string
-	bare bool // no "Could not launch" in front, as for errors found before EC2 is asked
+	code, text string
+	bare       bool // no "Could not launch" in front, as for errors found before EC2 is asked
 }
 
 // statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of one template.

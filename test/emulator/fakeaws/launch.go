@@ -7,9 +7,8 @@ import (
 
 // A slot is one instance that Auto Scaling requests from EC2: its zone and capacity type, but not yet its instance type.
 type slot struct {
-	zone         string
-	capacityType string
-	weight       int
+	zone, capacityType string
+	weight             int
 }
 
 // market is the part of a pool that does not name the type.

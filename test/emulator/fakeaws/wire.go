@@ -39,16 +39,14 @@ var apiVersions = map[string]string{
 
 // A request is one AWS call, read to its end.
 type request struct {
-	id      string
-	service string
-	action  string
-	form    form
-	path    []string // of EKS requests, unescaped
-	json    bool     // the answer is expected in JSON, whatever the service
-	caller  string   // access key ID
-	agent   string
-	share   int // percent of the InstanceIds that are acted on, 0 for all
-	answers int // percent of the activities that are answered, 0 for all
+	id, service, action string
+	form                form
+	path                []string // of EKS requests, unescaped
+	json                bool     // the answer is expected in JSON, whatever the service
+	caller              string   // access key ID
+	agent               string
+	share               int // percent of the InstanceIds that are acted on, 0 for all
+	answers             int // percent of the activities that are answered, 0 for all
 }
 
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.

@@ -26,15 +26,12 @@ var update = flag.Bool("update", false, "rewrite docs/compatibility.md")
 
 // facts are what the repository pins and tests.
 type facts struct {
-	built          string // version of Kubernetes whose scheduler the program contains
-	floor, ceiling int    // minor versions of the table
-	scenarios      map[int][]string
-	plugin         []string // scenarios of the plugin
-	coreDay        string
-	coreCommit     string
-	canaryDay      string
-	canaryCommit   string
-	canaryVersion  string // of Kubernetes
+	built                                        string // version of Kubernetes whose scheduler the program contains
+	floor, ceiling                               int    // minor versions of the table
+	scenarios                                    map[int][]string
+	plugin                                       []string // scenarios of the plugin
+	coreDay, coreCommit, canaryDay, canaryCommit string
+	canaryVersion                                string // of Kubernetes
 }
 
 func TestCompatibilityDocument(t *testing.T) {

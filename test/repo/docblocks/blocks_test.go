@@ -26,10 +26,9 @@ const (
 
 // A block is the content of one fence.
 type block struct {
-	document string // path from the root
-	line     int    // of its first line of content, from 1
-	language string
-	text     string
+	document       string // path from the root
+	line           int    // of its first line of content, from 1
+	language, text string
 }
 
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line) }

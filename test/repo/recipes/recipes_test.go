@@ -31,9 +31,8 @@ const root = "../../.."
 
 // A recipe is a document of docs/recipes.
 type recipe struct {
-	name   string
-	text   string
-	blocks []block
+	name, text string
+	blocks     []block
 }
 
 // A block is a fenced block of code.

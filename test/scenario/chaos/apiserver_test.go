@@ -138,11 +138,10 @@ func TestCutBreaksWatchesOnly(t *testing.T) {
 // The API server carries a write out whose answer the caller does not get.
 func TestLostAnswersLeaveTheirWritesDone(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		fault  APIFault
-		method string
-		path   string
-		spoilt bool
+		name         string
+		fault        APIFault
+		method, path string
+		spoilt       bool
 	}{
 		{"a cut connection", APIFault{Writes: nodeWrites, Late: true, Broken: true}, http.MethodPut, "/api/v1/nodes/a", true},
 		{"a time-out of a proxy", APIFault{Writes: nodeWrites, Late: true, Status: http.StatusGatewayTimeout}, http.MethodPatch, "/api/v1/nodes/a", true},

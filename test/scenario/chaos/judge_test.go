@@ -213,11 +213,10 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 		return events
 	}
 	for _, tt := range []struct {
-		name   string
-		before []fakeaws.Event
-		events []fakeaws.Event
-		more   map[string]int
-		want   int
+		name           string
+		before, events []fakeaws.Event
+		more           map[string]int
+		want           int
 	}{
 		{name: "one packing", events: append(of(fakeaws.Launched, "web-a", 3), raised("web-a", 0, 3)), more: map[string]int{webPods: 5}},
 		{name: "a node too many", events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4)), more: map[string]int{webPods: 5}, want: 1},
@@ -248,13 +247,12 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 	const minute = time.Minute
 	for _, tt := range []struct {
-		name     string
-		node     corev1.Node
-		byUser   bool
-		openAt   time.Duration // after the last start of a leader, 0 for never
-		cordoned int
-		others   int
-		after    time.Duration
+		name             string
+		node             corev1.Node
+		byUser           bool
+		openAt           time.Duration // after the last start of a leader, 0 for never
+		cordoned, others int
+		after            time.Duration
 	}{
 		{name: "open"},
 		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: minute},
@@ -303,10 +301,9 @@ func synchronous(zone string) []fakeaws.Event {
 func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 	const planned = "Final scale-up plan: [{web/z-a 1->2 (max: 5)}]\n"
 	for _, tt := range []struct {
-		name   string
-		log    string
-		events []fakeaws.Event
-		guilty bool
+		name, log string
+		events    []fakeaws.Event
+		guilty    bool
 	}{
 		{name: "where it was asked for", log: planned, events: synchronous("z-a")},
 		{name: "in another zone", log: planned, events: synchronous("z-b"), guilty: true},

@@ -74,9 +74,8 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 
 // sample is one series of an answer.
 type sample struct {
-	Metric    map[string]string
-	Value     []any
-	Histogram []any
+	Metric           map[string]string
+	Value, Histogram []any
 }
 
 // float returns the value, and false if it is not a number or not a float.
