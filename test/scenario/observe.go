@@ -258,9 +258,7 @@ func observeLog(ctx context.Context, path string, timeline *Timeline) {
 }
 
 // choiceReader puts together a choice from the lines of one loop: first the groups that fit no pod, then the winner.
-type choiceReader struct {
-	unfit []string
-}
+type choiceReader struct{ unfit []string }
 
 // read takes the next line and reports whether it completes a choice.
 func (r *choiceReader) read(line string) (group, why string, found bool) {

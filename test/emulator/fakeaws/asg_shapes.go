@@ -54,9 +54,7 @@ type (
 		Spec                           *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
 		InstanceRequirements           *xmlRequirements
 	}
-	xmlSegment struct {
-		TargetCapacityTypes members[string]
-	}
+	xmlSegment      struct{ TargetCapacityTypes members[string] }
 	xmlReservations struct {
 		Preference string           `xml:"CapacityReservationPreference"`
 		IDs        *members[string] `xml:"CapacityReservationTarget>CapacityReservationIds"`
@@ -70,9 +68,7 @@ type (
 		SpotMaxPrice      string               `xml:",omitempty"`
 		Segments          *members[xmlSegment] `xml:"DistributionSegments"`
 	}
-	xmlRange struct {
-		Min, Max *int
-	}
+	xmlRange        struct{ Min, Max *int }
 	xmlRequirements struct {
 		AcceleratorManufacturers, AcceleratorNames, AcceleratorTypes, InstanceGenerations *members[string]
 		AllowedInstanceTypes, ExcludedInstanceTypes                                       *members[string]
@@ -99,10 +95,8 @@ type (
 		MinSize   int
 		PoolState string
 	}
-	xmlSuspension struct {
-		ProcessName, SuspensionReason string
-	}
-	xmlTag struct {
+	xmlSuspension struct{ ProcessName, SuspensionReason string }
+	xmlTag        struct {
 		ResourceID               string `xml:"ResourceId"`
 		ResourceType, Key, Value string
 		PropagateAtLaunch        bool

@@ -106,9 +106,7 @@ func delivered(t *testing.T, c clients) []string {
 }
 
 func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
-	for _, tt := range []struct {
-		notice, want time.Duration
-	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
+	for _, tt := range []struct{ notice, want time.Duration }{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
 		inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 			victim := spotInstance(t, s)
 			require.NoError(t, s.Interrupt(victim.ID, tt.notice))

@@ -41,9 +41,7 @@ type group struct {
 }
 
 // A pool is a unit of EC2's capacity.
-type pool struct {
-	instanceType, zone, capacityType string
-}
+type pool struct{ instanceType, zone, capacityType string }
 
 type instance struct {
 	id              string

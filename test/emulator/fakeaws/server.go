@@ -37,9 +37,7 @@ type Server struct {
 // An Option changes how a Server is started, not the account it keeps.
 type Option func(*options)
 
-type options struct {
-	listen string
-}
+type options struct{ listen string }
 
 // ListenOn makes the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only loopback
 // addresses are accepted.

@@ -100,9 +100,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 func TestEveryKeyIsInTheSchema(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
 	require.NoError(t, err)
-	type schema struct {
-		Properties map[string]json.RawMessage
-	}
+	type schema struct{ Properties map[string]json.RawMessage }
 	for _, key := range keys(readValues(t, filepath.Join(chartDir, "values.yaml")), "") {
 		level := raw
 		for name := range strings.SplitSeq(key, ".") {

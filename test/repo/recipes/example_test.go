@@ -161,9 +161,7 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"autoscaler: own", "autoscaler: queue's"}, e.attached), "policies of the role (-want +got)")
 	raw, err := os.ReadFile(filepath.Join(exampleDir, e.interruption.Source, "main.tf.json")) // manifests/interruption_test.go compares it
 	require.NoError(t, err)
-	var module struct {
-		Variable, Output map[string]any
-	}
+	var module struct{ Variable, Output map[string]any }
 	require.NoError(t, json.Unmarshal(raw, &module))
 	assert.Truef(t, module.Variable["cluster_name"] != nil && module.Output["queue_url"] != nil && module.Output["consumer_policy_arn"] != nil && e.interruption.Cluster == cluster,
 		"the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)

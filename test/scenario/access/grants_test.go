@@ -17,9 +17,7 @@ import (
 )
 
 // grants are the rules of a ClusterRole and of a Role in the autoscaler's namespace.
-type grants struct {
-	cluster, namespace []rbacv1.PolicyRule
-}
+type grants struct{ cluster, namespace []rbacv1.PolicyRule }
 
 // parseGrants collects the rules of all roles in a list of YAML documents.
 func parseGrants(t *testing.T, documents string) grants {
