@@ -25,22 +25,19 @@ type policy struct {
 }
 
 type statement struct {
-	Sid       string
-	Effect    string
-	Action    []string
-	Resource  string
-	Condition map[string]map[string]string
+	Sid, Effect string
+	Action      []string
+	Resource    string
+	Condition   map[string]map[string]string
 }
 
 func read(t *testing.T, name string) string {
-	t.Helper()
 	raw, err := manifests.FS.ReadFile(name)
 	require.NoError(t, err)
 	return string(raw)
 }
 
 func readPolicy(t *testing.T, name string) policy {
-	t.Helper()
 	var p policy
 	decoder := json.NewDecoder(strings.NewReader(read(t, name)))
 	decoder.DisallowUnknownFields()
@@ -72,9 +69,8 @@ func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 // An operator deletes a statement to take a feature away. The first two statements are needed.
 func TestOptionalStatementsHaveOneActionEach(t *testing.T) {
 	for n, s := range readPolicy(t, "iam/policy-aws.json").Statement {
-		if optional := strings.HasPrefix(s.Sid, "Optional"); optional != (n > 1) || optional && len(s.Action) != 1 {
-			t.Errorf("statement %d, %s, allows %q", n+1, s.Sid, s.Action)
-		}
+		optional := strings.HasPrefix(s.Sid, "Optional")
+		assert.Truef(t, optional == (n > 1) && (!optional || len(s.Action) == 1), "statement %d, %s, allows %q", n+1, s.Sid, s.Action)
 	}
 }
 
@@ -109,9 +105,8 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 			}
 			assert.Truef(t, s.Resource != "*", "%s: %s allows writes on every resource", name, s.Sid)
 			if strings.HasPrefix(s.Action[0], "sqs:") { // on the cluster's own queue, which has no tag that a condition could look at
-				if !strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") || slices.ContainsFunc(s.Action, notSQS) {
-					t.Errorf("%s: %s allows more than one queue, or more than SQS", name, s.Sid)
-				}
+				assert.Truef(t, strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") && !slices.ContainsFunc(s.Action, notSQS),
+					"%s: %s allows more than one queue, or more than SQS", name, s.Sid)
 				continue
 			}
 			assert.Emptyf(t, cmp.Diff(owned, s.Condition), "%s: %s allows writes under another condition than the owned tag (-want +got)", name, s.Sid)
@@ -196,7 +191,6 @@ func TestEveryCallOfStockIsAllowed(t *testing.T) {
 
 // actions are all actions that a policy allows.
 func actions(t *testing.T, name string) []string {
-	t.Helper()
 	var all []string
 	for _, s := range readPolicy(t, name).Statement {
 		all = append(all, s.Action...)
@@ -206,7 +200,6 @@ func actions(t *testing.T, name string) []string {
 
 // calledActions lists the IAM actions behind the SDK calls in the directories' code, each with one file that makes the call.
 func calledActions(t *testing.T, dirs ...string) map[string]string {
-	t.Helper()
 	called := map[string]string{}
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

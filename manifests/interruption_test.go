@@ -37,10 +37,9 @@ func (p place) ruleARN(detailType string) string {
 
 // An infrastructure holds the queue, rules and policies of a stack.
 type infrastructure struct {
-	Queue          map[string]any // name, retention in seconds, encryption
-	Rules          map[string]any // patterns by detail type
-	QueuePolicy    any
-	ConsumerPolicy any
+	Queue                       map[string]any // name, retention in seconds, encryption
+	Rules                       map[string]any // patterns by detail type
+	QueuePolicy, ConsumerPolicy any
 }
 
 // fromCloudFormation resolves the template. Functions it does not know, and references to nothing, fail the test.
@@ -77,9 +76,8 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 			out.QueuePolicy = properties["PolicyDocument"]
 			assert.Empty(t, cmp.Diff([]any{p.queueURL()}, properties["Queues"]), "queues of the policy (-want +got)")
 		case "AWS::Events::Rule":
-			if diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"]); diff != "" || properties["State"] != nil {
-				t.Errorf("targets of %s (-want +got):\n%s", name, diff)
-			}
+			diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"])
+			assert.Truef(t, diff == "" && properties["State"] == nil, "targets of %s (-want +got):\n%s", name, diff)
 		case "AWS::IAM::ManagedPolicy":
 			out.ConsumerPolicy = parsed(t, properties["PolicyDocument"].(string))
 		default:
@@ -102,7 +100,6 @@ var substitution = regexp.MustCompile(`\$\{([^}]*)\}`)
 
 // resolved replaces CloudFormation's functions by their values.
 func resolved(t *testing.T, value any, known map[string]string) any {
-	t.Helper()
 	look := func(name string) string {
 		found, ok := known[name]
 		assert.Truef(t, ok, "reference to %q, which is not there", name)
@@ -162,9 +159,8 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 		Resources  map[string]struct{ Properties map[string]any }
 	}
 	require.NoError(t, yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template))
-	if diff := cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions); diff != "" {
-		t.Errorf("conditions (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions),
+		"conditions (-want +got)")
 	for _, tt := range []struct{ cluster, named, want string }{
 		{"c", "", "c-interruptions"},
 		{"main.k8s.example.com", "", "main-k8s-example-com-interruptions"},
@@ -182,7 +178,6 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 // fromTerraform resolves the configuration, which is Terraform's JSON syntax. It knows exactly the expressions written there.
 // Any other fails the test.
 func fromTerraform(t *testing.T, p place) infrastructure {
-	t.Helper()
 	var module struct {
 		Comment   string         `json:"//"`
 		Terraform map[string]any `json:"terraform"`
@@ -243,7 +238,6 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 
 // interpolated replaces Terraform's expressions, in keys too, by their values.
 func interpolated(t *testing.T, value any, known map[string]any) any {
-	t.Helper()
 	look := func(expression string) any {
 		found, ok := known[expression]
 		assert.Truef(t, ok, "expression %q is not known here", expression)
@@ -276,7 +270,6 @@ func interpolated(t *testing.T, value any, known map[string]any) any {
 
 // renamed has the properties under common names, and fails the test where one has none.
 func renamed(t *testing.T, properties map[string]any, names map[string]string) map[string]any {
-	t.Helper()
 	out := map[string]any{}
 	for key, value := range properties {
 		assert.Truef(t, names[key] != "", "the queue has a property %s that nothing is compared with", key)
@@ -286,7 +279,6 @@ func renamed(t *testing.T, properties map[string]any, names map[string]string) m
 }
 
 func parsed(t *testing.T, text string) any {
-	t.Helper()
 	var value any
 	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value
@@ -294,7 +286,6 @@ func parsed(t *testing.T, text string) any {
 
 // detailTypeOf is the one detail type of a pattern.
 func detailTypeOf(t *testing.T, pattern any) string {
-	t.Helper()
 	p, _ := pattern.(map[string]any)
 	types, _ := p["detail-type"].([]any)
 	require.Lenf(t, types, 1, "pattern %v is not for one detail type", pattern)

@@ -45,9 +45,8 @@ func TestCertManagerWritesTheSecretsOfThePlugin(t *testing.T) {
 		assert.Truef(t, c.Spec.SecretName == name && c.Namespace == pod.Namespace && slices.Contains(c.Spec.Usages, use),
 			"volume %s: certificate %+v, want one in Secret %s for %s", volume, c, name, use)
 		ca := issuer(c).Spec.CA
-		if ca == nil || !made["Certificate "+ca.SecretName].Spec.IsCA || issuer(made["Certificate "+ca.SecretName]).Spec.SelfSigned == nil {
-			t.Errorf("certificate %s comes from %+v, want the CA that signs itself", name, ca)
-		}
+		assert.Truef(t, ca != nil && made["Certificate "+ca.SecretName].Spec.IsCA && issuer(made["Certificate "+ca.SecretName]).Spec.SelfSigned != nil,
+			"certificate %s comes from %+v, want the CA that signs itself", name, ca)
 	}
 	plugin := made["Certificate cluster-autoscaler-plugin"].Spec
 	hosts := append(plugin.DNSNames, plugin.IPAddresses...)

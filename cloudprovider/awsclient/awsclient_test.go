@@ -34,7 +34,6 @@ import (
 
 // startAWS starts an emulated AWS and credentials for it, and nothing else in the environment that names a region.
 func startAWS(t *testing.T) *fakeaws.Server {
-	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "cn-northwest-1"})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
@@ -45,7 +44,6 @@ func startAWS(t *testing.T) *fakeaws.Server {
 
 // inBubble runs a test with the Auto Scaling client of an emulated AWS, in a bubble in which time passes only when all are waiting.
 func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaws.Server, *awsclient.AutoScaling)) {
-	t.Helper()
 	setEnvironment(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
 	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
@@ -61,7 +59,6 @@ func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaw
 
 // setEnvironment sets credentials, and nothing else in the environment that names a region or an endpoint.
 func setEnvironment(t *testing.T) {
-	t.Helper()
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
@@ -83,10 +80,9 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	}
 	env := func(name, region string) func(*testing.T) { return func(t *testing.T) { t.Setenv(name, region) } }
 	for _, tt := range []struct {
-		name  string
-		flag  string
-		given []func(*testing.T)
-		want  string // "" for an error
+		name, flag string
+		given      []func(*testing.T)
+		want       string // "" for an error
 	}{
 		{name: "--asg-region", flag: "cn-north-1", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), shared("eu-west-1")}, want: "cn-north-1"},
 		{name: "AWS_REGION", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-1"},
@@ -104,9 +100,8 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 				assert.ErrorContains(t, err, "--asg-region", "error, want one that names the flag")
 				return
 			}
-			if err != nil || clients.Region != tt.want || tt.flag == "" && clients.RegionFrom != tt.name {
-				t.Errorf("region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
-			}
+			assert.Truef(t, err == nil && clients.Region == tt.want && (tt.flag != "" || clients.RegionFrom == tt.name),
+				"region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
 		})
 	}
 }
@@ -168,10 +163,8 @@ func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "no signing region", text: strings.Replace(valid, "SigningRegion = cn-north-1\n", "", 1), want: "SigningRegion is missing"},
 		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := awsclient.ParseCloudConfig(tt.text)
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
-		})
+		_, err := awsclient.ParseCloudConfig(tt.text)
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error = %v, want one with %q", tt.name, err, tt.want)
 	}
 }
 
@@ -228,9 +221,7 @@ func TestReasonOfAnError(t *testing.T) {
 		{context.DeadlineExceeded, "timeout"},
 		{errors.New("other"), "error"},
 	} {
-		t.Run(tt.err.Error(), func(t *testing.T) {
-			assert.Equal(t, tt.want, awsclient.Reason(tt.err), "Reason")
-		})
+		assert.Equalf(t, tt.want, awsclient.Reason(tt.err), "%s: Reason", tt.err.Error())
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 const dumpFile = "testdata/describe-instance-types.json"
 
 func readDump(t *testing.T) string {
-	t.Helper()
 	text, err := os.ReadFile(dumpFile)
 	require.NoError(t, err)
 	return string(text)
@@ -52,10 +51,8 @@ func TestADumpMayHaveSeveralPages(t *testing.T) {
 		{name: "one", dump: page, want: 6},
 		{name: "one after the other", dump: one + "\n" + page, want: 7},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			types, err := ParseDump([]byte(tt.dump))
-			assert.Truef(t, err == nil && len(types) == tt.want, "ParseDump() = %v types, %v, want %d", types, err, tt.want)
-		})
+		types, err := ParseDump([]byte(tt.dump))
+		assert.Truef(t, err == nil && len(types) == tt.want, "%s: ParseDump() = %v types, %v, want %d", tt.name, types, err, tt.want)
 	}
 }
 
@@ -105,7 +102,5 @@ func FuzzParseDump(f *testing.F) {
 	f.Add([]byte(`{"InstanceTypes": [{"InstanceType": "a", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}]}`))
 	f.Add([]byte(`{"InstanceTypes": [` + strings.Repeat("{},", 20_000) + "{}]}"))
 	f.Add([]byte(strings.Repeat(`{"InstanceTypes": []}`, 3_000)))
-	f.Fuzz(func(t *testing.T, dump []byte) {
-		costlimit.Check(t, func() { _, _ = ParseDump(dump) })
-	})
+	f.Fuzz(func(t *testing.T, dump []byte) { costlimit.Check(t, func() { _, _ = ParseDump(dump) }) })
 }

@@ -24,11 +24,9 @@ func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 		{name: "estimated, 5 % and 230 MiB less", typ: Type{MemoryBytes: 1000 * mib}, wantKiB: (1000 - 50 - 230) * 1024},
 		{name: "too small to estimate", typ: Type{MemoryBytes: 200 * mib}, wantKiB: 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bytes, measured := tt.typ.MemoryCapacity()
-			assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
-				"MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
-		})
+		bytes, measured := tt.typ.MemoryCapacity()
+		assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
+			"%s: MemoryCapacity() = %d KiB, %v, want %d KiB, %v", tt.name, bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
 	}
 }
 

@@ -25,9 +25,7 @@ func (w *world) state(clusters ...string) {
 
 // At least one of two owners is another cluster.
 func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.run(warned, "a")
 	w.running()
 	w.state("a", "b")
@@ -41,9 +39,7 @@ func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 }
 
 func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.state("b")
 	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
 	w.running()

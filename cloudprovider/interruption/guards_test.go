@@ -22,13 +22,10 @@ import (
 
 // boundLate binds a pod to the node of the instance a moment after the first look that finds the node empty.
 func (w *world) boundLate(instance, name string) {
-	w.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec: corev1.PodSpec{NodeName: w.nodes()[instance].Name}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
 	bind := sync.OnceFunc(func() {
-		time.AfterFunc(100*time.Millisecond, func() {
-			assert.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
-		})
+		time.AfterFunc(100*time.Millisecond, func() { assert.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default")) })
 	})
 	w.pods.RefuseList = func() error { bind(); return nil }
 }
@@ -43,10 +40,8 @@ func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drai
 
 // kube-scheduler may have chosen the node before it was cordoned.
 func TestPodBoundLateIsMoved(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	warned := w.inService()[0]
 	w.boundLate(warned, "late")
 	w.running()
 	w.send(warning(warned, time.Now()))
@@ -55,23 +50,18 @@ func TestPodBoundLateIsMoved(t *testing.T) {
 }
 
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	kept := w.inService()[0]
 	w.refused.Store(true)
 	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "kind", "rebalance-recommendation")
 	w.boundLate(kept, "late")
 	w.running(drainOnRebalance)
-	w.wait("back in use, or ended", func() bool {
-		return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == ""
-	})
+	w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
 	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 }
 
 func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned, other := w.inService()[0], w.inService()[1]
 	w.run(warned, "a")
@@ -96,10 +86,8 @@ func (o overdue) Snapshot() *group.Snapshot {
 }
 
 func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.aws.AddShortage(fakeaws.Shortage{Group: "spot"})
 	require.NoError(t, w.aws.SetDesired("spot", 3))
@@ -111,20 +99,16 @@ func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
 
 // A recommendation waits while other nodes of its group are drained. By then it may be older than a warning may be.
 func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	warned := w.inService()[0]
 	w.running(drainOnRebalance)
 	w.send(recommendation(warned, time.Now().Add(-time.Hour)))
 	w.waitTerminated(warned)
 }
 
 func TestWarningHurriesPlannedDrain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.refused.Store(true)
 	w.running(drainOnRebalance)
@@ -137,10 +121,8 @@ func TestWarningHurriesPlannedDrain(t *testing.T) {
 }
 
 func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
+	w, ended := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
 	w.silent()
-	ended := w.inService()[0]
 	w.run(ended, "a")
 	node := w.nodes()[ended]
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
@@ -154,17 +136,13 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 		`"detail":{"instance-id":%q,"state":"shutting-down"}}`, ended))
 	w.waitEmptyQueue()
 	for what := range w.handled() {
-		if strings.HasSuffix(what, " state-change") && what != "counted state-change" {
-			t.Errorf("its message is handled as %q", what)
-		}
+		assert.Truef(t, !strings.HasSuffix(what, " state-change") || what == "counted state-change", "its message is handled as %q", what)
 	}
 	assert.Empty(t, w.evicted, "evicted from a node that the core has drained")
 }
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	standby := w.inService()[0]
+	w, standby := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.run(standby, "a")
 	require.NoError(t, w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}))
 	w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(standby); return i != nil && !i.Lifecycle.Counts() })
@@ -175,15 +153,12 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 }
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 3, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 3, 5))
 	h := w.handler()
 	ids := w.inService()
 	var both sync.WaitGroup
 	for n, replace := range []bool{false, true} {
-		both.Go(func() {
-			assert.NoError(t, h.Terminate(t.Context(), "spot", ids[n], replace))
-		})
+		both.Go(func() { assert.NoError(t, h.Terminate(t.Context(), "spot", ids[n], replace)) })
 	}
 	both.Wait()
 	w.waitTerminated(ids[0])
@@ -192,9 +167,7 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 }
 
 func TestHookIsCompletedAfterItsInstance(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, hooked(scalingGroup(0, 1, 5)))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, hooked(scalingGroup(0, 1, 5)))
 	w.run(warned, "a")
 	h := w.handler()
 	forget := h.TerminateFails(warned, "spot")
@@ -208,9 +181,7 @@ func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 }
 
 func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 1, 5))
-	id := w.inService()[0]
+	w, id := parallelWorld(t, scalingGroup(0, 1, 5))
 	w.annotate(id, "cordon,label", time.Now().Add(-6*time.Minute))
 	h := w.handler()
 	forget := h.TerminateFails(id, "spot")

@@ -25,8 +25,7 @@ import (
 )
 
 func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.inService()[1]
 	w.run(warned, "a", "b", "c")
 	w.run(other, "d")
@@ -53,9 +52,7 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 }
 
 func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 1, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 1, 5))
 	w.run(warned, "a")
 	w.refused.Store(true)
 	w.running()
@@ -86,9 +83,7 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 }
 
 func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
@@ -97,8 +92,7 @@ func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
 }
 
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.inService()[1]
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
@@ -152,8 +146,7 @@ func (c countingIndexer) count(list []any) []any {
 
 // A hundred drains look every second, and a controller may have twenty thousand pods.
 func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
@@ -174,9 +167,7 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 }
 
 func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(2, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(2, 2, 5))
 	w.run(warned, "a")
 	w.running()
 	w.send(warning(warned, time.Now()))
@@ -189,9 +180,7 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
 		t.Run(string(deadline), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, scalingGroup(0, 2, 5))
-			warned := w.inService()[0]
+			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 			w.run(warned, "a")
 			w.refused.Store(true)
 			w.running(func(o *interruption.Options) { o.AtDeadline = deadline })
@@ -205,8 +194,7 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 }
 
 func TestIrrelevantMessagesChangeNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	ids := w.inService()
 	w.run(ids[0], "a")
 	w.running()
@@ -244,9 +232,7 @@ func hookMessage(instance string, at time.Time) string {
 }
 
 func TestDuplicateMessagesShareOneJob(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 3, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 3, 5))
 	w.run(warned, "a", "b")
 	for range 20 {
 		w.send(warning(warned, time.Now()))
@@ -260,9 +246,7 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 }
 
 func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
 	w.running()
 	w.send(warning(warned, time.Now()))
@@ -275,9 +259,7 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 	t.Parallel()
 	for _, withMessage := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, scalingGroup(0, 2, 5))
-			warned := w.inService()[0]
+			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 			w.run(warned, "a")
 			w.refused.Store(true)
 			stop := w.running()
@@ -323,9 +305,7 @@ func (w *world) annotate(instance, undo string, deadline time.Time, more ...stri
 }
 
 func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	late := w.inService()[0]
+	w, late := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.run(late, "a")
 	w.refused.Store(true)
 	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute))
@@ -347,9 +327,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 		{"cordoned before", "label", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, scalingGroup(0, 1, 5))
-			spared := w.inService()[0]
+			w, spared := parallelWorld(t, scalingGroup(0, 1, 5))
 			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
 			w.running(func(o *interruption.Options) { o.Queue = "" })
 			w.wait("uncordoned", func() bool { return w.nodes()[spared].Annotations[interruption.Taint] == "" })
@@ -364,9 +342,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 
 // aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
 func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.run(warned, "a", "b")
 	node := w.nodes()[warned]
 	node.Spec.Unschedulable = true
@@ -389,8 +365,7 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 3, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 3, 5))
 	ids := w.inService()
 	for n, id := range ids[:2] {
 		w.run(id, fmt.Sprint("pod-", n))
@@ -417,9 +392,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 }
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
 	w.run(warned, "a", "b")
 	w.running()
 	if err := w.aws.SetDesired("spot", 1); err != nil { // Auto Scaling chooses one
@@ -427,17 +400,14 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	}
 	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
 	w.waitEmptyQueue()
-	if left := w.inService(); left[0] != warned && len(w.evicted) != 2 {
-		t.Errorf("evicted %v", w.evicted)
-	}
+	left := w.inService()
+	assert.Truef(t, left[0] == warned || len(w.evicted) == 2, "evicted %v", w.evicted)
 	assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
 		"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
 }
 
 func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
 	w.run(warned, "a")
 	w.running()
 	w.send(warning(warned, time.Now()))
@@ -459,9 +429,7 @@ func TestSeveralClustersCanShareAQueue(t *testing.T) {
 	w.send(warning(id, time.Now()))
 	w.wait("looked at several times", func() bool { return w.handled()["left-to-others spot-interruption"] >= 3 })
 	q := w.aws.Queues()[0]
-	if q.Deleted > 0 && q.Visible+q.InFlight+q.Delayed == 0 {
-		t.Errorf("another cluster's message was deleted: %+v", q)
-	}
+	assert.Truef(t, q.Deleted <= 0 || q.Visible+q.InFlight+q.Delayed != 0, "another cluster's message was deleted: %+v", q)
 	ours := w.inService()[0]
 	w.send(warning(ours, time.Now()))
 	w.waitTerminated(ours)

@@ -27,8 +27,7 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 	const action = "autoscaling:DescribeLifecycleHooks"
 	for _, tt := range []struct {
-		name          string
-		without       string
+		name, without string
 		timeout, want time.Duration
 	}{
 		{name: "longer than ten minutes", timeout: 20 * time.Minute, want: 20 * time.Minute},

@@ -31,9 +31,7 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, scalingGroup(0, 2, 5))
-			warned := w.inService()[0]
+			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 			w.run(warned, "a")
 			w.running()
 			require.NoError(t, tt.tell(w, warned))

@@ -308,9 +308,8 @@ func TestPlannedDrainThatCannotTerminateIsOver(t *testing.T) {
 		w.waitEmptyQueue()
 		w.within(25*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 		time.Sleep(10 * time.Minute)
-		if w.cordoned() != 0 || w.evictions("a") != 1 {
-			t.Errorf("%d nodes cordoned, %d evictions, want a node in use", w.cordoned(), w.evictions("a"))
-		}
+		assert.Truef(t, w.cordoned() == 0 && w.evictions("a") == 1,
+			"%d nodes cordoned, %d evictions, want a node in use", w.cordoned(), w.evictions("a"))
 	})
 }
 
@@ -326,9 +325,7 @@ func TestInstanceInUseAgainIsDrainedAgain(t *testing.T) {
 			w.run(stopped, pod)
 			w.send(stateChange(stopped, "stopping"))
 			w.waitEmptyQueue()
-			if w.evictions(pod) != 1 {
-				t.Fatalf("pod %s was evicted %d times, handled %v", pod, w.evictions(pod), w.handled())
-			}
+			require.Truef(t, w.evictions(pod) == 1, "pod %s was evicted %d times, handled %v", pod, w.evictions(pod), w.handled())
 			w.within(10*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 		}
 	})
@@ -351,15 +348,12 @@ func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
 		w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = groups })
 		w.send(recommendation(warned, time.Now()))
 		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
-		if groups.noted.Load() != 0 {
-			t.Error("a pool is noted after a recommendation")
-		}
+		assert.True(t, groups.noted.Load() == 0, "a pool is noted after a recommendation")
 		w.send(warning(warned, time.Now()))
 		w.send(warning(warned, time.Now()))
 		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
 		w.waitEmptyQueue()
-		if n := groups.noted.Load(); n != 1 {
-			t.Errorf("the pool is noted %d times after two copies of a warning, want once", n)
-		}
+		n := groups.noted.Load()
+		assert.Truef(t, n == 1, "the pool is noted %d times after two copies of a warning, want once", n)
 	})
 }

@@ -22,10 +22,7 @@ import (
 )
 
 // silent stops AWS's own messages.
-func (w *world) silent() {
-	w.t.Helper()
-	require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName}))
-}
+func (w *world) silent() { require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName})) }
 
 func (w *world) cordoned() int {
 	n := 0
@@ -39,10 +36,8 @@ func (w *world) cordoned() int {
 
 // A reading may be older than the message. Otherwise the instance would wait out its hook with pods on it.
 func TestHookMessageOutlastsStaleReading(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, hooked(scalingGroup(0, 1, 5)))
+	w, warned := parallelWorld(t, hooked(scalingGroup(0, 1, 5)))
 	w.silent()
-	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.running()
 	w.send(hookMessage(warned, time.Now()))
@@ -54,8 +49,7 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 4, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 4, 5))
 	w.silent()
 	ids := w.inService()
 	for _, id := range ids[:3] {
@@ -79,15 +73,10 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 	t.Parallel()
-	for kind, more := range map[string][]string{
-		"rebalance-recommendation": nil,
-		"scheduled-change":         nil,
-	} {
+	for kind, more := range map[string][]string{"rebalance-recommendation": nil, "scheduled-change": nil} {
 		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, scalingGroup(0, 2, 5))
+			w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
 			w.silent()
-			kept := w.inService()[0]
 			w.run(kept, "a")
 			w.refused.Store(true)
 			w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "kind", kind)...)
@@ -149,9 +138,7 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 }
 
 func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
 	}
@@ -163,9 +150,7 @@ func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
 }
 
 func TestResumedTerminationBeatsTheDeadline(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
-	warned := w.inService()[0]
+	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	now := time.Now()
 	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "terminating", now.UTC().Format(time.RFC3339),
 		"began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
@@ -187,8 +172,7 @@ func (f *failures) LaunchFailed(name string) {
 }
 
 func TestFailedLaunchIsReadAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 1, 5))
+	w, _ := parallelWorld(t, scalingGroup(0, 1, 5))
 	noted := &failures{Cache: w.cache}
 	w.running(func(o *interruption.Options) { o.Groups = noted })
 	w.send(`{"id":"l","detail-type":"EC2 Instance Launch Unsuccessful","source":"aws.autoscaling","detail":{"AutoScalingGroupName":"spot"}}`)
@@ -198,10 +182,8 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 
 // An API server that fails to list pods says nothing about them.
 func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup(0, 2, 5))
+	w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
-	kept := w.inService()[0]
 	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
 	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "kind", "scheduled-change")
 	w.running()

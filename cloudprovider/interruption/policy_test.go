@@ -29,11 +29,9 @@ func (w *world) policed(without string) {
 
 // denied fails the test unless the action is all that the policies denied.
 func (w *world) denied(action string) {
-	w.t.Helper()
 	denials := w.aws.Denials()
-	if len(denials) == 0 || slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }) {
-		w.t.Errorf("denied %+v, want %s alone", denials, action)
-	}
+	assert.Truef(w.t, len(denials) != 0 && !slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }),
+		"denied %+v, want %s alone", denials, action)
 }
 
 func (w *world) evictions(pod string) int {
@@ -88,8 +86,7 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		}
 		w.refused.Store(false)
 		w.wait("the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-		if denials := w.aws.Denials(); w.evictions("a") != 1 || len(denials) > 0 {
-			t.Errorf("%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
-		}
+		denials := w.aws.Denials()
+		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
 	})
 }

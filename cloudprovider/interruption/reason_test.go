@@ -21,10 +21,9 @@ import (
 func TestReasonDeadlines(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
-		name        string
-		event       event.Event
-		age         time.Duration
-		left, force time.Duration
+		name             string
+		event            event.Event
+		age, left, force time.Duration
 	}{
 		{"a warning just given", event.Event{Kind: event.SpotInterruption}, 0, 2 * time.Minute, 110 * time.Second},
 		{"a warning on its way for long", event.Event{Kind: event.SpotInterruption}, 80 * time.Second, 40 * time.Second, 35 * time.Second},
@@ -75,11 +74,10 @@ func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
 	}
 	warning := reasonFor(event.Event{Kind: event.SpotInterruption}, now, now)
 	for _, tt := range []struct {
-		name   string
-		reason reason
-		other  reason
-		after  time.Duration // since the other began
-		begins bool
+		name          string
+		reason, other reason
+		after         time.Duration // since the other began
+		begins        bool
 	}{
 		{"behind another retirement", retiring(48 * time.Hour), retiring(24 * time.Hour), time.Minute, false},
 		{"behind a recommendation", retiring(48 * time.Hour), reasonFor(event.Event{Kind: event.Rebalance}, now, now), time.Minute, false},
@@ -138,9 +136,8 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 			if result == queue.Done() {
 				break
 			}
-			if result.After() > tt.most {
-				t.Errorf("hidden from others for %v after %v, want at most %v", result.After(), received.Sub(sent), tt.most)
-			}
+			assert.Truef(t, result.After() <= tt.most,
+				"hidden from others for %v after %v, want at most %v", result.After(), received.Sub(sent), tt.most)
 			received = received.Add(result.After())
 		}
 		if over := received.Sub(sent) - tt.until; receives > 25 || over < 0 || over > time.Second {

@@ -103,6 +103,14 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	return newWorldOver(t, server, awsclients.Options(server), g, 10*time.Millisecond)
 }
 
+// parallelWorld is the world of a test that runs beside others, and one of its instances.
+func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) (w *world, instance string) {
+	t.Helper()
+	t.Parallel()
+	w = newWorld(t, g, more...)
+	return w, w.inService()[0]
+}
+
 // inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
 // emulated AWS without a network.
 func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
@@ -137,9 +145,7 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})
 	desired := g.Desired
-	w.wait("every instance in service, with its node", func() bool {
-		return len(w.inService()) == desired && len(w.nodes()) >= desired
-	})
+	w.wait("every instance in service, with its node", func() bool { return len(w.inService()) == desired && len(w.nodes()) >= desired })
 	for _, node := range w.nodes() {
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 		_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
@@ -165,7 +171,6 @@ func (w *world) background(run func(context.Context) error) (stop func()) {
 
 // handler makes a Handler over the world, as a new process would.
 func (w *world) handler(change ...func(*interruption.Options)) *interruption.Handler {
-	w.t.Helper()
 	factory := informers.NewSharedInformerFactory(w.cluster, 0)
 	nodes := factory.Core().V1().Nodes().Informer()
 	w.metrics = prometheus.NewRegistry()
@@ -206,7 +211,6 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 
 // running runs a Handler until the test, or the returned function, ends it.
 func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
-	w.t.Helper()
 	return w.background(w.handler(change...).Run)
 }
 
@@ -231,7 +235,6 @@ func (w *world) servePods() {
 
 // nodes are the nodes by instance.
 func (w *world) nodes() map[string]*corev1.Node {
-	w.t.Helper()
 	list, err := w.cluster.CoreV1().Nodes().List(w.t.Context(), metav1.ListOptions{})
 	require.NoError(w.t, err)
 	nodes := map[string]*corev1.Node{}
@@ -264,14 +267,12 @@ func (w *world) desired() int {
 
 // run puts pods on the node of an instance.
 func (w *world) run(instance string, names ...string) {
-	w.t.Helper()
 	for _, name := range names {
 		w.create(name, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[instance].Name, corev1.PodRunning })
 	}
 }
 
 func (w *world) create(name string, change ...func(*corev1.Pod)) {
-	w.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
 		Spec: corev1.PodSpec{TerminationGracePeriodSeconds: ptr.To[int64](1)}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
 	for _, c := range change {
@@ -280,10 +281,7 @@ func (w *world) create(name string, change ...func(*corev1.Pod)) {
 	require.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
 }
 
-func (w *world) send(body string) {
-	w.t.Helper()
-	require.NoError(w.t, w.aws.SendMessage(queueName, body))
-}
+func (w *world) send(body string) { require.NoError(w.t, w.aws.SendMessage(queueName, body)) }
 
 // warning is a spot interruption warning.
 func warning(instance string, at time.Time) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -68,9 +69,7 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 				w.running(func(o *interruption.Options) { o.Cordons = c })
 				w.send(warning(warned, time.Now()))
 				w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
-				if w.evictions("a") != 1 {
-					t.Errorf("%d evictions, want one", w.evictions("a"))
-				}
+				assert.Truef(t, w.evictions("a") == 1, "%d evictions, want one", w.evictions("a"))
 			})
 		})
 	}
@@ -87,9 +86,8 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 		if len(events.Events) > 0 {
 			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
 		}
-		if n := c.most.Load(); n != 1 {
-			t.Errorf("%d writes of one node at once, want one", n)
-		}
+		n := c.most.Load()
+		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
 	})

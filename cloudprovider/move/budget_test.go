@@ -59,10 +59,9 @@ func TestWrongBudgetNamesRemedy(t *testing.T) {
 
 func TestGroupHasBudgetsOfItsOwn(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		tag    string
-		policy group.Maintenance
-		want   int // of 25 nodes
+		name, tag string
+		policy    group.Maintenance
+		want      int // of 25 nodes
 	}{
 		{name: "a tenth by default", want: 3},
 		{name: "its tag's", tag: "40%", want: 10},

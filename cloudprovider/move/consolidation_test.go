@@ -52,12 +52,11 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	}
 	placing := State{Reason: Consolidation, Step: Placing, Launches: 1}
 	for _, tt := range []struct {
-		name  string
-		nodes []Node
-		after time.Duration
-		plan  bool
-		due   bool
-		saved float64
+		name      string
+		nodes     []Node
+		after     time.Duration
+		plan, due bool
+		saved     float64
 	}{
 		{"it has not begun", []Node{node(nil)}, time.Minute, true, true, 0},
 		{"it does not begin", []Node{node(nil)}, 6 * time.Minute, false, false, 0},
@@ -74,9 +73,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		for _, n := range tt.nodes {
 			_, due = c.Due(n, now.Add(tt.after))
 		}
-		if (c.Plan != nil) != tt.plan || due != tt.due || c.Saved != tt.saved {
-			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
-		}
+		assert.Truef(t, (c.Plan != nil) == tt.plan && due == tt.due && c.Saved == tt.saved,
+			"%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
 	}
 	c := &Consolidate{On: true} // of the next leader
 	if _, due := c.Due(node(&placing), now); !due {

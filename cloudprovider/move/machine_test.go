@@ -76,7 +76,6 @@ func state(n *corev1.Node, s move.State) {
 }
 
 func machine(t *testing.T, budgets ...string) *move.Machine {
-	t.Helper()
 	if len(budgets) == 0 {
 		budgets = []string{"100%"}
 	}
@@ -281,9 +280,8 @@ func TestStoppedRepairGoesOnLater(t *testing.T) {
 	}
 	m.Reasons[0] = sick
 	d := f.decide(m, noon.Add(6*time.Minute))
-	if s, _ := move.StateOf(n); len(d.Held) != 0 || s.Failures != 2 {
-		t.Errorf("%s with %d failures, want it to move, and its 2 failures to count", result(d), s.Failures)
-	}
+	s, _ := move.StateOf(n)
+	assert.Truef(t, len(d.Held) == 0 && s.Failures == 2, "%s with %d failures, want it to move, and its 2 failures to count", result(d), s.Failures)
 }
 
 func TestPausesGrow(t *testing.T) {

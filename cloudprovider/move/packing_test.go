@@ -94,9 +94,7 @@ func TestPlans(t *testing.T) {
 				Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "group", Operator: corev1.NodeSelectorOpIn, Values: []string{"big"}}}}}}}}
 		})}, offers: []Host{small}, want: "none"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, found(tt.hosts, tt.offers, tt.change), "got")
-		})
+		assert.Equalf(t, tt.want, found(tt.hosts, tt.offers, tt.change), "%s: got", tt.name)
 	}
 	tainted := small
 	tainted.Node = small.Node.DeepCopy()
@@ -114,9 +112,8 @@ func TestPlanSaysWhichPodsTheNewNodeGets(t *testing.T) {
 	pod := func(uid types.UID) *corev1.Pod { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}} }
 	sorted := []*corev1.Pod{pod("a-0"), pod("unknown"), pod("a-1")}
 	plans[0].Sort(sorted)
-	if sorted[0].UID != "a-1" || sorted[1].UID != "unknown" || sorted[2].UID != "a-0" || !plans[0].IsNew(pod("a-0")) || plans[0].IsNew(pod("a-1")) || plans[0].IsNew(pod("unknown")) {
-		t.Error("want the larger pod, then pods that the plan does not know, then those for the new node")
-	}
+	assert.True(t, sorted[0].UID == "a-1" && sorted[1].UID == "unknown" && sorted[2].UID == "a-0" && plans[0].IsNew(pod("a-0")) && !plans[0].IsNew(pod("a-1")) && !plans[0].IsNew(pod("unknown")),
+		"want the larger pod, then pods that the plan does not know, then those for the new node")
 }
 
 // A soft taint keeps no pod away, so nodes with one and without go together.

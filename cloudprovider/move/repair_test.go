@@ -44,7 +44,6 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 }
 
 func newRepair(t testing.TB, rules ...string) *NodeRepair {
-	t.Helper()
 	parsed, err := ParseRepairRules(rules)
 	require.NoError(t, err)
 	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}

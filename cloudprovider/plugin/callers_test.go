@@ -57,7 +57,6 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 }
 
 func daemonSets(t testing.TB, list ...*appsv1.DaemonSet) appslisters.DaemonSetLister {
-	t.Helper()
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	for _, d := range list {
 		require.NoError(t, indexer.Add(d))

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -22,7 +23,6 @@ import (
 )
 
 func marshal(t testing.TB, o interface{ Marshal() ([]byte, error) }) []byte {
-	t.Helper()
 	bytes, err := o.Marshal()
 	require.NoError(t, err)
 	return bytes
@@ -40,7 +40,6 @@ func podOf(name, cpu string) []byte {
 
 // onePod asks for a pod that fits the group web.
 func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
-	t.Helper()
 	info, err := w.NodeGroup("web").TemplateNodeInfo()
 	require.NoError(t, err)
 	return &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
@@ -78,16 +77,13 @@ func FuzzChoice(f *testing.F) {
 			answer, err := handled(t.Context(), request, func(ctx context.Context, r any) (any, error) {
 				return (&chooser{Server: s}).BestOptions(ctx, r.(*protos.BestOptionsRequest))
 			})
-			if status.Code(err) == codes.Internal {
-				t.Error(err)
-			}
+			assert.True(t, status.Code(err) != codes.Internal, err)
 			if err != nil {
 				continue
 			}
 			for _, best := range answer.(*protos.BestOptionsResponse).Options {
-				if best.NodeGroupId != group && best.NodeGroupId != "api" || best.NodeCount < 1 {
-					t.Errorf("%d nodes of %q are chosen", best.NodeCount, best.NodeGroupId)
-				}
+				assert.Truef(t, (best.NodeGroupId == group || best.NodeGroupId == "api") && best.NodeCount >= 1,
+					"%d nodes of %q are chosen", best.NodeCount, best.NodeGroupId)
 			}
 		}
 	})

@@ -248,7 +248,6 @@ func (p *world) chosen(options []coreexpander.Option, infos map[string]*framewor
 
 // question returns the request of the core's client of the expander.
 func question(t *testing.T, options []coreexpander.Option, infos map[string]*framework.NodeInfo) *protos.BestOptionsRequest {
-	t.Helper()
 	marshal := func(o interface{ Marshal() ([]byte, error) }) []byte {
 		bytes, err := o.Marshal()
 		require.NoError(t, err)

@@ -89,9 +89,8 @@ func TestAbsurdQuantitiesAreRefusedUnparsed(t *testing.T) {
 		pod := &corev1.Pod{}
 		overhead := message(32, message(1, "cpu")+message(2, tt.quantity))
 		err := unmarshal([]byte(message(2, overhead)), pod)
-		if (err != nil) != tt.want || !tt.want && len(pod.Spec.Overhead) != 1 {
-			t.Errorf("%s: error %v and pod %v, want a refusal: %t", tt.name, err, pod.Spec, tt.want)
-		}
+		assert.Truef(t, (err != nil) == tt.want && (tt.want || len(pod.Spec.Overhead) == 1),
+			"%s: error %v and pod %v, want a refusal: %t", tt.name, err, pod.Spec, tt.want)
 	}
 	usual := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-5e10000", UID: "12e45678-0000-4000-8000-123456789012", Labels: map[string]string{"commit": "12e45678"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i@sha256:12e4567812e4567812e4567812e4567812e4567812e4567812e4567812e45678"}}}}

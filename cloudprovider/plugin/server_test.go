@@ -60,7 +60,6 @@ type world struct {
 
 // serve has a plugin answer from w, with a timeout of the core's calls.
 func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
-	t.Helper()
 	p := listen(t)
 	p.World = w
 	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func() {}
@@ -82,7 +81,6 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 
 // listen starts a plugin that cannot answer yet. It ends with the test.
 func listen(t *testing.T) *world {
-	t.Helper()
 	p := &world{dir: t.TempDir()}
 	p.certify(t)
 	var err error
@@ -112,13 +110,11 @@ func (p *world) files() plugin.Files {
 }
 
 func (p *world) write(t *testing.T, name string, content []byte) {
-	t.Helper()
 	require.NoError(t, os.WriteFile(p.path(name), content, 0o600))
 }
 
 // certify writes new certificates.
 func (p *world) certify(t *testing.T) {
-	t.Helper()
 	c, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
 	require.NoError(t, err)
 	for name, content := range map[string][]byte{"ca.crt": c.CA, "tls.crt": c.Cert, "tls.key": c.Key, "client.crt": c.ClientCert, "client.key": c.ClientKey} {
@@ -128,14 +124,12 @@ func (p *world) certify(t *testing.T) {
 
 // dial connects without a client certificate.
 func (p *world) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
-	t.Helper()
 	creds, err := credentials.NewClientTLSFromFile(p.path("ca.crt"), "")
 	require.NoError(t, err)
 	return p.connect(t, append(options, grpc.WithTransportCredentials(creds))...)
 }
 
 func (p *world) connect(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
-	t.Helper()
 	conn, err := grpc.NewClient(p.server.Addr().String(), options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
@@ -194,7 +188,6 @@ const (
 
 // call makes a call with an empty request.
 func call(t *testing.T, conn *grpc.ClientConn, method string) error {
-	t.Helper()
 	return conn.Invoke(t.Context(), method, &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
 }
 

@@ -119,7 +119,6 @@ func TestCoreIsServedAmidStrangers(t *testing.T) {
 
 // strangersCertificate is signed by nobody whom the plugin trusts.
 func strangersCertificate(t *testing.T) []tls.Certificate {
-	t.Helper()
 	other := &world{dir: t.TempDir()}
 	other.certify(t)
 	cert, err := tls.LoadX509KeyPair(other.path("client.crt"), other.path("client.key"))

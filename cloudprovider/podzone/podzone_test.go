@@ -108,9 +108,8 @@ func TestVolumesSayWhereTheirPodRuns(t *testing.T) {
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "zonal"}, AllowedTopologies: []corev1.TopologySelectorTerm{
 			{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{{Key: ebsKey, Values: []string{"us-east-1b"}}}}}})
 	for _, tt := range []struct {
-		name  string
-		claim string
-		want  Need
+		name, claim string
+		want        Need
 	}{
 		{name: "bound", claim: "bound", want: Need{Zone: "us-east-1b", Said: `volume "pv-b" of claim "bound"`, OfVolume: true}},
 		{name: "volume of an in-tree driver", claim: "old", want: Need{Zone: "us-east-1b", Said: `volume "pv-old" of claim "old"`, OfVolume: true}},
@@ -137,7 +136,6 @@ func TestVolumesSayWhereTheirPodRuns(t *testing.T) {
 
 // volumesOf is a Volumes over the objects.
 func volumesOf(t *testing.T, objects ...runtime.Object) Volumes {
-	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
 	v := Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}

@@ -101,14 +101,14 @@ import (
 //   - the race detector found our own code at fault
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := simpleCommands()
-	commands["repeat"] = (*script).repeat
-	commands["other"] = (*script).otherCluster
-	commands["stock"] = (*script).stockAutoscaler
+	commands["repeat"] = command{usage: "COUNT FILE", run: (*script).repeat}
+	commands["other"] = command{usage: "aws|COMMAND ARG...", run: (*script).otherCluster}
+	commands["stock"] = command{usage: "COMMAND [ARG...]", run: (*script).stockAutoscaler}
 	adapted := map[string]func(*testscript.TestScript, bool, []string){}
-	for name, run := range commands {
+	for name, c := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
 			s := ts.Value(scriptKey{}).(*script).on(ts)
-			err := s.do(run, name, args)
+			err := s.do(c, name, args)
 			switch {
 			case negated && err == nil:
 				ts.Fatalf("%s succeeded against expectation", name)
@@ -121,42 +121,70 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 }
 
 // do runs one command and keeps how long it took.
-func (s *script) do(run func(*script, []string) error, name string, args []string) error {
+func (s *script) do(c command, name string, args []string) error {
 	defer s.steps.begin(append([]string{name}, args...))()
-	return run(s, args)
+	return c.on(s, name, args)
+}
+
+// A command has arguments as its usage says: those in brackets may be missing, and three dots stand for any number.
+type command struct {
+	usage string
+	aws   bool // it needs the account
+	run   func(*script, []string) error
+}
+
+// on runs the command if it has all that it needs.
+func (c command) on(s *script, name string, args []string) error {
+	words := strings.Fields(c.usage)
+	if len(args) < len(words)-strings.Count(c.usage, "[") || len(args) > len(words) && !strings.Contains(c.usage, "...") {
+		return fmt.Errorf("usage: %s %s", name, c.usage)
+	}
+	if c.aws && s.AWS == nil {
+		return fmt.Errorf("%s: no AWS account yet", name)
+	}
+	return c.run(s, args)
+}
+
+// simpleCommand is a command that runs no others.
+func simpleCommand(name string) (command, error) {
+	c, known := simpleCommands()[name]
+	if !known {
+		return c, fmt.Errorf("no command is called %q", name)
+	}
+	return c, nil
 }
 
 // simpleCommands are the commands that run no others.
-func simpleCommands() map[string]func(*script, []string) error {
-	return map[string]func(*script, []string) error{
-		"age":        (*script).age,
-		"allow":      (*script).allow,
-		"apply":      (*script).apply,
-		"autoscaler": (*script).autoscaler,
-		"aws":        (*script).aws,
-		"bootstrap":  (*script).bootstrap,
-		"delete":     (*script).delete,
-		"deed":       (*script).deed,
-		"edit":       (*script).edit,
-		"expect":     (*script).expect,
-		"fault":      (*script).fault,
-		"interrupt":  (*script).interrupt,
-		"kubectl":    (*script).kubectl,
-		"logged":     (*script).logged,
-		"metrics":    (*script).metrics,
-		"policy":     (*script).policy,
-		"network":    (*script).network,
-		"nodegroup":  (*script).nodegroup,
-		"never":      (*script).never,
-		"plugin":     (*script).runPlugin,
-		"publish":    (*script).publish,
-		"resume":     (*script).resume,
-		"send":       (*script).send,
-		"shadow":     (*script).shadow,
-		"shortage":   (*script).shortage,
-		"believed":   (*script).believed,
-		"strangers":  (*script).callStrangers,
-		"suspend":    (*script).suspend,
+func simpleCommands() map[string]command {
+	return map[string]command{
+		"age":        {"SELECTOR DURATION", false, (*script).age},
+		"allow":      {"undrained|exit|forbidden", false, (*script).allow},
+		"apply":      {"SELECTOR FILE [FLAG...]", false, (*script).apply},
+		"autoscaler": {"start|kill|stop|restart [MANIFEST] [FLAG...]", false, (*script).autoscaler},
+		"aws":        {"FILE", false, (*script).aws},
+		"bootstrap":  {"GROUP FILE", true, (*script).bootstrap},
+		"believed":   {"TIME", false, (*script).believed},
+		"delete":     {"group|template NAME", true, (*script).delete},
+		"deed":       {"GROUP KIND [KEY=VALUE...]", true, (*script).deed},
+		"edit":       {"GROUP FILE", true, (*script).edit},
+		"expect":     {"WITHIN WHAT...", false, (*script).expect},
+		"fault":      {"[KEY=VALUE...]", true, (*script).fault},
+		"interrupt":  {"SELECTOR [KEY=VALUE...]", true, (*script).interrupt},
+		"kubectl":    {"[ARG...]", false, (*script).kubectl},
+		"logged":     {"COUNT REGEXP", false, (*script).logged},
+		"metrics":    {"", false, (*script).metrics},
+		"network":    {"slow|hold|clear [DURATION]", false, (*script).network},
+		"never":      {"WHAT...", false, (*script).never},
+		"nodegroup":  {"GROUP STATUS [ISSUE]", true, (*script).nodegroup},
+		"plugin":     {"MANIFEST [FLAG...]", false, (*script).runPlugin},
+		"policy":     {"without ACTION...", true, (*script).policy},
+		"publish":    {"SELECTOR RESOURCE=QUANTITY...", true, (*script).publish},
+		"resume":     {"GROUP PROCESS...", true, (*script).resume},
+		"send":       {"QUEUE FILE [TIMES]", true, (*script).send},
+		"shadow":     {"", false, (*script).shadow},
+		"shortage":   {"[KEY=VALUE...]", true, (*script).shortage},
+		"strangers":  {"come|go", false, (*script).callStrangers},
+		"suspend":    {"GROUP PROCESS...", true, (*script).suspend},
 	}
 }
 
@@ -188,9 +216,6 @@ func (s *script) on(ts *testscript.TestScript) *script {
 }
 
 func (s *script) aws(args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: aws FILE")
-	}
 	config, err := fakeaws.LoadConfig(s.path(args[0]))
 	if err != nil {
 		return err
@@ -206,9 +231,6 @@ func (s *script) aws(args []string) error {
 }
 
 func (s *script) autoscaler(args []string) error {
-	if len(args) == 0 {
-		return errors.New("usage: autoscaler start MANIFEST [FLAG...] | kill | stop | restart")
-	}
 	switch action := args[0]; {
 	case action == "start" && len(args) > 1:
 		return s.StartAutoscaler(s.ctx, args[1], args[2:]...)
@@ -228,9 +250,6 @@ func (s *script) autoscaler(args []string) error {
 
 // believed keeps a new process away from the moment at which it takes an early failure for a previous leader's, and tries again.
 func (s *script) believed(args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: believed TIME")
-	}
 	d, err := time.ParseDuration(args[0])
 	if err != nil {
 		return err
@@ -331,9 +350,6 @@ func fromPairs(words []string, into any) error {
 }
 
 func (s *script) delete(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: delete group|template NAME")
-	}
 	switch args[0] {
 	case "group":
 		return s.AWS.DeleteGroup(args[1])
@@ -345,9 +361,6 @@ func (s *script) delete(args []string) error {
 }
 
 func (s *script) expect(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: expect WITHIN WHAT...")
-	}
 	within, err := time.ParseDuration(args[0])
 	if err != nil {
 		return fmt.Errorf("expect: %w", err)
@@ -365,9 +378,6 @@ func (s *script) expect(args []string) error {
 }
 
 func (s *script) logged(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: logged COUNT REGEXP")
-	}
 	want, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err

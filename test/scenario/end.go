@@ -29,8 +29,8 @@ const (
 
 // allow takes back a rule that holds for every script.
 func (s *script) allow(args []string) error {
-	if len(args) != 1 || args[0] != allowUndrained && args[0] != allowExit && args[0] != allowForbidden {
-		return errors.New("usage: allow undrained|exit|forbidden")
+	if args[0] != allowUndrained && args[0] != allowExit && args[0] != allowForbidden {
+		return errors.New("allow undrained|exit|forbidden")
 	}
 	s.allowed[args[0]] = true
 	return nil
@@ -65,8 +65,7 @@ func (s *script) close(t testscript.T) {
 	t.Log(s.steps.String())
 }
 
-// end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see
-// Commands.
+// end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see Commands.
 func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil

@@ -55,25 +55,24 @@ type Env struct {
 	AWS      *fakeaws.Server // nil before StartAWS
 	Timeline *Timeline
 
-	dir        string
-	binary     string
-	coreBinary string   // see Options.Core
-	flags      []string // of every process, beside the manifest's
-	isStock    bool     // the program has none of our flags
-	kubeconfig string   // of the ServiceAccount
-	autoscaler *Autoscaler
-	manifest   string // of the last start
-	extra      []string
-	logs       []string      // paths, one for each autoscaler process, oldest first
-	started    []*Autoscaler // all of its processes
-	seen       atomic.Int64  // how many of the account's events the Timeline has
-	observer   *clusterObserver
-	policies   []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
-	other      *Env                 // the second cluster of the account, nil where there is only one
-	stock      *Env                 // the stock autoscaler's side of this Env, nil where it never runs
-	core       *Env                 // the side of an unmodified core that asks the plugin, nil where it never runs
-	plugin     *pluginSide          // nil unless our autoscaler is a plugin of stock
-	client     kubernetes.Interface // the cluster's, as its admin
+	dir, binary string
+	coreBinary  string   // see Options.Core
+	flags       []string // of every process, beside the manifest's
+	isStock     bool     // the program has none of our flags
+	kubeconfig  string   // of the ServiceAccount
+	autoscaler  *Autoscaler
+	manifest    string // of the last start
+	extra       []string
+	logs        []string      // paths, one for each autoscaler process, oldest first
+	started     []*Autoscaler // all of its processes
+	seen        atomic.Int64  // how many of the account's events the Timeline has
+	observer    *clusterObserver
+	policies    []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
+	other       *Env                 // the second cluster of the account, nil where there is only one
+	stock       *Env                 // the stock autoscaler's side of this Env, nil where it never runs
+	core        *Env                 // the side of an unmodified core that asks the plugin, nil where it never runs
+	plugin      *pluginSide          // nil unless our autoscaler is a plugin of stock
+	client      kubernetes.Interface // the cluster's, as its admin
 
 	forbidden func() ([]string, error) // requests that the API server refused
 

@@ -61,9 +61,8 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		"metric cluster_autoscaler_scaled_up_nodes_total <= 5": true, "metric cluster_autoscaler_scaled_up_nodes_total <= 4": false,
 	} {
 		err := s.expect(append([]string{"50ms"}, strings.Fields(words)...))
-		if holds && err != nil || !holds && (err == nil || !strings.Contains(err.Error(), "waited 50ms")) {
-			t.Errorf("expect %s: error %v, want it to hold: %t", words, err, holds)
-		}
+		assert.Truef(t, (!holds || err == nil) && (holds || err != nil && strings.Contains(err.Error(), "waited 50ms")),
+			"expect %s: error %v, want it to hold: %t", words, err, holds)
 	}
 	for words, holds := range map[string]bool{"2 Scaled": true, "1 Scaled": false, "3 Scaled": false, "0 Scaled": false} {
 		err := s.logged(strings.Fields(words))
@@ -108,9 +107,8 @@ func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 		"desired g above 1":                       "raised to 2",
 	} {
 		err := s.never(strings.Fields(words))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("never %s: error %v, want %q", words, err, want)
-		}
+		assert.Truef(t, (want != "" || err == nil) && (want == "" || err != nil && strings.Contains(err.Error(), want)),
+			"never %s: error %v, want %q", words, err, want)
 	}
 	assert.ErrorContains(t, refusals([]string{"GET pods"}), "GET pods", "error, want the refused request")
 	assert.NoError(t, refusals(nil))
@@ -135,9 +133,8 @@ func TestEventually(t *testing.T) {
 					looks++
 					return looks == tt.holdsAt, "less", tt.err
 				})
-				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-					t.Errorf("eventually = %v, want %q", err, tt.want)
-				}
+				assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),
+					"eventually = %v, want %q", err, tt.want)
 			})
 		})
 	}

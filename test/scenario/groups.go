@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -16,12 +15,6 @@ import (
 )
 
 func (s *script) edit(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: edit GROUP FILE")
-	}
-	if s.AWS == nil {
-		return errors.New("edit: no AWS account yet")
-	}
 	raw, err := os.ReadFile(s.path(args[1]))
 	if err != nil {
 		return err
@@ -33,23 +26,9 @@ func (s *script) edit(args []string) error {
 	return s.AWS.EditGroup(args[0], edit)
 }
 
-func (s *script) suspend(args []string) error {
-	return s.processes("suspend", (*fakeaws.Server).Suspend, args)
-}
+func (s *script) suspend(args []string) error { return s.AWS.Suspend(args[0], args[1:]...) }
 
-func (s *script) resume(args []string) error {
-	return s.processes("resume", (*fakeaws.Server).Resume, args)
-}
-
-func (s *script) processes(what string, do func(*fakeaws.Server, string, ...string) error, args []string) error {
-	if len(args) < 2 {
-		return fmt.Errorf("usage: %s GROUP PROCESS...", what)
-	}
-	if s.AWS == nil {
-		return fmt.Errorf("%s: no AWS account yet", what)
-	}
-	return do(s.AWS, args[0], args[1:]...)
-}
+func (s *script) resume(args []string) error { return s.AWS.Resume(args[0], args[1:]...) }
 
 // place is a group, or one of its zones.
 type place struct{ group, zone string }
@@ -129,11 +108,8 @@ func shippedPolicies(config fakeaws.Config) ([]string, error) {
 
 // policy takes actions out of the policies in force. From then on their denials are no failure of the script.
 func (s *script) policy(args []string) error {
-	if len(args) < 2 || args[0] != "without" {
-		return errors.New("usage: policy without ACTION...")
-	}
-	if s.AWS == nil {
-		return errors.New("policy: no AWS account yet")
+	if args[0] != "without" {
+		return fmt.Errorf("policy cannot %q", args[0])
 	}
 	left, err := permissions.Without(s.policies, args[1:]...)
 	if err != nil {

@@ -14,12 +14,6 @@ import (
 )
 
 func (s *script) interrupt(args []string) error {
-	if len(args) == 0 {
-		return errors.New("usage: interrupt SELECTOR [KEY=VALUE...]")
-	}
-	if s.AWS == nil {
-		return errors.New("interrupt: no AWS account yet")
-	}
 	deed := fakeaws.Deed{Kind: fakeaws.Interrupt}
 	if err := fromPairs(args[1:], &deed); err != nil {
 		return err
@@ -34,12 +28,6 @@ func (s *script) interrupt(args []string) error {
 }
 
 func (s *script) deed(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: deed GROUP KIND [KEY=VALUE...]")
-	}
-	if s.AWS == nil {
-		return errors.New("deed: no AWS account yet")
-	}
 	deed := fakeaws.Deed{Kind: fakeaws.DeedKind(args[1]), Group: args[0]}
 	if err := fromPairs(args[2:], &deed); err != nil {
 		return err
@@ -48,23 +36,11 @@ func (s *script) deed(args []string) error {
 }
 
 func (s *script) nodegroup(args []string) error {
-	if len(args) != 2 && len(args) != 3 {
-		return errors.New("usage: nodegroup GROUP STATUS [ISSUE]")
-	}
-	if s.AWS == nil {
-		return errors.New("nodegroup: no AWS account yet")
-	}
 	return s.AWS.SetNodegroupStatus(args[0], args[1], strings.Join(args[2:], ""))
 }
 
 // send puts a file's text into a queue, without the line feed at its end.
 func (s *script) send(args []string) error {
-	if len(args) != 2 && len(args) != 3 {
-		return errors.New("usage: send QUEUE FILE [TIMES]")
-	}
-	if s.AWS == nil {
-		return errors.New("send: no AWS account yet")
-	}
 	times := 1
 	if len(args) == 3 {
 		var err error

@@ -25,28 +25,3 @@ func TestSendPutsAFileIntoAQueue(t *testing.T) {
 	ok, saw, err := holds(t.Context())
 	assert.Truef(t, ok && err == nil, "saw %s messages, %v; want 4", saw, err)
 }
-
-func TestInterruptionCommandsRefuseUnknownNames(t *testing.T) {
-	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
-	require.NoError(t, err)
-	defer aws.Close()
-	without := &script{Env: &Env{}}
-	with := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: filepath.Clean}
-	for _, tt := range []struct {
-		s    *script
-		run  func(*script, []string) error
-		args []string
-	}{
-		{with, (*script).interrupt, nil},
-		{without, (*script).interrupt, []string{"pool=spot"}},
-		{with, (*script).interrupt, []string{"pool=spot", "notise=40s"}},
-		{with, (*script).send, []string{"q"}},
-		{with, (*script).send, []string{"q", "interruptions.go", "often"}},
-		{with, (*script).send, []string{"q", "interruptions.go"}},
-		{without, (*script).send, []string{"q", "interruptions.go"}},
-	} {
-		assert.Errorf(t, tt.run(tt.s, tt.args), "accepted: %q", tt.args)
-	}
-	_, err = with.queued("q")
-	assert.Error(t, err, "counted the messages of a queue that is not there")
-}

@@ -76,8 +76,7 @@ func documents(name string) ([]string, error) {
 	return strings.Split(string(raw), "\n---\n"), nil
 }
 
-// Systems holds the published set-ups of scenarios and the demo, one folder each under systems/: the AWS account and the
-// workloads.
+// Systems holds the published set-ups of scenarios and the demo, one folder each under systems/: the AWS account and the workloads.
 //
 //go:embed systems
 var Systems embed.FS

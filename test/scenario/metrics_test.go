@@ -28,7 +28,6 @@ go_goroutines 10
 
 // scrapePage serves the page as an autoscaler would and scrapes it.
 func scrapePage(t *testing.T) *Autoscaler {
-	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(metricsPage)) //nolint:errcheck // a test's own server
 	}))

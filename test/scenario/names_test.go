@@ -13,7 +13,6 @@ import (
 
 // namesScript is a script over an account with group g, and a program that can log two messages.
 func namesScript(t *testing.T) *script {
-	t.Helper()
 	s := groupScript(t, 0)
 	dir := t.TempDir()
 	s.binary = filepath.Join(dir, "program")
@@ -46,9 +45,8 @@ func TestUnknownNamesFailProhibitions(t *testing.T) {
 		"logged 0 ^E.*emptied":                `no message of the program holds "emptied"`,
 	} {
 		err := s.lines(line)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: error %v, want %q", line, err, want)
-		}
+		assert.Truef(t, (want != "" || err == nil) && (want == "" || err != nil && strings.Contains(err.Error(), want)),
+			"%s: error %v, want %q", line, err, want)
 	}
 }
 
@@ -73,8 +71,7 @@ func TestUnknownMetricFailsEvenWhereZeroIsExpected(t *testing.T) {
 		`metric cluster_autoscaler_scaled_up_nodes_total{nodegroup="z"} == 0`:  `has no label "nodegroup"`,
 	} {
 		err := s.expect(append([]string{"1s"}, strings.Fields(words)...))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: error %v, want %q", words, err, want)
-		}
+		assert.Truef(t, (want != "" || err == nil) && (want == "" || err != nil && strings.Contains(err.Error(), want)),
+			"%s: error %v, want %q", words, err, want)
 	}
 }

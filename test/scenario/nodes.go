@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -20,12 +19,6 @@ import (
 )
 
 func (s *script) bootstrap(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: bootstrap GROUP FILE")
-	}
-	if s.AWS == nil {
-		return errors.New("bootstrap: no AWS account yet")
-	}
 	raw, err := os.ReadFile(s.path(args[1]))
 	if err != nil {
 		return err
@@ -38,9 +31,6 @@ func (s *script) bootstrap(args []string) error {
 }
 
 func (s *script) publish(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: publish SELECTOR RESOURCE=QUANTITY...")
-	}
 	resources := map[string]string{}
 	for _, word := range args[1:] {
 		name, quantity, ok := strings.Cut(word, "=")
@@ -49,15 +39,10 @@ func (s *script) publish(args []string) error {
 		}
 		resources[name] = quantity
 	}
-	return s.eachNode(args[0], func(node corev1.Node) error {
-		return s.AWS.SetNodeResources(s.ctx, node.Name, resources)
-	})
+	return s.eachNode(args[0], func(node corev1.Node) error { return s.AWS.SetNodeResources(s.ctx, node.Name, resources) })
 }
 
 func (s *script) apply(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: apply SELECTOR FILE [FLAG...]")
-	}
 	raw, err := os.ReadFile(s.path(args[1]))
 	if err != nil {
 		return err
@@ -70,9 +55,6 @@ func (s *script) apply(args []string) error {
 }
 
 func (s *script) age(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: age SELECTOR DURATION")
-	}
 	age, err := time.ParseDuration(args[1])
 	if err != nil {
 		return err
@@ -135,9 +117,6 @@ func (s *script) eachNode(selector string, do func(corev1.Node) error) error {
 }
 
 func (s *script) repeat(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: repeat COUNT FILE")
-	}
 	count, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
@@ -156,17 +135,16 @@ func (s *script) repeat(args []string) error {
 
 // lines runs each line of the text as a command, except empty lines and comments.
 func (s *script) lines(text string) error {
-	commands := simpleCommands()
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		run, known := commands[words[0]]
-		if !known {
-			return fmt.Errorf("no command is called %q", words[0])
+		c, err := simpleCommand(words[0])
+		if err == nil {
+			err = s.do(c, words[0], words[1:])
 		}
-		if err := s.do(run, words[0], words[1:]); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
 		}
 	}

@@ -36,15 +36,3 @@ func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
 	assert.Truef(t, err != nil && strings.Contains(err.Error(), "round 1 of 2") && strings.Contains(err.Error(), "logged 1 luck: "),
 		"error %v, want one that names round and line", err)
 }
-
-func TestNodeCommandsRefuseUnknownNames(t *testing.T) {
-	s := &script{Env: &Env{}, path: func(name string) string { return name }}
-	for name, run := range map[string]func([]string) error{
-		"age": s.age, "apply": s.apply, "bootstrap": s.bootstrap, "publish": s.publish, "repeat": s.repeat, "never": s.never,
-	} {
-		for _, args := range [][]string{{}, {"one"}, {"group", "soon"}} {
-			assert.Errorf(t, run(args), "accepted: %s %q", name, args)
-		}
-	}
-	assert.ErrorContains(t, s.lines("dance\n"), "dance", "an unknown command: error, want one that names it")
-}

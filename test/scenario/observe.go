@@ -218,8 +218,7 @@ func momentOf(event fakeaws.Event) (Moment, bool) {
 	return m, true
 }
 
-// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its
-// consequences.
+// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its consequences.
 const logPoll = 5 * time.Millisecond
 
 var (
@@ -259,9 +258,7 @@ func observeLog(ctx context.Context, path string, timeline *Timeline) {
 }
 
 // choiceReader puts together a choice from the lines of one loop: first the groups that fit no pod, then the winner.
-type choiceReader struct {
-	unfit []string
-}
+type choiceReader struct{ unfit []string }
 
 // read takes the next line and reports whether it completes a choice.
 func (r *choiceReader) read(line string) (group, why string, found bool) {

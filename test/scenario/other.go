@@ -44,20 +44,17 @@ func (e *Env) closeOther() error {
 
 // otherCluster starts the second cluster, or runs one of the simple commands on it.
 func (s *script) otherCluster(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: other aws CLUSTER | other COMMAND ARG...")
-	}
 	if args[0] == "aws" {
 		return s.StartOther(s.ctx, args[1])
 	}
-	run, known := simpleCommands()[args[0]]
-	if !known {
-		return fmt.Errorf("no command is called %q", args[0])
+	c, err := simpleCommand(args[0])
+	if err != nil {
+		return err
 	}
 	if s.other == nil {
 		return errors.New("no second cluster yet; start it with: other aws CLUSTER")
 	}
-	return run(s.inCluster(s.other), args[1:])
+	return c.on(s.inCluster(s.other), args[0], args[1:])
 }
 
 // inCluster is the script for the other cluster of the account, or for the stock autoscaler of this one.

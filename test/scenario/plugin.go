@@ -94,12 +94,7 @@ func (e *Env) closePlugin() {
 }
 
 // runPlugin starts the autoscaler as a plugin.
-func (s *script) runPlugin(args []string) error {
-	if len(args) == 0 {
-		return errors.New("usage: plugin MANIFEST [FLAG...]")
-	}
-	return s.StartPlugin(s.ctx, args[0], args[1:]...)
-}
+func (s *script) runPlugin(args []string) error { return s.StartPlugin(s.ctx, args[0], args[1:]...) }
 
 // network changes the network between stock and the plugin.
 func (s *script) network(args []string) error {

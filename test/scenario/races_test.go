@@ -24,9 +24,8 @@ func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 		inSync = "  sync/atomic.StoreInt64()\n      /go/src/sync/atomic/asm.s:1 +0x0\n"
 	)
 	for _, tt := range []struct {
-		name          string
-		first, second string
-		want          int
+		name, first, second string
+		want                int
 	}{
 		{"the core with itself", core, core, 0},
 		{"ours with the core", own, core, 1},
@@ -34,9 +33,7 @@ func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 		{"a map of ours", core, inMap + own, 1},
 		{"a map of the core", inMap + core, inSync + core, 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
-			assert.Equal(t, tt.want, len(OwnRaces(log)), "races are ours")
-		})
+		log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
+		assert.Equalf(t, tt.want, len(OwnRaces(log)), "%s: races are ours", tt.name)
 	}
 }

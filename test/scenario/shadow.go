@@ -23,9 +23,6 @@ const (
 
 // shadow gives the autoscaler the permissions of a shadow alone. The stock autoscaler keeps its own.
 func (s *script) shadow(args []string) error {
-	if len(args) != 0 {
-		return errors.New("usage: shadow")
-	}
 	access, err := manifests.FS.ReadFile("deploy/rbac-shadow.yaml")
 	if err != nil {
 		return err

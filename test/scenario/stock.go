@@ -97,12 +97,9 @@ func (e *Env) stockEndedByItself() error {
 
 // stockAutoscaler runs one of the simple commands on the stock autoscaler.
 func (s *script) stockAutoscaler(args []string) error {
-	if len(args) < 1 {
-		return errors.New("usage: stock COMMAND ARG...")
-	}
-	run, known := simpleCommands()[args[0]]
-	if !known {
-		return fmt.Errorf("no command is called %q", args[0])
+	c, err := simpleCommand(args[0])
+	if err != nil {
+		return err
 	}
 	start := s.StartStock
 	if s.plugin != nil {
@@ -112,5 +109,5 @@ func (s *script) stockAutoscaler(args []string) error {
 	if err != nil {
 		return err
 	}
-	return run(s.inCluster(env), args[1:])
+	return c.on(s.inCluster(env), args[0], args[1:])
 }

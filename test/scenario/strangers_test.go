@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -33,7 +34,6 @@ func TestStrangersJudgeHowThePluginRefusesThem(t *testing.T) {
 	require.NoError(t, err)
 	defer s.close()
 	err = eventually(t.Context(), 20*time.Second, "a verdict", s.judged)
-	if err == nil || !strings.Contains(err.Error(), "got Unauthenticated") || !strings.Contains(err.Error(), "want InvalidArgument") {
-		t.Errorf("verdict = %v, want one on the wrong code", err)
-	}
+	assert.Truef(t, err != nil && strings.Contains(err.Error(), "got Unauthenticated") && strings.Contains(err.Error(), "want InvalidArgument"),
+		"verdict = %v, want one on the wrong code", err)
 }

@@ -20,8 +20,7 @@ import (
 // before the limit of the test's package ends all scripts without naming any.
 const scriptLimit = 8 * time.Minute
 
-// Suite runs scripts with one build of the autoscaler and records how long their steps take. Its methods are safe for
-// concurrent use.
+// Suite runs scripts with one build of the autoscaler and records how long their steps take. Its methods are safe for concurrent use.
 type Suite struct {
 	Binary string // the autoscaler, see BuildAutoscaler
 	Core   string // the unmodified core that asks the plugin, empty for the one that go.mod requires
@@ -30,10 +29,9 @@ type Suite struct {
 	scripts []*steps
 }
 
-// Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup. A script that passed
-// fails at its end where the autoscaler does not end cleanly, see Commands. If the script fails, it prints the events and the
-// end of the autoscaler's log. The script finds the files of Systems in its directory, each system under its name, and the
-// files of manifests/.
+// Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup. A script that passed fails at
+// its end where the autoscaler does not end cleanly, see Commands. If the script fails, it prints the events and the end of the
+// autoscaler's log. The script finds the files of Systems in its directory, each system under its name, and the files of manifests/.
 func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 	if err := copyFiles(env.WorkDir); err != nil {
 		return err

@@ -72,8 +72,7 @@ func (e *Env) podsOn(ctx context.Context, node string) ([]string, error) {
 	return names, nil
 }
 
-// cutOff reports whether a removal of its node would cut the pod off: it is neither finished nor owned by a DaemonSet or the
-// node itself.
+// cutOff reports whether a removal of its node would cut the pod off: it is neither finished nor owned by a DaemonSet or the node itself.
 func cutOff(pod *corev1.Pod) bool {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return false

@@ -18,11 +18,10 @@ func TestInformersAndAPIServerAgreeAboutUndrained(t *testing.T) {
 		return pod
 	}
 	for _, tt := range []struct {
-		name     string
-		node     *corev1.Node
-		pod      *corev1.Pod
-		instance string
-		want     string
+		name           string
+		node           *corev1.Node
+		pod            *corev1.Pod
+		instance, want string
 	}{
 		{name: "marked and empty", node: testNode(marked), instance: "i-0001"},
 		{name: "a DaemonSet's pod stays", node: testNode(marked), pod: testPod("DaemonSet"), instance: "i-0001"},

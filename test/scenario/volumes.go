@@ -23,9 +23,8 @@ const (
 	provisionRetry = time.Second
 )
 
-// provisionVolumes plays the controller of the EBS driver until ctx ends, and blocks until then. A claim for whose pod the
-// scheduler has chosen a node gets a volume in that node's zone. Nothing is attached anywhere, and volumes outlive their
-// claims.
+// provisionVolumes plays the controller of the EBS driver until ctx ends, and blocks until then. A claim for whose pod the scheduler has
+// chosen a node gets a volume in that node's zone. Nothing is attached anywhere, and volumes outlive their claims.
 func provisionVolumes(ctx context.Context, client kubernetes.Interface) {
 	factory := informers.NewSharedInformerFactory(client, provisionRetry)
 	provision := func(claim *corev1.PersistentVolumeClaim) {

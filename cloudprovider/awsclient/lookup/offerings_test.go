@@ -34,7 +34,6 @@ type offeringsWorld struct {
 }
 
 func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
-	t.Helper()
 	server, err := fakeaws.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
@@ -68,23 +67,18 @@ func limited() fakeaws.Config {
 
 // calls waits until EC2 was asked so often, and fails if it is more.
 func (w *offeringsWorld) calls(want int) {
-	w.t.Helper()
 	asked := func() int { return w.aws.Calls()["DescribeInstanceTypeOfferings"] }
 	for end := time.Now().Add(10 * time.Second); asked() < want && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
 	time.Sleep(50 * time.Millisecond) // for one too many
-	if got := asked(); got != want {
-		w.t.Fatalf("EC2 was asked %d times, want %d", got, want)
-	}
+	got := asked()
+	require.Truef(w.t, got == want, "EC2 was asked %d times, want %d", got, want)
 }
 
 // later waits until the next try of a look-up that failed is planned, and lets an hour pass.
 func (w *offeringsWorld) later() {
-	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !w.clock.HasWaiters(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatal("no further try is planned")
-		}
+		require.False(w.t, time.Now().After(end), "no further try is planned")
 	}
 	w.clock.Step(time.Hour)
 }
@@ -198,7 +192,6 @@ func TestManyTypesCostOneCallPerPage(t *testing.T) {
 
 // firstPage is EC2's answer to the question for the types.
 func (w *offeringsWorld) firstPage(names []string) *ec2.DescribeInstanceTypeOfferingsOutput {
-	w.t.Helper()
 	out, err := w.api.DescribeInstanceTypeOfferings(w.t.Context(), &ec2.DescribeInstanceTypeOfferingsInput{
 		LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: awssdk.Int32(offeringsPerPage),
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-type"), Values: names}}})

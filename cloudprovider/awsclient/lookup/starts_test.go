@@ -31,7 +31,6 @@ type startsWorld struct {
 }
 
 func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, network fakeaws.Network, auth func(context.Context) ([]string, error)) *startsWorld {
-	t.Helper()
 	g.Name, g.Desired, g.Max, g.LaunchTemplate = "g", instances, instances, &fakeaws.LaunchTemplateRef{Name: "t"}
 	if g.Zones == nil {
 		g.Zones = []string{"us-west-2a"}
@@ -89,9 +88,8 @@ func TestUnknownInstanceLeavesTheStartsOfOthers(t *testing.T) {
 	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{}, fakeaws.Network{}, mapped)
 	w.ids = append(w.ids, "i-0123456789abcdef0")
 	w.look(t)
-	if got, known := w.Known().Of(w.ids[0]); !known || !slices.Contains(got.Roles, "arn:aws:iam::1:role/c") {
-		t.Errorf("%+v (known: %t), want the roles that are let in", got, known)
-	}
+	got, known := w.Known().Of(w.ids[0])
+	assert.Truef(t, known && slices.Contains(got.Roles, "arn:aws:iam::1:role/c"), "%+v (known: %t), want the roles that are let in", got, known)
 }
 
 func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {
@@ -111,9 +109,8 @@ func TestDeniedLooksAtStartsLeaveTheOthers(t *testing.T) {
 	}
 	w.look(t)
 	want := Start{AWSAuth: true, Roles: []string{"arn:aws:iam::1:role/c"}}
-	if got, _ := w.Known().Of(w.ids[0]); !cmp.Equal(want, got, cmpopts.EquateEmpty()) {
-		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
-	}
+	got, _ := w.Known().Of(w.ids[0])
+	assert.Truef(t, cmp.Equal(want, got, cmpopts.EquateEmpty()), "(-want +got):\n%s", cmp.Diff(want, got))
 }
 
 func TestConsoleEndsWithoutSecrets(t *testing.T) {

@@ -18,7 +18,6 @@ import (
 )
 
 func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.Client) {
-	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{InstanceTypes: types})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })

@@ -23,14 +23,12 @@ var _ decision.Observer = (*Metrics)(nil)
 
 // newMetrics returns metrics of a report that the test sets, and their registry.
 func newMetrics(t *testing.T, perNodeGroup bool) (*Metrics, **decision.Report, *prometheus.Registry) {
-	t.Helper()
 	registry, report := prometheus.NewPedanticRegistry(), new(*decision.Report)
 	return New(Options{Registerer: registry, Report: func() *decision.Report { return *report }, PerNodeGroup: perNodeGroup}), report, registry
 }
 
 // samples returns the samples of the registry, one a line, without the common beginning of the names and without histograms.
 func samples(t *testing.T, registry *prometheus.Registry) string {
-	t.Helper()
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	var page, kept strings.Builder
@@ -137,9 +135,8 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 		}
 		histograms++
 		h := family.GetMetric()[0].GetHistogram()
-		if h.GetSampleCount() != 1 || len(h.GetPositiveSpan()) == 0 || len(h.GetBucket()) < 10 {
-			t.Errorf("%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
-		}
+		assert.Truef(t, h.GetSampleCount() == 1 && len(h.GetPositiveSpan()) != 0 && len(h.GetBucket()) >= 10,
+			"%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
 	}
 	assert.Equal(t, 3, histograms, "histograms")
 
@@ -157,7 +154,6 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 }
 
 func get(t *testing.T, url, accept string) *http.Response {
-	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	request.Header.Set("Accept", accept)

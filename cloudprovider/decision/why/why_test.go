@@ -90,11 +90,9 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{Refusal{Kind: RefusedAllOrNothing}, g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
 		{Refusal{Text: "something new"}, nil, decision.CodeOther, "something new", ""},
 	} {
-		t.Run(strings.Join(tt.refusal.Reasons(), " "), func(t *testing.T) {
-			got := Skipped(tt.refusal, tt.group)
-			assert.Truef(t, got.Code == tt.code && got.Message == tt.message && strings.Contains(got.Remedy, tt.remedy),
-				"got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
-		})
+		got := Skipped(tt.refusal, tt.group)
+		assert.Truef(t, got.Code == tt.code && got.Message == tt.message && strings.Contains(got.Remedy, tt.remedy),
+			"%s: got %+v, want %s %q with the remedy %q", strings.Join(tt.refusal.Reasons(), " "), got, tt.code, tt.message, tt.remedy)
 	}
 }
 
@@ -130,10 +128,8 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 			`group "web/eu-central-1a" has its maximum size of 5 (--nodes=0:5:web/eu-central-1a)`, "raise the maximum in --nodes=0:5:web/eu-central-1a"},
 		{"zone without a subnet", group("web/eu-central-1a"), `group "web/eu-central-1a" has its maximum size of 5`, ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			want := decision.Reason{Code: decision.CodeMaxSize, Message: tt.message, Remedy: tt.remedy}
-			assert.Empty(t, cmp.Diff(want, Skipped(Refusal{Kind: RefusedFull}, tt.group)), "at the maximum (-want +got)")
-		})
+		want := decision.Reason{Code: decision.CodeMaxSize, Message: tt.message, Remedy: tt.remedy}
+		assert.Emptyf(t, cmp.Diff(want, Skipped(Refusal{Kind: RefusedFull}, tt.group)), "%s: at the maximum (-want +got)", tt.name)
 	}
 }
 
@@ -171,11 +167,9 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 			`group "web" cannot grow now: AWS throttles SetDesiredCapacity (next try at 12:00:00 UTC)`, "lookup-events"},
 		{"Odd", "a new thing", decision.CodeBackoff, `group "web" cannot grow now: a launch failed: a new thing (next try at 12:00:00 UTC)`, "wait"},
 	} {
-		t.Run(tt.code, func(t *testing.T) {
-			got := Backoff(&decision.Group{Name: "web"}, noon, tt.code, tt.message)
-			assert.Truef(t, got.Code == tt.want && got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
-				"got %+v, want %s %q with the remedy %q", got, tt.want, tt.says, tt.remedy)
-		})
+		got := Backoff(&decision.Group{Name: "web"}, noon, tt.code, tt.message)
+		assert.Truef(t, got.Code == tt.want && got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
+			"%s: got %+v, want %s %q with the remedy %q", tt.code, got, tt.want, tt.says, tt.remedy)
 	}
 }
 
@@ -217,11 +211,9 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 		{"a role with other characters", "permission", "User: arn:aws:sts::1:assumed-role/$(id)/x is not authorized to perform: ec2:RunInstances on resource: arn:aws:`id`", Attempt{},
 			"AWS denied ec2:RunInstances", `"Resource":"*"} to the policy of the autoscaler's role`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := CoolDown(tt.class, tt.message, tt.attempt)
-			assert.Truef(t, got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
-				"got %q %q, want %q and in the remedy %q", got.Message, got.Remedy, tt.says, tt.remedy)
-		})
+		got := CoolDown(tt.class, tt.message, tt.attempt)
+		assert.Truef(t, got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
+			"%s: got %q %q, want %q and in the remedy %q", tt.name, got.Message, got.Remedy, tt.says, tt.remedy)
 	}
 }
 
@@ -242,10 +234,8 @@ func TestSchedulersReasonsHaveCodes(t *testing.T) {
 		{"DynamicResources", "cannot allocate all claims", decision.CodeResourceClaim},
 		{"NodeDeclaredFeatures", "node declared features check failed", decision.CodeScheduling},
 	} {
-		t.Run(tt.plugin+" "+tt.reason, func(t *testing.T) {
-			got := Scheduling(tt.plugin, []string{tt.reason}, "")
-			assert.Truef(t, got.Code == tt.want && got.Message != "", "got %+v, want the code %s", got, tt.want)
-		})
+		got := Scheduling(tt.plugin, []string{tt.reason}, "")
+		assert.Truef(t, got.Code == tt.want && got.Message != "", "%s: got %+v, want the code %s", tt.plugin+" "+tt.reason, got, tt.want)
 	}
 }
 
@@ -338,10 +328,8 @@ func TestFittingGroupComesFirst(t *testing.T) {
 		{"nothing is known of the nodes", nil, `group "full" has its maximum size of 3`},
 		{"nothing is known of its nodes", []*GroupNode{nodeOf("other", "cpu", "4").tainted("a", "b")}, `the pod does not tolerate the taint a=b:NoSchedule of group "other"`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := cause(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
-			assert.Truef(t, got.Message == tt.want, "got  %s\nwant %s", got.Message, tt.want)
-		})
+		got := cause(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
+		assert.Truef(t, got.Message == tt.want, "%s: got  %s\nwant %s", tt.name, got.Message, tt.want)
 	}
 }
 
@@ -475,12 +463,10 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	}
 	for i, r := range all {
 		for _, text := range []string{r.Message, r.Remedy} {
-			if len(text) > map[bool]int{true: 1024, false: 2048}[text == r.Message] || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) }) {
-				t.Errorf("%d: %d bytes: %.300q", i, len(text), text)
-			}
-			if strings.Contains(text, "'; rm") && strings.Contains(text, "aws ") && !strings.Contains(text, `'\''; rm`) {
-				t.Errorf("%d: a command that a name breaks out of: %.300s", i, text)
-			}
+			assert.Truef(t, len(text) <= map[bool]int{true: 1024, false: 2048}[text == r.Message] && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) }),
+				"%d: %d bytes: %.300q", i, len(text), text)
+			assert.Truef(t, !strings.Contains(text, "'; rm") || !strings.Contains(text, "aws ") || strings.Contains(text, `'\''; rm`),
+				"%d: a command that a name breaks out of: %.300s", i, text)
 		}
 	}
 }

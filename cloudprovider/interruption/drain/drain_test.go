@@ -34,14 +34,12 @@ import (
 // cluster is an API server whose pods take their grace to end, and a cache of them that is up to date until it is frozen.
 type cluster struct {
 	*podserver.Server
-	pods  cache.SharedIndexInformer
-	stop  func()
-	moved []string
-	stuck []string
+	pods         cache.SharedIndexInformer
+	stop         func()
+	moved, stuck []string
 }
 
 func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
-	t.Helper()
 	client := fake.NewClientset()
 	factory := informers.NewSharedInformerFactory(client, 0)
 	c := &cluster{pods: factory.Core().V1().Pods().Informer(),
@@ -60,7 +58,6 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 }
 
 func (c *cluster) add(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
 	require.NoError(t, c.Tracker.Create(podserver.Pods, pod, pod.Namespace))
 }
 
@@ -145,7 +142,6 @@ type journey struct {
 }
 
 func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
-	t.Helper()
 	began := time.Now()
 	result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan { return plan })
 	require.NoError(t, err)
@@ -312,10 +308,9 @@ func TestRetryAfterDelaysNoOtherPod(t *testing.T) {
 
 func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		verbs string
-		want  drain.Result
-		took  time.Duration
+		name, verbs string
+		want        drain.Result
+		took        time.Duration
 	}{
 		{"evictions hang", "evict", drain.Result{Forced: 25}, 65 * time.Second},
 		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 70 * time.Second},

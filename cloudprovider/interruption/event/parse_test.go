@@ -180,9 +180,7 @@ func FuzzParse(f *testing.F) {
 			assert.Truef(t, validInstance.MatchString(id), "instance %q", id)
 		}
 		acts := e.Kind != LaunchSuccessful && e.Kind != LaunchUnsuccessful && e.Kind != TerminateSuccessful && e.Kind != TerminateFailed
-		if e.Kind == "" || acts && (len(e.Instances) == 0 || len(e.Instances) > maxInstances) {
-			t.Errorf("%+v", e)
-		}
+		assert.Truef(t, e.Kind != "" && (!acts || len(e.Instances) != 0 && len(e.Instances) <= maxInstances), "%+v", e)
 		for _, text := range []string{e.ID, e.Group, e.Hook, e.Token, e.State, e.Code} {
 			assert.Truef(t, len(text) <= maxText, "a text of %d characters is kept", len(text))
 		}

@@ -31,7 +31,6 @@ type world struct {
 }
 
 func newWorld(t testing.TB, q fakeaws.Queue) *world {
-	t.Helper()
 	q.Name = name
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{q}})
 	require.NoError(t, err)
@@ -46,7 +45,6 @@ func newWorld(t testing.TB, q fakeaws.Queue) *world {
 }
 
 func (w *world) send(bodies ...string) {
-	w.t.Helper()
 	for _, body := range bodies {
 		require.NoError(w.t, w.aws.SendMessage(name, body))
 	}
@@ -56,7 +54,6 @@ func (w *world) state() fakeaws.QueueState { return w.aws.Queues()[0] }
 
 // reading reads the queue until stop is called or the test ends.
 func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (stop func()) {
-	w.t.Helper()
 	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}, Failed: func(string) {}}
 	for _, c := range change {
 		c(&config)

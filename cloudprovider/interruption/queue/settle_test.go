@@ -76,8 +76,7 @@ func TestOlderEndpointGivesAgeAndReceptions(t *testing.T) {
 		c := New(Config{API: &older{}, Clock: clock.RealClock{}, Handle: func(_ context.Context, m Message) Result { got = m; return Done() }})
 		c.receive(t.Context())
 		c.work.Wait()
-		if got.Receives != 1000 || !got.Sent.Equal(time.Unix(1, 0)) {
-			t.Errorf("received %d times, sent %v, want 1000 and a second after 1970", got.Receives, got.Sent)
-		}
+		assert.Truef(t, got.Receives == 1000 && got.Sent.Equal(time.Unix(1, 0)),
+			"received %d times, sent %v, want 1000 and a second after 1970", got.Receives, got.Sent)
 	})
 }

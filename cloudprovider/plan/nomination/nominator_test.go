@@ -77,7 +77,6 @@ const otherShape = "other"
 
 // inWorld runs the test in a cluster with the objects and a running Nominator, with time of its own.
 func inWorld(t *testing.T, permitted bool, objects []runtime.Object, test func(*world)) {
-	t.Helper()
 	beforeRun(t, permitted, objects, func(w *world) {
 		w.run()
 		test(w)
@@ -86,7 +85,6 @@ func inWorld(t *testing.T, permitted bool, objects []runtime.Object, test func(*
 
 // beforeRun is inWorld with a Nominator that the test starts.
 func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func(*world)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, cluster: fake.NewClientset(objects...), metrics: prometheus.NewRegistry(),
 			patch: func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }}
@@ -171,7 +169,6 @@ func removed(p *corev1.Pod) { p.Status.NominatedNodeName = "" }
 
 // wantNominated compares the nominations with name=node, or name= for none.
 func (w *world) wantNominated(want ...string) {
-	w.Helper()
 	pods, err := w.cluster.CoreV1().Pods("default").List(w.Context(), metav1.ListOptions{})
 	require.NoError(w, err)
 	var got []string

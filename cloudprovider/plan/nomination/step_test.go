@@ -79,15 +79,14 @@ func TestDecide(t *testing.T) {
 	const second, minute = time.Second, time.Minute
 	after := func(d time.Duration) time.Time { return registered.Add(d) }
 	for _, tt := range []struct {
-		name      string
-		target    target // of node-a
-		pod       *corev1.Pod
-		node      *corev1.Node
-		unplanned bool
-		full      bool
-		tried     time.Duration // since then, too: kube-scheduler tried a pod
-		at        time.Duration // since then, too
-		want      step
+		name            string
+		target          target // of node-a
+		pod             *corev1.Pod
+		node            *corev1.Node
+		unplanned, full bool
+		tried           time.Duration // since then, too: kube-scheduler tried a pod
+		at              time.Duration // since then, too
+		want            step
 	}{
 		{name: "the node has registered", pod: waiting(""), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
 		{name: "the node's kubelet is Ready", pod: waiting(""), node: starting("node-a", hasBooted), want: step{nominate: true}},

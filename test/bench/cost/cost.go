@@ -97,7 +97,7 @@ func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, progress
 	var line sync.Mutex // one line of progress at a time
 	for i, m := range mixes {
 		group.Go(func() error {
-			r.Mixes[i].setBounds(bound.Of(bound.OfMix(m)))
+			r.Mixes[i].Bound = bound.Of(bound.OfMix(m))
 			return nil
 		})
 		for k, name := range expanders {
@@ -109,7 +109,7 @@ func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, progress
 				r.Mixes[i].Runs[k].set(result)
 				line.Lock()
 				defer line.Unlock()
-				fmt.Fprintf(progress, "%s, %s: %.3f/h after %d raises, %.1f s\n", m.Name, name, result.Asked.PerHour, result.Asked.Raises, result.Took.Seconds())
+				fmt.Fprintf(progress, "%s, %s: %.3f/h after %d raises, %.1f s\n", m.Name, name, result.PerHour, result.Raises, result.Took.Seconds())
 				return nil
 			})
 		}

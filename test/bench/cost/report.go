@@ -3,12 +3,10 @@ package cost
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/bound"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
@@ -29,36 +27,26 @@ type mixReport struct {
 	Pods     int    `json:"pods"`
 	Groups   int    `json:"groups"`
 	Currency string `json:"currency"`
-	// Bound is the least that the pods must cost per hour with nodes and pods divisible, WholePods with only nodes divisible.
-	Bound     float64     `json:"bound"`
-	WholePods float64     `json:"wholePodsBound"`
-	Runs      []runReport `json:"runs"`
+	// Bound is the least that the pods must cost per hour with nodes and pods divisible.
+	Bound float64     `json:"bound"`
+	Runs  []runReport `json:"runs"`
 }
 
 type runReport struct {
-	Expander string `json:"expander"`
-	nodesReport
-	// Settled is the cost once kube-scheduler had bound the pods in its own way.
-	Settled         nodesReport `json:"settled"`
-	Unplaced        int         `json:"unplacedPods"`
-	ChoosingSeconds float64     `json:"longestChoiceSeconds"`
-	Seconds         float64     `json:"seconds"`
-}
-
-type nodesReport struct {
-	PerHour    float64        `json:"perHour"`
-	Ratio      float64        `json:"ratio"`               // to the bound
-	RatioWhole float64        `json:"ratioWholePodsBound"` // to the bound with whole pods
-	Raises     int            `json:"raises"`
-	Nodes      map[string]int `json:"nodes"` // by group
+	Expander        string         `json:"expander"`
+	PerHour         float64        `json:"perHour"`
+	Ratio           float64        `json:"ratio"` // to the bound
+	Raises          int            `json:"raises"`
+	Nodes           map[string]int `json:"nodes"` // by group
+	Unplaced        int            `json:"unplacedPods"`
+	ChoosingSeconds float64        `json:"longestChoiceSeconds"`
+	Seconds         float64        `json:"seconds"`
 }
 
 type ratios struct {
-	Expander      string  `json:"expander"`
-	Median        float64 `json:"median"`
-	Worst         float64 `json:"worst"`
-	MedianSettled float64 `json:"medianSettled"`
-	WorstSettled  float64 `json:"worstSettled"`
+	Expander string  `json:"expander"`
+	Median   float64 `json:"median"`
+	Worst    float64 `json:"worst"`
 }
 
 func newReport(mixes []*mix.Mix, expanders []string) *report {
@@ -73,17 +61,9 @@ func newReport(mixes []*mix.Mix, expanders []string) *report {
 	return r
 }
 
-func (m *mixReport) setBounds(b bound.Bounds) { m.Bound, m.WholePods = b.Fractional, b.WholePods }
-
 func (r *runReport) set(result *simulate.Result) {
-	r.nodesReport.set(result.Asked)
-	r.Settled.set(result.Settled)
-	r.Unplaced = result.Unplaced
+	r.PerHour, r.Raises, r.Nodes, r.Unplaced = harness.Round(result.PerHour, 1e6), result.Raises, result.Count, result.Unplaced
 	r.ChoosingSeconds, r.Seconds = harness.Round(result.Choosing.Seconds(), 1e4), harness.Round(result.Took.Seconds(), 1e2)
-}
-
-func (n *nodesReport) set(nodes simulate.Nodes) {
-	n.PerHour, n.Raises, n.Nodes = harness.Round(nodes.PerHour, 1e6), nodes.Raises, nodes.Count
 }
 
 // finish computes the ratios once all runs are in.
@@ -91,39 +71,35 @@ func (r *report) finish() {
 	for i := range r.Mixes {
 		m := &r.Mixes[i]
 		for k := range m.Runs {
-			for _, n := range []*nodesReport{&m.Runs[k].nodesReport, &m.Runs[k].Settled} {
-				if m.Bound > 0 {
-					n.Ratio, n.RatioWhole = harness.Round(n.PerHour/m.Bound, 1e4), harness.Round(n.PerHour/m.WholePods, 1e4)
-				}
+			if run := &m.Runs[k]; m.Bound > 0 {
+				run.Ratio = harness.Round(run.PerHour/m.Bound, 1e4)
 			}
 		}
-		m.Bound, m.WholePods = harness.Round(m.Bound, 1e6), harness.Round(m.WholePods, 1e6)
+		m.Bound = harness.Round(m.Bound, 1e6)
 	}
 	for k, name := range r.Expanders {
-		var asked, settled []float64
+		var all []float64
 		for _, m := range r.Mixes {
 			if run := m.Runs[k]; run.Unplaced == 0 && run.Ratio > 0 {
-				asked, settled = append(asked, run.Ratio), append(settled, run.Settled.Ratio)
+				all = append(all, run.Ratio)
 			}
 		}
-		if len(asked) > 0 {
-			r.Ratios = append(r.Ratios, ratios{name, median(asked), slices.Max(asked), median(settled), slices.Max(settled)})
+		if len(all) > 0 {
+			r.Ratios = append(r.Ratios, ratios{name, median(all), slices.Max(all)})
 		}
 	}
 }
 
 func median(list []float64) float64 { return harness.Round(harness.Median(list), 1e4) }
 
-// WriteTable prints a line per mix: the bound, how much higher it is with whole pods, and for each expander the cost of its
-// nodes with the ratio to the bound. A second table shows the cost once kube-scheduler has bound the pods.
+// WriteTable prints a line per mix: the bound, and for each expander the cost of its nodes with the ratio to the bound.
 func (r *report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	head := strings.Join(r.Expanders, "\t")
-	fmt.Fprintf(table, "nodes asked for\tpods\tgroups\tbound/h\twhole pods\t%s\n", head)
+	fmt.Fprintf(table, "nodes asked for\tpods\tgroups\tbound/h\t%s\n", strings.Join(r.Expanders, "\t"))
 	for _, m := range r.Mixes {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%.3f %s\t(%.3f)", m.Name, m.Pods, m.Groups, m.Bound, m.Currency, m.WholePods/math.Max(m.Bound, 1e-9))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%.3f %s", m.Name, m.Pods, m.Groups, m.Bound, m.Currency)
 		for _, run := range m.Runs {
-			fmt.Fprintf(table, "\t%s", run.nodesReport)
+			fmt.Fprintf(table, "\t%.3f (%.3f)", run.PerHour, run.Ratio)
 			if run.Unplaced > 0 {
 				fmt.Fprintf(table, ", %d pods unplaced", run.Unplaced)
 			}
@@ -132,27 +108,14 @@ func (r *report) WriteTable(w io.Writer) error {
 	}
 	r.writeRatios(table, "median", func(x ratios) float64 { return x.Median })
 	r.writeRatios(table, "worst", func(x ratios) float64 { return x.Worst })
-	fmt.Fprintf(table, "\t\t\t\t\nonce the scheduler has bound the pods\t\t\t\t\t%s\n", head)
-	for _, m := range r.Mixes {
-		fmt.Fprintf(table, "%s\t\t\t\t", m.Name)
-		for _, run := range m.Runs {
-			fmt.Fprintf(table, "\t%s", run.Settled)
-		}
-		fmt.Fprintln(table)
-	}
-	r.writeRatios(table, "median", func(x ratios) float64 { return x.MedianSettled })
-	r.writeRatios(table, "worst", func(x ratios) float64 { return x.WorstSettled })
 	return table.Flush()
 }
-
-// String is the cost with the ratio.
-func (n nodesReport) String() string { return fmt.Sprintf("%.3f (%.3f)", n.PerHour, n.Ratio) }
 
 func (r *report) writeRatios(w io.Writer, name string, of func(ratios) float64) {
 	if len(r.Mixes) < 2 {
 		return
 	}
-	fmt.Fprintf(w, "%s\t\t\t\t", name)
+	fmt.Fprintf(w, "%s\t\t\t", name)
 	for _, expander := range r.Expanders {
 		i := slices.IndexFunc(r.Ratios, func(x ratios) bool { return x.Expander == expander })
 		if i < 0 {

@@ -77,8 +77,7 @@ type wholeRate struct {
 	Worst    float64 `json:"worst"`
 }
 
-// measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could
-// be run.
+// measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could be run.
 func measureWhole(ctx context.Context, mixes []*mix.Mix, o wholeOptions, c *harness.Command, progress io.Writer) (harness.Report, error) {
 	for _, m := range mixes {
 		if err := wholeway.Check(m); err != nil {
@@ -139,7 +138,7 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name, binary string, 
 		into.Bound = harness.Round(results[0].Bound, 1e6)
 		run.set(results)
 		if plan, err := simulate.Run(ctx, m, cmp.Or(planned[name], name)); err == nil { // not every expander is simulated
-			run.Plan = harness.Round(plan.Asked.PerHour/results[0].Bound, 1e4)
+			run.Plan = harness.Round(plan.PerHour/results[0].Bound, 1e4)
 		}
 	}
 	into.Runs = append(into.Runs, run)

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/wholeway"
 )
 
@@ -32,21 +35,16 @@ pods:
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := Main(t.Context(), []string{"-whole", "-mix", path, "-expanders", "least-cost", "-o", "json"}, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
+	require.Zerof(t, Main(t.Context(), []string{"-whole", "-mix", path, "-expanders", "least-cost", "-o", "json"}, &stdout, &stderr),
+		"exit code: %s", &stderr)
 	var r wholeReport
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
 	got := r.Mixes[0].Runs[0]
 	// On a busy machine the pods may come in two parts, so that a node more is asked for, which kube-scheduler may leave empty.
-	if got.Waiting > 0 || got.Ratio < 1 || got.Plan < 1 || got.Nodes["g4dn.xlarge-spot"] != 1 {
-		t.Errorf("%+v, want no pod waiting, no ratio below 1, and one GPU node", got)
-	}
-	if got.Raises < 2 || got.Asked <= 0 || got.Ready <= got.Asked || got.Running <= got.Asked {
-		t.Errorf("%+v, want two raises or more, and after them the last node Ready and all pods running", got)
-	}
+	assert.Truef(t, got.Waiting <= 0 && got.Ratio >= 1 && got.Plan >= 1 && got.Nodes["g4dn.xlarge-spot"] == 1,
+		"%+v, want no pod waiting, no ratio below 1, and one GPU node", got)
+	assert.Truef(t, got.Raises >= 2 && got.Asked > 0 && got.Ready > got.Asked && got.Running > got.Asked,
+		"%+v, want two raises or more, and after them the last node Ready and all pods running", got)
 }
 
 func TestWholeReportTakesTheMedianRepeat(t *testing.T) {
@@ -62,17 +60,12 @@ func TestWholeReportTakesTheMedianRepeat(t *testing.T) {
 		{Name: "second", Runs: []wholeRun{{Expander: "least-cost", Ratio: 1.75}, {Expander: "stock/random", Error: "none"}}},
 	}}
 	r.finish([]string{"least-cost", "stock/random"})
-	if len(r.Ratios) != 1 || r.Ratios[0] != (wholeRate{Expander: "least-cost", Plan: 1.1, Median: 1.5, Worst: 1.75}) {
-		t.Errorf("ratios %+v, want 1.5 and 1.75 of least-cost alone, since not all pods of stock/random ran", r.Ratios)
-	}
+	assert.Truef(t, len(r.Ratios) == 1 && r.Ratios[0] == (wholeRate{Expander: "least-cost", Plan: 1.1, Median: 1.5, Worst: 1.75}),
+		"ratios %+v, want 1.5 and 1.75 of least-cost alone, since not all pods of stock/random ran", r.Ratios)
 	var table strings.Builder
-	if err := r.WriteTable(&table); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.WriteTable(&table))
 	for _, want := range []string{"2.500 (1.250)", "1.2 s", "could not be run"} {
-		if !strings.Contains(table.String(), want) {
-			t.Errorf("no %q in:\n%s", want, table.String())
-		}
+		assert.Truef(t, strings.Contains(table.String(), want), "no %q in:\n%s", want, table.String())
 	}
 	if want := []float64{1, 1.25, 2}; len(good.Ratios) != 3 || good.Ratios[1] != want[1] || good.Raises != 2 {
 		t.Errorf("%+v, want the figures of the second repeat and the ratios %v", good, want)

@@ -18,7 +18,6 @@ const (
 // Check runs do, which reads one input of at most 64 KiB, and reports an error if that costs too much. Nothing else may run in
 // the process meanwhile, because it would be counted too.
 func Check(t testing.TB, do func()) {
-	t.Helper()
 	runtime.LockOSThread() // whose time is taken
 	defer runtime.UnlockOSThread()
 	start := processorTime()

@@ -34,10 +34,8 @@ func TestCheck(t *testing.T) {
 			}
 		}, want: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := &recorder{TB: t}
-			Check(r, tt.do)
-			assert.Equal(t, tt.want, r.errors, "errors")
-		})
+		r := &recorder{TB: t}
+		Check(r, tt.do)
+		assert.Equalf(t, tt.want, r.errors, "%s: errors", tt.name)
 	}
 }

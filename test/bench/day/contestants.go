@@ -15,11 +15,10 @@ const (
 )
 
 type contestant struct {
-	name    string
-	about   string
-	program program
-	flags   []string // of its own, beside the flags of its program
-	policy  string   // consolidationPolicy of Karpenter's pools
+	name, about string
+	program     program
+	flags       []string // of its own, beside the flags of its program
+	policy      string   // consolidationPolicy of Karpenter's pools
 }
 
 func (c contestant) String() string { return c.name }

@@ -1,9 +1,6 @@
 // Package day measures a day of load with this autoscaler beside the stock one and beside Karpenter: what the nodes cost over a lower
 // bound of each moment, how many pods are evicted, and how long pods wait. It uses a real control plane and the emulated AWS account.
 //
-//	make bench-day                                             # everything: hours, mostly waiting
-//	make bench-day ONLY=web WHO=ours,karpenter MINUTES=4
-//
 // A day is compressed into minutes. The README says what is compressed with it and what cannot be. Nothing is judged: the exit code
 // is 1 only if something could not be run.
 //

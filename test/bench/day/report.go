@@ -46,7 +46,6 @@ type runReport struct {
 	Bill       float64      `json:"billPerHour"`
 	Bound      float64      `json:"boundPerHour"`
 	Ratio      float64      `json:"ratio"` // of the bill to the bound
-	WholePods  float64      `json:"ratioWholePodsBound"`
 	Evictions  int          `json:"evictions"`
 	PodHours   float64      `json:"podHours"`
 	PerPodHour float64      `json:"evictionsPerPodHour"`
@@ -139,12 +138,12 @@ func quantile(sorted []float64, q float64) float64 {
 
 // bounds computes the bound of each sample, once the contestant has ended and its machine is free.
 func (r *run) bounds(into *runReport) {
-	known := map[string]bound.Bounds{}
+	known := map[string]float64{}
 	pods := map[string]*corev1.Pod{}
 	for _, pod := range r.real.Pods {
 		pods[pod.Labels["app"]] = pod
 	}
-	var bill, whole, fractional float64
+	var bill, bounds float64
 	counts := make([]int, int(day.Hours()))
 	into.Hours = make([]hourReport, len(counts))
 	for n, s := range r.samples {
@@ -157,12 +156,11 @@ func (r *run) bounds(into *runReport) {
 			}
 			known[key] = bound.Of(bound.OfMix(&now))
 		}
-		bounds := known[key]
-		bill, fractional, whole = bill+s.bill, fractional+bounds.Fractional, whole+bounds.WholePods
+		bill, bounds = bill+s.bill, bounds+known[key]
 		hour := n * len(counts) / len(r.samples)
 		counts[hour]++
 		into.Hours[hour].Bill += s.bill
-		into.Hours[hour].Bound += bounds.Fractional
+		into.Hours[hour].Bound += known[key]
 		into.Hours[hour].Pods += float64(s.running)
 	}
 	for n, count := range counts {
@@ -171,8 +169,7 @@ func (r *run) bounds(into *runReport) {
 		h.Bill, h.Bound, h.Pods = harness.Round(h.Bill/count, 1e4), harness.Round(h.Bound/count, 1e4), harness.Round(h.Pods/count, 10)
 	}
 	count := float64(len(r.samples))
-	into.Bill, into.Bound = harness.Round(bill/count, 1e4), harness.Round(fractional/count, 1e4)
-	into.Ratio, into.WholePods = harness.Round(bill/fractional, 1e4), harness.Round(bill/whole, 1e4)
+	into.Bill, into.Bound, into.Ratio = harness.Round(bill/count, 1e4), harness.Round(bounds/count, 1e4), harness.Round(bill/bounds, 1e4)
 }
 
 func (r *runReport) String() string {
@@ -186,7 +183,7 @@ func (r *runReport) String() string {
 // WriteTable prints a line per mix and contestant, and then ours against the targets.
 func (r *report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "a day in %v minutes\t\tbill/h\tbound/h\tratio\twhole pods\tevictions\tpod-hours\ta pod-hour\twait p50\tp95\tmost\tlaunched\tterminated\n", r.Minutes)
+	fmt.Fprintf(table, "a day in %v minutes\t\tbill/h\tbound/h\tratio\tevictions\tpod-hours\ta pod-hour\twait p50\tp95\tmost\tlaunched\tterminated\n", r.Minutes)
 	for _, m := range r.Mixes {
 		for _, one := range m.Runs {
 			fmt.Fprintf(table, "%s\t%s\t", m.Name, one.Contestant)
@@ -194,7 +191,7 @@ func (r *report) WriteTable(w io.Writer) error {
 				fmt.Fprintln(table, "could not be run")
 				continue
 			}
-			fmt.Fprintf(table, "%.3f %s\t%.3f\t%.3f\t(%.3f)\t%d\t%.0f\t%.5f\t%.1f s\t%.1f s\t%.1f s\t%d\t%d\n", one.Bill, m.Currency, one.Bound, one.Ratio, one.WholePods,
+			fmt.Fprintf(table, "%.3f %s\t%.3f\t%.3f\t%d\t%.0f\t%.5f\t%.1f s\t%.1f s\t%.1f s\t%d\t%d\n", one.Bill, m.Currency, one.Bound, one.Ratio,
 				one.Evictions, one.PodHours, one.PerPodHour, one.WaitMedian, one.Wait95, one.WaitMost, one.Launched, one.Terminated)
 		}
 	}

@@ -35,16 +35,11 @@ type run struct {
 	env     *lab.Env
 	real    *mix.Mix          // with the nodes that really register
 	pods    *harness.Record   // of the load
-	process process           // of the contestant
+	process harness.Process   // of the contestant
 	claims  *karpenter.Claims // nil for a Cluster Autoscaler
 	prices  map[string]float64
 	begin   time.Time // of the day
 	samples []sample
-}
-
-type process interface {
-	Kill()
-	Done() <-chan struct{}
 }
 
 // A sample is one look.
@@ -221,25 +216,7 @@ func (r *run) midnight(ctx context.Context) error {
 			want += c.pods
 		}
 	}
-	return harness.Until(ctx, pause, nil, func() (bool, error) {
-		running := 0
-		for _, p := range r.pods.Pods() {
-			if p.Runs() {
-				running++
-			}
-		}
-		return running >= want, r.ended()
-	})
-}
-
-// ended fails if the contestant has ended by itself.
-func (r *run) ended() error {
-	select {
-	case <-r.process.Done():
-		return fmt.Errorf("%s ended by itself", r.contestant.name)
-	default:
-		return nil
-	}
+	return harness.Until(ctx, pause, func() (bool, error) { return r.look().running >= want, nil }, r.process)
 }
 
 // hours lets the day go by.
@@ -254,7 +231,7 @@ func (r *run) hours(ctx context.Context, changes []change) error {
 			return context.Cause(ctx)
 		case <-clock.C:
 		}
-		if err := r.ended(); err != nil {
+		if err := harness.Ended(r.process); err != nil {
 			return err
 		}
 		now := time.Duration(float64(time.Since(r.begin)) * float64(r.speed))

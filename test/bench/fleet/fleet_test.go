@@ -74,7 +74,6 @@ func tallied(log []fakeaws.Call) tally {
 
 // simulate lets a fleet live.
 func simulate(t *testing.T, size int, perSecond float64, period, lived time.Duration) *life {
-	t.Helper()
 	inherit(t)
 	l := &life{lived: lived}
 	synctest.Test(t, func(t *testing.T) {
@@ -87,9 +86,7 @@ func simulate(t *testing.T, size int, perSecond float64, period, lived time.Dura
 		for n := range size {
 			m := newMember(t, server, clusterName(n), ownership.Tag{Key: clusterTag + clusterName(n)})
 			l.members = append(l.members, m)
-			starting.Go(func() {
-				assert.NoError(t, m.start(ctx, &background))
-			})
+			starting.Go(func() { assert.NoError(t, m.start(ctx, &background)) })
 		}
 		starting.Wait()
 		time.Sleep(time.Minute)

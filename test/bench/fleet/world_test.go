@@ -66,7 +66,6 @@ func clusterName(n int) string { return fmt.Sprintf("cluster-%04d", n) }
 // inherit sets the environment of all clients, which a bubble cannot. Reads of the product slow down by themselves when they are throttled. The SDK's
 // limiter for that sleeps less than a nanosecond at times, which never ends where time passes only by sleeping. So these clients retry in the standard mode.
 func inherit(t *testing.T) {
-	t.Helper()
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "http://fakeaws.invalid", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
@@ -78,7 +77,6 @@ var noCluster = informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 
 // newMember makes the clients and the Cache of an autoscaler that discovers the groups with all of the tags.
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
-	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
 	require.NoError(t, err)
 	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
@@ -86,16 +84,12 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
 	prices, err := pricing.NewBook(clients.Region, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), InstanceTypes: clients.EC2,
 		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),
 		DaemonSets: noCluster.Apps().V1().DaemonSets().Lister(), Prices: prices, Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {},
 		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return m
 }
 

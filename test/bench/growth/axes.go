@@ -11,11 +11,10 @@ type size struct {
 
 // An axis is what grows while all else stays.
 type axis struct {
-	name  string
-	unit  string
-	first int // the smallest size. Each of the others is twice the one before
-	at    func(n int) size
-	once  bool // its figures are of the whole start, because later loops have nothing left to do
+	name, unit string
+	first      int // the smallest size. Each of the others is twice the one before
+	at         func(n int) size
+	once       bool // its figures are of the whole start, because later loops have nothing left to do
 }
 
 // steps is how many sizes an axis has.

@@ -1,10 +1,6 @@
 // Package growth measures how AWS calls, processor time and memory of the autoscaler grow with groups, nodes and pods, at four sizes
 // each, and fits an exponent to each figure.
 //
-//	make bench-growth                                 # all, in six minutes
-//	make bench-growth ONLY=groups,nodes OUTPUT=json
-//	go run ./test/bench growth -only nodes -dir /tmp/growth
-//
 // It runs the whole program over the emulated AWS and the API server of test/emulator/fileapi, which answers from objects in
 // memory, because a cluster of 20,000 pods would take minutes to fill. That API server takes no write, so no node registers and nothing changes. The
 // program's own profiles say which package took time and memory. The README says what each figure is.

@@ -13,10 +13,9 @@ import (
 )
 
 type options struct {
-	axes    []string
-	divide  int
-	repeats int
-	window  time.Duration
+	axes            []string
+	divide, repeats int
+	window          time.Duration
 }
 
 // Main runs the bench. Its exit code is 3 if something of ours grows faster than linearly.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // It runs the smallest sizes alone. Exponents of such times say nothing, so it looks at the calls, which are exact.
@@ -16,22 +18,18 @@ func TestBenchMeasuresGroups(t *testing.T) {
 		t.Skip("runs the autoscaler four times")
 	}
 	var stdout, stderr bytes.Buffer
-	if code := Main(t.Context(), []string{"-only", "groups", "-divide", "5", "-window", "1s", "-o", "json"}, &stdout, &stderr); code != 0 && code != 3 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
+	code := Main(t.Context(), []string{"-only", "groups", "-divide", "5", "-window", "1s", "-o", "json"}, &stdout, &stderr)
+	require.Truef(t, code == 0 || code == 3, "exit code %d: %s", code, stderr.String())
 	var got report
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatalf("%v in:\n%s", err, stdout.String())
 	}
-	if len(got.Axes) != 1 || !cmp.Equal(got.Axes[0].Sizes, []int{25, 50, 100, 200}) {
-		t.Fatalf("%s: want one axis with four sizes", stdout.String())
-	}
+	require.Truef(t, len(got.Axes) == 1 && cmp.Equal(got.Axes[0].Sizes, []int{25, 50, 100, 200}),
+		"%s: want one axis with four sizes", stdout.String())
 	figures := map[string]*figureReport{}
 	for _, f := range got.Axes[0].Figures {
 		figures[strings.TrimSuffix(f.Name+": "+f.Owner, ": ")] = f
-		if len(f.Values) != steps {
-			t.Errorf("%s has %v", f.Name, f.Values)
-		}
+		assert.Truef(t, len(f.Values) == steps, "%s has %v", f.Name, f.Values)
 	}
 	for _, name := range []string{"start to end of first loop", "live heap", "resident memory", "/status.json size", "/status"} {
 		if f := figures[name]; f == nil || f.Values[steps-1] <= 0 {
@@ -40,9 +38,7 @@ func TestBenchMeasuresGroups(t *testing.T) {
 	}
 	// A profile has a sample each 10 ms, and a loop of so few groups may have none.
 	for _, name := range []string{"a loop", "a loop: " + ours} {
-		if figures[name] == nil {
-			t.Errorf("no figure %q", name)
-		}
+		assert.Truef(t, figures[name] != nil, "no figure %q", name)
 	}
 	// One call reads a hundred groups, and another one two hundred launch templates.
 	if calls := figures["AWS calls at the start"].Values; calls[3]-calls[0] > 2 {
@@ -86,9 +82,7 @@ func TestOnlyOurQuadraticPartsGrowTooFast(t *testing.T) {
 	r := newReport(1)
 	r.add(axis{name: "nodes"}, sizes, runs)
 	want := []string{"nodes: a loop, cloudprovider/square: 2.00, at the top 2.00"}
-	if diff := cmp.Diff(want, r.tooFast()); diff != "" {
-		t.Errorf("too fast (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, r.tooFast()), "too fast (-want +got)")
 }
 
 // traces is what go tool pprof -traces prints.
@@ -113,13 +107,7 @@ Duration: 10.1s, Total samples = 70ms
 
 func TestTimeBelongsToInnermostPackage(t *testing.T) {
 	got, err := splitTraces([]byte(traces), "ms")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]float64{"cloudprovider/asg": 10, theCore: 20}, got.inLoop); diff != "" {
-		t.Errorf("in the loop (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]float64{garbage: 30, noOwner: 10}, got.beside); diff != "" {
-		t.Errorf("beside the loop (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff(map[string]float64{"cloudprovider/asg": 10, theCore: 20}, got.inLoop), "in the loop (-want +got)")
+	assert.Empty(t, cmp.Diff(map[string]float64{garbage: 30, noOwner: 10}, got.beside), "beside the loop (-want +got)")
 }

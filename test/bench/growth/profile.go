@@ -34,9 +34,7 @@ const (
 
 // A split is a profile, split by owners: whoever of the core and our packages is innermost on a stack. So what a library does counts
 // for the package that calls it.
-type split struct {
-	inLoop, beside map[string]float64
-}
+type split struct{ inLoop, beside map[string]float64 }
 
 func (s split) all() map[string]float64 {
 	sum := maps.Clone(s.inLoop)

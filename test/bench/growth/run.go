@@ -142,7 +142,7 @@ func (r *run) wholeStart(ctx context.Context, began time.Time) error {
 func (r *run) firstLoop(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, starting, errors.New("the first loop takes too long"))
 	defer cancel()
-	err := harness.Until(ctx, 20*time.Millisecond, r.Autoscaler, func() (bool, error) { return r.loops(ctx) > 0, nil })
+	err := harness.Until(ctx, 20*time.Millisecond, func() (bool, error) { return r.loops(ctx) > 0, nil }, r.Autoscaler)
 	if err == nil && !r.axis.once {
 		r.add("start to end of first loop", "s", time.Since(began).Seconds())
 	}

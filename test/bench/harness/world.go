@@ -47,34 +47,45 @@ func End(env *lab.Env) error {
 	return env.Close()
 }
 
-// Until looks every pause whether something is so. It returns the cause if ctx ends before, and an error if the autoscaler does so by
-// itself, which may be nil.
-func Until(ctx context.Context, pause time.Duration, a *lab.Autoscaler, so func() (bool, error)) error {
+// A Process is an autoscaler that runs.
+type Process interface {
+	Kill()
+	Done() <-chan struct{}
+}
+
+// Ended fails if one of the processes has ended by itself.
+func Ended(processes ...Process) error {
+	for _, p := range processes {
+		select {
+		case <-p.Done():
+			return errors.New("the autoscaler ended by itself")
+		default:
+		}
+	}
+	return nil
+}
+
+// Until looks every pause whether something is so. It returns the cause if ctx ends before, and an error if a process does so by itself.
+func Until(ctx context.Context, pause time.Duration, so func() (bool, error), processes ...Process) error {
 	for {
-		done, err := so()
-		if done || err != nil {
+		if err := Ended(processes...); err != nil {
 			return err
 		}
-		if err := Rest(ctx, pause, a); err != nil {
+		if done, err := so(); done || err != nil {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
 		}
 	}
 }
 
 // Rest waits for the time, or as Until does.
-func Rest(ctx context.Context, d time.Duration, a *lab.Autoscaler) error {
-	var ended <-chan struct{}
-	if a != nil {
-		ended = a.Done()
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-ended:
-		return errors.New("the autoscaler ended by itself")
-	case <-time.After(d):
-		return nil
-	}
+func Rest(ctx context.Context, d time.Duration, processes ...Process) error {
+	end := time.Now().Add(d)
+	return Until(ctx, min(d, 100*time.Millisecond), func() (bool, error) { return !time.Now().Before(end), nil }, processes...)
 }
 
 // Median is the value in the middle, or the mean of two. The list has one or more.

@@ -190,7 +190,7 @@ func seen(env *scenario.Env, kind scenario.Kind) int {
 func wait(ctx context.Context, limit time.Duration, what string, so func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not within %v: %s", limit, what))
 	defer cancel()
-	return harness.Until(ctx, time.Second/4, nil, so)
+	return harness.Until(ctx, time.Second/4, so)
 }
 
 // account has one spot group whose nodes hold three pods each, and the queue.

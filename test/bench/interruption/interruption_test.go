@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -19,9 +22,7 @@ func TestEndsDistinguishTerminatedFromInterrupted(t *testing.T) {
 		at(4, fakeaws.Reclaimed, "i-1"), at(5, fakeaws.TerminateRequested, "i-2"), at(120, fakeaws.Reclaimed, "i-3"),
 	}, warned, map[string]bool{"n-2": true}, start)
 	want := ends{held: kindOfEnd{last: 5 * time.Second}, others: kindOfEnd{last: 2 * time.Second, taken: 1}, left: 1}
-	if got != want {
-		t.Errorf("ends = %+v, want %+v", got, want)
-	}
+	assert.Truef(t, got == want, "ends = %+v, want %+v", got, want)
 }
 
 func TestBenchDrainsTwoNodes(t *testing.T) {
@@ -29,12 +30,8 @@ func TestBenchDrainsTwoNodes(t *testing.T) {
 		t.Skip("runs a control plane")
 	}
 	var out, stderr strings.Builder
-	if code := Main(t.Context(), []string{"-nodes", "2"}, &out, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
+	require.Zerof(t, Main(t.Context(), []string{"-nodes", "2"}, &out, &stderr), "exit code: %s", &stderr)
 	for _, line := range []string{"nodes warned at once      2, with 3 pods each\n", "ended with pods on them   0\n", "desired capacity          2 before,"} {
-		if !strings.Contains(out.String(), line) {
-			t.Errorf("no line %q in:\n%s", line, out.String())
-		}
+		assert.Truef(t, strings.Contains(out.String(), line), "no line %q in:\n%s", line, out.String())
 	}
 }

@@ -24,9 +24,8 @@ const (
 
 // A group is an Auto Scaling group of one instance type in one zone. Its nodes carry its name as a label.
 type group struct {
-	name         string
-	instanceType string
-	nodes        int // at the start
+	name, instanceType string
+	nodes              int // at the start
 }
 
 // of makes so many groups of a type, without nodes.

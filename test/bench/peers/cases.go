@@ -9,19 +9,19 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 // A benchCase is one thing that is measured.
 type benchCase struct {
-	name    string
-	title   string
-	groups  func() []group
-	before  []podSet                          // run before the peer starts
-	do      func(context.Context, *run) error // adds the run's figures
-	shared  bool                              // one world for all runs, because none changes it
-	leases  time.Duration                     // how often each node's lease is renewed, 0 for kubelet's 10 s
-	nodesGo bool                              // empty nodes may go, after unneededTime
+	name, title string
+	groups      func() []group
+	before      []podSet                          // run before the peer starts
+	do          func(context.Context, *run) error // adds the run's figures
+	shared      bool                              // one world for all runs, because none changes it
+	leases      time.Duration                     // how often each node's lease is renewed, 0 for kubelet's 10 s
+	nodesGo     bool                              // empty nodes may go, after unneededTime
 	// groupsOnly leaves out Karpenter, where the case is about calls to Auto Scaling.
 	groupsOnly bool
 	// defaultRates keeps the control plane's default rates of calls.
@@ -204,8 +204,7 @@ func (r *run) callCount() (n int) {
 
 // rest waits, unless the process ends by itself.
 func (r *run) rest(ctx context.Context, d time.Duration) error {
-	end := time.Now().Add(d)
-	return r.until(ctx, func() (bool, error) { return !time.Now().Before(end), nil })
+	return harness.Rest(ctx, d, r.processes...)
 }
 
 // A scrape has the metrics of a Cluster Autoscaler, and of the plugin that it asks, if any.

@@ -13,13 +13,10 @@ import (
 )
 
 type options struct {
-	only    []string
-	peers   []string
-	repeats int
-	idle    time.Duration
-	wait    time.Duration
-	from    string
-	report  string
+	only, peers  []string
+	repeats      int
+	idle, wait   time.Duration
+	from, report string
 
 	defaultRates bool
 }

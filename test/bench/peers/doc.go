@@ -1,11 +1,6 @@
 // Package peers measures this autoscaler beside the stock one and beside Karpenter, in one run on one machine. Each run has a real
 // control plane and the emulated AWS account, in which a call takes 50 ms and LaunchInstances 500 ms more.
 //
-//	make bench-peers                                            # everything: many hours, mostly waiting
-//	make bench-peers ONLY=reaction,several PEERS=ours,stock REPEATS=3
-//	make bench-peers ONLY=groups-100 IDLE=5m REPORT=report.json
-//	make benchmarks                                             # docs/benchmarks.md and its chart, from docs/benchmarks.json
-//
 // The README says what each case and figure is, which flags each peer has, and what Karpenter's figures leave out. Nothing is
 // judged: the exit code is 1 only if something could not be run.
 //

@@ -23,10 +23,9 @@ const (
 )
 
 type peer struct {
-	name  string
-	about string
-	kind  kind
-	flags []string // beside the manifest's and the case's, which all Cluster Autoscalers get
+	name, about string
+	kind        kind
+	flags       []string // beside the manifest's and the case's, which all Cluster Autoscalers get
 }
 
 func (p peer) String() string { return p.name }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -19,22 +21,14 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestReportIsPrintedInEveryForm(t *testing.T) {
 	for _, form := range []string{"table", "markdown", "svg"} {
 		var stdout, stderr bytes.Buffer
-		if code := Main(t.Context(), []string{"-from", "testdata/report.json", "-o", form}, &stdout, &stderr); code != 0 {
-			t.Fatalf("exit code %d: %s", code, stderr.String())
-		}
+		require.Zerof(t, Main(t.Context(), []string{"-from", "testdata/report.json", "-o", form}, &stdout, &stderr), "exit code: %s", &stderr)
 		golden := filepath.Join("testdata", "report."+form)
 		if *update {
-			if err := os.WriteFile(golden, stdout.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(golden, stdout.Bytes(), 0o644))
 		}
 		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stdout.String() != string(want) {
-			t.Errorf("%s differs from %s:\n%s", form, golden, stdout.String())
-		}
+		require.NoError(t, err)
+		assert.Truef(t, stdout.String() == string(want), "%s differs from %s:\n%s", form, golden, stdout.String())
 	}
 }
 
@@ -42,16 +36,11 @@ func TestDocumentHasTheFiguresOfItsReport(t *testing.T) {
 	docs := filepath.Join("..", "..", "..", "docs")
 	for form, name := range map[string]string{"markdown": "benchmarks.md", "svg": "benchmarks.svg"} {
 		var stdout, stderr bytes.Buffer
-		if code := Main(t.Context(), []string{"-from", filepath.Join(docs, "benchmarks.json"), "-o", form}, &stdout, &stderr); code != 0 {
-			t.Fatalf("exit code %d: %s", code, stderr.String())
-		}
+		require.Zerof(t, Main(t.Context(), []string{"-from", filepath.Join(docs, "benchmarks.json"), "-o", form}, &stdout, &stderr),
+			"exit code: %s", &stderr)
 		have, err := os.ReadFile(filepath.Join(docs, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stdout.String() != string(have) {
-			t.Errorf("%s is not of benchmarks.json: run make benchmarks", name)
-		}
+		require.NoError(t, err)
+		assert.Truef(t, stdout.String() == string(have), "%s is not of benchmarks.json: run make benchmarks", name)
 	}
 }
 
@@ -67,21 +56,16 @@ func TestReportKeepsEarlierCases(t *testing.T) {
 		}
 		return r.save(path)
 	}
-	if err := errors.Join(some(5, stockPlain, "reaction-20", "down-30"), some(5, ours, "down-30", "groups-10")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(some(5, stockPlain, "reaction-20", "down-30"), some(5, ours, "down-30", "groups-10")))
 	r, err := readReport(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got []string
 	for _, c := range r.Cases {
 		got = append(got, c.Name+" with "+strings.Join(c.Peers, " "))
 	}
 	want := []string{"reaction-20 with stock", "groups-10 with ours", "down-30 with ours"}
-	if !slices.Equal(got, want) || r.Peers[0].Name != ours || r.Peers[1].Name != stockPlain {
-		t.Errorf("cases %q of peers %v, want %q, each in the bench's order", got, r.Peers, want)
-	}
+	assert.Truef(t, slices.Equal(got, want) && r.Peers[0].Name == ours && r.Peers[1].Name == stockPlain,
+		"cases %q of peers %v, want %q, each in the bench's order", got, r.Peers, want)
 	r.add(cases[0].atDefaultRates(), []peer{{name: ours}})
 	if first := r.Cases[0].Name; first != cases[0].name+defaultRates || !strings.Contains(r.exception(), defaultRates) {
 		t.Errorf("the first case is %s, want the bench's first one, at the default rates", first)
@@ -104,9 +88,8 @@ func TestBestIsEveryPeerWithLowestMedian(t *testing.T) {
 
 func TestOnlyTakesKindsOfCases(t *testing.T) {
 	got, err := chosen("several,reaction-20")
-	if err != nil || strings.Join(got, " ") != "several-2 several-5 several-2000 several-hang reaction-20" {
-		t.Errorf("%q, %v: want the four kinds of several, and reaction-20 without reaction-200", got, err)
-	}
+	assert.Truef(t, err == nil && strings.Join(got, " ") == "several-2 several-5 several-2000 several-hang reaction-20",
+		"%q, %v: want the four kinds of several, and reaction-20 without reaction-200", got, err)
 	if _, err := chosen("reactions"); err == nil {
 		t.Error("a name that no case has is accepted")
 	}
@@ -122,7 +105,6 @@ func TestLoopQuantilesLeaveOutEarlierLoops(t *testing.T) {
 	}
 	// One loop of up to 4 s before, then four: two of up to 1 s, and two of up to 2 s.
 	l := durationsSince(histogram(4, 0, 0, 1), histogram(9, 2, 4, 5), "", "")
-	if l.count != 4 || l.sum != 5 || l.quantile(0.25) != 0.5 || l.quantile(0.5) != 1 || l.quantile(1) != 2 {
-		t.Errorf("%v loops of %v s, quantiles %v, %v and %v, want 4 of 5 s, and 0.5, 1 and 2", l.count, l.sum, l.quantile(0.25), l.quantile(0.5), l.quantile(1))
-	}
+	assert.Truef(t, l.count == 4 && l.sum == 5 && l.quantile(0.25) == 0.5 && l.quantile(0.5) == 1 && l.quantile(1) == 2,
+		"%v loops of %v s, quantiles %v, %v and %v, want 4 of 5 s, and 0.5, 1 and 2", l.count, l.sum, l.quantile(0.25), l.quantile(0.5), l.quantile(1))
 }

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,19 +28,13 @@ var unneededFlags = []string{"--scale-down-unneeded-time=" + unneededTime.String
 // a Cluster Autoscaler ends.
 const leaseFlag = "--leader-elect=false"
 
-// A process is the program of a peer while it runs.
-type process interface {
-	Kill()
-	Done() <-chan struct{}
-}
-
 // A run is one peer in one case.
 type run struct {
 	*world
 	bench *bench
 	benchCase
 	peer       peer
-	processes  []process
+	processes  []harness.Process
 	autoscaler *lab.Autoscaler   // the process with the core's loop, nil for Karpenter
 	plugin     *lab.Autoscaler   // the process that it asks, mostly nil
 	claims     *karpenter.Claims // nil for a Cluster Autoscaler
@@ -85,10 +78,10 @@ func (r *run) launch(ctx context.Context) error {
 	}
 	r.autoscaler = env.Autoscaler()
 	r.processes = append(r.processes, r.autoscaler)
-	err = harness.Until(ctx, 10*time.Millisecond, r.autoscaler, func() (bool, error) {
+	err = harness.Until(ctx, 10*time.Millisecond, func() (bool, error) {
 		metrics, err := r.autoscaler.Metrics(ctx)
 		return loopsSince(nil, metrics).count > 0, err
-	})
+	}, r.autoscaler)
 	r.ready = time.Now()
 	return err
 }
@@ -130,7 +123,7 @@ func (r *run) launchKarpenter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.processes, r.claims, r.ready = []process{p}, p.Claims(), time.Now()
+	r.processes, r.claims, r.ready = []harness.Process{p}, p.Claims(), time.Now()
 	return nil
 }
 
@@ -139,7 +132,7 @@ func (r *run) end(ctx context.Context) error {
 	if len(r.processes) == 0 {
 		return nil
 	}
-	ended := r.ended()
+	ended := harness.Ended(r.processes...)
 	for _, p := range r.processes {
 		p.Kill()
 	}
@@ -162,26 +155,9 @@ func unlessMissing(err error) error {
 	return err
 }
 
-// ended fails if a process has ended by itself.
-func (r *run) ended() error {
-	for _, p := range r.processes {
-		select {
-		case <-p.Done():
-			return fmt.Errorf("%s ended by itself", r.peer.name)
-		default:
-		}
-	}
-	return nil
-}
-
 // until waits until something is so, or with an error until a process has ended by itself.
 func (r *run) until(ctx context.Context, so func() (bool, error)) error {
-	return harness.Until(ctx, pause, nil, func() (bool, error) {
-		if err := r.ended(); err != nil {
-			return false, err
-		}
-		return so()
-	})
+	return harness.Until(ctx, pause, so, r.processes...)
 }
 
 // A request is one for instances, or for their termination.
@@ -249,9 +225,8 @@ func (r *run) nodes(since time.Time) int {
 
 // A figure is one value of a run.
 type figure struct {
-	Name  string
-	Unit  string
-	Value float64
+	Name, Unit string
+	Value      float64
 }
 
 // figures are in the order of the report.

@@ -73,7 +73,7 @@ func (b *bench) newWorld(ctx context.Context, c benchCase, dir string) (_ *world
 // count waits until so many moments of the kind have come since the start.
 func (w *world) count(ctx context.Context, start time.Time, kind lab.Kind, want int) error {
 	now := 0
-	err := harness.Until(ctx, max(pause, time.Duration(want)*time.Millisecond/5), nil, func() (bool, error) {
+	err := harness.Until(ctx, max(pause, time.Duration(want)*time.Millisecond/5), func() (bool, error) {
 		now = lab.Count(w.env.Timeline.Since(start), kind)
 		return now >= want, nil
 	})
@@ -125,7 +125,7 @@ func (w *world) bind(ctx context.Context, s podSet) error {
 		return err
 	}
 	var pods []corev1.Pod
-	err = harness.Until(ctx, pause, nil, func() (bool, error) {
+	err = harness.Until(ctx, pause, func() (bool, error) {
 		list, err := core.Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + s.name})
 		if err == nil {
 			pods = list.Items

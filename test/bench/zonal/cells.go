@@ -43,10 +43,9 @@ const (
 
 // A workload says what the pods of a cell need.
 type workload struct {
-	name   string
-	yaml   string
-	pods   int
-	filled int // nodes that the group has in the beginning, without room
+	name, yaml string
+	pods       int
+	filled     int // nodes that the group has in the beginning, without room
 }
 
 var workloads = []workload{

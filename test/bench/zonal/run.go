@@ -109,7 +109,7 @@ func (r *run) patiently(ctx context.Context, limit time.Duration, so func() bool
 }
 
 func until(ctx context.Context, so func() (bool, error)) error {
-	return harness.Until(ctx, time.Second/4, nil, so)
+	return harness.Until(ctx, time.Second/4, so)
 }
 
 // follow prints events of instances and pods.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -25,16 +27,13 @@ func TestBenchRunsOurAutoscaler(t *testing.T) {
 	}
 	var stdout, stderr bytes.Buffer
 	args := []string{"-cell", "bound volumes of one zone|untagged|suspended|allowed", "-who", "ours", "-wait", "1m", "-o", "json"}
-	if code := Main(t.Context(), args, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
-	}
+	require.Zerof(t, Main(t.Context(), args, &stdout, &stderr), "exit code: %s", &stderr)
 	var got report
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatalf("%v in:\n%s", err, stdout.String())
 	}
-	if len(got.Runs) != 1 || got.Runs[0].Running != 3 || got.Runs[0].Lost != 0 || got.Runs[0].Error != "" {
-		t.Errorf("runs %+v, want one with three pods that run; progress:\n%s", got.Runs, stderr.String())
-	}
+	assert.Truef(t, len(got.Runs) == 1 && got.Runs[0].Running == 3 && got.Runs[0].Lost == 0 && got.Runs[0].Error == "",
+		"runs %+v, want one with three pods that run; progress:\n%s", got.Runs, stderr.String())
 }
 
 // Cells that end soon, with ours alone. README.md has the number of pods that ran at the end with stock.
@@ -44,9 +43,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 	}
 	o := options{who: []string{ours}, ours: []string{"--asg-zonal-groups=tagged"}}
 	binary, err := harness.Build(t.Context(), t.TempDir(), t.Output(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rows := measured(t)
 	for _, c := range cells() {
 		if !slices.Contains([]string{
@@ -64,12 +61,9 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 			}
 			r := &run{cell: c, contestant: o.contestants()[0], binary: binary, progress: t.Output(), mu: &sync.Mutex{}}
 			got, err := r.measure(t.Context(), o, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Running < want || got.Lost > 0 {
-				t.Errorf("%d pods run at the end and %d were lost, want %d and none lost", got.Running, got.Lost, want)
-			}
+			require.NoError(t, err)
+			assert.Truef(t, got.Running >= want && got.Lost <= 0,
+				"%d pods run at the end and %d were lost, want %d and none lost", got.Running, got.Lost, want)
 		})
 	}
 }
@@ -80,9 +74,7 @@ type row struct{ stock, ours int }
 // measured are the rows of README.md, by the names of their cells.
 func measured(t *testing.T) map[string]row {
 	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rows := map[string]row{}
 	for line := range strings.Lines(string(text)) {
 		columns := regexp.MustCompile("  +").Split(strings.TrimSpace(line), -1)
@@ -104,13 +96,9 @@ func TestNoMeasuredCellIsWorseThanStock(t *testing.T) {
 	rows := measured(t)
 	for _, c := range cells() {
 		r, ok := rows[c.label()]
-		if !ok || r.ours < r.stock {
-			t.Errorf("%s: %+v, measured %t", c.label(), r, ok)
-		}
+		assert.Truef(t, ok && r.ours >= r.stock, "%s: %+v, measured %t", c.label(), r, ok)
 	}
-	if len(rows) != len(cells()) {
-		t.Errorf("%d rows of %d cells, each with its own name", len(rows), len(cells()))
-	}
+	assert.Truef(t, len(rows) == len(cells()), "%d rows of %d cells, each with its own name", len(rows), len(cells()))
 }
 
 func TestWrongUsageIsReportedBeforeBuilding(t *testing.T) {
@@ -148,9 +136,8 @@ func TestCellWithFewerPodsThanStockIsWorse(t *testing.T) {
 		var out strings.Builder
 		r := report{Runs: []result{tt.theirs, tt.ours}}
 		err, worse := r.WriteTable(&out), r.worse()
-		if err != nil || worse != tt.worse || !strings.Contains(out.String(), tt.verdict) {
-			t.Errorf("%s: %d worse (error %v), want %d and %q in\n%s", tt.name, worse, err, tt.worse, tt.verdict, out.String())
-		}
+		assert.Truef(t, err == nil && worse == tt.worse && strings.Contains(out.String(), tt.verdict),
+			"%s: %d worse (error %v), want %d and %q in\n%s", tt.name, worse, err, tt.worse, tt.verdict, out.String())
 	}
 }
 
@@ -168,9 +155,7 @@ func TestInstancesCountSinceTheStart(t *testing.T) {
 		{Time: moment(59), Kind: fakeaws.DesiredChanged, Group: group, From: 2, To: 1},
 	}, moment(1))
 	want := []instance{{id: "i-1", node: "node-i-1"}, {id: "i-2", ended: moment(40)}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(instance{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got, cmp.AllowUnexported(instance{})), "(-want +got)")
 }
 
 func TestPodEndsWithItsInstance(t *testing.T) {
@@ -187,13 +172,11 @@ func TestPodEndsWithItsInstance(t *testing.T) {
 	r := record{end: moment(59), instances: []instance{{node: "killed", ended: moment(50)}, {node: "drained", ended: moment(50)}, {node: "there"}}, pods: []harness.Pod{
 		pod("killed", 10, 0), pod("killed", 11, 55), pod("drained", 12, 49), pod("there", 13, 0), {},
 	}}
-	if before, after, lost := r.runningAt(moment(40)), r.runningAt(r.end), r.lost(); before != 4 || after != 1 || lost != 2 {
-		t.Errorf("%d run before, %d after, %d lost, want 4, 1 and 2", before, after, lost)
-	}
+	before, after, lost := r.runningAt(moment(40)), r.runningAt(r.end), r.lost()
+	assert.Truef(t, before == 4 && after == 1 && lost == 2, "%d run before, %d after, %d lost, want 4, 1 and 2", before, after, lost)
 	if got := r.count(result{}, moment(2), 4); got.AllRun != 11 || got.Seconds != 57 || got.Running != 1 || got.Lost != 2 || got.Launched != 3 {
 		t.Errorf("result %+v, want all four 11 s after the beginning", got)
 	}
-	if at := r.allRun(5); !at.IsZero() {
-		t.Errorf("five of four pods ran at %s", at)
-	}
+	at := r.allRun(5)
+	assert.Truef(t, at.IsZero(), "five of four pods ran at %s", at)
 }

@@ -130,7 +130,6 @@ func milliseconds(n int) fakeaws.Duration {
 
 // NewAWS starts AWS with the groups, over which no Provider runs yet.
 func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *World {
-	t.Helper()
 	cfg := fakeaws.Config{Region: "cn-northwest-1", AutoScalingGroups: groups,
 		Delays: fakeaws.Delays{Listed: milliseconds(20), InService: milliseconds(40), Register: milliseconds(60), GPU: milliseconds(60),
 			Terminate: milliseconds(50), Retry: milliseconds(200)}}
@@ -151,8 +150,7 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	return &World{T: t, AWS: server}
 }
 
-// RestartedWith is the same AWS with a Provider that knows nothing yet and runs until the test ends. A non-nil change alters
-// its options.
+// RestartedWith is the same AWS with a Provider that knows nothing yet and runs until the test ends. A non-nil change alters its options.
 func (w *World) RestartedWith(change func(*asg.Options, *aws.Options)) *World {
 	w.T.Helper()
 	w, ctx, cancel := w.still(change)
@@ -198,10 +196,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 func noAWSAuth(context.Context) ([]string, error) { return nil, errors.New("no ConfigMap aws-auth") }
 
 // NextLoop refreshes the Provider, as the core does at the beginning of a loop.
-func (w *World) NextLoop() {
-	w.T.Helper()
-	require.NoError(w.T, w.Refresh(), "Refresh")
-}
+func (w *World) NextLoop() { require.NoError(w.T, w.Refresh(), "Refresh") }
 
 // Reread has AWS read anew, and begins the next loop with it.
 func (w *World) Reread() {
@@ -344,7 +339,6 @@ type Nodes struct{ indexer cache.Indexer }
 
 // Put adds or replaces nodes.
 func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
-	t.Helper()
 	for _, node := range nodes {
 		require.NoError(t, n.indexer.Add(node))
 	}
@@ -352,7 +346,6 @@ func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
 
 // Drop removes nodes.
 func (n Nodes) Drop(t testing.TB, nodes ...*corev1.Node) {
-	t.Helper()
 	for _, node := range nodes {
 		require.NoError(t, n.indexer.Delete(node))
 	}

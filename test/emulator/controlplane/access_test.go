@@ -19,7 +19,6 @@ import (
 
 // createAccount creates a service account in the default namespace and returns a client that acts as it.
 func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
-	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	_, err := c.Client().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -32,7 +31,6 @@ func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
 
 // refusals returns Forbidden's entries about one service account of the default namespace.
 func refusals(t *testing.T, c *Cluster, account string) []string {
-	t.Helper()
 	all, err := c.Forbidden()
 	require.NoError(t, err)
 	var found []string
@@ -80,9 +78,8 @@ func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
 
 func TestForbiddenReadsRefusalsOnly(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		log  string
-		want []string
+		name, log string
+		want      []string
 	}{
 		{name: "empty log"},
 		{

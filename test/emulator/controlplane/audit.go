@@ -82,8 +82,7 @@ type auditEvent struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// readAudit calls see with each entry of an audit log, one JSON object a line. It leaves out a last line that is still being
-// written.
+// readAudit calls see with each entry of an audit log, one JSON object a line. It leaves out a last line that is still being written.
 func readAudit(log io.Reader, see func(auditEvent)) error {
 	reader := bufio.NewReader(log)
 	for {

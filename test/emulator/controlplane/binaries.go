@@ -7,12 +7,8 @@ import (
 
 // Binaries are the absolute paths of the programs of one control plane.
 type Binaries struct {
-	Etcd              string
-	APIServer         string
-	Scheduler         string
-	ControllerManager string
-	KWOK              string
-	Kubectl           string
+	Etcd, APIServer, Scheduler, ControllerManager, KWOK string
+	Kubectl                                             string
 }
 
 // Paths returns the paths of all programs, in a fixed order.

@@ -17,9 +17,8 @@ import (
 const progressInterval = 5 * time.Second
 
 // Build returns the programs. It compiles them first when the cache does not hold this version of them. They are kept in
-// asg-autoscaler/controlplane/<key> below the user's cache directory ($XDG_CACHE_HOME), where the key covers the pinned modules
-// and the Go release. Processes that build at the same time wait for the first. A line goes to progress every five seconds
-// while it works.
+// asg-autoscaler/controlplane/<key> below the user's cache directory ($XDG_CACHE_HOME), where the key covers the pinned modules and the Go
+// release. Processes that build at the same time wait for the first. A line goes to progress every five seconds while it works.
 //
 // Compiling needs the go command, the source of this package, and, unless they are on this machine already, the modules from
 // the module proxy.
@@ -206,9 +205,7 @@ func (b *builder) report(status string, started time.Time) {
 }
 
 // isImportPath reports whether a line of go build -v names a package and is no complaint.
-func isImportPath(line string) bool {
-	return line != "" && !strings.ContainsAny(line, " :#\t")
-}
+func isImportPath(line string) bool { return line != "" && !strings.ContainsAny(line, " :#\t") }
 
 // linkerFlags give the programs the versions they would have as released. They do not affect compiling.
 func linkerFlags(versions map[string]string) string {

@@ -19,10 +19,7 @@ import (
 const certificateLifetime = 30 * 24 * time.Hour
 
 // keyPair is a private key with its certificate, both as PEM.
-type keyPair struct {
-	certificate []byte
-	key         []byte
-}
+type keyPair struct{ certificate, key []byte }
 
 type authority struct {
 	keyPair

@@ -51,8 +51,7 @@ func (r running) leftovers() error {
 	return errors.Join(errs...)
 }
 
-// alive reports whether a process runs. It does not count one that has ended but was not waited for, which is up to its new
-// parent.
+// alive reports whether a process runs. It does not count one that has ended but was not waited for, which is up to its new parent.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

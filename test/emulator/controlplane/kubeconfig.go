@@ -22,8 +22,7 @@ const (
 	clientBurst = 1000
 )
 
-// writeKubeconfig writes a kubeconfig with one cluster, one user and one context, named "controlplane". Only this
-// user can read the file.
+// writeKubeconfig writes a kubeconfig with one cluster, one user and one context, named "controlplane". Only this user can read the file.
 func writeKubeconfig(path, server string, ca []byte, user *clientcmdapi.AuthInfo) error {
 	const name = "controlplane"
 	config := clientcmdapi.NewConfig()

@@ -15,7 +15,6 @@ import (
 
 // createNode creates a node with the label of its name, deleted when the test ends.
 func createNode(t *testing.T, client kubernetes.Interface, name string, annotations map[string]string) {
-	t.Helper()
 	resources := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("4"),
 		corev1.ResourceMemory: resource.MustParse("16Gi"),
@@ -36,7 +35,6 @@ func createNode(t *testing.T, client kubernetes.Interface, name string, annotati
 
 // createFakeNode creates a node that KWOK plays and waits until pods may be scheduled to it.
 func createFakeNode(t *testing.T, client kubernetes.Interface, name string) {
-	t.Helper()
 	createNode(t, client, name, map[string]string{"kwok.x-k8s.io/node": "fake"})
 	eventually(t, func(ctx context.Context) error { return nodeUsable(ctx, client, name) })
 }

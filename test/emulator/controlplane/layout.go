@@ -8,9 +8,7 @@ import (
 )
 
 // layout names the places of a cluster's files in its directory.
-type layout struct {
-	dir string
-}
+type layout struct{ dir string }
 
 func (l layout) keys() string                  { return filepath.Join(l.dir, "pki") }
 func (l layout) key(file string) string        { return filepath.Join(l.keys(), file) }

@@ -32,7 +32,6 @@ func TestNothingListensBeyondTheLoopbackAddress(t *testing.T) {
 
 // listenersByInode returns the local address of every listening TCP socket, as the kernel writes it, by inode.
 func listenersByInode(t *testing.T) map[string]string {
-	t.Helper()
 	const listening = "0A"
 	found := map[string]string{}
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -51,7 +50,6 @@ func listenersByInode(t *testing.T) map[string]string {
 }
 
 func socketInodes(t *testing.T, pid int) []string {
-	t.Helper()
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	require.NoError(t, err)
 	var inodes []string

@@ -16,8 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain stops the cluster that tests share, and lets the test binary play the process that dies in
-// TestNothingOutlivesAKilledProcess.
+// TestMain stops the cluster that tests share, and lets the test binary play the process that dies in TestNothingOutlivesAKilledProcess.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(victimVariable) != "" {
@@ -43,32 +42,25 @@ var sharedCluster struct {
 // shared returns the cluster for tests that neither stop it nor mind other tests' objects in it. It builds its programs first
 // if needed, which takes minutes.
 func shared(t *testing.T) *Cluster {
-	t.Helper()
 	needsCluster(t)
 	sharedCluster.once.Do(func() {
 		sharedCluster.cluster, sharedCluster.err = Start(context.Background(), Options{Progress: os.Stderr})
 	})
-	if sharedCluster.err != nil {
-		t.Fatal(sharedCluster.err)
-	}
+	require.NoError(t, sharedCluster.err)
 	return sharedCluster.cluster
 }
 
 // own starts a cluster for one test, which may stop it.
 func own(t *testing.T, opts Options) *Cluster {
-	t.Helper()
 	needsCluster(t)
 	opts.Progress = os.Stderr
 	c, err := Start(t.Context(), opts)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, c.Stop(), "Stop()")
-	})
+	t.Cleanup(func() { assert.NoError(t, c.Stop(), "Stop()") })
 	return c
 }
 
 func needsCluster(t *testing.T) {
-	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}
@@ -76,7 +68,6 @@ func needsCluster(t *testing.T) {
 
 // eventually waits until check returns no error, and fails the test with its last error after 20 seconds.
 func eventually(t *testing.T, check func(context.Context) error) {
-	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true,
 		func(ctx context.Context) (bool, error) {

@@ -15,9 +15,7 @@ import (
 const thisPackage = "github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 
 // module is the nested module that pins the programs.
-type module struct {
-	dir string
-}
+type module struct{ dir string }
 
 // findModule returns the nested module beside this package's source: where it was compiled from, or, for a binary built with
 // -trimpath, where the go command finds it from the working directory.

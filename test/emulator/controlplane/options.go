@@ -47,8 +47,7 @@ type Options struct {
 	// FeatureGates are set on kube-apiserver, kube-scheduler and kube-controller-manager.
 	FeatureGates map[string]bool
 
-	// RuntimeConfig switches API versions of kube-apiserver on or off, by group/version, such as
-	// "resource.k8s.io/v1beta1".
+	// RuntimeConfig switches API versions of kube-apiserver on or off, by group/version, such as "resource.k8s.io/v1beta1".
 	RuntimeConfig map[string]bool
 
 	// EmulatedVersion is the Kubernetes release whose APIs and features the Kubernetes programs have, such as "1.32". Empty means

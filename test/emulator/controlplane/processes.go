@@ -68,8 +68,7 @@ type startRequest struct {
 	result chan<- error
 }
 
-// newProcesses starts a watchdog that removes the given paths if this process dies, and a goroutine that starts children. stop
-// ends both.
+// newProcesses starts a watchdog that removes the given paths if this process dies, and a goroutine that starts children. stop ends both.
 func newProcesses(remove []string) (*processes, error) {
 	p := &processes{starts: make(chan startRequest), died: make(chan struct{})}
 	p.watchdog = exec.Command("/bin/sh", "-c", watchdogScript, "watchdog")

@@ -17,12 +17,8 @@ var configFiles embed.FS
 
 // ports are the TCP ports of one cluster, all on 127.0.0.1.
 type ports struct {
-	etcdClient        int
-	etcdPeer          int
-	apiServer         int
-	scheduler         int
-	controllerManager int
-	kwok              int
+	etcdClient, etcdPeer, apiServer, scheduler, controllerManager int
+	kwok                                                          int
 }
 
 // Names of programs that callers restart.
@@ -44,9 +40,8 @@ type command struct {
 
 // commands are the programs of one cluster, in the order of their dependence.
 type commands struct {
-	etcd      command
-	apiServer command
-	clients   []command // of kube-apiserver, in no order
+	etcd, apiServer command
+	clients         []command // of kube-apiserver, in no order
 }
 
 // commandsFor returns the command lines of a cluster. It depends on nothing but its parameters.

@@ -52,9 +52,8 @@ func TestDefaultRatesAreKubernetes(t *testing.T) {
 
 func TestTakenPortIsRecognised(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		log  string
-		want bool
+		name, log string
+		want      bool
 	}{
 		{name: "port taken", log: "listen tcp 127.0.0.1:20001: bind: address already in use", want: true},
 		{name: "anything else", log: "unknown flag", want: false},
@@ -70,7 +69,6 @@ func TestTakenPortIsRecognised(t *testing.T) {
 
 // golden compares text with a file in testdata, or writes the file with -update.
 func golden(t *testing.T, file, got string) {
-	t.Helper()
 	path := filepath.Join("testdata", file)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))

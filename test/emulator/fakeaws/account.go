@@ -12,15 +12,12 @@ import (
 	"time"
 )
 
-// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu
-// held.
+// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu held.
 type account struct {
-	region      string
-	id          string
-	partition   string
-	delays      Delays
-	diversify   bool
-	launchNeeds []string
+	region, id, partition string
+	delays                Delays
+	diversify             bool
+	launchNeeds           []string
 
 	types    *catalogue
 	timeline *timeline

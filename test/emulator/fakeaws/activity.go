@@ -10,22 +10,16 @@ import (
 
 // An activity is one entry of a group's scaling history.
 type activity struct {
-	id          string
-	sequence    int
-	group       string
-	groupARN    string
-	description string
-	cause       string
-	status      string
-	message     string
-	recorded    time.Time // when it could first be read
-	before      *activity // its state until it ended
-	replaced    time.Time // since when the activities of its outcome are in its place
-	started     time.Time
-	ended       time.Time
-	progress    int
-	zone        string
-	subnet      string
+	id                                          string
+	sequence                                    int
+	group, groupARN, description, cause, status string
+	message                                     string
+	recorded                                    time.Time // when it could first be read
+	before                                      *activity // its state until it ended
+	replaced                                    time.Time // since when the activities of its outcome are in its place
+	started, ended                              time.Time
+	progress                                    int
+	zone, subnet                                string
 }
 
 // Status codes of activities.

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the
-// element's name.
+// Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the element's name.
 type (
 	xmlGroup struct {
 		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, HealthCheckType, VPCZoneIdentifier, ServiceLinkedRoleARN string
@@ -55,9 +54,7 @@ type (
 		Spec                           *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
 		InstanceRequirements           *xmlRequirements
 	}
-	xmlSegment struct {
-		TargetCapacityTypes members[string]
-	}
+	xmlSegment      struct{ TargetCapacityTypes members[string] }
 	xmlReservations struct {
 		Preference string           `xml:"CapacityReservationPreference"`
 		IDs        *members[string] `xml:"CapacityReservationTarget>CapacityReservationIds"`
@@ -71,9 +68,7 @@ type (
 		SpotMaxPrice      string               `xml:",omitempty"`
 		Segments          *members[xmlSegment] `xml:"DistributionSegments"`
 	}
-	xmlRange struct {
-		Min, Max *int
-	}
+	xmlRange        struct{ Min, Max *int }
 	xmlRequirements struct {
 		AcceleratorManufacturers, AcceleratorNames, AcceleratorTypes, InstanceGenerations *members[string]
 		AllowedInstanceTypes, ExcludedInstanceTypes                                       *members[string]
@@ -89,7 +84,6 @@ type (
 		LaunchConfigurationName, WeightedCapacity                    string `xml:",omitempty"`
 
 		InstanceID           string `xml:"InstanceId"`
-		AutoScalingGroupName string `xml:",omitempty"` // DescribeAutoScalingInstances only
 		LaunchTemplate       *xmlTemplateSpec
 		ProtectedFromScaleIn bool
 	}
@@ -101,10 +95,8 @@ type (
 		MinSize   int
 		PoolState string
 	}
-	xmlSuspension struct {
-		ProcessName, SuspensionReason string
-	}
-	xmlTag struct {
+	xmlSuspension struct{ ProcessName, SuspensionReason string }
+	xmlTag        struct {
 		ResourceID               string `xml:"ResourceId"`
 		ResourceType, Key, Value string
 		PropagateAtLaunch        bool

@@ -30,9 +30,7 @@ type callLog struct {
 	log    []Call
 }
 
-func newCallLog() *callLog {
-	return &callLog{counts: map[string]int{}}
-}
+func newCallLog() *callLog { return &callLog{counts: map[string]int{}} }
 
 func (l *callLog) add(c Call) {
 	l.mu.Lock()

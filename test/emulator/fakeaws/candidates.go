@@ -9,14 +9,13 @@ import (
 
 // A candidate is one form an instance of a group can take.
 type candidate struct {
-	instanceType string
-	weight       int
-	override     *Override
-	template     *LaunchTemplateRef // resolved
-	config       string
-	imageID      string
-	tags         map[string]string
-	spot         bool // requested by the template or configuration itself
+	instanceType    string
+	weight          int
+	override        *Override
+	template        *LaunchTemplateRef // resolved
+	config, imageID string
+	tags            map[string]string
+	spot            bool // requested by the template or configuration itself
 }
 
 // candidates are the group's possible launches, preferred first. A failure means that it cannot even ask EC2.
@@ -40,9 +39,7 @@ func (a *account) forms(g *group) ([]candidate, *launchFailure) {
 		if !ok {
 			return nil, &launchFailure{code: "ValidationError", text: "Launch configuration " + g.LaunchConfiguration + " not found.", bare: true}
 		}
-		return []candidate{{
-			instanceType: lc.InstanceType, weight: 1, config: lc.Name, imageID: lc.ImageID, spot: lc.SpotPrice != "",
-		}}, nil
+		return []candidate{{instanceType: lc.InstanceType, weight: 1, config: lc.Name, imageID: lc.ImageID, spot: lc.SpotPrice != ""}}, nil
 	}
 	overrides := g.overrides()
 	if len(overrides) == 0 {

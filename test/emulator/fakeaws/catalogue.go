@@ -11,9 +11,7 @@ import (
 )
 
 // A catalogue knows the properties of instance types. It does not change.
-type catalogue struct {
-	types map[string]InstanceType
-}
+type catalogue struct{ types map[string]InstanceType }
 
 // newCatalogue is the built-in list plus more types.
 func newCatalogue(more []InstanceType) (*catalogue, error) {

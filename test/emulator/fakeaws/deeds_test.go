@@ -1,20 +1,16 @@
 package fakeaws
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 func do(t *testing.T, s *Server, d Deed) {
-	t.Helper()
 	d.Group = first(d.Group, "g")
 	require.NoError(t, s.Do(d))
 }
@@ -53,34 +49,6 @@ func TestScheduledActionComesAgainAndAgain(t *testing.T) {
 		want := []string{"scheduled-action the process ScheduledActions is suspended"}
 		diff := cmp.Diff(want, happened(s, Refused))
 		assert.Truef(t, diff == "" && *describe(t, c, "g").DesiredCapacity == 4, "refused (-want +got):\n%s", diff)
-	})
-}
-
-func TestScheduledActionsAreListedUntilTheyCome(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
-		for range 3 {
-			do(t, s, Deed{Kind: ScheduledAction, After: Duration(time.Hour), Min: number(1), Max: number(2)})
-		}
-		do(t, s, Deed{Kind: ScheduledAction, After: Duration(time.Minute), Every: Duration(2 * time.Hour), Desired: number(3)})
-		listed := func() (out []string) {
-			pages := autoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling, &autoscaling.DescribeScheduledActionsInput{MaxRecords: aws.Int32(2)})
-			for pages.HasMorePages() {
-				page, err := pages.NextPage(t.Context())
-				require.NoError(t, err)
-				for _, a := range page.ScheduledUpdateGroupActions {
-					out = append(out, fmt.Sprintf("%s in %s: %d to %d, %d", *a.AutoScalingGroupName, time.Until(*a.StartTime).Round(time.Minute),
-						aws.ToInt32(a.MinSize), aws.ToInt32(a.MaxSize), aws.ToInt32(a.DesiredCapacity)))
-				}
-			}
-			return out
-		}
-		once := "g in 1h0m0s: 1 to 2, 0"
-		assert.Empty(t, cmp.Diff([]string{once, once, once, "g in 1m0s: 0 to 0, 3"}, listed()), "listed (-want +got)")
-		pass(90 * time.Minute)
-		assert.Empty(t, cmp.Diff([]string{"g in 31m0s: 0 to 0, 3"}, listed()), "listed after the others came (-want +got)")
-		if g := describe(t, c, "g"); *g.MinSize != 1 || *g.MaxSize != 2 || *g.DesiredCapacity != 2 {
-			t.Errorf("sizes %d to %d and %d, want 1 to 2 and 2", *g.MinSize, *g.MaxSize, *g.DesiredCapacity)
-		}
 	})
 }
 
@@ -200,14 +168,11 @@ func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half})), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: Reclaim, Count: 2})
 		for _, e := range s.Events() {
-			if e.Kind == Reclaimed && e.CapacityType != spot {
-				t.Errorf("reclaimed %v", e)
-			}
+			assert.Truef(t, e.Kind != Reclaimed || e.CapacityType == spot, "reclaimed %v", e)
 		}
 		pass(time.Minute)
-		if count(s, Reclaimed) != 2 || len(describe(t, c, "g").Instances) != 4 {
-			t.Errorf("%d reclaimed, %d instances; want 2, replaced", count(s, Reclaimed), len(describe(t, c, "g").Instances))
-		}
+		assert.Truef(t, count(s, Reclaimed) == 2 && len(describe(t, c, "g").Instances) == 4,
+			"%d reclaimed, %d instances; want 2, replaced", count(s, Reclaimed), len(describe(t, c, "g").Instances))
 	})
 }
 
@@ -296,9 +261,8 @@ func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 		all, _ := s.Group("g")
 		setDesired(t, c, "g", 2)
 		for _, e := range s.Events() {
-			if e.Kind == ScaleInKill && e.Instance != all.Instances[2].ID {
-				t.Errorf("killed %s, want the newest, which has the wrong version", e.Instance)
-			}
+			assert.Truef(t, e.Kind != ScaleInKill || e.Instance == all.Instances[2].ID,
+				"killed %s, want the newest, which has the wrong version", e.Instance)
 		}
 		assert.Equal(t, 1, count(s, ScaleInKill), "killed")
 	})

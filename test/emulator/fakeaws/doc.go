@@ -56,8 +56,7 @@
 //   - Spot instances are terminated, not stopped or hibernated.
 //
 // launchInstances lists the gaps in the reference of LaunchInstances and how they are filled. The package must not import
-// cloudprovider/nodetemplate, whose formulas it checks, nor the core, because the world the autoscaler runs in does not
-// contain it.
+// cloudprovider/nodetemplate, whose formulas it checks, nor the core, because the world the autoscaler runs in does not contain it.
 //
 // Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
 //

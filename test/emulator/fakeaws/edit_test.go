@@ -47,9 +47,8 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.ErrorContains(t, s.EditGroup(tt.group, tt.edit), tt.want, "error")
-			if after, _ := s.Group("g"); cmp.Diff(before, after) != "" {
-				t.Errorf("the group changed (-before +after):\n%s", cmp.Diff(before, after))
-			}
+			after, _ := s.Group("g")
+			assert.Truef(t, cmp.Diff(before, after) == "", "the group changed (-before +after):\n%s", cmp.Diff(before, after))
 		})
 	}
 	require.NoError(t, s.DeleteGroup("g"))

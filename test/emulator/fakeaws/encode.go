@@ -20,9 +20,8 @@ var namespaces = map[string]string{
 
 // An apiError is an error of a service.
 type apiError struct {
-	Code    string
-	Message string
-	Status  int // 0 means 400
+	Code, Message string
+	Status        int // 0 means 400
 }
 
 func (e *apiError) Error() string { return e.Code + ": " + e.Message }
@@ -74,8 +73,7 @@ func encodeResult(req *request, result any) (reply, error) {
 	return xmlReply(req, http.StatusOK, func(e *xml.Encoder) error { return encodeQueryResult(e, req, result) })
 }
 
-// encodeQueryResult wraps the result as AWS query does:
-// <ActionResponse><ActionResult>…</ActionResult><ResponseMetadata><RequestId>…
+// encodeQueryResult wraps the result as AWS query does: <ActionResponse><ActionResult>…</ActionResult><ResponseMetadata><RequestId>…
 func encodeQueryResult(e *xml.Encoder, req *request, result any) error {
 	root := element(req.action+"Response", namespaces[req.service])
 	if err := e.EncodeToken(root); err != nil {
@@ -149,9 +147,7 @@ func errorDocument(req *request, failure *apiError, status int) any {
 	if status >= http.StatusInternalServerError {
 		fault = "Receiver"
 	}
-	return queryError{
-		Namespace: namespaces[req.service], Type: fault, Code: failure.Code, Message: failure.Message, RequestID: req.id,
-	}
+	return queryError{Namespace: namespaces[req.service], Type: fault, Code: failure.Code, Message: failure.Message, RequestID: req.id}
 }
 
 func jsonReply(req *request, status int, body []byte) reply {
@@ -180,9 +176,7 @@ func xmlReply(req *request, status int, encode func(*xml.Encoder) error) (reply,
 }
 
 // timestamp writes a time as AWS does: UTC, with milliseconds.
-func timestamp(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
-}
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // optionalTimestamp is none for the zero time.
 func optionalTimestamp(t time.Time) string {

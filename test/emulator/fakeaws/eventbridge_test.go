@@ -87,7 +87,6 @@ func spotInstance(t *testing.T, s *Server) InstanceState {
 
 // delivered empties queue q and returns each message as "detail-type: subject".
 func delivered(t *testing.T, c clients) []string {
-	t.Helper()
 	out := []string{}
 	for got := receive(t, c); len(got) > 0; got = receive(t, c) {
 		for _, m := range got {
@@ -107,9 +106,7 @@ func delivered(t *testing.T, c clients) []string {
 }
 
 func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
-	for _, tt := range []struct {
-		notice, want time.Duration
-	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
+	for _, tt := range []struct{ notice, want time.Duration }{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
 		inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 			victim := spotInstance(t, s)
 			require.NoError(t, s.Interrupt(victim.ID, tt.notice))
@@ -217,9 +214,8 @@ func TestFailedLaunchesAreRecorded(t *testing.T) {
 		setDesired(t, c, "g", 5)
 		pass(3 * time.Second)
 		got := bodies(receive(t, c))
-		if len(got) == 0 || !strings.Contains(got[0], `"StatusCode":"Failed"`) || !strings.Contains(got[0], "There is no Spot capacity available") {
-			t.Errorf("messages %q", got)
-		}
+		assert.Truef(t, len(got) != 0 && strings.Contains(got[0], `"StatusCode":"Failed"`) && strings.Contains(got[0], "There is no Spot capacity available"),
+			"messages %q", got)
 	})
 }
 

@@ -66,9 +66,7 @@ type eventLog struct {
 	listeners []func(Event)
 }
 
-func newEventLog() *eventLog {
-	return &eventLog{changed: make(chan struct{})}
-}
+func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
 // add stamps the event with its number and the time.
 func (l *eventLog) add(e Event) {
@@ -194,9 +192,7 @@ type task struct {
 	do  func()
 }
 
-func newTimeline() *timeline {
-	return &timeline{wake: make(chan struct{}, 1)}
-}
+func newTimeline() *timeline { return &timeline{wake: make(chan struct{}, 1)} }
 
 // after runs do in d from now. A negative d means never.
 func (t *timeline) after(d time.Duration, do func()) {

@@ -63,8 +63,7 @@ type Shortage struct {
 	Available    int      `json:"available,omitempty"`    // instances that may still be launched
 	For          Duration `json:"for,omitempty"`          // until removed if zero
 
-	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and
-	// Client.InternalError with Dies.
+	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and Client.InternalError with Dies.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 
@@ -95,9 +94,7 @@ type activeShortage struct {
 	until time.Time
 }
 
-func newFaultSet(seed uint64) *faultSet {
-	return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))}
-}
+func newFaultSet(seed uint64) *faultSet { return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))} }
 
 // Inject puts a Fault in force and returns its ID.
 func (s *Server) Inject(f Fault) string { return s.faults.inject(f) }
@@ -164,17 +161,13 @@ func end(d Duration) time.Time {
 func (fs *faultSet) clearFaults(ids []string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool {
-		return len(ids) == 0 || slices.Contains(ids, f.ID)
-	})
+	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return len(ids) == 0 || slices.Contains(ids, f.ID) })
 }
 
 func (fs *faultSet) clearShortages(ids []string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool {
-		return len(ids) == 0 || slices.Contains(ids, sh.ID)
-	})
+	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return len(ids) == 0 || slices.Contains(ids, sh.ID) })
 }
 
 // expire drops expired faults and shortages. Called with mu held.
@@ -252,13 +245,11 @@ func (sh *activeShortage) covers(group string, p pool) bool {
 
 // launchFailure is the code and text of a failed attempt, as EC2 reports it to Auto Scaling.
 type launchFailure struct {
-	code string
-	text string
-	bare bool // no "Could not launch" in front, as for errors found before EC2 is asked
+	code, text string
+	bare       bool // no "Could not launch" in front, as for errors found before EC2 is asked
 }
 
-// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of
-// one template.
+// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of one template.
 func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 	const tail = " Launching EC2 instance failed."
 	if f.bare {

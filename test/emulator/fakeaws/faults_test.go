@@ -15,7 +15,6 @@ import (
 )
 
 func describeAll(t *testing.T, c clients) error {
-	t.Helper()
 	_, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
 	return err
 }

@@ -42,38 +42,33 @@ type group struct {
 }
 
 // A pool is a unit of EC2's capacity.
-type pool struct {
-	instanceType string
-	zone         string
-	capacityType string
-}
+type pool struct{ instanceType, zone, capacityType string }
 
 type instance struct {
-	id             string
-	group          *group
-	pool           pool
-	weight         int
-	override       *Override          // it was launched for, if any
-	template       *LaunchTemplateRef // with its ID, name and version number
-	config         string
-	imageID        string
-	tags           map[string]string
-	state          string
-	protected      bool
-	launchTime     time.Time
-	listed         time.Time // when readings of the group begin to show it
-	ended          time.Time // EC2 shows it as terminated since then
-	address        [4]byte
-	nodeName       string
-	nodeDue        bool // the kubelet runs: the Node belongs in the cluster
-	running        bool
-	announcedState string     // EC2's state last announced to EventBridge
-	dead           bool       // taken from outside: EC2 has ended it
-	reason         *ec2Reason // EC2's reason for its end, if given
-	atRisk         bool       // capacity rebalancing has dealt with it
-	order          uint32     // place among the others of its group in descriptions
-	launching      *activity  // of its launch
-	ending         *activity  // of its termination
+	id              string
+	group           *group
+	pool            pool
+	weight          int
+	override        *Override          // it was launched for, if any
+	template        *LaunchTemplateRef // with its ID, name and version number
+	config, imageID string
+	tags            map[string]string
+	state           string
+	protected       bool
+	launchTime      time.Time
+	listed          time.Time // when readings of the group begin to show it
+	ended           time.Time // EC2 shows it as terminated since then
+	address         [4]byte
+	nodeName        string
+	nodeDue         bool // the kubelet runs: the Node belongs in the cluster
+	running         bool
+	announcedState  string     // EC2's state last announced to EventBridge
+	dead            bool       // taken from outside: EC2 has ended it
+	reason          *ec2Reason // EC2's reason for its end, if given
+	atRisk          bool       // capacity rebalancing has dealt with it
+	order           uint32     // place among the others of its group in descriptions
+	launching       *activity  // of its launch
+	ending          *activity  // of its termination
 
 	actions map[string]*lifecycleAction // it waits for, by hook
 	onward  func()                      // when it need not wait any more

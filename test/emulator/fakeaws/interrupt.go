@@ -75,8 +75,7 @@ func (s *Server) Interrupt(instanceID string, notice time.Duration) error {
 	return s.Announce(instanceID, Deed{Kind: Interrupt, Notice: Duration(notice)})
 }
 
-// Announce performs one of the announcing deeds on one instance, now. It returns an error if there is no such instance, or no
-// such deed.
+// Announce performs one of the announcing deeds on one instance, now. It returns an error if there is no such instance, or no such deed.
 func (s *Server) Announce(instanceID string, d Deed) error {
 	d.Kind = first(d.Kind, Interrupt)
 	if announcements[d.Kind] == nil {

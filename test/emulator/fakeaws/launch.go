@@ -7,9 +7,8 @@ import (
 
 // A slot is one instance that Auto Scaling requests from EC2: its zone and capacity type, but not yet its instance type.
 type slot struct {
-	zone         string
-	capacityType string
-	weight       int
+	zone, capacityType string
+	weight             int
 }
 
 // market is the part of a pool that does not name the type.
@@ -32,8 +31,7 @@ func (a *account) reconcile(g *group, why string) {
 	}
 }
 
-// attempt requests the missing instances from EC2, in the markets that have not failed yet, and gets the answer Delays.Listed
-// later.
+// attempt requests the missing instances from EC2, in the markets that have not failed yet, and gets the answer Delays.Listed later.
 func (a *account) attempt(g *group, failed map[market]bool, why string) {
 	candidates, failure := a.candidates(g)
 	var slots []slot
@@ -61,8 +59,7 @@ func (a *account) attempt(g *group, failed map[market]bool, why string) {
 	})
 }
 
-// fulfil is EC2's answer to an attempt. Failed slots are tried again at once in the zones that are left, or after Delays.Retry
-// if none is.
+// fulfil is EC2's answer to an attempt. Failed slots are tried again at once in the zones that are left, or after Delays.Retry if none is.
 func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed map[market]bool, began time.Time, why string) {
 	reported := map[string]bool{}
 	trouble := false
@@ -97,8 +94,7 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 	}
 }
 
-// fill launches one instance of the first candidate with capacity and returns its weight, with the reasons of the candidates
-// without.
+// fill launches one instance of the first candidate with capacity and returns its weight, with the reasons of the candidates without.
 func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) (weight int, failures []launchFailure) {
 	for _, c := range a.preferred(g, s, candidates) {
 		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}

@@ -25,7 +25,6 @@ func setDesired(t *testing.T, c clients, group string, desired int32) {
 }
 
 func describe(t *testing.T, c clients, group string) types.AutoScalingGroup {
-	t.Helper()
 	out, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{group}})
 	require.NoError(t, err)
 	require.Lenf(t, out.AutoScalingGroups, 1, "groups are called %q", group)
@@ -33,7 +32,6 @@ func describe(t *testing.T, c clients, group string) types.AutoScalingGroup {
 }
 
 func activities(t *testing.T, c clients, group string) []types.Activity {
-	t.Helper()
 	out, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &group})
 	require.NoError(t, err)
 	return out.Activities

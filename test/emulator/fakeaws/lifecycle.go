@@ -101,9 +101,7 @@ func (a *account) nodeName(ip [4]byte) string {
 	return fmt.Sprintf("ip-%d-%d-%d-%d.%s", ip[0], ip[1], ip[2], ip[3], domain)
 }
 
-func (a *account) emit(kind EventKind, i *instance) {
-	a.events.add(i.event(kind))
-}
+func (a *account) emit(kind EventKind, i *instance) { a.events.add(i.event(kind)) }
 
 func (i *instance) event(kind EventKind) Event {
 	return Event{

@@ -9,9 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -42,29 +40,6 @@ func TestAllocatableMatchesRealNodes(t *testing.T) {
 	}
 }
 
-// kwok makes every node Ready, as KWOK does.
-func kwok(ctx context.Context, client kubernetes.Interface) {
-	watch, err := client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return
-	}
-	defer watch.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-watch.ResultChan():
-			node, ok := e.Object.(*corev1.Node)
-			if !ok || e.Type != "ADDED" {
-				continue
-			}
-			node = node.DeepCopy()
-			node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-			_, _ = client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
-		}
-	}
-}
-
 func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 	s, _ := overHTTP(t, oneGroup(withDesired(1)))
 	group, _ := s.Group("g")
@@ -78,64 +53,6 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady })
 	assert.NoErrorf(t, err, "%v", s.Events())
 	assert.Error(t, s.Attach(client), "a second cluster was accepted")
-}
-
-func TestSpotNodesCanDifferFromOnDemandNodes(t *testing.T) {
-	half := 50
-	cfg := oneGroup(withDesired(2), mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half}), func(g *AutoScalingGroup) {
-		g.NodeLabels = map[string]string{"lifecycle": "OnDemand"}
-		g.SpotNodeLabels = map[string]string{"lifecycle": "Ec2Spot"}
-		g.SpotNodeTaints = []string{"spot:PreferNoSchedule"}
-	})
-	s, _ := overHTTP(t, cfg)
-	a := s.account
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, i := range a.groups["g"].instances {
-		node := a.nodeSpec(i).node
-		isSpot := i.pool.capacityType == spot
-		assert.Truef(t, (node.Labels["lifecycle"] == "Ec2Spot") == isSpot && (len(node.Spec.Taints) == 1) == isSpot,
-			"%s node has label %q and taints %v", i.pool.capacityType, node.Labels["lifecycle"], node.Spec.Taints)
-	}
-}
-
-func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
-	cfg := oneGroup(withDesired(1))
-	other := cfg.AutoScalingGroups[0]
-	other.Name, other.Cluster, other.Desired = "other", "b", 2
-	alone := cfg.AutoScalingGroups[0]
-	alone.Name, alone.Cluster = "alone", "nowhere"
-	cfg.AutoScalingGroups = append(cfg.AutoScalingGroups, other, alone)
-	s, c := overHTTP(t, cfg)
-	ours, theirs := fake.NewClientset(), fake.NewClientset()
-	for cluster, client := range map[string]kubernetes.Interface{"": ours, "b": theirs} {
-		require.NoError(t, s.AttachCluster(cluster, client))
-	}
-	assert.Error(t, s.AttachCluster("b", ours), "a second cluster of the same name was attached")
-	nodesAre := func(when string, client kubernetes.Interface, group string, want int) {
-		t.Helper()
-		var names []string
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			names = nil
-			list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-			require.NoError(t, err)
-			for _, node := range list.Items {
-				names = append(names, node.Name)
-			}
-			g, _ := s.Group(group)
-			if len(names) == want && len(g.Instances) == want {
-				return
-			}
-		}
-		t.Errorf("%s: nodes %v, want %d of group %q", when, names, want, group)
-	}
-	nodesAre("at first", ours, "g", 1)
-	nodesAre("at first", theirs, "other", 2)
-	g, _ := s.Group("other")
-	_, err := terminate(t, c, true, &g.Instances[0].ID)
-	require.NoError(t, err)
-	nodesAre("when one was terminated", theirs, "other", 1)
-	nodesAre("when one was terminated", ours, "g", 1)
 }
 
 func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
@@ -210,53 +127,4 @@ func TestDividedGPUsArePublishedUnderOtherNames(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got), "resources (-want +got)")
 		})
 	}
-}
-
-func TestAgentsLiftStartupTaints(t *testing.T) {
-	s, _ := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) {
-		g.NodeTaints = []string{"team=a:NoSchedule"}
-		g.StartupTaints = []string{"ebs.csi.aws.com/agent-not-ready:NoExecute"}
-		g.StartupTaintsAfterReady = Duration(100 * time.Millisecond)
-	}))
-	client := fake.NewClientset()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	go kwok(ctx, client)
-	require.NoError(t, s.Attach(client))
-	lifted, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == TaintsLifted })
-	require.NoErrorf(t, err, "%v", s.Events())
-	next, err := s.NextNode("g")
-	require.NoError(t, err)
-	node, err := client.CoreV1().Nodes().Get(ctx, lifted.Node, metav1.GetOptions{})
-	require.NoError(t, err)
-	for _, n := range []*corev1.Node{next, node} {
-		assert.Truef(t, len(n.Spec.Taints) == 1 && n.Spec.Taints[0].Key == "team",
-			"taints %v of %s are left, want the one of the team", n.Spec.Taints, n.Name)
-	}
-	s.account.mu.Lock()
-	defer s.account.mu.Unlock()
-	assert.Len(t, s.account.nodeSpec(s.account.groups["g"].instances[0]).node.Spec.Taints, 2, "the node registers with taints, want two")
-}
-
-func TestNodesReportVolumeLimits(t *testing.T) {
-	s, c := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.VolumeLimit = 25 }))
-	client := fake.NewClientset()
-	require.NoError(t, s.Attach(client))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	group, _ := s.Group("g")
-	node := group.Instances[0].Node
-	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeRegistered })
-	require.NoError(t, err)
-	told, err := client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
-	require.NoError(t, err)
-	if d := told.Spec.Drivers[0]; d.Name != ebsDriver || d.NodeID != group.Instances[0].ID || *d.Allocatable.Count != 25 {
-		t.Errorf("driver %+v, want the EBS driver with 25 volumes", d)
-	}
-	_, err = terminate(t, c, true, &group.Instances[0].ID)
-	require.NoError(t, err)
-	_, err = s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeDeleted })
-	require.NoError(t, err)
-	_, err = client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
-	assert.Truef(t, apierrors.IsNotFound(err), "error %v, want that the CSINode is gone with its Node", err)
 }

@@ -101,11 +101,7 @@ func (a *account) node(i *instance, t InstanceType) *corev1.Node {
 		}}
 	}
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:        i.nodeName,
-			Labels:      a.nodeLabels(i, t),
-			Annotations: annotations,
-		},
+		ObjectMeta: metav1.ObjectMeta{Name: i.nodeName, Labels: a.nodeLabels(i, t), Annotations: annotations},
 		Spec: corev1.NodeSpec{
 			ProviderID: "aws:///" + i.pool.zone + "/" + i.id,
 			Taints:     nodeTaints(i),

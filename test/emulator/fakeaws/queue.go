@@ -16,21 +16,18 @@ import (
 // A queue is a Queue at work. Its methods are called with the account locked.
 type queue struct {
 	Queue
-	arn, url string
-	random   *rand.Rand
-	created  time.Time
-	messages []*message // in the order they were sent
-	byID     map[string]*message
-	expires  time.Time // no message does before
-	sent     int
-	received int
-	deleted  int
-	changed  chan struct{} // closed and replaced when a message may have become visible
+	arn, url                string
+	random                  *rand.Rand
+	created                 time.Time
+	messages                []*message // in the order they were sent
+	byID                    map[string]*message
+	expires                 time.Time // no message does before
+	sent, received, deleted int
+	changed                 chan struct{} // closed and replaced when a message may have become visible
 }
 
 type message struct {
-	id       string
-	body     string
+	id, body string
 	sent     time.Time
 	visible  time.Time // from when on it can be received
 	receives int
@@ -151,8 +148,7 @@ func (q *queue) handle(m *message) string {
 	return base64.StdEncoding.EncodeToString([]byte(q.arn + " " + m.id + " " + strconv.Itoa(m.receives)))
 }
 
-// find returns the message of a receipt handle, and whether the handle is its newest. The message is nil if it does not exist
-// any more.
+// find returns the message of a receipt handle, and whether the handle is its newest. The message is nil if it does not exist any more.
 func (q *queue) find(handle string) (m *message, newest bool, err error) {
 	raw, failure := base64.StdEncoding.DecodeString(handle)
 	parts := strings.Split(string(raw), " ")

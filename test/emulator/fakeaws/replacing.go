@@ -204,11 +204,10 @@ func (g *group) zoneCounts() map[string]int {
 	return zones
 }
 
-// ReplaceRootVolume makes Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an
-// instance refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each
-// instance passes through four states, and stays Each (1s) in one. With Each never it stays in the last one. It
-// remains a member that counts as capacity, and runs. AWS documents health checks only at the end. The return to InService is a
-// guess.
+// ReplaceRootVolume makes Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an instance refresh
+// with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each instance passes through four
+// states, and stays Each (1s) in one. With Each never it stays in the last one. It remains a member that counts as capacity, and runs. AWS
+// documents health checks only at the end. The return to InService is a guess.
 const ReplaceRootVolume DeedKind = "replace-root-volume"
 
 // Lifecycle states of an instance whose root volume is replaced, in their order.
@@ -297,8 +296,7 @@ func (a *account) replaceAtRisk(old *instance) {
 	})
 }
 
-// launchElsewhere launches one spot instance in the zones with the fewest of the group, in another pool than risky if there is
-// one.
+// launchElsewhere launches one spot instance in the zones with the fewest of the group, in another pool than risky if there is one.
 func (a *account) launchElsewhere(g *group, risky pool, candidates []candidate) *instance {
 	counts := g.zoneCounts()
 	zones := slices.SortedStableFunc(slices.Values(g.Zones), func(x, y string) int { return cmp.Compare(counts[x], counts[y]) })

@@ -26,7 +26,6 @@ func tokenOf(issuer, subject, audience string) string {
 
 // callIAM makes a call of IAM, of which the program has no client.
 func callIAM(t *testing.T, s *Server, action string, parameters map[string]string) {
-	t.Helper()
 	sent := url.Values{"Action": {action}, "Version": {"2010-05-08"}}
 	for name, value := range parameters {
 		sent.Set(name, value)
@@ -39,7 +38,6 @@ func callIAM(t *testing.T, s *Server, action string, parameters map[string]strin
 }
 
 func shippedDocument(t *testing.T, name string, with ...string) string {
-	t.Helper()
 	raw, err := os.ReadFile("../../../manifests/iam/" + name)
 	require.NoError(t, err)
 	return strings.NewReplacer(with...).Replace(string(raw))

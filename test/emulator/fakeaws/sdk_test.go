@@ -49,12 +49,9 @@ func sdkConfig(endpoint, region string) aws.Config {
 
 // overHTTP starts a Server and clients that reach it through a port.
 func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
-	t.Helper()
 	s, err := Start(t.Context(), cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, s.Close())
-	})
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	sdk := sdkConfig(s.URL(), s.Region())
 	sdk.HTTPClient = buffered{http.DefaultClient}
 	return s, newClients(sdk)
@@ -78,7 +75,6 @@ func (b buffered) Do(r *http.Request) (*http.Response, error) {
 
 // inBubble runs a test in which time passes only when all goroutines wait. The clients call the Server without a network.
 func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(cfg)
 		require.NoError(t, err)
@@ -97,12 +93,10 @@ func pass(d time.Duration) {
 
 // wantAPIError checks code and message of an error. An empty want is not checked.
 func wantAPIError(t *testing.T, err error, code, message string) {
-	t.Helper()
 	var api smithy.APIError
 	require.Truef(t, errors.As(err, &api), "error = %v, want an API error %q", err, code)
-	if api.ErrorCode() != code || message != "" && api.ErrorMessage() != message {
-		t.Errorf("error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
-	}
+	assert.Truef(t, api.ErrorCode() == code && (message == "" || api.ErrorMessage() == message),
+		"error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
 }
 
 // oneGroup is an account with one group of m5.large in three zones.

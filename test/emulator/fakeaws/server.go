@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the publisher of
-// its Nodes.
+// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the publisher of its Nodes.
 type Server struct {
 	cfg      Config
 	account  *account
@@ -38,15 +37,11 @@ type Server struct {
 // An Option changes how a Server is started, not the account it keeps.
 type Option func(*options)
 
-type options struct {
-	listen string
-}
+type options struct{ listen string }
 
 // ListenOn makes the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only loopback
 // addresses are accepted.
-func ListenOn(address string) Option {
-	return func(o *options) { o.listen = address }
-}
+func ListenOn(address string) Option { return func(o *options) { o.listen = address } }
 
 // Start checks the Config, brings the account to its first state and serves it. The Server closes when ctx is done.
 func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
@@ -64,8 +59,7 @@ func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes
-// it.
+// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes it.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	types, err := newCatalogue(cfg.InstanceTypes)

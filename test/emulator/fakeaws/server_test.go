@@ -24,10 +24,6 @@ func TestActionsThatAreNotServedAreRefused(t *testing.T) {
 	wantAPIError(t, err, "UnknownOperationException", "")
 }
 
-type staticToken string
-
-func (s staticToken) GetIdentityToken() ([]byte, error) { return []byte(s), nil }
-
 func TestCloseLeavesNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s, err := Start(t.Context(), oneGroup(withDesired(3)))

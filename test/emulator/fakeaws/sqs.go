@@ -211,10 +211,9 @@ type (
 		Failed     []sqsFailed `json:"Failed"`
 	}
 	sqsFailed struct {
-		ID          string `json:"Id"`
-		Code        string
-		Message     string
-		SenderFault bool
+		ID            string `json:"Id"`
+		Code, Message string
+		SenderFault   bool
 	}
 )
 
@@ -269,11 +268,10 @@ type (
 		Messages []sqsMessage `json:"Messages,omitempty"`
 	}
 	sqsMessage struct {
-		Attributes    map[string]string `json:",omitempty"`
-		Body          string
-		MD5OfBody     string
-		MessageID     string `json:"MessageId"`
-		ReceiptHandle string
+		Attributes      map[string]string `json:",omitempty"`
+		Body, MD5OfBody string
+		MessageID       string `json:"MessageId"`
+		ReceiptHandle   string
 	}
 )
 

@@ -18,7 +18,6 @@ import (
 func queues(all ...Queue) Config { return Config{Queues: all} }
 
 func queueURL(t *testing.T, c clients, name string) *string {
-	t.Helper()
 	out, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &name})
 	require.NoError(t, err)
 	return out.QueueUrl
@@ -26,7 +25,6 @@ func queueURL(t *testing.T, c clients, name string) *string {
 
 // receive receives up to ten messages of queue q.
 func receive(t *testing.T, c clients, change ...func(*sqs.ReceiveMessageInput)) []types.Message {
-	t.Helper()
 	in := &sqs.ReceiveMessageInput{
 		QueueUrl: queueURL(t, c, "q"), MaxNumberOfMessages: 10,
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
@@ -48,12 +46,10 @@ func bodies(messages []types.Message) []string {
 }
 
 func wantBodies(t *testing.T, when string, got []types.Message, want ...string) {
-	t.Helper()
 	assert.Emptyf(t, cmp.Diff(append([]string{}, want...), bodies(got)), "%s: received (-want +got)", when)
 }
 
 func send(t *testing.T, s *Server, bodies ...string) {
-	t.Helper()
 	for _, body := range bodies {
 		require.NoError(t, s.SendMessage("q", body))
 	}
@@ -61,7 +57,6 @@ func send(t *testing.T, s *Server, bodies ...string) {
 
 // remove deletes a message of queue q. An error is one of the batch's entry.
 func remove(t *testing.T, c clients, handle *string) (code string) {
-	t.Helper()
 	out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: queueURL(t, c, "q"),
 		Entries: []types.DeleteMessageBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle}}})
 	return codeOf(t, err, out.Successful, out.Failed)
@@ -69,7 +64,6 @@ func remove(t *testing.T, c clients, handle *string) (code string) {
 
 // hide hides a message of queue q for some seconds from now. An error is one of the batch's entry.
 func hide(t *testing.T, c clients, handle *string, seconds int32) (code string) {
-	t.Helper()
 	out, err := c.sqs.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: queueURL(t, c, "q"),
 		Entries: []types.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle, VisibilityTimeout: seconds}}})
 	return codeOf(t, err, out.Successful, out.Failed)
@@ -77,7 +71,6 @@ func hide(t *testing.T, c clients, handle *string, seconds int32) (code string) 
 
 // codeOf is the code of the one entry of a batch, "" if it succeeded.
 func codeOf[T any](t *testing.T, err error, done []T, failed []types.BatchResultErrorEntry) string {
-	t.Helper()
 	require.Truef(t, err == nil && len(done)+len(failed) == 1, "done %v, failed %v, error %v", done, failed, err)
 	if len(failed) == 0 {
 		return ""
@@ -180,9 +173,8 @@ func TestBatchesAnswerForEachEntry(t *testing.T) {
 		out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{
 			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")},
 		}})
-		if err != nil || len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "ReceiptHandleIsInvalid" || !out.Failed[0].SenderFault {
-			t.Errorf("one handle is rubbish: %+v, %v", out, err)
-		}
+		assert.Truef(t, err == nil && len(out.Successful) == 1 && len(out.Failed) == 1 && *out.Failed[0].Code == "ReceiptHandleIsInvalid" && out.Failed[0].SenderFault,
+			"one handle is rubbish: %+v, %v", out, err)
 		_, err = c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: make([]types.DeleteMessageBatchRequestEntry, 0)})
 		wantAPIError(t, err, "AWS.SimpleQueueService.EmptyBatchRequest", "")
 		pass(6 * time.Second)

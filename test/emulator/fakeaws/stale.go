@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// staleStep is the time between two records of the past. With thousands of groups it is longer: recording may take a tenth of
-// the time.
+// staleStep is the time between two records of the past. With thousands of groups it is longer: recording may take a tenth of the time.
 const staleStep = 100 * time.Millisecond
 
 // staleActions are the readings that can be old. EC2 documents that its API is eventually consistent and that an instance just

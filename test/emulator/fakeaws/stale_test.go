@@ -14,7 +14,6 @@ import (
 
 // inStale runs a test in an account of one group whose readings are up to three seconds old, in the worst way.
 func inStale(t *testing.T, test func(*testing.T, *Server, clients)) {
-	t.Helper()
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.SetStale(StaleReads{Most: Duration(3 * time.Second), Worst: true})
 		pass(10 * time.Second)

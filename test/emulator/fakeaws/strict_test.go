@@ -16,7 +16,6 @@ import (
 )
 
 func setTo(t *testing.T, c clients, desired int32) (*autoscaling.SetDesiredCapacityOutput, error) {
-	t.Helper()
 	return c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: &desired})
 }
 
@@ -36,7 +35,6 @@ func terminateBatch(ctx context.Context, c clients, ids ...string) ([]string, er
 }
 
 func idsOf(t *testing.T, c clients) []string {
-	t.Helper()
 	var ids []string
 	for _, i := range describe(t, c, "g").Instances {
 		ids = append(ids, *i.InstanceId)
@@ -70,7 +68,6 @@ func TestFaultAnswersShareOfBatch(t *testing.T) {
 
 // bySeed runs a test in strict accounts of twenty seeds and counts the outcomes.
 func bySeed(t *testing.T, outcome func(*testing.T, *Server, clients) string, change ...func(*AutoScalingGroup)) map[string]int {
-	t.Helper()
 	outcomes := map[string]int{}
 	for seed := range uint64(20) {
 		inBubble(t, strictGroup(seed, change...), func(t *testing.T, s *Server, c clients) { outcomes[outcome(t, s, c)]++ })

@@ -21,12 +21,10 @@ const (
 
 // A synchronousLaunch is one accepted call of LaunchInstances.
 type synchronousLaunch struct {
-	token    string
-	group    *group
-	capacity int
-	retry    string
-	zone     string
-	by       string
+	token           string
+	group           *group
+	capacity        int
+	retry, zone, by string
 }
 
 type (

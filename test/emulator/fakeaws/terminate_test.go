@@ -12,12 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func withDesired(n int) func(*AutoScalingGroup) {
-	return func(g *AutoScalingGroup) { g.Desired = n }
-}
+func withDesired(n int) func(*AutoScalingGroup) { return func(g *AutoScalingGroup) { g.Desired = n } }
 
 func terminate(t *testing.T, c clients, decrement bool, id *string) (*types.Activity, error) {
-	t.Helper()
 	out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		InstanceId: id, ShouldDecrementDesiredCapacity: &decrement,
 	})

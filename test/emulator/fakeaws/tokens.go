@@ -26,8 +26,7 @@ func newClientTokens(known time.Duration) *clientTokens {
 	return &clientTokens{known: known, calls: map[string]*tokenCall{}}
 }
 
-// take begins a call, or finds the one with the same token. Then again is true, and either it has its answer, or the error says
-// why not.
+// take begins a call, or finds the one with the same token. Then again is true, and either it has its answer, or the error says why not.
 func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bool, err error) {
 	params := url.Values(maps.Clone(r.form))
 	call, again = t.calls[token]

@@ -39,16 +39,14 @@ var apiVersions = map[string]string{
 
 // A request is one AWS call, read to its end.
 type request struct {
-	id      string
-	service string
-	action  string
-	form    form
-	path    []string // of EKS requests, unescaped
-	json    bool     // the answer is expected in JSON, whatever the service
-	caller  string   // access key ID
-	agent   string
-	share   int // percent of the InstanceIds that are acted on, 0 for all
-	answers int // percent of the activities that are answered, 0 for all
+	id, service, action string
+	form                form
+	path                []string // of EKS requests, unescaped
+	json                bool     // the answer is expected in JSON, whatever the service
+	caller              string   // access key ID
+	agent               string
+	share               int // percent of the InstanceIds that are acted on, 0 for all
+	answers             int // percent of the activities that are answered, 0 for all
 }
 
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.
@@ -68,7 +66,6 @@ var operations = map[string]map[string]operation{
 	serviceAutoScaling: {
 		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
 		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
-		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
 		"DescribeInstanceRefreshes":           (*account).describeInstanceRefreshes,
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
 		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,
@@ -107,9 +104,7 @@ var operations = map[string]map[string]operation{
 		"ReceiveMessage":               (*account).receiveMessage,
 		"SendMessage":                  (*account).sendMessage,
 	},
-	serviceZonalShift: {
-		"ListManagedResources": (*account).listManagedResources,
-	},
+	serviceZonalShift: {"ListManagedResources": (*account).listManagedResources},
 	serviceSTS: {
 		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
 		"GetCallerIdentity":         (*account).getCallerIdentity,

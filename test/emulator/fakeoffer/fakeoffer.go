@@ -23,14 +23,10 @@ type Product struct {
 }
 
 // Price is one price dimension.
-type Price struct {
-	Unit, Currency, Amount string
-}
+type Price struct{ Unit, Currency, Amount string }
 
 // Place is a place of sale.
-type Place struct {
-	Region, Location, LocationType, UsagePrefix, Currency string
-}
+type Place struct{ Region, Location, LocationType, UsagePrefix, Currency string }
 
 // Places.
 var (

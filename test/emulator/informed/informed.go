@@ -16,7 +16,6 @@ import (
 // Start starts the informers of a factory of the clientset. It returns once each has listed and watches.
 // The informers end with the context.
 func Start(ctx context.Context, t testing.TB, client *fake.Clientset, factory informers.SharedInformerFactory) {
-	t.Helper()
 	var watches atomic.Int64
 	client.PrependWatchReactor("*", func(action clienttesting.Action) (bool, watch.Interface, error) {
 		w, err := client.Tracker().Watch(action.GetResource(), action.GetNamespace())

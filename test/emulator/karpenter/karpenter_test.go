@@ -42,7 +42,6 @@ spec:
 }
 
 func wait(t *testing.T, what string, so func() bool) {
-	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
 		require.Falsef(t, time.Now().After(end), "no %s", what)
 	}

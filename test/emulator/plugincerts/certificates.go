@@ -23,10 +23,9 @@ type Certificates struct {
 
 // authority signs certificates.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	from time.Time
-	to   time.Time
+	cert     *x509.Certificate
+	key      *ecdsa.PrivateKey
+	from, to time.Time
 }
 
 // New makes certificates that are good from now on for so long. The hosts are the names and IP addresses by which the core

@@ -11,9 +11,7 @@ import (
 )
 
 // notEmulated are members that AWS sends and the emulator does not, because the autoscaler reads none of them.
-var notEmulated = []string{
-	"LaunchTemplateVersions[].LaunchTemplateData.KeyName",
-}
+var notEmulated = []string{"LaunchTemplateVersions[].LaunchTemplateData.KeyName"}
 
 // compare returns the differences of two answers: status, code, and each member of the recorded answer that the other one lacks or has with
 // another type. A list has the members of all its elements. Values, such as IDs and times, and further members may differ.

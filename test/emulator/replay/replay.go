@@ -97,7 +97,6 @@ func (r replay) client(service string) any {
 
 // send makes one call, while the emulator is as it was for the recorded one.
 func (r replay) send(t testing.TB, e accountcheck.Exchange) {
-	t.Helper()
 	method := reflect.ValueOf(r.client(e.Service)).MethodByName(e.Action)
 	require.Truef(t, method.IsValid(), "the SDK has no call %q of %q", e.Action, e.Service)
 	input := reflect.New(method.Type().In(1).Elem())
@@ -113,7 +112,6 @@ func (r replay) send(t testing.TB, e accountcheck.Exchange) {
 
 // bring makes the emulator answer as AWS did where that depends on something else than the account: a permission, a rate, a capacity.
 func (r replay) bring(t testing.TB, e accountcheck.Exchange) (undo func()) {
-	t.Helper()
 	fault := fakeaws.Fault{Action: e.Action, Times: 1}
 	switch {
 	case slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}, e.Code):
@@ -190,7 +188,6 @@ func (r replay) known(request any) any {
 
 // into converts what a recording has into a structure with the same names.
 func into(t testing.TB, from, to any) {
-	t.Helper()
 	text, err := json.Marshal(from)
 	if err == nil {
 		err = json.Unmarshal(text, to)

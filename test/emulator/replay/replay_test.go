@@ -17,7 +17,6 @@ import (
 
 // configuration is the one beside the recording, else what the recording shows.
 func configuration(t *testing.T, path string, recording []accountcheck.Exchange) fakeaws.Config {
-	t.Helper()
 	cfg, err := fakeaws.LoadConfig(strings.TrimSuffix(path, ".jsonl") + ".yaml")
 	if errors.Is(err, fs.ErrNotExist) {
 		return replay.State(t, recording)

@@ -21,7 +21,6 @@ import (
 
 // State is the emulator's account as a recording shows it: each thing as it was when AWS showed it first.
 func State(t testing.TB, recording []accountcheck.Exchange) fakeaws.Config {
-	t.Helper()
 	cfg := fakeaws.Config{}
 	cfg.Delays.InService, cfg.Delays.Synchronous = fakeaws.Duration(10*time.Minute), fakeaws.Duration(time.Millisecond)
 	var versions []ec2types.LaunchTemplateVersion

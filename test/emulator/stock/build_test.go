@@ -24,7 +24,6 @@ func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
 func TestUnavailableVersionIsNamed(t *testing.T) {
 	t.Setenv("GOPROXY", "off")
 	_, err := BuildVersion(t.Context(), io.Discard, t.TempDir(), "latest")
-	if err == nil || !strings.Contains(err.Error(), `get version "latest" of the core`) || !strings.Contains(err.Error(), "GOPROXY=off") {
-		t.Errorf("error %v, want one with the version and the reason", err)
-	}
+	assert.Truef(t, err != nil && strings.Contains(err.Error(), `get version "latest" of the core`) && strings.Contains(err.Error(), "GOPROXY=off"),
+		"error %v, want one with the version and the reason", err)
 }

@@ -69,7 +69,6 @@ func TestRenderingsMatchTheGoldens(t *testing.T) {
 }
 
 func renderFile(t *testing.T, path string) []object {
-	t.Helper()
 	values, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return mustRender(t, string(values))
@@ -337,9 +336,7 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image, "image")
-		})
+		assert.Equalf(t, tt.want, container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image, "%s: image", tt.name)
 	}
 }
 
@@ -398,8 +395,6 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Containsf(t, notes(tt.values), tt.want, "the notes lack %q", tt.want)
-		})
+		assert.Containsf(t, notes(tt.values), tt.want, "%s: the notes lack %q", tt.name, tt.want)
 	}
 }

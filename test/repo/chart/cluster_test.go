@@ -82,18 +82,15 @@ type release struct {
 }
 
 func (r release) try(t *testing.T, args ...string) (string, error) {
-	t.Helper()
 	return helm(t, r.version, append(args, "--namespace", r.namespace, "--kubeconfig", r.cluster.Kubeconfig())...)
 }
 
 func (r release) helm(t *testing.T, args ...string) {
-	t.Helper()
 	_, err := r.try(t, args...)
 	require.NoError(t, err)
 }
 
 func (r release) deployment(t *testing.T) *appsv1.Deployment {
-	t.Helper()
 	d, err := r.cluster.Client().AppsV1().Deployments(r.namespace).Get(t.Context(), r.name+"-aws-cluster-autoscaler", metav1.GetOptions{})
 	require.NoError(t, err)
 	return d
@@ -101,7 +98,6 @@ func (r release) deployment(t *testing.T) *appsv1.Deployment {
 
 // awaitPod waits until the API server has admitted a pod with the image. Nothing runs it.
 func (r release) awaitPod(t *testing.T, image string) {
-	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		pods, err := r.cluster.Client().CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: "team=blue"})
 		if err != nil {
@@ -114,7 +110,6 @@ func (r release) awaitPod(t *testing.T, image string) {
 
 // objects names the objects of the release, in all namespaces and outside. Pods and ReplicaSets are the Deployment's.
 func (r release) objects(t *testing.T) []string {
-	t.Helper()
 	const kinds = "deployments,poddisruptionbudgets,services,serviceaccounts,secrets,configmaps,roles,rolebindings,clusterroles,clusterrolebindings"
 	cmd := exec.CommandContext(t.Context(), r.cluster.Kubectl(), "--kubeconfig", r.cluster.Kubeconfig(), "get", kinds,
 		"--all-namespaces", "--selector=app.kubernetes.io/instance="+r.name, "--output=name")

@@ -22,7 +22,6 @@ const crdsDir = root + "/manifests/crds"
 
 // definitionsOf returns the definitions in a directory by the name of their file.
 func definitionsOf(t *testing.T, dir string) map[string]string {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	require.Truef(t, err == nil && len(paths) != 0, "no definitions in %s: %v", dir, err)
 	found := map[string]string{}

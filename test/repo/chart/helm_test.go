@@ -44,7 +44,6 @@ var helms = sync.OnceValues(func() (map[string]string, error) {
 
 // helm runs helm and returns its standard output. Its error is the standard error.
 func helm(t *testing.T, version string, args ...string) (string, error) {
-	t.Helper()
 	paths, err := helms()
 	require.NoError(t, err)
 	if args[0] == "template" { // a helm that is built from its module takes Kubernetes 1.20 for granted
@@ -63,7 +62,6 @@ func helm(t *testing.T, version string, args ...string) (string, error) {
 
 // mustHelm runs helm and returns its standard output.
 func mustHelm(t *testing.T, version string, args ...string) string {
-	t.Helper()
 	out, err := helm(t, version, args...)
 	require.NoError(t, err)
 	return out
@@ -74,7 +72,6 @@ var image = filepath.Join("testdata", "image.values.yaml")
 
 // render renders a chart with the newest helm, an image and the values, as release "test". The values are YAML.
 func render(t *testing.T, chart string, values string) ([]object, error) {
-	t.Helper()
 	out, err := helm(t, "v4", "template", "test", chart, "--namespace", namespace, "--values", image, "--values", writeValues(t, values))
 	if err != nil {
 		return nil, err
@@ -84,14 +81,12 @@ func render(t *testing.T, chart string, values string) ([]object, error) {
 
 // mustRender renders our chart.
 func mustRender(t *testing.T, values string) []object {
-	t.Helper()
 	rendered, err := render(t, chartDir, values)
 	require.NoError(t, err)
 	return rendered
 }
 
 func writeValues(t *testing.T, values string) string {
-	t.Helper()
 	path := filepath.Join(t.TempDir(), "values.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(values), 0o600))
 	return path
@@ -107,7 +102,6 @@ var stockChart = sync.OnceValues(func() (string, error) {
 })
 
 func mustStockChart(t *testing.T) string {
-	t.Helper()
 	dir, err := stockChart()
 	require.NoError(t, err)
 	return dir
@@ -118,7 +112,6 @@ type object map[string]any
 
 // objects decodes the documents of a stream.
 func objects(t *testing.T, stream string) []object {
-	t.Helper()
 	var found []object
 	for document := range strings.SplitSeq("\n"+stream, "\n---") {
 		var o object

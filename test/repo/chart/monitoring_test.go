@@ -72,9 +72,8 @@ func TestMonitorsSetTheJob(t *testing.T) {
 		"PodMonitor":     "spec: {podMetricsEndpoints: [{port: http, path: /metrics, relabelings: [{targetLabel: job, replacement: cluster-autoscaler}]}]}",
 	} {
 		found := ofKind(rendered, kind)
-		if len(found) != 1 || !holds(map[string]any(found[0]), map[string]any(objects(t, want)[0])) {
-			t.Errorf("%s without %s:\n%s", kind, want, text(t, found))
-		}
+		assert.Truef(t, len(found) == 1 && holds(map[string]any(found[0]), map[string]any(objects(t, want)[0])),
+			"%s without %s:\n%s", kind, want, text(t, found))
 	}
 }
 
@@ -89,8 +88,7 @@ func TestNetworkPolicyAdmitsPrometheus(t *testing.T) {
 			"{ports: [{port: 8085}], from: [{ipBlock: {cidr: 10.0.0.0/8}}]}, {ports: [{port: 8087}]}]}",
 	} {
 		found := ofKind(mustRender(t, base+values), "NetworkPolicy")
-		if len(found) != 1 || !holds(map[string]any(found[0]), map[string]any(objects(t, want)[0])) {
-			t.Errorf("%s makes\n%s", values, text(t, found))
-		}
+		assert.Truef(t, len(found) == 1 && holds(map[string]any(found[0]), map[string]any(objects(t, want)[0])),
+			"%s makes\n%s", values, text(t, found))
 	}
 }

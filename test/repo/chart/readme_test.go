@@ -24,7 +24,6 @@ var (
 
 // documentedKeys returns the keys of values.yaml with a comment "# -- meaning" in the line above, in order.
 func documentedKeys(t *testing.T) []documented {
-	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
 	require.NoError(t, err)
 	var (
@@ -101,9 +100,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 func TestEveryKeyIsInTheSchema(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
 	require.NoError(t, err)
-	type schema struct {
-		Properties map[string]json.RawMessage
-	}
+	type schema struct{ Properties map[string]json.RawMessage }
 	for _, key := range keys(readValues(t, filepath.Join(chartDir, "values.yaml")), "") {
 		level := raw
 		for name := range strings.SplitSeq(key, ".") {

@@ -26,15 +26,12 @@ var update = flag.Bool("update", false, "rewrite docs/compatibility.md")
 
 // facts are what the repository pins and tests.
 type facts struct {
-	built          string // version of Kubernetes whose scheduler the program contains
-	floor, ceiling int    // minor versions of the table
-	scenarios      map[int][]string
-	plugin         []string // scenarios of the plugin
-	coreDay        string
-	coreCommit     string
-	canaryDay      string
-	canaryCommit   string
-	canaryVersion  string // of Kubernetes
+	built                                        string // version of Kubernetes whose scheduler the program contains
+	floor, ceiling                               int    // minor versions of the table
+	scenarios                                    map[int][]string
+	plugin                                       []string // scenarios of the plugin
+	coreDay, coreCommit, canaryDay, canaryCommit string
+	canaryVersion                                string // of Kubernetes
 }
 
 func TestCompatibilityDocument(t *testing.T) {
@@ -42,7 +39,6 @@ func TestCompatibilityDocument(t *testing.T) {
 }
 
 func read(t *testing.T, path string) string {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	return string(text)
@@ -50,21 +46,18 @@ func read(t *testing.T, path string) string {
 
 // found returns the groups of the pattern in a file.
 func found(t *testing.T, path, pattern string) []string {
-	t.Helper()
 	groups := regexp.MustCompile(pattern).FindStringSubmatch(read(t, path))
 	require.NotNilf(t, groups, "%s has no %q", path, pattern)
 	return groups[1:]
 }
 
 func minorOf(t *testing.T, version string) int {
-	t.Helper()
 	minor, err := strconv.Atoi(strings.Split(version, ".")[1])
 	require.NoError(t, err)
 	return minor
 }
 
 func collect(t *testing.T) facts {
-	t.Helper()
 	const kubernetes = `\tk8s\.io/kubernetes v(\S+)`
 	f := facts{built: found(t, "go.mod", kubernetes)[0], scenarios: map[int][]string{}}
 	own := minorOf(t, found(t, "test/emulator/controlplane/binaries/go.mod", kubernetes)[0])

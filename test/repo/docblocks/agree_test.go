@@ -96,7 +96,6 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 
 // stubPrograms returns a folder with the stubs.
 func stubPrograms(t *testing.T) string {
-	t.Helper()
 	bin := t.TempDir()
 	for name, script := range stubs {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755))
@@ -171,11 +170,8 @@ func readInstallation(t *testing.T, dir, out string) installation {
 
 // take adds an object that would be installed.
 func (i *installation) take(t *testing.T, text string) {
-	t.Helper()
 	var is struct{ Kind string }
-	read := func(into any) {
-		require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text)
-	}
+	read := func(into any) { require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text) }
 	read(&is)
 	switch is.Kind {
 	case "Deployment":
@@ -206,7 +202,6 @@ var (
 
 // check compares the names with each other. The roles are those of the documents so far.
 func (i installation) check(t *testing.T, text string, roles map[string]madeRole) {
-	t.Helper()
 	image := placeholders["REPOSITORY"] + ":" + placeholders["TAG"]
 	for _, pushed := range i.pushed {
 		assert.Truef(t, pushed == image, "%s is pushed, and %s is installed", pushed, image)
@@ -245,12 +240,10 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 // checkRole wants the role of a ServiceAccount to trust it. Without a role the document must speak of the nodes' role, and where nobody makes the role
 // it must name the account.
 func (i installation) checkRole(t *testing.T, text, account, role string, roles map[string]madeRole) {
-	t.Helper()
 	namespace, name, _ := strings.Cut(account, "/")
 	if role == "" {
-		if !strings.Contains(text, "install.md#credentials") || !strings.Contains(text, "odes' role") && !strings.Contains(text, "the nodes on which the autoscaler runs") {
-			t.Errorf("ServiceAccount %s has no role, and the document says nothing about the nodes' role", account)
-		}
+		assert.Truef(t, strings.Contains(text, "install.md#credentials") && (strings.Contains(text, "odes' role") || strings.Contains(text, "the nodes on which the autoscaler runs")),
+			"ServiceAccount %s has no role, and the document says nothing about the nodes' role", account)
 		return
 	}
 	made, ok := roles[strings.TrimPrefix(role, "arn:aws:iam::"+placeholders["ACCOUNT_ID"]+":role/")]
@@ -260,9 +253,7 @@ func (i installation) checkRole(t *testing.T, text, account, role string, roles 
 	}
 	irsa := strings.Contains(made.trust, `:sub": "system:serviceaccount:`+namespace+":"+name+`"`)
 	association := strings.Contains(made.trust, `kubernetes-namespace": "`+namespace+`"`) && strings.Contains(made.trust, `kubernetes-service-account": "`+name+`"`)
-	if !irsa && !association {
-		t.Errorf("role %s does not trust %s:\n%s", role, account, made.trust)
-	}
+	assert.Truef(t, irsa || association, "role %s does not trust %s:\n%s", role, account, made.trust)
 }
 
 var fillCommand = regexp.MustCompile(`(?m)^sed .*> (trust|policy)\.json$`)

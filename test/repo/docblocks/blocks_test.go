@@ -26,10 +26,9 @@ const (
 
 // A block is the content of one fence.
 type block struct {
-	document string // path from the root
-	line     int    // of its first line of content, from 1
-	language string
-	text     string
+	document       string // path from the root
+	line           int    // of its first line of content, from 1
+	language, text string
 }
 
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line) }
@@ -70,7 +69,6 @@ func blocksOf(document, text string) ([]block, error) {
 
 // documents returns the blocks of each document, README.md first, then by path.
 func documents(t *testing.T) [][]block {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "*.md"))
 	require.NoError(t, err)
 	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, translated) })

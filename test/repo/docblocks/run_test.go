@@ -58,7 +58,6 @@ func TestFlagsInMarkedBlocksExist(t *testing.T) {
 
 // unknownFlags returns the commands of our programs with flags that do not exist. It runs none of them.
 func unknownFlags(t *testing.T, b block) []string {
-	t.Helper()
 	known, err := os.ReadFile(filepath.Join(root, "docs", "flags.md"))
 	require.NoError(t, err)
 	var found []string
@@ -158,7 +157,6 @@ func newReader(t *testing.T) *reader {
 
 // installDevicePlugin makes the DaemonSet that a reader with a GPU group has. Its pods go to GPU nodes alone.
 func installDevicePlugin(t *testing.T, client kubernetes.Interface) {
-	t.Helper()
 	labels := map[string]string{"app": "nvidia-device-plugin"}
 	_, err := client.AppsV1().DaemonSets("kube-system").Create(t.Context(), &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "nvidia-device-plugin"},
@@ -172,7 +170,6 @@ func installDevicePlugin(t *testing.T, client kubernetes.Interface) {
 
 // copyRepository makes a new copy of the files that commands of the documents name, so that a block may write beside them.
 func (r *reader) copyRepository(t *testing.T) {
-	t.Helper()
 	r.dir = t.TempDir()
 	for _, name := range []string{"manifests", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
@@ -199,7 +196,6 @@ func (r *reader) copyRepository(t *testing.T) {
 
 // bash runs a script as a reader does.
 func (r *reader) bash(t *testing.T, script string) (string, error) {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), blockTimeout)
 	defer cancel()
 	const exports = `trap 'export -p > .exports' EXIT; if [ -f .exports ]; then . ./.exports; fi` // a reader types all blocks into one shell
@@ -268,7 +264,6 @@ func (r *reader) awaitLog(t *testing.T, text string) {
 
 // command starts the container's command here, as the cluster's admin, with a new log.
 func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string) *exec.Cmd {
-	t.Helper()
 	address, err := loopback.FreeAddress()
 	require.NoError(t, err)
 	log, err := os.Create(r.log)
@@ -293,7 +288,6 @@ func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string
 
 // roleOf is the role of a ServiceAccount in kube-system, or none.
 func (r *reader) roleOf(t *testing.T, serviceAccount string) string {
-	t.Helper()
 	found, err := r.cluster.Client().CoreV1().ServiceAccounts("kube-system").Get(t.Context(), serviceAccount, metav1.GetOptions{})
 	require.NoError(t, err)
 	return found.Annotations["eks.amazonaws.com/role-arn"]
@@ -301,7 +295,6 @@ func (r *reader) roleOf(t *testing.T, serviceAccount string) string {
 
 // webIdentity are the variables of a role, with the token of a ServiceAccount in kube-system as EKS's API server writes it. Nobody checks its signature.
 func webIdentity(t *testing.T, aws *fakeaws.Server, dir, role, serviceAccount string) []string {
-	t.Helper()
 	claims := fmt.Sprintf(`{"iss":%q,"sub":"system:serviceaccount:kube-system:%s","aud":["sts.amazonaws.com"]}`, aws.Issuer(placeholders["CLUSTER_NAME"]), serviceAccount)
 	file := filepath.Join(dir, "token")
 	require.NoError(t, os.WriteFile(file, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600))
@@ -320,7 +313,6 @@ func (r *reader) stop(t *testing.T) {
 
 // forget removes the objects that the blocks of a document have made in the cluster, so that no document depends on another one.
 func (r *reader) forget(t *testing.T) {
-	t.Helper()
 	const kinds = "deployment,serviceaccount,service,poddisruptionbudget,role,rolebinding,clusterrole,clusterrolebinding"
 	out, err := r.bash(t, `
 helm list --all-namespaces --no-headers | awk NF | while read -r name namespace rest; do helm uninstall "$name" --namespace "$namespace"; done

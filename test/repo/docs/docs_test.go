@@ -28,7 +28,6 @@ type doc struct {
 
 // documents returns the documents at the top, those below docs, and the README of the Helm chart.
 func documents(t *testing.T) []doc {
-	t.Helper()
 	var paths []string
 	for _, dir := range []string{".", "docs", "docs/adr", "docs/recipes"} {
 		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
@@ -154,7 +153,7 @@ func TestMakeTargetsExist(t *testing.T) {
 }
 
 var (
-	chosenTests = regexp.MustCompile(`-(?:run|bench) '?(\w+)`)
+	chosenTests = regexp.MustCompile(`-(?:run|bench)[ =]'?(\w+)`)
 	testedRoom  = regexp.MustCompile(`\./([\w/-]+)`)
 )
 
@@ -174,7 +173,6 @@ func TestCommandsChooseTestsThatExist(t *testing.T) {
 
 // hasTest reports whether the name of a test or a benchmark of the package has the part.
 func hasTest(t *testing.T, room, part string) bool {
-	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func (Test|Benchmark)\w*`)
 	files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
 	require.NoError(t, err)

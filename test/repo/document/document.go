@@ -46,7 +46,6 @@ func Table(head []string, rows [][]string) string {
 // Check fails the test unless the file called name, in the docs folder below root, has the content want. With update it writes
 // the file first.
 func Check(t *testing.T, root, name, want string, update bool) {
-	t.Helper()
 	path := filepath.Join(root, "docs", name)
 	if update {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))

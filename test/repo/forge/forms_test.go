@@ -14,7 +14,6 @@ import (
 )
 
 func read(t *testing.T, path string, into any) string {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	if into != nil {
@@ -80,9 +79,8 @@ func TestUpdatesReachEveryModule(t *testing.T) {
 		if !slices.Contains(u.Directories, "/") {
 			continue
 		}
-		if !slices.Equal(u.Groups["kubernetes"].Patterns, []string{"k8s.io/*", "sigs.k8s.io/*"}) || !slices.Equal(u.Groups["aws"].Patterns, []string{"github.com/aws/*"}) {
-			t.Errorf("groups %v, want one for Kubernetes and one for the SDK", u.Groups)
-		}
+		assert.Truef(t, slices.Equal(u.Groups["kubernetes"].Patterns, []string{"k8s.io/*", "sigs.k8s.io/*"}) && slices.Equal(u.Groups["aws"].Patterns, []string{"github.com/aws/*"}),
+			"groups %v, want one for Kubernetes and one for the SDK", u.Groups)
 		core := false
 		for _, ignored := range u.Ignore {
 			core = core || ignored.Name == "k8s.io/autoscaler/*" && len(ignored.Types) == 0

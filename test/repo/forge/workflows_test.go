@@ -37,7 +37,6 @@ type workflow struct {
 
 // workflows returns the text of each workflow by its file's name.
 func workflows(t *testing.T) map[string]string {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*"))
 	require.Truef(t, err == nil && len(paths) != 0, "no workflows: %v", err)
 	texts := map[string]string{}
@@ -50,7 +49,6 @@ func workflows(t *testing.T) map[string]string {
 }
 
 func parsed(t *testing.T, text string) workflow {
-	t.Helper()
 	var w workflow
 	require.NoError(t, yaml.Unmarshal([]byte(text), &w))
 	return w
@@ -194,9 +192,8 @@ func TestJobsMayDoWhatTheyNeed(t *testing.T) {
 			assert.Truef(t, len(j.Permissions) != 0 && j.Timeout != 0 && !strings.HasSuffix(j.RunsOn, "latest"),
 				"%s: job %s lacks its permissions, its timeout or the version of its machine", name, job)
 			for _, step := range j.Steps {
-				if strings.HasPrefix(step.Uses, "actions/checkout@") && step.With["persist-credentials"] != "false" {
-					t.Errorf("%s: job %s leaves the token in the clone", name, job)
-				}
+				assert.Truef(t, !strings.HasPrefix(step.Uses, "actions/checkout@") || step.With["persist-credentials"] == "false",
+					"%s: job %s leaves the token in the clone", name, job)
 			}
 		}
 	}

@@ -61,9 +61,7 @@ func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {
 		{name: "end of the time, no input tried", output: "--- FAIL: FuzzX (10.1s)\n    context deadline exceeded\nFAIL\n", failed: os.ErrInvalid, want: true},
 		{name: "no input tried", output: "fuzz: elapsed: 10s, gathering baseline coverage: 3/9 completed\nPASS\n", want: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			err := judge(tt.failed, tt.output)
-			assert.Equalf(t, tt.want, err != nil, "judge = %v, want a failure: %v", err, tt.want)
-		})
+		err := judge(tt.failed, tt.output)
+		assert.Equalf(t, tt.want, err != nil, "%s: judge = %v, want a failure: %v", tt.name, err, tt.want)
 	}
 }

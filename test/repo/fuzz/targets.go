@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -21,51 +15,35 @@ type target struct {
 	Name    string // of the function
 }
 
+// testFiles has the go command print the import path and the path of each test file.
+const testFiles = `{{range .TestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}
+{{end}}{{range .XTestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}
+{{end}}`
+
+var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
+
 // findTargets returns the fuzz targets of the packages that match the pattern, in the order of the go command and the files.
 // dir is a directory of the module.
 func findTargets(ctx context.Context, dir, pattern string) ([]target, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", pattern)
+	list := exec.CommandContext(ctx, "go", "list", "-f="+testFiles, pattern)
 	list.Dir, list.Stderr = dir, os.Stderr
 	out, err := list.Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list %s: %w", pattern, err)
 	}
 	var targets []target
-	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var listed struct {
-			Dir, ImportPath           string
-			TestGoFiles, XTestGoFiles []string
+	for line := range strings.Lines(string(out)) {
+		room, path, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			continue
 		}
-		if err := decoder.Decode(&listed); errors.Is(err, io.EOF) {
-			return targets, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("output of go list: %w", err)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
 		}
-		for _, name := range append(listed.TestGoFiles, listed.XTestGoFiles...) {
-			names, err := fuzzFunctions(filepath.Join(listed.Dir, name))
-			if err != nil {
-				return nil, err
-			}
-			for _, name := range names {
-				targets = append(targets, target{listed.ImportPath, name})
-			}
+		for _, found := range fuzzFunction.FindAllStringSubmatch(string(text), -1) {
+			targets = append(targets, target{room, found[1]})
 		}
 	}
-}
-
-// fuzzFunctions returns the names of the fuzz functions of a test file, by the go command's own rule: the name begins with Fuzz,
-// and there is one parameter.
-func fuzzFunctions(path string) ([]string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, declared := range file.Decls {
-		f, ok := declared.(*ast.FuncDecl)
-		if ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Fuzz") && f.Type.Params.NumFields() == 1 {
-			names = append(names, f.Name.Name)
-		}
-	}
-	return names, nil
+	return targets, nil
 }

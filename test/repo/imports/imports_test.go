@@ -107,9 +107,8 @@ func TestWhoMayImportWhomDirectly(t *testing.T) {
 	} {
 		for room, imports := range rooms {
 			for _, path := range imports {
-				if rule.applies(room) && strings.HasPrefix(path+"/", rule.forbidden) && path != messages {
-					t.Errorf("%s imports %s: %s", room, path, rule.reason)
-				}
+				assert.Truef(t, !rule.applies(room) || !strings.HasPrefix(path+"/", rule.forbidden) || path == messages,
+					"%s imports %s: %s", room, path, rule.reason)
 			}
 		}
 	}
@@ -179,7 +178,6 @@ func TestPureRoomsHaveNoClockAndNoGoroutine(t *testing.T) {
 
 // directImports are the imports of every room, tests left out.
 func directImports(t *testing.T) map[string][]string {
-	t.Helper()
 	imports := map[string][]string{}
 	for _, line := range strings.Split(strings.TrimSpace(golist(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")), "\n") {
 		room, paths, _ := strings.Cut(strings.TrimPrefix(line, module), " ")
@@ -190,13 +188,11 @@ func directImports(t *testing.T) map[string][]string {
 
 // dependencies are the import paths that the packages of a room need, directly or not, tests left out.
 func dependencies(t *testing.T, room string) []string {
-	t.Helper()
 	return strings.Fields(golist(t, "-deps", "./"+room))
 }
 
 // golist is the output of go list, which is never empty.
 func golist(t *testing.T, args ...string) string {
-	t.Helper()
 	var stderr bytes.Buffer
 	list := exec.Command("go", append([]string{"list"}, args...)...)
 	list.Dir, list.Stderr = "../../..", &stderr

@@ -44,7 +44,6 @@ func TestPodIdentityTakesNoRoleOfTheNode(t *testing.T) {
 
 // credentialSources serves the node's role as the instance metadata service does, and under /association what EKS's agent serves.
 func credentialSources(t *testing.T) (host string) {
-	t.Helper()
 	credentials := func(key string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"Code": "Success", "AccessKeyId": %q, "SecretAccessKey": "secret", "Token": "token", "Expiration": "2999-01-01T00:00:00Z"}`, key)
@@ -65,7 +64,6 @@ func credentialSources(t *testing.T) (host string) {
 
 // accessKey returns the ID of the access key that the AWS SDK finds in the environment.
 func accessKey(t *testing.T) (string, error) {
-	t.Helper()
 	cfg, err := config.LoadDefaultConfig(t.Context())
 	if err != nil {
 		return "", err
@@ -75,7 +73,6 @@ func accessKey(t *testing.T) (string, error) {
 }
 
 func decode(t *testing.T, path string, into any) {
-	t.Helper()
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoErrorf(t, yaml.Unmarshal(raw, into), "%s", path)

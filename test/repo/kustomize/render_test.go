@@ -29,13 +29,10 @@ const (
 )
 
 // programs are the control plane's programs, with kubectl.
-var programs = sync.OnceValues(func() (controlplane.Binaries, error) {
-	return controlplane.Build(context.Background(), os.Stderr)
-})
+var programs = sync.OnceValues(func() (controlplane.Binaries, error) { return controlplane.Build(context.Background(), os.Stderr) })
 
 // kubectl runs kubectl and returns its standard output.
 func kubectl(t *testing.T, args ...string) string {
-	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the control plane's kubectl")
 	}
@@ -50,7 +47,6 @@ func kubectl(t *testing.T, args ...string) string {
 
 // names returns the directories in a directory of manifests/kustomize.
 func names(t *testing.T, dir string) []string {
-	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(kustomize, dir))
 	require.Truef(t, err == nil && len(entries) != 0, "no %s: %v", dir, err)
 	var found []string
@@ -62,7 +58,6 @@ func names(t *testing.T, dir string) []string {
 
 // compose returns a directory with a kustomization of the base with the components.
 func compose(t *testing.T, components ...string) string {
-	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
 	target, err := filepath.Abs(kustomize)
@@ -78,7 +73,6 @@ func compose(t *testing.T, components ...string) string {
 }
 
 func matchGolden(t *testing.T, path, got string) {
-	t.Helper()
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}

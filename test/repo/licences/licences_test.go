@@ -66,7 +66,6 @@ func TestModuleWithoutPermittedLicenceIsNamed(t *testing.T) {
 
 // agpl is the text of a licence that is not permitted, as the classifier's module has it.
 func agpl(t *testing.T) string {
-	t.Helper()
 	dir, err := exec.Command("go", "-C", "../tools", "list", "-m", "-f", "{{.Dir}}", "github.com/google/licenseclassifier/v2").Output()
 	require.NoError(t, err)
 	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "assets", "License", "AGPL-3.0", "license.txt"))
@@ -95,7 +94,6 @@ func TestMain(m *testing.M) {
 
 // list is the output of program licences about the product.
 func list(t *testing.T, args ...string) string {
-	t.Helper()
 	command := exec.Command(program, append([]string{"-root=../../.."}, args...)...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()

@@ -83,9 +83,7 @@ func (g eksctlGroup) compare(t *testing.T, account fakeaws.Config) {
 	if want := typesOf(account, other); !slices.Equal(g.types(), want) {
 		t.Errorf("%s: types %q by eksctl, %q by Terraform", g.Name, g.types(), want)
 	}
-	if !managed && !g.IAM.AddonPolicies.AutoScaler {
-		t.Errorf("%s: eksctl sets no discovery tags without autoScaler", g.Name)
-	}
+	assert.Truef(t, managed || g.IAM.AddonPolicies.AutoScaler, "%s: eksctl sets no discovery tags without autoScaler", g.Name)
 	if p := other.MixedInstancesPolicy; p != nil && !managed {
 		want := eksctlDistribution{Types: g.types(), Base: p.Distribution.OnDemandBaseCapacity, AboveBase: *p.Distribution.OnDemandPercentageAboveBaseCapacity,
 			Strategy: p.Distribution.SpotAllocationStrategy, Pools: p.Distribution.SpotInstancePools}

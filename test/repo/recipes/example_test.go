@@ -88,7 +88,6 @@ const (
 )
 
 func readExample(t *testing.T) example {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(exampleDir, "main.tf"))
 	require.NoError(t, err)
 	cluster := variables["data"].(map[string]any)["aws_eks_cluster"].(map[string]any)["this"].(map[string]any)
@@ -162,17 +161,13 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"autoscaler: own", "autoscaler: queue's"}, e.attached), "policies of the role (-want +got)")
 	raw, err := os.ReadFile(filepath.Join(exampleDir, e.interruption.Source, "main.tf.json")) // manifests/interruption_test.go compares it
 	require.NoError(t, err)
-	var module struct {
-		Variable, Output map[string]any
-	}
+	var module struct{ Variable, Output map[string]any }
 	require.NoError(t, json.Unmarshal(raw, &module))
-	if module.Variable["cluster_name"] == nil || module.Output["queue_url"] == nil || module.Output["consumer_policy_arn"] == nil || e.interruption.Cluster != cluster {
-		t.Errorf("the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)
-	}
+	assert.Truef(t, module.Variable["cluster_name"] != nil && module.Output["queue_url"] != nil && module.Output["consumer_policy_arn"] != nil && e.interruption.Cluster == cluster,
+		"the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)
 }
 
 func parsedJSON(t *testing.T, text string) any {
-	t.Helper()
 	var value any
 	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value

@@ -7,8 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// instanceGroup is the part of kOps' InstanceGroup (kops.k8s.io/v1alpha2 of kOps 1.36) that the recipe uses. Any other key is an
-// error.
+// instanceGroup is the part of kOps' InstanceGroup (kops.k8s.io/v1alpha2 of kOps 1.36) that the recipe uses. Any other key is an error.
 type instanceGroup struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -52,7 +51,6 @@ type kopsCluster struct {
 // instanceGroupAccount returns the account with the group of an InstanceGroup, with the tags that kOps sets. A subnet has the name
 // of its zone.
 func instanceGroupAccount(t *testing.T, document string) fakeaws.Config {
-	t.Helper()
 	ig := decodeStrictly[instanceGroup](t, strings.ReplaceAll(document, "CLUSTER_NAME", cluster))
 	const template = "k8s.io/cluster-autoscaler/node-template/"
 	name := ig.Metadata.Name + "." + cluster

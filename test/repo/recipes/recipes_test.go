@@ -31,9 +31,8 @@ const root = "../../.."
 
 // A recipe is a document of docs/recipes.
 type recipe struct {
-	name   string
-	text   string
-	blocks []block
+	name, text string
+	blocks     []block
 }
 
 // A block is a fenced block of code.
@@ -43,7 +42,6 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
 // recipes returns the recipes, and the lines of Terraform that they share.
 func recipes(t *testing.T) (found []recipe, shared string) {
-	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "docs", "recipes", "*.md"))
 	require.NoError(t, err)
 	for _, path := range paths {
@@ -88,7 +86,6 @@ func (r recipe) documents() []string {
 
 // account returns the account with the groups of the recipe's snippets. It has none where the recipe makes none.
 func (r recipe) account(t *testing.T, shared string) fakeaws.Config {
-	t.Helper()
 	var account fakeaws.Config
 	for _, text := range r.of("hcl") {
 		made, err := accountOf(shared + text)
@@ -242,7 +239,6 @@ func checkValues(t *testing.T, text string) {
 }
 
 func decodeStrictly[T any](t *testing.T, text string) T {
-	t.Helper()
 	var v T
 	// The other package knows no anchors.
 	var plain any
@@ -289,7 +285,6 @@ func priceOf(t *testing.T, region, instanceType, capacityType string) (float64, 
 }
 
 func number(t *testing.T, text string) float64 {
-	t.Helper()
 	n, err := strconv.ParseFloat(text, 64)
 	require.NoError(t, err)
 	return n

@@ -33,7 +33,6 @@ var (
 
 // changelog returns the sections, newest first.
 func changelog(t *testing.T) []section {
-	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
 	require.NoError(t, err)
 	var (
@@ -94,9 +93,7 @@ func TestChartHasTheNewestChanges(t *testing.T) {
 
 func TestOnlyTheNewestSectionIsUnreleased(t *testing.T) {
 	for i, s := range changelog(t) {
-		if i > 0 && s.day == "Unreleased" {
-			t.Errorf("%s is unreleased below a newer version", s.version)
-		}
+		assert.Truef(t, i <= 0 || s.day != "Unreleased", "%s is unreleased below a newer version", s.version)
 		assert.Truef(t, len(s.changes) != 0, "%s has no changes", s.version)
 	}
 }

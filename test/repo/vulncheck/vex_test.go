@@ -43,7 +43,6 @@ type component struct {
 
 // vexOf states each exception, for the image and for the module, with the version of the dependency that goMod requires.
 func vexOf(t *testing.T, exceptions []exception, goMod []byte, version int) []byte {
-	t.Helper()
 	v := vex{
 		Context: "https://openvex.dev/ns/v0.2.0", ID: "https://github.com/asg-autoscaler/asg-autoscaler/blob/main/docs/openvex.json",
 		Author: "The asg-autoscaler maintainers", Version: version,

@@ -89,11 +89,8 @@ func TestUnexplainedFindingFails(t *testing.T) {
 		{"no reason", []finding{found}, []exception{bare}, "lacks its reason"},
 		{"no finding", nil, []exception{good}, "remove the exception"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			err := judge(tt.findings, tt.exceptions)
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("judge = %v, want %q", err, tt.want)
-			}
-		})
+		err := judge(tt.findings, tt.exceptions)
+		assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),
+			"%s: judge = %v, want %q", tt.name, err, tt.want)
 	}
 }

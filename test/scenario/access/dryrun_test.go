@@ -80,9 +80,8 @@ spec:
 	require.NoError(t, err)
 	requests = slices.DeleteFunc(requests, func(request controlplane.Request) bool { return request.User != r.user() })
 	reads := []string{"get", "list", "watch"}
-	if !slices.ContainsFunc(requests, func(request controlplane.Request) bool { return request.Resource == "nodes" }) {
-		t.Error("the API server has no request of asgctl")
-	}
+	assert.True(t, slices.ContainsFunc(requests, func(request controlplane.Request) bool { return request.Resource == "nodes" }),
+		"the API server has no request of asgctl")
 	for _, request := range requests {
 		assert.Truef(t, slices.Contains(reads, request.Verb), "asgctl wrote to the API server: %+v", request)
 	}
@@ -93,22 +92,16 @@ spec:
 			continue
 		}
 		calls++
-		if !strings.HasPrefix(call.Action, "Describe") && !strings.HasPrefix(call.Action, "Get") && !strings.HasPrefix(call.Action, "List") {
-			t.Errorf("asgctl called %s of AWS", call.Action)
-		}
+		assert.Truef(t, strings.HasPrefix(call.Action, "Describe") || strings.HasPrefix(call.Action, "Get") || strings.HasPrefix(call.Action, "List"),
+			"asgctl called %s of AWS", call.Action)
 	}
-	if calls == 0 {
-		t.Error("AWS has no call of asgctl")
-	}
-	if group, _ := l.env.AWS.Group(r.name); group.Desired != 2 {
-		t.Errorf("the group's desired capacity is %d, want 2", group.Desired)
-	}
+	assert.True(t, calls != 0, "AWS has no call of asgctl")
+	group, _ := l.env.AWS.Group(r.name)
+	assert.Truef(t, group.Desired == 2, "the group's desired capacity is %d, want 2", group.Desired)
 	for _, before := range nodes {
 		after, err := l.client.CoreV1().Nodes().Get(t.Context(), before.Name, metav1.GetOptions{})
 		require.NoError(t, err)
 		tainted := slices.ContainsFunc(after.Spec.Taints, func(taint corev1.Taint) bool { return strings.HasSuffix(taint.Key, "ByClusterAutoscaler") })
-		if after.Spec.Unschedulable || tainted != (before.Name == nodes[1].Name) {
-			t.Errorf("node %s changed: %+v", before.Name, after.Spec)
-		}
+		assert.Truef(t, !after.Spec.Unschedulable && tainted == (before.Name == nodes[1].Name), "node %s changed: %+v", before.Name, after.Spec)
 	}
 }

@@ -17,13 +17,10 @@ import (
 )
 
 // grants are the rules of a ClusterRole and of a Role in the autoscaler's namespace.
-type grants struct {
-	cluster, namespace []rbacv1.PolicyRule
-}
+type grants struct{ cluster, namespace []rbacv1.PolicyRule }
 
 // parseGrants collects the rules of all roles in a list of YAML documents.
 func parseGrants(t *testing.T, documents string) grants {
-	t.Helper()
 	var g grants
 	for document := range strings.SplitSeq(documents, "\n---\n") {
 		var role rbacv1.ClusterRole // a Role has the same fields
@@ -35,15 +32,12 @@ func parseGrants(t *testing.T, documents string) grants {
 			g.namespace = append(g.namespace, role.Rules...)
 		}
 	}
-	if len(g.cluster) == 0 {
-		t.Fatal("no ClusterRole")
-	}
+	require.True(t, len(g.cluster) != 0, "no ClusterRole")
 	return g
 }
 
 // shipped are the rules of the named files in manifests/deploy.
 func shipped(t *testing.T, names ...string) grants {
-	t.Helper()
 	var documents []string
 	for _, name := range names {
 		raw, err := manifests.FS.ReadFile("deploy/" + name + ".yaml")
@@ -54,7 +48,6 @@ func shipped(t *testing.T, names ...string) grants {
 }
 
 func readFile(t *testing.T, path string) string {
-	t.Helper()
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(raw)
@@ -141,7 +134,6 @@ func (g grants) unused(requests []controlplane.Request, namespace string) []atom
 
 // without returns the grants without the one rule that has the resource with the verb, or without that verb of it only.
 func (g grants) without(t *testing.T, resource, verb string, only bool) grants {
-	t.Helper()
 	gone := 0
 	drop := func(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 		var left []rbacv1.PolicyRule
@@ -160,9 +152,7 @@ func (g grants) without(t *testing.T, resource, verb string, only bool) grants {
 		return left
 	}
 	left := grants{drop(g.cluster), drop(g.namespace)}
-	if gone != 1 {
-		t.Fatalf("%d rules have %s %s, want one", gone, verb, resource)
-	}
+	require.Truef(t, gone == 1, "%d rules have %s %s, want one", gone, verb, resource)
 	return left
 }
 
@@ -181,9 +171,8 @@ func TestAtomsAllowTheirRequestsOnly(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%+v", tt.atom), func(t *testing.T) {
 			assert.Equal(t, tt.want, tt.atom.allows(request, "n"), "allows")
-			if elsewhere := tt.atom.allows(request, "m"); elsewhere && tt.atom.namespaced {
-				t.Error("it allows the request in another namespace")
-			}
+			elsewhere := tt.atom.allows(request, "m")
+			assert.True(t, !elsewhere || !tt.atom.namespaced, "it allows the request in another namespace")
 		})
 	}
 }

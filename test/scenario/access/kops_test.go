@@ -101,9 +101,7 @@ var saidOnce = map[string][]string{
 }
 
 // refusedTo are the requests that the API server refuses, each kind once.
-var refusedTo = map[string][]string{
-	kops132: {"list deviceclasses.resource.k8s.io", "list volumeattachments.storage.k8s.io"},
-}
+var refusedTo = map[string][]string{kops132: {"list deviceclasses.resource.k8s.io", "list volumeattachments.storage.k8s.io"}}
 
 var forbiddenNomination = regexp.MustCompile(`(?m)^asg_autoscaler_nominations_total{result="forbidden"} [1-9]`)
 
@@ -148,9 +146,8 @@ func worksInKOps(t *testing.T, l *lab, release string) {
 	require.NoError(t, process.Stop())
 	log := readFile(t, r.log)
 	for _, line := range saidOnce[release] {
-		if said := regexp.MustCompile(line).FindAllString(log, -1); len(said) != 1 {
-			t.Errorf("the log has %d lines like %q, want one", len(said), line)
-		}
+		said := regexp.MustCompile(line).FindAllString(log, -1)
+		assert.Truef(t, len(said) == 1, "the log has %d lines like %q, want one", len(said), line)
 	}
 	assert.Empty(t, cmp.Diff(refusedTo[release], r.refused(t)), "refused requests (-want +got)")
 }
@@ -185,7 +182,6 @@ func (r *replica) probe(t *testing.T) (ended func()) {
 
 // refused are the requests that the API server has refused to the replica, as verb and resource.
 func (r *replica) refused(t *testing.T) []string {
-	t.Helper()
 	all, err := r.env.Cluster.Forbidden()
 	require.NoError(t, err)
 	var own []string
@@ -201,7 +197,6 @@ func (r *replica) refused(t *testing.T) []string {
 
 // kopsRole makes a role with kOps' policy for the replica's ServiceAccount, and returns the variables by which the SDK assumes it.
 func (r *replica) kopsRole(t *testing.T) []string {
-	t.Helper()
 	issuer, subject := r.env.AWS.Issuer("eksworkshop"), r.user()
 	provider := strings.TrimPrefix(issuer, "https://")
 	arn := "arn:aws-cn:iam::" + fakeaws.DefaultAccount + ":"
@@ -219,7 +214,6 @@ func (r *replica) kopsRole(t *testing.T) []string {
 
 // callIAM calls the emulated IAM with parameters, each name before its value. What is there already may stay.
 func (l *lab) callIAM(t *testing.T, action string, parameters ...string) {
-	t.Helper()
 	sent := url.Values{"Action": {action}, "Version": {"2010-05-08"}}
 	for pair := range slices.Chunk(parameters, 2) {
 		sent.Set(pair[0], pair[1])
@@ -229,7 +223,6 @@ func (l *lab) callIAM(t *testing.T, action string, parameters ...string) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	if answer.StatusCode != http.StatusOK && !strings.Contains(string(body), "EntityAlreadyExists") {
-		t.Fatalf("%s: %s: %s", action, answer.Status, body)
-	}
+	require.Truef(t, answer.StatusCode == http.StatusOK || strings.Contains(string(body), "EntityAlreadyExists"),
+		"%s: %s: %s", action, answer.Status, body)
 }

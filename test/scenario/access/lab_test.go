@@ -43,7 +43,6 @@ type lab struct {
 
 // startLab starts one with a group of two nodes, and a queue, for each name. The nodes of a group have the label team=<name>.
 func startLab(t *testing.T, names ...string) *lab {
-	t.Helper()
 	require.NoError(t, scenario.LookAtSources("../../.."))
 	dir := t.TempDir()
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
@@ -52,9 +51,7 @@ func startLab(t *testing.T, names ...string) *lab {
 		// Kubernetes streams the objects of a list in answers to watch, if it knows how to. Older releases answer to list.
 		FeatureGates: map[string]bool{"WatchList": false}})
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, env.Close())
-	})
+	t.Cleanup(func() { assert.NoError(t, env.Close()) })
 	config := fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1", Spot: true}}}}}
 	for _, name := range names {
@@ -90,13 +87,11 @@ type replica struct {
 
 // replica makes the namespace and the ServiceAccount of a replica, and gives it the rules.
 func (l *lab) replica(t *testing.T, name string, g grants) *replica {
-	t.Helper()
 	return &replica{lab: l, name: name, log: filepath.Join(l.dir, name+".log"), kubeconfig: l.grant(t, name, g)}
 }
 
 // start runs the autoscaler as the shipped Deployment of S0 does, but quicker to remove nodes.
 func (r *replica) start(t *testing.T, flags ...string) {
-	t.Helper()
 	process, err := r.env.StartReplica(t.Context(), r.name, r.log, "s0-gpu-spot-china", append([]string{
 		"--kubeconfig=" + r.kubeconfig, "--namespace=" + r.name, "--node-group-auto-discovery=asg:tag=replica-" + r.name,
 		"--scan-interval=1s", "--scale-down-unneeded-time=1s", "--scale-down-delay-after-add=1s", "--unremovable-node-recheck-timeout=1s",
@@ -124,7 +119,6 @@ func tail(text string, lines int) string {
 
 // grant makes the replica's namespace and ServiceAccount, gives it the rules, and returns its kubeconfig.
 func (l *lab) grant(t *testing.T, name string, g grants) string {
-	t.Helper()
 	ctx, in := t.Context(), metav1.ObjectMeta{Name: account, Namespace: name}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: account, Namespace: name}}
 	_, err := l.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
@@ -148,20 +142,16 @@ func (l *lab) grant(t *testing.T, name string, g grants) string {
 
 // eventually waits until check returns "", and fails with its last answer.
 func eventually(t *testing.T, check func(context.Context) string) {
-	t.Helper()
 	last := "no answer"
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(context.Context) (bool, error) {
 		last = check(t.Context()) // a context that ends with the poll would make its end the last answer
 		return last == "", nil
 	})
-	if err != nil {
-		t.Fatal(last)
-	}
+	require.True(t, err == nil, last)
 }
 
 // awaitLog waits for a line of the log.
 func (r *replica) awaitLog(t *testing.T, line string) {
-	t.Helper()
 	pattern := regexp.MustCompile(line)
 	eventually(t, func(context.Context) string {
 		if pattern.MatchString(readFile(t, r.log)) {
@@ -173,7 +163,6 @@ func (r *replica) awaitLog(t *testing.T, line string) {
 
 // awaitDesired waits for a desired capacity of the replica's group.
 func (r *replica) awaitDesired(t *testing.T, want int) {
-	t.Helper()
 	eventually(t, func(context.Context) string {
 		group, _ := r.env.AWS.Group(r.name)
 		if group.Desired == want {
@@ -185,7 +174,6 @@ func (r *replica) awaitDesired(t *testing.T, want int) {
 
 // nodes waits until the replica's group has so many nodes that are ready, and returns them.
 func (r *replica) nodes(t *testing.T, want int) []corev1.Node {
-	t.Helper()
 	var ready []corev1.Node
 	eventually(t, func(ctx context.Context) string {
 		nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "team=" + r.name})
@@ -210,14 +198,12 @@ func (r *replica) nodes(t *testing.T, want int) []corev1.Node {
 
 // apply applies objects in the replica's namespace.
 func (r *replica) apply(t *testing.T, objects ...string) {
-	t.Helper()
 	_, err := r.env.Kubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "--namespace="+r.name, "-f", "-")
 	require.NoError(t, err)
 }
 
 // awaitRunning waits until the pod runs.
 func (r *replica) awaitRunning(t *testing.T, pod string) {
-	t.Helper()
 	eventually(t, func(ctx context.Context) string {
 		p, err := r.client.CoreV1().Pods(r.name).Get(ctx, pod, metav1.GetOptions{})
 		if err != nil {
@@ -246,7 +232,6 @@ spec:
 
 // interrupt tells the replica of a spot interruption of the node, of which EC2 has warned 108 seconds ago.
 func (r *replica) interrupt(t *testing.T, node corev1.Node) {
-	t.Helper()
 	warned := time.Now().Add(-108 * time.Second).UTC().Format(time.RFC3339)
 	require.NoError(t, r.env.AWS.SendMessage(r.name, fmt.Sprintf(`{"version":"0","id":%q,"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","time":%q,`+
 		`"detail":{"instance-id":%q,"instance-action":"terminate"}}`, r.name, warned, path.Base(node.Spec.ProviderID))))
@@ -254,7 +239,6 @@ func (r *replica) interrupt(t *testing.T, node corev1.Node) {
 
 // moduleDir is the directory of a module.
 func moduleDir(t *testing.T, module string) string {
-	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	require.NoError(t, err)
 	return strings.TrimSpace(string(out))

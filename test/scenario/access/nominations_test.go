@@ -69,7 +69,6 @@ func keepsThePlan(t *testing.T, r *replica) {
 
 // overwritesNobody has the nominator read pods as they were before somebody else nominated them, bound them, or made them anew.
 func (r *replica) overwritesNobody(t *testing.T, nominator *nomination.Nominator, label string) {
-	t.Helper()
 	pods := r.client.CoreV1().Pods(r.name)
 	fourth, fifth := label+"-4", label+"-5"
 	nominated := r.ignored(t, "nominated", map[string]string{readEarly: ""})
@@ -106,7 +105,6 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 
 // planned makes a pod for nodes with the label, and waits until kube-scheduler has found no node for it.
 func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
-	t.Helper()
 	pods, classes := r.client.CoreV1().Pods(r.name), r.client.SchedulingV1().PriorityClasses()
 	// kube-scheduler leaves the nomination of a pod that preempts nobody, although it tries the pod in vain. So the test sees each.
 	_, err := classes.Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: label},
@@ -142,7 +140,6 @@ func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 
 // ignored makes a pod that no scheduler looks at, that is like no other, and that could run where others do.
 func (r *replica) ignored(t *testing.T, name string, annotations map[string]string) *corev1.Pod {
-	t.Helper()
 	pods := r.client.CoreV1().Pods(r.name)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}, Spec: corev1.PodSpec{
 		SchedulerName: "nobody", NodeSelector: map[string]string{"for-" + name: ""}, TerminationGracePeriodSeconds: ptr.To[int64](0),
@@ -174,7 +171,6 @@ func older(object any) (any, error) {
 
 // nominator runs a Nominator with the replica's token until the test ends. The group of a node has its name. Its readings are old.
 func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Registry) {
-	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
 	require.NoError(t, err)
 	client, err := kubernetes.NewForConfig(config)
@@ -196,7 +192,6 @@ func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Re
 
 // registers makes a node with two CPUs that is not Ready, as a kubelet does. It takes no pods until takesPods.
 func (r *replica) registers(t *testing.T, name, label string) {
-	t.Helper()
 	resources := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("8Gi"), corev1.ResourcePods: resource.MustParse("20")}
 	nodes := r.client.CoreV1().Nodes()
 	_, err := nodes.Create(t.Context(), &corev1.Node{
@@ -210,21 +205,18 @@ func (r *replica) registers(t *testing.T, name, label string) {
 }
 
 func (r *replica) becomesReady(t *testing.T, node string) {
-	t.Helper()
 	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, notReady), metav1.PatchOptions{})
 	require.NoError(t, err)
 }
 
 // takesPods lifts all taints of a Ready node.
 func (r *replica) takesPods(t *testing.T, node string) {
-	t.Helper()
 	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 }
 
 // awaitPods waits until each pod has the value that is wanted.
 func (r *replica) awaitPods(t *testing.T, value func(*corev1.Pod) string, want map[string]string) {
-	t.Helper()
 	eventually(t, func(ctx context.Context) string {
 		for name, wanted := range want {
 			pod, err := r.client.CoreV1().Pods(r.name).Get(ctx, name, metav1.GetOptions{})
@@ -241,7 +233,6 @@ func (r *replica) awaitPods(t *testing.T, value func(*corev1.Pod) string, want m
 
 // awaitResult waits until so many nominations ended with the result.
 func awaitResult(t *testing.T, results *prometheus.Registry, result string, want float64) {
-	t.Helper()
 	eventually(t, func(context.Context) string {
 		families, err := results.Gather()
 		require.NoError(t, err)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
@@ -49,15 +51,11 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 	}
 	code, text := replay("--pod=" + r.name + "/large")
 	for _, want := range []string{"state launching in " + r.name, r.name + "   chosen", "The recorded loop decided the same."} {
-		if code != 0 || !strings.Contains(text, want) {
-			t.Errorf("the loop ends with %d, want %q in:\n%s", code, want, text)
-		}
+		assert.Truef(t, code == 0 && strings.Contains(text, want), "the loop ends with %d, want %q in:\n%s", code, want, text)
 	}
 	code, text = replay("--", "--max-nodes-total=2")
 	for _, want := range []string{"Without a node: ", "The recorded loop decided otherwise:", "launching in " + r.name, "helpless in no group: ", "max-nodes-total"} {
-		if code != 3 || !strings.Contains(text, want) {
-			t.Errorf("with fewer nodes the loop ends with %d, want %q in:\n%s", code, want, text)
-		}
+		assert.Truef(t, code == 3 && strings.Contains(text, want), "with fewer nodes the loop ends with %d, want %q in:\n%s", code, want, text)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -67,13 +68,10 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 		return cmd.ProcessState.ExitCode(), out.String(), complaints.String()
 	}
 	code, stdout, stderr := ask("explain", "pod", "web-0", "--namespace=shop")
-	if code != 3 || stderr != "asgctl: 1 of 1 pods get no node\n" {
-		t.Errorf("exit code %d, want 3, and on stderr %q", code, stderr)
-	}
+	assert.Truef(t, code == 3 && stderr == "asgctl: 1 of 1 pods get no node\n", "exit code %d, want 3, and on stderr %q", code, stderr)
 	first, rest, _ := strings.Cut(stdout, "\n")
-	if first != "group web has its maximum of 3" || !strings.Contains(rest, "web     skipped   maximum reached") || !strings.HasSuffix(rest, "Next:\n  aws autoscaling update-auto-scaling-group\n") {
-		t.Errorf("the answer:\n%s", stdout)
-	}
+	assert.Truef(t, first == "group web has its maximum of 3" && strings.Contains(rest, "web     skipped   maximum reached") && strings.HasSuffix(rest, "Next:\n  aws autoscaling update-auto-scaling-group\n"),
+		"the answer:\n%s", stdout)
 	if code, stdout, stderr = ask("top", "--output=json"); code != 0 || !strings.Contains(stdout, `"cluster": "the leader's"`) {
 		t.Errorf("asgctl top ends with %d and %q:\n%s", code, stderr, stdout)
 	}
@@ -85,7 +83,6 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 
 // pod makes a running pod of an autoscaler that answers at the address.
 func (l *lab) pod(t *testing.T, name, address string) {
-	t.Helper()
 	at := netip.MustParseAddrPort(address)
 	pods := l.client.CoreV1().Pods(asking)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": "cluster-autoscaler"}},
@@ -99,7 +96,6 @@ func (l *lab) pod(t *testing.T, name, address string) {
 
 // standBy runs a replica while another one holds the lease. It waits until its page and its JSON name that one.
 func (l *lab) standBy(t *testing.T, host string) {
-	t.Helper()
 	free, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	require.NoError(t, err)
 	address := free.Addr().String()

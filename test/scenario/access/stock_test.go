@@ -21,7 +21,6 @@ const (
 
 // stockRoles are the roles of the stock autoscaler's example for AWS, or of its Helm chart's defaults, in the core's module.
 func stockRoles(t *testing.T, name string) grants {
-	t.Helper()
 	core := moduleDir(t, "k8s.io/autoscaler/cluster-autoscaler")
 	if name == stockManifest {
 		return parseGrants(t, readFile(t, filepath.Join(core, "cloudprovider/aws/examples/cluster-autoscaler-autodiscover.yaml")))

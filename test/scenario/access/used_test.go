@@ -38,7 +38,6 @@ func everythingIsUsed(t *testing.T, l *lab) {
 
 // isRefusedNothing fails if the API server has refused a request of the replica.
 func (r *replica) isRefusedNothing(t *testing.T) {
-	t.Helper()
 	refused, err := r.env.Cluster.Forbidden()
 	require.NoError(t, err)
 	for _, refusal := range refused {
@@ -50,7 +49,6 @@ func (r *replica) user() string { return "system:serviceaccount:" + r.name + ":"
 
 // awaitUsed waits until the replica has needed every atom but the excepted ones.
 func (r *replica) awaitUsed(t *testing.T, g grants, except func(atom) bool) {
-	t.Helper()
 	eventually(t, func(context.Context) string {
 		granted, err := r.env.Cluster.Granted()
 		if err != nil {
@@ -68,7 +66,6 @@ func (r *replica) awaitUsed(t *testing.T, g grants, except func(atom) bool) {
 // scales starts the replica with two nodes whose pods fit on one. It drains a node, adds one for a pod, and handles an interruption
 // of a node with a pod that a budget holds back until the last seconds.
 func (r *replica) scales(t *testing.T, flags ...string) {
-	t.Helper()
 	nodes := r.nodes(t, 2)
 	r.apply(t, r.pod("first", nodes[0].Name, "200m"), r.pod("second", nodes[1].Name, "200m"))
 	r.start(t, flags...)
@@ -84,7 +81,6 @@ func (r *replica) scales(t *testing.T, flags ...string) {
 
 // holdAndInterrupt puts a pod on the node, which a disruption budget holds back, and interrupts the node.
 func (r *replica) holdAndInterrupt(t *testing.T, node corev1.Node) {
-	t.Helper()
 	r.apply(t, r.pod("held", node.Name, "100m"), `
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -119,7 +115,6 @@ func (r *replica) disturbNodes(t *testing.T) {
 
 // provisioningRequests makes a request, and one that was provisioned years ago.
 func (r *replica) provisioningRequests(t *testing.T) {
-	t.Helper()
 	request := func(name string) string {
 		return `
 apiVersion: autoscaling.x-k8s.io/v1
@@ -143,7 +138,6 @@ template: {spec: {containers: [{name: main, image: registry.example.com/web:dev,
 
 // buffers makes a buffer for each kind of workload, and one for a pod template that changes.
 func (r *replica) buffers(t *testing.T) {
-	t.Helper()
 	const pod = `{metadata: {labels: {app: buffered}}, spec: {containers: [{name: main, image: registry.example.com/web:dev}]}}`
 	buffer := func(name, of string) string {
 		return `

@@ -93,17 +93,15 @@ func ended(t *testing.T, r *replica) {
 func removesNodes(t *testing.T, r *replica) { r.awaitDesired(t, 0) }
 
 func removesNone(t *testing.T, r *replica) {
-	if group, _ := r.env.AWS.Group(r.name); group.Desired != 2 || !r.process.Running() {
-		t.Errorf("desired capacity %d, running %t, want 2, true", group.Desired, r.process.Running())
-	}
+	group, _ := r.env.AWS.Group(r.name)
+	assert.Truef(t, group.Desired == 2 && r.process.Running(), "desired capacity %d, running %t, want 2, true", group.Desired, r.process.Running())
 }
 
 func addsANode(t *testing.T, r *replica) { r.awaitRunning(t, "large") }
 
 func neverLeads(t *testing.T, r *replica) {
-	if log := readFile(t, r.log); strings.Contains(log, "Started a loop") || !r.process.Running() {
-		t.Errorf("it has led, or ended (running %t)", r.process.Running())
-	}
+	log := readFile(t, r.log)
+	assert.Truef(t, !strings.Contains(log, "Started a loop") && r.process.Running(), "it has led, or ended (running %t)", r.process.Running())
 }
 
 func deletesThePod(t *testing.T, r *replica) { r.awaitLog(t, `Drained a node.*forced=1`) }

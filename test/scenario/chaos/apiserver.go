@@ -81,14 +81,13 @@ type apiFront struct {
 	proxy      *httputil.ReverseProxy
 	served     sync.WaitGroup
 
-	mu      sync.Mutex
-	random  *rand.Rand
-	faults  map[string]*activeAPIFault
-	watches map[int]context.CancelFunc
-	next    int
-	spoiled int
-	over    time.Time                          // when the last fault ended
-	watcher func(r *http.Request, body []byte) // sees each write of a node or a pod before it is carried out, nil for nobody
+	mu            sync.Mutex
+	random        *rand.Rand
+	faults        map[string]*activeAPIFault
+	watches       map[int]context.CancelFunc
+	next, spoiled int
+	over          time.Time                          // when the last fault ended
+	watcher       func(r *http.Request, body []byte) // sees each write of a node or a pod before it is carried out, nil for nobody
 }
 
 type activeAPIFault struct {

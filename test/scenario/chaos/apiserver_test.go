@@ -20,14 +20,12 @@ import (
 
 // frontOf is a front before an API server that answers every request alike, and a client that goes through it.
 func frontOf(t *testing.T) (*apiFront, *http.Client, string) {
-	t.Helper()
 	front, url, _ := countedFront(t)
 	return front, &http.Client{}, url
 }
 
 // countedFront counts the requests that reach the API server.
 func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int64) {
-	t.Helper()
 	passed = &atomic.Int64{}
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		passed.Add(1)
@@ -47,7 +45,6 @@ func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int
 
 // frontBefore is a front before the API server, and its own URL.
 func frontBefore(t *testing.T, server string) (*apiFront, string) {
-	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: server}
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
@@ -141,11 +138,10 @@ func TestCutBreaksWatchesOnly(t *testing.T) {
 // The API server carries a write out whose answer the caller does not get.
 func TestLostAnswersLeaveTheirWritesDone(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		fault  APIFault
-		method string
-		path   string
-		spoilt bool
+		name         string
+		fault        APIFault
+		method, path string
+		spoilt       bool
 	}{
 		{"a cut connection", APIFault{Writes: nodeWrites, Late: true, Broken: true}, http.MethodPut, "/api/v1/nodes/a", true},
 		{"a time-out of a proxy", APIFault{Writes: nodeWrites, Late: true, Status: http.StatusGatewayTimeout}, http.MethodPatch, "/api/v1/nodes/a", true},

@@ -65,9 +65,7 @@ func runPlan(t *testing.T, p Plan, binary string) Result {
 	t.Helper()
 	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
 	require.NoError(t, err)
-	defer func() {
-		assert.NoError(t, lab.Close())
-	}()
+	defer func() { assert.NoError(t, lab.Close()) }()
 	result, err := lab.Run(t.Context(), p)
 	require.NoError(t, err)
 	t.Log(result)
@@ -82,7 +80,6 @@ const logTail = 16 << 10
 
 // left is a run's output for a reader: the violations, the events, and the end of each replica's log.
 func left(t *testing.T, folder string) string {
-	t.Helper()
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	var text strings.Builder

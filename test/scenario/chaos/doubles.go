@@ -77,15 +77,14 @@ func recent(raises []raise, at time.Time) (sum int) {
 
 // ledger follows one group through the wishes for it and the changes of its desired capacity.
 type ledger struct {
-	desired     int             // in units of the group
-	perInstance int             // units that the smallest instance fills
-	open        int             // instances that were wished for and not yet requested from AWS
-	members     map[string]int  // weights of the instances
-	usable      map[string]bool // instances whose nodes are Ready with their GPUs: the core packs pods on them, whatever AWS lists
-	credit      int             // instances that were taken away since they were requested, and may be requested again
-	own         []raise
-	foreign     []raise
-	wished      []wish // for the whole group
+	desired      int             // in units of the group
+	perInstance  int             // units that the smallest instance fills
+	open         int             // instances that were wished for and not yet requested from AWS
+	members      map[string]int  // weights of the instances
+	usable       map[string]bool // instances whose nodes are Ready with their GPUs: the core packs pods on them, whatever AWS lists
+	credit       int             // instances that were taken away since they were requested, and may be requested again
+	own, foreign []raise
+	wished       []wish // for the whole group
 }
 
 // uncertain is how long the autoscaler may set a size that it was to set before, although less is wished for now. A failed

@@ -300,9 +300,8 @@ func (j *judge) misplaced(events []fakeaws.Event, logs ...string) {
 var complaints = regexp.MustCompile(`.*(The group has less room than it seemed|is above its maximum size|is below its minimum size|` +
 	`above max value|below min value|violate group's min size constraint).*`)
 
-// undisturbed judges the autoscaler's actions since start, when nothing disturbed it any more. It knows the limits of the
-// groups over all their zones, so neither AWS nor its own last check before a write has to keep it from passing them. It leaves
-// no zone to AWS.
+// undisturbed judges the autoscaler's actions since start, when nothing disturbed it any more. It knows the limits of the groups over all
+// their zones, so neither AWS nor its own last check before a write has to keep it from passing them. It leaves no zone to AWS.
 func (j *judge) undisturbed(start time.Time, events []fakeaws.Event, groups map[string]fakeaws.AutoScalingGroup, logs ...string) {
 	for _, e := range events {
 		raised := e.Kind == fakeaws.DesiredChanged && e.To > e.From && e.By == setDesired+ourKey

@@ -74,9 +74,7 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
 		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "lost")
-		})
+		assert.Equalf(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "%s: lost", tt.name)
 	}
 }
 
@@ -129,10 +127,8 @@ func TestLoweringBelowMembersIsViolation(t *testing.T) {
 		{name: "we terminate one of those beyond the desired capacity", events: []fakeaws.Event{
 			launched("i-3")[0], ended, desired(ourTermination, 2, 1)}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			j := judged(append(launched("i-1", "i-2"), tt.events...))
-			assert.Equalf(t, tt.guilty, j.wrongs.Lowered > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		j := judged(append(launched("i-1", "i-2"), tt.events...))
+		assert.Equalf(t, tt.guilty, j.wrongs.Lowered > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -166,9 +162,8 @@ func TestStateCountsOnceHeld(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				got, err := converged(t.Context(), 30*time.Second, held, func(context.Context) (string, error) { return tt.holds(time.Since(start)) })
-				if (err != nil) != tt.late || !tt.late && got != tt.want {
-					t.Errorf("converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
-				}
+				assert.Truef(t, (err != nil) == tt.late && (tt.late || got == tt.want),
+					"converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
 			})
 		})
 	}
@@ -186,9 +181,7 @@ func missingUntil(limit time.Duration) func(time.Duration) (string, error) {
 func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 	var results []Result
 	for n := range 100 {
-		r := Result{
-			Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2,
-		}
+		r := Result{Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2}
 		if n == 7 {
 			r.Nominations, r.Launched = 3, 5
 			r.Wrongs.Stalls, r.Violations = 1, []string{"not every pod runs"}
@@ -220,11 +213,10 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 		return events
 	}
 	for _, tt := range []struct {
-		name   string
-		before []fakeaws.Event
-		events []fakeaws.Event
-		more   map[string]int
-		want   int
+		name           string
+		before, events []fakeaws.Event
+		more           map[string]int
+		want           int
 	}{
 		{name: "one packing", events: append(of(fakeaws.Launched, "web-a", 3), raised("web-a", 0, 3)), more: map[string]int{webPods: 5}},
 		{name: "a node too many", events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4)), more: map[string]int{webPods: 5}, want: 1},
@@ -246,24 +238,21 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 		{name: "heavier than asked for", events: append(of(fakeaws.Launched, "gpu-spot", 2), raised("gpu-spot", 0, 8)), more: map[string]int{gpuPods: 2}},
 		{name: "a whole GPU where all are divided", events: append(of(fakeaws.Launched, dividedGroup, 1), raised(dividedGroup, 1, 2)), want: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more)
-			assert.Equalf(t, tt.want, j.wrongs.Surplus, "surplus: %q", j.violations)
-		})
+		var j judge
+		j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more)
+		assert.Equalf(t, tt.want, j.wrongs.Surplus, "%s: surplus: %q", tt.name, j.violations)
 	}
 }
 
 func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 	const minute = time.Minute
 	for _, tt := range []struct {
-		name     string
-		node     corev1.Node
-		byUser   bool
-		openAt   time.Duration // after the last start of a leader, 0 for never
-		cordoned int
-		others   int
-		after    time.Duration
+		name             string
+		node             corev1.Node
+		byUser           bool
+		openAt           time.Duration // after the last start of a leader, 0 for never
+		cordoned, others int
+		after            time.Duration
 	}{
 		{name: "open"},
 		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: minute},
@@ -312,10 +301,9 @@ func synchronous(zone string) []fakeaws.Event {
 func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 	const planned = "Final scale-up plan: [{web/z-a 1->2 (max: 5)}]\n"
 	for _, tt := range []struct {
-		name   string
-		log    string
-		events []fakeaws.Event
-		guilty bool
+		name, log string
+		events    []fakeaws.Event
+		guilty    bool
 	}{
 		{name: "where it was asked for", log: planned, events: synchronous("z-a")},
 		{name: "in another zone", log: planned, events: synchronous("z-b"), guilty: true},
@@ -326,11 +314,9 @@ func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 		{name: "the rest is left to AWS", log: planned, events: append(synchronous("z-a"),
 			fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: "LaunchInstances autoscaler", From: 2, To: 3}), guilty: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.misplaced(tt.events, tt.log)
-			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		var j judge
+		j.misplaced(tt.events, tt.log)
+		assert.Equalf(t, tt.guilty, len(j.violations) > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -357,11 +343,9 @@ func TestUndisturbedLimitsAndZones(t *testing.T) {
 		{name: "AWS does not know an instance", log: "ValidationError: Instance Id not found\n"},
 		{name: "nothing to complain of", log: "Launched instances\n"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.undisturbed(start, tt.events, groups, tt.log)
-			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
-		})
+		var j judge
+		j.undisturbed(start, tt.events, groups, tt.log)
+		assert.Equalf(t, tt.guilty, len(j.violations) > 0, "%s: violations = %q, want any: %t", tt.name, j.violations, tt.guilty)
 	}
 }
 
@@ -395,9 +379,8 @@ func TestNodeGroupDifferencesAreReported(t *testing.T) {
 				s.NodeGroups = append(s.NodeGroups, one)
 			}
 			got := s.differences(groups)
-			if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0], tt.want)) {
-				t.Errorf("differences = %q, want one with %q", got, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || len(got) == 0) && (tt.want == "" || len(got) == 1 && strings.Contains(got[0], tt.want)),
+				"differences = %q, want one with %q", got, tt.want)
 		})
 	}
 }
@@ -420,11 +403,8 @@ I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --m
 		{"one limit is silent", []Result{hurried, hurried, hurried, {Limits: limitCounts{"binpacking of a scale-up": 1}}}, []string{"binpacking of a scale-up"}},
 		{"all fire", []Result{hurried, hurried, {Traits: Traits{Hurried: true}, Limits: limitCounts{"binpacking of a scale-up": 1}}}, nil},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Empty(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "silent (-want +got)")
-		})
+		assert.Emptyf(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "%s: silent (-want +got)", tt.name)
 	}
-	if got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"; got != want {
-		t.Errorf("limits = %q, want %q", got, want)
-	}
+	got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"
+	assert.Truef(t, got == want, "limits = %q, want %q", got, want)
 }

@@ -86,8 +86,7 @@ func (l *Lab) Close() error {
 	return errors.Join(err, l.env.Close())
 }
 
-// Run runs the plan and judges the outcome. The Result judges the autoscaler. An error concerns the Lab itself, which is then
-// unusable.
+// Run runs the plan and judges the outcome. The Result judges the autoscaler. An error concerns the Lab itself, which is then unusable.
 func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 	dir := l.folder(p)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

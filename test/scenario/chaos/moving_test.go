@@ -131,8 +131,7 @@ func TestPodsOfADrainedNodeNeedPlaces(t *testing.T) {
 	} {
 		old := node("old", nil)
 		got := placeless(old, map[string]corev1.Node{"old": old, "new": node("new", tt.other)}, tt.pods)
-		if (got == "") != (tt.want == "") || !strings.HasPrefix(got, "["+tt.want) && got != "" {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
+		assert.Truef(t, (got == "") == (tt.want == "") && (strings.HasPrefix(got, "["+tt.want) || got == ""),
+			"%s: %q, want %q", tt.name, got, tt.want)
 	}
 }

@@ -87,7 +87,6 @@ func TestEveryFaultIsOverInTime(t *testing.T) {
 }
 
 func overInTime(t *testing.T, p Plan) {
-	t.Helper()
 	assert.Truef(t, slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }),
 		"seed %d: steps are not in order:\n%s", p.Seed, p)
 	for _, s := range p.Steps {
@@ -103,7 +102,6 @@ func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
 }
 
 func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
-	t.Helper()
 	for _, lack := range shortages {
 		left := map[string]bool{}
 		for _, g := range config.AutoScalingGroups {
@@ -163,9 +161,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, tt.plan.Allowance(), "allowance")
-		})
+		assert.Equalf(t, tt.want, tt.plan.Allowance(), "%s: allowance", tt.name)
 	}
 }
 
@@ -263,9 +259,7 @@ func TestTwentyZonalPlansCoverEveryZonalFault(t *testing.T) {
 func TestZonalPlansHaveOnlyZonalGroups(t *testing.T) {
 	config := account(Plan{Zonal: true})
 	for _, g := range config.AutoScalingGroups {
-		if divided(g) && !slices.Contains(g.SuspendedProcesses, rebalance) {
-			t.Errorf("AZRebalance of %q is not suspended", g.Name)
-		}
+		assert.Truef(t, !divided(g) || slices.Contains(g.SuspendedProcesses, rebalance), "AZRebalance of %q is not suspended", g.Name)
 	}
 	got := len(dividedNames())
 	assert.Truef(t, got >= 3, "%d groups have several zones", got)
@@ -312,9 +306,7 @@ func TestOnlyLongMemoriesNeedANewStart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, (Plan{Zonal: true, Steps: []Step{tt.step}}).startsAnew(), "starts anew")
-			if (Plan{Steps: []Step{tt.step}}).startsAnew() {
-				t.Error("so does a plan that is not zonal")
-			}
+			assert.False(t, Plan{Steps: []Step{tt.step}}.startsAnew(), "so does a plan that is not zonal")
 		})
 	}
 }

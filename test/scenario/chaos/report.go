@@ -72,24 +72,17 @@ func (r Result) String() string {
 
 // Summary is the outcome of many runs.
 type Summary struct {
-	Runs            int
-	Zonal           int
-	Weighted        int      // or with units of hardware
-	Failed          []string // names of runs
-	Wrongs          Wrongs
-	Faults          map[Kind]int
-	Calls           int
-	Spoiled         int
-	SpoiledRequests int
-	Nominations     int
-	Moving          int
-	Moves           int
-	Resumed         int
-	Without         []string // runs without nominations although instances were launched, and no leader died at a write
-	Kills           int
-	Hurried         int
-	Limits          limitCounts // of hurried runs
-	Silent          []string    // limits that never fired, although enough runs were hurried
+	Runs, Zonal                                          int
+	Weighted                                             int      // or with units of hardware
+	Failed                                               []string // names of runs
+	Wrongs                                               Wrongs
+	Faults                                               map[Kind]int
+	Calls, Spoiled, SpoiledRequests, Nominations, Moving int
+	Moves, Resumed                                       int
+	Without                                              []string // runs without nominations although instances were launched, and no leader died at a write
+	Kills, Hurried                                       int
+	Limits                                               limitCounts // of hurried runs
+	Silent                                               []string    // limits that never fired, although enough runs were hurried
 }
 
 // Summarize sums results up.

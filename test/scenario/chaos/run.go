@@ -32,8 +32,7 @@ const (
 	beatPoll = 5 * time.Second
 	// liveLook bounds a look at the cluster while AWS stands still.
 	liveLook = 3 * time.Second
-	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend
-	// on it.
+	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend on it.
 	excused = 10 * time.Second
 )
 
@@ -188,9 +187,7 @@ func (r *run) perform(ctx context.Context, startReplicas func()) error {
 
 // acts begin a step and end it. The latter may be nil. An injected fault ends by itself.
 func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
-	simple := func(do func()) func(context.Context) error {
-		return func(context.Context) error { do(); return nil }
-	}
+	simple := func(do func()) func(context.Context) error { return func(context.Context) error { do(); return nil } }
 	switch s.Kind {
 	case Pods:
 		return func(ctx context.Context) error { return scale(ctx, r.client, s.Target, s.Count) }, nil

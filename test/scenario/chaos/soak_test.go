@@ -25,9 +25,8 @@ func TestSoakHasWholeDay(t *testing.T) {
 			last[s.Target] = max(last[s.Target], s.Count)
 		}
 	}
-	if kinds[Pods] != 2*hours*changes || kinds[Interruption] != hours/4 || kinds[Reclaim] != hours/4 || kinds[Rollout] != 8 {
-		t.Errorf("%v, want changes of load each quarter of an hour, an interruption or a reclaim every two hours, and four rollouts of two workloads", kinds)
-	}
+	assert.Truef(t, kinds[Pods] == 2*hours*changes && kinds[Interruption] == hours/4 && kinds[Reclaim] == hours/4 && kinds[Rollout] == 8,
+		"%v, want changes of load each quarter of an hour, an interruption or a reclaim every two hours, and four rollouts of two workloads", kinds)
 	assert.Truef(t, last[webPods] >= 24 && last[gpuPods] == 4, "peaks are %v", last)
 }
 

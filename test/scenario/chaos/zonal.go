@@ -128,9 +128,8 @@ const (
 	launchAction = "LaunchInstances"
 )
 
-// refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, or alone not answered, which it
-// remembers for up to a quarter of an hour. A person who gives the permission back restarts the autoscaler, and the end of such
-// a plan does the same.
+// refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, or alone not answered, which it remembers for up
+// to a quarter of an hour. A person who gives the permission back restarts the autoscaler, and the end of such a plan does the same.
 func (p Plan) refused() bool {
 	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool {
 		f := s.Fault

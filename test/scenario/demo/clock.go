@@ -8,8 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// roundClock prints moments as they happen, with the seconds since the round began, and nothing between rounds. Safe for
-// concurrent use.
+// roundClock prints moments as they happen, with the seconds since the round began, and nothing between rounds. Safe for concurrent use.
 type roundClock struct {
 	mu    sync.Mutex
 	start time.Time // zero outside a round

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/stretchr/testify/require"
 )
@@ -54,9 +56,8 @@ func reach(t *testing.T, text string) {
 		case strings.HasPrefix(line, "    "):
 			commands++
 			out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput()
-			if err != nil || len(out) == 0 || words[1] == "groups" && !strings.Contains(string(out), "g4dn-spot") {
-				t.Errorf("%s: %v\n%s", line, err, out)
-			}
+			assert.Truef(t, err == nil && len(out) != 0 && (words[1] != "groups" || strings.Contains(string(out), "g4dn-spot")),
+				"%s: %v\n%s", line, err, out)
 		case strings.Contains(line, ":  ") && strings.Contains(line, "http://"):
 			address := words[len(words)-1]
 			answer, err := http.Get(address)
@@ -68,7 +69,6 @@ func reach(t *testing.T, text string) {
 			seen[filepath.Base(address)] = true
 		}
 	}
-	if commands != 4 || !seen["status"] || !seen["metrics"] || !strings.Contains(text, "make down") {
-		t.Errorf("%d commands and the pages %v in:\n%s", commands, seen, text)
-	}
+	assert.Truef(t, commands == 4 && seen["status"] && seen["metrics"] && strings.Contains(text, "make down"),
+		"%d commands and the pages %v in:\n%s", commands, seen, text)
 }

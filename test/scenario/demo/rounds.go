@@ -32,10 +32,8 @@ var errInterrupted = errors.New("interrupted")
 
 // round is one pass from zero to all pods running and back, as durations since its start or since the deletion.
 type round struct {
-	start    time.Time
-	deleted  time.Time
-	finished time.Time
-	moments  []scenario.Moment
+	start, deleted, finished time.Time
+	moments                  []scenario.Moment
 }
 
 // runRound creates the workload, waits until every pod runs, deletes it and waits until the group is empty again.

@@ -54,9 +54,8 @@ func TestJudgeMissesNothing(t *testing.T) {
 			r := goodRound()
 			tt.change(&r)
 			err := r.judge()
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("judge = %v, want %q", err, tt.want)
-			}
+			assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),
+				"judge = %v, want %q", err, tt.want)
 		})
 	}
 }

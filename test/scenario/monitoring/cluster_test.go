@@ -48,7 +48,6 @@ func group(name, template string, desired, most int, tags map[string]string) fak
 // startCluster starts a control plane and an account with three groups: web has capacity, short has none, and full has its maximum and
 // a malformed tag.
 func startCluster(t *testing.T) *scenario.Env {
-	t.Helper()
 	require.NoError(t, scenario.LookAtSources(root))
 	dir := t.TempDir()
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
@@ -120,7 +119,6 @@ func shippedPod(t *testing.T) *corev1.Pod {
 
 // unusedIP returns an address of the loopback interface that is unlikely to be in use: a free port makes its middle.
 func unusedIP(t *testing.T) string {
-	t.Helper()
 	address, err := loopback.FreeAddress()
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(address)
@@ -174,7 +172,6 @@ func awaitRunning(t *testing.T, env *scenario.Env, app string, want int) []corev
 
 // interrupt has EC2 announce that it takes the instance of the pod's node.
 func interrupt(t *testing.T, env *scenario.Env, pod corev1.Pod) {
-	t.Helper()
 	node, err := env.Cluster.Client().CoreV1().Nodes().Get(t.Context(), pod.Spec.NodeName, metav1.GetOptions{})
 	require.NoError(t, err)
 	require.NoError(t, env.AWS.Interrupt(path.Base(node.Spec.ProviderID), 40*time.Second))
@@ -183,7 +180,6 @@ func interrupt(t *testing.T, env *scenario.Env, pod corev1.Pod) {
 // discover writes the pods of the API server into a file, as the discovery of Prometheus describes pods (kubernetes_sd_config, role pod,
 // Prometheus 2.42): a target for each port, with the labels that the shipped configuration uses.
 func discover(t *testing.T, env *scenario.Env) string {
-	t.Helper()
 	pods, err := env.Cluster.Client().CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	type target struct {

@@ -90,7 +90,6 @@ var (
 )
 
 func readDashboard(t *testing.T) dashboard {
-	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader([]byte(read(t, "manifests/monitoring/dashboard.json"))))
 	decoder.DisallowUnknownFields()
 	var d dashboard
@@ -102,9 +101,8 @@ var variableUse = regexp.MustCompile(`\$\{?(\w+)`)
 
 func TestDashboardHasGrafanasForm(t *testing.T) {
 	d := readDashboard(t)
-	if len(d.UID) < 8 || len(d.UID) > 40 || d.Title == "" || d.SchemaVersion < 36 || d.GraphTooltip < 0 || d.GraphTooltip > 2 {
-		t.Errorf("uid %q, title %q, schema version %d, tooltip %d", d.UID, d.Title, d.SchemaVersion, d.GraphTooltip)
-	}
+	assert.Truef(t, len(d.UID) >= 8 && len(d.UID) <= 40 && d.Title != "" && d.SchemaVersion >= 36 && d.GraphTooltip >= 0 && d.GraphTooltip <= 2,
+		"uid %q, title %q, schema version %d, tooltip %d", d.UID, d.Title, d.SchemaVersion, d.GraphTooltip)
 	defined := []string{"__rate_interval", "__all"}
 	for _, v := range d.Templating.List {
 		defined = append(defined, v.Name)
@@ -117,16 +115,13 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 	}
 	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {
-		if ids[p.ID] || p.ID == 0 {
-			t.Errorf("%q has the ID %d of another panel", p.Title, p.ID)
-		}
+		assert.Truef(t, !ids[p.ID] && p.ID != 0, "%q has the ID %d of another panel", p.Title, p.ID)
 		ids[p.ID] = true
 		p.check(t)
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				if other := taken[[2]int{x, y}]; other != "" {
-					t.Fatalf("%q lies upon %q", p.Title, other)
-				}
+				other := taken[[2]int{x, y}]
+				require.Truef(t, other == "", "%q lies upon %q", p.Title, other)
 				taken[[2]int{x, y}] = p.Title
 			}
 		}
@@ -134,33 +129,24 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 }
 
 func (p panel) check(t *testing.T) {
-	t.Helper()
 	g := p.GridPos
-	if g.X < 0 || g.Y < 0 || g.W < 1 || g.H < 1 || g.X+g.W > 24 {
-		t.Errorf("%q is outside the 24 columns: %+v", p.Title, g)
-	}
-	if !slices.Contains(grafanaPanels, p.Type) || p.Title == "" {
-		t.Errorf("panel %d: type %q, title %q", p.ID, p.Type, p.Title)
-	}
+	assert.Truef(t, g.X >= 0 && g.Y >= 0 && g.W >= 1 && g.H >= 1 && g.X+g.W <= 24, "%q is outside the 24 columns: %+v", p.Title, g)
+	assert.Truef(t, slices.Contains(grafanaPanels, p.Type) && p.Title != "", "panel %d: type %q, title %q", p.ID, p.Type, p.Title)
 	if p.Type == "row" {
 		return
 	}
-	if len(p.Targets) == 0 || p.Description == "" || p.Datasource != (datasource{"prometheus", "${datasource}"}) {
-		t.Errorf("%q lacks a query, a description or the data source", p.Title)
-	}
+	assert.Truef(t, len(p.Targets) != 0 && p.Description != "" && p.Datasource == (datasource{"prometheus", "${datasource}"}),
+		"%q lacks a query, a description or the data source", p.Title)
 	shown := p.FieldConfig.Defaults
-	if !slices.Contains(grafanaUnits, shown.Unit) || !slices.Contains(grafanaColors, shown.Color.Mode) {
-		t.Errorf("%q has the unit %q and the colour mode %q", p.Title, shown.Unit, shown.Color.Mode)
-	}
+	assert.Truef(t, slices.Contains(grafanaUnits, shown.Unit) && slices.Contains(grafanaColors, shown.Color.Mode),
+		"%q has the unit %q and the colour mode %q", p.Title, shown.Unit, shown.Color.Mode)
 	for i, step := range shown.Thresholds.Steps {
-		if (i == 0) != (step.Value == nil) || i > 1 && *step.Value <= *shown.Thresholds.Steps[i-1].Value {
-			t.Errorf("%q: threshold %d is not above the one before it", p.Title, i)
-		}
+		assert.Truef(t, (i == 0) == (step.Value == nil) && (i <= 1 || *step.Value > *shown.Thresholds.Steps[i-1].Value),
+			"%q: threshold %d is not above the one before it", p.Title, i)
 	}
 	for i, q := range p.Targets {
-		if q.RefID != string(rune('A'+i)) || q.Expr == "" || (p.Type == "table") != (q.Format == "table" && q.Instant) {
-			t.Errorf("%q: query %+v", p.Title, q)
-		}
+		assert.Truef(t, q.RefID == string(rune('A'+i)) && q.Expr != "" && (p.Type == "table") == (q.Format == "table" && q.Instant),
+			"%q: query %+v", p.Title, q)
 		assert.Truef(t, strings.Contains(q.Expr, "$cluster"), "%q: %s mixes clusters", p.Title, q.Expr)
 	}
 }
@@ -182,9 +168,8 @@ func TestRulesAndDashboardNameMetricsThatExist(t *testing.T) {
 	for _, expression := range expressions {
 		for _, name := range names.FindAllString(expression, -1) {
 			family := regexp.MustCompile(`_seconds_(bucket|count|sum)$`).ReplaceAllString(name, "_seconds")
-			if !slices.Contains(recorded, name) && !strings.Contains(documented, "| `"+family+"` |") {
-				t.Errorf("%s, named in %s, does not exist", name, expression)
-			}
+			assert.Truef(t, slices.Contains(recorded, name) || strings.Contains(documented, "| `"+family+"` |"),
+				"%s, named in %s, does not exist", name, expression)
 		}
 	}
 }

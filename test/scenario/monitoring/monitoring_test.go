@@ -80,7 +80,6 @@ func operatorsSee(t *testing.T, p *prometheus) {
 
 // community returns the series and labels that testdata/community.txt lists.
 func community(t *testing.T) []want {
-	t.Helper()
 	var wants []want
 	for line := range strings.Lines(read(t, "test/scenario/monitoring/testdata/community.txt")) {
 		if selector := strings.TrimSpace(line); selector != "" && !strings.HasPrefix(selector, "#") {

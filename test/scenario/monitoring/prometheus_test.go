@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
@@ -73,9 +74,8 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 
 // sample is one series of an answer.
 type sample struct {
-	Metric    map[string]string
-	Value     []any
-	Histogram []any
+	Metric           map[string]string
+	Value, Histogram []any
 }
 
 // float returns the value, and false if it is not a number or not a float.
@@ -155,7 +155,6 @@ var (
 
 // expressions wants a series of every expression of the recording rules, of the alerts without their comparisons, and of the dashboard.
 func expressions(t *testing.T) []want {
-	t.Helper()
 	var all []want
 	records, alerts := rules(t)
 	for _, r := range records {
@@ -164,9 +163,7 @@ func expressions(t *testing.T) []want {
 	for _, a := range alerts {
 		compared := absence.ReplaceAllString(a.Expr, "")
 		expr := comparison.ReplaceAllString(compared, "")
-		if expr == compared {
-			t.Errorf("%s does not end in a comparison: %s", a.Alert, a.Expr)
-		}
+		assert.Truef(t, expr != compared, "%s does not end in a comparison: %s", a.Alert, a.Expr)
 		all = append(all, number(expr))
 	}
 	for _, p := range readDashboard(t).Panels {

@@ -41,14 +41,12 @@ type rule struct {
 
 // read returns the content of a file below the root of the repository.
 func read(t *testing.T, path string) string {
-	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, path))
 	require.NoError(t, err)
 	return string(content)
 }
 
 func rules(t *testing.T) (records, alerts []rule) {
-	t.Helper()
 	var file ruleFile
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file))
 	for _, group := range file.Groups {
@@ -60,9 +58,7 @@ func rules(t *testing.T) (records, alerts []rule) {
 			}
 		}
 	}
-	if len(records) == 0 || len(alerts) == 0 {
-		t.Fatalf("%d recording rules, %d alerts", len(records), len(alerts))
-	}
+	require.Truef(t, len(records) != 0 && len(alerts) != 0, "%d recording rules, %d alerts", len(records), len(alerts))
 	return records, alerts
 }
 
@@ -90,22 +86,15 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	_, alerts := rules(t)
 	document, tests := read(t, "docs/alerts.md"), read(t, "manifests/monitoring/rules_test.yaml")
 	for _, a := range alerts {
-		if !strings.Contains(document, "\n## "+a.Alert+"\n") {
-			t.Errorf("docs/alerts.md has no section %s", a.Alert)
-		}
+		assert.Truef(t, strings.Contains(document, "\n## "+a.Alert+"\n"), "docs/alerts.md has no section %s", a.Alert)
 		if want := "/docs/alerts.md#" + strings.ToLower(a.Alert); !strings.HasSuffix(a.Annotations["runbook_url"], want) {
 			t.Errorf("%s: runbook_url %q, want one that ends in %s", a.Alert, a.Annotations["runbook_url"], want)
 		}
-		if a.Annotations["summary"] == "" || a.Labels["severity"] == "" {
-			t.Errorf("%s lacks a summary or a severity", a.Alert)
-		}
-		if !strings.Contains(tests, `alertname="`+a.Alert+`",`) {
-			t.Errorf("rules_test.yaml does not make %s fire", a.Alert)
-		}
+		assert.Truef(t, a.Annotations["summary"] != "" && a.Labels["severity"] != "", "%s lacks a summary or a severity", a.Alert)
+		assert.Truef(t, strings.Contains(tests, `alertname="`+a.Alert+`",`), "rules_test.yaml does not make %s fire", a.Alert)
 	}
-	if sections := strings.Count(document, "\n## "); sections != len(alerts) {
-		t.Errorf("docs/alerts.md has %d sections for %d alerts", sections, len(alerts))
-	}
+	sections := strings.Count(document, "\n## ")
+	assert.Truef(t, sections == len(alerts), "docs/alerts.md has %d sections for %d alerts", sections, len(alerts))
 }
 
 // The operator's object and the chart's values have the rules of rules.yaml.
@@ -159,7 +148,6 @@ func chartRules(groups string) string {
 }
 
 func generated(t *testing.T, name, want string) {
-	t.Helper()
 	path := filepath.Join(monitoring, name)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))

@@ -10,9 +10,7 @@ import (
 )
 
 // Place is where an autoscaler runs.
-type Place struct {
-	Region, Account, Cluster string
-}
+type Place struct{ Region, Account, Cluster string }
 
 // Shipped returns the policy of the Region's partition, filled in, and with queue also the policy of the interruption queue.
 func Shipped(at Place, queue bool) ([]string, error) {

@@ -329,7 +329,6 @@ func livePrices(w *awsworld.World) string {
 func handled(w *awsworld.World) string { return fmt.Sprint(w.AWS.Queues()[0].Deleted) }
 
 func clients(t *testing.T, server *fakeaws.Server) *awsclient.Clients {
-	t.Helper()
 	c, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
 	require.NoError(t, err)
 	return c
@@ -350,7 +349,6 @@ func background(t *testing.T, run func(context.Context) error) {
 
 // shipped are both policies, and all their actions.
 func shipped(t *testing.T) (documents, actions []string) {
-	t.Helper()
 	documents, err := permissions.Shipped(place, true)
 	require.NoError(t, err)
 	actions, err = permissions.Actions(documents)
@@ -400,7 +398,6 @@ func TestEachActionMakesItsDifference(t *testing.T) {
 }
 
 func (u use) world(t *testing.T, policies []string) *awsworld.World {
-	t.Helper()
 	return awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Policies = policies
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)

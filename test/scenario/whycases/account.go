@@ -24,7 +24,6 @@ type account struct {
 
 // account reads the recorded answers of AWS with the code of asgctl.
 func (c *Case) account(t testing.TB) account {
-	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, c.Write(dir))
 	from, err := source.LoadAccount(dir, instancetypes.Embedded())

@@ -43,7 +43,6 @@ var kinds = func() *runtime.Scheme {
 
 // cluster reads the objects. instances are the emulator's instance IDs by the recorded ones.
 func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string) cluster {
-	t.Helper()
 	pods, err := c.pods(now)
 	require.NoError(t, err)
 	var nodes corev1.NodeList

@@ -28,9 +28,8 @@ func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 		return ""
 	})
 	s := look(t, a.collector.Record, "default", "waiting")
-	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) || !strings.Contains(s.explain, "aws autoscaling resume-processes") {
-		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
-	}
+	assert.Truef(t, strings.HasPrefix(s.headline, "1 pod waits: "+says) && strings.HasPrefix(s.explain, says) && strings.Contains(s.explain, "aws autoscaling resume-processes"),
+		"the page begins with %q, explain says:\n%s", s.headline, s.explain)
 	assert.Truef(t, !strings.Contains(s.page, "no group helps") && strings.Contains(s.page, "still no node"),
 		"the page does not say that there is no node:\n%s", s.page)
 }
@@ -57,9 +56,8 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
 		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
 		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
-	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != there+remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
-		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
-	}
+	assert.Truef(t, pod.State == decision.PodHelpless && strings.HasPrefix(pod.Cause.Message, says) && pod.Cause.Remedy == there+remedy && node.Reason == pod.Cause && node.State == decision.NodeStarting,
+		"pod %+v and node %+v, want both to name the instance", pod, node)
 	s := look(t, a.collector.Record, "default", "waiting")
 	assert.Truef(t, strings.HasPrefix(s.headline, "1 pod waits: "+says) && strings.HasPrefix(s.explain, says),
 		"the page begins with %q, explain says:\n%s", s.headline, s.explain)
@@ -77,9 +75,8 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	})
 	pod = waitingPod(t, a)
 	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time) (next try at `
-	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, came) || pod.Cause.Remedy != gone+strings.Replace(remedy, " --latest", "", 1) {
-		t.Errorf("pod %+v, want it to say that no node registered", pod)
-	}
+	assert.Truef(t, pod.State == decision.PodHelpless && strings.HasPrefix(pod.Cause.Message, came) && pod.Cause.Remedy == gone+strings.Replace(remedy, " --latest", "", 1),
+		"pod %+v, want it to say that no node registered", pod)
 }
 
 // IAM lacks the permission to launch at once. Pods run all the same.
@@ -92,9 +89,8 @@ func TestDeniedLaunchAtOnceIsAWarning(t *testing.T) {
 		a.world.Reread()
 	}
 	s := look(t, a.collector.Record, "default", "waiting")
-	if !strings.Contains(s.page, "1 to look at") || !strings.Contains(s.page, `{"Effect":"Allow","Action":"autoscaling:LaunchInstances","Resource":"*"}`) {
-		t.Errorf("the page does not show the missing statement as a warning:\n%s", s.page)
-	}
+	assert.Truef(t, strings.Contains(s.page, "1 to look at") && strings.Contains(s.page, `{"Effect":"Allow","Action":"autoscaling:LaunchInstances","Resource":"*"}`),
+		"the page does not show the missing statement as a warning:\n%s", s.page)
 }
 
 // AWS accepts the launch, and each instance dies. The pod waits for none of them, and its cause stays while AWS tries again.

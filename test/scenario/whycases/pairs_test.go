@@ -154,12 +154,10 @@ func TestGPUThatNeverAppears(t *testing.T) {
 		t.Errorf("group %+v, want it degraded for the missing GPU", g)
 	}
 	s := look(t, a.collector.Record, "default", "waiting")
-	if s.headline != "1 pod waits: "+says || !strings.Contains(s.page, "kubectl get daemonsets --all-namespaces") || !strings.Contains(s.page, "still no node") {
-		t.Errorf("the page begins with %q:\n%s", s.headline, s.page)
-	}
-	if !strings.HasPrefix(s.explain, says+"\n") || !strings.Contains(s.explain, "kubectl get daemonsets --all-namespaces") || !strings.Contains(s.top, "came up without nvidia.com/gpu") {
-		t.Errorf("explain and top say:\n%s\n%s", s.explain, s.top)
-	}
+	assert.Truef(t, s.headline == "1 pod waits: "+says && strings.Contains(s.page, "kubectl get daemonsets --all-namespaces") && strings.Contains(s.page, "still no node"),
+		"the page begins with %q:\n%s", s.headline, s.page)
+	assert.Truef(t, strings.HasPrefix(s.explain, says+"\n") && strings.Contains(s.explain, "kubectl get daemonsets --all-namespaces") && strings.Contains(s.top, "came up without nvidia.com/gpu"),
+		"explain and top say:\n%s\n%s", s.explain, s.top)
 }
 
 func waitingPod(t *testing.T, a *autoscaler) decision.Pod {

@@ -74,7 +74,6 @@ func (c *Case) Run(t testing.TB) Outcome {
 
 // start makes the autoscaler over the account and the cluster of the case.
 func (c *Case) start(t testing.TB) *autoscaler {
-	t.Helper()
 	now := time.Now()
 	given, name, caps := parse(t, c.Flags())
 	discovery, err := ownership.ParseDiscovery(given.NodeGroups, nil)
@@ -118,7 +117,6 @@ func (c *Case) start(t testing.TB) *autoscaler {
 
 // loop runs one loop, and waits for what AWS answers.
 func (a *autoscaler) loop(t testing.TB) {
-	t.Helper()
 	a.collector.Begin("start", a.next)
 	if err := a.RunOnce(a.next); err != nil {
 		t.Logf("loop: %v", err)
@@ -146,7 +144,6 @@ func (a account) instances(w *awsworld.World) map[string]string {
 // parse returns the options that the flags stand for, and the values of --asg-cluster-name and --asg-max-hourly-cost. The core parses its flags once in a process, so
 // that the ones of the cases are bound to its defaults here.
 func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []decision.SpendCap) {
-	t.Helper()
 	given := flags.AutoscalingOptions()
 	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
 	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
@@ -180,7 +177,6 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 }
 
 func scan(t testing.TB, text, format string, into ...any) {
-	t.Helper()
 	_, err := fmt.Sscanf(text, format, into...)
 	require.NoErrorf(t, err, "%q", text)
 }
@@ -198,7 +194,6 @@ type autoscaler struct {
 
 // newAutoscaler makes the autoscaler of a case.
 func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collector, k cluster) *autoscaler {
-	t.Helper()
 	given := collector.Core
 	client := fake.NewClientset(k.objects...)
 	factory := informers.NewSharedInformerFactory(client, 0)

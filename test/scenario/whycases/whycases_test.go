@@ -51,9 +51,8 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 			}
 			assert.Emptyf(t, cmp.Diff(string(c.Files[WantFile]), got), "%s (-want +got)", c.About)
 			event := "Normal NotTriggerScaleUp pod didn't trigger scale-up: " + o.Reason.Message
-			if o.State == string(decision.PodHelpless) && !slices.Contains(o.Events, event) {
-				t.Errorf("the events %q do not say %q", o.Events, event)
-			}
+			assert.Truef(t, o.State != string(decision.PodHelpless) || slices.Contains(o.Events, event),
+				"the events %q do not say %q", o.Events, event)
 			checkReaders(t, c, o)
 		})
 	}
@@ -100,7 +99,6 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 
 // get returns the body of a page.
 func get(t *testing.T, address string) []byte {
-	t.Helper()
 	response, err := http.Get(address)
 	require.NoError(t, err)
 	defer response.Body.Close()

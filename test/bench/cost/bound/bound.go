@@ -25,25 +25,15 @@ type Problem struct {
 	Groups []Group
 }
 
-// Bounds are in money per hour.
-type Bounds struct {
-	Fractional float64 // nodes and pods in parts
-	WholePods  float64 // nodes in parts, the pods on each whole, at least Fractional
-}
-
-// Of computes the bounds.
-func Of(p Problem) Bounds {
+// Of computes the bound, in money per hour.
+func Of(p Problem) float64 {
 	// Pods that ask for nothing cost nothing here, whatever they are worth to the solver.
 	p.Kinds = slices.DeleteFunc(slices.Clone(p.Kinds), func(k Kind) bool { return slices.Max(append(k.Requests, 0)) <= 0 })
-	fractional := p.solve(p.fractionalFill)
-	return Bounds{Fractional: fractional, WholePods: max(fractional, p.solve(p.wholeFill))}
+	return p.solve()
 }
 
 // maxCuts bounds the search for better fillings. The built-in mixes take a few hundred.
 const maxCuts = 5000
-
-// filling is a node's worth of pods, by kind, of the highest value, and an upper bound for the value of any filling.
-type filling func(g int, values []float64) (pods []float64, atMost float64)
 
 // A cut is a filling of a node of a group, whose pods must not be worth more than the node costs.
 type cut struct {
@@ -53,14 +43,14 @@ type cut struct {
 
 // solve finds good prices for the pods, and makes them a bound. It knows the most valuable fillings at the prices so far, and asks
 // for better ones until there are none (Gilmore and Gomory 1961).
-func (p Problem) solve(fill filling) float64 {
+func (p Problem) solve() float64 {
 	var values, pools []float64
 	var cuts []cut
 	for more := true; more; {
 		values, pools = p.prices(cuts)
 		known := len(cuts)
 		for g, group := range p.Groups {
-			pods, _ := fill(g, values)
+			pods, _ := p.fill(g, values)
 			worth := -pools[g]
 			for kind, n := range pods {
 				worth += n * values[kind]
@@ -71,7 +61,7 @@ func (p Problem) solve(fill filling) float64 {
 		}
 		more = len(cuts) > known && len(cuts) < maxCuts
 	}
-	return p.checked(values, pools, fill)
+	return p.checked(values, pools)
 }
 
 // prices are the values of the pods by kind and of one more node by group, both 0 or more, at which all pods are worth the most and
@@ -104,10 +94,10 @@ func (p Problem) prices(cuts []cut) (values, pools []float64) {
 
 // checked is the value of the prices as a solution of the dual program: no node may hold pods of a higher value than it costs.
 // If one does, it scales all values down.
-func (p Problem) checked(values, pools []float64, fill filling) float64 {
+func (p Problem) checked(values, pools []float64) float64 {
 	scale := 1.0
 	for g, group := range p.Groups {
-		if _, atMost := fill(g, values); atMost > 0 {
+		if _, atMost := p.fill(g, values); atMost > 0 {
 			scale = min(scale, (group.PerHour+pools[g])/atMost)
 		}
 	}
@@ -134,9 +124,9 @@ func (p Problem) fits(kind, g int) bool {
 	return true
 }
 
-// fractionalFill is the fractional knapsack in several resources: a linear program with one constraint per resource, by the
-// simplex method on its tableau. The second result comes from its dual prices, made feasible.
-func (p Problem) fractionalFill(g int, values []float64) ([]float64, float64) {
+// fill returns a node's worth of pods, by kind, of the highest value, and an upper bound for the value of any filling. It is the fractional
+// knapsack in several resources: a linear program with one constraint per resource. The bound comes from its dual prices, made feasible.
+func (p Problem) fill(g int, values []float64) ([]float64, float64) {
 	var kinds []int
 	for kind := range p.Kinds {
 		if values[kind] > 0 && p.fits(kind, g) {

@@ -80,7 +80,7 @@ func (s *exhaustive) take(n int, kind Kind, sign float64) bool {
 	return true
 }
 
-func TestBoundsNeverExceedCheapestPacking(t *testing.T) {
+func TestBoundNeverExceedsCheapestPacking(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 5))
 	tight := 0
 	for round := range 400 {
@@ -109,10 +109,8 @@ func TestBoundsNeverExceedCheapestPacking(t *testing.T) {
 			continue // the limits of the groups leave pods over
 		}
 		b := Of(p)
-		assert.Truef(t, b.Fractional <= optimum+1e-9 && b.WholePods <= optimum+1e-9,
-			"round %d: bounds %+v are above the optimum %v of %+v", round, b, optimum, p)
-		assert.Truef(t, b.WholePods >= b.Fractional, "round %d: the bound with whole pods is below the other: %+v", round, b)
-		if b.Fractional > 0.999*optimum && optimum > 0 {
+		assert.LessOrEqualf(t, b, optimum+1e-9, "round %d: bound above the optimum of %+v", round, p)
+		if b > 0.999*optimum && optimum > 0 {
 			tight++
 		}
 	}
@@ -121,42 +119,37 @@ func TestBoundsNeverExceedCheapestPacking(t *testing.T) {
 
 func TestBoundMatchesFormulas(t *testing.T) {
 	for _, tt := range []struct {
-		name       string
-		p          Problem
-		fractional float64
-		whole      float64
+		name string
+		p    Problem
+		want float64
 	}{
 		{
-			name: "a hundred pods of 3 on nodes of 8 at 1: 300/8, and two a node",
+			name: "a hundred pods of 3 on nodes of 8 at 1: 300/8",
 			p: Problem{Groups: []Group{{PerHour: 1, Max: 1000, Offers: []float64{8}}},
 				Kinds: []Kind{{Count: 100, Requests: []float64{3}, Fits: []bool{true}}}},
-			fractional: 37.5, whole: 50,
+			want: 37.5,
 		},
 		{
 			name: "the cheaper group as far as it goes",
 			p: Problem{Groups: []Group{{PerHour: 1, Max: 10, Offers: []float64{4}}, {PerHour: 3, Max: 1000, Offers: []float64{4}}},
 				Kinds: []Kind{{Count: 60, Requests: []float64{1}, Fits: []bool{true, true}}}},
-			fractional: 10 + 3*5, whole: 10 + 3*5,
+			want: 10 + 3*5,
 		},
 		{
 			name: "two kinds that fill each other's node",
 			p: Problem{Groups: []Group{{PerHour: 2, Max: 1000, Offers: []float64{4, 4}}},
 				Kinds: []Kind{{Count: 10, Requests: []float64{3, 1}, Fits: []bool{true}}, {Count: 10, Requests: []float64{1, 3}, Fits: []bool{true}}}},
-			fractional: 20, whole: 20,
+			want: 20,
 		},
 		{
 			name: "rolls of 100 cut into four widths (Chvátal, Linear Programming, chapter 13)",
 			p: Problem{Groups: []Group{{PerHour: 1, Max: 10000, Offers: []float64{100}}}, Kinds: []Kind{
 				{Count: 97, Requests: []float64{45}, Fits: []bool{true}}, {Count: 610, Requests: []float64{36}, Fits: []bool{true}},
 				{Count: 395, Requests: []float64{31}, Fits: []bool{true}}, {Count: 211, Requests: []float64{14}, Fits: []bool{true}}}},
-			fractional: 415.24, whole: 452.25,
+			want: 415.24,
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := Of(tt.p)
-			assert.Truef(t, math.Abs(b.Fractional-tt.fractional) <= 1e-3 && math.Abs(b.WholePods-tt.whole) <= 1e-3,
-				"bounds %+v, want %v and %v", b, tt.fractional, tt.whole)
-		})
+		assert.InDeltaf(t, tt.want, Of(tt.p), 1e-3, "%s: bound", tt.name)
 	}
 }
 
@@ -169,8 +162,7 @@ func TestMixBoundCountsWhatANodeHasOneOf(t *testing.T) {
 	} {
 		m, err := mix.Parse([]byte(`{"types": [{"name": "n", "cpu": 4, "memory": "8Gi", "price": 1}], "pods": [` + pods + `]}`))
 		require.NoError(t, err)
-		b := Of(OfMix(m))
-		assert.Truef(t, math.Abs(b.Fractional-4) <= 1e-3, "pods %s have the bound %v, want 4", pods, b.Fractional)
+		assert.InDeltaf(t, 4, Of(OfMix(m)), 1e-3, "bound of pods %s", pods)
 	}
 }
 
@@ -179,7 +171,7 @@ func TestTooHighPricesAreScaledDown(t *testing.T) {
 	p := Problem{Groups: []Group{{PerHour: 1, Max: 1000, Offers: []float64{8}}},
 		Kinds: []Kind{{Count: 100, Requests: []float64{3}, Fits: []bool{true}}}}
 	for _, values := range [][]float64{{0.1}, {0.375}, {5}, {1e9}} {
-		got := p.checked(values, []float64{0}, p.fractionalFill)
+		got := p.checked(values, []float64{0})
 		assert.Truef(t, got <= 37.5, "prices %v make a bound of %v, above the 37.5 that it may be", values, got)
 	}
 }

@@ -9,10 +9,8 @@
 //	            Σ r(c,d)·x(c,g) ≤ a(g,d)·n(g) for each group and resource
 //	            n(g) ≤ m(g), all ≥ 0
 //
-// Every real packing satisfies it, so none is cheaper. A second, higher bound asks for nodes whose pods are whole, but still
-// not for whole nodes. No packing can win the difference, because its pods do not divide a node.
+// Every real packing satisfies it, so none is cheaper.
 //
-// Neither bound trusts the solver. The package checks a solution of the dual program in a step of its own, scales it until
-// it holds, and returns its value. By duality that is a lower bound even where the solver was wrong. The package owns both
-// bounds. It must not be imported outside tests.
+// The package does not trust its solver. It checks a solution of the dual program in a step of its own, scales it until it holds, and
+// returns its value. By duality that is a lower bound even where the solver was wrong. It must not be imported outside tests.
 package bound

@@ -68,7 +68,7 @@ func (s *source) describe(g *Group, f fileGroup) (err error) {
 	case !g.Spot && f.CapacityType != onDemand:
 		return fmt.Errorf("capacity type %q is neither %q nor %q", f.CapacityType, onDemand, spot)
 	case f.Price != nil:
-		g.PerHour, err = *f.Price, validPrice(*f.Price)
+		g.PerHour = *f.Price
 	default:
 		if g.PerHour, err = s.price(f.Type); g.Spot {
 			g.PerHour *= s.spotRatio
@@ -78,9 +78,7 @@ func (s *source) describe(g *Group, f fileGroup) (err error) {
 		return err
 	}
 	if f.Max != nil {
-		if g.Max = *f.Max; g.Max < 1 {
-			return fmt.Errorf("max %d is below 1", g.Max)
-		}
+		g.Max = *f.Max
 	}
 	if g.Node, err = s.node(g.Name, f); err != nil {
 		return err

@@ -18,9 +18,8 @@ type Mix struct {
 	Groups []Group
 	Pods   []*corev1.Pod
 	// DaemonSets are pods that run on every node that they tolerate.
-	DaemonSets []*corev1.Pod
-	Currency   string
-	Region     string
+	DaemonSets       []*corev1.Pod
+	Currency, Region string
 }
 
 // Copy is an independent copy, because the core writes to the pods it is given.
@@ -40,15 +39,14 @@ func (m *Mix) Copy() *Mix {
 
 // Group is a node group without nodes.
 type Group struct {
-	Name         string
-	InstanceType string
-	Spot         bool
-	PerHour      float64 // price of one node
-	Max          int     // nodes
-	Node         *corev1.Node
-	Labels       map[string]string // on its nodes, beside the labels that nodes of its type have anywhere
-	Stated       bool              // the mix states what its nodes offer, so that they are no nodes of the catalogue
-	Devices      int               // GPUs of one node that a driver shares out by claims
+	Name, InstanceType string
+	Spot               bool
+	PerHour            float64 // price of one node
+	Max                int     // nodes
+	Node               *corev1.Node
+	Labels             map[string]string // on its nodes, beside the labels that nodes of its type have anywhere
+	Stated             bool              // the mix states what its nodes offer, so that they are no nodes of the catalogue
+	Devices            int               // GPUs of one node that a driver shares out by claims
 }
 
 const (
@@ -137,8 +135,7 @@ func (m *Mix) check() error {
 	return nil
 }
 
-// Tolerated are the pods that may run on the node: they select its labels and tolerate its taints. It ignores the room that is
-// left.
+// Tolerated are the pods that may run on the node: they select its labels and tolerate its taints. It ignores the room that is left.
 func Tolerated(pods []*corev1.Pod, node *corev1.Node) []*corev1.Pod {
 	var list []*corev1.Pod
 	for _, pod := range pods {

@@ -76,9 +76,8 @@ func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 		a, o := asked[name], offered[name]
 		assert.Equalf(t, want, [2]int64{a.Value(), o.Value()}, "%s: asked for and offered", name)
 	}
-	if len(pod.Spec.ResourceClaims) != 1 || len(pod.Spec.Volumes) != 3 || pod.Spec.TopologySpreadConstraints[0].TopologyKey != corev1.LabelTopologyZone {
-		t.Errorf("the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
-	}
+	assert.Truef(t, len(pod.Spec.ResourceClaims) == 1 && len(pod.Spec.Volumes) == 3 && pod.Spec.TopologySpreadConstraints[0].TopologyKey == corev1.LabelTopologyZone,
+		"the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
 }
 
 func TestExclusiveNamesWhatANodeHasOneOf(t *testing.T) {
@@ -93,7 +92,6 @@ func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 		{"nothing", ``, `no groups: list "groups", or "types"`},
 		{"no pods", `{"types": ["m5.large"]}`, `no pods: list some`},
 		{"no YAML", `[`, `yaml`},
-		{"a list", `[1]`, `cannot unmarshal`},
 		{"unknown field", `{"types": ["m5.large"], "pods": [{"cup": 1}]}`, `unknown field "cup"`},
 		{"unknown field of a type", `{"types": [{"name": "m5.large", "prise": 1}], "pods": [{"cpu": 1}]}`, `unknown field "prise"`},
 		{"unknown type", `{"types": ["m99.large"], "pods": [{"cpu": 1}]}`, `types, item 1: "m99.large" is not in the catalogue`},
@@ -101,29 +99,19 @@ func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 		{"group without type", `{"groups": [{"name": "a"}], "pods": [{"cpu": 1}]}`, `groups, item 1: group "a" has no type`},
 		{"no price", `{"types": [{"name": "a", "cpu": 1, "memory": "1Gi"}], "pods": [{"cpu": 1}]}`, `no price of "a" is known in us-east-1`},
 		{"half a type", `{"types": [{"name": "a", "cpu": 1}], "pods": [{"cpu": 1}]}`, `"a" needs both cpu and memory`},
-		{"negative price", `{"types": ["m5.large"], "prices": {"m5.large": -1}, "pods": [{"cpu": 1}]}`, `prices: "m5.large": price -1 is not a number above 0`},
 		{"bad amount", `{"types": ["m5.large"], "pods": [{"cpu": "lots"}]}`, `"lots" is not an amount`},
 		{"negative amount", `{"types": ["m5.large"], "pods": [{"cpu": -1}]}`, `"-1" is not an amount`},
 		{"memory without a unit", `{"types": ["m5.large"], "pods": [{"cpu": 1, "memory": 16}]}`, `memory 16 is in bytes: write a unit, such as 16Gi`},
 		{"bad other resource", `{"types": ["m5.large"], "pods": [{"resources": {"x": "y"}}]}`, `pods, item 1: "pods-1": resources: "x": "y" is not an amount`},
-		{"bad count", `{"types": ["m5.large"], "pods": [{"count": 0}]}`, `count 0 is not between 1`},
-		{"too many", `{"types": ["m5.large"], "pods": [{"name": "a", "count": 15000}, {"name": "b", "count": 15000}]}`, `pods: more than 20000`},
 		{"bad taint", `{"groups": [{"type": "m5.large", "taints": ["a=b"]}], "pods": [{"cpu": 1}]}`, `taint "a=b" is not of the form`},
 		{"bad toleration", `{"types": ["m5.large"], "pods": [{"tolerations": ["a=b:Sometimes"]}]}`, `toleration: taint "a=b:Sometimes"`},
 		{"bad capacity type", `{"groups": [{"type": "m5.large", "capacityType": "cheap"}], "pods": [{"cpu": 1}]}`, `capacity type "cheap" is neither`},
-		{"bad spot ratio", `{"types": ["m5.large"], "spotRatio": 2, "pods": [{"cpu": 1}]}`, `spotRatio 2 is not above 0 and up to 1`},
-		{"bad max", `{"groups": [{"type": "m5.large", "max": 0}], "pods": [{"cpu": 1}]}`, `max 0 is below 1`},
 		{"bad spread", `{"types": ["m5.large"], "pods": [{"spread": "rack"}]}`, `spread "rack" is neither "node" nor "zone"`},
-		{"bad port", `{"types": ["m5.large"], "pods": [{"hostPort": 70000}]}`, `hostPort 70000 is not between 1 and 65535`},
-		{"bad word", `{"types": ["m5.large"], "pods": [{"exclusive": "a b"}]}`, `exclusive "a b" is no value of a label`},
-		{"too many volumes", `{"types": ["m5.large"], "pods": [{"volumes": 26}]}`, `26 volumes are not 0 or more, of volumes up to 25`},
 		{"one name twice", `{"types": ["m5.large", "m5.large"], "pods": [{"cpu": 1}]}`, `two groups are called "m5.large"`},
 		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse([]byte(tt.text))
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error %v, want one with %q", err, tt.want)
-		})
+		_, err := Parse([]byte(tt.text))
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error %v, want one with %q", tt.name, err, tt.want)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // podsOf makes the pods of a list of the file.
@@ -21,9 +20,7 @@ func podsOf(list []filePods, where string) ([]*corev1.Pod, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s, item %d: %q: %w", where, i+1, entry.Name, err)
 		}
-		if pods = append(pods, some...); len(pods) > maxPods {
-			return nil, fmt.Errorf("%s: more than %d", where, maxPods)
-		}
+		pods = append(pods, some...)
 	}
 	return pods, nil
 }
@@ -34,16 +31,7 @@ func (p *filePods) pods() ([]*corev1.Pod, error) {
 	if p.Count != nil {
 		count = *p.Count
 	}
-	switch {
-	case count < 1 || count > maxPods:
-		return nil, fmt.Errorf("count %d is not between 1 and %d", count, maxPods)
-	case p.Claims < 0 || p.Volumes < 0 || p.Volumes > Attachable:
-		return nil, fmt.Errorf("%d claims and %d volumes are not 0 or more, of volumes up to %d", p.Claims, p.Volumes, Attachable)
-	case p.HostPort < 0 || p.HostPort > 65535:
-		return nil, fmt.Errorf("hostPort %d is not between 1 and 65535", p.HostPort)
-	case len(validation.IsValidLabelValue(p.Exclusive)) > 0:
-		return nil, fmt.Errorf("exclusive %q is no value of a label", p.Exclusive)
-	case p.Spread != "" && topologyKeys[p.Spread] == "":
+	if p.Spread != "" && topologyKeys[p.Spread] == "" {
 		return nil, fmt.Errorf("spread %q is neither \"node\" nor \"zone\"", p.Spread)
 	}
 	requests, err := resources(p.CPU, p.Memory, p.GPU, p.Resources)
@@ -132,9 +120,6 @@ func keepOff(pod *corev1.Pod, label, value string) {
 // parseToleration parses a tolerated taint, or only its key for any value and effect.
 func parseToleration(text string) (corev1.Toleration, error) {
 	if !strings.ContainsAny(text, ":=") {
-		if text == "" {
-			return corev1.Toleration{}, fmt.Errorf("a toleration is empty: write the key of the taint, or key=value:NoSchedule")
-		}
 		return corev1.Toleration{Key: text, Operator: corev1.TolerationOpExists}, nil
 	}
 	taint, err := parseTaint(text)

@@ -41,20 +41,19 @@ type seededPlan struct {
 
 // part is a set of workloads whose pods are drawn from the same shapes.
 type part struct {
-	name      string
-	pods      int
-	workloads int
-	cpu       string // amounts to draw from, separated by spaces
-	memory    string // of each CPU amount, as multiples in GiB per CPU
-	gpu       string // amounts to draw from, empty for none
-	spot      bool   // tolerates spot nodes
-	arch      string // selects it, empty for either
-	apart     bool   // no two of a workload on a node
-	exclusive string // words to draw from: a node takes one pod of all workloads with the same, empty for none
-	hostPorts string // ports of the node to draw from, one for each workload, empty for none
-	spread    string // "node" and "zone" to draw from, over which a workload is spread evenly, empty for none
-	devices   string // GPUs to claim, to draw from, empty for none
-	volumes   int    // EBS volumes of each pod
+	name            string
+	pods, workloads int
+	cpu             string // amounts to draw from, separated by spaces
+	memory          string // of each CPU amount, as multiples in GiB per CPU
+	gpu             string // amounts to draw from, empty for none
+	spot            bool   // tolerates spot nodes
+	arch            string // selects it, empty for either
+	apart           bool   // no two of a workload on a node
+	exclusive       string // words to draw from: a node takes one pod of all workloads with the same, empty for none
+	hostPorts       string // ports of the node to draw from, one for each workload, empty for none
+	spread          string // "node" and "zone" to draw from, over which a workload is spread evenly, empty for none
+	devices         string // GPUs to claim, to draw from, empty for none
+	volumes         int    // EBS volumes of each pod
 }
 
 var seeded = []seededPlan{

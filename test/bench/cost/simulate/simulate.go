@@ -46,20 +46,14 @@ import (
 // maxRaises is far more than any mix takes.
 const maxRaises = 2000
 
-// Result is the outcome of a mix.
+// Result is the outcome of a mix: the nodes requested until every pod that can run had a place.
 type Result struct {
-	Asked    Nodes         // until every pod that can run had a place, none bound
-	Settled  Nodes         // when every pod that can run was bound, Asked included
-	Unplaced int           // pods that no group can take, or not within its limit
-	Choosing time.Duration // the expander's longest choice
-	Took     time.Duration // the whole run
-}
-
-// Nodes are the requested nodes.
-type Nodes struct {
-	Count   map[string]int // by group, those with any
-	PerHour float64        // their sum
-	Raises  int            // scale-ups
+	Count    map[string]int // nodes by group, those with any
+	PerHour  float64        // their sum
+	Raises   int            // scale-ups
+	Unplaced int            // pods that no group can take, or not within its limit
+	Choosing time.Duration  // the expander's longest choice
+	Took     time.Duration  // the whole run
 }
 
 type scaler struct {
@@ -72,8 +66,6 @@ type scaler struct {
 	orchestrator corescaleup.Orchestrator
 	templates    map[string]*framework.NodeInfo
 	strategy     *timed
-	bound        []*boundNode // nodes with the pods that the scheduler bound
-	raises       int
 	result       *Result
 }
 
@@ -91,75 +83,34 @@ func Run(ctx context.Context, m *mix.Mix, expanderName string) (*Result, error) 
 	return s.result, nil
 }
 
-// run requests nodes until no more are needed, then has the scheduler bind the pods, and begins again for the pods without
-// room.
+// run scales up until every pod that can have a place has one.
 func (s *scaler) run(ctx context.Context) error {
-	pending, err := s.converge(ctx, s.mix.Pods)
-	if err != nil {
-		return err
-	}
-	s.result.Asked, s.result.Unplaced = s.nodes(), len(pending)
-	scheduler := newScheduler(s.mix.Pods)
-	unbound := s.mix.Pods
-	for {
-		s.join(scheduler)
-		left := scheduler.bind(unbound)
-		s.bound = scheduler.nodes
-		if len(left) == 0 || len(left) == len(unbound) {
-			s.result.Settled = s.nodes()
-			return nil
-		}
-		unbound = left
-		if _, err := s.converge(ctx, unbound); err != nil {
+	for ctx.Err() == nil {
+		pending, err := s.pending()
+		if err != nil {
 			return err
 		}
-	}
-}
-
-// converge scales up until every pod that can have a place has one, and returns the pods that cannot.
-func (s *scaler) converge(ctx context.Context, unbound []*corev1.Pod) ([]*corev1.Pod, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		pending, err := s.pending(unbound)
-		if err != nil || len(pending) == 0 {
-			return nil, err
-		}
-		if scaled, err := s.scaleUp(pending); err != nil || !scaled {
-			return pending, err
-		}
-		if s.raises++; s.raises > maxRaises {
-			return nil, fmt.Errorf("no end after %d raises", maxRaises)
-		}
-	}
-}
-
-// nodes are the nodes requested so far.
-func (s *scaler) nodes() Nodes {
-	n := Nodes{Count: map[string]int{}, Raises: s.raises}
-	for _, g := range s.cloud.groups {
-		if count := len(g.nodes); count > 0 {
-			n.Count[g.Name] = count
-			n.PerHour += float64(count) * g.PerHour
-		}
-	}
-	return n
-}
-
-// join adds the requested nodes to the scheduler.
-func (s *scaler) join(scheduler *scheduler) {
-	known := make(map[string]bool)
-	for _, node := range scheduler.nodes {
-		known[node.node.Name] = true
-	}
-	for _, g := range s.cloud.groups {
-		for _, node := range g.nodes {
-			if !known[node.Name] {
-				scheduler.add(node, g.Offers(), s.templates[g.Name].Pods())
+		scaled := false
+		if len(pending) > 0 {
+			if scaled, err = s.scaleUp(pending); err != nil {
+				return err
 			}
 		}
+		if !scaled {
+			s.result.Unplaced = len(pending)
+			for _, g := range s.cloud.groups {
+				if count := len(g.nodes); count > 0 {
+					s.result.Count[g.Name] = count
+					s.result.PerHour += float64(count) * g.PerHour
+				}
+			}
+			return nil
+		}
+		if s.result.Raises++; s.result.Raises > maxRaises {
+			return fmt.Errorf("no end after %d raises", maxRaises)
+		}
 	}
+	return ctx.Err()
 }
 
 // defaults are the defaults of the core's flags that matter here.
@@ -181,7 +132,7 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 	if err != nil {
 		return nil, err
 	}
-	s := &scaler{mix: m, cloud: cloud, templates: map[string]*framework.NodeInfo{}, result: &Result{}}
+	s := &scaler{mix: m, cloud: cloud, templates: map[string]*framework.NodeInfo{}, result: &Result{Count: map[string]int{}}}
 	options := defaults()
 	volumes := volumeClaims(m.Pods)
 	options.CSINodeAwareSchedulingEnabled = len(volumes) > 0
@@ -280,14 +231,10 @@ func (s *scaler) withDaemons(info *framework.NodeInfo) *framework.NodeInfo {
 	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...).SetCSINode(info.CSINode)
 }
 
-// pending rebuilds the cluster snapshot with the unbound pods that have a place in it, and returns the others.
-func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
+// pending rebuilds the cluster snapshot with the pods that have a place in it, and returns the others.
+func (s *scaler) pending() ([]*corev1.Pod, error) {
 	if err := s.snapshot.SetClusterState(nil, nil, deviceClaims(s.mix.Pods), nil); err != nil {
 		return nil, err
-	}
-	bound := make(map[string][]*corev1.Pod)
-	for _, b := range s.bound {
-		bound[b.node.Name] = b.pods
 	}
 	for _, g := range s.cloud.groups {
 		for i, node := range g.nodes {
@@ -295,28 +242,12 @@ func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
 			if err != nil {
 				return nil, err
 			}
-			running := fresh.Pods()
-			var claiming []*corev1.Pod
-			for _, pod := range bound[node.Name] {
-				if len(pod.Spec.ResourceClaims) > 0 {
-					claiming = append(claiming, pod)
-					continue
-				}
-				pod = pod.DeepCopy()
-				pod.Spec.NodeName = node.Name
-				running = append(running, framework.NewPodInfo(pod, nil))
-			}
-			if err := s.snapshot.AddNodeInfo(g.info(node, running...)); err != nil {
+			if err := s.snapshot.AddNodeInfo(g.info(node, fresh.Pods()...)); err != nil {
 				return nil, err
-			}
-			for _, pod := range claiming { // the core's allocator gives them devices
-				if err := s.snapshot.SchedulePod(pod, node.Name); err != nil {
-					return nil, err
-				}
 			}
 		}
 	}
-	return s.processors.PodListProcessor.Process(s.ctx, slices.Clone(unbound))
+	return s.processors.PodListProcessor.Process(s.ctx, slices.Clone(s.mix.Pods))
 }
 
 // scaleUp has the core scale up once, and reports whether it did.

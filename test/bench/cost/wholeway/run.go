@@ -118,7 +118,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.bound = bound.Of(bound.OfMix(real)).Fractional
+	r.bound = bound.Of(bound.OfMix(real))
 	flags, err := r.flags()
 	if err != nil {
 		return err
@@ -187,16 +187,24 @@ func (r *run) looped(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
+// processes is the autoscaler, once it runs.
+func (r *run) processes() []harness.Process {
+	if a := r.side.Autoscaler(); a != nil {
+		return []harness.Process{a}
+	}
+	return nil
+}
+
 // until waits until something is so, with the reason why it is not if that takes too long.
 func (r *run) until(ctx context.Context, reason string, so func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, preparing, errors.New(reason))
 	defer cancel()
-	return harness.Until(ctx, pause, r.side.Autoscaler(), func() (bool, error) { return so(ctx) })
+	return harness.Until(ctx, pause, func() (bool, error) { return so(ctx) }, r.processes()...)
 }
 
 // await waits until all pods run and no instance is under way, or for as long as the pods may take.
 func (r *run) await(ctx context.Context) error {
-	return harness.Until(ctx, pause, r.side.Autoscaler(), func() (bool, error) {
+	return harness.Until(ctx, pause, func() (bool, error) {
 		if time.Since(r.start) >= r.Wait {
 			return true, nil
 		}
@@ -206,7 +214,7 @@ func (r *run) await(ctx context.Context) error {
 		}
 		seen := r.look()
 		return !seen.allRun.IsZero() && time.Since(seen.allRun) >= settling && r.readyNodes() == desired, r.devices.failed()
-	})
+	}, r.processes()...)
 }
 
 // A look is the pods at one moment.

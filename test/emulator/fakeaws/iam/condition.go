@@ -8,11 +8,10 @@ import (
 
 // A condition compares one key of the request with the values of a policy.
 type condition struct {
-	key      string // in lower case
-	values   []string
-	matches  func(pattern, value string) bool // nil for Null
-	negated  bool
-	ifExists bool
+	key               string // in lower case
+	values            []string
+	matches           func(pattern, value string) bool // nil for Null
+	negated, ifExists bool
 }
 
 // operators are the known ones. Their Not forms hold where no value matches, and where the key is missing.

@@ -91,10 +91,9 @@ func (l *list) UnmarshalJSON(raw []byte) error {
 }
 
 type writtenStatement struct {
-	Sid, Effect string
-	Action      list
-	Resource    list
-	Condition   map[string]map[string]list
+	Sid, Effect      string
+	Action, Resource list
+	Condition        map[string]map[string]list
 }
 
 // Parse reads a document. The error joins everything that is wrong with it.

@@ -44,14 +44,11 @@ func TestActionsAndResources(t *testing.T) {
 		{"name in an ARN", []string{policy(allow("*", "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/other"))}, ImplicitlyDenied},
 		{"ARN of another partition", []string{policy(allow("*", "arn:aws-cn:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*"))}, ImplicitlyDenied},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, Evaluate(parsed(t, tt.policies), request), "decision")
-		})
+		assert.Equalf(t, tt.want, Evaluate(parsed(t, tt.policies), request), "%s: decision", tt.name)
 	}
 }
 
 func parsed(t *testing.T, texts []string) []*Document {
-	t.Helper()
 	var documents []*Document
 	for _, text := range texts {
 		d, err := Parse([]byte(text))
@@ -140,9 +137,7 @@ func TestParseRefusesWhatItDoesNotEvaluate(t *testing.T) {
 		{"boolean", condition(`"Bool": {"aws:ViaAWSService": "yes"}`), "true or false"},
 		{"no value", condition(`"StringEquals": {"aws:ResourceTag/a": []}`), "has no value"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse([]byte(tt.text))
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
-		})
+		_, err := Parse([]byte(tt.text))
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error = %v, want one with %q", tt.name, err, tt.want)
 	}
 }

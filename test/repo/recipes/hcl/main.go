@@ -83,8 +83,7 @@ func run(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(blocks)
 }
 
-// functions are the functions of Terraform that the configuration may call. The content of user data is of interest, and not
-// its encoding.
+// functions are the functions of Terraform that the configuration may call. The content of user data is of interest, and not its encoding.
 func functions() map[string]function.Function {
 	same := function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "text", Type: cty.String}},

@@ -34,11 +34,9 @@ const (
 )
 
 type flags struct {
-	kubeconfig string
-	stages     string
-	nodes      string
-	leases     time.Duration
-	listen     string
+	kubeconfig, stages, nodes string
+	leases                    time.Duration
+	listen                    string
 }
 
 func main() {

@@ -21,14 +21,10 @@ import (
 )
 
 type options struct {
-	seed, first uint64
-	seeds       int
-	workers     int
-	zonal, half bool
-	moves       bool
-	resume      bool
-	keep        bool
-	out         string
+	seed, first                      uint64
+	seeds, workers                   int
+	zonal, half, moves, resume, keep bool
+	out                              string
 }
 
 func parse() options {

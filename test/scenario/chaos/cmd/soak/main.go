@@ -18,10 +18,9 @@ import (
 )
 
 type options struct {
-	day    time.Duration
-	seed   uint64
-	output string
-	out    string
+	day         time.Duration
+	seed        uint64
+	output, out string
 }
 
 func parse() options {
