@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -18,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fileapi"
 )
@@ -79,7 +81,11 @@ func startAWS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { _ = server.Close() })
 	ts.Setenv("AWS_ENDPOINT_URL", server.URL())
 	ts.Setenv("AWS_REGION", server.Region())
+	servers.Store(ts, server)
 }
+
+// servers are those that fakeaws has started last, by script.
+var servers sync.Map // from *testscript.TestScript to *fakeaws.Server
 
 func startAPI(ts *testscript.TestScript, _ bool, args []string) {
 	server, err := fileapi.Start(strings.NewReader(ts.ReadFile(args[0])))
@@ -90,22 +96,12 @@ func startAPI(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("KUBECONFIG", kubeconfig)
 }
 
-// record reads the account with the SDK and writes it as the AWS CLI prints it: with the API's own names, and without unset
-// members. The SDK's fields have these names, except for EKS, whose names begin in lower case.
+// record reads the account with the SDK and writes it as the AWS CLI prints it, but with unset members, and with EKS's names in upper case, too.
 func record(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
-		before, had := os.LookupEnv(name)
-		ts.Check(os.Setenv(name, ts.Getenv(name)))
-		defer func() {
-			if had {
-				_ = os.Setenv(name, before)
-			} else {
-				_ = os.Unsetenv(name)
-			}
-		}()
-	}
+	awsclients.SetEnvironment()
+	server, _ := servers.Load(ts)
 	ctx := context.Background()
-	clients, err := awsclient.New(ctx, awsclient.Options{})
+	clients, err := awsclient.New(ctx, awsclients.Options(server.(*fakeaws.Server)))
 	ts.Check(err)
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
@@ -120,16 +116,16 @@ func record(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	groups, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
 	ts.Check(err)
-	write("auto-scaling-groups.json", cli(groups))
+	write("auto-scaling-groups.json", groups)
 	configurations, err := clients.AutoScaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{})
 	ts.Check(err)
-	write("launch-configurations.json", cli(configurations))
+	write("launch-configurations.json", configurations)
 	templates, err := clients.EC2.DescribeLaunchTemplateVersions(ctx, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest", "$Default"}})
 	ts.Check(err)
-	write("launch-template-versions.json", cli(templates))
+	write("launch-template-versions.json", templates)
 	images, err := clients.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{})
 	ts.Check(err)
-	write("images.json", cli(images))
+	write("images.json", images)
 	var nodegroups []any
 	for _, g := range groups.AutoScalingGroups {
 		in := &eks.DescribeNodegroupInput{}
@@ -144,61 +140,8 @@ func record(ts *testscript.TestScript, _ bool, args []string) {
 		if in.NodegroupName != nil {
 			found, err := clients.EKS.DescribeNodegroup(ctx, in)
 			ts.Check(err)
-			nodegroups = append(nodegroups, lowerFirst(cli(found)))
+			nodegroups = append(nodegroups, map[string]any{"nodegroup": found.Nodegroup})
 		}
 	}
 	write("nodegroups.json", nodegroups...)
-}
-
-// cli returns a value of the SDK without unset members.
-func cli(v any) map[string]any {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
-		panic(err)
-	}
-	delete(out, "ResultMetadata")
-	return withoutNulls(out).(map[string]any)
-}
-
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = withoutNulls(v[i])
-		}
-	case map[string]any:
-		for key, member := range v {
-			if member == nil || member == "" {
-				delete(v, key)
-				continue
-			}
-			v[key] = withoutNulls(member)
-		}
-	}
-	return v
-}
-
-// lowerFirst gives the members of an EKS answer their names. The keys of labels and tags stay as they are.
-func lowerFirst(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = lowerFirst(v[i])
-		}
-	case map[string]any:
-		out := map[string]any{}
-		for key, member := range v {
-			name := strings.ToLower(key[:1]) + key[1:]
-			if name != "labels" && name != "tags" {
-				member = lowerFirst(member)
-			}
-			out[name] = member
-		}
-		return out
-	}
-	return v
 }

@@ -38,7 +38,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 	}{
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
 		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
-		{"cloud provider", "--cloud-provider=gce", "--cloud-provider", exitWrongUse},
+		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, exitWrongUse},
 		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
 		{"nodes", "--nodes=workers", "--nodes=workers", exitWrongUse},
 		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -23,7 +25,7 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 	cluster := httptest.NewTLSServer(http.NotFoundHandler()) // client-go sends no token without TLS
 	t.Cleanup(cluster.Close)
 	secrets := []string{"wJalrXUtnFEMIsecretkey", "FwoGZXIvYXdzsessiontoken", "eyJhbGciOiJrubernetestoken"}
-	binary := leading(t.Context(), t, cluster.URL, emulated(t).URL(), "--address=127.0.0.1:0", "--v=10", "--max-failing-time=1m")
+	binary := leading(t.Context(), t, cluster.URL, awsclients.Serve(t, fakeaws.Config{}).URL(), "--address=127.0.0.1:0", "--v=10", "--max-failing-time=1m")
 	kubeconfig := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: %s}}], "+
 		"contexts: [{name: c, context: {cluster: c, user: u}}], current-context: c}", cluster.URL, secrets[2])
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -34,12 +36,7 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 	log, err := os.Create(logPath)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = log.Close() })
-	binary.Stdout, binary.Stderr = log, log
-	require.NoError(t, binary.Start())
-	t.Cleanup(func() {
-		_ = binary.Process.Kill()
-		_ = binary.Wait()
-	})
+	started(t, binary, log)
 	logged := func() []byte {
 		text, err := os.ReadFile(logPath)
 		require.NoError(t, err)
@@ -51,17 +48,9 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 		require.Falsef(t, time.Now().After(deadline), "the process got nowhere:\n%s", logged())
 	}
 	addresses := listeners(t, binary.Process.Pid)
-	if len(addresses) != 1 || !strings.HasPrefix(addresses[0], "0100007F:") { // 127.0.0.1 as the kernel writes it on a little-endian machine
-		t.Fatalf("listeners = %v, want the one of --address", addresses)
-	}
-	var port int
-	_, err = fmt.Sscanf(addresses[0], "0100007F:%x", &port)
-	require.NoError(t, err)
+	require.Len(t, addresses, 1, "listeners, want the one of --address")
 	for path, want := range map[string]int{"/metrics": http.StatusOK, "/snapshotz": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound} {
-		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
-		require.NoError(t, err)
-		_ = response.Body.Close()
-		assert.Equalf(t, want, response.StatusCode, "%s answers %s, want %d", path, response.Status, want)
+		assert.Equalf(t, want, status(t, addresses[0], path), "%s answers", path)
 	}
 	assert.Truef(t, bytes.Contains(logged(), []byte("Bearer <masked>")),
 		"the log shows no request with the token: does this test look in the right place?\n%s", logged())
@@ -75,7 +64,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 	t.Parallel()
 	cluster := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(cluster.Close)
-	aws := emulated(t)
+	aws := awsclients.Serve(t, fakeaws.Config{})
 	for _, tt := range []struct {
 		name  string
 		flags []string
@@ -88,11 +77,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			binary := leading(t.Context(), t, cluster.URL, aws.URL(), append(tt.flags, "--address=127.0.0.1:0", "--max-failing-time=1m")...)
-			require.NoError(t, binary.Start())
-			t.Cleanup(func() {
-				_ = binary.Process.Kill()
-				_ = binary.Wait()
-			})
+			started(t, binary, nil)
 			var addresses []string
 			for deadline := time.Now().Add(time.Minute); len(addresses) < len(tt.want); time.Sleep(50 * time.Millisecond) {
 				require.Falsef(t, time.Now().After(deadline), "listeners = %v, want %d", addresses, len(tt.want))
@@ -100,15 +85,9 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 			}
 			var got []string
 			for _, address := range addresses {
-				var port int
-				_, err := fmt.Sscanf(address, "0100007F:%x", &port)
-				require.NoError(t, err)
 				var served []string
 				for _, path := range []string{"/metrics", "/status", "/status.json", "/status/app.js"} {
-					response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
-					require.NoError(t, err)
-					_ = response.Body.Close()
-					if response.StatusCode == http.StatusOK {
+					if status(t, address, path) == http.StatusOK {
 						served = append(served, path)
 					}
 				}
@@ -119,6 +98,18 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 			assert.Truef(t, slices.Equal(got, tt.want), "the listeners serve %q, want %q", got, tt.want)
 		})
 	}
+}
+
+// status asks a listener at 127.0.0.1, whose address is as the kernel writes it on a little-endian machine.
+func status(t *testing.T, address, path string) int {
+	t.Helper()
+	var port int
+	_, err := fmt.Sscanf(address, "0100007F:%x", &port)
+	require.NoError(t, err)
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+	require.NoError(t, err)
+	_ = response.Body.Close()
+	return response.StatusCode
 }
 
 // listeners returns the local addresses of the listening TCP sockets of a process, as the kernel writes them.

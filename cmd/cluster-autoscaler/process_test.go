@@ -4,17 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/stretchr/testify/assert"
@@ -24,23 +23,22 @@ import (
 // leading is the autoscaler as a process of its own, between an API server and AWS, by their URLs.
 func leading(ctx context.Context, t *testing.T, cluster, aws string, flags ...string) *exec.Cmd {
 	t.Helper()
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	text := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}", cluster)
-	require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
-	binary := exec.CommandContext(ctx, os.Args[0], append(flags, "--kubeconfig="+kubeconfig, "--leader-elect=false", "--max-failing-time=5s",
-		"--asg-region=us-west-2", "--nodes=0:1:workers")...)
+	binary := exec.CommandContext(ctx, os.Args[0], append([]string{"--kubeconfig=" + loopback.Kubeconfig(t, cluster), "--leader-elect=false",
+		"--max-failing-time=5s", "--asg-region=us-west-2", "--nodes=0:1:workers"}, flags...)...)
 	binary.Env = append(os.Environ(), asBinary+"=1", "AWS_ENDPOINT_URL="+aws, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_MAX_ATTEMPTS=1")
 	return binary
 }
 
-// emulated is an AWS without groups.
-func emulated(t *testing.T) *fakeaws.Server {
+// started starts the binary with a log, and kills it in the end.
+func started(t *testing.T, binary *exec.Cmd, log io.Writer) {
 	t.Helper()
-	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = aws.Close() })
-	return aws
+	binary.Stdout, binary.Stderr = log, log
+	require.NoError(t, binary.Start())
+	t.Cleanup(func() {
+		_ = binary.Process.Kill()
+		_ = binary.Wait()
+	})
 }
 
 // The API server serves nothing. A leader that waited for ever would keep the lease, and its health check would find nothing wrong.
@@ -52,7 +50,7 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 	t.Cleanup(away.Close)
 	for _, tt := range []struct{ name, aws, want string }{
 		{"no reading of the groups", away.URL, "first reading of the Auto Scaling groups"},
-		{"no caches", emulated(t).URL(), "fill the caches of "},
+		{"no caches", awsclients.Serve(t, fakeaws.Config{}).URL(), "fill the caches of "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,21 +83,16 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 		_, _ = w.Write([]byte("{}")) // an empty list, for one
 	}))
 	t.Cleanup(cluster.Close)
-	aws := emulated(t)
+	aws := awsclients.Serve(t, fakeaws.Config{})
 	address, err := loopback.FreeAddress() // the leader's
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--asg-refresh-interval=1s")
 	var log bytes.Buffer
-	binary.Stdout, binary.Stderr = &log, &log
-	require.NoError(t, binary.Start())
 	t.Cleanup(func() {
-		cancel()
-		_ = binary.Wait()
 		if t.Failed() {
 			t.Log(log.String())
 		}
 	})
+	started(t, leading(t.Context(), t, cluster.URL, aws.URL(), "--address="+address, "--asg-refresh-interval=1s"), &log)
 	eventually := func(what string, so func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(50 * time.Millisecond) {

@@ -55,14 +55,10 @@ func (c *Check) Findings() []string {
 var yes = map[bool]string{true: "yes", false: "no"}
 
 func (c *Check) Table() string {
-	var rows []row
-	for _, p := range c.Permissions {
-		rows = append(rows, p.row())
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, show.Rows(rows))
+	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, table(c.Permissions))
 	if l := c.Launch; l != nil {
-		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", show.Clean(l.Group), l.Zone, l.ClientToken, show.Rows(l.rows()))
+		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", show.Clean(l.Group), l.Zone, l.ClientToken, table(l.calls()))
 		for _, i := range l.Instances {
 			fmt.Fprintf(&b, "- instance %s: %s, %s, %s\n", i.ID, i.Type, i.Market, i.Zone)
 		}
@@ -79,26 +75,27 @@ func (c *Check) Table() string {
 	return b.String()
 }
 
-// row is a row of the table: a call and its answer.
-type row struct{ Action, Outcome, Code, MS, RequestID, Meaning string }
-
-func (c Call) row() row {
-	milliseconds := ""
-	if c.Outcome != notTried {
-		milliseconds = strconv.FormatInt(c.Milliseconds, 10)
+func table(calls []Call) string {
+	var rows [][]string
+	for _, c := range calls {
+		milliseconds := strconv.FormatInt(c.Milliseconds, 10)
+		if c.Outcome == notTried {
+			milliseconds = ""
+		}
+		rows = append(rows, []string{c.Action, c.Outcome, c.Code, milliseconds, c.RequestID, c.Meaning})
 	}
-	return row{c.Action, c.Outcome, c.Code, milliseconds, c.RequestID, c.Meaning}
+	return show.Columns([]string{"ACTION", "OUTCOME", "CODE", "MS", "REQUEST-ID", "MEANING"}, rows)
 }
 
-func (l *Launch) rows() []row {
-	rows := []row{l.row()}
+func (l *Launch) calls() []Call {
+	calls := []Call{l.Call}
 	if l.Repeated != nil {
-		row := l.Repeated.row()
-		row.Meaning = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
-		rows = append(rows, row)
+		again := *l.Repeated
+		again.Meaning = cmp.Or(again.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
+		calls = append(calls, again)
 	}
 	if l.TakenAway != nil {
-		rows = append(rows, l.TakenAway.row())
+		calls = append(calls, *l.TakenAway)
 	}
-	return rows
+	return calls
 }

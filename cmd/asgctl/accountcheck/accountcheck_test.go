@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,15 +44,8 @@ func newAWS(t *testing.T, change func(*fakeaws.Config)) *fakeaws.Server {
 	if change != nil {
 		change(&cfg)
 	}
-	server, err := fakeaws.Start(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
-	} {
-		t.Setenv(name, value)
-	}
+	server := awsclients.Serve(t, cfg)
+	awsclients.Point(t, server.URL())
 	return server
 }
 
@@ -61,19 +55,15 @@ func run(t *testing.T, args ...string) (int, accountcheck.Check, string) {
 	var out, complaints bytes.Buffer
 	code := command.Run(t.Context(), "asgctl", slices.Concat([]string{"account", "-o", "json"}, args), &out, &complaints, "v1")
 	var check accountcheck.Check
-	if err := json.Unmarshal(out.Bytes(), &check); err != nil && code != command.ExitWrongUse {
-		t.Fatalf("%v in %s\n%s", err, out.String(), complaints.String())
-	}
+	err := json.Unmarshal(out.Bytes(), &check)
+	require.Falsef(t, err != nil && code != command.ExitWrongUse, "%v in %s\n%s", err, out.String(), complaints.String())
 	return code, check, complaints.String()
 }
 
-func outcome(c accountcheck.Check, action string) string {
-	for _, p := range c.Permissions {
-		if p.Action == action {
-			return p.Outcome
-		}
-	}
-	return ""
+// launch runs asgctl account --launch.
+func launch(t *testing.T, group string, args ...string) (int, accountcheck.Check, string) {
+	t.Helper()
+	return run(t, append(args, "--asg-cluster-name", "prod", "--launch", group, "--yes")...)
 }
 
 func desired(t *testing.T, s *fakeaws.Server, group string) int {
@@ -91,9 +81,8 @@ func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
 		raw, err := os.ReadFile("../../../manifests/iam/" + policy)
 		require.NoError(t, err)
 		for _, action := range regexp.MustCompile(`"([a-z0-9-]+:[A-Z]\w+)"`).FindAllStringSubmatch(string(raw), -1) {
-			if outcome(check, action[1]) == "" && !strings.HasPrefix(action[1], "aws:") {
-				t.Errorf("%s of %s has no row", action[1], policy)
-			}
+			shown := slices.ContainsFunc(check.Permissions, func(c accountcheck.Call) bool { return c.Action == action[1] })
+			assert.Truef(t, shown || strings.HasPrefix(action[1], "aws:"), "%s of %s has no row", action[1], policy)
 		}
 	}
 	for _, p := range check.Permissions {
@@ -111,9 +100,8 @@ func TestTheCheckOnlyReads(t *testing.T) {
 	server := newAWS(t, nil)
 	run(t)
 	for action := range server.Calls() {
-		if !strings.HasPrefix(action, "Describe") && !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List") {
-			t.Errorf("it called %s", action)
-		}
+		assert.Falsef(t, !strings.HasPrefix(action, "Describe") && !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List"),
+			"it called %s", action)
 	}
 }
 
@@ -130,29 +118,26 @@ func TestDeniedPermission(t *testing.T) {
 
 func TestOneLaunchThatIsTakenAway(t *testing.T) {
 	server := newAWS(t, nil)
-	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := launch(t, "web")
 	require.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	l := check.Launch
-	if len(l.Instances) != 1 || l.Repeated == nil || !l.SameInstances || !l.Reading.Complete || l.Reading.Desired != 2 || l.TakenAway == nil {
-		t.Errorf("%+v, reading %+v", l, l.Reading)
-	}
+	assert.Truef(t, len(l.Instances) == 1 && l.Repeated != nil && l.SameInstances && l.Reading.Complete && l.Reading.Desired == 2 && l.TakenAway != nil,
+		"%+v, reading %+v", l, l.Reading)
 	assert.Equal(t, 2, server.Calls()["LaunchInstances"], "calls of LaunchInstances, want the launch and its repetition")
 	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity, want 1 as before")
-	terminated := 0
+	var terminated []string
 	for _, e := range server.Events() {
 		if e.Kind == fakeaws.TerminateRequested {
-			terminated++
-			assert.Truef(t, e.Instance == l.Instances[0].ID, "%s was terminated, which was not launched here", e.Instance)
+			terminated = append(terminated, e.Instance)
 		}
 	}
-	assert.Equal(t, 1, terminated, "instances were terminated")
+	assert.Equal(t, []string{l.Instances[0].ID}, terminated, "instances were terminated")
 }
 
 func TestLaunchIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name, group, want string
 		change            func(*fakeaws.Server)
-		args              []string
 	}{
 		{name: "group at its maximum", group: "full", want: "no room"},
 		{name: "other cluster's group", group: "other", want: `states cluster "test"`},
@@ -166,11 +151,10 @@ func TestLaunchIsRefused(t *testing.T) {
 			if tt.change != nil {
 				tt.change(server)
 			}
-			code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", tt.group, "--yes")
+			code, check, complaints := launch(t, tt.group)
 			assert.Truef(t, code == command.ExitFindings && strings.Contains(complaints, tt.want),
 				"exit code %d: %s, want %q", code, complaints, tt.want)
-			calls := server.Calls()["LaunchInstances"]
-			assert.Truef(t, calls == 0 && check.Launch == nil, "%d launches", calls)
+			assert.Truef(t, server.Calls()["LaunchInstances"] == 0 && check.Launch == nil, "calls %v", server.Calls())
 		})
 	}
 }
@@ -183,16 +167,15 @@ func TestLaunchNeedsTheClusterName(t *testing.T) {
 
 func TestEndpointWithoutLaunchInstances(t *testing.T) {
 	newAWS(t, func(c *fakeaws.Config) { c.Lacks.Actions = []string{"LaunchInstances"} })
-	code, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
-	if code != command.ExitFindings || check.Launch.Outcome != "unsupported" || !strings.Contains(check.Launch.Meaning, "raises the desired capacity") {
-		t.Errorf("exit code %d, %+v", code, check.Launch)
-	}
+	code, check, _ := launch(t, "web")
+	assert.Truef(t, code == command.ExitFindings && check.Launch.Outcome == "unsupported" && strings.Contains(check.Launch.Meaning, "raises the desired capacity"),
+		"exit code %d, %+v", code, check.Launch)
 	assert.Nil(t, check.Launch.Repeated, "a refused call was repeated")
 }
 
 func TestForgottenTokenLaunchesTwice(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.ClientTokens = fakeaws.Duration(time.Nanosecond) })
-	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := launch(t, "web")
 	assert.Truef(t, code == command.ExitFindings && !check.Launch.SameInstances && strings.Contains(complaints, "answered in another way"),
 		"exit code %d: %s", code, complaints)
 	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity: both instances are taken away")
@@ -201,7 +184,7 @@ func TestForgottenTokenLaunchesTwice(t *testing.T) {
 func TestNoCapacity(t *testing.T) {
 	server := newAWS(t, nil)
 	server.AddShortage(fakeaws.Shortage{Group: "web"})
-	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := launch(t, "web")
 	assert.Truef(t, code == command.ExitFindings && len(check.Launch.Errors) == 1 && check.Launch.TakenAway == nil,
 		"exit code %d: %s, %+v", code, complaints, check.Launch)
 }
@@ -209,7 +192,7 @@ func TestNoCapacity(t *testing.T) {
 // An instance that runs may be a node with pods, so it is not terminated.
 func TestRunningInstanceStays(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.Delays.InService = fakeaws.Duration(time.Millisecond) })
-	_, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
+	_, check, _ := launch(t, "web")
 	assert.Truef(t, check.Launch.TakenAway == nil && strings.Contains(check.Launch.Kept, "may be a node"), "%+v", check.Launch)
 	assert.Equal(t, 2, desired(t, server, "web"), "desired capacity")
 }

@@ -69,91 +69,70 @@ func try[In, Out, Options any](ctx context.Context, action string, do func(conte
 	return c, nil
 }
 
-// ask is try for later, without the action.
-func ask[In, Out, Options any](do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) func(context.Context) Call {
-	return func(ctx context.Context) Call {
-		c, _ := try(ctx, "", do, in)
-		return c
+// asked is try with the effect on the autoscaler where AWS refuses the call.
+func asked[In, Out, Options any](ctx context.Context, action, without string,
+	do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) Call {
+	c, _ := try(ctx, action, do, in)
+	if c.err != nil {
+		c.Meaning += ". Effect: " + without
 	}
+	return c
 }
 
-// A permission is an action of the policy, its effect on the autoscaler where AWS refuses it, and the call that tries it. Without a
-// call, untried is the reason.
-type permission struct {
-	action, without string
-	needed          bool // to start
-	ask             func(context.Context) Call
-	untried         string
-}
+func required(c Call) Call { c.needed = true; return c }
+
+func untried(action, why string) Call { return Call{Action: action, Outcome: notTried, Meaning: why} }
 
 // noDryRun is the reason why a write is not tried.
 const noDryRun = "it changes the account, and Auto Scaling has no dry run"
 
-// permissions are the actions of manifests/iam/policy-*.json.
-func permissions(c *awsclient.Clients) []permission {
+// Permissions makes one read-only call for each action of manifests/iam/policy-*.json that can be tried so, one after the other. Actions that cannot
+// are among the answers, too.
+func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 	fewRecords, few, less := aws.Int32(1), aws.Int32(fewest), "less is known of instances that do not become nodes"
-	return []permission{
-		{action: "autoscaling:DescribeAutoScalingGroups", needed: true, without: "the autoscaler does not start",
-			ask: ask(c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: fewRecords})},
-		{action: "ec2:DescribeLaunchTemplateVersions", needed: true, without: "groups with a launch template do not scale",
-			ask: ask(c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few})},
-		{action: "autoscaling:SetDesiredCapacity", untried: noDryRun},
-		{action: "autoscaling:TerminateInstanceInAutoScalingGroup", untried: noDryRun + ". --launch tries it"},
-		{action: "autoscaling:LaunchInstances", untried: noDryRun + ". --launch tries it"},
-		{action: "ec2:CreateFleet", untried: "Auto Scaling makes this call for LaunchInstances. --launch tries it"},
-		{action: "autoscaling:DescribeLaunchConfigurations", without: "groups with a launch configuration do not scale",
-			ask: ask(c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords})},
-		{action: "autoscaling:DescribeScalingActivities", without: "the reasons of failed launches are unknown",
-			ask: ask(c.AutoScaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{MaxRecords: fewRecords})},
-		{action: "ec2:DescribeInstances", without: "nodes of instances that left their group stay until Kubernetes removes them",
-			ask: ask(c.EC2.DescribeInstances, &ec2.DescribeInstancesInput{MaxResults: few})},
-		{action: "ec2:DescribeImages", without: "the operating system, architecture and disk of a group's nodes come from other facts",
-			ask: ask(c.EC2.DescribeImages, &ec2.DescribeImagesInput{Owners: []string{"self"}, MaxResults: few})},
-		{action: "ssm:GetParameters", untried: "EC2 makes this call, for launch templates that name their image by a parameter"},
-		{action: "eks:DescribeNodegroup", untried: "it is asked only for groups of a managed node group of EKS. asgctl groups tries it for them"},
-		{action: "autoscaling:DescribeInstanceRefreshes", untried: "it is asked only where instances of a group are replaced"},
-		{action: "autoscaling:DescribeScheduledActions", without: "scheduled actions of groups are not seen ahead",
-			ask: ask(c.AutoScaling.DescribeScheduledActions, &autoscaling.DescribeScheduledActionsInput{MaxRecords: fewRecords})},
-		{action: "ec2:GetInstanceTypesFromInstanceRequirements", without: "groups that select types by requirements do not scale from zero",
-			ask: ask(c.EC2.GetInstanceTypesFromInstanceRequirements, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
+	return []Call{
+		required(asked(ctx, "autoscaling:DescribeAutoScalingGroups", "the autoscaler does not start",
+			c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: fewRecords})),
+		required(asked(ctx, "ec2:DescribeLaunchTemplateVersions", "groups with a launch template do not scale",
+			c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few})),
+		untried("autoscaling:SetDesiredCapacity", noDryRun),
+		untried("autoscaling:TerminateInstanceInAutoScalingGroup", noDryRun+". --launch tries it"),
+		untried("autoscaling:LaunchInstances", noDryRun+". --launch tries it"),
+		untried("ec2:CreateFleet", "Auto Scaling makes this call for LaunchInstances. --launch tries it"),
+		asked(ctx, "autoscaling:DescribeLaunchConfigurations", "groups with a launch configuration do not scale",
+			c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords}),
+		asked(ctx, "autoscaling:DescribeScalingActivities", "the reasons of failed launches are unknown",
+			c.AutoScaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{MaxRecords: fewRecords}),
+		asked(ctx, "ec2:DescribeInstances", "nodes of instances that left their group stay until Kubernetes removes them",
+			c.EC2.DescribeInstances, &ec2.DescribeInstancesInput{MaxResults: few}),
+		asked(ctx, "ec2:DescribeImages", "the operating system, architecture and disk of a group's nodes come from other facts",
+			c.EC2.DescribeImages, &ec2.DescribeImagesInput{Owners: []string{"self"}, MaxResults: few}),
+		untried("ssm:GetParameters", "EC2 makes this call, for launch templates that name their image by a parameter"),
+		untried("eks:DescribeNodegroup", "it is asked only for groups of a managed node group of EKS. asgctl groups tries it for them"),
+		untried("autoscaling:DescribeInstanceRefreshes", "it is asked only where instances of a group are replaced"),
+		asked(ctx, "autoscaling:DescribeScheduledActions", "scheduled actions of groups are not seen ahead",
+			c.AutoScaling.DescribeScheduledActions, &autoscaling.DescribeScheduledActionsInput{MaxRecords: fewRecords}),
+		asked(ctx, "ec2:GetInstanceTypesFromInstanceRequirements", "groups that select types by requirements do not scale from zero",
+			c.EC2.GetInstanceTypesFromInstanceRequirements, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
 				ArchitectureTypes: []ec2types.ArchitectureType{ec2types.ArchitectureTypeX8664}, VirtualizationTypes: []ec2types.VirtualizationType{ec2types.VirtualizationTypeHvm},
 				InstanceRequirements: &ec2types.InstanceRequirementsRequest{
 					VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(2)}, MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(1024)},
-				}, MaxResults: few})},
-		{action: "ec2:DescribeInstanceTypes", without: "instance types that the built-in list lacks are unknown",
-			ask: ask(c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few})},
-		{action: "ec2:DescribeInstanceTypeOfferings", without: "every instance type counts as offered in every zone",
-			ask: ask(c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few})},
-		{action: "ec2:DescribeAvailabilityZones", without: "pods that ask for a zone by its ID wait, and a zonal shift is not seen",
-			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
-		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
-			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},
-		{action: "ec2:DescribeInstanceStatus", without: less, ask: ask(c.EC2.DescribeInstanceStatus, &ec2.DescribeInstanceStatusInput{MaxResults: few})},
-		{action: "ec2:DescribeRouteTables", without: less, ask: ask(c.EC2.DescribeRouteTables, &ec2.DescribeRouteTablesInput{MaxResults: few})},
-		{action: "ec2:DescribeSubnets", without: less, ask: ask(c.EC2.DescribeSubnets, &ec2.DescribeSubnetsInput{MaxResults: few})},
-		{action: "ec2:DescribeSecurityGroups", without: less, ask: ask(c.EC2.DescribeSecurityGroups, &ec2.DescribeSecurityGroupsInput{MaxResults: few})},
-		{action: "eks:ListAccessEntries", untried: "it is asked only where an instance does not become a node"},
-		{action: "ec2:GetConsoleOutput", untried: "it is asked only where an instance does not become a node"},
-		{action: "ec2:DescribeSpotPriceHistory", without: "no --asg-spot-prices=live",
-			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few})},
+				}, MaxResults: few}),
+		asked(ctx, "ec2:DescribeInstanceTypes", "instance types that the built-in list lacks are unknown",
+			c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few}),
+		asked(ctx, "ec2:DescribeInstanceTypeOfferings", "every instance type counts as offered in every zone",
+			c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few}),
+		asked(ctx, "ec2:DescribeAvailabilityZones", "pods that ask for a zone by its ID wait, and a zonal shift is not seen",
+			c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{}),
+		asked(ctx, "arc-zonal-shift:ListManagedResources", "a zonal shift is not seen",
+			c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{}),
+		asked(ctx, "ec2:DescribeInstanceStatus", less, c.EC2.DescribeInstanceStatus, &ec2.DescribeInstanceStatusInput{MaxResults: few}),
+		asked(ctx, "ec2:DescribeRouteTables", less, c.EC2.DescribeRouteTables, &ec2.DescribeRouteTablesInput{MaxResults: few}),
+		asked(ctx, "ec2:DescribeSubnets", less, c.EC2.DescribeSubnets, &ec2.DescribeSubnetsInput{MaxResults: few}),
+		asked(ctx, "ec2:DescribeSecurityGroups", less, c.EC2.DescribeSecurityGroups, &ec2.DescribeSecurityGroupsInput{MaxResults: few}),
+		untried("eks:ListAccessEntries", "it is asked only where an instance does not become a node"),
+		untried("ec2:GetConsoleOutput", "it is asked only where an instance does not become a node"),
+		asked(ctx, "ec2:DescribeSpotPriceHistory", "no --asg-spot-prices=live",
+			c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few}),
 	}
-}
-
-// Permissions makes one read-only call for each action of the shipped policy that can be tried so, one after the other. Actions that cannot are
-// among the answers, too.
-func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
-	var calls []Call
-	for _, p := range permissions(c) {
-		if p.ask == nil {
-			calls = append(calls, Call{Action: p.action, Outcome: notTried, Meaning: p.untried})
-			continue
-		}
-		answer := p.ask(ctx)
-		answer.Action, answer.needed = p.action, p.needed
-		if answer.err != nil {
-			answer.Meaning += ". Effect: " + p.without
-		}
-		calls = append(calls, answer)
-	}
-	return calls
 }

@@ -16,25 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func read(t *testing.T, path string) string {
+// at returns what stands under members of an answer, in the first element of each list.
+func at(t *testing.T, answer any, members ...string) any {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return string(text)
-}
-
-// at returns what stands under members and positions of an answer.
-func at(t *testing.T, answer any, path ...any) any {
-	t.Helper()
-	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			members, _ := answer.(map[string]any)
-			answer = members[step]
-		case int:
-			list, _ := answer.([]any)
-			require.Truef(t, step < len(list), "%v has no element %d", answer, step)
-			answer = list[step]
+	for _, member := range members {
+		object, _ := answer.(map[string]any)
+		answer = object[member]
+		if list, ok := answer.([]any); ok {
+			require.NotEmptyf(t, list, "%s", member)
+			answer = list[0]
 		}
 	}
 	return answer
@@ -62,12 +52,15 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 			"User: arn:aws:sts::123456789012:assumed-role/secret/x may not read web or 'the vault' of 123456789012 with " + key +
 			" from 10.1.2.3 in lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	code, check, complaints := launch(t, "web", "--record", path)
 	require.Truef(t, code == command.ExitFindings && check.Launch != nil && len(check.Launch.Instances) == 1,
 		"exit code %d: %s", code, complaints)
 	info, err := os.Stat(path)
 	assert.Truef(t, err == nil && info.Mode().Perm() == 0o600, "%v, mode %v, want 0600", err, info.Mode())
-	all, text := replay.Read(t, path), read(t, path)
+	all := replay.Read(t, path)
+	recorded, err := os.ReadFile(path)
+	require.NoError(t, err)
+	text := string(recorded)
 	for _, secret := range []string{
 		"123456789012", "web", "rocket", "team", "k8s.io/cluster-autoscaler", "tiger", "cGFzc3dvcmQ", "node-role", "secret",
 		"the vault", "hidden", key,
@@ -88,7 +81,7 @@ func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
 	server := newAWS(t, nil)
 	server.Deny("DescribeImages")
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	launch(t, "web", "--record", path)
 	all := replay.Read(t, path)
 	byAction := map[string][]accountcheck.Exchange{}
 	for _, e := range all {
@@ -104,17 +97,13 @@ func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
 	assert.Truef(t, first.Service == "Auto Scaling" && first.Region == server.Region() && first.Status == 200 && first.Version != "",
 		"%+v", first)
 	assert.Equal(t, 1.0, at(t, first.Request, "RequestedCapacity"), "requested capacity")
-	assert.Equal(t, "m5.large", at(t, first.Answer, "Instances", 0, "InstanceType"), "instance type")
-	got := at(t, first.Answer, "Instances", 0, "AvailabilityZone")
-	assert.Truef(t, got == zone, "zone %v", got)
-	id := at(t, first.Answer, "Instances", 0, "InstanceIds", 0)
-	text, _ := id.(string)
-	assert.Truef(t, strings.HasPrefix(text, "i-"), "instance %v", id)
-	got = at(t, launches[1].Answer, "Instances", 0, "InstanceIds", 0)
-	assert.Truef(t, got == id, "instance %v of the repetition, want %v", got, id)
-	got = at(t, byAction["TerminateInstanceInAutoScalingGroup"][0].Request, "InstanceId")
-	assert.Truef(t, got == id, "terminated instance %v, want %v", got, id)
-	got = at(t, first.Request, "AutoScalingGroupName")
+	assert.Equal(t, "m5.large", at(t, first.Answer, "Instances", "InstanceType"), "instance type")
+	assert.Equal(t, zone, at(t, first.Answer, "Instances", "AvailabilityZone"), "zone")
+	id := at(t, first.Answer, "Instances", "InstanceIds")
+	assert.Regexp(t, "^i-", id, "instance")
+	assert.Equal(t, id, at(t, launches[1].Answer, "Instances", "InstanceIds"), "instance of the repetition")
+	assert.Equal(t, id, at(t, byAction["TerminateInstanceInAutoScalingGroup"][0].Request, "InstanceId"), "terminated instance")
+	got := at(t, first.Request, "AutoScalingGroupName")
 	assert.Truef(t, got == at(t, first.Answer, "AutoScalingGroupName") && got != nil, "group %v is another in the answer", got)
 }
 
@@ -124,7 +113,7 @@ func TestFailedCheckLeavesItsRecording(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "2")
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	code, _, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	code, _, complaints := launch(t, "web", "--record", path)
 	assert.Truef(t, code != command.ExitFine, "exit code %d: %s", code, complaints)
 	if all := replay.Read(t, path); len(all) < 5 || all[0].Code != "InternalFailure" || all[0].Status != 500 {
 		t.Errorf("%d calls are recorded, the first one %+v", len(all), all)
@@ -139,16 +128,14 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 	for _, refused := range []string{path, dir, filepath.Join(dir, "none", "x")} {
 		var out, complaints bytes.Buffer
 		code := command.Run(t.Context(), "asgctl", []string{"account", "--record", refused}, &out, &complaints, "v1")
-		if code != command.ExitCannotRun || !strings.Contains(complaints.String(), refused) || !strings.Contains(complaints.String(), "ame a ") {
-			t.Errorf("exit code %d: %s", code, complaints.String())
-		}
+		assert.Truef(t, code == command.ExitCannotRun && strings.Contains(complaints.String(), refused) && strings.Contains(complaints.String(), "ame a "),
+			"exit code %d: %s", code, complaints.String())
 	}
 	text, _ := os.ReadFile(path)
 	assert.Truef(t, string(text) == "mine" && len(server.Calls()) == 0, "the file has %q, calls %v", text, server.Calls())
 	require.NoError(t, os.Truncate(path, 0))
-	if code, _, complaints := run(t, "--record", path); code != command.ExitFine {
-		t.Errorf("empty file: exit code %d: %s", code, complaints)
-	}
+	code, _, complaints := run(t, "--record", path)
+	assert.Equalf(t, command.ExitFine, code, "empty file: %s", complaints)
 	info, _ := os.Stat(path)
 	assert.Truef(t, info.Mode().Perm() == 0o600 && info.Size() != 0, "mode %v, %d bytes", info.Mode(), info.Size())
 }
@@ -166,7 +153,7 @@ func TestRecordingOfTheEmulatorReplaysAlike(t *testing.T) {
 	})
 	server.Deny("DescribeImages")
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	launch(t, "web", "--record", path)
 	recording := replay.Read(t, path)
 	for _, difference := range replay.Differences(t, replay.State(t, recording), recording) {
 		t.Error(difference)

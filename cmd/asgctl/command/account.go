@@ -13,14 +13,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) account() *cobra.Command {
 	group, record, sure := "", "", false
 	cmd := &cobra.Command{
-		Use:   "account",
-		Short: "Check a real account: its permissions, and with --launch one launch",
+		Use: "account", Short: "Check a real account: its permissions, and with --launch one launch",
 		Long: `Makes one read-only call for each permission of the shipped policy that can be tried so, and prints AWS's answers and their meaning.
 It needs the autoscaler's own credentials.
 
@@ -34,8 +32,7 @@ account numbers, user data and other texts of the account are masked. Look throu
 
 Exits with 3 if a permission lacks, or if the launch is refused or did not go as documented.`,
 		Example: "  asgctl account\n  asgctl account --asg-cluster-name prod --launch web --record answers.jsonl",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:    cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if group != "" && c.read.ClusterName == "" {
 				return fmt.Errorf("--launch needs --asg-cluster-name: without it a group of another cluster is not recognised")
 			}
@@ -85,17 +82,11 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 	if group != "" {
 		refusal = c.launch(ctx, check, group, typed)
 	}
-	if err := show.Print(c.stdout, c.format, check, check.Table); err != nil {
-		return failure{err}
-	}
 	found := check.Findings()
 	if refusal != "" {
 		found = append(found, fmt.Sprintf("nothing was launched into %q: %s", group, refusal))
 	}
-	if len(found) > 0 {
-		return finding{strings.Join(found, "; ")}
-	}
-	return nil
+	return c.print(check, check.Table, strings.Join(found, "; "))
 }
 
 // answer returns the next line that the operator types, or "" if ctx ends first. Then nobody may read lines again. After the end of ctx it waits

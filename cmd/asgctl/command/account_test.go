@@ -6,14 +6,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // The signal ends the prompt. A prompt that comes after it still waits for the operator.
 func TestSignalEndsThePrompt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	if got := answer(ctx, bufio.NewScanner(strings.NewReader(" web \n"))); got != "web" {
-		t.Errorf("answer %q", got)
-	}
+	assert.Equal(t, "web", answer(ctx, bufio.NewScanner(strings.NewReader(" web \n"))), "answer")
 	silent, writer := io.Pipe()
 	defer writer.Close()
 	ended := make(chan string)
@@ -22,10 +22,6 @@ func TestSignalEndsThePrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	if got := <-ended; got != "" {
-		t.Errorf("answer %q after the signal", got)
-	}
-	if got := answer(ctx, bufio.NewScanner(strings.NewReader("i-1\n"))); got != "i-1" {
-		t.Errorf("later answer %q", got)
-	}
+	assert.Equal(t, "", <-ended, "answer after the signal")
+	assert.Equal(t, "i-1", answer(ctx, bufio.NewScanner(strings.NewReader("i-1\n"))), "later answer")
 }

@@ -122,8 +122,7 @@ func exitCode(err error) int {
 
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   asgctl,
-		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
+		Use: asgctl, Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
 It reads from AWS, or from files that the AWS CLI has written (--from). top, shadow and moves read from a running autoscaler. Only prices refresh
 writes a file, only account --launch changes anything in AWS, and only remove and moves resume change anything in the cluster.
@@ -175,6 +174,17 @@ func (c *cli) log() klog.Logger {
 		return klog.New(nil)
 	}
 	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(c.stderr), textlogger.Verbosity(c.verbosity)))
+}
+
+// print prints a result, and then complains of what somebody must put right, "" for nothing.
+func (c *cli) print(result any, table func() string, wrong string) error {
+	if err := show.Print(c.stdout, c.format, result, table); err != nil {
+		return failure{err}
+	}
+	if wrong != "" {
+		return finding{wrong}
+	}
+	return nil
 }
 
 // reading reads the groups, with logs as asked for.

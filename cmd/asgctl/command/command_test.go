@@ -56,7 +56,6 @@ func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	defer server.Close()
 	var stdout, stderr strings.Builder
 	Run(t.Context(), "asgctl", []string{"explain", "pods", "--url", server.URL, "--timeout", "1m0s"}, &stdout, &stderr, "")
-	if want := " --timeout=1m0s --url=" + server.URL + "\n"; !strings.HasSuffix(stdout.String(), want) {
-		t.Errorf("got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
-	}
+	want := " --timeout=1m0s --url=" + server.URL + "\n"
+	assert.Truef(t, strings.HasSuffix(stdout.String(), want), "got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
 }

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,14 +11,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) doctor() *cobra.Command {
 	o := doctor.Options{Now: time.Now}
 	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "Look for faults of an installation, in AWS and in the cluster",
+		Use: "doctor", Short: "Look for faults of an installation, in AWS and in the cluster",
 		Long: `Looks for faults of an installation, and changes nothing. A finding says what is wrong, how we know, and the next command to type.
 A check that cannot look says which permission it needs, and that is no finding.
 
@@ -31,8 +28,7 @@ Exits with 3 if it finds something, and with 1 if neither AWS nor the cluster ca
 Checks: ` + strings.Join(doctor.Names(), ", "),
 		Example: "  asgctl doctor\n  asgctl doctor -o json\n  kubectl -n kube-system exec deploy/cluster-autoscaler -- /asgctl doctor --asg-cluster-name prod\n" +
 			"  asgctl doctor --skip types,limits",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range o.Skip {
 				if !slices.Contains(doctor.Names(), name) {
 					return fmt.Errorf("--skip: there is no check %q: use %s", name, strings.Join(doctor.Names(), ", "))
@@ -47,9 +43,13 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 			o.Read, o.Timeout = c.read, c.timeout
 			report, err := doctor.Run(klog.NewContext(cmd.Context(), c.log()), o)
 			if err != nil {
-				return err
+				return failure{err}
 			}
-			return c.printFindings(report)
+			wrong := ""
+			if report.Findings > 0 {
+				wrong = why.Count(report.Findings, "finding")
+			}
+			return c.print(report, report.Table, wrong)
 		},
 	}
 	c.liveFlags(cmd)
@@ -68,17 +68,4 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 		"If empty: it is asked through the API server.")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Checks to leave out, with commas.")
 	return cmd
-}
-
-func (c *cli) printFindings(report *doctor.Report) error {
-	if unread := report.Unread; len(unread) > 0 && report.Findings == 0 {
-		return failure{errors.New("neither AWS nor a cluster can be read: " + strings.Join(unread, ", "))}
-	}
-	if err := show.Print(c.stdout, c.format, report, report.Table); err != nil {
-		return failure{err}
-	}
-	if report.Findings > 0 {
-		return finding{why.Count(report.Findings, "finding")}
-	}
-	return nil
 }

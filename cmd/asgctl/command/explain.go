@@ -32,13 +32,11 @@ Exits with 3 if a pod would get no node, or it or its controller does not exist.
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c}
 	cmd := &cobra.Command{
-		Use:   "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]",
-		Short: "Explain why pods wait, or why a node stays",
-		Long:  explainLong,
+		Use: "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]", Short: "Explain why pods wait, or why a node stays",
+		Long: explainLong,
 		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
 			"  asgctl explain pods -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			if len(names) == 0 {
 				return errors.New("want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods: see asgctl explain --help")
@@ -151,13 +149,11 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 			answer.Given += " " + shellword.Quote(flag)
 		}
 	}
-	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
-		return failure{err}
-	}
+	wrong := ""
 	if n := answer.Unserved(); n > 0 {
-		return finding{fmt.Sprintf("%d of %d pods get no node", n, len(answer.Pods))}
+		wrong = fmt.Sprintf("%d of %d pods get no node", n, len(answer.Pods))
 	}
-	return nil
+	return e.cli.print(answer, answer.Text, wrong)
 }
 
 // unserved follows the name of what is not there.
@@ -176,15 +172,13 @@ func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error 
 	if !found {
 		return finding{name + unserved}
 	}
-	state := answer.Node.State
-	if e.wouldGo && state == decision.NodeUnneeded {
+	wrong := ""
+	switch state := answer.Node.State; {
+	case !e.wouldGo:
+	case state == decision.NodeUnneeded:
 		answer.Node.Reason.Message = "it would go, and its pods fit elsewhere"
+	case state == decision.NodeBlocked, state == decision.NodeNeeded, state == decision.NodeStarting:
+		wrong = "node " + name + " would stay"
 	}
-	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
-		return failure{err}
-	}
-	if e.wouldGo && (state == decision.NodeBlocked || state == decision.NodeNeeded || state == decision.NodeStarting) {
-		return finding{fmt.Sprintf("node %s would stay", name)}
-	}
-	return nil
+	return e.cli.print(answer, answer.Text, wrong)
 }

@@ -11,34 +11,28 @@ import (
 
 func (c *cli) groups() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "groups",
-		Short: "The Auto Scaling groups the autoscaler would serve, and their problems",
+		Use: "groups", Short: "The Auto Scaling groups the autoscaler would serve, and their problems",
 		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, launch
 templates, whether they are scaled as a whole or zone by zone, and their problems. AWS's refusals to a running autoscaler are
 unknown here. Exits with 3 if no node can be added to one of them, if one that --nodes names does not exist, or if there is none.`,
 		Example: "  asgctl groups --node-group-auto-discovery asg:tag=k8s.io/cluster-autoscaler/enabled\n  asgctl groups --from ./recorded -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:    cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.reading(cmd.Context())
 			if err != nil {
 				return err
 			}
 			list := show.GroupsOf(r)
-			if len(list.Groups) > 0 || c.format != show.Table {
-				if err := show.Print(c.stdout, c.format, list, list.Table); err != nil {
-					return failure{err}
-				}
-			}
+			wrong := ""
 			switch blocked := list.Blocked(); {
 			case len(r.Absent) > 0:
-				return finding{"no Auto Scaling group " + strings.Join(r.Absent, ", ") + " in this region and account"}
+				wrong = "no Auto Scaling group " + strings.Join(r.Absent, ", ") + " in this region and account"
 			case len(r.Groups) == 0:
-				return finding{"no Auto Scaling group matches: asgctl groups without discovery flags lists all of the region, --region chooses another region, " +
-					"and asgctl doctor finds groups of the cluster that lack a tag"}
+				wrong = "no Auto Scaling group matches: asgctl groups without discovery flags lists all of the region, --region chooses another region, " +
+					"and asgctl doctor finds groups of the cluster that lack a tag"
 			case len(blocked) > 0:
-				return finding{"no node can be added to " + strings.Join(blocked, ", ")}
+				wrong = "no node can be added to " + strings.Join(blocked, ", ")
 			}
-			return nil
+			return c.print(list, list.Table, wrong)
 		},
 	}
 	c.readFlags(cmd)
@@ -47,8 +41,7 @@ unknown here. Exits with 3 if no node can be added to one of them, if one that -
 
 func (c *cli) template() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "template GROUP[/ZONE]",
-		Short: "The node that a group would add, field by field with its source",
+		Use: "template GROUP[/ZONE]", Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with its source,
 and the assumed labels. With --node-list it observes the nodes as the autoscaler does,
 and shows the facts it refuses. If a group is scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise
@@ -69,13 +62,11 @@ known to add a node.`,
 				return finding{err.Error()}
 			}
 			v := show.TemplateOf(r, g)
-			switch err := show.Print(c.stdout, c.format, v, v.Table); {
-			case err != nil:
-				return failure{err}
-			case !v.Usable:
-				return finding{fmt.Sprintf("too little is known of %q to add a node", v.ID())}
+			wrong := ""
+			if !v.Usable {
+				wrong = fmt.Sprintf("too little is known of %q to add a node", v.ID())
 			}
-			return nil
+			return c.print(v, v.Table, wrong)
 		},
 	}
 	c.readFlags(cmd)

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -19,8 +17,7 @@ import (
 
 func (c *cli) moves() *cobra.Command {
 	cmd := c.showReport(running.Options{}, &cobra.Command{
-		Use:   "moves",
-		Short: "Show the nodes that are to be replaced, why, and what they wait for",
+		Use: "moves", Short: "Show the nodes that are to be replaced, why, and what they wait for",
 		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate), with the reason, how far each is, and what holds it
 back. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl moves\n  asgctl moves -o json\n  asgctl moves resume web",
@@ -31,8 +28,7 @@ back. The report comes from its /status.json, as for asgctl top.`,
 
 func (c *cli) plan() *cobra.Command {
 	return c.showReport(running.Options{}, &cobra.Command{
-		Use:   "plan",
-		Short: "Show the nodes that cost more than they have to, and what their removal saves",
+		Use: "plan", Short: "Show the nodes that cost more than they have to, and what their removal saves",
 		Long: `Prints what the running autoscaler has found with --asg-consolidate=plan or on: nodes whose pods fit on other nodes, and at most one new node
 that costs less. Each line is for itself, and has been tried with the scheduler's filters. With plan nothing is changed. The report comes from the
 autoscaler's /status.json, as for asgctl top.`,
@@ -41,49 +37,34 @@ autoscaler's /status.json, as for asgctl top.`,
 }
 
 func (c *cli) resumeMoves() *cobra.Command {
-	from, timeout := running.Options{}, time.Duration(0)
+	from := running.Options{}
 	cmd := &cobra.Command{
-		Use:   "resume GROUP",
-		Short: "Have the autoscaler forget the failed moves of a group, and try again",
+		Use: "resume GROUP", Short: "Have the autoscaler forget the failed moves of a group, and try again",
 		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
 its next loop. Your account needs patch on nodes.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			report, err := running.Read(ctx, from)
-			if err != nil {
-				return failure{err}
-			}
-			kube, err := from.Kube()
-			if err != nil {
-				return failure{err}
-			}
-			client, err := kubernetes.NewForConfig(kube)
-			if err != nil {
-				return failure{err}
-			}
-			resumed := 0
-			for _, n := range show.Moving(report) {
-				if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
-					continue
-				}
-				patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
-				if _, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-					return failure{fmt.Errorf("node %s: %w", n.Name, err)}
-				}
-				fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
-				resumed++
-			}
-			if resumed == 0 {
-				return finding{fmt.Sprintf("no move of group %s has failed: see asgctl moves", args[0])}
-			}
-			return nil
-		},
 	}
-	flags := cmd.Flags()
-	from.KubeFlags(flags)
-	from.Flags(flags)
-	waitFlag(flags, &timeout)
+	withReport(&from, cmd, func(ctx context.Context, report *decision.Report, args []string) error {
+		client, err := from.Client()
+		if err != nil {
+			return failure{err}
+		}
+		resumed := false
+		for _, n := range show.Moving(report) {
+			if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
+				continue
+			}
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
+			if _, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+				return failure{fmt.Errorf("node %s: %w", n.Name, err)}
+			}
+			fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
+			resumed = true
+		}
+		if !resumed {
+			return finding{fmt.Sprintf("no move of group %s has failed: see asgctl moves", args[0])}
+		}
+		return nil
+	})
 	return cmd
 }

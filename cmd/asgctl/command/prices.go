@@ -21,14 +21,12 @@ import (
 func (c *cli) prices() *cobra.Command {
 	file, capacityType := "", awsmessage.OnDemand
 	cmd := &cobra.Command{
-		Use:   "prices [TYPE…]",
-		Short: "Hourly prices of instance types, and how good each figure is",
+		Use: "prices [TYPE…]", Short: "Hourly prices of instance types, and how good each figure is",
 		Long: `The hourly price of each instance type: amount, currency, date and source, and whether it is the price itself (exact) or an
 estimate, with its basis. The autoscaler counts with the same figures. Prices of --file overlay the built-in ones. A TYPE may be
 a pattern such as 'g4dn.*'. It makes no AWS call. Exits with 3 if the price of a TYPE is unknown.`,
 		Example: "  asgctl prices g4dn.xlarge 'p5*' --region cn-north-1\n  asgctl prices --file prices.csv -o json | jq '.prices[] | select(.exact | not)'",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, names []string) error {
+		Args:    cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, names []string) error {
 			if capacityType != awsmessage.OnDemand && capacityType != awsmessage.Spot {
 				return fmt.Errorf("--capacity-type=%s: use %s or %s", capacityType, awsmessage.OnDemand, awsmessage.Spot)
 			}
@@ -36,7 +34,13 @@ a pattern such as 'g4dn.*'. It makes no AWS call. Exits with 3 if the price of a
 			if err != nil {
 				return failure{err}
 			}
-			return c.printPrices(show.PricesOf(pricer, region, known, capacityType, names))
+			list, unknown := show.PricesOf(pricer, region, known, capacityType, names)
+			wrong := ""
+			if len(unknown) > 0 || len(list.Prices) == 0 {
+				wrong = fmt.Sprintf("no price known in %s for %s: check the name, state them in a file, or fetch AWS's list (asgctl prices refresh "+
+					"--region %s --to FILE), and give that with --file", region, cmp.Or(strings.Join(unknown, ", "), "any type"), region)
+			}
+			return c.print(list, list.Table, wrong)
 		},
 	}
 	flags := cmd.Flags()
@@ -90,17 +94,4 @@ func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) 
 		return "", fmt.Errorf("find the region (--region states it): %w", err)
 	}
 	return clients.Region, nil
-}
-
-func (c *cli) printPrices(list show.Prices, unknown []string) error {
-	if len(list.Prices) > 0 || c.format != show.Table {
-		if err := show.Print(c.stdout, c.format, list, list.Table); err != nil {
-			return failure{err}
-		}
-	}
-	if len(unknown) > 0 || len(list.Prices) == 0 {
-		return finding{fmt.Sprintf("no price known in %s for %s: check the name, state them in a file, or fetch AWS's list (asgctl prices refresh "+
-			"--region %s --to FILE), and give that with --file", list.Region, cmp.Or(strings.Join(unknown, ", "), "any type"), list.Region)}
-	}
-	return nil
 }

@@ -23,8 +23,7 @@ import (
 func (c *cli) refresh() *cobra.Command {
 	from, to, system, timeout := "", "", "", time.Duration(0)
 	cmd := &cobra.Command{
-		Use:   "refresh",
-		Short: "Make a price file from the offer file that AWS publishes",
+		Use: "refresh", Short: "Make a price file from the offer file that AWS publishes",
 		Long: `Makes the price file of a region, as --asg-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
 on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer is JSON,
 of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
@@ -32,8 +31,7 @@ of one region or of all, gzipped or not, and of any size: asgctl reads it as a s
 asgctl writes the file after it has read the whole offer: an offer that is interrupted or cut short leaves the old file as it is.`,
 		Example: "  asgctl prices refresh --region cn-northwest-1 --to prices.csv\n" +
 			"  asgctl prices refresh --from ./index.json.gz --region us-east-1 --to ./prices/",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.format != show.Table {
 				return errors.New("-o does not apply: a price file has one form")
 			}

@@ -39,8 +39,7 @@ func (c *cli) remove() *cobra.Command {
 		Short:   "Have the autoscaler drain a node, terminate its instance and lower the desired capacity",
 		Long:    removeLong,
 		Example: "  asgctl remove ip-10-0-1-2.ec2.internal --dry-run\n  asgctl remove ip-10-0-1-2.ec2.internal",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args:    cobra.MinimumNArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			switch {
 			case len(names) != 1 || len(flags) > 0 && !e.wouldGo:

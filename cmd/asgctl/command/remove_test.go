@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +15,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // removal is an API server with the node n and an autoscaler that has a report of it for each look.
@@ -100,12 +98,8 @@ func TestRemove(t *testing.T) {
 			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"}}, reports: tt.reports, least: tt.least, full: tt.full}
 			server := httptest.NewServer(w)
 			defer server.Close()
-			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-			text := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c"}}],"clusters":[{"name":"c","cluster":{"server":"` +
-				server.URL + `"}}]}`
-			require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 			var stdout, stderr strings.Builder
-			args := append([]string{"remove", "--kubeconfig", kubeconfig, "--url", server.URL, "--interval=1ms"}, tt.args...)
+			args := append([]string{"remove", "--kubeconfig", loopback.Kubeconfig(t, server.URL), "--url", server.URL, "--interval=1ms"}, tt.args...)
 			assert.Equal(t, tt.exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "exits")
 			lines := ""
 			for line := range strings.Lines(stdout.String()) {

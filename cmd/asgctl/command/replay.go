@@ -32,8 +32,7 @@ func (c *cli) replay() *cobra.Command {
 The flags are those of the autoscaler. Flags after -- replace them. Like the loops of asgctl explain, this one knows of no cool-down, of no
 delay that has begun, and of no file that a flag names. Exits with 3 if a pod would get no node.`,
 		Example: "  asgctl replay loop.zip\n  asgctl replay loop.zip --pod shop/web-0 -- --expander=least-cost",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args:    cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
 			files, flags := afterDash(cmd, args)
 			if len(files) != 1 {
 				return errors.New("want asgctl replay FILE, and the autoscaler's flags behind --")

@@ -32,7 +32,11 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		names := slices.Sorted(maps.Keys(promised))
 		label := in.groups.value.Template(g).Labels[instancetypes.AcceleratorLabel]
 		published := false
-		for _, node := range in.nodesOf(g) {
+		for _, i := range g.Instances {
+			node := in.nodes.value[i.ID]
+			if node == nil {
+				continue
+			}
 			for name, quantity := range node.Status.Allocatable { // parts of a GPU, too
 				published = published || nodetemplate.IsAccelerator(name) && !quantity.IsZero()
 			}

@@ -1,13 +1,19 @@
 package doctor
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
@@ -54,6 +60,11 @@ func ofAccount(name string, c corev1.Container) corev1.Pod {
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
 }
 
+func TestFlagsOfAContainer(t *testing.T) {
+	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on"}}
+	assert.Equal(t, flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}}, flagsOf(c))
+}
+
 func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
 	env := []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1"}}
 	for _, tt := range []struct {
@@ -74,6 +85,21 @@ func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
 	}
 }
 
+func TestNodePoolsAreRivals(t *testing.T) {
+	for answer, want := range map[string]string{`{"items":[{"metadata":{"name":"default"}}]}`: `NodePool "default"`, `{"items":[]}`: ""} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "/apis/karpenter.sh/v1/nodepools?limit=1", r.URL.String())
+			_, _ = io.WriteString(w, answer)
+		}))
+		defer server.Close()
+		client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+		require.NoError(t, err)
+		c := &Check{}
+		assert.True(t, (&installation{kube: client}).nodePools(t.Context(), c), "looked")
+		assert.Truef(t, len(c.Findings) == 0 && want == "" || c.Findings[0].Object == want, "%+v", c.Findings)
+	}
+}
+
 func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways
 	plugin := corev1.Container{Name: clusterAutoscaler, Command: []string{"./cluster-autoscaler", "--nodes=0:3:web", "--asg-plugin-address=:8087"}}
@@ -86,16 +112,22 @@ func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
 		return pod
 	}
 	hosted := ofAccount("hosted", corev1.Container{Args: []string{"--kubeconfig=/other", "--shadow=false"}})
+	release := ofAccount("default", plugin) // of Helm, with a ServiceAccount of its own name
+	release.Namespace = "default"
+	stock := ofAccount("stock", corev1.Container{})
+	stock.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "stock-5d8f", Controller: new(true)}}
 	for _, tt := range []struct {
-		name, account, want, nodes string
-		pods                       []corev1.Pod
-		rivals                     int
+		name, account, want, nodes, next string
+		pods                             []corev1.Pod
+		rivals                           int
 	}{
 		{name: "apart", pods: []corev1.Pod{ofAccount(clusterAutoscaler, core), ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web"},
 		{name: "apart, the core's account is given", account: "core", pods: []corev1.Pod{ofAccount("core", core), ofAccount("plugin", plugin)}, want: "core"},
 		{name: "sidecar", pods: []corev1.Pod{beside(func(c *corev1.Container) { c.RestartPolicy = &always })}, want: "one-pod", nodes: "0:3:web"},
 		{name: "init container that ends", pods: []corev1.Pod{beside(func(*corev1.Container) {})}, want: clusterAutoscaler, rivals: 1},
-		{name: "another autoscaler", account: "plugin", pods: []corev1.Pod{ofAccount("plugin", plugin), ofAccount("stock", corev1.Container{})}, want: "plugin", nodes: "0:3:web", rivals: 1},
+		{name: "another autoscaler", account: "plugin", pods: []corev1.Pod{ofAccount("plugin", plugin), stock}, want: "plugin", nodes: "0:3:web", rivals: 1,
+			next: "kubectl --namespace kube-system scale deployment/stock --replicas=0"},
+		{name: "release and a shadow", pods: []corev1.Pod{release, ofAccount("shadow", corev1.Container{Args: []string{"--shadow"}})}, want: "default", nodes: "0:3:web"},
 		{name: "autoscaler of another cluster", account: "a", pods: []corev1.Pod{ofAccount("a", corev1.Container{}), hosted}, want: "a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,9 +138,10 @@ func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
 			in.takeFlags()
 			c := &Check{}
 			in.rivalPods(c)
-			if in.serviceAccount != tt.want || in.flags.last("nodes") != tt.nodes || len(c.Findings) != tt.rivals {
-				t.Errorf("account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
-			}
+			assert.Equal(t, tt.want == "default", in.namespace == "default", "namespace")
+			assert.Truef(t, tt.next == "" || tt.next == c.Findings[0].Next, "%+v", c.Findings)
+			assert.Truef(t, in.serviceAccount == tt.want && in.flags.last("nodes") == tt.nodes && len(c.Findings) == tt.rivals,
+				"account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
 		})
 	}
 }

@@ -61,7 +61,8 @@ func Names() []string {
 	return names
 }
 
-// Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options alone, a source.WrongUse.
+// Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options, a source.WrongUse, or says that
+// nothing can be read.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -72,9 +73,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region)}
 	if own := in.cluster(); own.Cluster != "" {
 		r.Cluster = text(own.String())
-	}
-	if in.account.err != nil && in.kubeErr != nil {
-		r.Unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
 	}
 	for _, c := range checks {
 		if slices.Contains(o.Skip, c.name) {
@@ -96,6 +94,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Findings += len(result.Findings) + result.Omitted
 		r.Checks = append(r.Checks, result)
+	}
+	if in.account.err != nil && in.kubeErr != nil && r.Findings == 0 {
+		return nil, fmt.Errorf("neither AWS nor a cluster can be read: AWS: %v, cluster: %v", in.account.err, in.kubeErr)
 	}
 	return r, nil
 }

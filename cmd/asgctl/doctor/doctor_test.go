@@ -3,7 +3,7 @@ package doctor_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -20,10 +20,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/stretchr/testify/require"
@@ -80,9 +82,7 @@ func TestAutoscalerThatDoesNotAnswer(t *testing.T) {
 	if found := report.Checks[0].Findings; len(found) != 1 || found[0].Problem != "it does not answer within 5s" || found[0].Next != "kubectl --namespace kube-system logs deployment/cluster-autoscaler" {
 		t.Errorf("findings %+v %s", found, complaints)
 	}
-	if c := checkOf(t, report, "iam"); c.Outcome != doctor.Sound {
-		t.Errorf("%+v", c)
-	}
+	areSound(t, report, "iam")
 }
 
 // group returns a group of the Config.
@@ -93,12 +93,7 @@ func quoted(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
 // other adds a group like web under another name, without instances.
 func other(c *fakeaws.Config, change func(*fakeaws.AutoScalingGroup)) {
 	g := *quoted(c, "web")
-	g.Name, g.Desired = "other", 0
-	tags := map[string]string{}
-	for key, value := range g.Tags {
-		tags[key] = value
-	}
-	g.Tags = tags
+	g.Name, g.Desired, g.Tags = "other", 0, maps.Clone(g.Tags)
 	change(&g)
 	c.AutoScalingGroups = append(c.AutoScalingGroups, g)
 }
@@ -218,16 +213,6 @@ func expect(t *testing.T, name, want, next string, args ...string) {
 	}
 }
 
-// Instances with scale-in protection are safe from AZRebalance.
-func TestRebalanceOfProtectedInstances(t *testing.T) {
-	newSite(t, func(c *fakeaws.Config) {
-		quoted(c, "web").SuspendedProcesses, quoted(c, "web").ProtectNewInstances = nil, true
-	})
-	if _, report, _ := run(t); checkOf(t, report, "processes").Outcome != doctor.Sound {
-		t.Errorf("%+v", checkOf(t, report, "processes"))
-	}
-}
-
 func TestFaultsInTheCluster(t *testing.T) {
 	for _, tt := range []struct {
 		name, check string
@@ -237,9 +222,9 @@ func TestFaultsInTheCluster(t *testing.T) {
 		later       time.Duration // how long after the start doctor runs, by its clock
 		want, next  string
 	}{
-		{name: "role without a rule", check: "rbac", then: func(t *testing.T, s *site) { s.changeRole(t) },
+		{name: "role without a rule", check: "rbac", then: func(t *testing.T, s *site) { s.withoutAccess(t, account, "create", "pods/eviction") },
 			want: "system:serviceaccount:kube-system:cluster-autoscaler: it may not create pods/eviction", next: "kubectl apply -f manifests/deploy/rbac.yaml"},
-		{name: "role of interruptions", check: "rbac", then: func(t *testing.T, s *site) { s.withoutRole(t, "cluster-autoscaler-interruption") },
+		{name: "role of interruptions", check: "rbac", then: func(t *testing.T, s *site) { s.withoutAccess(t, account+"-interruption", "delete", "pods") },
 			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
@@ -256,14 +241,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
 			then: func(t *testing.T, s *site) { s.removePlugin(t) }, want: "no DaemonSet of a device plugin publishes it", next: "kubectl get daemonsets"},
-		{name: "second autoscaler", check: "rivals", then: func(t *testing.T, s *site) {
-			s.deployment(t, "stock", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0")
-		},
-			want: "it runs another cluster-autoscaler", next: "kubectl --namespace default scale deployment/stock --replicas=0"},
 		{name: "Karpenter's pod", check: "rivals", then: func(t *testing.T, s *site) { s.pod(t, "k", "public.ecr.aws/karpenter/controller:1.8.0@sha256:0") },
 			want: "it runs another karpenter", next: "kubectl --namespace default describe pod k"},
-		{name: "Karpenter's node pool", check: "rivals", then: func(t *testing.T, s *site) { s.nodePool(t) },
-			want: `NodePool "default": Karpenter launches nodes`, next: "kubectl get nodepools.karpenter.sh"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, tt.account)
@@ -274,7 +253,9 @@ func TestFaultsInTheCluster(t *testing.T) {
 				expect(t, tt.check, tt.want, tt.next, tt.args...)
 				return
 			}
-			report := runAt(t, time.Now().Add(tt.later))
+			report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{Running: running.Options{Namespace: namespace},
+				Account: account, Timeout: patience, Now: func() time.Time { return time.Now().Add(tt.later) }})
+			require.NoError(t, err)
 			c := checkOf(t, *report, tt.check)
 			f := said(c, tt.want)
 			require.Truef(t, f != nil && strings.Contains(f.Next, tt.next) && f.Evidence != "", "want finding %q with %q: %+v", tt.want, tt.next, c)
@@ -282,64 +263,41 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}
 }
 
-// A node has some minutes for its device plugin, and a minimum size for its first pods.
-func TestYoungNodesAreSound(t *testing.T) {
-	newSite(t, func(c *fakeaws.Config) { c.Delays.GPU, quoted(c, "web").Min = fakeaws.Never, 2 })
+// A node has some minutes for its device plugin, and a minimum size for its first pods. Instances with scale-in protection are safe from AZRebalance.
+func TestYoungAndProtectedNodesAreSound(t *testing.T) {
+	newSite(t, func(c *fakeaws.Config) {
+		web := quoted(c, "web")
+		c.Delays.GPU, web.Min, web.SuspendedProcesses, web.ProtectNewInstances = fakeaws.Never, 2, nil, true
+	})
 	_, report, _ := run(t)
-	for _, name := range []string{"accelerators", "limits"} {
-		c := checkOf(t, report, name)
-		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
-	}
+	areSound(t, report, "accelerators", "limits", "processes")
 }
 
-// withoutRole empties a ClusterRole, and fills it again in the end.
-func (s *site) withoutRole(t *testing.T, name string) {
+// withoutAccess takes rules about a resource from a ClusterRole, waits until the API server denies the autoscaler the access, and gives them back in
+// the end.
+func (s *site) withoutAccess(t *testing.T, role, verb, resource string) {
 	t.Helper()
 	roles := s.client.RbacV1().ClusterRoles()
-	set := func(ctx context.Context, rules []rbacv1.PolicyRule) (before []rbacv1.PolicyRule) {
-		role, err := roles.Get(ctx, name, metav1.GetOptions{})
+	set := func(ctx context.Context, change func([]rbacv1.PolicyRule) []rbacv1.PolicyRule) (before []rbacv1.PolicyRule) {
+		role, err := roles.Get(ctx, role, metav1.GetOptions{})
 		require.NoError(t, err)
-		before, role.Rules = role.Rules, rules
+		before, role.Rules = role.Rules, change(slices.Clone(role.Rules))
 		_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
 		require.NoError(t, err)
 		return before
 	}
-	before := set(t.Context(), nil)
-	t.Cleanup(func() { set(context.Background(), before) })
-	s.untilDenied(t, "delete", "pods")
-}
-
-// untilDenied waits until the API server denies the autoscaler an access.
-func (s *site) untilDenied(t *testing.T, verb, resource string) {
-	t.Helper()
+	before := set(t.Context(), func(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+		return slices.DeleteFunc(rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, resource) })
+	})
+	t.Cleanup(func() {
+		set(context.Background(), func([]rbacv1.PolicyRule) []rbacv1.PolicyRule { return before })
+	})
 	s.until(t, "the API server has the changed role", func(ctx context.Context) (bool, error) {
 		kubectl := exec.CommandContext(ctx, s.cluster.Kubectl(), "--kubeconfig", s.cluster.Kubeconfig(), "auth", "can-i", verb, resource,
 			"--as", "system:serviceaccount:kube-system:cluster-autoscaler")
 		out, _ := kubectl.Output()
 		return strings.TrimSpace(string(out)) == "no", nil
 	})
-}
-
-// changeRole takes evictions from the role, and gives them back in the end.
-func (s *site) changeRole(t *testing.T) {
-	t.Helper()
-	roles := s.client.RbacV1().ClusterRoles()
-	role, err := roles.Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
-	require.NoError(t, err)
-	before := role.DeepCopy()
-	for i := range role.Rules {
-		if slices.Contains(role.Rules[i].Resources, "pods/eviction") {
-			role.Rules[i].Verbs = []string{"get"}
-		}
-	}
-	changed, err := roles.Update(t.Context(), role, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		before.ResourceVersion = changed.ResourceVersion
-		_, err := roles.Update(context.Background(), before, metav1.UpdateOptions{})
-		require.NoError(t, err)
-	})
-	s.untilDenied(t, "create", "pods/eviction")
 }
 
 func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
@@ -368,27 +326,6 @@ func (s *site) pod(t *testing.T, name, image string) {
 		NodeName: "control", Containers: []corev1.Container{{Name: "main", Image: image}}}})
 }
 
-// deployment creates a Deployment of one pod in the namespace default, and waits for the pod.
-func (s *site) deployment(t *testing.T, name, image string) {
-	t.Helper()
-	labels := map[string]string{"app": name}
-	sets := s.client.AppsV1().Deployments("default")
-	_, err := sets.Create(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: appsv1.DeploymentSpec{
-		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image}}}}}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	pods := func(ctx context.Context, want int) (bool, error) {
-		list, err := s.client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
-		return err == nil && len(list.Items) == want, err
-	}
-	t.Cleanup(func() {
-		foreground := metav1.DeletePropagationForeground
-		require.NoError(t, sets.Delete(context.Background(), name, metav1.DeleteOptions{PropagationPolicy: &foreground}))
-		require.NoError(t, wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return pods(ctx, 0) }))
-	})
-	s.until(t, "the Deployment has its pod", func(ctx context.Context) (bool, error) { return pods(ctx, 1) })
-}
-
 // waitingPod creates a pod that fits nowhere, and waits until the scheduler says so.
 func (s *site) waitingPod(t *testing.T) {
 	t.Helper()
@@ -412,37 +349,4 @@ func (s *site) removePlugin(t *testing.T) {
 		_, err := sets.Create(context.Background(), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: before.Name}, Spec: before.Spec}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	})
-}
-
-// nodePool defines Karpenter's NodePool, and makes one. Both go in the end.
-func (s *site) nodePool(t *testing.T) {
-	t.Helper()
-	kubectl := func(ctx context.Context, stdin string, args ...string) error {
-		cmd := exec.CommandContext(ctx, s.cluster.Kubectl(), append([]string{"--kubeconfig", s.cluster.Kubeconfig()}, args...)...)
-		cmd.Stdin = strings.NewReader(stdin)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("kubectl %q: %w: %s", args, err, out)
-		}
-		return nil
-	}
-	const definition = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: nodepools.karpenter.sh}, spec: {group: karpenter.sh,
-  names: {kind: NodePool, plural: nodepools, singular: nodepool}, scope: Cluster, versions: [{name: v1, served: true, storage: true,
-  schema: {openAPIV3Schema: {type: object}}}]}}`
-	require.NoError(t, kubectl(t.Context(), definition, "apply", "-f", "-"))
-	t.Cleanup(func() {
-		require.NoError(t, kubectl(context.Background(), "", "delete", "crd", "nodepools.karpenter.sh"))
-		s.untilGone(t)
-	})
-	s.until(t, "the API server serves node pools", func(ctx context.Context) (bool, error) {
-		return kubectl(ctx, `{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: default}}`, "apply", "-f", "-") == nil, nil
-	})
-}
-
-// untilGone waits until the API server no longer serves Karpenter's group.
-func (s *site) untilGone(t *testing.T) {
-	err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		groups, err := s.client.Discovery().ServerGroups()
-		return err == nil && !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == "karpenter.sh" }), nil
-	})
-	require.NoError(t, err)
 }

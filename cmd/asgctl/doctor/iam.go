@@ -27,19 +27,19 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
-	all := accountcheck.Permissions(ctx, in.clients)
-	calls := slices.DeleteFunc(slices.Clone(all), func(call accountcheck.Call) bool { return !call.Denied() })
-	for _, call := range all {
+	var denied []accountcheck.Call
+	for _, call := range accountcheck.Permissions(ctx, in.clients) {
 		switch {
 		case call.Denied():
+			denied = append(denied, call)
 		case slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
 			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
 		}
 	}
-	for _, call := range calls {
-		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
+	for _, call := range denied {
+		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(denied))
 	}
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+

@@ -151,14 +151,3 @@ func (in *installation) foreign(g *group.Group) bool {
 		return p.Reason == ownership.ReasonOtherCluster || p.Reason == ownership.ReasonOperator
 	})
 }
-
-// nodesOf returns the registered nodes of a group, in the order of its instances.
-func (in *installation) nodesOf(g *group.Group) []*corev1.Node {
-	var found []*corev1.Node
-	for _, i := range g.Instances {
-		if node := in.nodes.value[i.ID]; node != nil {
-			found = append(found, node)
-		}
-	}
-	return found
-}

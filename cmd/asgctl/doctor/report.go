@@ -28,8 +28,6 @@ type Report struct {
 	Cluster  string    `json:"cluster,omitempty"` // the name of the cluster and its source, "" where nothing states it
 	Findings int       `json:"findings"`
 	Checks   []Check   `json:"checks"` // always all of them, in the same order
-
-	Unread []string `json:"-"` // why neither AWS nor the cluster could be read
 }
 
 type Check struct {
@@ -82,17 +80,13 @@ func text(s string) string {
 }
 
 func (r *Report) Table() string {
-	type row struct {
-		Check, Outcome       string
-		Findings, NotChecked show.Count
-		Subject              string
-	}
-	var rows []row
+	var rows [][]string
 	for _, c := range r.Checks {
-		rows = append(rows, row{c.Name, c.Outcome, show.Count(len(c.Findings) + c.Omitted), show.Count(len(c.NotChecked)), c.Subject})
+		rows = append(rows, []string{c.Name, c.Outcome, show.Count(len(c.Findings) + c.Omitted), show.Count(len(c.NotChecked)), c.Subject})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", show.Clean(r.Region), show.Clean(r.Cluster), show.Rows(rows))
+	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", show.Clean(r.Region), show.Clean(r.Cluster),
+		show.Columns([]string{"CHECK", "OUTCOME", "FINDINGS", "NOT-CHECKED", "SUBJECT"}, rows))
 	r.tableOfFindings(&b)
 	r.tableOfUnchecked(&b)
 	return b.String()

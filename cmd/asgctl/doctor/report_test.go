@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
@@ -42,10 +41,7 @@ func TestChecksWithoutACluster(t *testing.T) {
 		c := checkOf(t, report, name)
 		assert.Truef(t, c.Outcome == doctor.NotChecked && needs(c) != "", "%+v", c)
 	}
-	for _, name := range []string{"iam", "ownership", "tags", "processes"} {
-		c := checkOf(t, report, name)
-		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
-	}
+	areSound(t, report, "iam", "ownership", "tags", "processes")
 }
 
 // In its pod the autoscaler's own account may ask about itself alone. It still reads pods, nodes and DaemonSets.
@@ -56,11 +52,9 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 	code, report, complaints := run(t, "--kubeconfig", kubeconfig)
 	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for _, c := range report.Checks {
-		if c.Outcome != doctor.Sound && (c.Name != "running" || !strings.Contains(needs(c), "pods/proxy")) {
-			t.Errorf("%+v", c)
-		}
+		assert.Falsef(t, c.Outcome != doctor.Sound && (c.Name != "running" || !strings.Contains(needs(c), "pods/proxy")), "%+v", c)
 	}
-	s.changeRole(t)
+	s.withoutAccess(t, account, "create", "pods/eviction")
 	_, report, _ = run(t, "--kubeconfig", kubeconfig)
 	c := checkOf(t, report, "rbac")
 	assert.NotNilf(t, said(c, "it may not create pods/eviction"), "%+v", c)
@@ -95,10 +89,7 @@ func TestChecksWithoutAWS(t *testing.T) {
 		c := checkOf(t, report, name)
 		assert.Truef(t, c.Outcome == doctor.NotChecked && strings.Contains(c.NotChecked[0].Reason, "unreachable"), "%+v", c)
 	}
-	for _, name := range []string{"rbac", "rivals"} {
-		c := checkOf(t, report, name)
-		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
-	}
+	areSound(t, report, "rbac", "rivals")
 }
 
 func TestNothingCanBeRead(t *testing.T) {
@@ -110,31 +101,15 @@ func TestNothingCanBeRead(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", none)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	code, _, complaints := run(t, "--kubeconfig", none)
-	if code != command.ExitCannotRun || !strings.Contains(complaints, "AWS_REGION") || !strings.Contains(complaints, "--kubeconfig") {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
-}
-
-// kubeconfigFor writes a kubeconfig for an API server without credentials, and returns its path.
-func kubeconfigFor(t *testing.T, server string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(path, []byte(`{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "`+server+`"}}],
-"contexts": [{"name": "c", "context": {"cluster": "c"}}], "current-context": "c"}`), 0o600))
-	return path
+	assert.Truef(t, code == command.ExitCannotRun && strings.Contains(complaints, "AWS_REGION") && strings.Contains(complaints, "--kubeconfig"),
+		"exit code %d: %s", code, complaints)
 }
 
 // An endpoint that accepts and never answers holds the checks up for the time limit at most.
 func TestTimeLimit(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	kubeconfig := kubeconfigFor(t, "http://"+listener.Addr().String())
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "http://" + listener.Addr().String(), "AWS_REGION": "us-west-2", "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
-		t.Setenv(name, value)
-	}
-	code, _, complaints := run(t, "--kubeconfig", kubeconfig, "--timeout", "1s", "--asg-interruption-queue", "q")
+	url := loopback.Silent(t)
+	awsclients.Point(t, url)
+	code, _, complaints := run(t, "--kubeconfig", loopback.Kubeconfig(t, url), "--timeout", "1s", "--asg-interruption-queue", "q")
 	assert.Truef(t, code == command.ExitCannotRun && strings.Contains(complaints, "neither AWS nor a cluster can be read"),
 		"exit code %d: %s", code, complaints)
 }
@@ -157,17 +132,15 @@ func TestHostileNames(t *testing.T) {
 	})
 	for _, format := range []string{"table", "json", "yaml"} {
 		var out, complaints bytes.Buffer
-		if code := command.Run(t.Context(), "asgctl", []string{"doctor", "-o", format}, &out, &complaints, "v1"); code != command.ExitFindings {
-			t.Errorf("%s: exit code %d: %s", format, code, complaints.String())
-		}
+		code := command.Run(t.Context(), "asgctl", []string{"doctor", "-o", format}, &out, &complaints, "v1")
+		assert.Equalf(t, command.ExitFindings, code, "%s: %s", format, complaints.String())
 		if at := strings.IndexFunc(out.String(), func(r rune) bool { return unicode.IsControl(r) && r != '\n' }); at >= 0 {
 			t.Errorf("%s: control character at %d: %.80q", format, at, out.String()[at:])
 		}
 	}
 	_, report, _ := run(t, "--asg-interruption-queue", "gone\x1b[2J")
-	if f := said(checkOf(t, report, "queue"), "does not exist"); f == nil || !strings.Contains(f.Object, "gone") || strings.Contains(f.Object, "\x1b") {
-		t.Errorf("%+v", checkOf(t, report, "queue"))
-	}
+	f := said(checkOf(t, report, "queue"), "does not exist")
+	assert.Truef(t, f != nil && strings.Contains(f.Object, "gone") && !strings.Contains(f.Object, "\x1b"), "%+v", checkOf(t, report, "queue"))
 	for _, words := range []string{"AZRebalance runs", "its Launch process is suspended"} {
 		f := said(checkOf(t, report, "processes"), words)
 		assert.Truef(t, f != nil && strings.Contains(f.Next, `--auto-scaling-group-name 'web'\''; rm -rf /`), "%s: %+v", words, f)
@@ -204,36 +177,7 @@ func TestTable(t *testing.T) {
 	} {
 		assert.Truef(t, slices.Contains(lines, want), "no line %q in\n%s", want, out.String())
 	}
-	if want := "asgctl: 1 finding\n"; complaints.String() != want {
-		t.Errorf("complaints %q, want %q", complaints.String(), want)
-	}
-}
-
-// A Helm release has a ServiceAccount of its own name. Its pod's flags count, and its roles are judged.
-func TestOnlyAutoscalerIsOurs(t *testing.T) {
-	s := newSite(t, nil)
-	for _, name := range []string{"cluster-autoscaler-0", "cluster-autoscaler-1"} {
-		pod, err := s.client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
-		require.NoError(t, err)
-		s.remove(t, pod)
-		t.Cleanup(func() {
-			_, err := s.client.CoreV1().Pods(namespace).Create(context.Background(), autoscalerPod(name, pod.Spec.Containers[0].Image), metav1.CreateOptions{})
-			require.NoError(t, err)
-		})
-	}
-	pod := autoscalerPod("release", "example.org:5000/asg-autoscaler:v1")
-	pod.Namespace, pod.Spec.ServiceAccountName = "default", "default"
-	s.create(t, pod)
-	shadow := autoscalerPod("shadow", pod.Spec.Containers[0].Image) // is neither it nor a rival
-	shadow.Spec.ServiceAccountName = "default"
-	shadow.Spec.Containers[0].Args = append(shadow.Spec.Containers[0].Args, "--shadow")
-	s.create(t, shadow)
-	_, report, _ := run(t)
-	c := checkOf(t, report, "rbac")
-	assert.NotNilf(t, said(c, "system:serviceaccount:default:default: it may not"), "%+v", c)
-	c = checkOf(t, report, "rivals")
-	assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
-	assert.Truef(t, report.Cluster == `"prod" (--asg-cluster-name)`, "cluster %s: the flags of the pod are not taken", report.Cluster)
+	assert.Equal(t, "asgctl: 1 finding\n", complaints.String(), "complaints")
 }
 
 // Without the flag the name is settled as in the autoscaler: by the groups of the nodes, or else by the VPC CNI.
@@ -249,44 +193,14 @@ func TestNameOfTheCluster(t *testing.T) {
 				delete(g.Tags, "kubernetes.io/cluster/prod")
 			}
 		})
-		sets, labels := s.client.AppsV1().DaemonSets(namespace), map[string]string{"app": "cni"}
-		_, err := sets.Create(t.Context(), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node"}, Spec: appsv1.DaemonSetSpec{
-			Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec: corev1.PodSpec{NodeSelector: map[string]string{"no": "node"}, Containers: []corev1.Container{
-					{Name: "aws-node", Image: "cni", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "eks-prod"}}}}}}}}, metav1.CreateOptions{})
+		sets := s.client.AppsV1().DaemonSets(namespace)
+		cni := daemonSet("aws-node", corev1.Container{Name: "aws-node", Image: "cni", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "eks-prod"}}})
+		_, err := sets.Create(t.Context(), cni, metav1.CreateOptions{})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, sets.Delete(context.Background(), "aws-node", metav1.DeleteOptions{})) })
 		_, report, _ := run(t, "--service-account", "none")
 		assert.Truef(t, report.Cluster == `"eks-prod" (VPC CNI)`, "cluster %s", report.Cluster)
 	})
-}
-
-func TestFlagsOfAContainer(t *testing.T) {
-	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on", "--asg-region=$(REGION)", "--aws-use-static-instance-list", "--aws-zonal-groups=all"},
-		Args: []string{"--secret=$(SECRET)", "--asg-cluster-name=$(NONE)"},
-		Env: []corev1.EnvVar{{Name: "REGION", Value: "old"}, {Name: "REGION", Value: "cn-north-1"},
-			{Name: "SECRET", ValueFrom: &corev1.EnvVarSource{}}}}
-	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-region": {"cn-north-1"}, "aws-use-static-instance-list": {""}, "asg-zonal-groups": {"all"}, "secret": {"$(SECRET)"},
-		"asg-cluster-name": {"$(NONE)"}}
-	assert.Empty(t, cmp.Diff(want, map[string][]string(doctor.FlagsOf(c))), "flags differ (-want +got)")
-}
-
-func TestContainersOfAutoscalers(t *testing.T) {
-	for image, want := range map[string]string{
-		"registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0":     "cluster-autoscaler",
-		"example.org:5000/cluster-autoscaler-arm64":                  "cluster-autoscaler",
-		"asg-cluster-autoscaler@sha256:0":                            "cluster-autoscaler",
-		"registry.k8s.io/cpa/cluster-proportional-autoscaler:v1.9.0": "",
-		"quay.io/openshift/cluster-autoscaler-operator:v4":           "",
-		"public.ecr.aws/karpenter/controller:1.8.0@sha256:0":         "karpenter",
-		"example.org/karpenter":                                      "karpenter",
-		"example.org/karpenter-exporter":                             "",
-		"example.org/team/controller":                                "",
-	} {
-		assert.Equalf(t, want, doctor.Runs(corev1.Container{Name: "main", Image: image}), "%s runs", image)
-	}
-	assert.Equal(t, "cluster-autoscaler", doctor.Runs(corev1.Container{Name: "aws-cluster-autoscaler", Image: "mirror/x"}),
-		"a container with the name of stock's chart runs")
 }
 
 // docs/asgctl.md has a row for each check, in the same order.

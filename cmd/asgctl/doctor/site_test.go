@@ -20,12 +20,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
@@ -80,9 +79,7 @@ func sharedCluster(t *testing.T) *controlplane.Cluster {
 			shared.err = install(shared.cluster)
 		}
 	})
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
+	require.NoError(t, shared.err)
 	return shared.cluster
 }
 
@@ -103,23 +100,28 @@ func install(c *controlplane.Cluster) error {
 		return err
 	}
 	for _, name := range []string{"cluster-autoscaler-0", "cluster-autoscaler-1"} {
-		if _, err := client.CoreV1().Pods(namespace).Create(ctx, autoscalerPod(name, "asg-autoscaler/cluster-autoscaler:v1"), metav1.CreateOptions{}); err != nil {
+		if _, err := client.CoreV1().Pods(namespace).Create(ctx, autoscalerPod(name), metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}
-	labels := map[string]string{"app": "plugin"}
-	plugin := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "nvidia-device-plugin"}, Spec: appsv1.DaemonSetSpec{
-		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-			Spec: corev1.PodSpec{NodeSelector: map[string]string{"no": "node"}, Containers: []corev1.Container{{Name: "plugin", Image: "k8s-device-plugin"}}}}}}
+	plugin := daemonSet("nvidia-device-plugin", corev1.Container{Name: "plugin", Image: "k8s-device-plugin"})
 	_, err := client.AppsV1().DaemonSets(namespace).Create(ctx, plugin, metav1.CreateOptions{})
 	return err
 }
 
+// daemonSet has a pod on no node.
+func daemonSet(name string, c corev1.Container) *appsv1.DaemonSet {
+	labels := map[string]string{"app": name}
+	return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: appsv1.DaemonSetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{NodeSelector: map[string]string{"no": "node"}, Containers: []corev1.Container{c}}}}}
+}
+
 // autoscalerPod runs on a node that belongs to no group.
-func autoscalerPod(name, image string) *corev1.Pod {
+func autoscalerPod(name string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Spec: corev1.PodSpec{
 		NodeName: "control", ServiceAccountName: account, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-		Containers: []corev1.Container{{Name: "cluster-autoscaler", Image: image,
+		Containers: []corev1.Container{{Name: "cluster-autoscaler", Image: "asg-autoscaler/cluster-autoscaler:v1",
 			Command: []string{"./cluster-autoscaler", "--cloud-provider=aws", "--node-group-auto-discovery=asg:tag=" + enabled},
 			Args:    []string{"--asg-cluster-name", "prod", "--asg-interruption-queue=$(QUEUE)"},
 			Env:     []corev1.EnvVar{{Name: "QUEUE", Value: "interruptions"}}}}}}
@@ -159,13 +161,8 @@ func newSite(t *testing.T, change func(*fakeaws.Config)) *site {
 	s.aws, err = fakeaws.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.close(t) })
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": s.aws.URL(), "AWS_REGION": s.aws.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "KUBECONFIG": s.cluster.Kubeconfig(),
-	} {
-		t.Setenv(name, value)
-	}
-	// As EC2 answers a dry run of a caller whom the shipped policy allows it through Auto Scaling only.
+	awsclients.Point(t, s.aws.URL())
+	t.Setenv("KUBECONFIG", s.cluster.Kubeconfig())
 	require.NoError(t, s.aws.Attach(s.client))
 	want := 0
 	for _, g := range cfg.AutoScalingGroups {
@@ -222,22 +219,20 @@ func run(t *testing.T, args ...string) (int, doctor.Report, string) {
 	return code, report, complaints.String()
 }
 
-// runAt runs the checks at another time, by the clock of this machine.
-func runAt(t *testing.T, at time.Time) *doctor.Report {
-	t.Helper()
-	report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{
-		Running: running.Options{Namespace: namespace}, Account: account, Timeout: patience,
-		Now: func() time.Time { return at },
-	})
-	require.NoError(t, err)
-	return report
-}
-
 func checkOf(t *testing.T, r doctor.Report, name string) doctor.Check {
 	t.Helper()
 	at := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Name == name })
 	require.Truef(t, at >= 0, "no check %q", name)
 	return r.Checks[at]
+}
+
+// areSound wants the checks to find nothing.
+func areSound(t *testing.T, r doctor.Report, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		c := checkOf(t, r, name)
+		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
+	}
 }
 
 // said returns the first finding with the words, or nil.

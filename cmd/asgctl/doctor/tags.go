@@ -66,10 +66,7 @@ func (in *installation) unpropagatedTags(c *Check, g *group.Group, raw autoscali
 	for _, tag := range raw.Tags {
 		key, value := aws.ToString(tag.Key), aws.ToString(tag.Value)
 		name, owner := strings.CutPrefix(key, ownerPrefix)
-		if !owner || value != "owned" || aws.ToBool(tag.PropagateAtLaunch) {
-			continue
-		}
-		if slices.ContainsFunc(g.Stated, func(s launchspec.Statement) bool {
+		if !owner || value != "owned" || aws.ToBool(tag.PropagateAtLaunch) || slices.ContainsFunc(g.Stated, func(s launchspec.Statement) bool {
 			return s.Cluster == name && strings.HasPrefix(s.Source, "launch template")
 		}) {
 			continue

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 )
 
 // Autoscalers, by the last part of an image's name, or by the name of a container or its command.
@@ -60,8 +61,14 @@ func autoscalerOf(c corev1.Container) string {
 // current name.
 func Words(c corev1.Container) []string {
 	var words []string
+	variables := map[string]string{} // one with a value from elsewhere stays as it is written
+	for _, e := range c.Env {
+		if e.ValueFrom == nil {
+			variables[e.Name] = e.Value
+		}
+	}
 	for _, word := range slices.Concat(c.Command[min(len(c.Command), 1):], c.Args) {
-		word = expand(word, c.Env)
+		word = expansion.Expand(word, expansion.MappingFuncFor(variables))
 		if last := len(words) - 1; last >= 0 && !strings.HasPrefix(word, "-") && strings.HasPrefix(words[last], "-") && !strings.Contains(words[last], "=") {
 			words[last] += "=" + word
 			continue
@@ -81,21 +88,6 @@ func Current(name string) string {
 		return "asg-" + rest
 	}
 	return name
-}
-
-// variable is a reference to a variable in a command, as Kubernetes expands it.
-var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
-
-// expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
-func expand(text string, env []corev1.EnvVar) string {
-	return variable.ReplaceAllStringFunc(text, func(reference string) string {
-		for _, e := range slices.Backward(env) {
-			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
-				return e.Value
-			}
-		}
-		return reference
-	})
 }
 
 // Environment returns the first of the variables that has a value, or "".

@@ -30,12 +30,8 @@ func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
 	if a.client == nil {
 		return nil, ErrNone
 	}
-	wanted := selectors
-	if a.options.Selector != "" {
-		wanted = []string{a.options.Selector}
-	}
 	found := map[types.UID]*appsv1.Deployment{} // one may match both
-	for _, selector := range wanted {
+	for _, selector := range a.selectors {
 		list, err := a.client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)

@@ -26,8 +26,9 @@ func TestFlagsOfDeployment(t *testing.T) {
 			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--asg-price-file"}}},
 		{"values of their own words", corev1.Container{Args: []string{"--cloud-config", "/etc/x", "--asg-region", "a", "--v", "4"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}},
 			&Deployed{Flags: []string{"--asg-region=a", "--v=4"}, Left: []string{"--cloud-config"}}},
-		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)"}, Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "prod"}}},
-			&Deployed{Flags: []string{"--asg-cluster-name=prod"}, Left: []string{"--asg-interruption-queue"}}},
+		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"},
+			Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "old"}, {Name: "CLUSTER", Value: "prod"}, {Name: "QUEUE", ValueFrom: &corev1.EnvVarSource{}}}},
+			&Deployed{Flags: []string{"--asg-cluster-name=prod"}, Left: []string{"--asg-interruption-queue", "--asg-price-file"}}},
 		{"former names", corev1.Container{Args: []string{"--aws-nominate=off", "--aws-price-file=/etc/y", "--aws-use-static-instance-list=true"}},
 			&Deployed{Flags: []string{"--asg-nominate=off", "--aws-use-static-instance-list=true"}, Left: []string{"--asg-price-file"}}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
@@ -40,6 +41,24 @@ func TestFlagsOfDeployment(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got), "(-want +got)")
 		})
 	}
+}
+
+func TestContainersOfAutoscalers(t *testing.T) {
+	for image, want := range map[string]string{
+		"registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0":     "cluster-autoscaler",
+		"example.org:5000/cluster-autoscaler-arm64":                  "cluster-autoscaler",
+		"asg-cluster-autoscaler@sha256:0":                            "cluster-autoscaler",
+		"registry.k8s.io/cpa/cluster-proportional-autoscaler:v1.9.0": "",
+		"quay.io/openshift/cluster-autoscaler-operator:v4":           "",
+		"public.ecr.aws/karpenter/controller:1.8.0@sha256:0":         "karpenter",
+		"example.org/karpenter":                                      "karpenter",
+		"example.org/karpenter-exporter":                             "",
+		"example.org/team/controller":                                "",
+	} {
+		assert.Equalf(t, want, autoscalerOf(corev1.Container{Name: "main", Image: image}), "%s runs", image)
+	}
+	assert.Equal(t, "cluster-autoscaler", autoscalerOf(corev1.Container{Name: "aws-cluster-autoscaler", Image: "mirror/x"}),
+		"a container with the name of stock's chart runs")
 }
 
 func TestFlagsAreThoseOfTheAutoscalersContainer(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -43,6 +44,19 @@ func (o *Options) Kube() (*rest.Config, error) {
 		return nil, fmt.Errorf("find the cluster (--kubeconfig and --context select one): %w", err)
 	}
 	return config, nil
+}
+
+// Client returns a client of the cluster that the options choose.
+func (o *Options) Client() (*kubernetes.Clientset, error) {
+	config, err := o.Kube()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of the API server: %w", err)
+	}
+	return client, nil
 }
 
 func (o *Options) config() clientcmd.ClientConfig {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -46,13 +48,17 @@ var ErrNone = errors.New("no running autoscaler")
 
 // Autoscaler is one that runs, or its saved report. It is safe for use by several goroutines.
 type Autoscaler struct {
-	options Options
-	client  *kubernetes.Clientset // nil where no cluster is asked
+	options   Options
+	selectors []string
+	client    *kubernetes.Clientset // nil where no cluster is asked
 }
 
 // Open prepares the reading. It makes no call.
 func Open(options Options) (*Autoscaler, error) {
-	a := &Autoscaler{options: options}
+	a := &Autoscaler{options: options, selectors: selectors}
+	if options.Selector != "" {
+		a.selectors = []string{options.Selector}
+	}
 	if options.URL != "" && options.File != "" {
 		return nil, errors.New("--url and --report exclude each other")
 	}
@@ -61,14 +67,9 @@ func Open(options Options) (*Autoscaler, error) {
 	}
 	a.options.Namespace = cmp.Or(options.Namespace, defaultNamespace)
 	a.options.Lease = cmp.Or(options.Lease, leaseName)
-	config, err := options.Kube()
-	if err != nil {
-		return nil, err
-	}
-	if a.client, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("client of the API server: %w", err)
-	}
-	return a, nil
+	var err error
+	a.client, err = options.Client()
+	return a, err
 }
 
 // Read opens the autoscaler and reads its latest report.
@@ -201,28 +202,19 @@ func (a *Autoscaler) holder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read lease %s: %w", a.options.Lease, err)
 	}
-	if lease.Spec.HolderIdentity == nil {
-		return "", nil
-	}
-	return *lease.Spec.HolderIdentity, nil
+	return ptr.Deref(lease.Spec.HolderIdentity, ""), nil
 }
 
 // labelled are the running pods with the autoscaler's labels.
 func (a *Autoscaler) labelled(ctx context.Context) ([]corev1.Pod, error) {
-	wanted := selectors
-	if a.options.Selector != "" {
-		wanted = []string{a.options.Selector}
-	}
 	var found []corev1.Pod
-	seen := map[string]bool{}
-	for _, selector := range wanted {
+	for _, selector := range a.selectors {
 		list, err := a.client.CoreV1().Pods(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return nil, fmt.Errorf("find the autoscaler: %w", err)
 		}
-		for i := range list.Items {
-			if pod := list.Items[i]; runs(&pod) && !seen[pod.Name] {
-				seen[pod.Name] = true
+		for _, pod := range list.Items {
+			if runs(&pod) && !slices.ContainsFunc(found, func(p corev1.Pod) bool { return p.Name == pod.Name }) {
 				found = append(found, pod)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,8 +74,8 @@ type Group struct {
 // unit. The maxima of all views add up to the group's, though in a scale-up each may get the whole rest. The minimum is the
 // size of the view if it alone gave up the group's surplus above its own minimum.
 type ZonalView struct {
-	ID   string `json:"id" table:"ZONAL-VIEW"` // in logs, events, metrics and status
-	Zone string `json:"zone" table:"-"`
+	ID   string `json:"id"` // in logs, events, metrics and status
+	Zone string `json:"zone"`
 	Sizes
 }
 
@@ -178,18 +179,12 @@ func (l Groups) Blocked() []string {
 	return names
 }
 
-// Table returns the list for people: the groups, then the zonal views there are, then the problems.
+// Table returns the list for people: the groups, then the zonal views there are, then the problems. It is "" without groups.
 func (l Groups) Table() string {
-	type row struct {
-		Group string
-		Sizes
-		Zones, Types, Capacity        string
-		LaunchesFrom                  Launch
-		AskedForBy, ScaledBy, Cluster string
-		Problems                      Count
+	if len(l.Groups) == 0 {
+		return ""
 	}
-	var rows []row
-	var views []ZonalView
+	var rows, views [][]string
 	problems := ""
 	for _, g := range l.Groups {
 		zones := strings.Join(g.Zones, ",")
@@ -202,12 +197,21 @@ func (l Groups) Table() string {
 		if len(g.Clock) > 0 {
 			g.ScaledBy += " (" + strings.Join(g.Clock, ", ") + ")"
 		}
-		rows = append(rows, row{g.Name, g.Sizes, zones, some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
-			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))})
-		views = append(views, g.Views...)
+		rows = append(rows, g.row(g.Name, zones, some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch.String(),
+			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))))
+		for _, view := range g.Views {
+			views = append(views, view.row(view.ID))
+		}
 		problems += problemText(g.Name, g.Problems)
 	}
-	return Rows(rows) + below(views) + problems
+	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE",
+		"ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
+	return Columns(header, rows) + below(append([]string{"ZONAL-VIEW"}, header[1:5]...), views) + problems
+}
+
+// row has the sizes between the name and the others.
+func (s Sizes) row(name string, others ...string) []string {
+	return append([]string{name, strconv.Itoa(s.Min), strconv.Itoa(s.Desired), strconv.Itoa(s.Max), strconv.Itoa(s.InService)}, others...)
 }
 
 // problemText lists the problems of one group, nothing where there are none.

@@ -2,6 +2,7 @@ package show
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -27,21 +28,15 @@ func MovesOf(r *decision.Report) Moves {
 }
 
 func MovesTable(r *decision.Report) string {
-	type row struct {
-		Name, Group, Reason, For string
-		Replacement              string
-		Failures                 int
-		State                    string
-		Cause                    string
-	}
-	var rows []row
+	var rows [][]string
 	for _, n := range Moving(r) {
-		rows = append(rows, row{n.Name, n.Group, n.Move.Reason, age(n.Move.Since, r.At), n.Move.Replacement, n.Move.Failures, moveState(&n, r), n.Move.Cause})
+		m := n.Move
+		rows = append(rows, []string{n.Name, n.Group, m.Reason, age(m.Since, r.At), m.Replacement, fmt.Sprint(m.Failures), moveState(&n, r), m.Cause})
 	}
 	if len(rows) == 0 {
 		return "No node is to be replaced.\n"
 	}
-	return Rows(rows)
+	return Columns([]string{"NAME", "GROUP", "REASON", "FOR", "REPLACEMENT", "FAILURES", "STATE", "CAUSE"}, rows)
 }
 
 func moveState(n *decision.Node, r *decision.Report) string {

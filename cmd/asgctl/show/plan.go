@@ -25,14 +25,11 @@ func PlanTable(s decision.Spend) string {
 	case len(c.Plans) == 0:
 		return "No node is known to cost more than it has to.\n"
 	}
-	type row struct {
-		Nodes, NewNode  string
-		PerHour, Saving string
-		Begun           bool `table:"STATE,carried out|proposed"`
-	}
-	var rows []row
+	states := map[bool]string{true: "carried out", false: "proposed"}
+	var rows [][]string
 	for _, p := range c.Plans {
-		rows = append(rows, row{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), p.Begun})
+		rows = append(rows, []string{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), states[p.Begun]})
 	}
-	return Rows(rows) + fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
+	return Columns([]string{"NODES", "NEW-NODE", "PER-HOUR", "SAVING", "STATE"}, rows) +
+		fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
 }

@@ -159,12 +159,6 @@ func since(start, now time.Time) string { return with(" for ", age(start, now)) 
 // maxGroups bounds the groups that one row names.
 const maxGroups = 2
 
-// names are those of the groups in one row.
-type names []string
-
-// String names the first of several, and counts the others.
-func (n names) String() string { return some(n, maxGroups, ", ", " and ") }
-
 // answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them. The first line
 // above it has said why the pod waits.
 func answers(list []decision.Answer, said string) string {
@@ -172,19 +166,12 @@ func answers(list []decision.Answer, said string) string {
 		verdict decision.Verdict
 		reason  decision.Reason
 	}
-	type row struct {
-		Group       names
-		Verdict     decision.Verdict
-		Why         string
-		Nodes, Pods Count
-		Expander    string
-	}
-	var rows []row
+	var rows, groups [][]string
 	shared := map[key]int{}
 	for _, a := range list {
 		k := key{a.Verdict, a.Reason}
 		if at, known := shared[k]; known {
-			rows[at].Group = append(rows[at].Group, a.Group)
+			groups[at] = append(groups[at], a.Group)
 			continue
 		}
 		if a.Verdict == decision.Rejected || a.Verdict == decision.Skipped {
@@ -193,19 +180,13 @@ func answers(list []decision.Answer, said string) string {
 		if a.Reason.Message == said {
 			a.Reason.Message = "as said above"
 		}
-		rows = append(rows, row{names{a.Group}, a.Verdict, a.Reason.Message, Count(a.Nodes), Count(a.Pods), a.Expander})
+		groups = append(groups, []string{a.Group})
+		rows = append(rows, []string{"", string(a.Verdict), a.Reason.Message, Count(a.Nodes), Count(a.Pods), a.Expander})
 	}
-	return Rows(rows)
-}
-
-// cause is a row about the pods that wait in the same state for the same reason.
-type cause struct {
-	Pods         int
-	State        decision.PodState
-	First, Cause string // First names a pod
-
-	reason decision.Reason
-	first  *decision.Pod
+	for at := range rows {
+		rows[at][0] = some(groups[at], maxGroups, ", ", " and ")
+	}
+	return Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, rows)
 }
 
 // grouped is the answer about several pods, grouped by cause. Pods that get no node come first, then the more numerous ones.
@@ -214,32 +195,31 @@ func (p *Pods) grouped() string {
 		state  decision.PodState
 		reason decision.Reason
 	}
-	var causes []cause
-	known := map[key]int{}
+	var causes []*decision.Pod // the first of each
+	pods := map[key]int{}
 	for i := range p.Pods {
-		pod := &p.Pods[i]
-		k := key{pod.State, pod.Cause}
-		at, seen := known[k]
-		if !seen {
-			at, known[k] = len(causes), len(causes)
-			causes = append(causes, cause{State: pod.State, First: pod.Namespace + "/" + pod.Name, Cause: pod.Cause.Message, reason: pod.Cause, first: pod})
+		k := key{p.Pods[i].State, p.Pods[i].Cause}
+		if pods[k]++; pods[k] == 1 {
+			causes = append(causes, &p.Pods[i])
 		}
-		causes[at].Pods++
 	}
 	rank := map[bool]int{true: -1}
-	slices.SortStableFunc(causes, func(a, b cause) int {
-		return cmp.Or(rank[unserved(a.State)]-rank[unserved(b.State)], b.Pods-a.Pods)
+	slices.SortStableFunc(causes, func(a, b *decision.Pod) int {
+		return cmp.Or(rank[unserved(a.State)]-rank[unserved(b.State)], pods[key{b.State, b.Cause}]-pods[key{a.State, a.Cause}])
 	})
-	text := Clean(causes[0].Cause) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n", Clean(p.subject), len(p.Pods), p.Unserved())
-	if len(causes) > 1 {
-		text += "\n" + Rows(causes)
-	}
+	text := Clean(causes[0].Cause.Message) + "\n\n" +
+		fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n", Clean(p.subject), len(p.Pods), p.Unserved())
+	var rows [][]string
 	var reasons []decision.Reason
 	for _, c := range causes {
-		reasons = append(reasons, p.then(c.reason))
+		rows = append(rows, []string{fmt.Sprint(pods[key{c.State, c.Cause}]), string(c.State), c.Namespace + "/" + c.Name, c.Cause.Message})
+		reasons = append(reasons, p.then(c.Cause))
+	}
+	if len(causes) > 1 {
+		text += "\n" + Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
 	}
 	if c := causes[0]; unserved(c.State) && p.Source != Replay {
-		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", c.first.Namespace, c.first.Name, p.Given)})
+		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", c.Namespace, c.Name, p.Given)})
 	}
 	return text + next(reasons...)
 }

@@ -18,15 +18,15 @@ type Prices struct {
 }
 
 type Price struct {
-	InstanceType string  `json:"instanceType" table:"TYPE"`
-	CapacityType string  `json:"capacityType" table:"CAPACITY"`
+	InstanceType string  `json:"instanceType"`
+	CapacityType string  `json:"capacityType"`
 	Amount       float64 `json:"amount"` // to pay, the discount taken off
 	Currency     string  `json:"currency"`
-	Unit         string  `json:"unit" table:"PER"` // always "hour"
+	Unit         string  `json:"unit"` // always "hour"
 	// DiscountPercent is the user's discount on the listed price.
-	DiscountPercent Percent `json:"discountPercent,omitempty" table:"DISCOUNT"`
+	DiscountPercent float64 `json:"discountPercent,omitempty"`
 	// Exact distinguishes a published price from an estimate, whose Basis names its source.
-	Exact  bool   `json:"exact" table:"STANDING,exact|estimate"`
+	Exact  bool   `json:"exact"`
 	Basis  string `json:"basis,omitempty"`
 	Date   string `json:"date"` // YYYY-MM-DD, of the source
 	Source string `json:"source"`
@@ -47,7 +47,7 @@ func PricesOf(p *groupprice.Pricer, region string, known []string, capacityType 
 			}
 			if price, ok := p.Price(name, capacityType, nil); ok {
 				found[name], matched = Price{InstanceType: price.InstanceType, CapacityType: capacityType, Amount: rounded(price.Amount.PerHour),
-					Currency: string(price.Amount.Currency), Unit: "hour", DiscountPercent: Percent(rounded(100 * price.Discount)), Exact: price.Exact(),
+					Currency: string(price.Amount.Currency), Unit: "hour", DiscountPercent: rounded(100 * price.Discount), Exact: price.Exact(),
 					Basis: price.Basis, Date: price.Date.UTC().Format(time.DateOnly), Source: price.Source}, true
 			}
 		}
@@ -68,14 +68,21 @@ func rounded(figure float64) float64 {
 	return out
 }
 
-func (l Prices) Table() string { return Rows(l.Prices) + "\nRegion: " + Clean(l.Region) + "\n" }
-
-type Percent float64
-
-// String returns for example "12.5%", and nothing for none.
-func (p Percent) String() string {
-	if p == 0 {
+func (l Prices) Table() string {
+	if len(l.Prices) == 0 {
 		return ""
 	}
-	return figure(float64(p)) + "%"
+	var rows [][]string
+	for _, p := range l.Prices {
+		discount, standing := "", "estimate"
+		if p.DiscountPercent != 0 {
+			discount = figure(p.DiscountPercent) + "%"
+		}
+		if p.Exact {
+			standing = "exact"
+		}
+		rows = append(rows, []string{p.InstanceType, p.CapacityType, figure(p.Amount), p.Currency, p.Unit, discount, standing, p.Basis, p.Date, p.Source})
+	}
+	return Columns([]string{"TYPE", "CAPACITY", "AMOUNT", "CURRENCY", "PER", "DISCOUNT", "STANDING", "BASIS", "DATE", "SOURCE"}, rows) +
+		"\nRegion: " + Clean(l.Region) + "\n"
 }

@@ -51,14 +51,6 @@ func TestNoFormatPrintsControlCharacters(t *testing.T) {
 	}
 }
 
-func TestAnUnknownFormatIsRefused(t *testing.T) {
-	f := Table
-	err := f.Set("xml")
-	assert.Truef(t, err != nil && f == Table, "Set(xml) = %v and left %s, want an error and table", err, f)
-	err = f.Set("yaml")
-	assert.Truef(t, err == nil && f == YAML && f.String() == "yaml", "Set(yaml) = %v and left %s", err, f)
-}
-
 // broken fails to be written to.
 type broken struct{}
 

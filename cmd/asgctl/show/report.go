@@ -107,40 +107,23 @@ func loop(r *decision.Report) string {
 }
 
 func groupRows(r *decision.Report) string {
-	type row struct {
-		Name        string `table:"GROUPS"`
-		Min, Max    int
-		Desired     int `table:"DES"`
-		Ready       string
-		Cost        string `table:"COST/H"`
-		Buys, Zones string
-		State       string
-	}
-	var rows []row
+	var rows [][]string
 	for _, g := range r.Groups {
 		ready := fmt.Sprint(g.Ready)
 		if g.Starting > 0 {
 			ready += fmt.Sprintf("+%d", g.Starting)
 		}
-		rows = append(rows, row{g.Name, g.Min, g.Max, g.Desired, ready, money(g.AboutSpend, "%.2f", g.Spend), g.CapacityType, strings.Join(g.Zones, ","),
-			because(string(g.State), g.Reason)})
+		rows = append(rows, []string{g.Name, fmt.Sprint(g.Min), fmt.Sprint(g.Max), fmt.Sprint(g.Desired), ready, money(g.AboutSpend, "%.2f", g.Spend),
+			g.CapacityType, strings.Join(g.Zones, ","), because(string(g.State), g.Reason)})
 	}
-	return Rows(rows)
+	return Columns([]string{"GROUPS", "MIN", "MAX", "DES", "READY", "COST/H", "BUYS", "ZONES", "STATE"}, rows)
 }
 
 // nodeRows are the nodes that start, drain, leave, or leave soon.
 func nodeRows(r *decision.Report) string {
-	type row struct {
-		Name              string `table:"MOVING NODES"`
-		State             decision.NodeState
-		For, Used         string
-		Cost              string `table:"COST/MO"`
-		Group, Type, Zone string
-		Why               string
-	}
 	nodes := slices.Clone(r.Nodes)
 	slices.SortStableFunc(nodes, func(a, b decision.Node) int { return b.Since.Compare(a.Since) })
-	var rows []row
+	var rows [][]string
 	for _, n := range nodes {
 		if n.State == decision.NodeNeeded || n.State == decision.NodeBlocked {
 			continue
@@ -155,9 +138,9 @@ func nodeRows(r *decision.Report) string {
 		if n.RemovalAt.After(r.At) {
 			why = because("goes in "+age(r.At, n.RemovalAt), n.Reason)
 		}
-		rows = append(rows, row{n.Name, n.State, age(n.Since, r.At), used, month, n.Group, n.InstanceType, n.Zone, why})
+		rows = append(rows, []string{n.Name, string(n.State), age(n.Since, r.At), used, month, n.Group, n.InstanceType, n.Zone, why})
 	}
-	return Rows(rows)
+	return Columns([]string{"MOVING NODES", "STATE", "FOR", "USED", "COST/MO", "GROUP", "TYPE", "ZONE", "WHY"}, rows)
 }
 
 // podRows have a row for each owner and cause. Pods without an owner have rows of their own.
@@ -166,46 +149,32 @@ func podRows(r *decision.Report) string {
 		namespace, owner, group, cause string
 		state                          decision.PodState
 	}
-	type row struct {
-		Name  string `table:"PENDING"`
-		Pods  int
-		For   string
-		State decision.PodState
-		Group string
-		Cause string
-	}
 	pods := slices.Clone(r.Pods)
 	slices.SortStableFunc(pods, func(a, b decision.Pod) int { return a.Since.Compare(b.Since) })
-	var rows []row
-	known := map[key]int{}
+	var rows [][]string
+	known, counts := map[key]int{}, map[key]int{}
 	for _, p := range pods {
 		k := key{p.Namespace, cmp.Or(p.Owner, p.Name), p.Group, p.Cause.Message, p.State}
-		if at, seen := known[k]; seen {
-			rows[at].Pods, rows[at].Name = rows[at].Pods+1, p.Namespace+"/"+k.owner
+		if counts[k]++; counts[k] > 1 {
+			rows[known[k]][0], rows[known[k]][1] = p.Namespace+"/"+k.owner, fmt.Sprint(counts[k])
 			continue
 		}
 		known[k] = len(rows)
-		rows = append(rows, row{p.Namespace + "/" + p.Name, 1, age(p.Since, r.At), p.State, p.Group, p.Cause.Message})
+		rows = append(rows, []string{p.Namespace + "/" + p.Name, "1", age(p.Since, r.At), string(p.State), p.Group, p.Cause.Message})
 	}
-	return Rows(rows)
+	return Columns([]string{"PENDING", "PODS", "FOR", "STATE", "GROUP", "CAUSE"}, rows)
 }
 
 func decisionRows(r *decision.Report) string {
-	type row struct {
-		Kind decision.EntryKind `table:"DECISIONS"`
-		Ago  string
-		Of   string
-		Why  string
-	}
-	var rows []row
+	var rows [][]string
 	for _, e := range r.Timeline {
 		why := e.Reason.Message
 		if e.Times > 0 {
 			why = fmt.Sprintf("%d times: %s", e.Times, why)
 		}
-		rows = append(rows, row{e.Kind, age(e.At, r.At), cmp.Or(e.Node, e.Group), why})
+		rows = append(rows, []string{string(e.Kind), age(e.At, r.At), cmp.Or(e.Node, e.Group), why})
 	}
-	return Rows(rows)
+	return Columns([]string{"DECISIONS", "AGO", "OF", "WHY"}, rows)
 }
 
 func because(state string, why decision.Reason) string {

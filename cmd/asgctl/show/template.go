@@ -87,10 +87,9 @@ func (v Template) Table() string {
 }
 
 func (v Template) fields() string {
-	type row struct{ Field, Name, Value, Source, Detail string }
-	var rows []row
+	var rows [][]string
 	add := func(kind, name, value string, s nodetemplate.Source) {
-		rows = append(rows, row{kind, name, value, string(s.Kind), s.Detail})
+		rows = append(rows, []string{kind, name, value, string(s.Kind), s.Detail})
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
 		add("label", key, v.Labels[key], v.Sources.Labels[key])
@@ -102,7 +101,7 @@ func (v Template) fields() string {
 		effect := ":" + string(t.Effect)
 		add("taint", t.Key, t.Value+effect, v.Sources.Taints[t.Key+effect])
 	}
-	text := "\n" + Rows(rows)
+	text := "\n" + Columns([]string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows)
 	if len(v.Assumed) > 0 {
 		text += "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.\n"
 	}
@@ -110,8 +109,7 @@ func (v Template) fields() string {
 }
 
 func (v Template) resources() string {
-	type row struct{ Resource, Capacity, Allocatable, Source, Detail string }
-	var rows []row
+	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
 		total, usable := v.Capacity[name], v.Allocatable[name]
 		capacity, allocatable := v.Sources.Capacity[string(name)], v.Sources.Allocatable[string(name)]
@@ -119,16 +117,15 @@ func (v Template) resources() string {
 		if allocatable != capacity {
 			detail += "; allocatable: " + allocatable.Detail
 		}
-		rows = append(rows, row{string(name), total.String(), usable.String(), string(capacity.Kind), detail})
+		rows = append(rows, []string{string(name), total.String(), usable.String(), string(capacity.Kind), detail})
 	}
-	return "\n" + Rows(rows)
+	return "\n" + Columns([]string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
 }
 
 func (v Template) options() string {
-	type row struct{ Option, Value, Source string }
-	var rows []row
+	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(v.Options)) {
-		rows = append(rows, row{name, v.Options[name], string(nodetemplate.SourceTag)})
+		rows = append(rows, []string{name, v.Options[name], string(nodetemplate.SourceTag)})
 	}
-	return below(rows)
+	return below([]string{"OPTION", "VALUE", "SOURCE"}, rows)
 }

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -85,15 +85,12 @@ func (a *Account) loadTypes() error {
 
 // Region returns the region in the ARN of the group called name, or "".
 func (a *Account) Region(name string) string {
-	for _, g := range a.groups {
-		if aws.ToString(g.AutoScalingGroupName) != name {
-			continue
-		}
-		if parsed, err := arn.Parse(aws.ToString(g.AutoScalingGroupARN)); err == nil {
-			return parsed.Region
-		}
+	at := slices.IndexFunc(a.groups, func(g astypes.AutoScalingGroup) bool { return aws.ToString(g.AutoScalingGroupName) == name })
+	if at < 0 {
+		return ""
 	}
-	return ""
+	parsed, _ := arn.Parse(aws.ToString(a.groups[at].AutoScalingGroupARN)) // "" if it is none
+	return parsed.Region
 }
 
 // load reads the objects of one file into list. They stand under the member called key, which may be one object or a list.
@@ -159,30 +156,12 @@ func into(object, item any) error {
 	if _, ok := object.(map[string]any); !ok {
 		return fmt.Errorf("%.60v is not an object", object)
 	}
-	text, err := json.Marshal(withoutEpochs(object))
+	text, err := json.Marshal(object)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, item)
+	return json.Unmarshal(epochs.ReplaceAll(text, []byte("${1}null")), item)
 }
 
-// epochs are the members that hold a time.
-var epochs = []string{"createdtime", "createtime", "createdat", "modifiedat", "validuntil"}
-
-func withoutEpochs(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = withoutEpochs(v[i])
-		}
-	case map[string]any:
-		for key, member := range v {
-			if _, number := member.(json.Number); number && slices.Contains(epochs, strings.ToLower(key)) {
-				delete(v, key)
-				continue
-			}
-			v[key] = withoutEpochs(member)
-		}
-	}
-	return v
-}
+// epochs are the members that hold a time, as a number.
+var epochs = regexp.MustCompile(`(?i)("(?:createdtime|createtime|createdat|modifiedat|validuntil)":)[-+.0-9e]+`)

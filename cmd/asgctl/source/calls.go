@@ -54,14 +54,15 @@ func (a *Account) answer(in any) (any, error) {
 
 // DescribeAutoScalingGroups answers with the groups that are named and match all filters, in one page.
 func (a *Account) DescribeAutoScalingGroups(in *autoscaling.DescribeAutoScalingGroupsInput) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-	out := &autoscaling.DescribeAutoScalingGroupsOutput{}
-	for _, g := range a.groups {
-		named := len(in.AutoScalingGroupNames) == 0 || slices.Contains(in.AutoScalingGroupNames, aws.ToString(g.AutoScalingGroupName))
-		if named && !slices.ContainsFunc(in.Filters, func(f astypes.Filter) bool { return !matches(g.Tags, f) }) {
-			out.AutoScalingGroups = append(out.AutoScalingGroups, g)
-		}
-	}
-	return out, nil
+	groups := named(a.groups, in.AutoScalingGroupNames, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName })
+	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: slices.DeleteFunc(groups, func(g astypes.AutoScalingGroup) bool {
+		return slices.ContainsFunc(in.Filters, func(f astypes.Filter) bool { return !matches(g.Tags, f) })
+	})}, nil
+}
+
+// named returns the objects with these names, all if there is no name, in a slice of its own.
+func named[T any](all []T, names []string, name func(T) *string) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return len(names) > 0 && !slices.Contains(names, aws.ToString(name(one))) })
 }
 
 // matches reports whether a tag is as the filter wants it: one with the key (tag-key), or with one of the values under the key (tag:<key>).
@@ -78,13 +79,8 @@ func (a *Account) DescribeLaunchConfigurations(in *autoscaling.DescribeLaunchCon
 	if err := a.recorded(configurationsFile); err != nil {
 		return nil, err
 	}
-	out := &autoscaling.DescribeLaunchConfigurationsOutput{}
-	for _, c := range a.configurations {
-		if len(in.LaunchConfigurationNames) == 0 || slices.Contains(in.LaunchConfigurationNames, aws.ToString(c.LaunchConfigurationName)) {
-			out.LaunchConfigurations = append(out.LaunchConfigurations, c)
-		}
-	}
-	return out, nil
+	found := named(a.configurations, in.LaunchConfigurationNames, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName })
+	return &autoscaling.DescribeLaunchConfigurationsOutput{LaunchConfigurations: found}, nil
 }
 
 // DescribeLaunchTemplateVersions answers with the versions asked for, of one template or of all. $Latest is the newest that
@@ -94,24 +90,21 @@ func (a *Account) DescribeLaunchTemplateVersions(in *ec2.DescribeLaunchTemplateV
 		return nil, err
 	}
 	id, name := aws.ToString(in.LaunchTemplateId), aws.ToString(in.LaunchTemplateName)
+	found := slices.DeleteFunc(slices.Clone(a.templates), func(v ec2types.LaunchTemplateVersion) bool {
+		return id != "" && aws.ToString(v.LaunchTemplateId) != id || name != "" && aws.ToString(v.LaunchTemplateName) != name
+	})
 	newest := map[string]int64{}
-	var found []ec2types.LaunchTemplateVersion
-	for _, v := range a.templates {
-		if id != "" && aws.ToString(v.LaunchTemplateId) != id || name != "" && aws.ToString(v.LaunchTemplateName) != name {
-			continue
-		}
-		found = append(found, v)
+	for _, v := range found {
 		newest[aws.ToString(v.LaunchTemplateId)] = max(newest[aws.ToString(v.LaunchTemplateId)], aws.ToInt64(v.VersionNumber))
 	}
 	if len(found) == 0 && id+name != "" {
 		return nil, notRecorded("InvalidLaunchTemplateId.NotFound", "launch template "+id+name, templatesFile)
 	}
-	wanted := func(v ec2types.LaunchTemplateVersion) bool {
+	found = slices.DeleteFunc(found, func(v ec2types.LaunchTemplateVersion) bool {
 		latest := aws.ToInt64(v.VersionNumber) == newest[aws.ToString(v.LaunchTemplateId)]
-		return len(in.Versions) == 0 || slices.Contains(in.Versions, strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10)) ||
-			latest && slices.Contains(in.Versions, "$Latest") || aws.ToBool(v.DefaultVersion) && slices.Contains(in.Versions, "$Default")
-	}
-	found = slices.DeleteFunc(found, func(v ec2types.LaunchTemplateVersion) bool { return !wanted(v) })
+		return len(in.Versions) > 0 && !slices.Contains(in.Versions, strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10)) &&
+			!(latest && slices.Contains(in.Versions, "$Latest")) && !(aws.ToBool(v.DefaultVersion) && slices.Contains(in.Versions, "$Default"))
+	})
 	if len(found) == 0 && id+name != "" {
 		return nil, notRecorded("InvalidLaunchTemplateId.VersionNotFound",
 			fmt.Sprintf("version %s of launch template %s", strings.Join(in.Versions, ", "), id+name), templatesFile)
@@ -121,17 +114,12 @@ func (a *Account) DescribeLaunchTemplateVersions(in *ec2.DescribeLaunchTemplateV
 
 // DescribeImages answers with the requested images. Without a file it only knows that they exist.
 func (a *Account) DescribeImages(in *ec2.DescribeImagesInput) (*ec2.DescribeImagesOutput, error) {
-	out := &ec2.DescribeImagesOutput{}
+	out := &ec2.DescribeImagesOutput{Images: named(a.images, in.ImageIds, func(i ec2types.Image) *string { return i.ImageId })}
 	if a.missing[imagesFile] {
 		for _, id := range in.ImageIds {
-			out.Images = append(out.Images, ec2types.Image{ImageId: aws.String(id)})
+			out.Images = append(out.Images, ec2types.Image{ImageId: &id})
 		}
 		return out, nil
-	}
-	for _, i := range a.images {
-		if len(in.ImageIds) == 0 || slices.Contains(in.ImageIds, aws.ToString(i.ImageId)) {
-			out.Images = append(out.Images, i)
-		}
 	}
 	if len(out.Images) == 0 && len(in.ImageIds) > 0 {
 		return nil, notRecorded("InvalidAMIID.NotFound", "image "+strings.Join(in.ImageIds, ", "), imagesFile)

@@ -3,7 +3,6 @@ package source
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,18 +22,13 @@ import (
 // account loads files by name and content.
 func account(t *testing.T, files map[string]string) *Account {
 	t.Helper()
-	a, err := LoadAccount(folder(t, files), instancetypes.Embedded())
-	require.NoError(t, err)
-	return a
-}
-
-func folder(t *testing.T, files map[string]string) string {
-	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	return dir
+	a, err := LoadAccount(dir, instancetypes.Embedded())
+	require.NoError(t, err)
+	return a
 }
 
 const groups = `{"AutoScalingGroups": [
@@ -110,46 +104,10 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 	}
 }
 
-func TestNodegroupsMayBeListedOrConcatenated(t *testing.T) {
-	const a, b = `{"nodegroup": {"nodegroupName": "a", "clusterName": "x"}}`, `{"nodegroupName": "b", "clusterName": "x", "createdAt": 1.5}`
-	for name, text := range map[string]string{
-		"one after the other": a + "\n" + `{"nodegroup": ` + b + `}`,
-		"a list":              `[` + a + `,` + b + `]`,
-		"a list of objects":   `{"nodegroups": [{"nodegroupName": "a", "clusterName": "x"}, ` + b + `]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			account := account(t, map[string]string{groupsFile: groups, nodegroupsFile: text})
-			for _, n := range []string{"a", "b"} {
-				if _, err := account.DescribeNodegroup(&eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
-					t.Errorf("node group %s: %v", n, err)
-				}
-			}
-			_, err := account.DescribeNodegroup(&eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
-			if !awsclient.IsNotFound(err) {
-				t.Errorf("error = %v, want AWS's for what is not there", err)
-			}
-		})
-	}
-}
-
-func TestAFileThatCannotBeUnderstoodIsAnError(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		files map[string]string
-		want  string
-	}{
-		{"no groups", map[string]string{imagesFile: `{"Images": []}`}, "no file \"auto-scaling-groups.json\""},
-		{"cut off", map[string]string{groupsFile: `{"AutoScalingGroups": [`}, "unexpected EOF"},
-		{"of another kind", map[string]string{groupsFile: groups, templatesFile: groups}, "launch-template-versions.json: an object that is not of LaunchTemplateVersions"},
-		{"names alone", map[string]string{groupsFile: groups, nodegroupsFile: `{"nodegroups": ["a"]}`}, "nodegroups.json: a is not an object"},
-		{"a text for a number", map[string]string{groupsFile: `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "MinSize": "x"}]}`}, "MinSize"},
-		{"bad types", map[string]string{groupsFile: groups, instanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded())
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "LoadAccount() error = %v, want one with %q", err, tt.want)
-		})
-	}
+func TestNodegroupOfAnotherClusterIsNotThere(t *testing.T) {
+	a := account(t, map[string]string{groupsFile: groups, nodegroupsFile: `{"nodegroup": {"nodegroupName": "a", "clusterName": "x"}}`})
+	_, err := a.DescribeNodegroup(&eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
+	assert.Truef(t, awsclient.IsNotFound(err), "error = %v, want AWS's for what is not there", err)
 }
 
 func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {

@@ -43,9 +43,6 @@ func (g *Guard) carriedOut(operation string, in any) (any, error) {
 		return &autoscaling.LaunchInstancesOutput{AutoScalingGroupName: in.AutoScalingGroupName, ClientToken: in.ClientToken,
 			Instances: []types.InstanceCollection{g.launch(in)}}, nil
 	case *autoscaling.SetDesiredCapacityInput:
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.launches++
 		return &autoscaling.SetDesiredCapacityOutput{}, nil
 	}
 	return nil, &smithy.GenericAPIError{Code: "DryRunOperation", Message: operation + " is not carried out in a dry run", Fault: smithy.FaultClient}
@@ -55,7 +52,6 @@ func (g *Guard) carriedOut(operation string, in any) (any, error) {
 func (g *Guard) launch(in *autoscaling.LaunchInstancesInput) types.InstanceCollection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.launches++
 	instances := types.InstanceCollection{}
 	if len(in.AvailabilityZones) > 0 {
 		instances.AvailabilityZone = awssdk.String(in.AvailabilityZones[0])

@@ -48,6 +48,9 @@ func (g *Guard) answer(write string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.answered = append(g.answered[:min(len(g.answered), mostNamed-1)], write)
+	if write == "LaunchInstances" || write == "SetDesiredCapacity" {
+		g.launches++
+	}
 	if !g.refuses {
 		return nil
 	}

@@ -117,17 +117,15 @@ func read(t *testing.T, archive fs.FS, name string) string {
 func TestNothingIsRecordedUnlessAsked(t *testing.T) {
 	r := &Ring{}
 	loops(r, nil, 1)
-	if code, body, _ := fetch(t, r, ""); code != http.StatusNotFound || !strings.Contains(body, "--asg-record-loops") {
-		t.Errorf("a recording is answered with %d: %s", code, body)
-	}
+	code, body, _ := fetch(t, r, "")
+	assert.Truef(t, code == http.StatusNotFound && strings.Contains(body, "--asg-record-loops"), "a recording is answered with %d: %s", code, body)
 }
 
 func TestRingHoldsTheLastLoops(t *testing.T) {
 	r, factory := &Ring{Most: 2}, caches(t, pod("a"))
 	loops(r, factory, 1, 2, 3)
-	if code, body, _ := fetch(t, r, "?loop=1"); code != http.StatusNotFound || !strings.HasSuffix(body, "There are: 2 3\n") {
-		t.Errorf("loop 1 is answered with %d: %s", code, body)
-	}
+	code, body, _ := fetch(t, r, "?loop=1")
+	assert.Truef(t, code == http.StatusNotFound && strings.HasSuffix(body, "There are: 2 3\n"), "loop 1 is answered with %d: %s", code, body)
 	for query, want := range map[string]int64{"?loop=2": 2, "": 3} {
 		code, _, archive := fetch(t, r, query)
 		var report decision.Report
@@ -193,8 +191,7 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups))
 	assert.Truef(t, len(groups) == 1 && awssdk.ToInt32(groups[0].DesiredCapacity) == 3 && awssdk.ToInt32(groups[0].MaxSize) == 6,
 		"the groups are %+v", groups)
-	text := read(t, archive, "nodegroups.json")
-	assert.Containsf(t, text, `"NodegroupName":"ng"`, "the node groups are %s", text)
+	assert.Contains(t, read(t, archive, "nodegroups.json"), `"NodegroupName":"ng"`)
 }
 
 func TestAnswersOfAWSAreBoundedInBytes(t *testing.T) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +41,7 @@ import (
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 	featuregatetesting "k8s.io/component-base/featuregate/testing"
 	"k8s.io/kubernetes/pkg/features"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
@@ -53,12 +54,21 @@ import (
 //	go test -run SameAnswers ./cmd/cluster-autoscaler/informers -trim.clusters 120
 var clusters = flag.Int("trim.clusters", 11, "how many random clusters to compare for each set of feature gates")
 
-func ptr[T any](v T) *T { return &v }
-
 // gen generates a cluster that uses all fields by which the core or its scheduler decides, and fields that nobody reads.
 type gen struct{ *rand.Rand }
 
 func (g gen) p(percent int) bool { return g.Intn(100) < percent }
+
+// labelled selects by a label.
+func labelled(key, value string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+}
+
+// inZone asks for a node of one of the zones.
+func (g gen) inZone() *corev1.NodeSelector {
+	return &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+		{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{pick(g, "a", "b")}}}}}}
+}
 
 func pick[T any](g gen, of ...T) T { return of[g.Intn(len(of))] }
 
@@ -85,35 +95,28 @@ func (g gen) requests() corev1.ResourceList {
 
 func (g gen) container(name string, init bool, pod *corev1.Pod) corev1.Container {
 	c := corev1.Container{Name: name, Image: pick(g, "app:1", "app:2"), Command: []string{"run"},
-		Env:                      []corev1.EnvVar{{Name: "A", Value: fmt.Sprint(g.Intn(3))}},
-		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: "/d"}},
-		Resources:                corev1.ResourceRequirements{Requests: g.requests()},
-		SecurityContext:          &corev1.SecurityContext{Privileged: ptr(g.p(50))},
-		ReadinessProbe:           &corev1.Probe{PeriodSeconds: 3},
-		TerminationMessagePath:   "/dev/termination-log",
-		ImagePullPolicy:          corev1.PullAlways,
-		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
-		ResizePolicy:             []corev1.ContainerResizePolicy{{ResourceName: "cpu", RestartPolicy: "NotRequired"}},
+		Env: []corev1.EnvVar{{Name: "A", Value: fmt.Sprint(g.Intn(3))}}, VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/d"}},
+		Resources: corev1.ResourceRequirements{Requests: g.requests()}, SecurityContext: &corev1.SecurityContext{Privileged: new(g.p(50))},
+		ReadinessProbe: &corev1.Probe{PeriodSeconds: 3}, TerminationMessagePath: "/dev/termination-log", ImagePullPolicy: corev1.PullAlways,
+		ResizePolicy: []corev1.ContainerResizePolicy{{ResourceName: "cpu", RestartPolicy: "NotRequired"}},
 	}
 	if g.p(30) {
 		c.Resources.Limits = c.Resources.Requests.DeepCopy()
 	}
 	if g.p(25) {
-		c.Ports = append(c.Ports, corev1.ContainerPort{ContainerPort: 80, HostPort: pick(g, int32(80), 81, 0), Protocol: pick(g,
-			corev1.ProtocolTCP, corev1.ProtocolUDP),
-			HostIP: pick(g, "", "10.0.0.1")})
+		c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: pick(g, int32(80), 81, 0), HostIP: pick(g, "", "10.0.0.1"),
+			Protocol: pick(g, corev1.ProtocolTCP, corev1.ProtocolUDP)}}
 	}
-	if init && g.p(50) {
-		c.RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
-	}
-	if !init && g.p(15) {
-		c.RestartPolicy = ptr(corev1.ContainerRestartPolicyNever)
-	}
-	if g.p(10) {
-		c.RestartPolicy = ptr(corev1.ContainerRestartPolicyNever)
-		c.RestartPolicyRules = []corev1.ContainerRestartRule{{Action: pick(g, corev1.ContainerRestartRuleActionRestart,
-			corev1.ContainerRestartRuleActionRestartAllContainers),
+	switch {
+	case g.p(10):
+		c.RestartPolicy = new(corev1.ContainerRestartPolicyNever)
+		c.RestartPolicyRules = []corev1.ContainerRestartRule{{
+			Action:    pick(g, corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers),
 			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: "In", Values: []int32{42}}}}
+	case init && g.p(50):
+		c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+	case !init && g.p(15):
+		c.RestartPolicy = new(corev1.ContainerRestartPolicyNever)
 	}
 	if len(pod.Spec.ResourceClaims) > 0 && g.p(60) {
 		c.Resources.Claims = []corev1.ResourceClaim{{Name: pod.Spec.ResourceClaims[0].Name}}
@@ -121,45 +124,29 @@ func (g gen) container(name string, init bool, pod *corev1.Pod) corev1.Container
 	return c
 }
 
-func (g gen) volumes(ns string) []corev1.Volume {
-	var v []corev1.Volume
-	add := func(name string, s corev1.VolumeSource) {
-		v = append(v, corev1.Volume{Name: fmt.Sprintf("%s-%d", name, len(v)), VolumeSource: s})
+func (g gen) volumes() []corev1.Volume {
+	sources := map[string]corev1.VolumeSource{
+		"empty":     {EmptyDir: &corev1.EmptyDirVolumeSource{Medium: pick(g, "", corev1.StorageMediumMemory)}},
+		"host":      {HostPath: &corev1.HostPathVolumeSource{Path: "/x"}},
+		"claim":     {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: fmt.Sprint("pvc-", g.Intn(8))}},
+		"cm":        {ConfigMap: &corev1.ConfigMapVolumeSource{}},
+		"secret":    {Secret: &corev1.SecretVolumeSource{SecretName: "s"}},
+		"projected": {Projected: &corev1.ProjectedVolumeSource{}},
+		"down":      {DownwardAPI: &corev1.DownwardAPIVolumeSource{}},
+		"ebs":       {AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: fmt.Sprint("vol-", g.Intn(3))}},
+		"gce":       {GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{PDName: fmt.Sprint("pd-", g.Intn(2))}},
+		"iscsi":     {ISCSI: &corev1.ISCSIVolumeSource{IQN: "iqn", TargetPortal: "t"}},
+		"rbd":       {RBD: &corev1.RBDVolumeSource{CephMonitors: []string{"a"}, RBDPool: "p", RBDImage: "i"}},
+		"csi":       {CSI: &corev1.CSIVolumeSource{Driver: "inline.csi"}},
+		"nfs":       {NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}},
+		"image":     {Image: &corev1.ImageVolumeSource{Reference: "x"}},
 	}
-	for range g.Intn(5) {
-		switch g.Intn(15) {
-		case 0:
-			add("empty", corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: pick(g, "", corev1.StorageMediumMemory)}})
-		case 1:
-			add("host", corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/x"}})
-		case 2, 3:
-			add("claim", corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: fmt.Sprint("pvc-",
-				g.Intn(8))}})
-		case 4:
-			add("cm", corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{}})
-		case 5:
-			add("secret", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "s"}})
-		case 6:
-			add("projected", corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}})
-		case 7:
-			add("down", corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{}})
-		case 8:
-			add("ebs", corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: fmt.Sprint("vol-", g.Intn(3))}})
-		case 9:
-			add("gce", corev1.VolumeSource{GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{PDName: fmt.Sprint("pd-", g.Intn(2))}})
-		case 10:
-			add("iscsi", corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{IQN: "iqn", TargetPortal: "t"}})
-		case 11:
-			add("rbd", corev1.VolumeSource{RBD: &corev1.RBDVolumeSource{CephMonitors: []string{"a"}, RBDPool: "p", RBDImage: "i"}})
-		case 12:
-			add("csi", corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "inline.csi"}})
-		case 13:
-			add("nfs", corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}})
-		case 14:
-			add("image", corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "x"}})
-		}
+	var volumes []corev1.Volume
+	for n := range g.Intn(5) {
+		name := pick(g, append(slices.Sorted(maps.Keys(sources)), "claim")...)
+		volumes = append(volumes, corev1.Volume{Name: fmt.Sprintf("%s-%d", name, n), VolumeSource: sources[name]})
 	}
-	return v
+	return volumes
 }
 
 func (g gen) affinity() *corev1.Affinity {
@@ -167,46 +154,36 @@ func (g gen) affinity() *corev1.Affinity {
 		return nil
 	}
 	a := &corev1.Affinity{}
+	app := labelled("app", pick(g, "a", "b", "c"))
 	term := corev1.PodAffinityTerm{TopologyKey: pick(g, corev1.LabelTopologyZone, corev1.LabelHostname),
-		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": pick(g, "a", "b", "c")}}}
-	if g.p(20) {
-		term.LabelSelector = nil
-	}
-	if g.p(10) {
-		term.LabelSelector = &metav1.LabelSelector{}
-	}
+		LabelSelector: pick(g, nil, nil, &metav1.LabelSelector{}, app, app, app, app, app, app)}
 	switch g.Intn(4) {
 	case 0:
 		term.Namespaces = []string{"other"}
 	case 1:
 		term.NamespaceSelector = &metav1.LabelSelector{}
 	case 2:
-		term.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "x"}}
+		term.NamespaceSelector = labelled("team", "x")
 	}
 	if g.p(20) {
 		term.MatchLabelKeys = []string{"app"}
 	}
-	if g.p(70) {
-		a.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term}}
+	if terms := []corev1.PodAffinityTerm{term}; g.p(70) {
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}
 	} else {
-		a.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{term}}
+		a.PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}
 	}
 	if g.p(40) {
-		a.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-			NodeSelectorTerms: []corev1.NodeSelectorTerm{
-				{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn,
-					Values: []string{pick(g, "a", "b")}}}}}}}
+		a.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: g.inZone()}
 	}
 	return a
 }
 
 func (g gen) pod(n int) *corev1.Pod {
 	name := fmt.Sprint("pod-", n)
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, GenerateName: "pod-", Namespace: pick(g, "default", "default", "other",
-		"kube-system"), UID: types.UID(name),
-		Labels: map[string]string{"app": pick(g, "a", "b", "c")}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"},
-		CreationTimestamp: metav1.NewTime(time.Unix(1_700_000_000, 0)),
-		ManagedFields:     []metav1.ManagedFieldsEntry{{Manager: "m"}}}}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, GenerateName: "pod-", Namespace: pick(g, "default", "default", "other", "kube-system"),
+		UID: types.UID(name), Labels: map[string]string{"app": pick(g, "a", "b", "c")}, CreationTimestamp: metav1.NewTime(time.Unix(1_700_000_000, 0)),
+		Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}}}
 	for key, values := range map[string][]string{
 		"cluster-autoscaler.kubernetes.io/safe-to-evict":               {"true", "false", "OnCompletion"},
 		"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": {"empty-0", "host-0,empty-1", "empty-0,host-1,empty-1"},
@@ -220,31 +197,22 @@ func (g gen) pod(n int) *corev1.Pod {
 		}
 	}
 	if g.p(85) {
-		kind, group := pick(g, "ReplicaSet", "ReplicaSet", "ReplicaSet"), "apps/v1"
-		switch g.Intn(8) {
-		case 0:
-			kind = "StatefulSet"
-		case 1:
-			kind = "DaemonSet"
-		case 2:
-			kind, group = "Job", "batch/v1"
-		case 3:
-			kind, group = "ReplicationController", "v1"
-		case 4:
-			kind, group = "Custom", "x.io/v1"
-		}
-		owner := fmt.Sprint(strings.ToLower(kind), "-", g.Intn(3))
-		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: group, Kind: kind, Name: owner, UID: types.UID(owner), Controller: ptr(true)}}
+		of := pick(g, metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, metav1.TypeMeta{APIVersion: "v1", Kind: "ReplicationController"},
+			metav1.TypeMeta{APIVersion: "x.io/v1", Kind: "Custom"}, metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+			metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"}, metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"},
+			metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"}, metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"})
+		owner := fmt.Sprint(strings.ToLower(of.Kind), "-", g.Intn(3))
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: of.APIVersion, Kind: of.Kind, Name: owner, UID: types.UID(owner), Controller: new(true)}}
 	}
 	s := &p.Spec
 	if g.p(10) {
-		s.ResourceClaims = []corev1.PodResourceClaim{{Name: "dev", ResourceClaimName: ptr(pick(g, "claim-0", "claim-1"))}}
+		s.ResourceClaims = []corev1.PodResourceClaim{{Name: "dev", ResourceClaimName: new(pick(g, "claim-0", "claim-1"))}}
 	}
-	s.SchedulerName, s.RestartPolicy, s.TerminationGracePeriodSeconds = "default-scheduler", pick(g, corev1.RestartPolicyAlways,
-		corev1.RestartPolicyNever), ptr(int64(30))
-	s.ServiceAccountName, s.DeprecatedServiceAccount, s.DNSPolicy, s.EnableServiceLinks = "sa", "sa", corev1.DNSClusterFirst, ptr(true)
-	s.SecurityContext, s.ImagePullSecrets = &corev1.PodSecurityContext{FSGroup: ptr(int64(1))}, []corev1.LocalObjectReference{{Name: "r"}}
-	s.HostNetwork, s.Priority = g.p(10), ptr(int32(g.Intn(3)-1))
+	s.SchedulerName, s.TerminationGracePeriodSeconds = "default-scheduler", new(int64(30))
+	s.RestartPolicy = pick(g, corev1.RestartPolicyAlways, corev1.RestartPolicyNever)
+	s.ServiceAccountName, s.DeprecatedServiceAccount, s.DNSPolicy, s.EnableServiceLinks = "sa", "sa", corev1.DNSClusterFirst, new(true)
+	s.SecurityContext, s.ImagePullSecrets = &corev1.PodSecurityContext{FSGroup: new(int64(1))}, []corev1.LocalObjectReference{{Name: "r"}}
+	s.HostNetwork, s.Priority = g.p(10), new(int32(g.Intn(3)-1))
 	for i := range g.Intn(3) {
 		s.InitContainers = append(s.InitContainers, g.container(fmt.Sprint("init-", i), true, p))
 	}
@@ -254,10 +222,10 @@ func (g gen) pod(n int) *corev1.Pod {
 	if g.p(5) {
 		s.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}}}
 	}
-	s.Volumes = g.volumes(p.Namespace)
+	s.Volumes = g.volumes()
 	if g.p(10) {
 		s.Volumes = append(s.Volumes, corev1.Volume{Name: "eph", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
-			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: ptr("fast")}}}}})
+			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: new("fast")}}}}})
 	}
 	s.Affinity = g.affinity()
 	if g.p(20) {
@@ -267,10 +235,8 @@ func (g gen) pod(n int) *corev1.Pod {
 		s.Tolerations = []corev1.Toleration{{Key: "spot", Operator: corev1.TolerationOpExists}}
 	}
 	if g.p(20) {
-		s.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: pick(g, corev1.LabelTopologyZone,
-			corev1.LabelHostname),
-			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": pick(g, "a",
-				"b")}}, MinDomains: ptr(int32(2))}}
+		s.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: pick(g, corev1.LabelTopologyZone, corev1.LabelHostname),
+			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: labelled("app", pick(g, "a", "b")), MinDomains: new(int32(2))}}
 	}
 	if g.p(10) {
 		s.Overhead = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
@@ -282,11 +248,10 @@ func (g gen) pod(n int) *corev1.Pod {
 		s.SchedulingGates = []corev1.PodSchedulingGate{{Name: "g"}}
 	}
 	st := &p.Status
-	st.Phase, st.HostIP, st.PodIP, st.HostIPs, st.PodIPs = pick(g, corev1.PodRunning, corev1.PodRunning, corev1.PodPending,
-		corev1.PodSucceeded), "10.0.0.1", "10.0.0.2", []corev1.HostIP{{IP: "10.0.0.1"}}, []corev1.PodIP{{IP: "10.0.0.2"}}
-	st.QOSClass = corev1.PodQOSBurstable
+	st.Phase, st.QOSClass = pick(g, corev1.PodRunning, corev1.PodRunning, corev1.PodPending, corev1.PodSucceeded), corev1.PodQOSBurstable
+	st.HostIP, st.PodIP, st.HostIPs, st.PodIPs = "10.0.0.1", "10.0.0.2", []corev1.HostIP{{IP: "10.0.0.1"}}, []corev1.PodIP{{IP: "10.0.0.2"}}
 	if g.p(10) {
-		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = ptr(metav1.NewTime(time.Unix(1_700_000_000+int64(g.Intn(2000)), 0))), ptr(int64(30))
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = new(metav1.NewTime(time.Unix(1_700_000_000+int64(g.Intn(2000)), 0))), new(int64(30))
 		p.Finalizers = []string{"x"}
 	}
 	for _, c := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady,
@@ -295,8 +260,7 @@ func (g gen) pod(n int) *corev1.Pod {
 	}
 	if g.p(20) {
 		st.Conditions = append(st.Conditions, corev1.PodCondition{Type: pick(g, corev1.PodResizePending, corev1.PodResizeInProgress),
-			Status: corev1.ConditionTrue,
-			Reason: pick(g, corev1.PodReasonInfeasible, corev1.PodReasonDeferred, "")})
+			Status: corev1.ConditionTrue, Reason: pick(g, corev1.PodReasonInfeasible, corev1.PodReasonDeferred, "")})
 	}
 	if s.Resources != nil && g.p(50) {
 		st.Resources, st.AllocatedResources = &corev1.ResourceRequirements{Requests: g.requests()}, g.requests()
@@ -304,19 +268,16 @@ func (g gen) pod(n int) *corev1.Pod {
 	status := func(c corev1.Container) corev1.ContainerStatus {
 		cs := corev1.ContainerStatus{Name: c.Name, Ready: true, Image: c.Image, RestartCount: 2, ContainerID: "x",
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
-		switch g.Intn(5) {
+		switch spec := c.Resources.DeepCopy(); g.Intn(5) {
 		case 0: // no resources, as of an old kubelet
 		case 1:
-			cs.AllocatedResources = g.requests()
-			cs.Resources = &corev1.ResourceRequirements{Requests: g.requests()}
+			cs.AllocatedResources, cs.Resources = g.requests(), &corev1.ResourceRequirements{Requests: g.requests()}
 		case 2:
-			cs.AllocatedResources = c.Resources.Requests.DeepCopy()
-			cs.Resources = &corev1.ResourceRequirements{Requests: g.requests(), Limits: g.requests()}
+			cs.AllocatedResources, cs.Resources = spec.Requests, &corev1.ResourceRequirements{Requests: g.requests(), Limits: g.requests()}
 		case 3:
-			cs.Resources = &corev1.ResourceRequirements{Requests: c.Resources.Requests.DeepCopy()}
+			cs.Resources = &corev1.ResourceRequirements{Requests: spec.Requests}
 		default:
-			cs.AllocatedResources = c.Resources.Requests.DeepCopy()
-			cs.Resources = c.Resources.DeepCopy()
+			cs.AllocatedResources, cs.Resources = c.Resources.Requests.DeepCopy(), spec
 		}
 		return cs
 	}
@@ -335,12 +296,9 @@ func (g gen) node(n int) *corev1.Node {
 		corev1.LabelTopologyZone: pick(g, "a", "b"), corev1.LabelTopologyRegion: "r"},
 		Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}},
 		Spec: corev1.NodeSpec{ProviderID: "aws:///a/i-" + name, Unschedulable: g.p(5)},
-		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("6"),
-			corev1.ResourceMemory: resource.MustParse("12Gi"),
-			corev1.ResourcePods:   resource.MustParse("20"), corev1.ResourceEphemeralStorage: resource.MustParse("60Gi"),
-			"nvidia.com/gpu": resource.MustParse("2")},
-			Images:          []corev1.ContainerImage{{Names: []string{"app:1"}, SizeBytes: 1 << 30}},
-			VolumesAttached: []corev1.AttachedVolume{{Name: "v"}}}}
+		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("6"), corev1.ResourceMemory: resource.MustParse("12Gi"),
+			corev1.ResourcePods: resource.MustParse("20"), corev1.ResourceEphemeralStorage: resource.MustParse("60Gi"), "nvidia.com/gpu": resource.MustParse("2")},
+			Images: []corev1.ContainerImage{{Names: []string{"app:1"}, SizeBytes: 1 << 30}}, VolumesAttached: []corev1.AttachedVolume{{Name: "v"}}}}
 	node.Status.Capacity = node.Status.Allocatable
 	if g.p(30) {
 		node.Spec.Taints = []corev1.Taint{{Key: "spot", Effect: corev1.TaintEffectNoSchedule}}
@@ -364,38 +322,28 @@ func (g gen) cluster() cluster {
 		c.nodes = append(c.nodes, node)
 		c.objects = append(c.objects, node, &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node.Name}, Spec: storagev1.CSINodeSpec{
 			Drivers: []storagev1.CSINodeDriver{{Name: "ebs.csi.aws.com", NodeID: node.Name,
-				Allocatable: &storagev1.VolumeNodeResources{Count: ptr(int32(1 + g.Intn(2)))}}}}})
+				Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(1 + g.Intn(2)))}}}}})
 	}
-	for _, class := range []string{"fast", "late"} {
-		mode := storagev1.VolumeBindingImmediate
-		if class == "late" {
-			mode = storagev1.VolumeBindingWaitForFirstConsumer
-		}
+	for class, mode := range map[string]storagev1.VolumeBindingMode{"fast": storagev1.VolumeBindingImmediate, "late": storagev1.VolumeBindingWaitForFirstConsumer} {
 		c.objects = append(c.objects, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: class,
-			Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}},
-			Provisioner: "ebs.csi.aws.com", VolumeBindingMode: &mode})
+			Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}}, Provisioner: "ebs.csi.aws.com", VolumeBindingMode: &mode})
 	}
 	for n := range 8 {
-		pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("pv-", n),
-			Labels: map[string]string{corev1.LabelTopologyZone: pick(g, "a", "b")}},
+		pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("pv-", n), Labels: map[string]string{corev1.LabelTopologyZone: pick(g, "a", "b")}},
 			Spec: corev1.PersistentVolumeSpec{Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
-				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				StorageClassName: "fast", PersistentVolumeSource: corev1.PersistentVolumeSource{
-					CSI: &corev1.CSIPersistentVolumeSource{Driver: "ebs.csi.aws.com", VolumeHandle: fmt.Sprint("vol-", n)}},
-				NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
-					NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
-						{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{pick(g, "a", "b")}}}}}}}},
+				AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, StorageClassName: "fast",
+				PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "ebs.csi.aws.com", VolumeHandle: fmt.Sprint("vol-", n)}},
+				NodeAffinity:           &corev1.VolumeNodeAffinity{Required: g.inZone()}},
 			Status: corev1.PersistentVolumeStatus{Phase: corev1.VolumeBound}}
 		for _, ns := range []string{"default", "other", "kube-system"} {
-			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("pvc-", n), Namespace: ns,
-				UID:         types.UID(fmt.Sprint(ns, n)),
+			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("pvc-", n), Namespace: ns, UID: types.UID(fmt.Sprint(ns, n)),
 				Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "pv.kubernetes.io/bind-completed": "yes"}},
-				Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: ptr("fast"), VolumeName: pv.Name,
+				Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: new("fast"), VolumeName: pv.Name,
 					AccessModes: []corev1.PersistentVolumeAccessMode{pick(g, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)},
 					Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}}},
 				Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}}
 			if n == 7 { // not bound yet
-				claim.Spec.VolumeName, claim.Spec.StorageClassName, claim.Status.Phase, claim.Annotations = "", ptr("late"), corev1.ClaimPending, nil
+				claim.Spec.VolumeName, claim.Spec.StorageClassName, claim.Status.Phase, claim.Annotations = "", new("late"), corev1.ClaimPending, nil
 			}
 			if ns == "default" {
 				pv.Spec.ClaimRef = &corev1.ObjectReference{Namespace: ns, Name: claim.Name, UID: claim.UID}
@@ -405,8 +353,7 @@ func (g gen) cluster() cluster {
 		c.objects = append(c.objects, pv)
 	}
 	for _, ns := range []string{"default", "other", "kube-system"} {
-		c.objects = append(c.objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{"team": pick(g,
-			"x", "y")}}})
+		c.objects = append(c.objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{"team": pick(g, "x", "y")}}})
 		for n := range 2 {
 			template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "a"}}, Spec: g.pod(1000).Spec}
 			meta := func(kind string) metav1.ObjectMeta {
@@ -414,16 +361,15 @@ func (g gen) cluster() cluster {
 					Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}}
 			}
 			c.objects = append(c.objects,
-				&appsv1.ReplicaSet{ObjectMeta: meta("replicaset"), Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(g.Intn(3))), Template: template}},
-				&appsv1.StatefulSet{ObjectMeta: meta("statefulset"), Spec: appsv1.StatefulSetSpec{Replicas: ptr(int32(2)), Template: template}},
+				&appsv1.ReplicaSet{ObjectMeta: meta("replicaset"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(g.Intn(3))), Template: template}},
+				&appsv1.StatefulSet{ObjectMeta: meta("statefulset"), Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Template: template}},
 				&appsv1.DaemonSet{ObjectMeta: meta("daemonset"), Spec: appsv1.DaemonSetSpec{Template: template}},
 				&batchv1.Job{ObjectMeta: meta("job"), Spec: batchv1.JobSpec{Template: template}},
 				&corev1.ReplicationController{ObjectMeta: meta("replicationcontroller"),
-					Spec: corev1.ReplicationControllerSpec{Replicas: ptr(int32(g.Intn(3))), Template: &template}})
+					Spec: corev1.ReplicationControllerSpec{Replicas: new(int32(g.Intn(3))), Template: &template}})
 		}
 		c.objects = append(c.objects, &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "pdb", Namespace: ns},
-			Spec: policyv1.PodDisruptionBudgetSpec{MinAvailable: ptr(intstr.FromInt32(1)),
-				Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": pick(g, "a", "b")}}},
+			Spec:   policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromInt32(1)), Selector: labelled("app", pick(g, "a", "b"))},
 			Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: int32(g.Intn(2))}})
 	}
 	for n := range 26 {
@@ -449,7 +395,7 @@ func (g gen) cluster() cluster {
 type answers map[string]string
 
 // ask fills the core's listers and snapshot with the cluster and asks everything.
-func ask(t *testing.T, c cluster, trimmed bool) answers {
+func ask(t *testing.T, c cluster, transform cache.TransformFunc) answers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -457,12 +403,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	for n, o := range c.objects {
 		copied[n] = o.DeepCopyObject()
 	}
-	client := fake.NewSimpleClientset(copied...)
-	var opts []informers.SharedInformerOption
-	if trimmed {
-		opts = append(opts, informers.WithTransform(ours.Trim))
-	}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, opts...)
+	factory := informers.NewSharedInformerFactoryWithOptions(fake.NewSimpleClientset(copied...), 0, informers.WithTransform(transform))
 	config, err := schedconfig.Default()
 	require.NoError(t, err)
 	handle, err := framework.NewHandle(ctx, factory, config, true, true)
@@ -472,23 +413,22 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	nodes, _ := listers.AllNodeLister().List()
-	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	pods, _ := listers.AllPodLister().List()
-	sort.Slice(pods, func(i, j int) bool { return pods[i].Name < pods[j].Name })
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	require.Truef(t, len(pods) >= 10 && len(nodes) == 4, "%d pods, %d nodes", len(pods), len(nodes))
 	claims := map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{}
+	oneGPU := resourceapi.DeviceRequest{Name: "r", Exactly: &resourceapi.ExactDeviceRequest{
+		DeviceClassName: "gpu", AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1}}
 	for _, ns := range []string{"default", "other", "kube-system"} {
-		for n := range 2 {
-			name := fmt.Sprint("claim-", n)
-			claims[drasnapshot.ResourceClaimId{Name: name,
-				Namespace: ns}] = &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns, UID: types.UID(ns + name)},
-				Spec: resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{{Name: "r",
-					Exactly: &resourceapi.ExactDeviceRequest{
-						DeviceClassName: "gpu", AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1}}}}}}
+		for _, name := range []string{"claim-0", "claim-1"} {
+			claims[drasnapshot.ResourceClaimId{Name: name, Namespace: ns}] = &resourceapi.ResourceClaim{
+				ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns, UID: types.UID(ns + name)},
+				Spec:       resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{oneGPU}}}}
 		}
 	}
 	slicesOf := map[string][]*resourceapi.ResourceSlice{"node-0": {{ObjectMeta: metav1.ObjectMeta{Name: "s"},
-		Spec: resourceapi.ResourceSliceSpec{Driver: "d", NodeName: ptr("node-0"),
+		Spec: resourceapi.ResourceSliceSpec{Driver: "d", NodeName: new("node-0"),
 			Pool: resourceapi.ResourcePool{Name: "p", ResourceSliceCount: 1}, Devices: []resourceapi.Device{{Name: "dev"}}}}}}
 	dra := drasnapshot.NewSnapshot(claims, slicesOf, nil,
 		map[string]*resourceapi.DeviceClass{"gpu": {ObjectMeta: metav1.ObjectMeta{Name: "gpu"}}})
@@ -507,19 +447,26 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 		}
 	}
 	require.NoError(t, snapshot.SetClusterState(nodes, placed, dra, csisnapshot.NewSnapshot(csi)))
-	got := answers{}
-	for _, p := range queued {
-		for _, n := range nodes {
-			if err := snapshot.CheckPredicates(p, n.Name); err != nil {
-				got["fits "+p.Name+" "+n.Name] = fmt.Sprint(err.Type(), err.FailingPredicateName(), err.FailingPredicateReasons())
-			} else {
-				got["fits "+p.Name+" "+n.Name] = "fits"
-			}
-		}
-	}
 	daemonSets, _ := listers.DaemonSetLister().List(labels.Everything())
 	budgets, _ := listers.PodDisruptionBudgetLister().List()
 	now := time.Unix(1_700_000_000+1000, 0)
+	got := answers{}
+	for _, p := range queued {
+		for _, n := range nodes {
+			got["fits "+p.Name+" "+n.Name] = "fits"
+			if err := snapshot.CheckPredicates(p, n.Name); err != nil {
+				got["fits "+p.Name+" "+n.Name] = fmt.Sprint(err.Type(), err.FailingPredicateName(), err.FailingPredicateReasons())
+			}
+		}
+	}
+	// move asks which pods a drain of the node would move.
+	move := func(info *framework.NodeInfo, deletion options.NodeDeleteOptions) string {
+		tracker := pdb.NewBasicRemainingPdbTracker()
+		require.NoError(t, tracker.SetPdbs(budgets))
+		move, err := simulator.GetPodsToMove(info, deletion, nil, listers, tracker, now)
+		return fmt.Sprint(names(move.Pods), "|", names(move.DaemonSetPods), "|", names(move.OnCompletionPods), "|", err, "|", move.BlockingPod != nil)
+	}
+	strict := options.NodeDeleteOptions{SkipNodesWithSystemPods: true, SkipNodesWithLocalStorage: true, SkipNodesWithCustomControllerPods: true, MinReplicaCount: 1}
 	for _, n := range nodes {
 		info, err := snapshot.GetNodeInfo(n.Name)
 		require.NoError(t, err)
@@ -529,29 +476,14 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 		got["utilization "+n.Name] = fmt.Sprintf("%+v %v", u, err)
 		forced, err := daemonset.GetDaemonSetPodsForNode(info, daemonSets)
 		got["daemons "+n.Name] = fmt.Sprint(len(forced), err)
-		for name, deletion := range map[string]options.NodeDeleteOptions{
-			"all":  {SkipNodesWithSystemPods: true, SkipNodesWithLocalStorage: true, SkipNodesWithCustomControllerPods: true, MinReplicaCount: 1},
-			"none": {},
-		} {
-			tracker := pdb.NewBasicRemainingPdbTracker()
-			require.NoError(t, tracker.SetPdbs(budgets))
-			move, err := simulator.GetPodsToMove(info, deletion, nil, listers, tracker, now)
-			got["drain "+name+" "+n.Name] = strings.Join([]string{names(move.Pods), names(move.DaemonSetPods), names(move.OnCompletionPods),
-				fmt.Sprint(err), fmt.Sprint(move.BlockingPod != nil)}, "|")
-		}
+		got["drain all "+n.Name], got["drain none "+n.Name] = move(info, strict), move(info, options.NodeDeleteOptions{})
 		for _, pi := range info.Pods() { // one by one, too: a blocking pod hides those after it
 			alone := framework.NewNodeInfo(info.Node(), nil)
 			alone.AddPod(framework.NewPodInfo(pi.Pod, nil))
-			tracker := pdb.NewBasicRemainingPdbTracker()
-			_ = tracker.SetPdbs(budgets)
-			move, err := simulator.GetPodsToMove(alone, options.NodeDeleteOptions{SkipNodesWithSystemPods: true,
-				SkipNodesWithLocalStorage: true, SkipNodesWithCustomControllerPods: true, MinReplicaCount: 1},
-				nil, listers, tracker, now)
-			got["moves "+pi.Pod.Name] = fmt.Sprint(names(move.Pods), names(move.DaemonSetPods), names(move.OnCompletionPods), err)
+			got["moves "+pi.Pod.Name] = move(alone, strict)
 		}
 	}
-	groups := equivalence.BuildPodGroups(queued)
-	got["groups"] = fmt.Sprint(len(groups))
+	got["groups"] = fmt.Sprint(len(equivalence.BuildPodGroups(queued)))
 	by := kube_util.ArrangePodsBySchedulability(pods, map[string]bool{"default-scheduler": true})
 	got["arranged"] = fmt.Sprint(names(by.Scheduled), "|", names(by.Unschedulable), "|", names(by.Unprocessed), "|",
 		names(kube_util.SchedulingGatedPods(pods)))
@@ -574,9 +506,8 @@ var address = regexp.MustCompile(`[0-9]{9,}`)
 func differences(t *testing.T, seeds int) {
 	kinds := map[string]int{}
 	for seed := range seeds {
-		g := gen{rand.New(rand.NewSource(int64(seed)))}
-		c := g.cluster()
-		full, cut := ask(t, c, false), ask(t, c, true)
+		c := gen{rand.New(rand.NewSource(int64(seed)))}.cluster()
+		full, cut := ask(t, c, nil), ask(t, c, ours.Trim)
 		for key, was := range full {
 			was, cut[key] = address.ReplaceAllString(was, "X"), address.ReplaceAllString(cut[key], "X")
 			what := strings.Fields(key)[0]

@@ -18,15 +18,10 @@ import (
 // mostWatches begin at once, one more each second. They are counted by kind.
 const mostWatches = 10
 
-// New makes a factory of informers for the client. Transform sees each object before anybody else does.
+// New makes a factory of informers for the client. Transform sees each object before anybody else does. The informers of pods and nodes watch
+// again at once.
 func New(client kubernetes.Interface, transform cache.TransformFunc) informers.SharedInformerFactory {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(transform))
-	register(factory)
-	return factory
-}
-
-// register makes the factory's informers of pods and nodes watch again at once. Nobody must have asked the factory for them before.
-func register(factory informers.SharedInformerFactory) {
 	factory.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
 		pods := client.CoreV1().Pods(metav1.NamespaceAll)
 		return informer(client, &corev1.Pod{}, resync, pods.List, pods.Watch)
@@ -35,6 +30,7 @@ func register(factory informers.SharedInformerFactory) {
 		nodes := client.CoreV1().Nodes()
 		return informer(client, &corev1.Node{}, resync, nodes.List, nodes.Watch)
 	})
+	return factory
 }
 
 // informer is the one of client-go's generated factory, but for its watches.

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -38,8 +37,7 @@ func TestShortWatches(t *testing.T) {
 			client.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 				return true, &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}}, nil
 			})
-			factory := informers.NewSharedInformerFactory(client, 0)
-			register(factory)
+			factory := New(client, nil)
 			informer := factory.Core().V1().Pods().Informer()
 			began := time.Now()
 			factory.Start(t.Context().Done())

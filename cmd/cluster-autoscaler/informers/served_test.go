@@ -38,54 +38,35 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 	const resource, scaling = "/apis/resource.k8s.io/v1/", "/apis/autoscaling.x-k8s.io/"
 	all := config.AutoscalingOptions{DynamicResourceAllocationEnabled: true, CapacityQuotasEnabled: true, ProvisioningRequestEnabled: true,
 		CapacitybufferControllerEnabled: true, CapacitybufferPodInjectionEnabled: true}
+	devicesOff := func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false }
+	requestsOff := func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false }
+	buffersOff := func(o *config.AutoscalingOptions) {
+		o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+	}
 	for _, tt := range []struct {
-		name     string
-		statuses map[string]int
-		off      func(*config.AutoscalingOptions)
+		name, path string
+		status     int
+		off        []func(*config.AutoscalingOptions)
 	}{
-		{"all served", nil, func(*config.AutoscalingOptions) {}},
-		{"one kind not served", map[string]int{resource + "resourceslices": http.StatusNotFound},
-			func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false }},
-		{"one kind not permitted", map[string]int{resource + "deviceclasses": http.StatusForbidden},
-			func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false }},
-		{"an API server in trouble", map[string]int{resource + "deviceclasses": http.StatusInternalServerError}, func(*config.AutoscalingOptions) {}},
-		{"quotas", map[string]int{scaling + "v1alpha1/capacityquotas": http.StatusNotFound},
-			func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false }},
-		{"provisioning requests", map[string]int{scaling + "v1/provisioningrequests": http.StatusNotFound},
-			func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false }},
-		{"capacity buffers", map[string]int{scaling + "v1beta1/capacitybuffers": http.StatusForbidden},
-			func(o *config.AutoscalingOptions) {
-				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
-			}},
-		{"quotas of namespaces, which buffers respect", map[string]int{"/api/v1/resourcequotas": http.StatusForbidden},
-			func(o *config.AutoscalingOptions) {
-				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
-			}},
-		{"workloads of buffers", map[string]int{"/apis/apps/v1/deployments": http.StatusForbidden},
-			func(o *config.AutoscalingOptions) {
-				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
-			}},
-		{"pod templates", map[string]int{"/api/v1/podtemplates": http.StatusForbidden},
-			func(o *config.AutoscalingOptions) {
-				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled, o.ProvisioningRequestEnabled = false, false, false
-			}},
+		{name: "all served"},
+		{"one kind not served", resource + "resourceslices", http.StatusNotFound, []func(*config.AutoscalingOptions){devicesOff}},
+		{"one kind not permitted", resource + "deviceclasses", http.StatusForbidden, []func(*config.AutoscalingOptions){devicesOff}},
+		{"an API server in trouble", resource + "deviceclasses", http.StatusInternalServerError, nil},
+		{"quotas", scaling + "v1alpha1/capacityquotas", http.StatusNotFound,
+			[]func(*config.AutoscalingOptions){func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false }}},
+		{"provisioning requests", scaling + "v1/provisioningrequests", http.StatusNotFound, []func(*config.AutoscalingOptions){requestsOff}},
+		{"capacity buffers", scaling + "v1beta1/capacitybuffers", http.StatusForbidden, []func(*config.AutoscalingOptions){buffersOff}},
+		{"quotas of namespaces, which buffers respect", "/api/v1/resourcequotas", http.StatusForbidden, []func(*config.AutoscalingOptions){buffersOff}},
+		{"workloads of buffers", "/apis/apps/v1/deployments", http.StatusForbidden, []func(*config.AutoscalingOptions){buffersOff}},
+		{"pod templates", "/api/v1/podtemplates", http.StatusForbidden, []func(*config.AutoscalingOptions){buffersOff, requestsOff}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, want := all, all
-			tt.off(&want)
-			SwitchOff(t.Context(), server(t, tt.statuses).Discovery().RESTClient(), &got)
-			for _, flag := range []struct {
-				name      string
-				got, want bool
-			}{
-				{"resource claims", got.DynamicResourceAllocationEnabled, want.DynamicResourceAllocationEnabled},
-				{"quotas", got.CapacityQuotasEnabled, want.CapacityQuotasEnabled},
-				{"provisioning requests", got.ProvisioningRequestEnabled, want.ProvisioningRequestEnabled},
-				{"buffers", got.CapacitybufferControllerEnabled, want.CapacitybufferControllerEnabled},
-				{"pods of buffers", got.CapacitybufferPodInjectionEnabled, want.CapacitybufferPodInjectionEnabled},
-			} {
-				assert.Truef(t, flag.got == flag.want, "%s: %t, want %t", flag.name, flag.got, flag.want)
+			for _, off := range tt.off {
+				off(&want)
 			}
+			SwitchOff(t.Context(), server(t, map[string]int{tt.path: tt.status}).Discovery().RESTClient(), &got)
+			assert.Equal(t, want, got)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package informers
 
 import (
 	"hash/maphash"
-	"maps"
 	"sync"
 	"weak"
 
@@ -39,9 +38,9 @@ func (s *recent) share(pod *corev1.Pod) {
 }
 
 func shareParts(pod, other *corev1.Pod) {
-	shareMap(&pod.Labels, other.Labels)
-	shareMap(&pod.Annotations, other.Annotations)
-	shareMap(&pod.Spec.NodeSelector, other.Spec.NodeSelector)
+	shareDeep(&pod.Labels, other.Labels)
+	shareDeep(&pod.Annotations, other.Annotations)
+	shareDeep(&pod.Spec.NodeSelector, other.Spec.NodeSelector)
 	shareDeep(&pod.OwnerReferences, other.OwnerReferences)
 	shareDeep(&pod.Spec.Tolerations, other.Spec.Tolerations)
 	shareDeep(&pod.Spec.Affinity, other.Spec.Affinity)
@@ -59,12 +58,6 @@ func shareContainers(mine, theirs []corev1.Container) {
 		shareDeep(&mine[i].Name, theirs[i].Name)
 		shareDeep(&mine[i].Ports, theirs[i].Ports)
 		shareDeep(&mine[i].Resources, theirs[i].Resources)
-	}
-}
-
-func shareMap(mine *map[string]string, theirs map[string]string) {
-	if maps.Equal(*mine, theirs) {
-		*mine = theirs
 	}
 }
 

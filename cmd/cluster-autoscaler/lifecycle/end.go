@@ -20,24 +20,19 @@ type Step struct {
 // logger, and ends all steps early once it is done.
 func End(ctx context.Context, steps ...Step) {
 	for _, step := range steps {
-		if !step.run(ctx) {
+		limited, cancel := context.WithTimeout(ctx, step.Limit)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			step.Do(limited)
+		}()
+		select {
+		case <-ended:
+		case <-limited.Done():
+		}
+		if limited.Err() != nil { // a step that ends because of its limit may have left something running
 			klog.FromContext(ctx).Info("Gave up waiting for a part to end", "part", step.Name, "limit", step.Limit)
 		}
+		cancel()
 	}
-}
-
-// run reports whether the step ended within its limit.
-func (s Step) run(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.Limit)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.Do(ctx)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-	return ctx.Err() == nil // a step that ends because of its limit may have left something running
 }

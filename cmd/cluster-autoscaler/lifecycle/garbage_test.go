@@ -45,8 +45,7 @@ func TestBurstMayHaveMoreGarbage(t *testing.T) {
 			t.Errorf("GOGC=%s: in a burst with %d MiB in use, garbage is collected at %d %%, want %d to %d", tt.environment, len(heap)>>20, got, tt.least, tt.most)
 		}
 		end()
-		got := debug.SetGCPercent(usual)
-		assert.Truef(t, got == usual, "GOGC=%s: after a burst garbage is collected at %d %%", tt.environment, got)
+		assert.Equalf(t, usual, debug.SetGCPercent(usual), "GOGC=%s: after a burst garbage is collected at", tt.environment)
 	}
 	runtime.KeepAlive(heap)
 }

@@ -42,10 +42,7 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	leading := make(chan struct{}, 1)
 	lock := &supersededLock{Interface: election.Lock, superseded: stopElecting}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          lock,
-		LeaseDuration: election.LeaseDuration,
-		RenewDeadline: election.RenewDeadline,
-		RetryPeriod:   election.RetryPeriod,
+		Lock: lock, LeaseDuration: election.LeaseDuration, RenewDeadline: election.RenewDeadline, RetryPeriod: election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { lock.held.Store(true); leading <- struct{}{} },
 			OnStoppedLeading: func() {},
@@ -133,8 +130,7 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 	if idle {
 		released.LeaseDurationSeconds = releasedSeconds
 	}
-	err = lock.Update(ctx, released)
-	if err != nil {
+	if err := lock.Update(ctx, released); err != nil {
 		return fmt.Errorf("update it: %w", err)
 	}
 	return nil

@@ -27,7 +27,14 @@ type lease struct {
 }
 
 func newLease(identity string) *lease {
-	return &lease{identity: identity, mu: &sync.Mutex{}, record: &resourcelock.LeaderElectionRecord{}, log: func(string) {}}
+	return &lease{identity: identity, mu: &sync.Mutex{}, record: &resourcelock.LeaderElectionRecord{}, log: func(string) {}, labels: map[string]string{}}
+}
+
+// change has the lease as another process or a broken API server leaves it.
+func (l *lease) change(how func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	how()
 }
 
 func (l *lease) wait(ctx context.Context) error {
@@ -133,9 +140,7 @@ func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 		release := make(chan struct{})
 		var began time.Time
 		err := Lead(ctx, election(l), func(context.Context) error {
-			l.mu.Lock()
-			l.hang = make(chan struct{})
-			l.mu.Unlock()
+			l.change(func() { l.hang = make(chan struct{}) })
 			began = time.Now()
 			stop()
 			<-release
@@ -156,9 +161,7 @@ func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 		stopped := make(chan struct{})
 		began := time.Now()
 		err := Lead(t.Context(), election(l), func(ctx context.Context) error {
-			l.mu.Lock()
-			l.hang = make(chan struct{})
-			l.mu.Unlock()
+			l.change(func() { l.hang = make(chan struct{}) })
 			<-ctx.Done()
 			cause = context.Cause(ctx)
 			close(stopped)
@@ -180,9 +183,7 @@ func TestLeaseTakenByAnotherEndsTheWork(t *testing.T) {
 		l := newLease("one")
 		began := time.Now()
 		err := Lead(t.Context(), election(l), func(ctx context.Context) error {
-			l.mu.Lock()
-			l.record.HolderIdentity, l.conflict = "other", true
-			l.mu.Unlock()
+			l.change(func() { l.record.HolderIdentity, l.conflict = "other", true })
 			<-ctx.Done()
 			return nil
 		})

@@ -36,13 +36,9 @@ func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
 		assert.True(t, succeed(t, l, time.Hour), "a holder that had ended its work counts as at work")
 		assert.False(t, succeed(t, l, time.Second), "a holder that gave up waiting for its work counts as idle")
 		time.Sleep(2 * time.Hour) // let the endless work go
-		l.mu.Lock()
-		l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15
-		l.mu.Unlock()
+		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15 })
 		assert.False(t, succeed(t, l, time.Second), "a holder that never released the lease counts as idle")
-		l.mu.Lock()
-		l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15
-		l.mu.Unlock()
+		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15 })
 		assert.False(t, succeed(t, l, time.Second), "this holder's own killed process counts as idle")
 	})
 }

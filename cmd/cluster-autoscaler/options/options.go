@@ -41,54 +41,46 @@ type Options struct {
 	MaxStartupTime time.Duration // within which a leader must have read the groups and the cluster
 }
 
-// AWS are the flags that we add.
+// AWS are the flags that we add. Their help says what each means.
 type AWS struct {
-	Region         string // empty: from the environment, the shared configuration or the instance metadata
-	ClusterName    string // name of the cluster to scale, empty: the autoscaler finds it out
-	DiscoveryJoin  ownership.DiscoveryJoin
-	InstanceTypes  string   // file with a list of instance types that overrides the built-in one, may be empty
-	PriceFile      string   // file with the user's own prices, may be empty
-	SpotPrices     string   // SpotPricesOff or SpotPricesLive
-	SpendCaps      []string // in the form of aws.ParseSpendCaps
-	TroublePenalty float64  // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
-	// PreferencePercent is how much more nodes may cost that suit better what pods prefer, 0 to ignore it.
-	PreferencePercent float64
-	PlanLimit         time.Duration // how long the least-cost expander may plan
-	RefreshInterval   time.Duration // between readings of all groups
-	MotionInterval    time.Duration // between readings of the groups in motion
-	LaunchMode        asg.LaunchMode
-	ZonalGroups       asg.ZonalGroups
-	ViewsOnly         bool          // only the zonal views of one group are balanced, not other similar node groups
-	ScaleUpsPerLoop   int           // how often one loop scales up, for the pods that are left
-	PodSettleTime     time.Duration // a burst of pods is over once none came for this long
-	PodSettleLimit    time.Duration // a burst is cut off this long after its first pod
+	Region, ClusterName string
+	DiscoveryJoin       ownership.DiscoveryJoin
+	InstanceTypes       string // file, may be empty
+	PriceFile           string // file, may be empty
+	SpotPrices          string // SpotPricesOff or SpotPricesLive
+	SpendCaps           []string
+	TroublePenalty      float64 // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
+	PreferencePercent   float64
+	PlanLimit           time.Duration // how long the least-cost expander may plan
+	LaunchMode          asg.LaunchMode
+	ZonalGroups         asg.ZonalGroups
+	ViewsOnly           bool // only the zonal views of one group are balanced, not other similar node groups
+	ScaleUpsPerLoop     int
+
+	RefreshInterval, MotionInterval time.Duration // between readings of all groups, and of those in motion
+	PodSettleTime, PodSettleLimit   time.Duration
 
 	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
 
-	Rotate             bool          // nodes are replaced that are not what a new one would be
-	RotateAge          time.Duration // of the oldest nodes, 0 for any
-	Repair             bool          // nodes are replaced that do not work
-	RepairRules        []string      // in the form of move.ParseRepairRules
-	Consolidate        string        // ConsolidateOff, ConsolidatePlan or ConsolidateOn
-	ConsolidateHorizon time.Duration // over which the saving of a consolidation counts
-	ConsolidateSpread  bool          // spread that pods only prefer is kept
-	MoveBudgets        []string      // in the form of move.ParseBudgets
-	MoveWindows        []string      // in the form of move.ParseWindows
-	MoveMaxWait        time.Duration // after which no pod's wish keeps a node that is to be replaced, 0 for never
-	MoveProof          time.Duration // how long the first new node of a group must have been Ready
+	Rotate, Repair         bool
+	RotateAge              time.Duration // of the oldest nodes, 0 for any
+	Consolidate            string        // ConsolidateOff, ConsolidatePlan or ConsolidateOn
+	ConsolidateHorizon     time.Duration
+	ConsolidateSpread      bool
+	RepairRules            []string
+	MoveBudgets            []string
+	MoveWindows            []string
+	MoveMaxWait, MoveProof time.Duration
 
-	Nominate string // NominateOn or NominateOff
-
+	Nominate      string // NominateOn or NominateOff
 	StatusPage    string // StatusPageOn or StatusPageOff
-	StatusAddress string // of the status page and its JSON, empty: --address
-	RecordLoops   int    // that are kept for asgctl replay
-
-	Profile string // ProfileStandard or ProfileConservative
-	Shadow  bool   // decide beside another autoscaler, and change nothing
-
-	PluginAddress string // at which an unmodified Cluster Autoscaler is served, empty: the program autoscales itself
+	StatusAddress string // empty: --address
+	RecordLoops   int
+	Profile       string // ProfileStandard or ProfileConservative
+	Shadow        bool
+	PluginAddress string // empty: the program autoscales itself
 	PluginFiles   plugin.Files
 }
 
@@ -141,12 +133,9 @@ func formerNames(fs *pflag.FlagSet) func(*pflag.FlagSet, string) pflag.Normalize
 // leaderElection has the defaults of the stock autoscaler.
 func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 	return componentbaseconfig.LeaderElectionConfiguration{
-		LeaderElect:   true,
-		LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
-		RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
-		RetryPeriod:   metav1.Duration{Duration: 2 * time.Second},
-		ResourceLock:  resourcelock.LeasesResourceLock,
-		ResourceName:  usualLease,
+		LeaderElect: true, ResourceLock: resourcelock.LeasesResourceLock, ResourceName: usualLease,
+		LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
+		RetryPeriod: metav1.Duration{Duration: 2 * time.Second},
 	}
 }
 
@@ -248,30 +237,6 @@ func (a *AWS) Validate() error {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", d.flag, d.value, d.least)
 		}
 	}
-	if !(a.PreferencePercent >= 0 && a.PreferencePercent <= maxPreferencePercent) {
-		return fmt.Errorf("--asg-preference-percent=%v is not between 0 and %v", a.PreferencePercent, maxPreferencePercent)
-	}
-	if !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty) {
-		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
-	}
-	if a.PlanLimit <= 0 {
-		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
-	}
-	if _, err := aws.ParseSpendCaps(a.SpendCaps); err != nil {
-		return fmt.Errorf("--%s: %w", aws.SpendCapFlag, err)
-	}
-	if err := ownership.CheckClusterName(a.ClusterName); err != nil {
-		return fmt.Errorf("--asg-cluster-name: %w", err)
-	}
-	if err := a.DiscoveryJoin.Check(); err != nil {
-		return fmt.Errorf("--asg-node-group-discovery: %w", err)
-	}
-	if err := a.LaunchMode.Check(); err != nil {
-		return fmt.Errorf("--asg-launch-mode: %w", err)
-	}
-	if err := a.ZonalGroups.Check(); err != nil {
-		return fmt.Errorf("--asg-zonal-groups: %w", err)
-	}
 	for _, choice := range []struct{ flag, value, one, other string }{
 		{"asg-spot-prices", a.SpotPrices, SpotPricesOff, SpotPricesLive},
 		{"asg-interruption-deadline", string(a.InterruptionDeadline), string(interruption.Force), string(interruption.Leave)},
@@ -284,53 +249,46 @@ func (a *AWS) Validate() error {
 			return fmt.Errorf("--%s=%q is unknown: use %q or %q", choice.flag, choice.value, choice.one, choice.other)
 		}
 	}
-	if err := a.validateAddresses(); err != nil {
-		return err
+	_, caps := aws.ParseSpendCaps(a.SpendCaps)
+	_, budgets := move.ParseBudgets(a.MoveBudgets)
+	_, windows := move.ParseWindows(a.MoveWindows)
+	_, rules := move.ParseRepairRules(a.RepairRules)
+	var address error
+	if a.PluginAddress != "" {
+		address = a.PluginFiles.Check(a.PluginAddress)
 	}
-	if a.Shadow && a.PluginAddress != "" {
+	for _, wrong := range []struct {
+		flag string
+		err  error
+	}{
+		{aws.SpendCapFlag, caps}, {"asg-cluster-name", ownership.CheckClusterName(a.ClusterName)}, {"asg-node-group-discovery", a.DiscoveryJoin.Check()},
+		{"asg-launch-mode", a.LaunchMode.Check()}, {"asg-zonal-groups", a.ZonalGroups.Check()}, {"asg-plugin-address", address},
+		{"asg-move-budget", budgets}, {"asg-move-window", windows}, {"asg-repair-rule", rules},
+	} {
+		if wrong.err != nil {
+			return fmt.Errorf("--%s: %w", wrong.flag, wrong.err)
+		}
+	}
+	switch _, _, status := net.SplitHostPort(a.StatusAddress); {
+	case !(a.PreferencePercent >= 0 && a.PreferencePercent <= maxPreferencePercent):
+		return fmt.Errorf("--asg-preference-percent=%v is not between 0 and %v", a.PreferencePercent, maxPreferencePercent)
+	case !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty):
+		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
+	case a.PlanLimit <= 0:
+		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
+	case a.StatusAddress != "" && status != nil:
+		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, status)
+	case a.Shadow && a.PluginAddress != "":
 		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
-	}
-	if err := a.validateMoves(); err != nil {
-		return err
-	}
-	if a.ScaleUpsPerLoop < 1 {
+	case !slices.Contains([]string{ConsolidateOff, ConsolidatePlan, ConsolidateOn}, a.Consolidate):
+		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
+	case (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "":
+		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
+	case a.ScaleUpsPerLoop < 1:
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
-	}
-	if a.PodSettleLimit < a.PodSettleTime {
+	case a.PodSettleLimit < a.PodSettleTime:
 		return fmt.Errorf("--asg-pod-settle-limit=%v is shorter than --asg-pod-settle-time=%v: use %v or more",
 			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
-	}
-	return nil
-}
-
-func (a *AWS) validateMoves() error {
-	if _, err := move.ParseBudgets(a.MoveBudgets); err != nil {
-		return fmt.Errorf("--asg-move-budget: %w", err)
-	}
-	if _, err := move.ParseWindows(a.MoveWindows); err != nil {
-		return fmt.Errorf("--asg-move-window: %w", err)
-	}
-	if _, err := move.ParseRepairRules(a.RepairRules); err != nil {
-		return fmt.Errorf("--asg-repair-rule: %w", err)
-	}
-	if !slices.Contains([]string{ConsolidateOff, ConsolidatePlan, ConsolidateOn}, a.Consolidate) {
-		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
-	}
-	if (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "" {
-		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
-	}
-	return nil
-}
-
-func (a *AWS) validateAddresses() error {
-	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
-		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
-	}
-	if a.PluginAddress == "" {
-		return nil
-	}
-	if err := a.PluginFiles.Check(a.PluginAddress); err != nil {
-		return fmt.Errorf("--asg-plugin-address: %w", err)
 	}
 	return nil
 }

@@ -33,16 +33,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/chromium"
 )
 
-var (
-	pictures = flag.String("pictures", "", "directory to write pictures of the pages to")
-	update   = flag.Bool("update", false, "rewrite the pictures of docs")
-)
+var update = flag.Bool("update", false, "rewrite the pictures of docs")
 
 // served is a server of the page of a report that can change.
-func served(t testing.TB, clock clock.Clock, report *decision.Report) (*source, *httptest.Server) {
+func served(t testing.TB, clock clock.Clock, report *decision.Report) (*atomic.Pointer[decision.Report], *httptest.Server) {
 	t.Helper()
-	s := &source{report: report}
-	server := httptest.NewServer(NewPage(s.Report, clock))
+	s := &atomic.Pointer[decision.Report]{}
+	s.Store(report)
+	server := httptest.NewServer(NewPage(s.Load, clock))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -66,9 +64,6 @@ func TestPageInBrowser(t *testing.T) {
 					page.Look(width, scheme)
 					page.Go(server.URL + Path)
 					page.Await(isLive)
-					if *pictures != "" && name != "large" && name != "hostile" {
-						picture(t, page, strings.ReplaceAll(t.Name(), "/", "-"))
-					}
 					page.Eval(openAll, nil)
 					var faults []string
 					page.Eval(faultsOfLook, &faults)
@@ -137,19 +132,6 @@ const faultsOfLook = `(() => {
   for (const table of document.querySelectorAll("table")) if (!table.caption) faults.push("no caption: " + table.outerHTML.slice(0, 80));
   return faults;
 })()`
-
-// picture writes pictures of the page, each about two screens high.
-func picture(t *testing.T, page *chromium.Page, name string) {
-	t.Helper()
-	const height = 1600
-	for n := range 10 {
-		part := page.Picture(n*height, height)
-		if part == nil {
-			return
-		}
-		require.NoError(t, os.WriteFile(filepath.Join(*pictures, fmt.Sprintf("%s-%d.png", name, n+1)), part, 0o644))
-	}
-}
 
 // The pictures show what the page draws now: a checksum notes the page from which they were made.
 //
@@ -288,7 +270,7 @@ func TestPageFollowsReport(t *testing.T) {
 	next.Pods = append(next.Pods, decision.Pod{Namespace: "new", Name: "comer", UID: "new", Since: next.At, // a cause above the reader
 		State: decision.PodHelpless, Search: -1, Cause: decision.Reason{Code: decision.CodeVolume, Message: "claim data-0 is not bound"}})
 	next.Groups = append(next.Groups[:2:2], next.Groups[3:]...)
-	s.set(next)
+	s.Store(next)
 	page.Await(`document.querySelector("h1").textContent.startsWith("3 pods wait") && document.body.textContent.includes("claim data-0 is not bound")`)
 	page.Await(`!document.querySelector("#groups").textContent.includes("dsp-8c64g-kmax-medium")`)
 	var after struct {
@@ -306,7 +288,7 @@ func TestPageFollowsReport(t *testing.T) {
 	assert.Truef(t, d >= -2 && d <= 2, "the text under the reader's eyes moved by %v px", d)
 	assert.Truef(t, before.Selected != "" && after.Selected == before.Selected, "selected %q, before %q", after.Selected, before.Selected)
 
-	s.set(quiet())
+	s.Store(quiet())
 	page.Await(`document.querySelector("h1").textContent === "All is well, no pod waits" && document.activeElement.id === "pods"`)
 	assert.Empty(t, page.Problems(), "the console shows")
 }
@@ -314,7 +296,7 @@ func TestPageFollowsReport(t *testing.T) {
 // A page that the server does not answer says so, and comes back.
 func TestPageComesBack(t *testing.T) {
 	page := chromium.Open(t)
-	handler := NewPage((&source{report: busy()}).Report, clock.RealClock{})
+	handler := NewPage(busy, clock.RealClock{})
 	var away atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if away.Load() {
@@ -353,7 +335,7 @@ func TestPageBehindAPIServer(t *testing.T) {
 	page.Look(1280, "dark")
 	page.Go(front.URL + prefix + Path)
 	page.Await(isLive)
-	s.set(quiet())
+	s.Store(quiet())
 	page.Await(`document.querySelector("h1").textContent.startsWith("All is well")`)
 	var ground, link string
 	page.Eval(`getComputedStyle(document.body).backgroundColor`, &ground)

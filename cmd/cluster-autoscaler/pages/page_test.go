@@ -22,9 +22,9 @@ import (
 // get returns the answer of a new handler.
 func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseRecorder {
 	t.Helper()
-	s := &source{report: report}
 	answer := httptest.NewRecorder()
-	NewPage(s.Report, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	page := NewPage(func() *decision.Report { return report }, testclock.NewFakeClock(now))
+	page.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 	return answer
 }
 
@@ -34,8 +34,7 @@ func TestFilesAreServed(t *testing.T) {
 		if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || strings.TrimSuffix(got, "; charset=utf-8") != kind {
 			t.Errorf("%s: %d %s, want %s", path, answer.Code, got, kind)
 		}
-		got := answer.Header().Get("Content-Security-Policy")
-		assert.Truef(t, got == policy, "%s: policy %q", path, got)
+		assert.Equal(t, policy, answer.Header().Get("Content-Security-Policy"), path)
 	}
 	for _, path := range []string{"/status/", "/status/page.html", "/status/../status", "/"} {
 		assert.Truef(t, get(t, busy(), path).Code != http.StatusOK, "%s is served", path)
@@ -43,8 +42,7 @@ func TestFilesAreServed(t *testing.T) {
 }
 
 func TestOnlyReadsAreAnswered(t *testing.T) {
-	s := &source{}
-	handler := NewPage(s.Report, testclock.NewFakeClock(now))
+	handler := NewPage(busy, testclock.NewFakeClock(now))
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, Path, nil))

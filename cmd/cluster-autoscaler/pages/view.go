@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -328,14 +328,11 @@ func newCauses(report *decision.Report) []cause {
 // stableKey is the same for two messages that differ in figures alone. The script finds by it the element that it keeps open.
 func stableKey(kind, message string) string {
 	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(kind + " " + strings.Map(func(r rune) rune {
-		if unicode.IsDigit(r) {
-			return -1
-		}
-		return r
-	}, message)))
+	_, _ = sum.Write([]byte(kind + " " + digits.ReplaceAllString(message, "")))
 	return fmt.Sprintf("%x", sum.Sum64())
 }
+
+var digits = regexp.MustCompile(`\p{Nd}`)
 
 func groupLevel(g *decision.Group) level {
 	switch {

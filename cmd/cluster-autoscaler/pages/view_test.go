@@ -134,10 +134,9 @@ func TestNodesOnTheirWay(t *testing.T) {
 		}
 		return states
 	}
-	if diff := cmp.Diff([]decision.NodeState{decision.NodeStarting, decision.NodeStarting, decision.NodeDraining, decision.NodeUnneeded}, states(v.Moving.Shown)); diff != "" {
-		t.Errorf("on their way (-want +got):\n%s", diff)
-	}
-	assert.Empty(t, cmp.Diff([]decision.NodeState{decision.NodeBlocked}, states(v.Kept.Shown)), "kept (-want +got)")
+	moving := []decision.NodeState{decision.NodeStarting, decision.NodeStarting, decision.NodeDraining, decision.NodeUnneeded}
+	assert.Equal(t, moving, states(v.Moving.Shown), "on their way")
+	assert.Equal(t, []decision.NodeState{decision.NodeBlocked}, states(v.Kept.Shown), "kept")
 }
 
 func TestListsAreBounded(t *testing.T) {
@@ -166,11 +165,9 @@ func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	enough := full
 	enough.Remedy = "--max-size 27"
 	report := &decision.Report{Groups: []decision.Group{{Name: "web", State: decision.GroupFull, Reason: full}}}
-	got := newView(report).Rows.Shown[0].Remedy
-	assert.Truef(t, got == full.Remedy, "without pods the row says %q, want %q", got, full.Remedy)
+	assert.Equal(t, full.Remedy, newView(report).Rows.Shown[0].Remedy, "without pods the row says")
 	report.Pods = []decision.Pod{{State: decision.PodHelpless, Cause: enough}}
-	got = newView(report).Rows.Shown[0].Remedy
-	assert.Truef(t, got == enough.Remedy, "the row says %q, want %q", got, enough.Remedy)
+	assert.Equal(t, enough.Remedy, newView(report).Rows.Shown[0].Remedy, "the row says")
 }
 
 func TestBar(t *testing.T) {

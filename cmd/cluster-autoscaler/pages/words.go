@@ -28,8 +28,7 @@ var functions = template.FuncMap{
 	"remedy":     remedy,
 	"stamp":      stamp,
 	"age":        age,
-	"count":      count[int],
-	"count64":    count[int64],
+	"count":      count,
 	"took":       took,
 	"whole":      func(value float64) string { return count(int64(math.Round(value))) },
 	"amount":     amount,
@@ -123,9 +122,9 @@ func took(d time.Duration) string {
 	}
 }
 
-// count is a number with its thousands apart.
-func count[N int | int64](n N) string {
-	digits := strconv.FormatInt(int64(n), 10)
+// count is an integer with its thousands apart.
+func count(n any) string {
+	digits := fmt.Sprint(n)
 	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
 		digits = digits[:at] + "," + digits[at:]
 	}

@@ -38,6 +38,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -79,9 +80,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
-	reaction, err := p.newMeasures(factory)
-	if err != nil {
-		return nil, err
+	reaction := status.NewReaction(p.measure(), clock.RealClock{})
+	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
+		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
 	}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
@@ -237,12 +238,8 @@ func (p *Process) awaitCaches(ctx context.Context, factory informers.Started) er
 func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
 	deleteOptions := simulator.NewNodeDeleteOptions(p.core)
 	opts := coreoptions.AutoscalerOptions{
-		AutoscalingOptions:   snapshot.ForDeletions(p.core),
-		FrameworkHandle:      handle,
-		ClusterSnapshot:      snapshot.New(p.core, handle),
-		DebuggingSnapshotter: p.snapshotter,
-		DeleteOptions:        deleteOptions,
-		DrainabilityRules:    scaledown.Rules(deleteOptions, clock.RealClock{}),
+		AutoscalingOptions: snapshot.ForDeletions(p.core), FrameworkHandle: handle, ClusterSnapshot: snapshot.New(p.core, handle),
+		DebuggingSnapshotter: p.snapshotter, DeleteOptions: deleteOptions, DrainabilityRules: scaledown.Rules(deleteOptions, clock.RealClock{}),
 	}
 	opts.WriteStatusConfigMap = false    // status.Writer does
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed
@@ -252,18 +249,12 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
 func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
 	return loop.New(loop.Config{
-		ScanInterval: p.core.ScanInterval,
-		SettleTime:   p.options.AWS.PodSettleTime,
-		SettleLimit:  p.options.AWS.PodSettleLimit,
-		PodDelay:     p.core.NewPodScaleUpDelay,
-		Tick:         !p.core.FrequentLoopsEnabled,
-		Planned:      a.plan.Has,
-		Coming:       a.cloud.cache.ReadAhead,
+		ScanInterval: p.core.ScanInterval, Tick: !p.core.FrequentLoopsEnabled, PodDelay: p.core.NewPodScaleUpDelay,
+		SettleTime: p.options.AWS.PodSettleTime, SettleLimit: p.options.AWS.PodSettleLimit,
+		Planned: a.plan.Has, Coming: a.cloud.cache.ReadAhead, Changed: a.cloud.provider.Changed(), Interrupted: a.wake,
 		Removal: func(ran time.Time) time.Time {
 			return a.unneeded.Next(ran, a.autoscaler.LastScaleUpTime(), a.autoscaler.LastScaleDownDeleteTime())
 		},
-		Changed:     a.cloud.provider.Changed(),
-		Interrupted: a.wake,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
@@ -278,12 +269,8 @@ func newManager(kube *rest.Config) (manager.Manager, error) {
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(cqv1alpha1.AddToScheme(scheme))
 	m, err := ctrl.NewManager(kube, ctrl.Options{
-		Scheme:                  scheme,
-		Cache:                   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
-		Metrics:                 metricsserver.Options{BindAddress: "0"},
-		HealthProbeBindAddress:  "0",
-		PprofBindAddress:        "0",
-		GracefulShutdownTimeout: ptr.To(managerEndLimit),
+		Scheme: scheme, Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()}, GracefulShutdownTimeout: ptr.To(managerEndLimit),
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0", PprofBindAddress: "0",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("controller manager: %w", err)

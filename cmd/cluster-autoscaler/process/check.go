@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -18,16 +19,8 @@ import (
 // check refuses wrong flags and files. It keeps the parsed --expander.
 func (p *Process) check() (err error) {
 	core, ours := p.core, p.options.AWS
-	if err := options.CheckCloudProvider(core.CloudProviderName); err != nil {
-		return err
-	}
-	if err := ours.Validate(); err != nil {
-		return err
-	}
-	if err := p.checkMoves(); err != nil {
-		return err
-	}
-	if _, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
+	_, discovery := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
+	if err := cmp.Or(options.CheckCloudProvider(core.CloudProviderName), ours.Validate(), p.checkMoves(), discovery); err != nil {
 		return err
 	}
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {

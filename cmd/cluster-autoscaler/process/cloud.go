@@ -110,22 +110,12 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 	}
 	discovery.Join = ours.DiscoveryJoin
 	o := asg.Options{
-		AutoScaling:     c.clients.AutoScaling,
-		Launches:        launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS, NextImages: ours.Rotate},
-		Instances:       c.clients.EC2,
-		Discovery:       discovery,
-		RefreshInterval: ours.RefreshInterval,
-		MotionInterval:  ours.MotionInterval,
-		LaunchMode:      ours.LaunchMode,
-		ZonalGroups:     ours.ZonalGroups,
-		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
-		Actions:         c.clients.AutoScaling,
-		Clock:           clock.RealClock{},
-		Types:           c.catalogue,
-		Launched:        p.decisions.Launched,
-		GaveBack:        p.decisions.GaveBack,
-		Read:            p.decisions.Read,
-
+		AutoScaling: c.clients.AutoScaling, Actions: c.clients.AutoScaling, Instances: c.clients.EC2,
+		Launches:    launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS, NextImages: ours.Rotate},
+		ZonalShifts: cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
+		Discovery:   discovery, RefreshInterval: ours.RefreshInterval, MotionInterval: ours.MotionInterval, Clock: clock.RealClock{},
+		LaunchMode: ours.LaunchMode, ZonalGroups: ours.ZonalGroups, Types: c.catalogue,
+		Launched: p.decisions.Launched, GaveBack: p.decisions.GaveBack, Read: p.decisions.Read,
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}
 	if p.succession != nil {

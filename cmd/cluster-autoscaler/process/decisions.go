@@ -1,10 +1,12 @@
 package process
 
 import (
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 )
 
@@ -19,6 +21,14 @@ func (p *Process) facts(region string, leads bool) decision.Process {
 }
 
 var started = clock.RealClock{}.Now()
+
+// measure registers the metrics of the record.
+func (p *Process) measure() *decisionmetrics.Metrics {
+	measures := decisionmetrics.New(decisionmetrics.Options{
+		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics})
+	p.record.Observe(measures)
+	return measures
+}
 
 // newDecisions makes the collector for a process that leads.
 func (p *Process) newDecisions() *decisions.Collector {

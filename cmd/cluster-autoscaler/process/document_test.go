@@ -1,7 +1,6 @@
 package process
 
 import (
-	"context"
 	"flag"
 	"go/ast"
 	"go/parser"
@@ -15,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -160,9 +158,7 @@ func registerOurs(t *testing.T) *collectors {
 	t.Helper()
 	awsclients.SetEnvironment()
 	ours := &collectors{}
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "us-east-1"})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
+	server := awsclients.Serve(t, fakeaws.Config{Region: "us-east-1"})
 	options := awsclients.Options(server)
 	options.Registerer = ours
 	clients := must(awsclient.New(t.Context(), options))(t)
@@ -186,7 +182,7 @@ func registerOurs(t *testing.T) *collectors {
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
 	must(nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
-	readOnce(t, spot)
+	spot.Read(t.Context()) // its metric has no value before
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}, Shadow: &decision.Shadow{}}
 	decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }})
 	move.NewMetrics(ours)
@@ -200,25 +196,6 @@ func must[T any](value T, err error) func(*testing.T) T {
 		require.NoError(t, err)
 		return value
 	}
-}
-
-// readOnce has the reader make its first reading, without which its metric has no value.
-func readOnce(t *testing.T, reader *spotprice.Reader) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	reader.Clock = endAfter{clock.RealClock{}, cancel}
-	require.NoError(t, reader.Run(ctx))
-}
-
-// endAfter ends a loop at its first wait.
-type endAfter struct {
-	clock.Clock
-	cancel context.CancelFunc
-}
-
-func (e endAfter) After(d time.Duration) <-chan time.Time {
-	e.cancel()
-	return e.Clock.After(d)
 }
 
 var described = regexp.MustCompile(`^Desc\{fqName: "(.*)", help: (".*"), constLabels: \{.*\}, variableLabels: \{(.*)\}\}$`)

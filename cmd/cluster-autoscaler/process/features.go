@@ -152,11 +152,8 @@ func newRequests(core config.AutoscalingOptions, client *provreqclient.Provision
 		filter:    provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()),
 		injector:  injector,
 		processor: processor,
-		orchestrator: provreqorchestrator.NewWrapperOrchestrator(
-			provreqorchestrator.New(client, []provreqorchestrator.ProvisioningClass{
-				checkcapacity.New(client, batch),
-				besteffortatomic.New(client),
-			})),
+		orchestrator: provreqorchestrator.NewWrapperOrchestrator(provreqorchestrator.New(client,
+			[]provreqorchestrator.ProvisioningClass{checkcapacity.New(client, batch), besteffortatomic.New(client)})),
 		enforcer:   provreq.NewProvisioningRequestScaleUpEnforcer(),
 		loopStart:  []loopstart.Observer{processor},
 		productive: []loop.ProductiveLoop{{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}},

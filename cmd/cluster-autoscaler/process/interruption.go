@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
@@ -28,12 +29,9 @@ func forInterruptions(kube *rest.Config) *rest.Config {
 // Without a queue the handler only finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
 	kube := forInterruptions(p.kube)
-	cordons, err := kubeClient(kube)
-	if err != nil {
-		return nil, nil, err
-	}
+	cordons, noCordons := kubeClient(kube)
 	client, err := kubeClient(kube)
-	if err != nil {
+	if err = cmp.Or(noCordons, err); err != nil {
 		return nil, nil, err
 	}
 	wake := make(chan struct{}, 1)

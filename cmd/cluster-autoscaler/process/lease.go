@@ -67,12 +67,7 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 			return lease.Labels, nil
 		}}
 	return lifecycle.Lead(ctx, lifecycle.Election{
-		Lock:          p.succession,
-		Holder:        p.record.SetHolder,
-		LeaseDuration: election.LeaseDuration.Duration,
-		RenewDeadline: election.RenewDeadline.Duration,
-		RetryPeriod:   election.RetryPeriod.Duration,
-		WorkGrace:     workGrace,
-		ReleaseGrace:  releaseGrace,
+		Lock: p.succession, Holder: p.record.SetHolder, WorkGrace: workGrace, ReleaseGrace: releaseGrace,
+		LeaseDuration: election.LeaseDuration.Duration, RenewDeadline: election.RenewDeadline.Duration, RetryPeriod: election.RetryPeriod.Duration,
 	}, work)
 }

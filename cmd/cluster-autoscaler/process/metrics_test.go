@@ -28,6 +28,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 )
 
 // testdata/stock_metrics.txt holds name, type and labels of every metric of the stock binary, built with the tag aws. Its
@@ -45,8 +46,7 @@ func TestEveryStockMetricIsServedWithItsLabels(t *testing.T) {
 			t.Errorf("missing: %s", line)
 			continue
 		}
-		got := describeFamily(family)
-		assert.Truef(t, got == line, "%s, want %s", got, line)
+		assert.Equal(t, line, describeFamily(family))
 	}
 }
 
@@ -71,7 +71,7 @@ func serveMetrics(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	health := metrics.NewHealthCheck(time.Minute, time.Minute)
 	snapshotter := debuggingsnapshot.NewDebuggingSnapshotter(false)
-	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, &readiness{}, snapshotter, nil))
+	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, health, snapshotter, nil))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/metrics")
 	require.NoError(t, err)
@@ -146,11 +146,8 @@ func callAWS(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	defer server.Close()
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "us-west-2", Registerer: legacyregistry.Registerer()})
+	awsclients.Point(t, server.URL)
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Registerer: legacyregistry.Registerer()})
 	require.NoError(t, err)
 	_, err = clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
 	require.Error(t, err, "an AWS that refuses everything described groups")

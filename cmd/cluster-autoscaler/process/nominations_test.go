@@ -26,8 +26,7 @@ func TestNominationsHaveTheirOwnRate(t *testing.T) {
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
 	nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
 	require.NoError(t, err)
-	qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS()
-	assert.Truef(t, qps == nominationQPS, "%v nominations a second, want %d", qps, nominationQPS)
+	assert.EqualValues(t, nominationQPS, nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(), "nominations a second")
 	for file, sentence := range map[string]string{"nominations.md": " %d a second at most,", "scale.md": " %d patches a second,"} {
 		text, err := os.ReadFile("../../../docs/" + file)
 		want := fmt.Sprintf(sentence, nominationQPS)

@@ -93,17 +93,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		}
 	}
 	scaleUp := scaleup.New(scaleup.Options{
-		Core:       cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-		Most:       ours.ScaleUpsPerLoop,
-		Plan:       asked,
-		Pretends:   with.shadow != nil,
-		Planner:    with.planner,
-		Zones:      oneZone,
-		BelowClock: belowClock,
-		Admit:      admit,
-		Complete:   complete,
-		Memory:     lifecycle.Burst,
-		Clock:      clock.RealClock{},
+		Core: cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), Most: ours.ScaleUpsPerLoop,
+		Plan: asked, Planner: with.planner, Pretends: with.shadow != nil, Zones: oneZone, BelowClock: belowClock,
+		Admit: admit, Complete: complete, Memory: lifecycle.Burst, Clock: clock.RealClock{},
 	})
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
@@ -113,13 +105,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		}
 	}
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
-		Core:     core.ScaleUpStatusProcessor,
-		Raises:   scaleUp.Raises,
-		Report:   with.decisions.Record.Report,
-		Recorder: with.recorder,
-		EachLoop: p.core.RecordDuplicatedEvents,
-		Full:     full,
-		Clock:    clock.RealClock{},
+		Core: core.ScaleUpStatusProcessor, Raises: scaleUp.Raises, Report: with.decisions.Record.Report, Recorder: with.recorder,
+		EachLoop: p.core.RecordDuplicatedEvents, Full: full, Clock: clock.RealClock{},
 	})}
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
@@ -238,13 +225,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
 	removals := scaledown.NewRemovals(scaledown.Options{
-		Core:     core.ScaleDownSetProcessor,
-		Report:   decisions.ScaleDown{Collector: with.decisions},
-		Provider: with.provider,
-		Nodes:    with.nodes,
-		DryRun:   p.guard != nil || p.refusing != nil,
-		Moves:    with.moves,
-		Clock:    clock.RealClock{},
+		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: with.decisions}, Provider: with.provider, Nodes: with.nodes,
+		DryRun: p.guard != nil || p.refusing != nil, Moves: with.moves, Clock: clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	made.requests = &scaledown.Requests{

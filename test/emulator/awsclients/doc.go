@@ -1,5 +1,5 @@
-// Package awsclients configures AWS clients of tests that run side by side.
+// Package awsclients starts an emulated AWS for a test, and points AWS clients at it.
 //
-// It owns their endpoints, because the environment, which usually names the endpoint, is one for the whole process. It must
-// not be imported outside tests.
+// Options give the endpoints to the clients of tests that run side by side, because the environment is one for the whole process. Point sets the
+// environment, for a test that runs alone. The package must not be imported outside tests.
 package awsclients

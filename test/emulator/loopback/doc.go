@@ -1,2 +1,2 @@
-// Package loopback finds addresses for the programs that tests start.
+// Package loopback finds addresses for the programs that tests start, and configures clients of an API server at such an address.
 package loopback
