@@ -315,8 +315,7 @@ func TestNodeThatEndsIsInNoGroupBeforeTheFirstLoop(t *testing.T) {
 	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	p.server.Ready(plugin.Parts{Provider: w.RestartedWith(nil).Provider})
 	for at, known := range []bool{false, true} {
-		if group, err := p.core.NodeGroupForNode(nodes[at]); err != nil || (group != nil) != known {
-			t.Errorf("group of node %d = %v, %v, want one: %t", at, group, err, known)
-		}
+		group, err := p.core.NodeGroupForNode(nodes[at])
+		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)
 	}
 }

@@ -58,9 +58,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
 			}
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
-			if tt.code == decision.CodeMinSize && o.Reason.Remedy != lower {
-				t.Errorf("remedy %q, want %q", o.Reason.Remedy, lower)
-			}
+			assert.Truef(t, tt.code != decision.CodeMinSize || o.Reason.Remedy == lower, "remedy %q, want %q", o.Reason.Remedy, lower)
 		})
 	}
 }

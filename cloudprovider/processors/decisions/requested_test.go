@@ -87,12 +87,10 @@ func (w *world) removed() {
 		}
 		return ""
 	})
-	if got := w.desired(); got != 2 {
-		w.T.Errorf("%d are desired, want 2", got)
-	}
-	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal") {
-		w.T.Errorf("recorded %+v", list)
-	}
+	got := w.desired()
+	assert.Truef(w.T, got == 2, "%d are desired, want 2", got)
+	list := entries(w.record.Report(), decision.ScaleDown)
+	assert.Truef(w.T, len(list) == 1 && strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal"), "recorded %+v", list)
 }
 
 func TestRequestedNodeGoes(t *testing.T) {
@@ -209,9 +207,8 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		w.join(w.ready("small")[3])
 		w.loop()
 		w.gone(3)
-		if got := w.evicted(); got != "a" && got != "b" {
-			t.Errorf("minimum %d: evicted %q, want the pod of one node", least, got)
-		}
+		got := w.evicted()
+		assert.Truef(t, got == "a" || got == "b", "minimum %d: evicted %q, want the pod of one node", least, got)
 	}
 }
 
@@ -239,7 +236,6 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 		w.loop()
 	}
 	w.removed()
-	if got := w.evicted(); got != "a" && got != "b" {
-		t.Errorf("evicted %q, want one pod", got)
-	}
+	got := w.evicted()
+	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)
 }

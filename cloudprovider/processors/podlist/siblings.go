@@ -19,11 +19,7 @@ const judgeTime = time.Minute
 //
 // kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes chosen for the first pods alone cost more than
 // nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
-// there cause no scale-up.
-//
-// The pods of other schedulers count when they are judged (loop.JointController).
-//
-// Siblings belongs before all other processors. The core's loop alone uses it.
+// there cause no scale-up. Siblings belongs before all other processors.
 type Siblings struct{ Clock clock.PassiveClock }
 
 func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
