@@ -8,7 +8,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// Bounds of a Report.
 const (
 	maxPods      = 10_000
 	maxNodes     = 10_000
@@ -19,20 +18,12 @@ const (
 	maxCoolDowns = 50    // of a group
 )
 
-// report puts the facts together.
 func (f facts) report() *Report {
-	words := f.once()
-	r := &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
+	words, calls := f.once(), orEmpty(f.calls())
+	slices.SortFunc(calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
+	return &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
 		Groups: words.Groups, Pods: words.Pods, PodsLeft: words.left, Searches: words.Searches, Nodes: words.Nodes,
-		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: []Call{}}
-	if f.calls != nil {
-		r.Calls = orEmpty(f.calls())
-		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
-	}
-	if f.shadow != nil {
-		r.Shadow = f.shadow()
-	}
-	return r
+		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: calls, Shadow: f.shadow()}
 }
 
 // bounded returns the lists in the order of the Report, with texts and lists within the bounds.
@@ -47,7 +38,7 @@ func (w Words) bounded(region string) Words {
 	starting := map[string]int{}
 	for at := range w.Nodes {
 		n := &w.Nodes[at]
-		n.Reason = n.Reason.clipped(region)
+		n.Reason.clip(region)
 		if n.State == NodeStarting {
 			starting[n.Group]++
 		}
@@ -57,27 +48,28 @@ func (w Words) bounded(region string) Words {
 		// A node counts as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
 		more := max(0, starting[g.Name]-g.Starting)
 		g.Ready, g.Starting = max(0, g.Ready-more), g.Starting+more
-		g.Reason = g.Reason.clipped(region)
-		if p := g.Paused; p != nil {
-			p.Reason = p.Reason.clipped(region)
+		g.Reason.clip(region)
+		if g.Paused != nil {
+			g.Paused.Reason.clip(region)
 		}
 		g.CoolDowns, g.Problems, g.Clock = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems), first(g.Clock, maxProblems)
 		for at := range g.Clock {
 			g.Clock[at] = clip(g.Clock[at])
 		}
 		for at := range g.CoolDowns {
-			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped(region)
+			g.CoolDowns[at].Cause.clip(region)
 		}
 		for at := range g.Problems {
-			g.Problems[at] = g.Problems[at].clipped(region)
+			g.Problems[at].clip(region)
 		}
 	}
 	for at := range w.Pods {
-		w.Pods[at].Cause = w.Pods[at].Cause.clipped(region)
+		w.Pods[at].Cause.clip(region)
 	}
 	for _, s := range w.Searches {
 		for at := range s.Answers {
-			s.Answers[at].Reason, s.Answers[at].Expander = s.Answers[at].Reason.clipped(region), clip(s.Answers[at].Expander)
+			s.Answers[at].Reason.clip(region)
+			s.Answers[at].Expander = clip(s.Answers[at].Expander)
 		}
 	}
 	return w
@@ -117,10 +109,9 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// clipped returns the reason with texts of a bounded length, and with the region in its commands.
-func (r Reason) clipped(region string) Reason {
+// clip bounds the texts of the reason, and puts the region into its commands.
+func (r *Reason) clip(region string) {
 	r.Message, r.Remedy = clip(r.Message), clip(shellword.InRegion(region, r.Remedy))
-	return r
 }
 
 func clip(text string) string {

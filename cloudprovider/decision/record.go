@@ -17,12 +17,9 @@ type Record struct {
 
 	mu        sync.Mutex
 	facts     facts
-	changes   int
 	observers []Observer
 
-	making sync.Mutex // held by the reader that makes the next Report
-	last   *Report
-	made   int // changes in last
+	making sync.Mutex // held by the reader that makes a Report
 }
 
 // facts are everything a Report is made of. A copy may be read without a lock: lists only grow behind its end, or are replaced.
@@ -34,9 +31,9 @@ type facts struct {
 	words    func() Words // of the last loop
 	once     func() Words // the same within the bounds, made once
 	calls    func() []Call
-	shadow   func() *Shadow // nil unless the process is one
-	launches []Launch       // oldest first
-	timeline []Entry        // oldest first
+	shadow   func() *Shadow
+	launches []Launch // oldest first
+	timeline []Entry  // oldest first
 	spend    Spend
 }
 
@@ -58,7 +55,10 @@ type Words struct {
 }
 
 func New(process Process, c clock.PassiveClock) *Record {
-	return &Record{clock: c, changes: 1, facts: facts{at: c.Now(), process: process, once: func() Words { return Words{}.bounded("") }}}
+	r := &Record{clock: c, facts: facts{at: c.Now(), process: process, words: func() Words { return Words{} },
+		calls: func() []Call { return nil }, shadow: func() *Shadow { return nil }}}
+	r.facts.reword()
+	return r
 }
 
 // SetProcess replaces the facts about the process, but not the holder of the lease.
@@ -76,20 +76,14 @@ func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Ho
 // at all, when somebody reads.
 func (r *Record) Looped(l Loop, words func() Words) {
 	r.change(func(f *facts) {
-		l.Result = l.Result.clipped(f.process.Region)
+		l.Result.clip(f.process.Region)
 		f.loop, f.words = l, words
 		f.reword()
 	})
 }
 
 // Reword has the last loop put into words again, because the writer knows more about it by now.
-func (r *Record) Reword() {
-	r.change(func(f *facts) {
-		if f.words != nil {
-			f.reword()
-		}
-	})
-}
+func (r *Record) Reword() { r.change((*facts).reword) }
 
 func (f *facts) reword() {
 	words, region := f.words, f.process.Region
@@ -98,7 +92,7 @@ func (f *facts) reword() {
 
 func (r *Record) SetReading(reading Reading) {
 	r.change(func(f *facts) {
-		reading.Failure = reading.Failure.clipped(f.process.Region)
+		reading.Failure.clip(f.process.Region)
 		f.reading = reading
 	})
 }
@@ -127,7 +121,7 @@ func (r *Record) Observe(o Observer) {
 
 func (r *Record) Launched(l Launch) {
 	for _, o := range r.change(func(f *facts) {
-		l.Outcome = l.Outcome.clipped(f.process.Region)
+		l.Outcome.clip(f.process.Region)
 		f.launches = added(f.launches, l, maxLaunches)
 	}) {
 		o.Launched(l)
@@ -137,12 +131,11 @@ func (r *Record) Launched(l Launch) {
 // Decided adds an entry to the timeline, now if the entry has no time.
 func (r *Record) Decided(e Entry) {
 	for _, o := range r.change(func(f *facts) {
-		e.Reason = e.Reason.clipped(f.process.Region)
+		e.Reason.clip(f.process.Region)
 		if e.At.IsZero() {
 			e.At = f.at
 		}
-		f.timeline = added(f.timeline, e, maxEntries)
-		f.timeline = folded(f.timeline)
+		f.timeline = folded(added(f.timeline, e, maxEntries))
 	}) {
 		o.Decided(e)
 	}
@@ -167,25 +160,20 @@ func folded(timeline []Entry) []Entry {
 
 func (r *Record) Spent(s Spend) { r.change(func(f *facts) { f.spend = s }) }
 
-// change changes the facts. It returns the observers.
 func (r *Record) change(change func(*facts)) []Observer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts.at = r.clock.Now()
 	change(&r.facts)
-	r.changes++
 	return r.observers
 }
 
-// Report returns what is known now. The caller must not change it. Without a change since the last call it returns the same Report.
+// Report returns what is known now. The caller must not change it.
 func (r *Record) Report() *Report {
 	r.making.Lock()
 	defer r.making.Unlock()
 	r.mu.Lock()
-	f, changes := r.facts, r.changes
+	f := r.facts
 	r.mu.Unlock()
-	if r.made != changes {
-		r.last, r.made = f.report(), changes
-	}
-	return r.last
+	return f.report()
 }

@@ -30,7 +30,7 @@ func loop(r *decision.Record, words decision.Words) {
 	r.Looped(decision.Loop{}, func() decision.Words { return words })
 }
 
-func TestReportStaysUntilChange(t *testing.T) {
+func TestWordsStayUntilTheNextLoop(t *testing.T) {
 	r, _ := newRecord()
 	made := 0
 	r.Looped(decision.Loop{Number: 7}, func() decision.Words {
@@ -38,7 +38,6 @@ func TestReportStaysUntilChange(t *testing.T) {
 		return decision.Words{Groups: []decision.Group{{Name: "b"}, {Name: "a"}}}
 	})
 	first := r.Report()
-	assert.Truef(t, first == r.Report() && made == 1, "two reports without a change, words made %d times, want the same report", made)
 	r.Spent(decision.Spend{Currency: "USD", PerHour: 7})
 	second := r.Report()
 	assert.Truef(t, second.Spend.PerHour == 7 && first.Spend.PerHour == 0 && second.Loop.Number == 7 && made == 1,

@@ -328,7 +328,6 @@ type Consolidation struct {
 	Saved float64             `json:"savedPerHour,omitempty"` // by the plans that this process has carried out
 }
 
-// Saving returns the saving of all plans per hour.
 func (c *Consolidation) Saving() (sum float64) {
 	for _, p := range c.Plans {
 		sum += p.Saving

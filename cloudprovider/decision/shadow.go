@@ -69,7 +69,6 @@ func (c Comparison) OtherGroups() bool {
 	return sum.Shadow > 0 && sum.Leader > 0 && slices.ContainsFunc(slices.Collect(maps.Values(c.Groups)), func(n Sides[int]) bool { return n.Shadow*n.Leader == 0 })
 }
 
-// Mean is the mean time by which the shadow was sooner.
 func (c Comparison) Mean() float64 { return c.Sooner / float64(max(1, c.Both)) }
 
 func (c Comparison) seconds() string {
@@ -88,7 +87,6 @@ func (c Comparison) What() string {
 	return fmt.Sprintf("pods: %d, nodes: %s", c.Pods, strings.Join(list, ", "))
 }
 
-// Words say how the shadow differs from the leader.
 func (c Comparison) Words(currency string) string {
 	switch sum := c.Nodes(); {
 	case c.Node == "":
@@ -125,7 +123,6 @@ func (c Comparison) difference(currency string) string {
 		than(c.PerHour.Shadow-c.PerHour.Leader, price, "dearer", "cheaper", "at the same price")
 }
 
-// than is a difference in words.
 func than(difference float64, format, more, less, same string) string {
 	if difference < 0 {
 		more, difference = less, -difference

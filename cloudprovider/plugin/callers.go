@@ -25,8 +25,7 @@ type callers struct {
 func (c *callers) note(host string, now time.Time) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence })
-	if c.last == nil {
+	if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
 		c.last = map[string]time.Time{}
 	}
 	c.last[host] = now
@@ -36,8 +35,7 @@ func (c *callers) note(host string, now time.Time) {
 func (c *callers) know(host string, now time.Time) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	at, known := c.last[host]
-	return known && now.Sub(at) <= coreSilence
+	return now.Sub(c.last[host]) <= coreSilence
 }
 
 // hostOf is the IP address that a call comes from, and whether the caller has shown a certificate that the CA has signed.

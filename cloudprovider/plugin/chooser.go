@@ -35,17 +35,14 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	if options, err = with.launchable(options, infos); err != nil {
-		return nil, err
+	response := &protos.BestOptionsResponse{}
+	if options, err = with.launchable(options, infos); err != nil || len(options) == 0 {
+		return response, err
 	}
-	if len(options) == 0 {
-		return &protos.BestOptionsResponse{}, nil
+	if best := with.Expander.BestOption(options, infos); best != nil {
+		response.Options = []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}
 	}
-	best := with.Expander.BestOption(options, infos)
-	if best == nil {
-		return &protos.BestOptionsResponse{}, nil
-	}
-	return &protos.BestOptionsResponse{Options: []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}}, nil
+	return response, nil
 }
 
 // launchable returns the options of groups that can launch now.

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -138,21 +139,14 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 	}
 	response := &protos.NodeGroupNodesResponse{}
 	for _, i := range instances {
-		response.Instances = append(response.Instances, instanceMessage(i))
+		is := cmp.Or(i.Status, &cloudprovider.InstanceStatus{})
+		m := &protos.Instance{Id: i.Id, Status: &protos.InstanceStatus{InstanceState: protos.InstanceStatus_InstanceState(is.State)}}
+		if why := is.ErrorInfo; why != nil {
+			m.Status.ErrorInfo = &protos.InstanceErrorInfo{ErrorCode: why.ErrorCode, ErrorMessage: why.ErrorMessage, InstanceErrorClass: int32(why.ErrorClass)}
+		}
+		response.Instances = append(response.Instances, m)
 	}
 	return response, nil
-}
-
-func instanceMessage(i cloudprovider.Instance) *protos.Instance {
-	m := &protos.Instance{Id: i.Id, Status: &protos.InstanceStatus{}}
-	if i.Status == nil {
-		return m
-	}
-	m.Status.InstanceState = protos.InstanceStatus_InstanceState(i.Status.State)
-	if why := i.Status.ErrorInfo; why != nil {
-		m.Status.ErrorInfo = &protos.InstanceErrorInfo{ErrorCode: why.ErrorCode, ErrorMessage: why.ErrorMessage, InstanceErrorClass: int32(why.ErrorClass)}
-	}
-	return m
 }
 
 // NodeGroupTemplateNodeInfo answers with the node that the group would add. It names the group, so that the core's price expander asks

@@ -21,7 +21,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
 
-// Parts hold everything that the Server answers from.
 type Parts struct {
 	Provider   *aws.Provider
 	Expander   expander.Strategy
@@ -69,13 +68,11 @@ func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*prot
 // NodeGroupForNode answers with a group without a name for a node of nobody.
 func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
 	group, err := p.parts.Load().Provider.NodeGroupForNode(nodeOf(r.GetNode()))
-	switch {
-	case err != nil:
-		return nil, err
-	case group == nil:
-		return &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}, nil
+	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
+	if err == nil && group != nil {
+		response.NodeGroup = groupMessage(group)
 	}
-	return &protos.NodeGroupForNodeResponse{NodeGroup: groupMessage(group)}, nil
+	return response, err
 }
 
 func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {

@@ -238,8 +238,7 @@ func (p *world) options(t *testing.T, pods []*corev1.Pod, nodes int, groups ...s
 }
 
 // chosen are the IDs of the groups that the plugin's expander leaves.
-func (p *world) chosen(options []coreexpander.Option, infos map[string]*framework.NodeInfo) []string {
-	var ids []string
+func (p *world) chosen(options []coreexpander.Option, infos map[string]*framework.NodeInfo) (ids []string) {
 	for _, o := range p.filter.BestOptions(options, infos) {
 		ids = append(ids, o.NodeGroup.Id())
 	}
@@ -315,8 +314,7 @@ func TestNodeThatEndsIsInNoGroupBeforeTheFirstLoop(t *testing.T) {
 	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	p.server.Ready(plugin.Parts{Provider: w.RestartedWith(nil).Provider})
 	for at, known := range []bool{false, true} {
-		if group, err := p.core.NodeGroupForNode(nodes[at]); err != nil || (group != nil) != known {
-			t.Errorf("group of node %d = %v, %v, want one: %t", at, group, err, known)
-		}
+		group, err := p.core.NodeGroupForNode(nodes[at])
+		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)
 	}
 }

@@ -13,47 +13,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // named are node groups by ID.
 type named map[string]*aws.NodeGroup
 
 func (n named) NodeGroup(id string) *aws.NodeGroup { return n[id] }
-
-// FuzzQuestion asks with two groups and three pods. Nothing that a caller writes may end the process.
-func FuzzQuestion(f *testing.F) {
-	bytes := func(o interface{ Marshal() ([]byte, error) }) []byte {
-		b, err := o.Marshal()
-		require.NoError(f, err)
-		return b
-	}
-	list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1930m"), corev1.ResourceMemory: resource.MustParse("7Gi"),
-		corev1.ResourcePods: resource.MustParse("29")}
-	node := bytes(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Capacity: list, Allocatable: list}})
-	pod := func(name, cpu string) []byte {
-		requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}
-		return bytes(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "c", Resources: corev1.ResourceRequirements{Requests: requests}}}}})
-	}
-	f.Add("web", int32(2), int32(1), node, node, pod("a", "1500m"), pod("b", "1"), pod("c", "100m"))
-	f.Add("api", int32(1<<31-1), int32(-1), node, []byte{}, pod("a", "-1"), pod("a", "9E"), []byte("half a pod"))
-	f.Add("nobody", int32(0), int32(0), []byte{}, []byte{}, []byte{}, []byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, group string, count, other int32, nodeA, nodeB, podA, podB, podC []byte) {
-		options, infos, err := readOptions(&protos.BestOptionsRequest{
-			Options: []*protos.Option{{NodeGroupId: group, NodeCount: count, PodBytes: [][]byte{podA, podB}},
-				{NodeGroupId: "api", NodeCount: other, PodBytes: [][]byte{podA, podC}}, nil},
-			NodeBytesMap: map[string][]byte{group: nodeA, "api": nodeB},
-		}, named{"web": {}, "api": {}}.NodeGroup, nil)
-		if err != nil && len(options) > 0 {
-			t.Errorf("%d options beside the error %v", len(options), err)
-		}
-		assert.Truef(t, len(infos) == len(options), "%d options have %d nodes", len(options), len(infos))
-		for _, o := range options {
-			assert.Truef(t, o.NodeCount >= 1 && len(o.Pods) != 0, "an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
-		}
-	})
-}
 
 func TestQuestionHasPodsOfDaemonSets(t *testing.T) {
 	node := marshal(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{

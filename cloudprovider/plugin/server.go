@@ -126,7 +126,6 @@ func (s *Server) Serve(ctx context.Context) error {
 // Stop ends Serve at once. Calls under way get no answer.
 func (s *Server) Stop() { s.grpc.Stop() }
 
-// Addr is the address that the Server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // intercept measures a call, and gives errors of the core their codes. It drops a call whose caller has given up already: the core has

@@ -212,11 +212,8 @@ func TestServerListensBeforeItCanAnswer(t *testing.T) {
 func TestCallerWithoutCertificateMayOnlyAskTheExpander(t *testing.T) {
 	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), time.Second)
 	conn := p.dial(t)
-	err := call(t, conn, gpuLabel)
-	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a call of the provider = %v, want Unauthenticated", err)
-	if err := call(t, conn, bestOptions); err != nil {
-		t.Errorf("a call of the expander = %v, want an answer", err)
-	}
+	assert.Equal(t, codes.Unauthenticated, status.Code(call(t, conn, gpuLabel)), "a call of the provider")
+	assert.NoError(t, call(t, conn, bestOptions), "a call of the expander")
 }
 
 // The core's host is 127.0.0.1. Loopback addresses stand for other hosts, too.
@@ -227,16 +224,10 @@ func TestAnotherHostIsRefusedUnread(t *testing.T) {
 	request := &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{make([]byte, 100<<20)}}}}
 	_, err := protos.NewExpanderClient(conn).BestOptions(t.Context(), request)
 	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a question = %v, want Unauthenticated", err)
-	got := sent.Load()
-	assert.Truef(t, got <= 1<<20, "the plugin has read %d bytes of a caller whom it refuses", got)
-	err = call(t, conn, gpuLabel)
-	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a call of the provider = %v, want Unauthenticated", err)
-	if err := call(t, p.certified(t, elsewhere(&sent)), gpuLabel); err != nil {
-		t.Errorf("a call with a certificate = %v, want an answer", err)
-	}
-	if err := call(t, conn, bestOptions); err != nil {
-		t.Errorf("a question from a host that has shown a certificate = %v, want an answer", err)
-	}
+	assert.LessOrEqual(t, sent.Load(), int64(1<<20), "bytes that the plugin has read of a caller whom it refuses")
+	assert.Equal(t, codes.Unauthenticated, status.Code(call(t, conn, gpuLabel)), "a call of the provider")
+	assert.NoError(t, call(t, p.certified(t, elsewhere(&sent)), gpuLabel), "a call with a certificate")
+	assert.NoError(t, call(t, conn, bestOptions), "a question from a host that has shown a certificate")
 }
 
 // raw sends bytes as they are.
@@ -253,8 +244,7 @@ func TestTooLargeQuestionIsRefusedUnread(t *testing.T) {
 	err := conn.Invoke(t.Context(), bestOptions, make([]byte, plugin.LargestRequest+1), nil, grpc.ForceCodec(raw{}))
 	assert.Truef(t, status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"),
 		"answer = %v, want ResourceExhausted for the size", err)
-	got := sent.Load()
-	assert.Truef(t, got <= 1<<20, "the plugin has read %d bytes of it", got)
+	assert.LessOrEqual(t, sent.Load(), int64(1<<20), "bytes that the plugin has read of it")
 }
 
 func TestQuestionsAtOnceAreBounded(t *testing.T) {
@@ -277,13 +267,10 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	err := <-answers
 	assert.Equalf(t, codes.ResourceExhausted, status.Code(err), "the third question = %v, want ResourceExhausted", err)
 	close(leave)
-	for range 2 {
-		if err := <-answers; err != nil {
-			t.Errorf("a question = %v, want an answer", err)
-		}
-	}
+	assert.NoError(t, <-answers, "a question")
+	assert.NoError(t, <-answers, "a question")
 	_, err = ask.BestOptions(t.Context(), asked)
-	assert.Truef(t, err == nil, "a later question = %v, want an answer", err)
+	assert.NoError(t, err, "a later question")
 }
 
 func TestPanicEndsTheCallAlone(t *testing.T) {
@@ -296,22 +283,18 @@ func TestPanicEndsTheCallAlone(t *testing.T) {
 	}
 	p.choosing = func() {}
 	_, err := ask.BestOptions(t.Context(), asked)
-	assert.Truef(t, err == nil, "the next answer = %v, want a choice", err)
+	assert.NoError(t, err, "the next answer")
 }
 
 func TestNewCertificatesCountForTheNextConnection(t *testing.T) {
 	p := listen(t)
 	before := p.dial(t)
-	err := call(t, before, bestOptions)
-	require.Equalf(t, codes.Unavailable, status.Code(err), "%v, want Unavailable", err)
+	require.Equal(t, codes.Unavailable, status.Code(call(t, before, bestOptions)))
 	p.write(t, "tls.crt", []byte("half a certif"))
-	err = call(t, p.dial(t), bestOptions)
-	assert.Containsf(t, fmt.Sprint(err), "has not read", "with a broken file = %v, want the certificate before it", err)
+	assert.ErrorContains(t, call(t, p.dial(t), bestOptions), "has not read", "with a broken file, want the certificate before it")
 	p.certify(t)
-	err = call(t, p.dial(t), bestOptions)
-	assert.Containsf(t, fmt.Sprint(err), "has not read", "a caller who trusts the new CA alone = %v, want the new certificate", err)
-	err = call(t, before, bestOptions)
-	assert.Containsf(t, fmt.Sprint(err), "has not read", "a connection of before = %v, want it to stay", err)
+	assert.ErrorContains(t, call(t, p.dial(t), bestOptions), "has not read", "a caller who trusts the new CA alone, want the new certificate")
+	assert.ErrorContains(t, call(t, before, bestOptions), "has not read", "a connection of before, want it to stay")
 }
 
 func TestFilesMustSufficeForTheAddress(t *testing.T) {

@@ -26,7 +26,8 @@ func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now 
 		if age >= justRegistered && readyForCore(node, provider.GPULabel()) {
 			continue
 		}
-		if group := provider.NodeGroupOf(node); group != nil && age < startupTime(group) {
+		group := provider.NodeGroupOf(node) // by its tag, or else by the core's default
+		if group != nil && age < group.Options(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime}).MaxNodeStartupTime {
 			s.now[group.Id()] = true
 		}
 	}
@@ -38,11 +39,6 @@ func readyForCore(node *corev1.Node, gpuLabel string) bool {
 	_, labelled := node.Labels[gpuLabel]
 	_, shown := gpu.NodeHasGpuAllocatable(node)
 	return err == nil && ready.Ready && (shown || !labelled)
-}
-
-// startupTime is the time that a node of the group may take to become Ready: what its tag says, or else the core's default.
-func startupTime(group *aws.NodeGroup) time.Duration {
-	return group.Options(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime}).MaxNodeStartupTime
 }
 
 // starts reports whether nodes of the group are starting.

@@ -73,12 +73,10 @@ func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}
 }
 
-// Decided counts an entry of the timeline.
 func (m *Metrics) Decided(e decision.Entry) {
 	m.decisions.WithLabelValues(string(e.Kind), reason(e.Reason.Code)).Inc()
 }
 
-// Launched counts a launch and its duration.
 func (m *Metrics) Launched(l decision.Launch) {
 	m.launches.WithLabelValues(l.Mode, string(cmp.Or(l.Outcome.Code, "success"))).Inc()
 	m.duration.WithLabelValues(l.Mode).Observe(l.Duration.Seconds())

@@ -24,6 +24,9 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 	if a.Group != nil {
 		group = "group " + clean(autoScaling(a.Group), maxName)
 	}
+	lasts := func(message, remedy string) decision.Reason {
+		return decision.Reason{Code: r.Code, Message: message, Remedy: remedy}
+	}
 	switch {
 	case m.Action != "" && r.Code == decision.CodeDenied:
 		action := clean(m.Action, maxName)
@@ -33,26 +36,22 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 		if id := subnetID.FindString(message); id != "" {
 			subnet = "subnet " + id
 		}
-		r.Message, r.Remedy = subnet+" has no free IP addresses", "free addresses in it, or "+addSubnet("another subnet", a.Group)
-		r.Passes = false
+		return lasts(subnet+" has no free IP addresses", "free addresses in it, or "+addSubnet("another subnet", a.Group)), true
 	case strings.HasSuffix(m.Code, "InvalidKMSKey.InvalidState"):
-		r.Message, r.Remedy = "the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"
-		r.Passes = false
+		return lasts("the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"), true
 	case strings.Contains(message, "Launch process of the AutoScalingGroup is suspended") && a.Group != nil:
-		r.Message, r.Passes = "the Launch process of "+group+" is suspended", false
-		r.Remedy = "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
-			shell(autoScaling(a.Group))
+		return lasts("the Launch process of "+group+" is suspended", "if nobody suspended it on purpose, resume it: "+
+			"aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name "+shell(autoScaling(a.Group))), true
 	case awsmessage.AbandonedByHook(message):
 		_, how, _ := strings.Cut(message, "was abandoned: ")
-		r.Message, r.Passes = strings.TrimSuffix("a lifecycle hook of "+group+" abandoned the launched instance: "+clean(how, maxName), ": "), false
-		r.Remedy = "have the hook's action completed with CONTINUE, or delete the hook"
+		remedy := "have the hook's action completed with CONTINUE, or delete the hook"
 		if a.Group != nil {
-			r.Remedy += ": aws autoscaling describe-lifecycle-hooks --auto-scaling-group-name " + shell(autoScaling(a.Group))
+			remedy += ": aws autoscaling describe-lifecycle-hooks --auto-scaling-group-name " + shell(autoScaling(a.Group))
 		}
+		return lasts(strings.TrimSuffix("a lifecycle hook of "+group+" abandoned the launched instance: "+clean(how, maxName), ": "), remedy), true
 	case strings.Contains(message, "Spot request price"):
-		r.Message, r.Passes = "the maximum spot price of "+group+" is below the market's", false
-		r.Remedy = "raise that price in the group's policy or launch template, or take it out: the limit is the on-demand price then"
-		return r, false
+		return lasts("the maximum spot price of "+group+" is below the market's",
+			"raise that price in the group's policy or launch template, or take it out: the limit is the on-demand price then"), false
 	case m.InstanceType != "" && m.Zone != "" && class == awsmessage.NoCapacity:
 		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
 	case class == awsmessage.Throttle && a.Call != "":
@@ -130,14 +129,11 @@ func (a Attempt) raise(spot bool, message string) string {
 		instanceType = a.Group.Types[0]
 	}
 	if found := family.FindStringSubmatch(instanceType); found != nil && (spot || strings.Contains(message, "vCPU limit")) {
-		letters, market := found[1], 0
+		letters := found[1]
 		if len(letters) == 1 && strings.Contains("acdhimrtz", letters) {
 			letters = "standard"
 		}
-		if spot {
-			market = 1
-		}
-		code = quotas[letters][market]
+		code = quotas[letters][map[bool]int{true: 1}[spot]]
 	}
 	if code == "" {
 		return "ask AWS for more, the quotas are: " + fmt.Sprintf(command, "list-service-quotas")

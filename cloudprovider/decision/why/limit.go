@@ -3,13 +3,13 @@ package why
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// maxSize is the reason of a group at its maximum.
 func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
@@ -55,40 +55,36 @@ func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit
 
 // Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min".
 func Resize(g *decision.Group, size string, reached []decision.Limit) string {
-	change, closed, command, needs := "raise the maximum", "", "", 0
+	change, command := "raise the maximum", ""
 	if size == "min" {
 		change = "lower the minimum"
+	} else if slices.ContainsFunc(reached, func(l decision.Limit) bool { return l.Size == 0 }) {
+		change = "if nobody closed it on purpose, " + change
 	}
 	var flags []string // and what limits it by the clock
 	for _, l := range reached {
-		if size == "max" && l.Size == 0 {
-			closed = "if nobody closed it on purpose, "
-		}
 		switch {
 		case l.Flag != "":
 			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
-			continue
 		case l.Clock != "":
 			flags = append(flags, clean(l.Clock, maxGroup))
-			continue
 		case g.EKS != nil:
-			command = fmt.Sprintf("aws eks update-nodegroup-config --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d",
-				shell(g.EKS.Cluster), shell(g.EKS.Name), size, l.Needs)
+			command = fmt.Sprintf(" to %d: aws eks update-nodegroup-config --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d",
+				l.Needs, shell(g.EKS.Cluster), shell(g.EKS.Name), size, l.Needs)
 		default:
-			command = fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --%s-size %d",
-				shell(autoScaling(g)), size, l.Needs)
+			command = fmt.Sprintf(" to %d: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --%s-size %d",
+				l.Needs, shell(autoScaling(g)), size, l.Needs)
 		}
-		needs = l.Needs
 	}
 	switch {
 	case len(reached) == 0:
 		return ""
-	case command == "":
-		return closed + change + " in " + enumerate(flags)
-	case len(flags) > 0:
-		change += " in " + enumerate(flags) + ", and in AWS"
+	case len(flags) == 0:
+		return change + command
+	case command != "":
+		command = ", and in AWS" + command
 	}
-	return closed + fmt.Sprintf("%s to %d: ", change, needs) + command
+	return change + " in " + enumerate(flags) + command
 }
 
 // spendCap is the reason of a group whose next node would exceed a spend cap.
@@ -101,17 +97,16 @@ func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
 	case c.Of == decision.WholeCluster:
 		of, change = "the cluster", "raise --asg-max-hourly-cost="+money(c.PerHour)
 	}
-	spent := money(c.Spent)
+	name, limit, spent := quote(g.Name), fmt.Sprintf("the spend cap of %s an hour on %s", money(c.PerHour), of), money(c.Spent)
+	if c.Unpriced {
+		return decision.Reason{Code: decision.CodeSpendCap, Message: fmt.Sprintf("group %s does not grow under %s, because the price of its nodes is not known", name, limit),
+			Remedy: "state the price in --asg-price-file"}
+	}
 	if c.About {
 		spent = "about " + spent
 	}
-	r := decision.Reason{Code: decision.CodeSpendCap, Remedy: change, Message: fmt.Sprintf("another node of group %s (%s) would exceed the spend cap of %s an hour on %s, of which %s is spent or asked for",
-		quote(g.Name), g.NodePrice, money(c.PerHour), of, spent)}
-	if c.Unpriced {
-		r.Message = fmt.Sprintf("group %s does not grow under the spend cap of %s an hour on %s, because the price of its nodes is not known", quote(g.Name), money(c.PerHour), of)
-		r.Remedy = "state the price in --asg-price-file"
-	}
-	return r
+	return decision.Reason{Code: decision.CodeSpendCap, Remedy: change,
+		Message: fmt.Sprintf("another node of group %s (%s) would exceed %s, of which %s is spent or asked for", name, g.NodePrice, limit, spent)}
 }
 
 // Replaced is the reason of a node that is to be replaced first, made from the reason that it has otherwise.

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,6 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 	return s.closest()
 }
 
-// candidate is a group that does not help.
 type candidate struct {
 	decision.Answer
 	group   *decision.Group
@@ -73,15 +73,10 @@ type search struct {
 	all    []candidate
 }
 
-// add takes in the answer of a group.
 func (s *search) add(a decision.Answer) {
 	c := candidate{Answer: a, group: s.groups[a.Group]}
 	if n := s.nodes[a.Group]; n != nil {
-		zone := ""
-		if s.needOfVolume() {
-			zone = s.need.Zone
-		}
-		c.known, c.failing = true, n.failing(s.pod, s.asked, zone, c.group)
+		c.known, c.failing = true, n.failing(s.pod, s.asked, s.zoneOfVolume(), c.group)
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
@@ -108,10 +103,7 @@ func (s *search) add(a decision.Answer) {
 
 // MissingDevice is the problem of a group, which may be nil, whose nodes came up without an accelerator that the pod asks for.
 func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
-	if g == nil {
-		return decision.Reason{}, false
-	}
-	for _, p := range g.Problems {
+	for _, p := range cmp.Or(g, &decision.Group{}).Problems {
 		if asked := requests(pod)[corev1.ResourceName(p.About)]; p.Code == decision.CodeAccelerator && !asked.IsZero() {
 			p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
 			return p, true
@@ -123,13 +115,9 @@ func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
 func (s *search) spread() {
 	at := slices.IndexFunc(s.all, func(c candidate) bool { return c.Verdict == decision.Rejected && ofPod(c.Reason) })
-	if at < 0 {
-		return
-	}
-	said := s.all[at].Reason
 	for i := range s.all {
-		if c := &s.all[i]; c.Verdict == decision.Skipped {
-			c.failing = append(c.failing, scheduler(said))
+		if c := &s.all[i]; at >= 0 && c.Verdict == decision.Skipped {
+			c.failing = append(c.failing, scheduler(s.all[at].Reason))
 			c.weight += weightSize
 		}
 	}
@@ -144,16 +132,19 @@ func scheduler(said decision.Reason) requirement {
 	return r
 }
 
-// needOfVolume reports whether a volume needs the zone, rather than the pod's own fields.
-func (s *search) needOfVolume() bool {
-	return s.need.Zone != "" && s.need.OfVolume
+// zoneOfVolume is the zone that a volume needs, rather than the pod's own fields, or "".
+func (s *search) zoneOfVolume() string {
+	if !s.need.OfVolume {
+		return ""
+	}
+	return s.need.Zone
 }
 
 // covers reports whether the requirement says as much as a code of the scheduler's.
 func (s *search) covers(r requirement, code decision.Code) bool {
 	switch code {
 	case decision.CodeVolume:
-		return r.code == decision.CodeZone && s.needOfVolume()
+		return r.code == decision.CodeZone && s.zoneOfVolume() != ""
 	case decision.CodeResources, decision.CodeAccelerator:
 		return r.resource != "" || r.code == decision.CodeDegraded
 	case decision.CodeNodeSelector, decision.CodeZone:
@@ -170,20 +161,24 @@ func byProblem(r requirement, g *decision.Group) requirement {
 		return r
 	}
 	for _, p := range g.Problems {
-		if !strings.HasSuffix(p.About, "/"+r.key) {
-			continue
+		if strings.HasSuffix(p.About, "/"+r.key) {
+			return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise, said: decision.Reason{
+				Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: cmp.Or(r.state(autoScaling(g)), p.Remedy)}}
 		}
-		remedy := p.Remedy
-		switch {
-		case r.resource != "":
-			remedy = tagCommand(autoScaling(g), resourceTag+r.key, figure(r.resource, r.asks)) + ifTrue
-		case r.value != "":
-			remedy = tagCommand(autoScaling(g), labelTag+r.key, r.value) + ifTrue
-		}
-		return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise,
-			said: decision.Reason{Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: remedy}}
 	}
 	return r
+}
+
+// state tags a group, whose nodes may then lack what the tag states: a node would be launched for nothing. It is "" for a requirement
+// that no tag can state.
+func (r *requirement) state(group string) string {
+	switch {
+	case r.resource != "":
+		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + " # if its nodes have it"
+	case r.value != "":
+		return tagCommand(group, labelTag+r.key, r.value) + " # if its nodes have it"
+	}
+	return ""
 }
 
 // order is the order in which reasons of groups that cannot grow are named: limits that the operator set come first, then faults, then
@@ -206,17 +201,16 @@ func cannotGrow(list []candidate) decision.Reason {
 	slices.SortStableFunc(list, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
 	r := list[0].Reason
 	var clauses []string
-	others := 0
+	others := len(list)
 	for at, same := range grouped(list, (*candidate).kind) {
 		if at > 1 {
-			others += len(same)
-			continue
+			break
 		}
 		step, _, _ := strings.Cut(same[0].Reason.Remedy, "\n")
 		if at == 1 && step != "" && r.Remedy != "" && !same[0].Reason.Passes {
 			r.Remedy += fmt.Sprintf("\nor, for %s: %s", Named("group", names(same)), step)
 		}
-		clauses = append(clauses, alike(same))
+		clauses, others = append(clauses, alike(same)), others-len(same)
 	}
 	if others > 0 {
 		clauses = append(clauses, Count(others, "more group")+" cannot grow either")
@@ -226,8 +220,7 @@ func cannotGrow(list []candidate) decision.Reason {
 }
 
 // grouped puts candidates with the same key together, in the order in which each key first comes.
-func grouped(list []candidate, key func(*candidate) string) [][]candidate {
-	var groups [][]candidate
+func grouped(list []candidate, key func(*candidate) string) (groups [][]candidate) {
 	index := map[string]int{}
 	for _, c := range list {
 		k := key(&c)
@@ -253,13 +246,14 @@ func (c *candidate) kind() string {
 
 // alike says why groups cannot grow that have the same kind of reason.
 func alike(list []candidate) string {
-	if len(list) == 1 || list[0].Reason.Code == decision.CodeStale {
-		return list[0].Reason.Message
-	}
-	if list[0].Reason.Code == decision.CodeMaxSize {
+	switch r := list[0].Reason; {
+	case len(list) == 1, r.Code == decision.CodeStale:
+		return r.Message
+	case r.Code == decision.CodeMaxSize:
 		return Named("group", names(list)) + " have their maximum size"
+	default:
+		return r.Message + ", likewise " + Named("group", names(list[1:]))
 	}
-	return list[0].Reason.Message + ", likewise " + Named("group", names(list[1:]))
 }
 
 func names(list []candidate) []string {
@@ -278,16 +272,15 @@ func (s *search) closest() decision.Reason {
 	if list[0].Verdict == decision.Skipped && len(list[0].failing) == 0 {
 		return cannotGrow(list)
 	}
-	var clauses []string
-	shown := list[0].failing[:min(len(list[0].failing), 2)]
-	for i := range shown {
-		clause := s.say(list, i)
-		if i > 0 && strings.HasPrefix(clauses[0], "the pod ") {
+	clauses := []string{s.say(list, 0)}
+	if len(list[0].failing) > 1 {
+		clause := s.say(list, 1)
+		if strings.HasPrefix(clauses[0], "the pod ") {
 			clause = strings.TrimPrefix(clause, "the pod ")
 		}
 		clauses = append(clauses, clause)
 	}
-	if more := len(list[0].failing) - len(shown); more > 0 {
+	if more := len(list[0].failing) - len(clauses); more > 0 {
 		clauses = append(clauses, verb(Count(more, "more requirement"), "fails", "fail"))
 	}
 	return decision.Reason{Code: list[0].failing[0].code, Message: clean(strings.Join(clauses, ", and "), maxMessage), Remedy: s.remedy(list, 0)}
@@ -295,14 +288,14 @@ func (s *search) closest() decision.Reason {
 
 // id is equal for groups that fail the same.
 func (c *candidate) id() string {
-	var b strings.Builder
 	if len(c.failing) == 0 {
 		return "unknown " + string(c.Reason.Code)
 	}
+	all := ""
 	for _, r := range c.failing {
-		b.WriteString(r.id + "\n")
+		all += r.id + "\n"
 	}
-	return b.String()
+	return all
 }
 
 func (s *search) failsEverywhere(id string) bool {

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,9 +69,6 @@ const manySlips = 4
 
 // slips returns the number of characters to add, remove or replace to make one word of the other, manySlips at most.
 func slips(a, b string) int {
-	if max(len(a)-len(b), len(b)-len(a)) >= manySlips {
-		return manySlips
-	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -145,10 +143,9 @@ func (s *search) near(affinity, antiAffinity bool) []string {
 	}
 	var terms []corev1.PodAffinityTerm
 	if affinity && a.PodAffinity != nil {
-		terms = append(terms, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
-	}
-	if antiAffinity && a.PodAntiAffinity != nil {
-		terms = append(terms, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
+		terms = a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	} else if antiAffinity && a.PodAntiAffinity != nil {
+		terms = a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	}
 	var objects []string
 	for _, term := range terms {
@@ -157,8 +154,7 @@ func (s *search) near(affinity, antiAffinity bool) []string {
 	return objects
 }
 
-func (s *search) claims() []string {
-	var names []string
+func (s *search) claims() (names []string) {
 	for _, v := range s.pod.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil {
 			names = append(names, v.PersistentVolumeClaim.ClaimName)
@@ -237,7 +233,6 @@ func (s *search) zone(c candidate, r requirement, groups string, everywhere bool
 	return fmt.Sprintf("the pod needs %s, and %s the choice among %s to AWS", zone, verb(groups, "leaves", "leave"), among)
 }
 
-// verb puts the verb behind the subject.
 func verb(subject, one, many string) string {
 	if strings.HasPrefix(subject, "group ") || strings.HasPrefix(subject, "1 ") {
 		return subject + " " + one
@@ -247,10 +242,7 @@ func verb(subject, one, many string) string {
 
 // remedy is the next step about the requirement at an index, which all groups of the list fail.
 func (s *search) remedy(list []candidate, at int) string {
-	r, group := list[0].failing[at], list[0].Group
-	if list[0].group != nil {
-		group = autoScaling(list[0].group)
-	}
+	r, group := list[0].failing[at], autoScaling(cmp.Or(list[0].group, &decision.Group{Name: list[0].Group}))
 	switch {
 	case r.said.Remedy != "":
 		return r.said.Remedy
@@ -260,7 +252,7 @@ func (s *search) remedy(list []candidate, at int) string {
 		return fmt.Sprintf("add to the pod's tolerations: {key: %q, operator: Equal, value: %q, effect: %s}",
 			clean(r.taint.Key, maxName), clean(r.taint.Value, maxName), r.taint.Effect)
 	case r.resource != "" && r.weight == weightKind && r.code != decision.CodeAccelerator:
-		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + ifTrue
+		return r.state(group)
 	case r.resource != "" && r.weight == weightKind:
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
@@ -277,16 +269,13 @@ func (s *search) remedy(list []candidate, at int) string {
 	}
 	instead, meant := s.instead(r)
 	if group := unlabelled(list); group != "" && instead == "" {
-		return tagCommand(group, labelTag+r.key, r.value) + ifTrue
+		return r.state(group)
 	}
 	if meant != "" {
 		meant = " to " + meant
 	}
 	return fmt.Sprintf("correct the pod's node selector%s, or make an Auto Scaling group whose nodes have %s", meant, r.phrase)
 }
-
-// ifTrue follows a tag that states what the pod asks for: a node that then lacks it is launched for nothing.
-const ifTrue = " # if its nodes have it"
 
 // ofInstance reports whether the label comes from the instance, so that no tag of a group can change it.
 func ofInstance(key string) bool {
@@ -299,11 +288,8 @@ func ofInstance(key string) bool {
 // unlabelled is the first Auto Scaling group without a ready node, which would show that the label lacks, or "".
 func unlabelled(list []candidate) string {
 	for _, c := range list {
-		switch {
-		case c.group == nil:
-			return c.Group
-		case c.group.Ready == 0:
-			return autoScaling(c.group)
+		if g := cmp.Or(c.group, &decision.Group{Name: c.Group}); g.Ready == 0 {
+			return autoScaling(g)
 		}
 	}
 	return ""

@@ -28,7 +28,6 @@ const (
 	RefusedNotChosen    RefusalKind = "expansion options filtered out"
 )
 
-// Reasons implements the core's Reasons.
 func (r Refusal) Reasons() []string {
 	switch {
 	case r.Text != "":

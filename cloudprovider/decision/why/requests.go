@@ -44,7 +44,6 @@ func (n *GroupNode) Takes(pod *corev1.Pod, g *decision.Group) bool {
 	return len(n.failing(pod, requests(pod), "", g)) == 0
 }
 
-// Add adds requests to a sum.
 func Add(sum, more corev1.ResourceList) {
 	for name, q := range more {
 		total := sum[name].DeepCopy()

@@ -55,24 +55,17 @@ func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, zone str
 }
 
 // resources are the requests that the node cannot meet.
-func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
-	var failing []requirement
+func (n *GroupNode) resources(asked corev1.ResourceList) (failing []requirement) {
 	for name, asks := range asked {
-		has, daemon := n.Allocatable[name], n.DaemonSets[name]
-		free := has
-		if !daemon.IsZero() {
-			free = has.DeepCopy()
-			free.Sub(daemon)
-		}
-		if asks.Cmp(free) <= 0 || asks.IsZero() {
+		r := requirement{code: decision.CodeResources, key: string(name), weight: weightSize, resource: name, asks: asks, has: n.Allocatable[name], daemon: n.DaemonSets[name]}
+		if asks.Cmp(r.left()) <= 0 || asks.IsZero() {
 			continue
 		}
-		r := requirement{code: decision.CodeResources, id: "resource " + string(name), key: string(name), weight: weightSize,
-			resource: name, asks: asks, has: has, daemon: daemon}
+		r.id = "resource " + r.key
 		if nodetemplate.IsAccelerator(name) {
 			r.code = decision.CodeAccelerator
 		}
-		if has.IsZero() && strings.Contains(string(name), "/") {
+		if r.has.IsZero() && strings.Contains(string(name), "/") {
 			r.weight = weightKind
 		}
 		failing = append(failing, r)
@@ -81,28 +74,26 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 	return failing
 }
 
-func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
-	var failing []requirement
+func (n *GroupNode) taints(pod *corev1.Pod) (failing []requirement) {
 	for _, taint := range n.Taints {
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule ||
-			scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
-			continue
+		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
+			failing = append(failing, requirement{code: decision.CodeTaint, id: "taint " + taint.ToString(), key: taint.Key, weight: weightTaint, taint: taint})
 		}
-		failing = append(failing, requirement{code: decision.CodeTaint, id: "taint " + taint.ToString(), key: taint.Key, weight: weightTaint, taint: taint})
 	}
 	return failing
 }
 
 // selectors are the conditions on labels that the node fails. Of the alternative terms of the node affinity the one counts that the
 // node fails least.
-func (n *GroupNode) selectors(pod *corev1.Pod, zone string, g *decision.Group) []requirement {
-	var failing []requirement
+func (n *GroupNode) selectors(pod *corev1.Pod, zone string, g *decision.Group) (failing []requirement) {
+	is := func(key, value string) {
+		failing = append(failing, n.expression(corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}}, g)...)
+	}
 	if zone != "" {
-		failing = n.expression(corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone}}, g)
+		is(corev1.LabelTopologyZone, zone)
 	}
 	for _, key := range slices.Sorted(maps.Keys(pod.Spec.NodeSelector)) {
-		failing = append(failing, n.expression(corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn,
-			Values: []string{pod.Spec.NodeSelector[key]}}, g)...)
+		is(key, pod.Spec.NodeSelector[key])
 	}
 	if required := podzone.Required(pod); required != nil {
 		failing = append(failing, n.affinity(required, g)...)
@@ -111,8 +102,7 @@ func (n *GroupNode) selectors(pod *corev1.Pod, zone string, g *decision.Group) [
 }
 
 // affinity returns what the node fails of the best term.
-func (n *GroupNode) affinity(required *corev1.NodeSelector, g *decision.Group) []requirement {
-	var best []requirement
+func (n *GroupNode) affinity(required *corev1.NodeSelector, g *decision.Group) (best []requirement) {
 	for i, term := range required.NodeSelectorTerms {
 		var failing []requirement
 		for _, e := range term.MatchExpressions {
@@ -139,41 +129,25 @@ func (n *GroupNode) oneZone(failing []requirement) []requirement {
 	return append(slices.DeleteFunc(failing, func(r requirement) bool { return r.code == decision.CodeZone }), heaviest)
 }
 
-// expression returns the requirement if the node fails it.
 func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, g *decision.Group) []requirement {
 	zone := slices.Contains(podzone.NameLabels, e.Key)
 	has, ok := n.Labels[e.Key]
-	r := requirement{code: decision.CodeNodeSelector, key: e.Key, weight: weightSelector}
-	switch {
-	case e.Key == nodemeta.ZoneAssumed:
-		r.code, r.weight = decision.CodeZone, weightPromise
-	case zone && g != nil && len(g.Zones) > 1:
-		if e.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }) {
-			if holds(e, has, ok) {
-				return nil
-			}
-			r.weight = weightPromise
-		} else {
-			r.weight = weightZone
-		}
-		r.code, ok = decision.CodeZone, false
-	case zone || e.Key == podzone.LabelZoneID:
-		r.code, r.weight = decision.CodeZone, weightZone
-	}
-	if holds(e, has, ok) {
+	among := zone && g != nil && len(g.Zones) > 1
+	promise := e.Key == nodemeta.ZoneAssumed || among && (e.Operator != corev1.NodeSelectorOpIn ||
+		slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }))
+	if (!among || promise) && holds(e, has, ok) || among && holds(e, has, false) {
 		return nil
+	}
+	values := strings.Join(e.Values, ",")
+	r := requirement{code: decision.CodeNodeSelector, id: "label " + e.Key + " " + string(e.Operator) + " " + values, key: e.Key, weight: weightSelector, phrase: phrase(e),
+		refused: e.Operator == corev1.NodeSelectorOpNotIn || e.Operator == corev1.NodeSelectorOpDoesNotExist}
+	if promise {
+		r.code, r.id, r.weight = decision.CodeZone, "zone promise", weightPromise
+	} else if zone || e.Key == podzone.LabelZoneID {
+		r.code, r.id, r.weight = decision.CodeZone, "zone "+values, weightZone
 	}
 	if len(e.Values) > 0 && (e.Operator == corev1.NodeSelectorOpIn || e.Operator == "") {
 		r.value = e.Values[0]
-	}
-	r.phrase = phrase(e)
-	r.refused = e.Operator == corev1.NodeSelectorOpNotIn || e.Operator == corev1.NodeSelectorOpDoesNotExist
-	r.id = "label " + e.Key + " " + string(e.Operator) + " " + strings.Join(e.Values, ",")
-	switch {
-	case r.weight == weightPromise:
-		r.id = "zone promise"
-	case r.code == decision.CodeZone:
-		r.id = "zone " + strings.Join(e.Values, ",")
 	}
 	return []requirement{r}
 }
@@ -200,22 +174,22 @@ func holds(e corev1.NodeSelectorRequirement, has string, ok bool) bool {
 
 // phrase is the label that an expression asks for, or refuses.
 func phrase(e corev1.NodeSelectorRequirement) string {
-	key := clean(e.Key, maxName)
-	values := make([]string, len(e.Values))
-	for i, v := range e.Values {
-		values[i] = clean(v, maxName)
+	var values []string
+	for _, v := range e.Values[:min(len(e.Values), 2*maxNamed)] {
+		values = append(values, clean(v, maxName))
 	}
+	key, all := clean(e.Key, maxName), strings.Join(values, "|")
 	switch {
 	case e.Operator == corev1.NodeSelectorOpGt:
-		return fmt.Sprintf("a label %s above %s", key, strings.Join(values, ""))
+		return fmt.Sprintf("a label %s above %s", key, all)
 	case e.Operator == corev1.NodeSelectorOpLt:
-		return fmt.Sprintf("a label %s below %s", key, strings.Join(values, ""))
+		return fmt.Sprintf("a label %s below %s", key, all)
 	case len(values) == 0:
 		return "the label " + key
 	case len(values) == 1:
-		return "the label " + key + "=" + values[0]
+		return "the label " + key + "=" + all
 	}
-	return fmt.Sprintf("one of the labels %s=%s", key, strings.Join(values[:min(len(values), 2*maxNamed)], "|"))
+	return fmt.Sprintf("one of the labels %s=%s", key, all)
 }
 
 func weigh(list []requirement) int {

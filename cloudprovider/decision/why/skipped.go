@@ -55,10 +55,11 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	case RefusedNotChosen:
 		return decision.Reason{Code: decision.CodeNotChosen, Message: "the expander took no group", Remedy: "look at --expander and its settings"}
 	}
-	if g.Name == "" {
-		return decision.Reason{Code: decision.CodeOther, Message: clean(r.Text, maxText)}
+	said := decision.Reason{Code: decision.CodeOther, Message: clean(r.Text, maxText)}
+	if g.Name != "" {
+		said.Message = name + ": " + said.Message
 	}
-	return decision.Reason{Code: decision.CodeOther, Message: name + ": " + clean(r.Text, maxText)}
+	return said
 }
 
 // Unread says why the groups could not be read, by awsclient's reason and AWS's own words.
@@ -94,27 +95,20 @@ func MaxNodesTotal(limit int) decision.Reason {
 		Remedy:  fmt.Sprintf("raise --max-nodes-total=%d", limit)}
 }
 
-// coresCode is the core's code of a call that failed, whatever AWS's is (errors.CloudProviderError). apiError stands before AWS's own words
-// in an error of the SDK. In front of it are the call's number and other things that change each time.
-const (
-	coresCode = "cloudProviderError"
-	apiError  = "api error "
-)
+// coresCode is the core's code of a call that failed, whatever AWS's is (errors.CloudProviderError).
+const coresCode = "cloudProviderError"
 
 // Backoff is the reason of a group that the core leaves alone until a moment, zero for an unknown one, because of a failure with AWS's
-// code and message. What the failure means comes from package awsmessage.
+// code and message.
 func Backoff(group *decision.Group, until time.Time, code, message string) decision.Reason {
-	if code == coresCode {
-		code = ""
-	}
 	attempt := Attempt{Group: group}
 	if called := operation.FindStringSubmatch(message); called != nil {
 		attempt.Call = called[1]
 	}
-	if _, said, ok := strings.Cut(message, apiError); ok {
+	if _, said, ok := strings.Cut(message, "api error "); ok { // what stands before changes each time, such as the call's number
 		message = said
 	}
-	m := awsmessage.Of(code, message)
+	m := awsmessage.Of(strings.TrimPrefix(code, coresCode), message)
 	cause := CoolDown(string(m.Class), message, attempt)
 	if cause.Code != decision.CodeDenied {
 		cause.Code = decision.CodeBackoff
@@ -142,18 +136,16 @@ func blocked(g *decision.Group) decision.Reason {
 	if cause.Message == "" && len(g.Problems) > 0 {
 		cause = g.Problems[0]
 	}
-	r := decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("group %s can launch nothing", quote(g.Name)), Remedy: cause.Remedy}
-	cause.Message = plain(cause.Message, g)
-	if cause.Message != "" {
-		r.Message = clean(r.Message+": "+cause.Message, maxMessage)
-	}
+	r := decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("group %s can launch nothing", quote(g.Name)),
+		Remedy: cmp.Or(cause.Remedy, "asgctl template "+shell(autoScaling(g)))}
 	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
 		r.Code = cause.Code
 	}
-	if state, clause := strings.CutPrefix(cause.Message, "it is "); clause {
-		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(state, 2*maxText))
+	if text := plain(cause.Message, g); strings.HasPrefix(text, "it is ") {
+		r.Message = fmt.Sprintf("group %s %s", quote(g.Name), clean(strings.TrimPrefix(text, "it "), 2*maxText+len("is ")))
+	} else if text != "" {
+		r.Message = clean(r.Message+": "+text, maxMessage)
 	}
-	r.Remedy = cmp.Or(r.Remedy, "asgctl template "+shell(autoScaling(g)))
 	return r
 }
 
@@ -182,10 +174,7 @@ var refusals = map[string]struct {
 func CoolDown(class, message string, attempt Attempt) decision.Reason {
 	known, ok := refusals[class]
 	if !ok {
-		known.code, known.says, known.remedy = decision.CodeCoolDown, "a launch failed", "wait"
-		if class != "" {
-			known.says += " (" + clean(class, maxName) + ")"
-		}
+		known.code, known.says, known.remedy = decision.CodeCoolDown, "a launch failed"+inBrackets(clean(class, maxName)), "wait"
 	}
 	r, done := attempt.refined(awsmessage.Class(class), decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy,
 		Passes: known.code == decision.CodeCoolDown}, message)
@@ -200,17 +189,17 @@ func CoolDown(class, message string, attempt Attempt) decision.Reason {
 
 // coolDown is the reason of a group all of whose pools cool down: the most lasting of the causes. Some are other groups' shortages.
 func coolDown(class string, g *decision.Group) decision.Reason {
-	cause, try := CoolDown(class, "", Attempt{Group: g}), ""
+	var first decision.CoolDown
 	if len(g.CoolDowns) > 0 {
-		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
+		first = slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
 			return cmp.Or(lasting(a.Cause.Code)-lasting(b.Cause.Code), a.Until.Compare(b.Until))
 		})
-		if cause = first.Cause; cause.Message == "" {
-			cause = CoolDown(class, "", Attempt{Group: g})
-		}
-		try = nextTry(cause.Code, first.Since, first.Until)
 	}
-	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage), try)
+	cause := first.Cause
+	if cause.Message == "" {
+		cause = CoolDown(class, "", Attempt{Group: g})
+	}
+	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage), nextTry(cause.Code, first.Since, first.Until))
 	return withOtherDenials(cause, g)
 }
 
@@ -237,27 +226,25 @@ var limits = map[string]string{"cpu": "--cores-total", "memory": "--memory-total
 
 // quota is the reason of a group whose next node exceeds a limit of the cluster.
 func quota(text string, g *decision.Group) decision.Reason {
-	r := decision.Reason{Code: decision.CodeQuota, Message: fmt.Sprintf("another node of group %s would exceed a limit of the cluster", quote(g.Name))}
+	r := decision.Reason{Code: decision.CodeQuota, Message: fmt.Sprintf("another node of group %s would exceed ", quote(g.Name))}
 	found := exceeded.FindStringSubmatch(text)
 	if found == nil {
+		r.Message += "a limit of the cluster"
 		return r
 	}
 	id, resources := strings.Trim(found[1], `"`), clean(found[2], maxName)
 	if id != clusterWide {
 		name := strings.TrimPrefix(id, "CapacityQuota/")
-		r.Message = fmt.Sprintf("another node of group %s would exceed the CapacityQuota %s (%s)", quote(g.Name), quote(name), resources)
+		r.Message += fmt.Sprintf("the CapacityQuota %s (%s)", quote(name), resources)
 		r.Remedy = "raise its limit: kubectl edit capacityquota " + shell(name)
 		return r
 	}
 	var flags []string
 	for _, name := range strings.Split(resources, ", ") {
-		flag, ok := limits[name]
-		if !ok {
-			flag = "--gpu-total"
-		}
-		flags = append(flags, flag)
+		flags = append(flags, cmp.Or(limits[name], "--gpu-total"))
 	}
-	r.Message = fmt.Sprintf("another node of group %s would exceed the cluster's limit of %s (%s)", quote(g.Name), resources, enumerate(slices.Compact(flags)))
-	r.Remedy = "raise " + enumerate(slices.Compact(flags))
+	all := enumerate(slices.Compact(flags))
+	r.Message += fmt.Sprintf("the cluster's limit of %s (%s)", resources, all)
+	r.Remedy = "raise " + all
 	return r
 }

@@ -59,7 +59,6 @@ func Named(kind string, names []string) string {
 	return kind + "s " + enumerate(quoted)
 }
 
-// enumerate joins the parts of a list in English.
 func enumerate(parts []string) string {
 	if len(parts) < 2 {
 		return strings.Join(parts, "")
@@ -78,17 +77,11 @@ func Count(n int, noun string) string {
 
 // kindOf is the resource in a sentence, such as "GPUs (nvidia.com/gpu)".
 func kindOf(name corev1.ResourceName) string {
-	switch {
-	case name == corev1.ResourceCPU:
-		return "CPUs"
-	case name == corev1.ResourceMemory:
-		return "memory"
-	case name == corev1.ResourceEphemeralStorage:
-		return "ephemeral storage"
-	case strings.HasSuffix(string(name), "/gpu"):
-		return "GPUs (" + clean(string(name), maxName) + ")"
+	text := clean(string(name), maxName)
+	if strings.HasSuffix(text, "/gpu") {
+		return "GPUs (" + text + ")"
 	}
-	return clean(string(name), maxName)
+	return cmp.Or(map[corev1.ResourceName]string{corev1.ResourceCPU: "CPUs", corev1.ResourceEphemeralStorage: "ephemeral storage"}[name], text)
 }
 
 // amount is a quantity of a resource in a sentence, such as "8 GPUs (nvidia.com/gpu)" or "6.8 GiB of memory".
@@ -133,16 +126,14 @@ func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 // spendCapTag bounds what the nodes of a group cost per hour.
 const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"
 
-// labelTag and resourceTag begin the keys of tags that say how the next node of a group looks.
+// These begin the keys of tags that say how the next node of a group looks.
 const (
 	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"
 	resourceTag = "k8s.io/cluster-autoscaler/node-template/resources/"
 )
 
-// tagCommand adds a tag to an Auto Scaling group.
 func tagCommand(group, key, value string) string {
 	return shellword.SetTags(clean(group, maxGroup), shellword.Tag{Key: clean(key, maxText), Value: clean(value, maxText)})
 }
 
-// autoScaling is the name of the group's Auto Scaling group.
 func autoScaling(g *decision.Group) string { return cmp.Or(g.AutoScaling, g.Name) }

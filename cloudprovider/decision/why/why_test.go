@@ -73,7 +73,6 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		message string
 		remedy  string // a part
 	}{
-		{Refusal{Kind: RefusedBackoff}, g, decision.CodeBackoff, `group "web" cannot grow for a while after a failed scale-up`, "cluster-autoscaler-status"},
 		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
@@ -83,8 +82,6 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{Refusal{Kind: RefusedDegraded}, g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
 		{Refusal{Kind: RefusedUnread}, g, decision.CodeStale, "the groups have not been read for minutes, so that no group may grow", "asgctl account"},
 		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "cluster-wide", resources: cpu, memory`}, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of cpu, memory (--cores-total and --memory-total)`, "raise --cores-total and --memory-total"},
-		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "cluster-wide", resources: nvidia-tesla-t4`}, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of nvidia-tesla-t4 (--gpu-total)`, "raise --gpu-total"},
-		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "CapacityQuota/team", resources: nodes`}, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "team" (nodes)`, "kubectl edit capacityquota team"},
 		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "a", resources: cpu, exceeded quota: "b", resources: nodes`}, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "a" (cpu)`, "capacityquota a"},
 		{Refusal{Kind: RefusedAtomic}, g, decision.CodeMaxNodesTotal, `group "web" grows to its maximum at once, and that is more than --max-nodes-total allows`, "raise"},
 		{Refusal{Kind: RefusedAllOrNothing}, g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
@@ -107,21 +104,14 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 		group           *decision.Group
 		message, remedy string // remedy is the whole text
 	}{
-		{"Auto Scaling group", group("web", decision.Limit{Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
-			"raise the maximum to 6: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
 		{"closed group", &decision.Group{Name: "web", AutoScaling: "web", AtMax: []decision.Limit{{Size: 0, Needs: 1}}}, `group "web" has its maximum size of 0: nobody may grow it`,
 			"if nobody closed it on purpose, raise the maximum to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 1"},
 		{"capacity units", group("web", decision.Limit{Size: 20, Needs: 24}), `group "web" has its maximum size of 5`,
 			"raise the maximum to 24: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 24"},
 		{"managed node group", managed, `group "web" has its maximum size of 5`,
 			"raise the maximum to 6: aws eks update-nodegroup-config --cluster-name shop --nodegroup-name 'work ers' --scaling-config maxSize=6"},
-		{"flag", group("web", decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5 (--nodes=0:5:web)`,
-			"raise the maximum in --nodes=0:5:web"},
 		{"Auto Scaling group and flag", group("web", decision.Limit{Size: 5, Needs: 6}, decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
 			"raise the maximum in --nodes=0:5:web, and in AWS to 6: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
-		{"zone of a full group", group("web/eu-central-1a", decision.Limit{Size: 9, Needs: 10}),
-			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9`,
-			"raise the maximum to 10: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 10"},
 		{"zone of a group with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:9:web", Size: 9, Needs: 10}),
 			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9 (--nodes=0:9:web)`, "raise the maximum in --nodes=0:9:web"},
 		{"zone with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:5:web/eu-central-1a", Size: 5, Needs: 6}),
@@ -222,16 +212,7 @@ func TestSchedulersReasonsHaveCodes(t *testing.T) {
 		plugin, reason string
 		want           decision.Code
 	}{
-		{"NodeResourcesFit", "Insufficient cpu", decision.CodeResources},
-		{"TaintToleration", "node(s) had untolerated taint(s)", decision.CodeTaint},
-		{"NodeAffinity", "node(s) didn't match Pod's node affinity/selector", decision.CodeNodeSelector},
-		{"NodePorts", "node(s) didn't have free ports for the requested pod ports", decision.CodePorts},
-		{"InterPodAffinity", "node(s) didn't match pod anti-affinity rules", decision.CodePodAffinity},
-		{"PodTopologySpread", "node(s) didn't match pod topology spread constraints", decision.CodeTopologySpread},
-		{"VolumeBinding", "pod has unbound immediate PersistentVolumeClaims", decision.CodeVolume},
-		{"VolumeRestrictions", `persistentvolumeclaim "data" not found`, decision.CodeVolume},
 		{"NodeVolumeLimits", "node(s) exceed max volume count", decision.CodeVolume},
-		{"DynamicResources", "cannot allocate all claims", decision.CodeResourceClaim},
 		{"NodeDeclaredFeatures", "node declared features check failed", decision.CodeScheduling},
 	} {
 		got := Scheduling(tt.plugin, []string{tt.reason}, "")
@@ -266,25 +247,16 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 		want    string
 	}{
 		{"largest of several", podOf("cpu", "100"), []*GroupNode{small, large}, "", `the pod asks for 100 CPUs, the largest node of groups "small" and "large" has 64`},
-		{"open group before a tainted one", podOf("cpu", "4"), []*GroupNode{small, nodeOf("other", "cpu", "64").tainted("team", "ml")}, "",
-			`the pod asks for 4 CPUs, the largest node of group "small" has 2`},
 		{"two tainted groups before a small one", podOf("cpu", "4"), []*GroupNode{nodeOf("a", "cpu", "2").labelled("x", "y").tainted("t", "1").tainted("u", "1"),
 			nodeOf("b", "cpu", "64").tainted("team", "ml"), nodeOf("c", "cpu", "64").tainted("team", "ml")}, "",
 			`the pod does not tolerate the taint team=ml:NoSchedule of groups "b" and "c"`},
 		{"selected group though it fails thrice", gpu(podOf("cpu", "4", "memory", "8Gi")), []*GroupNode{nodeOf("a100", "cpu", "2", "memory", "4Gi").labelled("gpu", "a100").tainted("gpu", "true"),
 			nodeOf("large", "cpu", "64", "memory", "64Gi")}, "",
 			`the pod does not tolerate the taint gpu=true:NoSchedule of group "a100", and asks for 4 CPUs, the largest node of group "a100" has 2, and 1 more requirement fails`},
-		{"selected label that one group has", gpu(podOf("cpu", "4")), []*GroupNode{nodeOf("a100", "cpu", "2").labelled("gpu", "a100"), large}, "",
-			`the pod asks for 4 CPUs, the largest node of group "a100" has 2`},
-		{"label that no group has", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, "", "no group has nodes with the label gpu=a100"},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
 			"no group has nodes with the label gpu=a100, groups have gpu=v100 and gpu=t4"},
-		{"malformed tag of that label", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, `tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`,
-			`group "small": tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`},
 		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",
 			"the pod asks for 100 CPUs, the largest node of 4 groups has 4"},
-		{"one unit of a device", podOf("example.com/dongle", "1"), []*GroupNode{small}, "", "the pod asks for 1 example.com/dongle, and no group has nodes with any"},
-		{"memory", podOf("memory", "10Gi"), []*GroupNode{nodeOf("a", "memory", "6988Mi")}, "", `the pod asks for 10 GiB of memory, the largest node of group "a" has 6.82 GiB`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var answers []decision.Answer
@@ -381,20 +353,6 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	}
 	got := Skipped(Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g)
 	assert.NotContainsf(t, got.Remedy, "the other call", "got %q for a lack of capacity", got.Remedy)
-}
-
-func TestNoGroupIsACause(t *testing.T) {
-	got := cause(podOf(), nil, nil)
-	assert.Equalf(t, decision.CodeNoGroups, got.Code, "got %+v without groups", got)
-}
-
-func TestZoneOfAVolumeIsNamed(t *testing.T) {
-	need := podzone.Need{Zone: "eu-central-1b", Said: `volume "pv" of claim "data"`, OfVolume: true}
-	node := nodeOf("a", "cpu", "4").labelled(corev1.LabelTopologyZone, "eu-central-1a")
-	answers := []decision.Answer{rejected("a", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, ""))}
-	got := Pod(podOf("cpu", "1"), need, answers, nil, node)
-	want := `the pod needs zone eu-central-1b (volume "pv" of claim "data"), and no group has it`
-	assert.Truef(t, got.Message == want && got.Code == decision.CodeZone, "got %+v, want %q", got, want)
 }
 
 func TestRequestsCountLikeTheScheduler(t *testing.T) {

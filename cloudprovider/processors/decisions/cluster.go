@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
@@ -30,7 +29,6 @@ type cluster struct {
 	failed  map[string]lastFailure // the newest ones, which may be newer than the loop
 	pauses  map[string]pause
 	members func() []member
-	toHelp  func() map[types.UID]bool
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
 }
 
@@ -43,15 +41,7 @@ type member struct {
 
 func newCluster(c *Collector, f *facts) *cluster {
 	k := &cluster{Collector: c, facts: f}
-	k.members = sync.OnceValue(k.findMembers)
-	k.toHelp = sync.OnceValue(func() map[types.UID]bool {
-		uids := make(map[types.UID]bool, len(f.toHelp))
-		for _, pod := range f.toHelp {
-			uids[pod.UID] = true
-		}
-		return uids
-	})
-	k.used = sync.OnceValue(k.findUsed)
+	k.members, k.used = sync.OnceValue(k.findMembers), sync.OnceValue(k.findUsed)
 	return k
 }
 
@@ -94,26 +84,23 @@ func (k *cluster) findMembers() []member {
 	list := make([]member, 0, len(nodes))
 	registered := make(map[string]bool, len(nodes))
 	for _, node := range nodes {
-		m := member{node: node}
-		if i, _ := k.facts.view.Instance(node); i != nil {
-			m.instance = i
+		i, _ := k.facts.view.Instance(node)
+		if i != nil {
 			registered[i.ID] = true
 		}
-		m.group = k.Provider.NodeGroupName(node)
-		list = append(list, m)
+		list = append(list, member{node, i, k.Provider.NodeGroupName(node)})
 	}
 	for _, ng := range k.facts.view.NodeGroups() {
 		g := k.facts.view.Group(ng.Id())
 		for at := range g.Instances {
 			if i := &g.Instances[at]; !registered[i.ID] {
-				list = append(list, member{instance: i, group: ng.Id()})
+				list = append(list, member{nil, i, ng.Id()})
 			}
 		}
 	}
 	return list
 }
 
-// groups puts the state of the groups into words.
 func (k *cluster) groups() []decision.Group {
 	ready, broken := map[string]int{}, map[string]int{}
 	for _, m := range k.members() {
@@ -165,33 +152,27 @@ func (k *cluster) startupTime(group string) (within time.Duration) {
 	return cmp.Or(within, clusterstate.MaxNodeStartupTime)
 }
 
-// describe returns the facts of AWS about a group.
 func describe(g *group.Group, id string) decision.Group {
 	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances(),
 		Desired: g.TargetInstances()}
-	switch {
-	case o.CapacityType != "":
-	case g.LaunchSpec == nil:
-		o.CapacityType = "unknown"
-	default:
-		o.CapacityType = "mixed"
-	}
 	for _, t := range g.Timed {
 		o.Clock = append(o.Clock, t.String())
 	}
 	if cluster, name := g.ManagedNodegroup(); name != "" {
 		o.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
 	}
-	if g.LaunchSpec != nil {
-		for _, t := range g.LaunchSpec.Types[:min(len(g.LaunchSpec.Types), maxTypes)] {
-			o.Types = append(o.Types, t.Name)
-		}
+	if g.LaunchSpec == nil {
+		o.CapacityType = cmp.Or(o.CapacityType, "unknown")
+		return o
+	}
+	o.CapacityType = cmp.Or(o.CapacityType, "mixed")
+	for _, t := range g.LaunchSpec.Types[:min(len(g.LaunchSpec.Types), maxTypes)] {
+		o.Types = append(o.Types, t.Name)
 	}
 	return o
 }
 
-func limits(reached []group.Limit) []decision.Limit {
-	var list []decision.Limit
+func limits(reached []group.Limit) (list []decision.Limit) {
 	for _, l := range reached {
 		list = append(list, decision.Limit(l))
 	}
@@ -204,7 +185,6 @@ const maxTypes = 30
 // coresTimeout is the core's code of nodes that did not register in time (clusterstate).
 const coresTimeout = "timeout"
 
-// judge says whether the group can grow.
 func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	now := k.facts.at
 	for _, p := range k.Provider.CoolDowns(g) {
@@ -230,13 +210,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	case o.Paused != nil && o.Paused.ScaleUp:
 		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
 	case g.Blocked() || template == nil || !template.Known():
-		o.State = decision.GroupDegraded
-		if len(o.Problems) > 0 {
-			o.Reason = o.Problems[0]
-		} else {
-			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
-				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
-		}
+		o.State, o.Reason = decision.GroupDegraded, append(o.Problems, decision.Reason{Code: decision.CodeDegraded,
+			Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name), Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)})[0]
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped(why.Refusal{Kind: why.RefusedUnread}, o)
 	case noDevice >= 0:

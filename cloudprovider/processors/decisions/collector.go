@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -26,7 +27,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
-// Config holds the parts that a Collector uses.
 type Config struct {
 	Record *decision.Record
 	Core   config.AutoscalingOptions
@@ -42,14 +42,12 @@ type Config struct {
 	Cluster  func() string
 	// Unneeded has the nodes that are not needed. New makes one that has none.
 	Unneeded *scaledown.UnneededTimes
-	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
-	Kept func() map[string]scaledown.KeptBy
-	// Held returns the nodes that are to be replaced and wait. It may be nil.
-	Held func() map[string]move.Held
-	// Consolidation returns what the last loop found of nodes that cost too much. It may be nil.
-	Consolidation func() *decision.Consolidation
-	// Buffers returns the capacity buffers that have room on each node, as of the last loop. The map is not changed any more. It may be nil.
-	Buffers func() map[string][]string
+
+	// These are of the last loop, and may be nil. Nobody changes the maps any more.
+	Kept          func() map[string]scaledown.KeptBy // nodes, for the time of a pod
+	Held          func() map[string]move.Held        // nodes that are to be replaced and wait
+	Consolidation func() *decision.Consolidation     // nodes that cost too much
+	Buffers       func() map[string][]string         // the capacity buffers that have room on each node
 }
 
 // Collector collects the facts of each loop. Begin, End and everything at the core's extension points belong to the core's loop. The
@@ -79,7 +77,6 @@ type earlier struct {
 	joins    map[string]time.Duration // the time that the last node took to join, by node group
 }
 
-// lastFailure is the outcome of a failed launch.
 type lastFailure struct {
 	decision.Reason
 	nothing bool // AWS launched no instance
@@ -125,34 +122,30 @@ func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
 }
 
-// End hands the facts of the loop to the Record.
 func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
 	f.earlier, f.unknown, f.unneeded = c.earlier, f.placeholders(), c.Unneeded.Nodes
-	if c.Kept != nil {
-		f.kept = c.Kept()
-	}
-	if c.Held != nil {
-		f.held = c.Held()
-	}
-	if c.Buffers != nil {
-		f.buffers = c.Buffers()
-	}
+	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)
 	c.Record.SetCluster(c.Cluster())
 	s := c.Provider.Spending()
-	spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
-	if c.Consolidation != nil {
-		spend.Consolidation = c.Consolidation()
-	}
-	c.Record.Spent(spend)
+	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps(),
+		Consolidation: called(c.Consolidation)})
 	result := f.result()
 	if c.Remote {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
 	}
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},
 		newCluster(c, f).words)
+}
+
+// called returns what a function returns that may be nil.
+func called[T any](f func() T) (result T) {
+	if f != nil {
+		result = f()
+	}
+	return result
 }
 
 // placeholders returns the groups of whose next nodes nothing is known, if pods remain. The loop looks at the annotations, because the
@@ -179,34 +172,29 @@ func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
 	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
 }
 
-// result says how the scale-up of the loop ended.
 func (f *facts) result() decision.Reason {
-	switch {
+	status := cmp.Or(f.status, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNotTried})
+	switch result := status.Result; {
 	case f.unhealthy:
 		return decision.Reason{Code: decision.CodeUnhealthy, Message: "too many nodes of the cluster are not ready (--max-total-unready-percentage, --ok-total-unready-count)",
 			Remedy: "kubectl get nodes"}
 	case f.stale:
 		return why.Skipped(why.Refusal{Kind: why.RefusedUnread}, nil)
-	case f.status == nil || f.status.Result == corestatus.ScaleUpNotTried:
+	case result == corestatus.ScaleUpNotTried:
 		return decision.Reason{Code: decision.CodeOther, Message: "the loop ended before it looked for pending pods", Remedy: "look for errors in the autoscaler's log"}
-	}
-	switch f.status.Result {
-	case corestatus.ScaleUpSuccessful:
-		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + grown(f.status.ScaleUpInfos)}
-	case corestatus.ScaleUpError:
-		text := "a launch failed"
-		if f.status.ScaleUpError != nil {
-			text += ": " + (*f.status.ScaleUpError).Error()
-		}
-		return decision.Reason{Code: decision.CodeOther, Message: text}
-	case corestatus.ScaleUpNoOptionsAvailable:
-		if f.unhelped.count == 0 {
-			return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps pods that do not exist yet, those of a capacity buffer or of a controller"}
-		}
+	case result == corestatus.ScaleUpSuccessful:
+		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + grown(status.ScaleUpInfos)}
+	case result == corestatus.ScaleUpError && status.ScaleUpError != nil:
+		return decision.Reason{Code: decision.CodeOther, Message: "a launch failed: " + (*status.ScaleUpError).Error()}
+	case result == corestatus.ScaleUpError:
+		return decision.Reason{Code: decision.CodeOther, Message: "a launch failed"}
+	case result == corestatus.ScaleUpNoOptionsAvailable && f.unhelped.count == 0:
+		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps pods that do not exist yet, those of a capacity buffer or of a controller"}
+	case result == corestatus.ScaleUpNoOptionsAvailable:
 		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps " + why.Count(f.unhelped.count, "pending pod")}
-	case corestatus.ScaleUpInCooldown:
+	case result == corestatus.ScaleUpInCooldown:
 		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}
-	case corestatus.ScaleUpLimitedByMaxNodesTotal:
+	case result == corestatus.ScaleUpLimitedByMaxNodesTotal:
 		return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: "the cluster has the nodes that --max-nodes-total allows"}
 	}
 	return decision.Reason{Code: decision.CodeFits, Message: "no pod waits for a node that is not on its way"}

@@ -23,9 +23,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	t.Helper()
 	o := options()
 	o.ScaleDownDelayAfterAdd, o.ScanInterval = 100*time.Hour, planEvery // the core itself removes nothing
-	budgets, err := move.ParseBudgets([]string{"100%"})
-	require.NoError(t, err)
-	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: budgets}
+	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: parseBudgets(t, "100%")}
 	large := awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"})
 	for _, change := range changes {
 		change(&large)
@@ -40,7 +38,6 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 			n.Labels = map[string]string{"disk": group}
 			w.join(n)
 			pod := running(fmt.Sprint(group, "-pod-", i), fmt.Sprint(group, "-set-", i), cpu, n.Name)
-			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 			w.put(pod)
 		}
 	}
@@ -95,12 +92,7 @@ func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
 // The pod of a large node fits on a small one. That comes first, and no other group launches.
 func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
-			return w.sizes() + " evicted " + w.evicted()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 1 small")
 	for range 3 {
 		w.loop()
 	}
@@ -122,9 +114,7 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
 			Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
 	})
-	var err error
-	w.machine.Budgets, err = move.ParseBudgets([]string{budget})
-	require.NoError(t, err)
+	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
@@ -149,7 +139,6 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 	w := newDearWorld(t, 2, 0, "500m")
 	pod := func(name, cpu, node string, change func(*corev1.Pod)) {
 		p := running(name, name+"-set", cpu, node)
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		change(p)
 		w.put(p)
 	}
@@ -166,18 +155,12 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
 func TestNodesOfAPlanShareItsNewNode(t *testing.T) {
 	w := newDearWorld(t, 3, 0, "800m")
-	var err error
-	w.machine.Budgets, err = move.ParseBudgets([]string{"1"})
-	require.NoError(t, err)
+	w.machine.Budgets = parseBudgets(t, "1")
 	kept := running("big-pod-2", "big-set-2", "1050m", "big-2")
 	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
 	w.put(kept)
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "3 big, 1 small" || w.evicted() != "" {
-			return w.sizes() + " evicted " + w.evicted()
-		}
-		return ""
-	})
+	w.untilSizes("3 big, 1 small")
+	assert.Equal(t, "", w.evicted(), "evicted before the new node is Ready")
 	w.join(w.ready("small")[0])
 	w.untilSizes("1 big, 1 small")
 }
@@ -199,9 +182,7 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	assert.Truef(t, w.sizes() == "2 big, 0 small" && w.evicted() == "",
 		"%s, evicted %q, want the two large nodes as they were", w.sizes(), w.evicted())
 	for _, n := range w.record.Report().Nodes {
-		if n.Move != nil && n.Move.Failures > 0 {
-			t.Errorf("node %s: want no failure, got %+v", n.Name, n.Move)
-		}
+		assert.Truef(t, n.Move == nil || n.Move.Failures <= 0, "node %s: want no failure, got %+v", n.Name, n.Move)
 	}
 }
 
@@ -240,7 +221,6 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
 			for i := range 2 {
 				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-				pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 				change(pod)
 				w.put(pod)
 			}
@@ -276,12 +256,7 @@ func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 // Pods that wait are helped by any group, although a consolidation may launch in one alone.
 func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")
-	w.untilConsolidated(func(r *decision.Report) string {
-		if n := w.node(r, "big-0"); n.Move == nil || w.sizes() != "1 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 1 small")
 	w.put(waiting("first", "new", "1700m"), waiting("second", "new", "1700m")) // one of them takes the new node
 	w.untilConsolidated(func(*decision.Report) string {
 		if w.size("big")+w.size("small") != 3 {

@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -221,7 +220,7 @@ func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
 // The race detector sees whether a reader and the loop use anything at the same time.
 func TestReaderBesideTheLoop(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 9, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
-	w.put(objects(w.ready("small"))...)
+	w.join(w.ready("small")...)
 	w.put(running("here", "here", "100m", "small-0"))
 	done := make(chan struct{})
 	read := make(chan int)
@@ -248,38 +247,13 @@ func TestReaderBesideTheLoop(t *testing.T) {
 	assert.Truef(t, n >= 2, "read %d reports", n)
 }
 
-func TestPodsThatAreNotLookedFor(t *testing.T) {
+func TestPodThatIsNotLookedForHasNoAnswers(t *testing.T) {
 	o := options()
 	o.NewPodScaleUpDelay = 10 * time.Minute
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), o, true)
-	cheap, patient := waiting("cheap", "batch", "1"), waiting("patient", "web", "1")
-	cheap.Spec.Priority = ptr.To[int32](-11)
-	patient.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": "20m"}
-	w.put(cheap, patient, waiting("young", "web", "1"))
-	r := w.loop()
-	for name, want := range map[string]struct {
-		state decision.PodState
-		code  decision.Code
-		text  string
-	}{
-		"cheap": {decision.PodIgnored, decision.CodePriority, "--expendable-pods-priority-cutoff=-10"}, "young": {decision.PodDelayed, decision.CodeDelay, "than the 10m that"},
-		"patient": {decision.PodDelayed, decision.CodeDelay, "than the 20m that"},
-	} {
-		if p := w.pod(r, name); p.State != want.state || p.Cause.Code != want.code || !strings.Contains(p.Cause.Message, want.text) || p.Search != -1 {
-			t.Errorf("pod %+v, want it %s for %s with %q", p, want.state, want.code, want.text)
-		}
-	}
-}
-
-func TestClusterWithAllItsNodes(t *testing.T) {
-	o := options()
-	o.MaxNodesTotal = 1
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
-	w.put(objects(w.ready("small"))...)
-	w.put(waiting("one", "web", "1900m"), running("here", "here", "1", "small-0"))
-	if p := w.pod(w.loop(), "one"); p.State != decision.PodHelpless || p.Cause.Code != decision.CodeMaxNodesTotal {
-		t.Errorf("pod %+v, want --max-nodes-total as its cause", p)
-	}
+	w.put(waiting("young", "web", "1"))
+	p := w.pod(w.loop(), "young")
+	assert.Truef(t, p.State == decision.PodDelayed && p.Search == -1, "pod %+v, want it delayed, without a search", p)
 }
 
 // The maximum of the group is dealt out to its zones. A zone without a share may take another zone's.
@@ -295,21 +269,6 @@ func TestZoneWithoutShareCanGrow(t *testing.T) {
 	}
 }
 
-func TestUnhealthyClusterHelpsNobody(t *testing.T) {
-	o := options()
-	o.OkTotalUnreadyCount = 0
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
-	nodes := w.ready("small")
-	nodes[0].Status.Conditions[0].Status = corev1.ConditionFalse
-	nodes[0].CreationTimestamp.Time = nodes[0].CreationTimestamp.Add(-time.Hour)
-	w.put(objects(nodes)...)
-	w.put(waiting("one", "web", "1"))
-	r := w.loop()
-	if p := w.pod(r, "one"); p.State != decision.PodDelayed || p.Cause.Code != decision.CodeUnhealthy || r.Loop.Result.Code != decision.CodeUnhealthy {
-		t.Errorf("pod %+v after a loop with the result %+v, want the unhealthy cluster as the cause", p, r.Loop.Result)
-	}
-}
-
 func TestNodesThatStayAndGo(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options(), true)
 	nodes := w.ready("small")
@@ -318,10 +277,7 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	starting.Status.Conditions[0].Status = corev1.ConditionFalse
 	lone := running("lone", "lone", "100m", "small-1")
 	lone.OwnerReferences = nil
-	w.put(objects(nodes)...)
-	for _, n := range nodes { // the core taints them in the API server
-		require.NoError(t, w.client.Tracker().Add(n.DeepCopy()))
-	}
+	w.join(nodes...) // the core taints them in the API server
 	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
 		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: lone.Labels}}})
 	w.put(running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
@@ -362,34 +318,20 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
-// newBlockedWorld has the one node small-0, which a pod without an owner keeps.
-func newBlockedWorld(t *testing.T) *world {
-	t.Helper()
+// The core looks into a blocked node every five minutes. In between it says only that it has done so.
+func TestBlockedNodeKeepsItsReason(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
 	lone := running("lone", "lone", "100m", "small-0")
 	lone.OwnerReferences = nil
-	w.put(objects(w.ready("small"))...)
+	w.join(w.ready("small")...)
 	w.put(lone)
-	return w
-}
-
-// The core looks into a blocked node every five minutes. In between it says only that it has done so.
-func TestBlockedNodeKeepsItsReason(t *testing.T) {
-	w := newBlockedWorld(t)
-	for range 3 {
-		if n := w.node(w.loop(), "small-0"); n.Reason.Code != decision.CodePod || n.Pod != "default/lone" {
-			t.Fatalf("node %+v in loop %d, want the pod that blocks it", n, w.record.Report().Loop.Number)
-		}
-	}
-}
-
-func TestBlockedNodeIsSoSinceTheFirstLoop(t *testing.T) {
-	w := newBlockedWorld(t)
 	w.once()
 	first := w.at
-	w.at = w.at.Add(time.Minute)
-	if n := w.node(w.loop(), "small-0"); n.State != decision.NodeBlocked || !n.Since.Equal(first) {
-		t.Errorf("node %+v, want it blocked since %v, when nobody read the record", n, first)
+	for range 3 {
+		w.at = w.at.Add(time.Minute)
+		n := w.node(w.loop(), "small-0")
+		require.Truef(t, n.Reason.Code == decision.CodePod && n.Pod == "default/lone" && n.State == decision.NodeBlocked && n.Since.Equal(first),
+			"node %+v in loop %d, want the pod that blocks it since %v, when nobody read the record", n, w.record.Report().Loop.Number, first)
 	}
 }
 
@@ -399,7 +341,7 @@ func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 	pod := running("api", "api", "100m", "small-0")
 	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
 		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
-	w.put(objects(w.ready("small"))...)
+	w.join(w.ready("small")...)
 	w.put(pod, budget)
 	w.loop()
 	looked := w.at
@@ -507,14 +449,6 @@ func TestInterruptedNode(t *testing.T) {
 	}
 	list := entries(r, decision.Interrupted)
 	assert.Truef(t, len(list) == 1 && list[0].Node == "small-0" && list[0].Group == "small", "interruptions %+v", list)
-}
-
-func objects(nodes []*corev1.Node) []runtime.Object {
-	var all []runtime.Object
-	for _, n := range nodes {
-		all = append(all, n)
-	}
-	return all
 }
 
 // ready waits for the group's instances, and returns their nodes.

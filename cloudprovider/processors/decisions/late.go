@@ -125,16 +125,15 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 		if m.instance == nil || m.instance.Lifecycle.Leaving() {
 			continue
 		}
-		r, isLate := decision.Reason{}, false
-		if m.node == nil {
-			r, _, isLate = k.late(m)
-		}
-		switch {
-		case isLate:
+		if m.node != nil {
+			if !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group) {
+				coming[m.group]++
+			}
+		} else if r, _, isLate := k.late(m); isLate {
 			late[m.group] = r
-		case m.node == nil && missing[m.group].Code == decision.CodeConfiguration:
+		} else if missing[m.group].Code == decision.CodeConfiguration {
 			continue // it dies as the last one did
-		case m.node == nil, !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
+		} else {
 			coming[m.group]++
 		}
 		launched[m.group]++

@@ -40,16 +40,13 @@ func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)
 func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, changes ...func(pod *corev1.Pod)) (*world, []*corev1.Node) {
 	t.Helper()
 	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
-	budgets, err := move.ParseBudgets([]string{"100%"})
-	require.NoError(t, err)
-	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: budgets, Proof: 5 * time.Minute}
+	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
 	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	for i, n := range nodes {
 		w.join(n)
 		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), cpu, n.Name)
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		for _, change := range changes {
 			change(pod)
 		}
@@ -58,11 +55,13 @@ func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, c
 	return w, nodes
 }
 
-// join has the node in the API server and in the cache.
-func (w *world) join(n *corev1.Node) {
+// join has nodes in the API server and in the cache.
+func (w *world) join(nodes ...*corev1.Node) {
 	w.T.Helper()
-	w.put(n)
-	require.NoError(w.T, w.client.Tracker().Add(n.DeepCopy()))
+	for _, n := range nodes {
+		w.put(n)
+		require.NoError(w.T, w.client.Tracker().Add(n.DeepCopy()))
+	}
 }
 
 // untilMove runs loops until the move of small-0 is as wanted, and returns the node.
@@ -225,16 +224,13 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
 	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
-	budgets, err := move.ParseBudgets([]string{"100%"})
-	require.NoError(t, err)
 	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
-	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: budgets}, func(o *asg.Options) {
+	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
 		o.Actions = o.AutoScaling.(asg.ActionsAPI)
 	})
 	for i, n := range w.ready("small")[:3] {
 		w.join(n)
 		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		if i == 1 {
 			pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
 		}

@@ -46,15 +46,13 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 			o.CapacityType = g.CapacityType
 		}
 		if m.node == nil {
-			o.State, o.Reason = decision.NodeStarting, decision.Reason{Code: decision.CodeStarting, Message: "its instance has not registered as a node yet"}
-			if u, known := k.facts.unjoined[m.instance.ID]; known {
-				o.Since = u.since
-			}
+			say(&o, decision.NodeStarting, decision.CodeStarting, "", "its instance has not registered as a node yet")
+			o.Since = k.facts.unjoined[m.instance.ID].since
 			if r, console, isLate := k.late(m); isLate {
 				o.Reason, o.Console = r, console
 			}
 			if m.instance.Lifecycle.Leaving() {
-				o.State, o.Reason = decision.NodeLeaving, decision.Reason{Code: decision.CodeUnneeded, Message: "its instance is being terminated"}
+				say(&o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
 			}
 		} else {
 			o.Name = m.node.Name
@@ -80,12 +78,10 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	return list
 }
 
-// say enters the state of a node and why it has it.
 func say(o *decision.Node, state decision.NodeState, code decision.Code, remedy, format string, args ...any) {
 	o.State, o.Reason = state, decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-// judgeNode says why a registered node stays or goes.
 func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
 	f := k.facts
 	_, unneeded := f.unneeded[o.Name]
@@ -190,7 +186,6 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	}
 }
 
-// keeps says why the core keeps a node, or when it goes.
 func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unremovable) {
 	pods := "its pods"
 	if buffers := k.facts.buffers[o.Name]; len(buffers) > 0 { // whose pods do not exist
@@ -247,7 +242,6 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	}
 }
 
-// blockedByPod says which pod keeps the node, and how.
 func (n unremovable) blockedByPod(o *decision.Node) {
 	pod := n.BlockingPod.Pod
 	namespace := shellword.Quote(pod.Namespace)

@@ -86,6 +86,7 @@ func (c *Collector) nodeGroup(name, zone string) string {
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
 func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	var r decision.Reason
+	launched := fmt.Sprintf("launched %d of %s", l.Launched, why.Count(l.Asked, "instance"))
 	attempt := why.Attempt{Group: &decision.Group{AutoScaling: l.Group}, Call: cmp.Or(l.RefusedCall, l.Call)}
 	switch {
 	case len(l.Failures) > 0:
@@ -105,9 +106,7 @@ func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 			Message: "AWS was asked for " + why.Count(l.Asked, "instance") + " and launches on its own"}, false
 	case l.Launched < l.Asked:
 		r = decision.Reason{Code: decision.CodeNoCapacity, Message: "AWS launched fewer instances than it was asked for"}
-	}
-	launched := fmt.Sprintf("launched %d of %s", l.Launched, why.Count(l.Asked, "instance"))
-	if r.Message == "" {
+	default:
 		return decision.Reason{Code: decision.CodeNone, Message: launched}, false
 	}
 	if l.Launched > 0 {
@@ -141,18 +140,14 @@ func (c *Collector) Problem(p aws.Problem, mended bool) {
 
 // reasonOf is the problem in the words of the record.
 func reasonOf(p aws.Problem) decision.Reason {
-	code := decision.CodeDegraded
-	switch p.Reason {
-	case ownership.ReasonOtherCluster, ownership.ReasonOperator:
-		code = decision.CodeOtherCluster
-	case "launch-" + string(awsmessage.Permission), asg.ReasonLaunchDenied:
-		code = decision.CodeDenied
-	case aws.ReasonNotJoining:
-		code = decision.CodeNotReady
-	case aws.ReasonMissingDevice:
-		code = decision.CodeAccelerator
-	}
-	return decision.Reason{Code: code, Message: p.Message, Remedy: p.Remedy, About: p.About}
+	return decision.Reason{Code: cmp.Or(problems[p.Reason], decision.CodeDegraded), Message: p.Message, Remedy: p.Remedy, About: p.About}
+}
+
+// problems are the codes of problems by their reason. All others degrade their group.
+var problems = map[string]decision.Code{
+	ownership.ReasonOtherCluster: decision.CodeOtherCluster, ownership.ReasonOperator: decision.CodeOtherCluster,
+	"launch-" + string(awsmessage.Permission): decision.CodeDenied, asg.ReasonLaunchDenied: decision.CodeDenied,
+	aws.ReasonNotJoining: decision.CodeNotReady, aws.ReasonMissingDevice: decision.CodeAccelerator,
 }
 
 // Draining records that a node is drained because AWS takes it.
@@ -182,8 +177,7 @@ func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b
 
 // Backoff keeps the pause that lasts longest.
 func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
-	until := b.inner.Backoff(group, info, cause, now)
-	p := pause{until: until, cause: cause}
+	p := pause{until: b.inner.Backoff(group, info, cause, now), cause: cause}
 	for _, id := range slices.Sorted(maps.Keys(b.unjoined)) {
 		if b.unjoined[id].group == group.Id() {
 			p.unjoined = append(p.unjoined, id)
@@ -194,10 +188,10 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if until.After(b.pauses[group.Id()].until) {
+	if p.until.After(b.pauses[group.Id()].until) {
 		b.pauses[group.Id()] = p
 	}
-	return until
+	return p.until
 }
 
 // BackoffStatus ends the pause of a group that launches something else now, or that could launch nothing and can again.
@@ -214,15 +208,12 @@ func (b Backoff) over(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p, paused := b.pauses[id]
-	if !paused || g == nil {
-		return false
-	}
-	if g.Blocked() {
+	if paused && g != nil && g.Blocked() {
 		p.blocked = true
 		b.pauses[id] = p
 		return false
 	}
-	return p.blocked || p.launches != nil && p.launches != g.LaunchSpec
+	return paused && g != nil && (p.blocked || p.launches != nil && p.launches != g.LaunchSpec)
 }
 
 func (b Backoff) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
@@ -260,13 +251,12 @@ func (c *Collector) Chose(e expander.Choice) {
 		}
 		ch.options = append(ch.options, o)
 	}
-	chosen := ""
 	if e.Chosen != nil {
-		chosen, ch.chosen, ch.said = e.Chosen.NodeGroup.Id(), true, strings.TrimPrefix(e.Chosen.Debug, " | ")
-		add(chosen, e.Chosen.NodeCount, e.Chosen.Pods)
+		ch.chosen, ch.said = true, strings.TrimPrefix(e.Chosen.Debug, " | ")
+		add(e.Chosen.NodeGroup.Id(), e.Chosen.NodeCount, e.Chosen.Pods)
 	}
 	for _, o := range e.Options {
-		if id := o.NodeGroup.Id(); id != chosen {
+		if id := o.NodeGroup.Id(); !ch.chosen || id != ch.options[0].group {
 			add(id, o.NodeCount, o.Pods)
 		}
 	}
@@ -290,8 +280,7 @@ func (r raise) groups() []string {
 }
 
 // raisesOf finds the choices behind the scale-ups of a loop. The choices are in the order of the scale-ups, among the choices of groups that failed.
-func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
-	var list []raise
+func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) (list []raise) {
 	from := 0
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
@@ -310,8 +299,25 @@ func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 // grew records the scale-ups of a loop, and for which pods they are.
 func (c *Collector) grew(raises []raise) {
 	asked := make(map[types.UID][]string)
+	for _, pod := range c.now.pending {
+		if groups, known := c.asked[pod.UID]; known {
+			asked[pod.UID] = groups
+		}
+	}
 	for _, r := range raises {
-		c.grewOnce(r)
+		cause := "the minimum size"
+		if len(r.pods) > 0 {
+			cause = why.Count(len(r.pods), "pod")
+		} else if r.choice != nil {
+			cause = "pods that do not exist yet"
+		}
+		for _, info := range r.infos {
+			text := fmt.Sprintf("%s for %s, from %d to %d", why.Count(info.NewSize-info.CurrentSize, "node"), cause, info.CurrentSize, info.NewSize)
+			if ch := r.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
+				text += " (" + ch.said + ")"
+			}
+			c.Record.Decided(decision.Entry{Kind: decision.ScaleUp, Group: info.Group.Id(), Reason: decision.Reason{Code: decision.CodeLaunching, Message: text}})
+		}
 		groups := r.groups()
 		for _, pod := range r.pods {
 			if len(groups) > 0 {
@@ -319,36 +325,9 @@ func (c *Collector) grew(raises []raise) {
 			}
 		}
 	}
-	if len(asked) == 0 {
-		return
-	}
-	for _, pod := range c.now.pending {
-		groups, known := c.asked[pod.UID]
-		if _, anew := asked[pod.UID]; known && !anew {
-			asked[pod.UID] = groups
-		}
-	}
 	c.asked = asked
 }
 
-func (c *Collector) grewOnce(scaleUp raise) {
-	for _, info := range scaleUp.infos {
-		cause := "the minimum size"
-		if len(scaleUp.pods) > 0 {
-			cause = why.Count(len(scaleUp.pods), "pod")
-		} else if scaleUp.choice != nil {
-			cause = "pods that do not exist yet"
-		}
-		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d",
-			why.Count(info.NewSize-info.CurrentSize, "node"), cause, info.CurrentSize, info.NewSize)}
-		if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
-			r.Message += " (" + ch.said + ")"
-		}
-		c.Record.Decided(decision.Entry{Kind: decision.ScaleUp, Group: info.Group.Id(), Reason: r})
-	}
-}
-
-// removal says why a node goes.
 func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
 	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
 	if nodemeta.ToGo(n.Node) {

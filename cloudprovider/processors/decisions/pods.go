@@ -23,7 +23,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
-// outcome says what a loop did about a pod.
 type outcome struct {
 	state  decision.PodState
 	cause  decision.Reason
@@ -31,7 +30,6 @@ type outcome struct {
 	search int
 }
 
-// pods puts into words what the loop did about the pending pods.
 func (s *speaker) pods() []decision.Pod {
 	pending := s.facts.pending
 	if !s.facts.listed { // the loop ended before it looked at them
@@ -52,15 +50,17 @@ func (s *speaker) pods() []decision.Pod {
 				o.state, o.cause, o.group = decision.PodHelpless, r, group
 			}
 		}
-		if r, failed := s.refusedNow(o.group); failed && o.state == decision.PodLaunching {
-			o.state, o.cause = decision.PodHelpless, r
-		}
-		if s.Provider.Pretended != nil && o.state == decision.PodLaunching {
-			o.cause.Message = "if this shadow led: " + o.cause.Message
-		}
-		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {
+		refused, failed := s.refusedNow(o.group)
+		missing, lacks := why.MissingDevice(pod, s.groups[o.group])
+		switch {
+		case o.state != decision.PodLaunching:
+		case failed:
+			o.state, o.cause = decision.PodHelpless, refused
+		case lacks:
 			o.state, o.cause = decision.PodHelpless, missing
 			o.cause.Message += ", and the next one is on its way"
+		case s.Provider.Pretended != nil:
+			o.cause.Message = "if this shadow led: " + o.cause.Message
 		}
 		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
 			Since: status.PendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
@@ -70,16 +70,11 @@ func (s *speaker) pods() []decision.Pod {
 
 // refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either.
 func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
-	last, failed := k.failed[group]
+	last := k.failed[group]
 	r := last.Reason
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
-	switch r.Code {
-	case decision.CodeDenied, decision.CodeConfiguration:
-		return r, failed
-	case decision.CodeNoCapacity, decision.CodeAccountLimit:
-		return r, failed && last.nothing
-	}
-	return r, false
+	lasts := r.Code == decision.CodeDenied || r.Code == decision.CodeConfiguration
+	return r, lasts || last.nothing && (r.Code == decision.CodeNoCapacity || r.Code == decision.CodeAccountLimit)
 }
 
 // coming returns the first of the groups that grew for a pod whose nodes may come, or the first of all.
@@ -91,7 +86,6 @@ func (s *speaker) coming(groups []string) string {
 	return groups[max(0, at)]
 }
 
-// speaker puts answers into words.
 type speaker struct {
 	*cluster
 	groups   map[string]*decision.Group
@@ -104,13 +98,18 @@ type speaker struct {
 	searches []decision.Search
 	spare    int // answers for which searches have a place
 	outcomes map[types.UID]outcome
+	toHelp   map[types.UID]bool
 }
 
 // maxAnswers bounds the answers of all searches.
 const maxAnswers = 60_000
 
 func newSpeaker(k *cluster, groups map[string]*decision.Group) *speaker {
-	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}, spare: maxAnswers}
+	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{},
+		toHelp: map[types.UID]bool{}, spare: maxAnswers}
+	for _, pod := range k.facts.toHelp {
+		s.toHelp[pod.UID] = true
+	}
 	s.late = sync.OnceValue(func() map[string]decision.Reason { return k.findLate(groups) })
 	s.upcoming = sync.OnceValue(s.nextNodes)
 	return s
@@ -134,13 +133,10 @@ type answer struct {
 // unhelped enters the pods that no group helps.
 func (s *speaker) unhelped() {
 	u := &s.facts.unhelped
-	if u.count == 0 {
-		return
-	}
 	tell := func(kind) outcome {
 		return outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
 	}
-	if s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
+	if u.count > 0 && s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
 		s.next, s.order, tell = s.upcoming(), u.byName(), s.tell
 		for _, g := range s.facts.view.Snapshot().Foreign() { // discovered groups of other clusters
 			s.foreign = append(s.foreign, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
@@ -179,7 +175,6 @@ func (s *speaker) resize(kinds []kind) {
 	}
 }
 
-// tell says why equivalent pods wait.
 func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
 	if len(s.order)+len(s.foreign) > s.spare {
@@ -200,10 +195,10 @@ func (s *speaker) answers(k kind, all bool) []decision.Answer {
 		if at >= len(k.answers) || k.answers[at] == nil {
 			continue
 		}
-		a := answer{s.facts.unhelped.groups[at], k.answers[at]}
-		if a.why.skipped {
+		switch a := (answer{s.facts.unhelped.groups[at], k.answers[at]}); {
+		case a.why.skipped:
 			skipped = append(skipped, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a)})
-		} else if all || !said[a.why] {
+		case all || !said[a.why]:
 			said[a.why] = true
 			rejected = append(rejected, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: ofVolume(k.pods[0], s.reason(a))})
 		}
@@ -231,23 +226,20 @@ func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.Gr
 
 // reason puts an answer into words. All groups share a reason of the scheduler.
 func (s *speaker) reason(a answer) decision.Reason {
-	key := answer{why: a.why}
-	if a.why.skipped || a.why.plugin == "" {
-		key.group = a.group
+	scheduler := !a.why.skipped && a.why.plugin != ""
+	if scheduler {
+		a.group = ""
 	}
-	r, known := s.reasons[key]
-	if !known {
-		if key.group != "" {
-			r = why.Skipped(a.why.cores, s.groups[a.group])
-		} else {
-			r = why.Scheduling(a.why.plugin, []string{a.why.reasons}, a.why.detail)
-		}
-		s.reasons[key] = r
+	r, known := s.reasons[a]
+	if !known && scheduler {
+		r = why.Scheduling(a.why.plugin, []string{a.why.reasons}, a.why.detail)
+	} else if !known {
+		r = why.Skipped(a.why.cores, s.groups[a.group])
 	}
+	s.reasons[a] = r
 	return r
 }
 
-// nextNodes are the next nodes of all groups.
 func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
 	infos := s.facts.nodeInfos()
@@ -277,10 +269,7 @@ func (s *speaker) helped() {
 	if len(status.PodsTriggeredScaleUp)+len(status.PodsAwaitEvaluation) == 0 {
 		return
 	}
-	var last *choice
-	if count := len(s.facts.choices); count > 0 {
-		last = s.facts.choices[count-1]
-	}
+	last := append([]*choice{nil}, s.facts.choices...)[len(s.facts.choices)]
 	searches := map[*choice]func(*corev1.Pod) int{}
 	enter := func(pods []*corev1.Pod, o outcome, ch *choice) {
 		ch = cmp.Or(ch, last)
@@ -353,8 +342,7 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 }
 
 // optionAnswers are the answers of the groups whose options have the indexes.
-func (s *speaker) optionAnswers(ch *choice, in string) []decision.Answer {
-	var list []decision.Answer
+func (s *speaker) optionAnswers(ch *choice, in string) (list []decision.Answer) {
 	for _, i := range in {
 		o := ch.options[i]
 		a := decision.Answer{Group: o.group, Verdict: decision.Fits, Nodes: o.nodes, Pods: o.count, Expander: ch.words(o.group)}
@@ -374,38 +362,33 @@ func (s *speaker) optionAnswers(ch *choice, in string) []decision.Answer {
 
 // other is the outcome of a pod that the core's scale-up has not seen or has said nothing about.
 func (s *speaker) other(pod *corev1.Pod) outcome {
-	delayed := func(format string, args ...any) outcome {
-		return outcome{state: decision.PodDelayed, search: -1, cause: decision.Reason{Code: decision.CodeDelay, Message: fmt.Sprintf(format, args...)}}
+	is := func(state decision.PodState, code decision.Code, remedy, format string, args ...any) outcome {
+		return outcome{state: state, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
 	}
-	ignored := func(code decision.Code, remedy, format string, args ...any) outcome {
-		return outcome{state: decision.PodIgnored, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
-	}
-	cutoff := s.Core.ExpendablePodsPriorityCutoff
+	cutoff, delay := s.Core.ExpendablePodsPriorityCutoff, loop.DelayOf(pod, s.Core.NewPodScaleUpDelay)
+	groups, asked := s.facts.asked[pod.UID]
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
 	case coreutils.IsExpendablePod(pod, cutoff):
-		return ignored(decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
+		return is(decision.PodIgnored, decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
-	case s.toHelp()[pod.UID]:
-		if age, delay := s.facts.at.Sub(pod.CreationTimestamp.Time), loop.DelayOf(pod, s.Core.NewPodScaleUpDelay); age <= delay {
-			return delayed("it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
-				decision.Span(delay))
-		}
-		if s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError {
-			return delayed("a launch for other pods failed, and the next loop looks for this pod again")
-		}
-		return delayed("the next loop looks for this pod")
+	case s.toHelp[pod.UID] && s.facts.at.Sub(pod.CreationTimestamp.Time) <= delay:
+		return is(decision.PodDelayed, decision.CodeDelay, "", "it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
+			decision.Span(delay))
+	case s.toHelp[pod.UID] && s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError:
+		return is(decision.PodDelayed, decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
+	case s.toHelp[pod.UID]:
+		return is(decision.PodDelayed, decision.CodeDelay, "", "the next loop looks for this pod")
 	case podutil.IsDaemonSetPod(pod):
-		return ignored(decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
-	}
-	if groups, known := s.facts.asked[pod.UID]; known {
+		return is(decision.PodIgnored, decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
+	case asked:
 		group := s.coming(groups)
-		return outcome{state: decision.PodLaunching, group: group, search: -1,
-			cause: decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("a node of group %q that was asked for is on its way", group)}}
+		o := is(decision.PodLaunching, decision.CodeLaunching, "", "a node of group %q that was asked for is on its way", group)
+		o.group = group
+		return o
 	}
-	return outcome{state: decision.PodFits, search: -1,
-		cause: decision.Reason{Code: decision.CodeFits, Message: "it fits on a node that is there or on its way, and the scheduler has not placed it yet"}}
+	return is(decision.PodFits, decision.CodeFits, "", "it fits on a node that is there or on its way, and the scheduler has not placed it yet")
 }
 
 // owner names the pod's controller, the Deployment in the place of its ReplicaSet.

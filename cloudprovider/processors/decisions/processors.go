@@ -52,7 +52,6 @@ type ScaleUp struct {
 	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 }
 
-// Process keeps the status, and records the groups that grew.
 func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	u.now.context = ctx
 	minimum := u.now.status != nil && u.now.status.Result != corestatus.ScaleUpNotTried // the second one of the loop raises groups to their minimum sizes
@@ -78,7 +77,6 @@ func (ScaleUp) CleanUp() {}
 // ScaleDown sees the end of each scale-down. It is the core's ScaleDownStatusProcessor.
 type ScaleDown struct{ *Collector }
 
-// Process keeps the status, and records the nodes that go.
 func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	d.now.context, d.now.scaleDown = ctx, s
 	d.keepBlocked(s.UnremovableNodes)
@@ -119,7 +117,6 @@ func (d ScaleDown) removed(node string, result scaledownstatus.NodeDeleteResult)
 
 func (ScaleDown) CleanUp() {}
 
-// unremovable is why the core keeps a node.
 type unremovable struct {
 	*scaledownstatus.UnremovableNode
 	budget    *policyv1.PodDisruptionBudget // that allows no eviction of the blocking pod, nil where it is not known

@@ -29,10 +29,7 @@ func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Nod
 	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o, true)
 	nodes := w.ready("small")
-	w.put(objects(nodes)...)
-	for _, n := range nodes { // the core taints them in the API server
-		require.NoError(t, w.client.Tracker().Add(n.DeepCopy()))
-	}
+	w.join(nodes...) // the core taints them in the API server
 	for _, pod := range []*corev1.Pod{running("a", "a", cpu, "small-0"), running("b", "b", cpu, "small-1"), running("c", "c", "100m", "small-2")} {
 		w.put(pod, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: pod.OwnerReferences[0].Name}})
 	}
@@ -90,12 +87,10 @@ func (w *world) removed() {
 		}
 		return ""
 	})
-	if got := w.desired(); got != 2 {
-		w.T.Errorf("%d are desired, want 2", got)
-	}
-	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal") {
-		w.T.Errorf("recorded %+v", list)
-	}
+	got := w.desired()
+	assert.Truef(w.T, got == 2, "%d are desired, want 2", got)
+	list := entries(w.record.Report(), decision.ScaleDown)
+	assert.Truef(w.T, len(list) == 1 && strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal"), "recorded %+v", list)
 }
 
 func TestRequestedNodeGoes(t *testing.T) {
@@ -138,11 +133,6 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 			lone.OwnerReferences = nil
 			w.put(lone)
 		}, message: `pod "default/lone" has no controller that would start it elsewhere`},
-		{name: "a pod that is not safe to evict", cpu: "500m", code: decision.CodePod, pod: "default/unsafe", change: func(w *world, _ *corev1.Node) {
-			pod := running("unsafe", "unsafe", "100m", "small-0")
-			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-			w.put(pod)
-		}, message: `pod "default/unsafe" has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`},
 		{name: "a budget", cpu: "500m", code: decision.CodePod, pod: "default/a", change: func(w *world, _ *corev1.Node) {
 			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
 				Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
@@ -214,14 +204,11 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		n := w.node(w.loop(), "small-0")
 		want := `somebody asks for its removal, but a node of group "small" must be ready first, which starts`
 		assert.Equalf(t, want, n.Reason.Message, "minimum %d: node %+v, want it to wait", least, n)
-		fourth := w.ready("small")[3]
-		w.put(fourth)
-		require.NoError(t, w.client.Tracker().Add(fourth.DeepCopy()))
+		w.join(w.ready("small")[3])
 		w.loop()
 		w.gone(3)
-		if got := w.evicted(); got != "a" && got != "b" {
-			t.Errorf("minimum %d: evicted %q, want the pod of one node", least, got)
-		}
+		got := w.evicted()
+		assert.Truef(t, got == "a" || got == "b", "minimum %d: evicted %q, want the pod of one node", least, got)
 	}
 }
 
@@ -249,7 +236,6 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 		w.loop()
 	}
 	w.removed()
-	if got := w.evicted(); got != "a" && got != "b" {
-		t.Errorf("evicted %q, want one pod", got)
-	}
+	got := w.evicted()
+	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)
 }

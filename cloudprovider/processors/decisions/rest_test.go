@@ -77,12 +77,10 @@ func (w *world) drained(node string) bool {
 
 // Nodes are replaced once for one change of their group, and before and after it nothing moves for a day.
 func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
-	budgets, err := move.ParseBudgets([]string{"100%"})
-	require.NoError(t, err)
 	rules, err := move.ParseRepairRules(nil)
 	require.NoError(t, err)
 	m := &move.Machine{Reasons: []move.Reason{&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}, move.Rotate{}},
-		Budgets: budgets, Proof: 5 * time.Minute, MaxWait: time.Hour, AtOnce: 2}
+		Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute, MaxWait: time.Hour, AtOnce: 2}
 	w := newMovingWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		for n := range c.LaunchTemplates {
@@ -93,7 +91,6 @@ func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
 	pods := map[string]*corev1.Pod{}
 	for i := range 3 {
 		p := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", "")
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		pods[p.Name] = p
 	}
 	launched := func() (list []string) {

@@ -133,19 +133,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
-	complete := func(s *corestatus.ScaleUpStatus) {
-		launchable.AddLeftOut(s)
-		if moves != nil {
-			moves.ScaledUp(s)
-		}
-	}
-	admit := func(pods []*corev1.Pod) []*corev1.Pod {
-		if moves != nil {
-			return moves.Admit(pods)
-		}
-		return pods
-	}
-	scaleUp := scaleup.New(scaleup.Options{Admit: admit, Core: orchestrator.New(), Most: 20, Complete: complete, Clock: clock.RealClock{}})
+	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
 	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
@@ -153,6 +141,10 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
+			scaleUp.Admit, scaleUp.Complete = moves.Admit, func(s *corestatus.ScaleUpStatus) {
+				launchable.AddLeftOut(s)
+				moves.ScaledUp(s)
+			}
 			for _, reason := range w.machine.Reasons {
 				if consolidate, ok := reason.(*move.Consolidate); ok {
 					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
@@ -189,6 +181,14 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	autoscaler, failed := core.NewAutoscaler(t.Context(), *opts, w.factory)
 	require.Truef(t, failed == nil, "%v", failed)
 	w.core = autoscaler
+}
+
+// parseBudgets are the budgets of a machine.
+func parseBudgets(t *testing.T, text string) move.Budgets {
+	t.Helper()
+	budgets, err := move.ParseBudgets([]string{text})
+	require.NoError(t, err)
+	return budgets
 }
 
 // nobody interrupts a node.
@@ -272,27 +272,13 @@ func (w *world) node(r *decision.Report, name string) decision.Node {
 func (w *world) answer(r *decision.Report, pod, group string) decision.Answer {
 	w.T.Helper()
 	p := w.pod(r, pod)
-	if p.Search < 0 {
-		w.T.Fatalf("pod %q has no search: %+v", pod, p)
-	}
-	for _, a := range r.Searches[p.Search].Answers {
-		if a.Group == group {
-			return a
-		}
-	}
-	w.T.Fatalf("group %q does not answer to pod %q: %+v", group, pod, r.Searches[p.Search])
-	return decision.Answer{}
+	require.GreaterOrEqualf(w.T, p.Search, 0, "pod %q has no search: %+v", pod, p)
+	return find(w, group, r.Searches[p.Search].Answers, func(a decision.Answer) string { return a.Group })
 }
 
 // entries are the entries of a kind, newest first.
 func entries(r *decision.Report, kind decision.EntryKind) []decision.Entry {
-	var list []decision.Entry
-	for _, e := range r.Timeline {
-		if e.Kind == kind {
-			list = append(list, e)
-		}
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(r.Timeline), func(e decision.Entry) bool { return e.Kind != kind })
 }
 
 // waiting is an unschedulable pod of a ReplicaSet.
@@ -309,10 +295,11 @@ func waiting(name, set, cpu string) *corev1.Pod {
 	}
 }
 
-// running is a pod of a ReplicaSet on a node.
+// running is a Ready pod of a ReplicaSet on a node.
 func running(name, set, cpu, node string) *corev1.Pod {
 	pod := waiting(name, set, cpu)
-	pod.Spec.NodeName, pod.Status = node, corev1.PodStatus{Phase: corev1.PodRunning}
+	pod.Spec.NodeName, pod.Status.Phase = node, corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	return pod
 }
 

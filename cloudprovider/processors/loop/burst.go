@@ -17,25 +17,22 @@ const judgeTime = 20 * time.Millisecond
 
 // burst remembers when unschedulable pods came since the last loop, and knows when their coming is over.
 //
-// A pod that comes later can change any raise: more pods may be cheaper on larger nodes, and may fill the nodes that the first ones
-// need. So the loop waits until no pod is likely to follow, and no longer. Two kinds of pods follow. The scheduler has yet to look at
+// A pod that comes later can change any raise, so the loop waits until no pod is likely to follow. The scheduler has yet to look at
 // some that exist. It takes milliseconds for each, and settleTime allows for a slow one. Others do not exist yet. A controller makes
 // them in batches that grow, 1, 2, 4 and so on, one batch right after the other, so the next one exists by the time the scheduler has
 // judged the last one. Half of settleTime is enough to see that none does: with it, thirty bursts of 20 pods made no more raises than with
-// the whole of it. A single pod waits no longer than that. Where the scheduler has yet to look at many, the API server is busy, and
-// verdicts come with pauses. So each of them that is younger than settleLimit adds judgeTime.
+// the whole of it. Where the scheduler has yet to look at many, the API server is busy, and verdicts come with pauses. So each of them
+// that is younger than settleLimit adds judgeTime.
 //
 // The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
-// when it is created, and its verdict only shows that the API server is less busy.
+// when it is created.
 //
-// A controller's object states how many pods it wants. Pods that it has just begun to want are certain to come, and are awaited for
-// settleLimit. Once every controller has all its pods and the loop counts them, no pod follows, unless another controller comes. So the
-// time in which nothing came counts from the last controller, and not from its pods. It is mostly over by the time these are judged.
+// Pods that a controller has just begun to want are certain to come, and are awaited for settleLimit. Once every controller has all its
+// pods and the loop counts them, no pod follows, unless another controller comes. So the time in which nothing came counts from the last
+// controller, and not from its pods.
 //
-// A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
-// nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
-//
-// Where pods keep coming, settleLimit ends the wait, because the first raise would be one of several in any case.
+// A burst that has lasted long is likely to go on, because pauses come between the pods of several controllers. So nothing must have come
+// for half of the time that it has lasted. Where pods keep coming, settleLimit ends the wait.
 type burst struct {
 	lull        time.Duration // how long nothing must have come once no pod is awaited
 	settleTime  time.Duration // the same while pods are awaited
@@ -47,8 +44,8 @@ type burst struct {
 
 	mu          sync.Mutex
 	first, last time.Time                 // of the pods since the last loop, zero if none came
-	makers      map[types.UID]struct{}    // the controllers of these pods, "" for pods without one
-	controllers map[types.UID]struct{}    // whose pods the coming loop counts with or without verdicts
+	makers      map[types.UID]bool        // the controllers of these pods, "" for pods without one
+	controllers map[types.UID]bool        // whose pods the coming loop counts with or without verdicts
 	delayed     []time.Time               // sorted, distinct: when pods that are still too young will count
 	awaited     map[types.UID]unjudgedPod // pods that the scheduler has yet to look at
 }
@@ -59,17 +56,20 @@ type unjudgedPod struct {
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
-	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: newOwners(), arrived: make(chan struct{}, 1),
-		makers: map[types.UID]struct{}{}, controllers: map[types.UID]struct{}{}, awaited: map[types.UID]unjudgedPod{}}
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: &owners{by: map[types.UID]owner{}}, arrived: make(chan struct{}, 1),
+		makers: map[types.UID]bool{}, controllers: map[types.UID]bool{}, awaited: map[types.UID]unjudgedPod{}}
 }
 
 // add notes something without a controller that was seen now and counts at once.
-func (b *burst) add(now time.Time) { _ = b.addOf("", now, now) }
+func (b *burst) add(now time.Time) { _ = b.addOf("", "", now, now) }
 
-// addOf notes a pod of the controller that counts from the moment counts on. It reports whether the pod begins a burst.
-func (b *burst) addOf(controller types.UID, now, counts time.Time) (begins bool) {
+// addOf notes a pod of the controller that counts from the moment counts on. Unless joint is "", the coming loop counts all its pods with it.
+// It reports whether the pod begins a burst.
+func (b *burst) addOf(controller, joint types.UID, now, counts time.Time) (begins bool) {
 	b.mu.Lock()
-	begins = b.first.IsZero() && !counts.After(now)
+	if begins = b.first.IsZero() && !counts.After(now); joint != "" {
+		b.controllers[joint] = true
+	}
 	if counts.After(now) {
 		b.addDelayed(counts)
 	} else {
@@ -80,19 +80,11 @@ func (b *burst) addOf(controller types.UID, now, counts time.Time) (begins bool)
 	return begins
 }
 
-// countAll notes that the coming loop counts all pods of the controller. The caller adds the pod that made it so right after.
-func (b *burst) countAll(controller types.UID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.controllers[controller] = struct{}{}
-}
-
 // counts reports whether the coming loop counts all pods of the controller.
 func (b *burst) counts(controller types.UID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, counts := b.controllers[controller]
-	return counts
+	return b.controllers[controller]
 }
 
 // await notes that the scheduler has yet to look at the pod.
@@ -125,12 +117,9 @@ func (b *burst) wakeWaiter() {
 
 // addNow notes a pod of the controller that counts. The caller holds the lock.
 func (b *burst) addNow(at time.Time, controller types.UID) {
-	b.makers[controller] = struct{}{}
+	b.makers[controller], b.last = true, later(b.last, at)
 	if b.first.IsZero() {
 		b.first = at
-	}
-	if b.last.Before(at) {
-		b.last = at
 	}
 }
 
@@ -152,16 +141,12 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 	}
 	if !b.first.IsZero() {
 		lasted := b.last.Sub(b.first) / 2
+		needed, awaited := b.owners.need(now, b.settleLimit)
 		settled = b.last.Add(max(b.quiet(now), lasted))
 		if b.whole(now) {
-			if over := later(b.last, b.owners.lastNeed().Add(max(b.lull, lasted))); over.Before(settled) {
-				settled = over
-			}
+			settled = sooner(settled, later(b.last, needed.Add(max(b.lull, lasted))))
 		}
-		settled = later(settled, b.owners.awaited(now, b.settleLimit))
-		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
-			settled = limit
-		}
+		settled = sooner(later(settled, awaited), b.first.Add(b.settleLimit))
 	}
 	if len(b.delayed) > 0 {
 		delayed = b.delayed[0]
@@ -176,9 +161,6 @@ func (b *burst) quiet(now time.Time) time.Duration {
 		quiet = b.settleTime
 	}
 	for _, pod := range b.awaited {
-		if quiet >= b.settleLimit {
-			break
-		}
 		if now.Sub(pod.since) < b.settleLimit {
 			quiet += judgeTime
 		}
@@ -190,7 +172,7 @@ func (b *burst) quiet(now time.Time) time.Duration {
 // yet to look at and may look at soon. The caller holds the lock.
 func (b *burst) whole(now time.Time) bool {
 	for _, pod := range b.awaited {
-		if _, counts := b.controllers[pod.controller]; !counts && now.Sub(pod.since) < b.settleLimit {
+		if !b.controllers[pod.controller] && now.Sub(pod.since) < b.settleLimit {
 			return false
 		}
 	}
@@ -203,6 +185,8 @@ func (b *burst) whole(now time.Time) bool {
 }
 
 func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
+
+func sooner(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) }
 
 // forget drops the pods that came, except the pods that are still too young or not judged.
 func (b *burst) forget() {

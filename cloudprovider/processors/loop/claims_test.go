@@ -2,8 +2,6 @@ package loop
 
 import (
 	"testing"
-	"testing/synctest"
-	"time"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -21,19 +19,14 @@ func TestClaimThatBecomesBoundWakesLoop(t *testing.T) {
 		name          string
 		before, after *apiv1.PersistentVolumeClaim
 		reason        WakeReason
-		want          time.Duration
 	}{
-		{"bound", claim(apiv1.ClaimPending, ""), claim(apiv1.ClaimBound, ""), PodsPending, 2050 * time.Millisecond},
-		{"bound before", claim(apiv1.ClaimBound, ""), claim(apiv1.ClaimBound, ""), ScanInterval, 10 * time.Second},
-		{"lost", claim(apiv1.ClaimPending, ""), claim(apiv1.ClaimLost, ""), ScanInterval, 10 * time.Second},
-		{"bound for a pod that has its node", claim(apiv1.ClaimPending, "node"), claim(apiv1.ClaimBound, "node"), ScanInterval, 10 * time.Second},
+		{"bound", claim(apiv1.ClaimPending, ""), claim(apiv1.ClaimBound, ""), PodsPending},
+		{"bound before", claim(apiv1.ClaimBound, ""), claim(apiv1.ClaimBound, ""), ScanInterval},
+		{"lost", claim(apiv1.ClaimPending, ""), claim(apiv1.ClaimLost, ""), ScanInterval},
+		{"bound for a pod that has its node", claim(apiv1.ClaimPending, "node"), claim(apiv1.ClaimBound, "node"), ScanInterval},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
-				time.AfterFunc(2*time.Second, func() { trigger.ClaimHandler().OnUpdate(tt.before, tt.after) })
-				expect(t, trigger, tt.reason, tt.want)
-			})
+			expectAfter(t, tt.reason, func(trigger *Trigger) { trigger.ClaimHandler().OnUpdate(tt.before, tt.after) })
 		})
 	}
 }
@@ -54,19 +47,14 @@ func TestSharedClaimOfDevicesWakesLoop(t *testing.T) {
 		name          string
 		before, after *resourceapi.ResourceClaim
 		reason        WakeReason
-		want          time.Duration
 	}{
-		{"bound", claim("", false), claim("", true), PodsPending, 2050 * time.Millisecond},
-		{"free again", claim("", true), claim("", false), PodsPending, 2050 * time.Millisecond},
-		{"bound before", claim("", true), claim("", true), ScanInterval, 10 * time.Second},
-		{"bound for its own pod", claim("Pod", false), claim("Pod", true), ScanInterval, 10 * time.Second},
+		{"bound", claim("", false), claim("", true), PodsPending},
+		{"free again", claim("", true), claim("", false), PodsPending},
+		{"bound before", claim("", true), claim("", true), ScanInterval},
+		{"bound for its own pod", claim("Pod", false), claim("Pod", true), ScanInterval},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
-				time.AfterFunc(2*time.Second, func() { trigger.ResourceClaimHandler().OnUpdate(tt.before, tt.after) })
-				expect(t, trigger, tt.reason, tt.want)
-			})
+			expectAfter(t, tt.reason, func(trigger *Trigger) { trigger.ResourceClaimHandler().OnUpdate(tt.before, tt.after) })
 		})
 	}
 }

@@ -25,8 +25,7 @@ const (
 )
 
 // nodeChanges remembers that nodes changed in a way that the core acts on: a node takes pods that it refused, its last pod is gone, or
-// kube-scheduler keeps its room for a waiting pod no longer. Pods come and go on a busy cluster all the time, so the loops for this stay a
-// small share of the time.
+// kube-scheduler keeps its room for a waiting pod no longer. On a busy cluster that happens all the time, see nodeRest.
 type nodeChanges struct {
 	*burst
 	rested time.Time   // no loop starts for a change before
@@ -59,15 +58,9 @@ func (t *Trigger) PodLostPlace() {
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
 // to the informer whose lister the loop reads.
 func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateNode}
-}
-
-func (t *Trigger) updateNode(before, after any) {
-	old, okOld := before.(*apiv1.Node)
-	node, ok := after.(*apiv1.Node)
-	if ok && okOld && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
-		t.nodes.add(t.clock.Now())
-	}
+	return changes(t.nodes.burst, t.clock, func(old, node *apiv1.Node) bool {
+		return nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints))
+	})
 }
 
 // lostTaint reports whether a taint that keeps pods away is gone. The core's own taint of a node that is being removed does not count. It

@@ -40,23 +40,9 @@ func TestNodeThatTakesPodsAgainWakesLoop(t *testing.T) {
 		{"is needed again", node(true, taint(taints.DeletionCandidateTaintKey, apiv1.TaintEffectPreferNoSchedule)), node(true), ScanInterval},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
-				time.AfterFunc(2*time.Second, func() { trigger.NodeHandler().OnUpdate(tt.old, tt.now) })
-				expectNodeChanged(t, trigger, tt.want)
-			})
+			expectAfter(t, tt.want, func(trigger *Trigger) { trigger.NodeHandler().OnUpdate(tt.old, tt.now) })
 		})
 	}
-}
-
-// expectNodeChanged waits for a loop after a change 2 s from now, or for the scan interval.
-func expectNodeChanged(t *testing.T, trigger *Trigger, want WakeReason) {
-	t.Helper()
-	after := 10 * time.Second
-	if want == NodeChanged {
-		after = 2*time.Second + nodeSettleTime
-	}
-	expect(t, trigger, want, after)
 }
 
 func TestNodeThatBecomesEmptyWakesLoop(t *testing.T) {
@@ -93,14 +79,11 @@ func TestNodeThatBecomesEmptyWakesLoop(t *testing.T) {
 		{"a pod gets the node and leaves it", []*apiv1.Pod{waiting}, func(h cache.ResourceEventHandler) { h.OnUpdate(waiting, web); h.OnDelete(web) }, NodeChanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
-				handler := trigger.EmptiedHandler()
+			expectAfter(t, tt.want, func(trigger *Trigger) {
 				for _, p := range tt.before {
-					handler.OnAdd(p, true)
+					trigger.EmptiedHandler().OnAdd(p, true)
 				}
-				time.AfterFunc(2*time.Second, func() { tt.leave(handler) })
-				expectNodeChanged(t, trigger, tt.want)
+				tt.leave(trigger.EmptiedHandler())
 			})
 		})
 	}

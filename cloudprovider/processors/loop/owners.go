@@ -83,96 +83,75 @@ func wantedPods(owner any) int {
 // A controller that replaces pods is not waited for: only one that has just begun to want more is certain to make them at once. So all its pods
 // count, whether they run, have ended or are about to go. A controller has what it wants once so many are active.
 type owners struct {
-	mu      sync.Mutex
-	wanted  map[types.UID]int
-	exist   map[types.UID]int
-	active  map[types.UID]int
-	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
-	last    time.Time               // when a controller last began to want more pods
+	mu   sync.Mutex
+	by   map[types.UID]owner
+	last time.Time // when a controller last began to want more pods
 }
 
-func newOwners() *owners {
-	return &owners{wanted: map[types.UID]int{}, exist: map[types.UID]int{}, active: map[types.UID]int{}, lacking: map[types.UID]time.Time{}}
+type owner struct {
+	wanted, exist, active int
+	lacks                 time.Time // since when it has wanted pods that it lacks, zero where it lacks none
+}
+
+// set changes what is known of a controller, and returns it as it was.
+func (o *owners) set(controller types.UID, change func(*owner)) (before owner) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before = o.by[controller]
+	now := before
+	change(&now)
+	if now == (owner{}) {
+		delete(o.by, controller)
+	} else {
+		o.by[controller] = now
+	}
+	return before
 }
 
 // want notes how many pods the controller wants, and reports whether it wanted another number before.
 func (o *owners) want(now time.Time, controller types.UID, pods int) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	before := o.wanted[controller]
-	set(o.wanted, controller, pods)
-	if pods > before {
-		o.last = now
-	}
-	switch {
-	case pods <= o.exist[controller]:
-		delete(o.lacking, controller)
-	case pods > before:
-		o.lacking[controller] = now
-	}
-	return pods != before
+	before := o.set(controller, func(c *owner) {
+		if pods > c.wanted {
+			o.last, c.lacks = now, now
+		}
+		if c.wanted = pods; pods <= c.exist {
+			c.lacks = time.Time{}
+		}
+	})
+	return before.wanted != pods
 }
 
-// made notes that the controller has made a pod, or with -1 that one is gone. It reports whether the controller no longer lacks pods.
-func (o *owners) made(controller types.UID, pods int) bool {
+// count notes that the controller has more pods, and more active ones, or fewer. It reports whether the controller no longer lacks pods.
+func (o *owners) count(controller types.UID, pods, active int) (complete bool) {
 	if controller == "" {
 		return false
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	set(o.exist, controller, o.exist[controller]+pods)
-	if _, lacking := o.lacking[controller]; !lacking || o.exist[controller] < o.wanted[controller] {
-		return false
-	}
-	delete(o.lacking, controller)
-	return true
-}
-
-// live notes that the controller has that many more active pods.
-func (o *owners) live(controller types.UID, more int) {
-	if controller == "" || more == 0 {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	set(o.active, controller, o.active[controller]+more)
+	o.set(controller, func(c *owner) {
+		c.exist, c.active = c.exist+pods, c.active+active
+		if complete = !c.lacks.IsZero() && c.exist >= c.wanted; complete {
+			c.lacks = time.Time{}
+		}
+	})
+	return complete
 }
 
 // complete reports whether the controller is known to have as many active pods as it wants.
 func (o *owners) complete(controller types.UID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	wanted := o.wanted[controller]
-	return wanted > 0 && o.active[controller] >= wanted
+	c := o.by[controller]
+	return c.wanted > 0 && c.active >= c.wanted
 }
 
-// lastNeed returns when a controller last began to want more pods, zero for never.
-func (o *owners) lastNeed() time.Time {
+// need returns when a controller last began to want more pods, zero for never, and until when pods of controllers are awaited, zero for
+// none. A controller that has made none for the time is kept from it, such as by a quota.
+func (o *owners) need(now time.Time, within time.Duration) (last, until time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.last
-}
-
-// awaited returns until when pods of controllers are awaited, zero for none. One that has made none for the time is kept from it, such as
-// by a quota.
-func (o *owners) awaited(now time.Time, within time.Duration) (until time.Time) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for controller, began := range o.lacking {
-		if end := began.Add(within); !end.After(now) {
-			delete(o.lacking, controller)
-		} else if end.After(until) {
-			until = end
+	for _, c := range o.by {
+		if end := c.lacks.Add(within); !c.lacks.IsZero() && end.After(now) {
+			until = later(until, end)
 		}
 	}
-	return until
-}
-
-// set keeps no zero.
-func set(counts map[types.UID]int, controller types.UID, n int) {
-	if n == 0 {
-		delete(counts, controller)
-	} else {
-		counts[controller] = n
-	}
+	return o.last, until
 }

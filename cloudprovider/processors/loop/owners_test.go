@@ -128,8 +128,8 @@ func TestOnlyPodsThatAControllerBeginsToWantAreAwaited(t *testing.T) {
 		pods, owners := trigger.PodHandler(), trigger.OwnerHandler()
 		expect := func(awaited bool, what string) {
 			t.Helper()
-			got := !trigger.pods.owners.awaited(time.Now(), time.Second).IsZero()
-			assert.Truef(t, got == awaited, "%s: pods are awaited: %v", what, got)
+			_, until := trigger.pods.owners.need(time.Now(), time.Second)
+			assert.Equalf(t, awaited, !until.IsZero(), "%s: pods are awaited", what)
 		}
 		owners.OnAdd(replicaSet(1), true)
 		expect(true, "before its pod is listed")

@@ -29,10 +29,9 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	t.awaitPod(pod)
 }
 
-// updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
-// unschedulable was counted before. So was one for which a node was asked before it was judged, and one that the coming loop counts with
-// another pod of its controller. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
-// because many pods lose theirs while nodes join.
+// updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself, unless it was counted before:
+// because a node was asked for it before it was judged, or with another pod of its controller. A pod that loses its nomination has no node
+// kept for it any more. It counts like a change of a node, because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
@@ -43,7 +42,7 @@ func (t *Trigger) updatePod(before, after any) {
 		t.made(old, -1)
 		defer t.made(pod, 1)
 	} else if okOld {
-		t.pods.owners.live(controllerOf(pod), active(pod)-active(old))
+		t.pods.owners.count(controllerOf(pod), 0, active(pod)-active(old))
 	}
 	same := okOld && old.UID == pod.UID
 	if okOld && !same { // its deletion was missed
@@ -70,17 +69,17 @@ func (t *Trigger) deletePod(obj any) {
 
 // made notes that the pod's controller has made it, or with -1 that it is gone.
 func (t *Trigger) made(pod *apiv1.Pod, pods int) {
-	t.pods.owners.live(controllerOf(pod), pods*active(pod))
-	if t.pods.owners.made(controllerOf(pod), pods) {
+	if t.pods.owners.count(controllerOf(pod), pods, pods*active(pod)) {
 		t.pods.wakeWaiter()
 	}
 }
 
 func (t *Trigger) countPod(pod *apiv1.Pod) {
-	if controller := JointController(pod); controller != "" && t.oldEnough(pod) {
-		t.pods.countAll(controller)
+	joint := JointController(pod)
+	if !t.oldEnough(pod) {
+		joint = ""
 	}
-	if t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod)) {
+	if t.pods.addOf(controllerOf(pod), joint, t.clock.Now(), t.countsFrom(pod)) {
 		t.config.Coming()
 	}
 }

@@ -101,10 +101,17 @@ type wake struct {
 	reason WakeReason
 }
 
-// Wait blocks until the next loop is due and returns the reason. The loop deals with everything the Trigger knew of until
-// then. The loop before the last one began at since. A productive loop no older than since makes the next loop follow at once,
-// so two loops follow each productive one. The stock autoscaler does the same, because its scale-up alternates between
-// provisioning requests and other pods. The first loop runs at once, unless pods are coming. The error is ctx's once ctx is done.
+// or returns the sooner one of two wakes. The zero time is none.
+func (w wake) or(at time.Time, reason WakeReason) wake {
+	if at.IsZero() || !at.Before(w.at) {
+		return w
+	}
+	return wake{at, reason}
+}
+
+// Wait blocks until the next loop is due and returns the reason. The loop before the last one began at since. A productive loop no older
+// than since makes the next loop follow at once, so two loops follow each productive one. The stock autoscaler does the same, because its
+// scale-up alternates between provisioning requests and other pods. The error is ctx's once ctx is done.
 func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error) {
 	began := t.clock.Now()
 	next, earliest := wake{began, Start}, began
@@ -117,7 +124,7 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	for {
 		due := next
 		if !t.config.Tick {
-			due = t.withPods(t.withNodes(next))
+			due = t.changed(next)
 		}
 		if due.at.Before(earliest) {
 			due.at = earliest
@@ -145,34 +152,20 @@ func (t *Trigger) next(began, since time.Time) wake {
 		}
 	}
 	next := wake{began.Add(t.config.ScanInterval), ScanInterval}
-	if t.config.Removal != nil {
-		if at := t.config.Removal(t.ran); !at.IsZero() && at.Before(next.at) {
-			return wake{at, NodeUnneeded}
-		}
-	}
-	return next
-}
-
-// withNodes is the next wake once the changes of nodes are taken into account.
-func (t *Trigger) withNodes(next wake) wake {
-	if at := t.nodes.due(t.clock.Now()); !at.IsZero() && at.Before(next.at) {
-		return wake{at, NodeChanged}
-	}
-	return next
-}
-
-// withPods is the next wake once the pods are taken into account. Pods that have come decide alone, because a loop in the
-// middle of their burst would pack only part of them.
-func (t *Trigger) withPods(next wake) wake {
-	settled, delayed := t.pods.due(t.clock.Now())
-	switch {
-	case !settled.IsZero():
-		return wake{settled, PodsPending}
-	case !delayed.IsZero() && delayed.Before(next.at):
-		return wake{delayed, PodsPending}
-	default:
+	if t.config.Removal == nil {
 		return next
 	}
+	return next.or(t.config.Removal(t.ran), NodeUnneeded)
+}
+
+// changed is the next wake once the changes of nodes and the pods are taken into account. Pods that have come decide alone, because a loop
+// in the middle of their burst would pack only part of them.
+func (t *Trigger) changed(next wake) wake {
+	settled, delayed := t.pods.due(t.clock.Now())
+	if !settled.IsZero() {
+		return wake{settled, PodsPending}
+	}
+	return next.or(t.nodes.due(t.clock.Now()), NodeChanged).or(delayed, PodsPending)
 }
 
 // sleep returns when the wake is due or something happened that may move it. Changes of the cloud and interruptions count only

@@ -50,6 +50,17 @@ func expect(t *testing.T, trigger *Trigger, reason WakeReason, after time.Durati
 	assert.Truef(t, got == reason && took == after, "loop ran for %q after %v, want for %q after %v", got, took, reason, after)
 }
 
+// expectAfter expects the next loop for an event 2 s after the first one, or else at the scan interval.
+func expectAfter(t *testing.T, reason WakeReason, event func(*Trigger)) {
+	t.Helper()
+	after := map[WakeReason]time.Duration{PodsPending: 2050 * time.Millisecond, NodeChanged: 2*time.Second + nodeSettleTime, ScanInterval: settings.ScanInterval}
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		time.AfterFunc(2*time.Second, func() { event(trigger) })
+		expect(t, trigger, reason, after[reason])
+	})
+}
+
 // pendingPod is a pod created now that the scheduler found no place for.
 func pendingPod(name string) *apiv1.Pod {
 	pod := newPod(name)
@@ -113,14 +124,6 @@ func TestFirstLoopWaitsForBurstInProgress(t *testing.T) {
 	}
 }
 
-func TestIdleLoopsRunOncePerScanInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		trigger := started(t, settings)
-		expect(t, trigger, ScanInterval, 10*time.Second)
-		expect(t, trigger, ScanInterval, 10*time.Second)
-	})
-}
-
 func TestPodWakesLoopOnceItsBurstSettles(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -163,7 +166,6 @@ func TestPodWakesLoopOnceItsBurstSettles(t *testing.T) {
 
 func podName(i int) string { return "web-" + strconv.Itoa(i) }
 
-// A pod that was deleted before the scheduler looked at it would make each later pod wait longer.
 // On a busy machine the scheduler's verdicts come with pauses.
 func TestManyUnjudgedPodsAreAwaitedLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -179,22 +181,20 @@ func TestManyUnjudgedPodsAreAwaitedLonger(t *testing.T) {
 	})
 }
 
+// A pod that was deleted before the scheduler looked at it would make each later pod wait longer.
 func TestDeletedPodIsNotAwaited(t *testing.T) {
 	for name, last := range map[string]any{"seen": newPod("web"), "missed": cache.DeletedFinalStateUnknown{Obj: newPod("web")}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
+			expectAfter(t, PodsPending, func(trigger *Trigger) {
 				trigger.PodHandler().OnAdd(newPod("web"), false)
 				trigger.PodHandler().OnDelete(last)
-				time.AfterFunc(2*time.Second, func() { becomes(trigger, "another") })
-				expect(t, trigger, PodsPending, 2050*time.Millisecond)
+				becomes(trigger, "another")
 			})
 		})
 	}
 }
 
-func every(step, from, to time.Duration) []time.Duration {
-	var list []time.Duration
+func every(step, from, to time.Duration) (list []time.Duration) {
 	for at := from; at <= to; at += step {
 		list = append(list, at)
 	}
@@ -212,17 +212,6 @@ func TestPodDuringLoopWakesNextLoop(t *testing.T) {
 		time.Sleep(time.Second) // the loop
 		becomes(trigger, "came as the loop ended")
 		expect(t, trigger, PodsPending, 100*time.Millisecond)
-		expect(t, trigger, ScanInterval, 10*time.Second)
-	})
-}
-
-func TestPodsOfOneBurstWakeOneLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		trigger := started(t, settings)
-		for range 500 {
-			becomes(trigger, "web")
-		}
-		expect(t, trigger, PodsPending, 50*time.Millisecond)
 		expect(t, trigger, ScanInterval, 10*time.Second)
 	})
 }
@@ -273,22 +262,17 @@ func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
 		name     string
 		old, now *apiv1.Pod
 		reason   WakeReason
-		want     time.Duration
 	}{
-		{"its claim exists", judged(noClaim, ""), judged(noRoom, ""), PodsPending, 2050 * time.Millisecond},
-		{"another claim does not exist", judged(noClaim, ""), judged(strings.Replace(noClaim, "data", "logs", 1), ""), PodsPending, 2050 * time.Millisecond},
-		{"no node is kept for it", judged(noRoom, "node-1"), judged(noRoom, ""), NodeChanged, 2500 * time.Millisecond},
-		{"a node is kept for it", judged(noRoom, ""), judged(noRoom, "node-1"), ScanInterval, 10 * time.Second},
-		{"a node became full", judged(noRoom, ""), judged(strings.Replace(noRoom, "2 node", "1 Insufficient memory, 1 node", 1), ""), ScanInterval, 10 * time.Second},
-		{"the first node exists", judged("no nodes available to schedule pods", ""), judged(noRoom, ""), ScanInterval, 10 * time.Second},
-		{"the claim is missing on more nodes", judged(noClaim, ""), judged(strings.ReplaceAll(noClaim, "3", "4"), ""), ScanInterval, 10 * time.Second},
+		{"its claim exists", judged(noClaim, ""), judged(noRoom, ""), PodsPending},
+		{"another claim does not exist", judged(noClaim, ""), judged(strings.Replace(noClaim, "data", "logs", 1), ""), PodsPending},
+		{"no node is kept for it", judged(noRoom, "node-1"), judged(noRoom, ""), NodeChanged},
+		{"a node is kept for it", judged(noRoom, ""), judged(noRoom, "node-1"), ScanInterval},
+		{"a node became full", judged(noRoom, ""), judged(strings.Replace(noRoom, "2 node", "1 Insufficient memory, 1 node", 1), ""), ScanInterval},
+		{"the first node exists", judged("no nodes available to schedule pods", ""), judged(noRoom, ""), ScanInterval},
+		{"the claim is missing on more nodes", judged(noClaim, ""), judged(strings.ReplaceAll(noClaim, "3", "4"), ""), ScanInterval},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
-				time.AfterFunc(2*time.Second, func() { trigger.PodHandler().OnUpdate(tt.old, tt.now) })
-				expect(t, trigger, tt.reason, tt.want)
-			})
+			expectAfter(t, tt.reason, func(trigger *Trigger) { trigger.PodHandler().OnUpdate(tt.old, tt.now) })
 		})
 	}
 }
@@ -339,17 +323,10 @@ func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
 
 // A node may be asked for a pod before the scheduler has judged it, because it has judged others like it.
 func TestVerdictAboutPlannedPodWakesNoLoop(t *testing.T) {
-	for _, tt := range []struct {
-		planned bool
-		reason  WakeReason
-		want    time.Duration
-	}{{true, ScanInterval, 10 * time.Second}, {false, PodsPending, 2050 * time.Millisecond}} {
-		synctest.Test(t, func(t *testing.T) {
-			settings := settings
-			settings.Planned = func(uid types.UID) bool { return tt.planned && uid == pendingPod("web").UID }
-			trigger := started(t, settings)
-			time.AfterFunc(2*time.Second, func() { trigger.PodHandler().OnUpdate(newPod("web"), pendingPod("web")) })
-			expect(t, trigger, tt.reason, tt.want)
+	for planned, reason := range map[bool]WakeReason{true: ScanInterval, false: PodsPending} {
+		expectAfter(t, reason, func(trigger *Trigger) {
+			trigger.config.Planned = func(uid types.UID) bool { return planned && uid == pendingPod("web").UID }
+			becomes(trigger, "web")
 		})
 	}
 }
@@ -419,7 +396,7 @@ func TestDelayedPodsAreBounded(t *testing.T) {
 	b := newBurst(time.Second, time.Second, time.Second)
 	now := time.Now()
 	for i := range 3 * maxDelayed {
-		b.addOf("", now, now.Add(time.Duration(1+i)*time.Minute))
+		b.addOf("", "", now, now.Add(time.Duration(1+i)*time.Minute))
 	}
 	assert.Equal(t, maxDelayed, len(b.delayed), "moments remembered")
 }
@@ -454,10 +431,6 @@ func TestInterruptionStartsLoopAtOnce(t *testing.T) {
 		time.AfterFunc(2*time.Second, func() { interrupted <- struct{}{} })
 		expect(t, trigger, Interruption, 2*time.Second)
 		expect(t, trigger, ScanInterval, 10*time.Second)
-
-		ticking := started(t, Config{ScanInterval: 10 * time.Second, Interrupted: interrupted, Tick: true})
-		interrupted <- struct{}{}
-		expect(t, ticking, ScanInterval, 10*time.Second)
 	})
 }
 
@@ -483,10 +456,6 @@ func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
 		removable = time.Now().Add(3 * time.Second)
 		changed <- struct{}{}
 		expect(t, trigger, CloudChanged, shortPause)
-
-		config.Tick, config.Changed = true, nil
-		removable = time.Now().Add(3 * time.Second)
-		expect(t, started(t, config), ScanInterval, 10*time.Second)
 	})
 }
 
@@ -567,7 +536,8 @@ func TestTickingWaitsForScanIntervalOnly(t *testing.T) {
 		changed := make(chan struct{}, 1)
 		changed <- struct{}{}
 		config := settings
-		config.Tick, config.Changed = true, changed
+		config.Tick, config.Changed, config.Interrupted = true, changed, changed
+		config.Removal = func(time.Time) time.Time { return time.Now().Add(3 * time.Second) }
 		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: time.Now}}
 		trigger := started(t, config)
 		becomes(trigger, "web")

@@ -26,9 +26,8 @@ type Pauses struct {
 	groups backoff.Backoff // everything else
 }
 
-// NewPauses makes a Pauses with the durations of the flags --initial-node-group-backoff-duration,
-// --max-node-group-backoff-duration and --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a
-// group for longer than initial.
+// NewPauses makes a Pauses with the durations of the flags --initial-node-group-backoff-duration, --max-node-group-backoff-duration and
+// --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a group for longer than initial.
 func NewPauses(initial, most, reset time.Duration) *Pauses {
 	return &Pauses{
 		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
@@ -59,7 +58,6 @@ func (b *Pauses) BackoffStatus(group cloudprovider.NodeGroup, info *framework.No
 	return b.calls.BackoffStatus(group, info, now)
 }
 
-// RemoveBackoff forgets the group's failures.
 func (b *Pauses) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
 	b.calls.RemoveBackoff(group, info)
 	b.pools.RemoveBackoff(group, info)

@@ -22,10 +22,9 @@ type Balancing struct {
 	Among func(chosen, other string) bool
 }
 
-// FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count
-// as full, because ng already counts the rest of the group. A zone group with recently interrupted pools is not among them, unless ng
-// is one itself. A provisioning request that wants all nodes or none gets no sibling: one zone group can launch all or nothing,
-// several cannot.
+// FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count as
+// full, because ng already counts the rest of the group. A zone group with recently interrupted pools is not among them, unless ng is one
+// itself. A provisioning request that wants all nodes or none gets no sibling: one zone group can launch all or nothing, several cannot.
 func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
 	similar := []cloudprovider.NodeGroup{}
@@ -35,26 +34,24 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 		if err != nil {
 			return nil, err
 		}
-		for _, other := range found {
-			if z := zoneGroup(other); z == nil || own == nil || z.AutoScalingGroup() != own.AutoScalingGroup() {
-				similar = append(similar, other)
-			}
-		}
+		similar = append(similar, slices.DeleteFunc(found, func(other cloudprovider.NodeGroup) bool { return siblings(zoneGroup(other), own) })...)
 	}
 	if own == nil || ctx.ProvisioningRequestScaleUpMode {
 		return similar, nil
 	}
 	for _, other := range ctx.CloudProvider.NodeGroups() {
 		z := zoneGroup(other)
-		if z == nil || z.AutoScalingGroup() != own.AutoScalingGroup() || z.Zone() == own.Zone() || infos[z.Id()] == nil {
-			continue
-		}
-		if !b.Provider.Interrupted(z.Id()) || b.Provider.Interrupted(own.Id()) {
+		if siblings(z, own) && z.Zone() != own.Zone() && infos[z.Id()] != nil && (!b.Provider.Interrupted(z.Id()) || b.Provider.Interrupted(own.Id())) {
 			size, _ := z.TargetSize()
 			similar = append(similar, &bounded{NodeGroup: z, most: size})
 		}
 	}
 	return similar, nil
+}
+
+// siblings reports whether both are zone groups of one Auto Scaling group.
+func siblings(a, b *aws.NodeGroup) bool {
+	return a != nil && b != nil && a.AutoScalingGroup() == b.AutoScalingGroup()
 }
 
 // BalanceScaleUpBetweenGroups splits a scale-up between the node groups, as evenly as their maximum sizes and the maximum sizes of
@@ -99,9 +96,8 @@ func shared(v *aws.View, groups []cloudprovider.NodeGroup) []cloudprovider.NodeG
 			}
 		}
 	}
-	shared := make([]cloudprovider.NodeGroup, len(groups))
+	shared := slices.Clone(groups)
 	for at, ng := range groups {
-		shared[at] = ng
 		if z := zoneGroup(ng); z != nil {
 			shared[at] = &bounded{NodeGroup: z, most: most[z.Id()]}
 		}

@@ -69,9 +69,7 @@ func similarTo(w *awsworld.World, id string, viewsOnly bool) map[string]cloudpro
 	}
 	byID := map[string]cloudprovider.NodeGroup{}
 	for _, ng := range found {
-		if byID[ng.Id()] != nil {
-			w.T.Errorf("%s is similar to %s twice", ng.Id(), id)
-		}
+		assert.Truef(w.T, byID[ng.Id()] == nil, "%s is similar to %s twice", ng.Id(), id)
 		byID[ng.Id()] = ng
 	}
 	return byID
@@ -86,9 +84,8 @@ func balanced(w *awsworld.World, newNodes int, groups ...cloudprovider.NodeGroup
 	}
 	more := map[string]int{}
 	for _, info := range infos {
-		if _, isBare := info.Group.(*aws.NodeGroup); !isBare {
-			w.T.Errorf("%s is to grow as a %T", info.Group.Id(), info.Group)
-		}
+		_, isBare := info.Group.(*aws.NodeGroup)
+		assert.Truef(w.T, isBare, "%s is to grow as a %T", info.Group.Id(), info.Group)
 		if info.NewSize > info.MaxSize || info.CurrentSize != w.Target(info.Group.Id()) {
 			w.T.Errorf("%s is to grow from %d to %d of %d", info.Group.Id(), info.CurrentSize, info.NewSize, info.MaxSize)
 		}
@@ -202,18 +199,6 @@ func TestInterruptedZoneIsSimilarToInterruptedOnes(t *testing.T) {
 	}
 }
 
-// The core caps a scale-up by the room of similar node groups, which must be the room of their Auto Scaling groups.
-func TestSimilarNodeGroupsCountTheRestOnce(t *testing.T) {
-	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9))
-	for id, ng := range candidates(w) {
-		room := ng.MaxSize() - w.Target(id)
-		for other, similar := range similarTo(w, id, false) {
-			room += similar.MaxSize() - w.Target(other)
-		}
-		assert.Equalf(t, 5, room, "%s and those similar to it have room for", id)
-	}
-}
-
 func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("even", "m5.large", 0, 0, 9), awsworld.Divided("tight", "m5.large", 0, 3, 5), awsworld.Divided("full", "m5.large", 0, 3, 3),
 		awsworld.Divided("uneven", "m5.large", 0, 0, 20), awsworld.Group("plain", "m5.large", 0, 0, 4, nil))
@@ -309,21 +294,6 @@ func TestNoSplitExceedsTheGroupsMaximum(t *testing.T) {
 		}
 		require.Truef(t, total == min(asked, possible), "%d of %d new nodes were dealt out, with room for %d", total, asked, possible)
 	}
-}
-
-func TestASplitScaleUpEndsWithEvenZones(t *testing.T) {
-	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 1, 8))
-	similar := similarTo(w, "a/"+awsworld.ZoneC, true)
-	infos, coreErr := balancing(w, true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{candidates(w)["a/"+awsworld.ZoneC], similar["a/"+awsworld.ZoneA], similar["a/"+awsworld.ZoneB]}, 50)
-	require.NoError(t, coreErr)
-	var all sync.WaitGroup
-	for _, info := range infos { // all at once, as with --parallel-scale-up
-		all.Go(func() {
-			assert.NoErrorf(t, errors.Join(info.Group.IncreaseSize(info.NewSize-info.CurrentSize), w.Outcome(info.Group)), "%s", info.Group.Id())
-		})
-	}
-	all.Wait()
-	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 3, awsworld.ZoneB: 3, awsworld.ZoneC: 2}, w.PerZone("a")), "instances by zone (-want +got)")
 }
 
 func TestZoneGroupOfRemovedZoneCannotGrow(t *testing.T) {

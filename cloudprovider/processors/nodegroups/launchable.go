@@ -18,11 +18,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down, groups
-// with a placeholder NodeInfo, groups whose scale-up is paused, and groups whose next node would exceed a spend cap. The core would ask and complain about each at every scale-up, although
-// all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
-// nodes came up without the accelerator that all waiting pods ask for. If others wait, too, the group's next node has none to give. The
-// core's loop alone uses it.
+// Launchable is the core's NodeGroupListProcessor. It leaves out groups that cannot grow now: the core would ask and complain about each at
+// every scale-up, although all of them have been reported. The core's loop alone uses it.
 type Launchable struct {
 	Provider *aws.Provider
 	// Bound returns the size up to which a node group may grow for the pods of this loop, false for the usual one. It may be nil.
@@ -32,43 +29,18 @@ type Launchable struct {
 	reasons map[string]corestatus.Reasons // by ID of leftOut
 }
 
-// Process returns the groups that can grow, and their next nodes.
+// Process returns the groups that can grow, and their next nodes. A group whose nodes came up without an accelerator has none to give for a time.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
 	l.leftOut, l.reasons = nil, map[string]corestatus.Reasons{}
-	if l.Provider.TooOldToAdd() {
-		for _, ng := range groups {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedUnread})
-		}
-		return nil, infos, nil
-	}
-	v := l.Provider.View()
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
-		g := v.Group(ng.Id())
-		if g != nil && l.Provider.Paused(g).Up {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedPaused})
-			continue
-		}
-		if info := infos[ng.Id()]; g == nil || info == nil || nodemeta.Placeholder.On(info.Node()) || g.Blocked() {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedDegraded})
-			continue
-		}
-		if rest, cooling := l.Provider.CoolDown(g); cooling {
-			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
-				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)})
-			continue
-		}
-		if by := l.Provider.Capped(g); by != nil {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: *by})
+		g := l.Provider.View().Group(ng.Id())
+		if r := l.refusal(g, infos[ng.Id()], pods); r.Kind != "" {
+			l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
 			continue
 		}
 		if device := l.Provider.Withheld(g.Name); device != "" {
-			if !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
-				l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
-				continue
-			}
 			infos = maps.Clone(infos) // the loop goes on with the core's
 			infos[ng.Id()] = without(infos[ng.Id()], device)
 		}
@@ -83,6 +55,30 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 		able = append(able, candidate)
 	}
 	return able, infos, nil
+}
+
+// refusal is why the group cannot grow now, zero if it can. info is of its next node.
+func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*corev1.Pod) why.Refusal {
+	switch {
+	case l.Provider.TooOldToAdd():
+		return why.Refusal{Kind: why.RefusedUnread}
+	case g != nil && l.Provider.Paused(g).Up:
+		return why.Refusal{Kind: why.RefusedPaused}
+	case g == nil, info == nil, nodemeta.Placeholder.On(info.Node()), g.Blocked():
+		return why.Refusal{Kind: why.RefusedDegraded}
+	}
+	if rest, cooling := l.Provider.CoolDown(g); cooling {
+		klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(), "pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
+		return why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}
+	}
+	if by := l.Provider.Capped(g); by != nil {
+		return why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}
+	}
+	device := l.Provider.Withheld(g.Name) // its nodes came up without the accelerator
+	if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
+		return why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)}
+	}
+	return why.Refusal{}
 }
 
 // Now returns the groups that can grow, for whatever pods.
@@ -103,10 +99,6 @@ func without(info *framework.NodeInfo, device corev1.ResourceName) *framework.No
 	delete(node.Status.Allocatable, device)
 	info.SetNode(node) // has the scheduler's sums made again
 	return info
-}
-
-func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, r why.Refusal) {
-	l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
 }
 
 // AddLeftOut adds the groups that the last Process left out to the result of a scale-up, so that the events on waiting pods count them. The

@@ -22,50 +22,45 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// growing returns the IDs of groups that can grow for the pods, and what the Launchable adds about the others to the result of a scale-up.
+func growing(w *awsworld.World, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
+	pods ...*corev1.Pod) (ids []string, others map[string]corestatus.Reasons) {
+	w.T.Helper()
+	launchable := &Launchable{Provider: w.Provider}
+	able, _, err := launchable.Process(nil, groups, infos, pods)
+	require.NoError(w.T, err)
+	for _, ng := range able {
+		ids = append(ids, ng.Id())
+	}
+	s := corestatus.ScaleUpStatus{PodsRemainUnschedulable: []corestatus.NoScaleUpInfo{{}}}
+	launchable.AddLeftOut(&s)
+	assert.Equal(w.T, len(groups)-len(ids), len(s.ConsideredNodeGroups), "groups that are left out")
+	return ids, s.PodsRemainUnschedulable[0].SkippedNodeGroups
+}
+
 func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
+	tagged := func(name, paused string) fakeaws.AutoScalingGroup {
+		return awsworld.Group(name, "m5.large", 0, 0, 5, map[string]string{group.TagPaused: paused})
+	}
 	suspended := awsworld.Group("suspended", "m5.large", 0, 0, 5, nil)
 	suspended.SuspendedProcesses = []string{"Launch"}
-	w := awsworld.New(t, nil, suspended, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
-	infos := map[string]*framework.NodeInfo{}
-	for _, ng := range w.NodeGroups() {
-		if info, err := ng.TemplateNodeInfo(); err == nil {
+	w := awsworld.New(t, nil, suspended, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil), tagged("paused", "true"), tagged("down", "scale-down"),
+		tagged("misspelt", "scale up"), tagged("up", "scale-up"), awsworld.Group("deleted", "m5.large", 0, 0, 5, nil),
+		awsworld.Group("unread", "m5.large", 0, 0, 5, nil), awsworld.Group("placeholder", "m5.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
+	all, infos := w.NodeGroups(), map[string]*framework.NodeInfo{}
+	for _, ng := range all {
+		if info, err := ng.TemplateNodeInfo(); err == nil && ng.Id() != "unread" {
 			infos[ng.Id()] = info
 		}
 	}
-	groups, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos, nil)
-	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
-		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
-	}
-}
-
-func TestPausedGroupsAreLeftOut(t *testing.T) {
-	tagged := func(value string) map[string]string { return map[string]string{group.TagPaused: value} }
-	w := awsworld.New(t, nil, awsworld.Group("all", "m5.large", 0, 0, 5, tagged("true")), awsworld.Group("down", "m5.large", 0, 0, 5, tagged("scale-down")),
-		awsworld.Group("misspelt", "m5.large", 0, 0, 5, tagged("scale up")), awsworld.Group("up", "m5.large", 0, 0, 5, tagged("scale-up")))
-	launchable := &Launchable{Provider: w.Provider}
-	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
-	assert.Truef(t, err == nil && len(groups) == 1 && groups[0].Id() == "down",
-		"groups = %v, error %v, want the one whose scale-down is paused", groups, err)
-	for _, id := range []string{"all", "misspelt", "up"} {
-		assert.Truef(t, launchable.reasons[id] == (why.Refusal{Kind: why.RefusedPaused}),
-			"%s is left out because %v, want its tag", id, launchable.reasons[id])
-	}
-}
-
-func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("deleted", "m5.large", 0, 0, 5, nil), awsworld.Group("unread", "m5.large", 0, 0, 5, nil),
-		awsworld.Group("placeholder", "m5.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
-	all, infos := w.NodeGroups(), infos(w)
-	delete(infos, "unread")
 	nodemeta.Placeholder.Mark(infos["placeholder"].Node())
 	require.NoError(t, w.AWS.DeleteGroup("deleted"))
 	w.Reread()
-	launchable := &Launchable{Provider: w.Provider}
-	groups, _, err := launchable.Process(nil, all, infos, nil)
-	assert.Truef(t, err == nil && len(groups) == 1 && groups[0].Id() == "sound",
-		"groups = %v, error %v, want the sound one alone", groups, err)
-	leftOut, _ := leftOut(launchable)
-	assert.Len(t, leftOut, 3, "left out, want the three others")
+	able, others := growing(w, all, infos)
+	assert.Equal(t, []string{"down", "sound"}, able, "groups that can grow")
+	paused, degraded := why.Refusal{Kind: why.RefusedPaused}, why.Refusal{Kind: why.RefusedDegraded}
+	assert.Equal(t, map[string]corestatus.Reasons{"suspended": degraded, "unknown": degraded, "deleted": degraded, "unread": degraded, "placeholder": degraded,
+		"paused": paused, "misspelt": paused, "up": paused}, others, "reasons of the others")
 }
 
 func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
@@ -75,11 +70,9 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asked}}}}}
 	}
 	gpu, cpu := pod(awsworld.Resources("nvidia.com/gpu", "1")), pod(awsworld.Resources("cpu", "1"))
-	launchable := &Launchable{Provider: w.Provider}
 	left := func(pods ...*corev1.Pod) bool {
-		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), pods)
-		require.NoError(t, err)
-		return len(groups) == 0
+		able, _ := growing(w, w.NodeGroups(), infos(w), pods...)
+		return len(able) == 0
 	}
 	assert.Truef(t, left(gpu) && !left(gpu, cpu), "left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
 	w.SetMissing("gpu", "", "", time.Time{})
@@ -109,22 +102,16 @@ func TestOldReadingForbidsGrowth(t *testing.T) {
 	infos := map[string]*framework.NodeInfo{"a": framework.NewNodeInfo(&corev1.Node{}, nil)}
 	for _, step := range []struct {
 		after time.Duration
-		read  bool
 		grow  bool
-	}{{after: 0, grow: true}, {after: 3*time.Minute + time.Second, grow: true}, {after: time.Minute, grow: true}, {after: 6 * time.Minute}, {after: time.Minute, read: true, grow: true}} {
+	}{{4 * time.Minute, true}, {7 * time.Minute, false}} {
 		now.Step(step.after)
-		if step.read {
-			w.Reread()
-		}
-		launchable := &Launchable{Provider: w.Provider}
-		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos, nil)
-		if err != nil || len(groups) == 1 != step.grow {
-			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
-		}
-		if leftOut, reasons := leftOut(launchable); len(leftOut) == 1 == step.grow || (reasons["a"] == why.Refusal{Kind: why.RefusedUnread}) == step.grow {
-			t.Errorf("after %s %d groups are left out by the reasons %q, want growth allowed: %t", w.Cache.Age(), len(leftOut), reasons, step.grow)
-		}
+		able, others := growing(w, w.NodeGroups(), infos)
+		assert.Truef(t, (len(able) == 1) == step.grow && (others["a"] == why.Refusal{Kind: why.RefusedUnread}) != step.grow,
+			"after %s %v may grow, the others do not by %v, want growth allowed: %t", w.Cache.Age(), able, others, step.grow)
 	}
+	w.Reread()
+	able, _ := growing(w, w.NodeGroups(), infos)
+	assert.Len(t, able, 1, "groups that may grow after a new reading")
 }
 
 func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
@@ -145,19 +132,9 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 		}
 		return ""
 	})
-	able, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos, nil)
-	require.NoError(t, err)
-	for _, ng := range able {
-		assert.True(t, ng.Id() != "one/"+awsworld.ZoneB, "a zone group may grow where nothing is offered")
-	}
-	assert.Equal(t, 6, len(able), "node groups may grow, want all but one of 7")
-}
-
-// leftOut are the groups that the Launchable adds to the result of a scale-up, and their reasons.
-func leftOut(l *Launchable) ([]cloudprovider.NodeGroup, map[string]corestatus.Reasons) {
-	s := corestatus.ScaleUpStatus{PodsRemainUnschedulable: []corestatus.NoScaleUpInfo{{}}}
-	l.AddLeftOut(&s)
-	return s.ConsideredNodeGroups, s.PodsRemainUnschedulable[0].SkippedNodeGroups
+	able, _ := growing(w, w.NodeGroups(), infos)
+	assert.Len(t, able, 6, "node groups may grow, want all but one of 7")
+	assert.NotContains(t, able, "one/"+awsworld.ZoneB, "a zone group may grow where nothing is offered")
 }
 
 func TestGroupsAtASpendCapAreLeftOut(t *testing.T) {
@@ -165,11 +142,7 @@ func TestGroupsAtASpendCapAreLeftOut(t *testing.T) {
 		awsworld.Group("cheap", "m5.large", 0, 0, 5, nil)).RestartedWith(func(_ *asg.Options, p *aws.Options) {
 		p.SpendCaps = []decision.SpendCap{{Of: decision.WholeCluster, PerHour: 2.5}}
 	})
-	launchable := &Launchable{Provider: w.Provider}
-	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
-	assert.Truef(t, err == nil && len(groups) == 2 && groups[0].Id() == "cheap" && groups[1].Id() == "full",
-		"groups = %v, error %v, want the one that can be paid, and the one that the core finds full", groups, err)
-	if r, ours := launchable.reasons["dear"].(why.Refusal); !ours || r.Kind != why.RefusedSpendCap || r.Cap.Of != "cluster" || r.Reasons()[0] != "at a spend cap (cluster)" {
-		t.Errorf("the dear one is left out because %v, want the cap", launchable.reasons["dear"])
-	}
+	able, others := growing(w, w.NodeGroups(), infos(w))
+	assert.Equal(t, []string{"cheap", "full"}, able, "the groups that can be paid, and those that the core finds full")
+	assert.Equal(t, []string{"at a spend cap (cluster)"}, others["dear"].Reasons())
 }

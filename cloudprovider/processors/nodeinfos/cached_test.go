@@ -4,11 +4,13 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -18,16 +20,26 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
-// next returns the next node of the group as the core predicts it while the cluster has those nodes.
-func next(w *awsworld.World, infos *Provider, snapshot clustersnapshot.ClusterSnapshot, id string, live ...*corev1.Node) *corev1.Node {
+func newProvider(w *awsworld.World) *Provider {
+	return New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
+}
+
+// process returns the NodeInfos that infos predict while the cluster has the nodes and DaemonSets.
+func process(w *awsworld.World, infos *Provider, daemonSets []*appsv1.DaemonSet, nodes ...*corev1.Node) map[string]*framework.NodeInfo {
 	w.T.Helper()
-	require.NoError(w.T, snapshot.SetClusterState(live, nil, nil, nil))
+	snapshot := testsnapshot.NewTestSnapshotOrDie(w.T)
+	require.NoError(w.T, snapshot.SetClusterState(nodes, nil, nil, nil))
+	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, nodes, daemonSets,
+		taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
+	require.NoError(w.T, err)
+	return all
+}
+
+// next returns the next node of the group in the next loop, while the cluster has those nodes.
+func next(w *awsworld.World, infos *Provider, id string, live ...*corev1.Node) *corev1.Node {
+	w.T.Helper()
 	w.NextLoop()
-	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, live, nil, taints.TaintConfig{}, time.Now())
-	if err != nil || all[id] == nil {
-		w.T.Fatalf("no NodeInfo of the group: %v", err)
-	}
-	return all[id].Node()
+	return process(w, infos, nil, live...)[id].Node()
 }
 
 func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
@@ -35,8 +47,8 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
-	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
-	nextOfA := func(live ...*corev1.Node) *corev1.Node { return next(w, infos, snapshot, "a", live...) }
+	nodes, infos := w.Cluster, newProvider(w)
+	nextOfA := func(live ...*corev1.Node) *corev1.Node { return next(w, infos, "a", live...) }
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
 	nextOfA(real...)
@@ -72,7 +84,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	g := awsworld.Divided("a", "m5.large", 0, 2, 9)
 	g.Zones = []string{awsworld.ZoneA, awsworld.ZoneB}
 	w := awsworld.NewDivided(t, nil, g)
-	infos, snapshot := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	infos := newProvider(w)
 	var real []*corev1.Node
 	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneA} { // the core copies the first
 		real = append(real, w.Members("a/"+zone, map[string]string{corev1.LabelTopologyZone: zone, "seen": "by-the-core"})...)
@@ -84,7 +96,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	}
 	shows := func(when, id, zone, seen string, live ...*corev1.Node) {
 		t.Helper()
-		if got := next(w, infos, snapshot, id, live...).Labels; got[corev1.LabelTopologyZone] != zone || got["seen"] != seen {
+		if got := next(w, infos, id, live...).Labels; got[corev1.LabelTopologyZone] != zone || got["seen"] != seen {
 			t.Errorf("%s: the next node of %s is taken to be in %s, and a copy of one %q, want %s and %q",
 				when, id, got[corev1.LabelTopologyZone], got["seen"], zone, seen)
 		}
@@ -103,7 +115,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 func TestZoneLabelDropsNoCachedNodeInfo(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	real := w.Members("a", map[string]string{corev1.LabelTopologyZone: "rack-1", "seen": "by-the-core"})
-	got := next(w, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
+	got := next(w, newProvider(w), "a", real...).Labels
 	assert.Truef(t, got[corev1.LabelTopologyZone] == "rack-1" && got["seen"] != "",
 		"the next node is taken to have the labels %v, want those of the group's node", got)
 }
@@ -123,7 +135,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
-			nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+			nodes, infos := w.Cluster, newProvider(w)
 			real := w.Members("a", seen)
 			for i, n := range real {
 				n.Status.Allocatable["memory"] = resource.MustParse(tt.memory)
@@ -134,7 +146,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 			nodes.Put(t, real...)
 			check := func(when string, live ...*corev1.Node) {
 				t.Helper()
-				next := next(w, infos, snapshot, "a", live...)
+				next := next(w, infos, "a", live...)
 				assert.Equalf(t, tt.counts, next.Labels["kubernetes.io/seen"] != "", "%s: the node counts for the next", when)
 				if memory := next.Status.Allocatable.Memory(); memory.Cmp(resource.MustParse(tt.memory)) != 0 {
 					t.Errorf("%s: the next node is taken to have %s for pods, want %s", when, memory, tt.memory)
@@ -152,17 +164,17 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 
 func TestRareLabelIsNotPromised(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
-	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	nodes, infos := w.Cluster, newProvider(w)
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
-	next(w, infos, snapshot, "a", real...)
+	next(w, infos, "a", real...)
 	nodes.Drop(t, real[1])
 	last := real[0].DeepCopy()
 	last.Labels["debug"], last.Labels["new"] = "by-hand", "promised"
 	nodes.Put(t, last)
 	check := func(when string, live ...*corev1.Node) {
 		t.Helper()
-		got := next(w, infos, snapshot, "a", live...).Labels
+		got := next(w, infos, "a", live...).Labels
 		assert.Truef(t, got["kubernetes.io/seen"] != "" && got["team"] == "dsp" && got["new"] == "promised",
 			"%s: the next node is taken to have the labels %v, want those of the last", when, got)
 		assert.Equalf(t, "", got["debug"], "%s: the next node is taken to have the label that one node was given by hand", when)

@@ -85,10 +85,9 @@ func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.
 		info = s.withoutCount(info, seen.byPlugin)
 	}
 	switch {
+	case len(cached) > 0 && sameGPUs(t.InstanceTypes, catalogue):
 	case live && sameGPUs(t.InstanceTypes, catalogue):
-		if len(cached) == 0 {
-			info = withSlices(info, renamed(seen.slices, info.Node().Name))
-		}
+		info = withSlices(info, renamed(seen.slices, info.Node().Name))
 	case live || !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
 		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):
 		info = rebuilt(info, info.Node(), slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), nvidias))
@@ -151,8 +150,7 @@ func nvidiaSlice(node string, devices []resourceapi.Device) *resourceapi.Resourc
 
 // nvidiaDevices returns the devices that a node of any of the types has: the smallest number, the least memory, and the attributes
 // that all types share. It returns none if a type is unknown or has no NVIDIA GPU.
-func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) []resourceapi.Device {
-	var devices []resourceapi.Device
+func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) (devices []resourceapi.Device) {
 	for i, name := range types {
 		facts, ok := catalogue.Lookup(name)
 		if !ok || facts.GPU.Manufacturer != "NVIDIA" || facts.GPU.Count == 0 {
@@ -161,7 +159,6 @@ func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) []resourc
 		of := devicesOf(facts.GPU)
 		if i == 0 {
 			devices = of
-			continue
 		}
 		devices = devices[:min(len(devices), len(of))]
 		for d := range devices {

@@ -32,7 +32,6 @@ import (
 // gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a T4 by the device class.
 type gpuCluster struct {
 	w        *awsworld.World
-	infos    *Provider
 	snapshot clustersnapshot.ClusterSnapshot
 	registry *nodeinfosprovider.TemplateNodeInfoRegistry
 	class    *resourceapi.DeviceClass // nil for none
@@ -41,10 +40,8 @@ type gpuCluster struct {
 
 func newGPUCluster(t *testing.T, g fakeaws.AutoScalingGroup) *gpuCluster {
 	w := awsworld.New(t, nil, g)
-	infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
 	return &gpuCluster{
-		w: w, infos: infos, snapshot: testsnapshot.NewTestSnapshotOrDie(t),
-		registry: nodeinfosprovider.NewTemplateNodeInfoRegistry(infos),
+		w: w, snapshot: testsnapshot.NewTestSnapshotOrDie(t), registry: nodeinfosprovider.NewTemplateNodeInfoRegistry(newProvider(w)),
 		class: &resourceapi.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: nvidiaDriver}, Spec: resourceapi.DeviceClassSpec{
 			Selectors: selector("device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'")}},
 		pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pending", Namespace: "default", UID: "pod"},
@@ -73,19 +70,14 @@ func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi
 	ctx := &cacontext.AutoscalingContext{CloudProvider: c.w.Provider, ClusterSnapshot: c.snapshot, TemplateNodeInfoRegistry: c.registry,
 		AutoscalingOptions: config.AutoscalingOptions{DynamicResourceAllocationEnabled: true,
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
-	if err := c.registry.Recompute(ctx, nodes, nil, taints.TaintConfig{}, time.Now()); err != nil {
-		c.w.T.Fatal(err)
-	}
+	require.NoError(c.w.T, c.registry.Recompute(ctx, nodes, nil, taints.TaintConfig{}, time.Now()))
 	return ctx
 }
 
 // fits reports whether the core's simulator places the pod on the next node of the group.
 func (c *gpuCluster) fits() bool {
 	c.w.T.Helper()
-	info, ok := c.registry.GetNodeInfo("gpu")
-	if !ok {
-		c.w.T.Fatal("no NodeInfo of the group")
-	}
+	info, _ := c.registry.GetNodeInfo("gpu")
 	c.snapshot.Fork()
 	defer c.snapshot.Revert()
 	require.NoError(c.w.T, c.snapshot.AddNodeInfo(info))
@@ -141,8 +133,7 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 		{name: "the device plugin instead, old node", node: c.node(time.Hour, counted), wantGPUs: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c.infos = New(c.w.Provider, NewZoneIDs(c.w.Zones()), time.Hour, false)
-			c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(c.infos)
+			c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(newProvider(c.w))
 			slices := map[string][]*resourceapi.ResourceSlice{}
 			if tt.product != "" {
 				slices = published(tt.node.Name, tt.product)

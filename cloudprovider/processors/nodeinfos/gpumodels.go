@@ -15,10 +15,9 @@ type gpuModel struct {
 	memoryMiB    int64  // as the library counts it, which may be less than the size sold, 0 where it is not known
 }
 
-// gpuModels are keyed by EC2's name of the GPU and its memory in MiB. The memory comes from nvidia-smi
-// (github.com/modal-labs/modal-client pull 2797, 2025-01), or from EC2 where that is less. Product, architecture and compute
-// capability carry NVIDIA's names. Listings of EC2 instances confirm Tesla T4 and NVIDIA A10G. The other products are unchecked.
-// A live node replaces all of them.
+// gpuModels are keyed by EC2's name of the GPU and its memory in MiB. The memory comes from nvidia-smi (github.com/modal-labs/modal-client
+// pull 2797, 2025-01), or from EC2 where that is less. Product, architecture and compute capability carry NVIDIA's names. Listings of EC2
+// instances confirm Tesla T4 and NVIDIA A10G. The other products are unchecked. A live node replaces all of them.
 var gpuModels = map[string]map[int64]gpuModel{
 	"V100": {16384: {product: "Tesla V100-SXM2-16GB", architecture: "Volta", compute: "7.0.0"},
 		32768: {product: "Tesla V100-SXM2-32GB", architecture: "Volta", compute: "7.0.0"}},

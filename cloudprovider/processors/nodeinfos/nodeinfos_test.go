@@ -10,13 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -70,21 +64,10 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 			w.NextLoop()
-			now := time.Now()
-			live := w.Nodes("gpu")[0]
-			live.Status = corev1.NodeStatus{Capacity: tt.shown, Allocatable: tt.shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady,
-				Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-2 * time.Minute))}}}
-			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-			require.NoError(t, err)
-			snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
-			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
-			infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
+			live, infos := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, tt.shown), newProvider(w)
 			// In the first loop the node is old enough to become its group's cached NodeInfo. In the second it is deleted.
-			for _, nodes := range [][]*corev1.Node{{live}, nil} {
-				require.NoError(t, snapshot.SetClusterState(nodes, nil, nil, nil))
-				got, coreErr := infos.Process(ctx, nodes, nil, taints.TaintConfig{}, now)
-				require.NoError(t, coreErr)
-				info := got["gpu"]
+			for _, nodes := range [][]*corev1.Node{live, nil} {
+				info := process(w, infos, nil, nodes...)["gpu"]
 				require.Equalf(t, "15Gi", info.Node().Status.Allocatable.Memory().String(),
 					"with %d nodes: memory, want the 15Gi of the cached NodeInfo", len(nodes))
 				assert.EqualValuesf(t, 1, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"],
@@ -112,14 +95,8 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 		{name: "kube-proxy as a DaemonSet", daemons: []*appsv1.DaemonSet{daemon("agent", "30m"), daemon("kube-proxy", "70m")}, want: 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-			require.NoError(t, err)
-			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider,
-				ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)}
-			got, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())
-			require.NoError(t, coreErr)
-			cpu := got["web"].GetRequested().GetMilliCPU()
-			assert.Truef(t, cpu == tt.want, "%dm of CPU are taken on the next node, want %dm", cpu, tt.want)
+			got := process(w, newProvider(w), tt.daemons)
+			assert.Equal(t, tt.want, got["web"].GetRequested().GetMilliCPU(), "thousandths of a CPU that are taken on the next node")
 		})
 	}
 }

@@ -36,10 +36,8 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	processors, _ := processorstest.NewTestProcessors(config.AutoscalingOptions{})
 	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)
 	require.NoError(t, err)
-	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
-	if coreErr != nil {
-		t.Fatal(coreErr)
-	}
+	infos, coreErr := newProvider(w).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
+	require.NoError(t, coreErr)
 	if len(infos) != 2 || !nodemeta.Placeholder.On(infos["unknown"].Node()) {
 		t.Fatalf("the NodeInfos are %v, want a placeholder and another", infos)
 	}

@@ -7,19 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/config"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -44,17 +36,7 @@ func showing(w *awsworld.World, id, instanceType string, age time.Duration, show
 // nextNode returns the NodeInfo of the group's next node in a loop of a new process over the nodes.
 func nextNode(w *awsworld.World, id string, nodes ...*corev1.Node) *framework.NodeInfo {
 	w.T.Helper()
-	handle, err := framework.NewHandle(w.T.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-	require.NoError(w.T, err)
-	snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
-	require.NoError(w.T, snapshot.SetClusterState(nodes, nil, nil, nil))
-	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
-	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).
-		Process(ctx, nodes, nil, taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
-	if coreErr != nil {
-		w.T.Fatal(coreErr)
-	}
-	return infos[id]
+	return process(w, newProvider(w), nil, nodes...)[id]
 }
 
 // A node with a divided GPU publishes its parts (MIG, strategy mixed) or renamed time slices, and no whole GPU or 0.

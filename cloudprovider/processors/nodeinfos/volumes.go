@@ -1,12 +1,14 @@
 package nodeinfos
 
 import (
+	"cmp"
 	"math"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -15,21 +17,19 @@ import (
 // ebsDriver is the CSI driver of EBS volumes.
 const ebsDriver = "ebs.csi.aws.com"
 
-// volumeLimits knows how many EBS volumes can be attached to nodes that do not exist yet.
-type volumeLimits struct {
-	measured map[string]int32 // the least that the driver reports, by instance type
-}
+// volumeLimits are the numbers of EBS volumes that can be attached to nodes: the least that the driver reports, by instance type.
+type volumeLimits map[string]int32
 
 // ebsLimits looks at the cluster. It returns nil if the core does not simulate volume limits, or if nodes list their drivers and
 // none lists the EBS driver. Where no node lists any, as in a cluster at zero, a pod with EBS volumes needs the driver in any case.
 //
 // The limits are on the NodeInfos for scale-up alone. The core takes a Ready node with a late driver for unready only by the promises of
 // NodeGroup.TemplateNodeInfo, which has none.
-func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeLimits {
+func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) volumeLimits {
 	if ctx == nil || !ctx.CSINodeAwareSchedulingEnabled || ctx.ClusterSnapshot == nil || ctx.ClusterSnapshot.CsiSnapshot() == nil {
 		return nil
 	}
-	limits, listed, running := &volumeLimits{measured: map[string]int32{}}, false, false
+	limits, listed, running := volumeLimits{}, false, false
 	for _, node := range nodes {
 		drivers, err := ctx.ClusterSnapshot.CsiSnapshot().Get(node.Name)
 		if err != nil || nodemeta.NoCSINode.On(drivers) {
@@ -41,8 +41,8 @@ func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeL
 			continue
 		}
 		name, count := node.Labels[corev1.LabelInstanceTypeStable], *driver.Allocatable.Count
-		if known, ok := limits.measured[name]; !ok || count < known {
-			limits.measured[name] = count
+		if known, ok := limits[name]; !ok || count < known {
+			limits[name] = count
 		}
 	}
 	if listed && !running {
@@ -53,10 +53,7 @@ func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeL
 
 // ebsOf returns the EBS driver on a node, or nil.
 func ebsOf(node *storagev1.CSINode) *storagev1.CSINodeDriver {
-	if node == nil {
-		return nil
-	}
-	for i := range node.Spec.Drivers {
+	for i := range ptr.Deref(node, storagev1.CSINode{}).Spec.Drivers {
 		if node.Spec.Drivers[i].Name == ebsDriver {
 			return &node.Spec.Drivers[i]
 		}
@@ -70,23 +67,20 @@ const usualLimit = 25
 
 // complete returns info with the EBS driver on its node, unless the driver is there already. The limit is the least of the types: what a
 // node of the type has shown, or else the usual one.
-func (l *volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if ebsOf(info.CSINode) != nil {
 		return info
 	}
 	least := int32(math.MaxInt32)
 	for _, name := range types {
-		limit, shown := l.measured[name]
+		limit, shown := l[name]
 		if facts, _ := catalogue.Lookup(name); !shown {
 			limit = max(1, usualLimit-int32(facts.GPU.Count+facts.NeuronDevices)-int32(min(1, facts.LocalNVMeBytes)))
 		}
 		least = min(least, limit)
 	}
 	driver := storagev1.CSINodeDriver{Name: ebsDriver, NodeID: info.Node().Name, Allocatable: &storagev1.VolumeNodeResources{Count: &least}}
-	node := &storagev1.CSINode{}
-	if info.CSINode != nil {
-		node = info.CSINode.DeepCopy()
-	}
+	node := cmp.Or(info.CSINode, &storagev1.CSINode{}).DeepCopy()
 	node.Name = info.Node().Name
 	node.Spec.Drivers = append(node.Spec.Drivers, driver)
 	return rebuilt(info, info.Node(), info.LocalResourceSlices).SetCSINode(node)

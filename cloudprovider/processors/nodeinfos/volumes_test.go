@@ -30,8 +30,7 @@ import (
 )
 
 // claims are bound EBS volumes with their claims, named volume-0 and so on.
-func claims(count int) []runtime.Object {
-	var objects []runtime.Object
+func claims(count int) (objects []runtime.Object) {
 	for i := range count {
 		name := fmt.Sprintf("volume-%d", i)
 		objects = append(objects,
@@ -98,7 +97,7 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			require.NoError(t, snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes))
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
-			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
+			infos, coreErr := newProvider(w).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
 			require.NoError(t, coreErr)
 			require.NoError(t, snapshot.AddNodeInfo(infos["gpu"]))
 			got := 0

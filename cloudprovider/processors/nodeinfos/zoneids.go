@@ -2,9 +2,11 @@ package nodeinfos
 
 import (
 	"maps"
+	"slices"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -30,7 +32,6 @@ type ZoneIDs struct {
 	byName atomic.Pointer[map[string]string] // replaced and never changed
 }
 
-// NewZoneIDs makes a ZoneIDs that knows nothing yet.
 func NewZoneIDs(lookup zoneLookup) *ZoneIDs {
 	z := &ZoneIDs{lookup: lookup}
 	z.byName.Store(&map[string]string{})
@@ -72,14 +73,9 @@ func (z *ZoneIDs) Learn(nodes []*corev1.Node, v *aws.View) {
 
 // lacks reports whether a group may launch in a zone without a known identifier.
 func (z *ZoneIDs) lacks(v *aws.View) bool {
-	for _, ng := range v.NodeGroups() {
-		for _, zone := range v.Group(ng.Id()).Zones {
-			if z.ID(zone) == "" {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.NodeGroups(), func(ng cloudprovider.NodeGroup) bool {
+		return slices.ContainsFunc(v.Group(ng.Id()).Zones, func(zone string) bool { return z.ID(zone) == "" })
+	})
 }
 
 // Label adds the zone's identifier to the labels of a node that the caller owns, if the node has none.

@@ -4,14 +4,11 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
@@ -33,12 +30,8 @@ func inZone(zone, id string) *corev1.Node {
 // shownZones are zone, its identifier and whether it is only assumed, of each group's NodeInfo, as the core would see them.
 func shownZones(w *awsworld.World, nodes ...*corev1.Node) map[string][]string {
 	w.T.Helper()
-	infos, err := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, nodes, nil, taints.TaintConfig{}, time.Now())
-	if err != nil {
-		w.T.Fatal(err)
-	}
 	shown := map[string][]string{}
-	for id, info := range infos {
+	for id, info := range process(w, newProvider(w), nil, nodes...) {
 		labels := info.Node().Labels
 		shown[id] = []string{labels[corev1.LabelTopologyZone], labels[podzone.LabelZoneID], labels[nodemeta.ZoneAssumed]}
 	}

@@ -1,8 +1,6 @@
 package podlist
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/klog/v2"
@@ -18,12 +16,11 @@ type drains interface {
 	ReplacementsDecided(nodes []string)
 }
 
-// Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So the core
-// decides on their replacement, together with all others, while they still run. The core does the same for nodes that it drains itself. A node counts once the loop sees it cordoned, because
-// its pods would seem to fit on it before. A pod that is evicted between two loops is pending by itself, and finds the
-// node that was launched for it.
+// Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
+// the core decides on their replacement, together with all others, while they still run, as for nodes that it drains itself. A node counts
+// once the loop sees it cordoned, because its pods would seem to fit on it before.
 //
-// Draining belongs before the core's own processor, which drops pods that fit on existing nodes. The core's loop alone uses it.
+// Draining belongs before the core's own processor, which drops pods that fit on existing nodes.
 type Draining struct {
 	Drains drains
 	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
@@ -36,7 +33,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 	if d.Moves != nil { // first, because the pods of the others run, too
 		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
 	}
-	d.counted = d.counted[:0]
+	d.counted = nil
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil { // the node is gone
@@ -59,8 +56,8 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 // ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
 func (d *Draining) ScaledUp() {
 	if len(d.counted) > 0 {
-		d.Drains.ReplacementsDecided(slices.Clone(d.counted))
-		d.counted = d.counted[:0]
+		d.Drains.ReplacementsDecided(d.counted)
+		d.counted = nil
 	}
 }
 

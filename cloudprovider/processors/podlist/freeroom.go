@@ -27,8 +27,6 @@ import (
 //
 // A pod that is nominated for a node of the snapshot stays on the list for the core, because the core puts it there. The core does not see a
 // nomination for any other node, whoever wrote it.
-//
-// The core's loop alone uses it.
 type FreeRoom struct {
 	Core pods.PodListProcessor
 	Plan *plan.Plan
@@ -43,17 +41,11 @@ type FreeRoom struct {
 // Process puts the pods on nodes of the snapshot. Pods that are no longer pending leave the plan. The pods themselves stay as they are.
 func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	pending = withoutAbsent(ctx.ClusterSnapshot, pending)
-	planned := r.Plan.Planned()
-	upcoming := map[string]plan.Node{}
-	left := pending
-	if len(planned) > 0 {
-		var err error
-		if left, upcoming, err = r.putPlanned(ctx.ClusterSnapshot, pending, planned); err != nil {
-			return pending, err
-		}
+	others, upcoming, err := r.putPlanned(ctx.ClusterSnapshot, pending, r.Plan.Planned())
+	if err != nil {
+		return pending, err
 	}
-	others := left
-	left, err := r.zoneFirst(ctx, left)
+	left, err := r.zoneFirst(ctx, others)
 	if err != nil {
 		return nil, err
 	}
@@ -69,17 +61,13 @@ func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
 // by its name all the same, fail, and help no pod in this loop.
-func withoutAbsent(snapshot clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
+func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
-		name := pod.Status.NominatedNodeName
-		if name == "" {
-			continue
-		}
-		if _, err := snapshot.NodeInfos().Get(name); err != nil {
-			unnominated := *pod
-			unnominated.Status.NominatedNodeName = ""
-			pending[at] = &unnominated
+		if name := pod.Status.NominatedNodeName; name != "" {
+			if _, err := s.NodeInfos().Get(name); err != nil {
+				pending[at] = snapshot.Unbound(pod)
+			}
 		}
 	}
 	return pending

@@ -30,8 +30,6 @@ type comingNodes interface {
 //
 // It counts the upcoming nodes in the core's snapshot that have no pod but those of every node. So it belongs behind everything that
 // puts pods on upcoming nodes. Nodes of a group are alike, so only their number counts.
-//
-// The core's loop alone uses it.
 type GiveBack struct {
 	coming   comingNodes
 	clock    clock.PassiveClock
@@ -51,9 +49,8 @@ func NewGiveBack(coming comingNodes, c clock.PassiveClock) *GiveBack {
 // Process gives back the nodes that have been without a pod for long enough. It returns the pods as they are.
 func (b *GiveBack) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	empty, err := b.empty(ctx)
-	if err != nil { // nobody would help the pods
+	if err != nil { // returned, nobody would help the pods
 		klog.V(2).InfoS("Could not see which nodes under way are needed", "err", err)
-		empty = nil
 	}
 	now := b.clock.Now()
 	maps.DeleteFunc(b.unneeded, func(group string, _ unneeded) bool { return empty[group] <= 0 })

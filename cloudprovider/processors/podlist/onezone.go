@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -14,8 +15,6 @@ import (
 // OneZone keeps pods that must run in one zone away from whole groups that can be scaled zone by zone. The node for such a pod might
 // come up in another zone. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take these pods. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
-//
-// It implements the core's PodListProcessor in front of the core's own. The core's loop alone uses it.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown
@@ -40,13 +39,11 @@ func (z *OneZone) Need(pod *corev1.Pod) (podzone.Need, bool) {
 	return podzone.Of(pod, z.Volumes.Of(pod), z.ZoneName)
 }
 
-// Needs reports whether the pod must run in one particular zone.
 func (z *OneZone) Needs(pod *corev1.Pod) bool {
 	_, ok := z.Need(pod)
 	return ok
 }
 
-// Views reports whether a group is scaled zone by zone.
 func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
 // withPromisedZone returns a copy of the pod that no node with nodemeta.ZoneAssumed takes. Everything else is shared with the pod.
@@ -63,13 +60,8 @@ func withPromisedZone(pod *corev1.Pod) *corev1.Pod {
 	} else {
 		required.NodeSelectorTerms = []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}
 	}
-	copied, affinity, nodes := *pod, corev1.Affinity{}, corev1.NodeAffinity{}
-	if pod.Spec.Affinity != nil {
-		affinity = *pod.Spec.Affinity
-	}
-	if affinity.NodeAffinity != nil {
-		nodes = *affinity.NodeAffinity
-	}
+	copied, affinity := *pod, ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
+	nodes := ptr.Deref(affinity.NodeAffinity, corev1.NodeAffinity{})
 	nodes.RequiredDuringSchedulingIgnoredDuringExecution = required
 	affinity.NodeAffinity = &nodes
 	copied.Spec.Affinity = &affinity

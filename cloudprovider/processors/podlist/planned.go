@@ -17,6 +17,9 @@ import (
 // the snapshot.
 func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod, planned []plan.Node) (
 	[]*corev1.Pod, map[string]plan.Node, error) {
+	if len(planned) == 0 {
+		return pending, nil, nil
+	}
 	nodes, err := r.nodesFor(s, planned)
 	if err != nil {
 		return nil, nil, err
@@ -53,7 +56,6 @@ func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*core
 
 // planNodes finds the nodes of the plan in the snapshot.
 type planNodes struct {
-	present map[string]bool     // all nodes of the snapshot
 	free    map[string][]string // by group: nodes that are not of the plan, sorted
 	standIn map[string]string   // placeholders of planned nodes that have registered and are not ready
 }
@@ -67,12 +69,10 @@ func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.No
 	for _, node := range planned {
 		registered[node.Name] = true
 	}
-	n := &planNodes{present: make(map[string]bool, len(infos)), free: make(map[string][]string), standIn: make(map[string]string)}
+	n := &planNodes{free: make(map[string][]string), standIn: make(map[string]string)}
 	for _, info := range infos {
-		node := info.Node()
-		n.present[node.Name] = true
-		if group := r.GroupOf(node); group != "" && !registered[node.Name] {
-			n.free[group] = append(n.free[group], node.Name)
+		if group, name := r.GroupOf(info.Node()), info.Node().Name; group != "" && !registered[name] {
+			n.free[group] = append(n.free[group], name)
 		}
 	}
 	for _, names := range n.free {
@@ -85,7 +85,7 @@ func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.No
 // tried so is not tried for another. It returns the name in the snapshot, "" for none.
 func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, pods []*corev1.Pod) (string, map[*corev1.Pod]string) {
 	name := planned.Name
-	if !n.present[name] {
+	if _, err := s.GetNodeInfo(name); err != nil {
 		name = n.standIn[name]
 	}
 	placed := map[*corev1.Pod]string{}

@@ -21,12 +21,8 @@ const judgeTime = time.Minute
 //
 // kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes chosen for the first pods alone cost more than
 // nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
-// there cause no scale-up.
-//
-// The pods of other schedulers count when they are judged (loop.JointController). So do pods whose own claims a controller has yet to make:
-// the core takes pods of one controller as equal whatever their claims, and no group helps any of them if it tries such a pod first.
-//
-// Siblings belongs before all other processors. The core's loop alone uses it.
+// there cause no scale-up. Pods whose own claims a controller has yet to make wait: the core takes pods of one controller as equal whatever
+// their claims, and no group helps any of them if it tries such a pod first. Siblings belongs before all other processors.
 type Siblings struct {
 	Claims corelisters.PersistentVolumeClaimLister
 	Clock  clock.PassiveClock

@@ -100,8 +100,7 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 	}
 }
 
-func names(pods []*corev1.Pod) []string {
-	var list []string
+func names(pods []*corev1.Pod) (list []string) {
 	for _, pod := range pods {
 		list = append(list, pod.Name)
 	}

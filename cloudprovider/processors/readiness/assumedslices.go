@@ -16,7 +16,6 @@ type publishedOnly struct {
 	cacontext.TemplateNodeInfoRegistry
 }
 
-// GetNodeInfo implements the core's TemplateNodeInfoRegistry.
 func (p publishedOnly) GetNodeInfo(id string) (*framework.NodeInfo, bool) {
 	info, found := p.TemplateNodeInfoRegistry.GetNodeInfo(id)
 	if !found {

@@ -82,18 +82,15 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		promised := s.follow(node, devices)
-		if promised == "" || uses().used[node.Name] {
-			stillReady = append(stillReady, node)
-			continue
-		}
-		if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
-			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
-			s.reportWait(node, promised, w)
-		} else {
-			stillReady = append(stillReady, node)
+		if promised := s.follow(node, devices); promised != "" && !uses().used[node.Name] {
+			if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
+				starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+				s.reportWait(node, promised, w)
+				continue
+			}
 			s.reportLate(node, promised)
 		}
+		stillReady = append(stillReady, node)
 	}
 	if len(starting) > 0 {
 		all = slices.Clone(all)
@@ -104,19 +101,14 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	published := *ctx
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
 	// The core knows whole accelerators only. Nodes with parts of them and the label of GPUs would never be ready.
-	var divided []*corev1.Node
-	stillReady = slices.DeleteFunc(stillReady, func(node *corev1.Node) bool {
+	divided := func(node *corev1.Node) bool {
 		_, whole := gpu.NodeHasGpuAllocatable(node)
-		if !whole && hasAccelerator(node.Status.Allocatable) {
-			divided = append(divided, node)
-		}
 		return !whole && hasAccelerator(node.Status.Allocatable)
-	})
-	all, stillReady = s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
-	return all, append(stillReady, divided...)
+	}
+	all, judged := s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, slices.DeleteFunc(slices.Clone(stillReady), divided), devices, volumes)
+	return all, append(judged, slices.DeleteFunc(stillReady, func(node *corev1.Node) bool { return !divided(node) })...)
 }
 
-// forget drops the history of deleted nodes.
 func (s *StartingNodes) forget(nodes []*corev1.Node) {
 	if len(s.nodes) == 0 {
 		return

@@ -17,7 +17,7 @@ import (
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by, and leaves out the nodes that the provider
 // keeps. It also leaves out unneeded nodes with a pod that asks to be left alone for a time: the core would not look at such a node for minutes
-// after its time has ended, because it remembers which nodes a pod blocked. It wraps another processor of the core, whose loop alone uses it.
+// after its time has ended, because it remembers which nodes a pod blocked.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
@@ -33,7 +33,6 @@ func NewFreshCandidates(p *aws.Provider, c nodegroupconfig.NodeGroupConfigProces
 // Kept returns the nodes that the last loop kept for the time of a pod. The map is not changed any more.
 func (f *FreshCandidates) Kept() map[string]KeptBy { return f.kept }
 
-// GetScaleDownCandidates returns the nodes that may be removed.
 func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	f.kept = map[string]KeptBy{}
 	if f.provider.TooOldToRemove() {
@@ -42,12 +41,9 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		if f.provider.Keeps(n) {
-			return true
-		}
 		by := longest(ctx, n.Name, now)
-		if by.Pod == "" {
-			return false
+		if keeps := f.provider.Keeps(n); keeps || by.Pod == "" {
+			return keeps
 		}
 		unneeded, _, _ := f.checker.FilterOutUnremovable(ctx, []*corev1.Node{n}, now, unremovable.NewNodes())
 		if len(unneeded) > 0 {

@@ -41,9 +41,8 @@ const (
 )
 
 // Consolidation looks for nodes that the cluster does not need at their price. move.Plans makes them beside the loop, at most once in each scan
-// interval, while no pod waits and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the rules of scale-down.
-//
-// The core's loop alone uses it.
+// interval, while no pod waits and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the
+// rules of scale-down.
 type Consolidation struct {
 	Reason   *move.Consolidate
 	Horizon  time.Duration
@@ -99,25 +98,22 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
 	})
-	if c.made != nil {
-		select {
-		case plans := <-c.made:
-			c.made = nil
-			plans = slices.DeleteFunc(plans, func(p move.Plan) bool {
-				return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
-			})
-			c.shown = c.check(ctx, plans, now)
-			if c.Reason.On && adopted == nil && len(c.shown) > 0 {
-				klog.V(0).InfoS("Adopted a consolidation", "nodes", c.shown[0].Nodes, "into", c.shown[0].Into, "savingPerHour", c.shown[0].Saving)
-				c.Reason.Adopt(c.shown[0], now)
-			}
-		default:
+	select {
+	case plans := <-c.made:
+		c.made = nil
+		plans = slices.DeleteFunc(plans, func(p move.Plan) bool {
+			return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
+		})
+		c.shown = c.check(ctx, plans, now)
+		if c.Reason.On && adopted == nil && len(c.shown) > 0 {
+			klog.V(0).InfoS("Adopted a consolidation", "nodes", c.shown[0].Nodes, "into", c.shown[0].Into, "savingPerHour", c.shown[0].Saving)
+			c.Reason.Adopt(c.shown[0], now)
 		}
-		return
-	}
-	if due && adopted == nil && !c.Provider.TooOldToAdd() {
-		c.last = now
-		c.plan(ctx, byName, mayGo, full, now)
+	default:
+		if c.made == nil && due && adopted == nil && !c.Provider.TooOldToAdd() {
+			c.last = now
+			c.plan(ctx, byName, mayGo, full, now)
+		}
 	}
 }
 
@@ -157,6 +153,10 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	for key := range c.refused {
 		packing.Refused[key] = true
 	}
+	var offers []move.Host
+	if !full {
+		offers = c.offers(ctx)
+	}
 	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
 	if err != nil {
 		return
@@ -181,10 +181,6 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	}
 	made := make(chan []move.Plan, 1)
 	c.made = made
-	var offers []move.Host
-	if !full {
-		offers = c.offers(ctx)
-	}
 	go func() { made <- move.Plans(hosts, offers, packing) }()
 }
 
@@ -207,7 +203,6 @@ func spare(g *group.Group) int {
 	return g.TargetInstances() - g.MinInstances()
 }
 
-// offers returns the nodes that groups can launch now.
 func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext) (offers []move.Host) {
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {

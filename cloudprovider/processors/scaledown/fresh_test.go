@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -19,30 +21,48 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// everyNode is a ScaleDownNodeProcessor that lets every node be removed.
+// everyNode is a ScaleDownNodeProcessor that lets every node be removed, and take pods.
 type everyNode struct{ nodes.ScaleDownNodeProcessor }
 
 func (everyNode) GetScaleDownCandidates(_ *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	return all, nil
 }
 
+func (everyNode) GetPodDestinationCandidates(_ *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	return all, nil
+}
+
+// candidates are the names of the nodes that the processor lets be removed.
+func candidates(t *testing.T, of nodes.ScaleDownNodeProcessor, all ...*corev1.Node) (names []string) {
+	t.Helper()
+	list, err := of.GetScaleDownCandidates(&cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}, all)
+	require.NoError(t, err)
+	for _, n := range list {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+func fresh(w *awsworld.World) *FreshCandidates {
+	return NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{})
+}
+
+func TestDisabledKeepsNodesAsDestinations(t *testing.T) {
+	disabled, all := Disabled{everyNode{}}, []*corev1.Node{{}}
+	assert.Empty(t, candidates(t, disabled, all...), "nodes are considered for removal")
+	got, err := disabled.GetPodDestinationCandidates(nil, all)
+	assert.Truef(t, err == nil && len(got) == 1, "pods may move to %d nodes, %v, want 1", len(got), err)
+}
+
 func TestOldReadingForbidsRemoval(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })
-	for _, step := range []struct {
-		after  time.Duration
-		read   bool
-		remove bool
-	}{{after: 0, remove: true}, {after: 3 * time.Minute, remove: true}, {after: time.Second}, {after: 7 * time.Minute}, {after: time.Minute, read: true, remove: true}} {
-		now.Step(step.after)
-		if step.read {
-			w.Reread()
-		}
-		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(noPods(t), []*corev1.Node{{}})
-		if err != nil || len(candidates) == 1 != step.remove {
-			t.Errorf("after %s %d nodes may be removed, error %v, want removal allowed: %t", w.Cache.Age(), len(candidates), err, step.remove)
-		}
-	}
+	now.Step(3 * time.Minute)
+	assert.Len(t, candidates(t, fresh(w), &corev1.Node{}), 1)
+	now.Step(time.Second)
+	assert.Empty(t, candidates(t, fresh(w), &corev1.Node{}))
+	w.Reread()
+	assert.Len(t, candidates(t, fresh(w), &corev1.Node{}), 1)
 }
 
 func TestShiftedZoneHasNoCandidates(t *testing.T) {
@@ -55,15 +75,17 @@ func TestShiftedZoneHasNoCandidates(t *testing.T) {
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {
 		all = append(all, awsworld.Node(i.Zone, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
+	w.Eventually(func() string { return cmp.Diff([]string{awsworld.ZoneA}, candidates(t, fresh(w), all...)) })
+}
+
+// AWS does not let an instance in standby be terminated. The core would drain its node, fail, and drain it again.
+func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Members("a", nil)
+	standby, _ := nodemeta.Instance(nodes[0].Spec.ProviderID)
+	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{standby}}))
 	w.Eventually(func() string {
-		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(noPods(t), all)
-		if err != nil {
-			return err.Error()
-		}
-		var zones []string
-		for _, node := range candidates {
-			zones = append(zones, node.Name)
-		}
-		return cmp.Diff([]string{awsworld.ZoneA}, zones)
+		w.Reread()
+		return cmp.Diff([]string{nodes[1].Name}, candidates(t, fresh(w), nodes...))
 	})
 }

@@ -32,13 +32,12 @@ func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 	return all
 }
 
-// doNotDisrupt reads the clock and not the time of the loop: FreshCandidates reads it before, so the rule keeps no node for a pod whose
-// time FreshCandidates has seen end.
+// doNotDisrupt blocks the drain for a pod that asks to be left alone. It reads the clock and not the time of the loop: FreshCandidates reads
+// it before, so the rule keeps no node for a pod whose time FreshCandidates has seen end.
 type doNotDisrupt struct{ clock clock.PassiveClock }
 
 func (doNotDisrupt) Name() string { return "DoNotDisrupt" }
 
-// Drainable blocks the drain for a pod that asks to be left alone.
 func (r doNotDisrupt) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, _ *framework.NodeInfo) drainability.Status {
 	if asks, _, _ := nodemeta.LeftAlone(pod, r.clock.Now()); !asks || !leaves(pod) || drain.IsPodLongTerminating(pod, ctx.Timestamp) {
 		return drainability.NewUndefinedStatus()
@@ -59,12 +58,7 @@ type KeptBy struct {
 
 // longest returns the pod of the node whose time ends last, zero for none.
 func longest(ctx *cacontext.AutoscalingContext, node string, now time.Time) (longest KeptBy) {
-	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
-	if err != nil {
-		return longest
-	}
-	for _, on := range info.Pods() {
-		pod := on.Pod
+	for _, pod := range podsOn(ctx, node) {
 		if asks, until, _ := nodemeta.LeftAlone(pod, now); asks && until.After(longest.Until) && pod.DeletionTimestamp == nil && leaves(pod) {
 			longest = KeptBy{pod.Namespace + "/" + pod.Name, until}
 		}

@@ -98,11 +98,6 @@ func leftAloneWorld(t *testing.T, tags map[string]string) (*awsworld.World, *Fre
 		config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}), now, everyNode{}), now
 }
 
-// noPods is the context of a loop whose snapshot is empty.
-func noPods(t *testing.T) *cacontext.AutoscalingContext {
-	return &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
-}
-
 func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	w, fresh, now := leftAloneWorld(t, nil)
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
@@ -114,17 +109,11 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	long.Status.StartTime, long.Status.Conditions = nil, boundAt(start)
 	pods := []*corev1.Pod{busy, long, web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
 	for _, n := range nodes {
-		info := framework.NewNodeInfo(n, nil)
-		for _, p := range pods {
-			if p.Spec.NodeName == n.Name {
-				info.AddPod(framework.NewPodInfo(p, nil))
-			}
-		}
-		require.NoError(t, snapshot.AddNodeInfo(info))
+		add(t, snapshot, n, slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.Spec.NodeName != n.Name })...)
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
-	candidates := func() (names []string) {
+	found := func() (names []string) {
 		list, err := fresh.GetScaleDownCandidates(ctx, nodes)
 		require.NoError(t, err)
 		for _, n := range list {
@@ -134,7 +123,7 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	times := &UnneededTimes{Options: config.AutoscalingOptions{}, Kept: fresh.Kept}
 	end := after(10 * time.Minute)
-	got, want := candidates(), []string{used.Name, plain.Name}
+	got, want := found(), []string{used.Name, plain.Name}
 	assert.Truef(t, slices.Equal(got, want), "candidates %v, want %v: the core itself says why a used node stays", got, want)
 	if got := fresh.Kept()[timed.Name]; got != (KeptBy{"default/long", end}) {
 		t.Errorf("%s is kept by %+v, want the pod whose time ends last", timed.Name, got)
@@ -144,7 +133,7 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	now.SetTime(end)
 	w.Reread()
-	got = candidates()
+	got = found()
 	assert.Truef(t, len(got) == 3 && len(fresh.Kept()) == 0, "candidates %v, kept %v, want all nodes once the time is over", got, fresh.Kept())
 	if got := times.Next(end, time.Time{}, time.Time{}); !got.IsZero() {
 		t.Errorf("another loop for the same end at %s", got)
@@ -158,9 +147,8 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	} {
 		pod := web("long", timed.Name, doNotDisruptKey, "2h")
 		gone(pod)
-		info := framework.NewNodeInfo(timed, nil, framework.NewPodInfo(pod, nil))
 		require.NoError(t, snapshot.SetClusterState(nil, nil, nil, nil))
-		require.NoError(t, snapshot.AddNodeInfo(info))
+		add(t, snapshot, timed, pod)
 		by := longest(ctx, timed.Name, start)
 		assert.Truef(t, by == (KeptBy{}), "%s is kept by %+v, which goes", timed.Name, by)
 	}
@@ -172,15 +160,13 @@ func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
 	for at, value := range []string{"true", "4h", "false"} {
 		nodes[at].Annotations = map[string]string{doNotDisruptKey: value}
 	}
-	got, err := fresh.GetScaleDownCandidates(noPods(t), nodes)
-	assert.Truef(t, err == nil && slices.Equal(got, nodes[1:]), "%d candidates, error %v, want all but the annotated one", len(got), err)
+	assert.Equal(t, []string{nodes[1].Name, nodes[2].Name}, candidates(t, fresh, nodes...), "candidates, want all but the annotated one")
 }
 
 func TestPausedGroupHasNoCandidates(t *testing.T) {
 	w, fresh, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
 	for _, want := range []int{0, 3} {
-		got, err := fresh.GetScaleDownCandidates(noPods(t), w.Members("a", nil))
-		assert.Truef(t, err == nil && len(got) == want, "at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
+		assert.Lenf(t, candidates(t, fresh, w.Members("a", nil)...), want, "candidates at %s", now.Now())
 		now.Step(time.Minute)
 	}
 }

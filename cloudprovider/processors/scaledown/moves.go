@@ -45,12 +45,10 @@ const (
 
 // Moves has nodes replaced: a move.Machine chooses them, and Requests carries that out. In each loop it takes part at three points:
 //
-//   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot. The core plans them together with all others
-//     that are pending. restore puts them back before the core plans removals.
+//   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, so that the core plans them together with
+//     all others that are pending. restore puts them back before the core plans removals.
 //   - ScaledUp, at the end of the scale-up, sees which of them got a node.
 //   - moving begins new moves, and Requests tells what came of the others.
-//
-// The core's loop alone uses it, except that it writes annotations beside the loop.
 type Moves struct {
 	Machine  *move.Machine
 	Provider *aws.Provider
@@ -112,11 +110,8 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 		}
 		pods = append(pods, m.take(ctx, name, name, false)...)
 	}
-	if m.Consolidation == nil || consolidating == "" {
-		return pods
-	}
-	p := m.Consolidation.Reason.Plan
-	if p == nil {
+	p := m.plan()
+	if p == nil || consolidating == "" {
 		return pods
 	}
 	for _, name := range p.Nodes { // pods move once, and not to another node that goes
@@ -125,6 +120,14 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 		}
 	}
 	return m.seated(ctx, pods, p)
+}
+
+// plan is the consolidation that is carried out, or nil.
+func (m *Moves) plan() *move.Plan {
+	if m.Consolidation == nil {
+		return nil
+	}
+	return m.Consolidation.Reason.Plan
 }
 
 // take closes a node in the snapshot, and takes its pods off unless they stay. They count for an owner: that node, or another one of the same plan.
@@ -308,18 +311,20 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {
-	if state, moves := m.states[node]; moves {
-		if m.Consolidation != nil && state.Reason == move.Consolidation {
-			m.Consolidation.Reason.Launched = true
-		}
-		if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
-			state.Launches++
-		}
-		state.Replacement = group
-		delete(m.blocked, node)
-		m.set(node, &state)
-		klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
+	state, moves := m.states[node]
+	if !moves {
+		return
 	}
+	if m.Consolidation != nil && state.Reason == move.Consolidation {
+		m.Consolidation.Reason.Launched = true
+	}
+	if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
+		state.Launches++
+	}
+	state.Replacement = group
+	delete(m.blocked, node)
+	m.set(node, &state)
+	klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 }
 
 // set gives a node a state, nil for none. Others see it once the cache shows it.
@@ -436,9 +441,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			moving = append(moving, n)
 		}
 	}
-	keep := func(name string) bool {
+	forget := func(name string) bool {
 		n := byName[name]
-		return n != nil && m.states[name].Step == move.Placing && !beingDrained(n)
+		return n == nil || m.states[name].Step != move.Placing || beingDrained(n)
 	}
 	for name, s := range m.states {
 		if s.Launches > 0 { // the node that comes for it is needed
@@ -447,9 +452,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			delete(m.placeless, name)
 		}
 	}
-	maps.DeleteFunc(m.placeless, func(name string, _ bool) bool { return !keep(name) })
-	maps.DeleteFunc(m.blocked, func(name string, _ time.Time) bool { return !keep(name) })
-	maps.DeleteFunc(m.holding, func(name string, _ time.Time) bool { return !keep(name) })
+	maps.DeleteFunc(m.placeless, func(name string, _ bool) bool { return forget(name) })
+	for _, since := range []map[string]time.Time{m.blocked, m.holding} {
+		maps.DeleteFunc(since, func(name string, _ time.Time) bool { return forget(name) })
+	}
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
 }
@@ -479,11 +485,9 @@ func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	}
 	newest := *n
 	newest.Annotations = maps.Clone(n.Annotations)
-	if w.text == "" {
-		delete(newest.Annotations, move.Annotation)
-		return &newest
+	if delete(newest.Annotations, move.Annotation); w.text != "" {
+		metav1.SetMetaDataAnnotation(&newest.ObjectMeta, move.Annotation, w.text)
 	}
-	metav1.SetMetaDataAnnotation(&newest.ObjectMeta, move.Annotation, w.text)
 	return &newest
 }
 
@@ -555,7 +559,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	case atMinimum && consolidates:
 		s = s.Held(m.Clock.Now())
 		m.set(name, &s)
-	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node):
+	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
 	}
@@ -575,7 +579,6 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
 }
 
-// coming reports whether a node of the node group is on its way.
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string, all []*corev1.Node) bool {
 	g := m.Provider.View().Group(group)
 	return g != nil && onTheWay(ctx, m.Provider, g, all, "", m.Clock.Now())
@@ -602,7 +605,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 			continue
 		}
 		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
-		if adopted := m.Consolidation.Reason.Plan; adopted != nil {
+		if adopted := m.plan(); adopted != nil {
 			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
 			for _, name := range adopted.Nodes {
 				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
@@ -628,14 +631,6 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 		}
 	}
 	return fit, places
-}
-
-// withoutRestarting leaves out the nodes that wait for the restart of Deployments.
-func (m *Moves) withoutRestarting(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
-	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
-		_, moves := m.states[n.Name]
-		return moves && m.restarts(ctx, n)
-	})
 }
 
 // restarts reports whether a node waits for the restart of Deployments whose pods ask for it. The node takes no new pod before that begins.
@@ -674,14 +669,12 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 
 // close keeps the pods of a node that is drained off the other nodes of its plan that have begun to move, because these are drained next.
 func (m *Moves) close(drained string) {
-	p := m.Consolidation.Reason.Plan
-	if p == nil {
-		return
-	}
-	for _, name := range p.Nodes {
-		if s := m.states[name]; name != drained && s.Step == move.Placing && !s.Closed {
-			s.Closed = true
-			m.set(name, &s)
+	if p := m.plan(); p != nil {
+		for _, name := range p.Nodes {
+			if s := m.states[name]; name != drained && s.Step == move.Placing && !s.Closed {
+				s.Closed = true
+				m.set(name, &s)
+			}
 		}
 	}
 }
@@ -699,7 +692,6 @@ func (m *Moves) removed(node string, ok bool) {
 	}
 }
 
-// ended notes that a node is gone.
 func (m *Moves) ended(node, reason string) {
 	m.Metrics.Ended(reason, move.Moved)
 	if m.Consolidation != nil {

@@ -35,9 +35,9 @@ type Options struct {
 	Core     nodes.ScaleDownSetProcessor
 	Report   status.ScaleDownStatusProcessor // sees the status first
 	Provider *aws.Provider
-	Nodes    corelisters.NodeLister // nil for a minimum that counts no removal under way
-	DryRun   bool                   // no node may be drained
-	Moves    *Moves                 // nil for none
+	Nodes    corelisters.NodeLister
+	DryRun   bool   // no node may be drained
+	Moves    *Moves // nil for none
 	Clock    clock.PassiveClock
 }
 
@@ -88,7 +88,7 @@ func (r *Removals) CleanUp() {
 
 // drainNothing lets only nodes pass whose pods have to complete first, because the core itself keeps them. A dry run answers the writes of
 // a drain, but they would go on after the loop.
-func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
-	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext,
+	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
 }

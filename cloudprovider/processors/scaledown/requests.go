@@ -37,11 +37,10 @@ import (
 const young = 10 * time.Minute
 
 // Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and the nodes to replace (Moves). A second planner of the core's plans
-// them, before the core's own and by the same checks, for which every node has been unneeded for long enough. The core's actuator carries
-// that plan out.
+// them, before the core's own and by the same checks, for which every node has been unneeded for long enough. It is a new one in each loop
+// that has a request, so it looks at a blocked node in each of them, and not every five minutes. The core's actuator carries that plan out.
 //
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
-// The planner is a new one in each loop that has a request, so it looks at a blocked node in each of them, and not every five minutes.
 type Requests struct {
 	nodes.ScaleDownNodeProcessor // of the core's own planner
 
@@ -115,12 +114,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if err != nil || len(eligible) == 0 {
 		return err
 	}
-	if r.Moves != nil && r.Moves.Consolidation != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
-		if p := r.Moves.Consolidation.Reason.Plan; p != nil {
+	if r.Moves != nil {
+		p := r.Moves.plan()
+		if p != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
 			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
 		}
-	}
-	if r.Moves != nil {
 		fit, places := r.Moves.elsewhere(ctx, all, eligible)
 		for _, n := range eligible {
 			if !slices.Contains(fit, n) {
@@ -142,8 +140,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	empty, drained := p.NodesToDelete(now)
-	if r.Moves != nil {
-		drained = r.Moves.withoutRestarting(ctx, drained)
+	if r.Moves != nil { // restarts of Deployments come first
+		drained = slices.DeleteFunc(drained, func(n *corev1.Node) bool {
+			_, moves := r.Moves.states[n.Name]
+			return moves && r.Moves.restarts(ctx, n)
+		})
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
@@ -159,11 +160,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			r.Moves.kept(ctx, all, k)
 		}
 	}
-	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
-		r.replaced = nil
-	} else { // one node after the other
+	if len(r.Removals.begun) == 0 { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
+		return err
 	}
+	r.replaced = nil // whichever node was asked for is theirs, and the others may ask again
 	return err
 }
 
@@ -199,10 +200,10 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		ng := r.Provider.NodeGroupOf(k.Node)
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
+		room := roomOf(r.Provider, g)
 		if cooling || g.Failure != nil {
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		room := roomOf(r.Provider, g)
 		if cooling || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
 			continue
 		}
@@ -214,12 +215,11 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
-		r.replaced = append(r.replaced, k.Node.Name)
-		if r.moves(k.Node) {
+		if r.replaced = append(r.replaced, k.Node.Name); r.moves(k.Node) {
 			r.Moves.launched(k.Node.Name, ng.Id())
-			return
+		} else {
+			klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 		}
-		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 		return // other nodes wait for it
 	}
 }
@@ -268,22 +268,16 @@ func lacksDaemonPods(ctx *cacontext.AutoscalingContext, node string) bool {
 	if err != nil {
 		return true
 	}
-	there := 0
-	for _, p := range snapshot.Pods(info) {
-		switch {
-		case !podutils.IsDaemonSetPod(p):
-		case !podutil.IsPodReady(p):
-			return true
-		default:
-			there++
-		}
+	there := slices.DeleteFunc(snapshot.Pods(info), func(p *corev1.Pod) bool { return !podutils.IsDaemonSetPod(p) })
+	if slices.ContainsFunc(there, func(p *corev1.Pod) bool { return !podutil.IsPodReady(p) }) {
+		return true
 	}
 	sets, err := ctx.DaemonSetLister().List(labels.Everything())
 	if err != nil {
 		return false
 	}
 	wanted, err := daemonset.GetDaemonSetPodsForNode(info, sets)
-	return err == nil && there < len(wanted)
+	return err == nil && len(there) < len(wanted)
 }
 
 // Publish publishes an event on each node that is to go and stays: once for each cause, in the words of the report.
@@ -300,21 +294,19 @@ func (r *Requests) Publish() {
 	}
 	report := r.Report()
 	for _, asked := range r.asked {
-		cause := said[asked.Name]
-		at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name })
-		if at >= 0 && (report.Nodes[at].State == decision.NodeBlocked || report.Nodes[at].State == decision.NodeNeeded) {
-			cause = string(report.Nodes[at].Reason.Code) + " " + report.Nodes[at].Pod
-		}
-		waits := at >= 0 && report.Nodes[at].Pod == "" && r.moves(asked) // for nodes
-		switch {
-		case cause == said[asked.Name] || waits:
-		case r.moves(asked):
-			r.Recorder.Event(asked, corev1.EventTypeWarning, "DisruptionBlocked", report.Nodes[at].Reason.Message)
-		default:
-			r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", report.Nodes[at].Reason.Message)
-		}
-		if waits {
-			continue
+		cause, moves := said[asked.Name], r.moves(asked)
+		if at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name }); at >= 0 {
+			n := &report.Nodes[at]
+			if n.Pod == "" && moves { // it waits for nodes
+				continue
+			}
+			if stays := string(n.Reason.Code) + " " + n.Pod; stays != cause && (n.State == decision.NodeBlocked || n.State == decision.NodeNeeded) {
+				if cause = stays; moves {
+					r.Recorder.Event(asked, corev1.EventTypeWarning, "DisruptionBlocked", n.Reason.Message)
+				} else {
+					r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)
+				}
+			}
 		}
 		r.said[asked.Name] = cause
 	}

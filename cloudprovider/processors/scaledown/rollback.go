@@ -21,8 +21,6 @@ const settled = 2 * time.Second
 // rollback finishes what the core leaves of a removal that failed. The core taints and cordons nodes before it removes them. If it cannot taint all of
 // them, or a removal fails, it takes that back. If the API server refuses that, the core leaves the node as it is, until it chooses the node again after five
 // minutes or more, or until its next start (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). rollback takes it back in a later loop.
-//
-// It runs in the core's loop, so no removal of the node begins beside it.
 type rollback struct {
 	clock    clock.PassiveClock
 	chosen   []string             // by this loop

@@ -1,6 +1,8 @@
 package scaledown
 
 import (
+	"slices"
+
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -20,25 +22,21 @@ type sharedMinimum struct {
 func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	spare := map[string]int{} // by Auto Scaling group
-	var removable []simulator.NodeToBeRemoved
 	var stay []simulator.UnremovableNode
-	for _, c := range candidates {
+	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
 		group := m.provider.NodeGroupOf(c.Node)
 		if group == nil {
-			removable = append(removable, c)
-			continue
+			return false
 		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
 			spare[name] = m.spare(name, scaleDown)
 		}
-		if spare[name] <= 0 {
+		if spare[name]--; spare[name] < 0 {
 			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
-			continue
 		}
-		spare[name]--
-		removable = append(removable, c)
-	}
+		return spare[name] < 0
+	})
 	if len(stay) > 0 {
 		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
 	}
@@ -53,9 +51,6 @@ func (m sharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) int
 		return 0
 	}
 	spare := g.TargetInstances() - g.MinInstances()
-	if scaleDown == nil || scaleDown.ActuationStatus == nil || m.nodes == nil {
-		return spare
-	}
 	empty, drained := scaleDown.ActuationStatus.DeletionsInProgress()
 	for _, name := range append(empty, drained...) {
 		node, err := m.nodes.Get(name)

@@ -19,8 +19,7 @@ import (
 // kube-scheduler counts the zone until the node object is deleted, a minute after the drain. Until then the pods are unschedulable, so the
 // autoscaler launches the same node again, and removes it again, for ever.
 //
-// It moves the spread pods of one candidate after the other. Pods that have come to a candidate move on with its own. It leaves the
-// snapshot as it was.
+// Pods that have come to a candidate move on with its own. It leaves the snapshot as it was.
 func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
 	removable []simulator.NodeToBeRemoved, stay []simulator.UnremovableNode) {
 	if !slices.ContainsFunc(candidates, func(c simulator.NodeToBeRemoved) bool { return slices.ContainsFunc(c.PodsToReschedule, spread) }) {

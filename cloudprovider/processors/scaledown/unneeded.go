@@ -13,8 +13,8 @@ import (
 const together = 500 * time.Millisecond
 
 // UnneededTimes knows when the core may next remove a node: its unneeded or unready time is over, and so is the pause after the last
-// scale-up or removal. It also knows when the time of a pod ends that keeps a node, whose unneeded time begins then. A loop then need not wait for
-// the scan interval. The pause after a failed removal is left to the scan interval, because the core shows its beginning to nobody.
+// scale-up or removal. It also knows when the time of a pod ends that keeps a node, whose unneeded time begins then. The pause after a
+// failed removal is left to the scan interval, because the core shows its beginning to nobody.
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
@@ -54,16 +54,12 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 	}
 	var moments []time.Time
 	for _, n := range u.Nodes {
-		over := n.Since.Add(n.Length + time.Nanosecond) // the core wants more than the time
-		if at := later(over, pause); at.After(ran) {
-			moments = append(moments, at)
-		}
+		moments = append(moments, later(n.Since.Add(n.Length+time.Nanosecond), pause)) // the core wants more than the time
 	}
 	for _, by := range u.Kept() {
-		if by.Until.After(ran) {
-			moments = append(moments, by.Until)
-		}
+		moments = append(moments, by.Until)
 	}
+	moments = slices.DeleteFunc(moments, func(at time.Time) bool { return !at.After(ran) })
 	if len(moments) == 0 {
 		return time.Time{}
 	}

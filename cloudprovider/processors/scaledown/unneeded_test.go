@@ -16,9 +16,8 @@ var start = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 func after(d time.Duration) time.Time { return start.Add(d) }
 
-// candidates are unneeded nodes by how long they must be so.
-func candidates(nodes map[string]time.Duration) []*scaledown.UnneededNode {
-	var list []*scaledown.UnneededNode
+// unneededNodes are unneeded nodes by how long they must be so.
+func unneededNodes(nodes map[string]time.Duration) (list []*scaledown.UnneededNode) {
 	for name, length := range nodes {
 		list = append(list, &scaledown.UnneededNode{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, RemovalThreshold: length})
 	}
@@ -60,7 +59,7 @@ func TestNextRemoval(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			u := &UnneededTimes{Options: tt.options, Kept: func() map[string]KeptBy { return nil }}
 			for i, nodes := range tt.loops {
-				u.UpdateScaleDownCandidates(candidates(nodes), after(time.Duration(i)*10*time.Second))
+				u.UpdateScaleDownCandidates(unneededNodes(nodes), after(time.Duration(i)*10*time.Second))
 			}
 			got := u.Next(after(tt.ran), after(tt.scaleUp), after(tt.removal))
 			want := time.Time{}

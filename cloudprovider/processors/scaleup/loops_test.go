@@ -51,8 +51,7 @@ type ticking struct {
 func (c *ticking) Now() time.Time { c.now = c.now.Add(c.tick); return c.now }
 
 // replicas are equal pods of one owner. change may be nil.
-func replicas(owner string, count int, milliCPU int64, change func(*apiv1.Pod)) []*apiv1.Pod {
-	var list []*apiv1.Pod
+func replicas(owner string, count int, milliCPU int64, change func(*apiv1.Pod)) (list []*apiv1.Pod) {
 	for i := range count {
 		pod := utiltest.BuildTestPod(fmt.Sprintf("%s-%d", owner, i), milliCPU, 1<<10)
 		pod.UID, pod.Labels = types.UID(pod.Name), map[string]string{"app": owner}
@@ -120,29 +119,27 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 		{name: "anti-affinity", zones: large, pods: replicas("apart", 30, 100, keptApart), want: 30},
 		{name: "spread over nodes", zones: large, pods: replicas("spread", 60, 400, spreadOverNodes), want: 6},
 		{name: "pods of many sizes", zones: small, want: 10,
-			pods: join(replicas("l", 10, 600, nil), replicas("m", 10, 300, nil), replicas("s", 10, 100, nil))},
-		{name: "beside GPU pods", zones: large, pods: join(replicas("gpu", 20, 1000, withGPU), replicas("web", 30, 2000, nil)), want: 35},
+			pods: slices.Concat(replicas("l", 10, 600, nil), replicas("m", 10, 300, nil), replicas("s", 10, 100, nil))},
+		{name: "beside GPU pods", zones: large, pods: slices.Concat(replicas("gpu", 20, 1000, withGPU), replicas("web", 30, 2000, nil)), want: 35},
 		{name: "several groups", zones: map[string]zone{"a": {max: 7}, "b": {max: 8, cpus: 2}, "c": {max: 100}},
 			pods: replicas("full", 40, 800, nil), want: 7 + 8 + 17},
 		{name: "a plan of several groups", zones: map[string]zone{"a": {max: 100}, "b": {max: 100, cpus: 4}}, leastCost: true,
-			pods: join(replicas("l", 5, 3900, nil), replicas("s", 5, 900, nil)), want: 10},
+			pods: slices.Concat(replicas("l", 5, 3900, nil), replicas("s", 5, 900, nil)), want: 10},
 	} {
 		for _, milliseconds := range []int{0, 1, 10, 60, 300, 2000} {
 			tick := time.Duration(milliseconds) * time.Millisecond
 			for _, most := range []int{0, 4} { // nodes that the core packs in one go
 				t.Run(fmt.Sprintf("%s/%v/%d", tt.name, tick, most), func(t *testing.T) {
 					w := newWorld(t, tt.zones) // a scale-up has a second
-					w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 					w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
 					c := &ticking{now: time.Now(), tick: tick}
-					planned := plan.New(c)
-					o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
+					w.plan = plan.New(c)
+					options := Options{Clock: c}
 					if tt.leastCost {
 						filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
-						o.Planner, w.ctx.ExpanderStrategy = filter, cheapest{filter}
+						options.Planner, w.ctx.ExpanderStrategy = filter, cheapest{filter}
 					}
-					w.initialize(o)
-					loops := w.loop(o, planned, tt.pods)
+					loops := w.loop(w.start(options), tt.pods)
 					assert.Truef(t, loops <= 40, "pods wait after %d loops", loops)
 					asked := 0
 					for _, size := range w.sizes() {
@@ -181,12 +178,8 @@ func TestNodesNeverExceedOnePacking(t *testing.T) {
 		}
 		run := func(c *lapsing, most int) (nodes int, asked []string) {
 			w := newWorld(t, zones)
-			w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 			w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
-			planned := plan.New(clock.RealClock{})
-			o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
-			w.initialize(o)
-			loops := w.loop(o, planned, pods)
+			loops := w.loop(w.start(Options{Clock: c}), pods)
 			assert.Truef(t, loops <= 40, "seed %d: pods wait after %d loops", seed, loops)
 			for _, size := range w.sizes() {
 				nodes += size
@@ -221,7 +214,6 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 					func(o *config.AutoscalingOptions) { o.MaxNodeGroupBinpackingDuration = time.Hour })
 				w.nodeInfos["a"].Node().Status.Allocatable[apiv1.ResourcePods] = resource.MustParse("10")
 				w.nodeInfos["a"].SetNode(w.nodeInfos["a"].Node())
-				w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 				nodes := count
 				if change == nil {
 					nodes /= 10
@@ -229,11 +221,9 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 				w.limits = []estimator.Threshold{estimator.NewStaticThreshold(nodes/4, 0)}
 				snapshot := &counting{ClusterSnapshot: w.ctx.ClusterSnapshot}
 				w.ctx.ClusterSnapshot = snapshot
-				o := New(Options{Core: uncounted{orchestrator.New(), snapshot}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
-				w.initialize(o)
-				if _, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false); err != nil || len(w.asked) != 4 || w.sizes()["a"] != nodes {
-					t.Errorf("error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
-				}
+				o := w.start(Options{Core: uncounted{orchestrator.New(), snapshot}})
+				_, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false)
+				assert.Truef(t, err == nil && len(w.asked) == 4 && w.sizes()["a"] == nodes, "error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
 				return snapshot.tries
 			}
 			few, many := tries(40), tries(160)
@@ -284,10 +274,10 @@ func (u uncounted) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []
 }
 
 // loop runs loops until no pod is left for which nodes must be asked for, and returns how many. All nodes that were asked for are upcoming.
-func (w *world) loop(o *Orchestrator, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
+func (w *world) loop(o *Orchestrator, pods []*apiv1.Pod) (loops int) {
 	w.t.Helper()
 	w.ctx.DebuggingSnapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
-	room := podlist.FreeRoom{Core: podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere), Plan: of,
+	room := podlist.FreeRoom{Core: podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere), Plan: w.plan,
 		GroupOf: func(node *apiv1.Node) string { id, _, _ := strings.Cut(node.Name, "-up-"); return id }}
 	for ; loops <= 40; loops++ {
 		w.ctx.ClusterSnapshot.Fork()
@@ -303,9 +293,8 @@ func (w *world) loop(o *Orchestrator, of *plan.Plan, pods []*apiv1.Pod) (loops i
 		left, err := room.Process(w.ctx, slices.Clone(pods))
 		require.NoError(w.t, err)
 		if len(left) > 0 {
-			if _, err := o.ScaleUp(left, nil, nil, w.nodeInfos, false); err != nil {
-				w.t.Fatal(err)
-			}
+			_, err := o.ScaleUp(left, nil, nil, w.nodeInfos, false)
+			require.NoError(w.t, err)
 		}
 		w.ctx.ClusterSnapshot.Revert()
 		if len(left) == 0 {
@@ -318,20 +307,15 @@ func (w *world) loop(o *Orchestrator, of *plan.Plan, pods []*apiv1.Pod) (loops i
 // A node that ends meanwhile lowers the target size. Its group was asked for all nodes of the option all the same.
 func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := New(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
-	w.initialize(o)
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes once", w.asked, err)
+	w.scaleUp(w.start(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}}), filling(2), "a +2")
 }
 
 func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
-	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
-	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
-	w.initialize(o)
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	o := w.start(Options{})
 	w.provider.InsertNodeGroup(sizeless{w.provider.GetNodeGroup("a")})
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}) && len(planned.Planned()) == 2,
-		"launches %q, plan %v, error %v, want two nodes in both", w.asked, planned, err)
+	w.scaleUp(o, filling(2), "a +2")
+	assert.Len(t, w.plan.Planned(), 2, "nodes of the plan")
 }
 
 // sizeless is a node group of unknown size.
@@ -345,31 +329,22 @@ func (sizeless) TargetSize() (int, error) { return 0, errors.New("not read yet")
 func TestFastPathPodsAreAskedForOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9, pool: "b"}})
 	w.fastPath = true
-	planned := plan.New(clock.RealClock{})
-	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
-	w.initialize(o)
-	pods := join(replicas("web", 10, 300, nil), inPool("b", replicas("other", 1, 300, nil)))
-	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +4", "b +1"}) {
-		t.Errorf("launches %q, error %v, want four nodes and one", w.asked, err)
-	}
+	pods := slices.Concat(replicas("web", 10, 300, nil), inPool("b", replicas("other", 1, 300, nil)))
+	w.scaleUp(w.start(Options{}), pods, "a +4", "b +1")
 	for _, pod := range pods {
-		assert.Truef(t, planned.Has(pod.UID), "pod %s is not in the plan", pod.Name)
+		assert.Truef(t, w.plan.Has(pod.UID), "pod %s is not in the plan", pod.Name)
 	}
 }
 
 // Buffers and proactive scale-up have the core make pods that the API server does not know.
 func TestPodsOfTheCoreAreInNoPlan(t *testing.T) {
-	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
-	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
-	w.initialize(o)
-	pods := join(replicas("buffer", 1, 700, nil), replicas("injected", 1, 600, nil), replicas("real", 2, 300, nil))
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	pods := slices.Concat(replicas("buffer", 1, 700, nil), replicas("injected", 1, 600, nil), replicas("real", 2, 300, nil))
 	pods[0].Annotations = map[string]string{
 		capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue}
 	fake.WithFakePodAnnotation(pods[1])
-	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes", w.asked, err)
+	w.scaleUp(w.start(Options{}), pods, "a +2")
 	for at, pod := range pods {
-		got := planned.Has(pod.UID)
-		assert.Truef(t, got == (at > 1), "pod %s is in the plan: %t, want %t", pod.Name, got, at > 1)
+		assert.Equalf(t, at > 1, w.plan.Has(pod.UID), "pod %s is in the plan", pod.Name)
 	}
 }

@@ -64,18 +64,17 @@ type Options struct {
 
 // Orchestrator has the core scale up several times in one loop, until no group helps the pods that are left.
 //
-// The core scales up for one option a loop, and the other pods wait for the next loops. An Orchestrator repeats the scale-up as the next
-// loop would. The nodes just asked for are in the core's snapshot of the cluster, as copies of their templates. The pods that they
-// were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
-// target sizes for the limits of the groups. A further call in one loop is safe because the core keeps nothing of the last but the
-// backoffs. It reverts every fork of the snapshot, makes pod groups, quotas and the limits of its packing again, and runs the processors of
-// the status once, after ScaleUp. It writes to nodeInfos only where it creates node groups, which ours never need.
+// The core scales up for one option a loop. An Orchestrator repeats that as the next loops would. The nodes just asked for are in the core's
+// snapshot of the cluster, with the pods that they were asked for, and count for the limits. A further call in one loop is safe because
+// the core keeps nothing of the last but the backoffs. It reverts every fork of the snapshot, makes pod groups, quotas and the limits of its
+// packing again, and runs the processors of the status once, after ScaleUp. It writes to nodeInfos only where it creates node groups, which
+// ours never need.
 //
 // While an expander's plan goes on, its later nodes make the options of the next scale-up, see Planner. Once none is chosen, the core packs
 // the pods that are left on nodes of all groups again.
 //
 // The pods of each node are those for which the expander or the core's estimator counted the node. So no time limit leaves a pod out of the
-// plan once its node was asked for. A later loop asks again for a pod that the scheduler's filters then reject on all nodes.
+// plan once its node was asked for.
 //
 // Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
 type Orchestrator struct {
@@ -91,8 +90,8 @@ type Orchestrator struct {
 
 func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 
-// Initialize wraps the estimators, and notes how they pack. While an expander's plan goes on, an option is the plan's part for its group.
-// The core packs the pods on new nodes of every group otherwise, at every scale-up: it takes seconds for thousands of pods and dozens of groups.
+// Initialize wraps the estimators, and notes how they pack. While an expander's plan goes on, an option is the plan's part for its group,
+// because packing takes seconds for thousands of pods and dozens of groups.
 func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
@@ -140,13 +139,10 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	var result *status.ScaleUpStatus
 	var err errors.AutoscalerError
-	switch {
-	case allOrNothing:
+	if allOrNothing {
 		o.zonalNext = false
 		result, err = once(pods, nil)
-	case o.Most <= 1 && o.Plan == nil:
-		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
-	default:
+	} else {
 		o.context.ClusterSnapshot.Fork()
 		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
 		o.context.ClusterSnapshot.Revert()

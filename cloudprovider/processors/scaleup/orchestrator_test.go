@@ -1,7 +1,6 @@
 package scaleup
 
 import (
-	stdcmp "cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,7 +26,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
-	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
@@ -35,8 +33,7 @@ import (
 )
 
 // sized are pods of about one size, named after it. None has the size of another, because the core has no order among equals.
-func sized(count int, milliCPU int64) []*apiv1.Pod {
-	var list []*apiv1.Pod
+func sized(count int, milliCPU int64) (list []*apiv1.Pod) {
 	for i := range count {
 		list = append(list, utiltest.BuildTestPod(fmt.Sprintf("%dm-%d", milliCPU, i), milliCPU-int64(i), 1<<20))
 	}
@@ -49,14 +46,6 @@ func inPool(pool string, pods []*apiv1.Pod) []*apiv1.Pod {
 		pod.Name, pod.Spec.NodeSelector = pool+"-"+pod.Name, map[string]string{"pool": pool}
 	}
 	return pods
-}
-
-func join(lists ...[]*apiv1.Pod) []*apiv1.Pod {
-	var all []*apiv1.Pod
-	for _, list := range lists {
-		all = append(all, list...)
-	}
-	return all
 }
 
 func TestOneLoopAsksForEverything(t *testing.T) {
@@ -89,8 +78,8 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 		{name: "similar groups and another", zones: map[string]zone{"a": {max: 2}, "b": {max: 2}, "c": {max: 9, cpus: 2}}, pods: sized(7, 800),
 			options: func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true }, asked: []string{"a +2", "b +2", "c +2"}},
 		{name: "pods of several pools", zones: map[string]zone{"a": {max: 9, pool: "a"}, "b": {max: 9, pool: "b"}, "c": {max: 9, pool: "c"}},
-			pods: join(inPool("c", sized(2, 800)), inPool("a", sized(1, 800)), inPool("b", sized(3, 800))), asked: []string{"a +1", "b +3", "c +2"}},
-		{name: "a pod that no group helps", zones: map[string]zone{"a": {max: 9}}, pods: join(sized(1, 1800), sized(1, 800)), asked: []string{"a +1"}},
+			pods: slices.Concat(inPool("c", sized(2, 800)), inPool("a", sized(1, 800)), inPool("b", sized(3, 800))), asked: []string{"a +1", "b +3", "c +2"}},
+		{name: "a pod that no group helps", zones: map[string]zone{"a": {max: 9}}, pods: slices.Concat(sized(1, 1800), sized(1, 800)), asked: []string{"a +1"}},
 		{name: "a group that fails", zones: map[string]zone{"a": {max: 2, dry: true}, "b": {max: 1}, "c": {max: 9}}, asked: []string{"a +2", "b +1", "c +4"}},
 		{name: "a group that launches some", zones: map[string]zone{"a": {max: 9, dry: true, partly: 1}, "b": {max: 9}}, asked: []string{"a +5", "b +4"}},
 		{name: "groups that all fail", zones: map[string]zone{"a": {max: 2, dry: true}, "b": {max: 9, dry: true}}, asked: []string{"a +2", "b +5"}, failed: true},
@@ -101,15 +90,13 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 				options = append(options, tt.options)
 			}
 			w := newWorld(t, tt.zones, options...)
-			w.provider.SetResourceLimiter(tt.limits)
-			if tt.limits == nil {
-				w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+			if tt.limits != nil {
+				w.provider.SetResourceLimiter(tt.limits)
 			}
 			if tt.pods == nil {
 				tt.pods = filling(5)
 			}
-			o := New(Options{Core: orchestrator.New(), Most: stdcmp.Or(tt.most, 20), Clock: clock.RealClock{}})
-			w.initialize(o)
+			o := w.start(Options{Most: tt.most})
 			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
 			assert.Truef(t, (err != nil) == tt.failed && (result.Result == status.ScaleUpError) == tt.failed,
 				"result = %v, error %v, want a failure %t", result.Result, err, tt.failed)
@@ -143,12 +130,8 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true}})
-			o := New(Options{Core: orchestrator.New(), Most: 20, Planner: &planner{tt.later}, Clock: clock.RealClock{}})
-			w.initialize(o)
-			result, err := o.ScaleUp(sized(5, 800), nil, nil, w.nodeInfos, false)
-			assert.Truef(t, err == nil && len(result.PodsTriggeredScaleUp) == 5,
-				"nodes for %q, error %v, want nodes for five pods", names(result.PodsTriggeredScaleUp), err)
-			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
+			o := w.start(Options{Planner: &planner{tt.later}})
+			assert.Len(t, w.scaleUp(o, sized(5, 800), tt.asked...).PodsTriggeredScaleUp, 5, "pods with nodes")
 		})
 	}
 }
@@ -188,8 +171,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
-			o := New(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Most: 20, Clock: c})
-			w.initialize(o)
+			o := w.start(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
 			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
 			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
@@ -212,9 +194,9 @@ func (a after) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*app
 // asked are the nodes that a plan received, as the names of their pods.
 type asked map[string][][]string
 
-func askedOf(p *plan.Plan) asked {
+func (w *world) planned() asked {
 	list := asked{}
-	for _, node := range p.Planned() {
+	for _, node := range w.plan.Planned() {
 		list[node.Group] = append(list[node.Group], names(node.Pods))
 	}
 	return list
@@ -228,23 +210,21 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 		pods  []*apiv1.Pod
 		want  asked
 	}{
-		{name: "two groups", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, most: 20, pods: sized(4, 800),
+		{name: "two groups", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, pods: sized(4, 800),
 			want: asked{"a": {{"800m-0", "800m-1"}}, "b": {{"800m-2"}, {"800m-3"}}}},
 		{name: "one scale-up a loop", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, most: 1, pods: sized(4, 800),
 			want: asked{"a": {{"800m-0", "800m-1"}}}},
-		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: join(sized(1, 350), sized(1, 430), sized(1, 560), sized(1, 640)),
+		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, pods: slices.Concat(sized(1, 350), sized(1, 430), sized(1, 560), sized(1, 640)),
 			want: asked{"a": {{"640m-0", "350m-0"}, {"560m-0", "430m-0"}}}},
-		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true}, "b": {max: 9}}, most: 20, pods: sized(1, 800),
+		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true}, "b": {max: 9}}, pods: sized(1, 800),
 			want: asked{"b": {{"800m-0"}}}},
-		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: sized(1, 1800), want: asked{}},
+		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, pods: sized(1, 1800), want: asked{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, got := newWorld(t, tt.zones), plan.New(clock.RealClock{})
-			o := New(Options{Core: orchestrator.New(), Most: tt.most, Plan: got, Clock: clock.RealClock{}})
-			w.initialize(o)
-			_, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
+			w := newWorld(t, tt.zones)
+			_, err := w.start(Options{Most: tt.most}).ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
 			assert.NoError(t, err)
-			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.want, w.planned()), "plan (-want +got)")
 		})
 	}
 }
@@ -260,15 +240,12 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 		{name: "no room", free: 800, asked: []string{"a +1", "a +1"}, want: asked{"a": {{"free"}, {"in-a"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, got := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
-			o := New(Options{Core: orchestrator.New(), Zones: zonesByName{views: true}, Most: 20, Plan: got, Clock: clock.RealClock{}})
-			w.initialize(o)
+			w := newWorld(t, map[string]zone{"a": {max: 9}})
 			pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 400, 1<<20), utiltest.BuildTestPod("free", tt.free, 1<<20)}
-			result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-			assert.Truef(t, err == nil && len(result.PodsTriggeredScaleUp) == 2 && len(result.PodsAwaitEvaluation) == 0,
-				"nodes for %q, later %q, error %v, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation), err)
-			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
-			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
+			result := w.scaleUp(w.start(Options{Zones: zonesByName{views: true}}), pods, tt.asked...)
+			assert.Truef(t, len(result.PodsTriggeredScaleUp) == 2 && len(result.PodsAwaitEvaluation) == 0,
+				"nodes for %q, later %q, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation))
+			assert.Empty(t, cmp.Diff(tt.want, w.planned()), "plan (-want +got)")
 		})
 	}
 }
@@ -277,10 +254,7 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 func TestCutOptionIsTheLast(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	w.ctx.ExpanderStrategy = cutting{}
-	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
-	w.initialize(o)
-	_, err := o.ScaleUp(filling(3), nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes once", w.asked, err)
+	w.scaleUp(w.start(Options{}), filling(3), "a +2")
 }
 
 // cutting leaves half of the pods and their nodes out of the option.
@@ -349,10 +323,7 @@ func TestPodsSpreadOverZonesFillTheirNodes(t *testing.T) {
 		utiltest.SetNodeReadyState(old, true, time.Now().Add(-time.Hour))
 		require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, utiltest.BuildTestPod("full-"+pool, 1000, 0))))
 	}
-	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
-	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
-	w.initialize(o)
-	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	_, err := w.start(Options{}).ScaleUp(pods, nil, nil, w.nodeInfos, false)
 	require.NoError(t, err)
 	assert.Empty(t, cmp.Diff([]string{"a +1", "b +1", "c +1"}, slices.Sorted(slices.Values(w.asked))), "launches (-want +got)")
 }
@@ -373,13 +344,11 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 
 func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := New(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		calls++
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}, Most: 20, Clock: clock.RealClock{}})
-	w.initialize(o)
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
+	}}}), filling(2))
+	assert.Equal(t, 1, calls)
 }
 
 // summary is a result in words.
@@ -393,8 +362,7 @@ func summarized(s *status.ScaleUpStatus) summary {
 	return sum
 }
 
-func inWords(infos []nodegroupset.ScaleUpInfo) []string {
-	var list []string
+func inWords(infos []nodegroupset.ScaleUpInfo) (list []string) {
 	for _, info := range infos {
 		list = append(list, fmt.Sprintf("%s %d-%d/%d", info.Group.Id(), info.CurrentSize, info.NewSize, info.MaxSize))
 	}
@@ -403,17 +371,15 @@ func inWords(infos []nodegroupset.ScaleUpInfo) []string {
 
 func TestResultCoversAllScaleUps(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 1, cpus: 2, pool: "a"}, "b": {max: 2, dry: true, pool: "b"}, "c": {max: 2, pool: "c"}})
-	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
-	o := New(Options{Core: orchestrator.New(), Most: 3, Clock: clock.RealClock{}})
-	w.initialize(o)
-	result, err := o.ScaleUp(join(inPool("c", sized(3, 800)), inPool("none", sized(1, 100)), inPool("a", sized(2, 900)), inPool("b", sized(1, 500))),
+	o := w.start(Options{Most: 3})
+	result, err := o.ScaleUp(slices.Concat(inPool("c", sized(3, 800)), inPool("none", sized(1, 100)), inPool("a", sized(2, 900)), inPool("b", sized(1, 500))),
 		nil, nil, w.nodeInfos, false)
 	assert.Truef(t, err == nil && result.Result == status.ScaleUpSuccessful && result.ScaleUpError == nil,
 		"result %v, errors %v and %v, want success", result.Result, result.ScaleUpError, err)
 	want := summary{Infos: []string{"a 0-1/1", "c 0-2/2"}, Triggered: []string{"a-900m-0", "a-900m-1", "c-800m-0", "c-800m-1"},
 		Remain: []string{"b-500m-0", "none-100m-0"}, Await: []string{"c-800m-2"}}
 	assert.Empty(t, cmp.Diff(want, summarized(result)), "result (-want +got)")
-	if diff := cmp.Diff([]string{"b"}, ids(result)); diff != "" || len(result.ConsideredNodeGroups) != 3 {
+	if diff := cmp.Diff([]string{"b"}, ids(result.FailedResizeNodeGroups)); diff != "" || len(result.ConsideredNodeGroups) != 3 {
 		t.Errorf("%d groups considered, groups that failed (-want +got):\n%s", len(result.ConsideredNodeGroups), diff)
 	}
 	var parts []summary
@@ -427,60 +393,43 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 
 func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := New(Options{Core: orchestrator.New(), Zones: zonesByName{views: true}, Most: 20, Clock: clock.RealClock{}})
-	w.initialize(o)
-	pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}
-	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-	diff := cmp.Diff([]string{"a 0-2/9"}, inWords(result.ScaleUpInfos))
-	assert.Truef(t, diff == "" && err == nil, "error %v, groups that grew (-want +got):\n%s", err, diff)
+	o := w.start(Options{Zones: zonesByName{views: true}})
+	result := w.scaleUp(o, []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}, "a +1", "a +1")
+	assert.Empty(t, cmp.Diff([]string{"a 0-2/9"}, inWords(result.ScaleUpInfos)), "groups that grew (-want +got)")
 	if parts := o.Raises(result); len(parts) != 2 || inWords(parts[1].ScaleUpInfos)[0] != "a 1-2/9" {
 		t.Errorf("%d scale-ups, want two, the second from 1 to 2", len(parts))
 	}
 }
 
 func TestRequestsGetOneScaleUpALoop(t *testing.T) {
-	w, got := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}), plan.New(clock.RealClock{})
+	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
 	requests := 0
-	o := New(Options{Core: provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		requests++
 		w.resize("c", 1)
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful, PodsTriggeredScaleUp: requested("request")}, nil
-	}}), Most: 20, Plan: got, Clock: clock.RealClock{}})
-	w.initialize(o)
-	pods := join(requested("request"), sized(2, 800))
-	for loop, want := range []struct {
-		asked    []string
-		requests int
-	}{{[]string{"a +1", "b +1"}, 0}, {[]string{"a +1", "b +1"}, 1}} {
-		_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-		assert.NoError(t, err)
-		if diff := cmp.Diff(want.asked, w.asked); diff != "" || requests != want.requests {
-			t.Errorf("loop %d: requests tried %d times, want %d, launches (-want +got):\n%s", loop, requests, want.requests, diff)
-		}
+	}})})
+	for loop := range 2 {
+		w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800)), "a +1", "b +1")
+		assert.Equalf(t, loop, requests, "tries of requests by loop %d", loop)
 	}
-	assert.Empty(t, cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, askedOf(got)), "plan (-want +got)")
+	assert.Empty(t, cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, w.planned()), "plan (-want +got)")
 }
 
 func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
-	o := New(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2, Clock: clock.RealClock{}})
-	w.initialize(o)
-	pods := join(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)})
-	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-	assert.NoError(t, err)
-	if diff := cmp.Diff([]string{"a +1", "b +1"}, w.asked); diff != "" || !w.ctx.ProvisioningRequestScaleUpMode {
-		t.Errorf("the next scale-up is for requests: %t, want true, launches (-want +got):\n%s", w.ctx.ProvisioningRequestScaleUpMode, diff)
-	}
+	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2})
+	w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)}), "a +1", "b +1")
+	assert.True(t, w.ctx.ProvisioningRequestScaleUpMode, "the next scale-up is for requests")
 }
 
 func TestAllOrNothingIsAskedOnce(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := New(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	o := w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		calls++
 		w.resize("a", 1)
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
-	w.initialize(o)
+	}}})
 	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true)
 	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
 }
@@ -488,10 +437,8 @@ func TestAllOrNothingIsAskedOnce(t *testing.T) {
 func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {min: 2, max: 9}})
 	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 3}))
-	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
-	w.initialize(o)
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	require.NoError(t, err)
+	o := w.start(Options{})
+	w.scaleUp(o, filling(2), "a +2")
 	for range 2 {
 		_, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
 		require.NoError(t, err)
@@ -502,14 +449,10 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 
 func TestMinimumSizesKeepWithinAllNodes(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {min: 2, max: 9}, "b": {min: 2, max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 5 })
-	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
-	w.initialize(o)
 	nodes := []*apiv1.Node{utiltest.BuildTestNode("1", 1000, 1<<30), utiltest.BuildTestNode("2", 1000, 1<<30)}
-	_, err := o.ScaleUpToNodeGroupMinSize(nodes, w.nodeInfos)
+	_, err := w.start(Options{}).ScaleUpToNodeGroupMinSize(nodes, w.nodeInfos)
 	require.NoError(t, err)
-	if len(w.asked) != 1 {
-		t.Errorf("launches %v, want those of one group, because there are 2 nodes of 5", w.asked)
-	}
+	assert.Lenf(t, w.asked, 1, "launches %v, want those of one group, because there are 2 nodes of 5", w.asked)
 }
 
 // Without the flag the core leaves the other groups below their minimum sizes.
@@ -525,8 +468,7 @@ func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
 		{flag: true, below: map[string]bool{"b": true}, want: []string{"a +1", "b +2"}},
 	} {
 		w := newWorld(t, map[string]zone{"a": {min: 1, max: 9}, "b": {min: 2, max: 9}}, func(o *config.AutoscalingOptions) { o.EnforceNodeGroupMinSize = tt.flag })
-		o := New(Options{Core: orchestrator.New(), Most: 20, BelowClock: func(id string) bool { return tt.below[id] }, Clock: clock.RealClock{}})
-		w.initialize(o)
+		o := w.start(Options{BelowClock: func(id string) bool { return tt.below[id] }})
 		for range 2 {
 			o.Refresh()
 			if w.ctx.EnforceNodeGroupMinSize {

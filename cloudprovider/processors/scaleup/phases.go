@@ -9,10 +9,8 @@ import (
 // phase has the core scale up once, for pods that can run anywhere and for pods that need one zone in alternate phases.
 //
 // The core spreads new nodes over similar node groups only if each of them helps all pods of the option it chose. With one
-// pod that needs a volume's zone among many that do not, all nodes would come up in that zone. Apart from such pods, the
-// others are spread over the zone groups. Their phase comes first, because kube-scheduler gives nodes to pods as they come. A
-// node launched earlier for a pod with a volume would go to one of the others. The phase of the pods that need a zone is in
-// the next scale-up of the same loop.
+// pod that needs a volume's zone among many that do not, all nodes would come up in that zone. The phase of the others comes first,
+// because kube-scheduler gives nodes to pods as they come: a node launched earlier for a pod with a volume would go to one of the others.
 //
 // It scales up for all pods where no node group helps this phase, the other phase has no pods, or there are no zone groups. The pods of the
 // other phase count as awaiting evaluation.

@@ -9,6 +9,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -16,9 +17,11 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/utils/clock"
 )
 
 // inner notes the pods of each scale-up, with the kind that the core's orchestrator of provisioning requests would serve. It changes
@@ -48,8 +51,7 @@ func (i *inner) ScaleUp(pods []*apiv1.Pod, _ []*apiv1.Node, _ []*appsv1.DaemonSe
 	return &status.ScaleUpStatus{Result: i.results[len(i.calls)-1]}, i.err
 }
 
-func names(pods []*apiv1.Pod) []string {
-	var list []string
+func names(pods []*apiv1.Pod) (list []string) {
 	for _, pod := range pods {
 		list = append(list, pod.Name)
 	}
@@ -62,11 +64,7 @@ type zonesByName struct{ views bool }
 func (n zonesByName) Views() bool               { return n.views }
 func (n zonesByName) Needs(pod *apiv1.Pod) bool { return pod.Name == "in-a" || pod.Name == "in-b" }
 
-// known knows all NodeInfos.
-func known(*framework.NodeInfo) bool { return false }
-
-func podsNamed(names ...string) []*apiv1.Pod {
-	var list []*apiv1.Pod
+func podsNamed(names ...string) (list []*apiv1.Pod) {
 	for _, name := range names {
 		list = append(list, &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
@@ -120,8 +118,9 @@ func TestPodsAreServedInPhases(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
-			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}})
-			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
+			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}, Clock: clock.RealClock{}})
+			o.Initialize(&cacontext.AutoscalingContext{CloudProvider: testprovider.NewTestCloudProviderBuilder().Build(),
+				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}, nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false

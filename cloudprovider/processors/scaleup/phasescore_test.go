@@ -29,6 +29,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/clock"
 )
 
 // startCore initializes o with the core's parts, over the groups "a" and "b". A node of each group is on its way, and every launch fails.
@@ -68,7 +69,7 @@ func (r *requests) ScaleUp([]*apiv1.Pod, []*apiv1.Node, []*appsv1.DaemonSet, map
 
 func TestRequestsDoNotPassOverOtherPods(t *testing.T) {
 	r := &requests{}
-	o := New(Options{Core: provreq.NewWrapperOrchestrator(r), Zones: zonesByName{views: true}})
+	o := New(Options{Core: provreq.NewWrapperOrchestrator(r), Zones: zonesByName{views: true}, Clock: clock.RealClock{}})
 	startCore(t, o)
 	waiting := append(podsNamed("free", "in-a"), requested("request")...)
 	var phases []string // the kind of each: the core's own scale-up fails, too, as it is given no NodeInfo of the nodes on their way

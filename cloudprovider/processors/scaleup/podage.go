@@ -13,13 +13,10 @@ import (
 // NoPodAgeDelay makes the core act on unschedulable pods in the very loop that first sees them.
 //
 // The core waits before it scales up for a pod: 2 seconds, or 30 seconds once a GPU is asked for, so that more of a burst may
-// come. Package processors/loop waits for bursts instead, and far more briefly. Nothing else changes. Without pods, or with as
-// many nodes as --max-nodes-total allows, the core still does not scale up. It still holds pods back for
-// --new-pod-scale-up-delay, and does not scale down in the loop of a scale-up for such young pods. The core's V(1) message
+// come. Package processors/loop waits for bursts instead, and far more briefly. Nothing else changes. The core's V(1) message
 // that it waits one more iteration for very new pods appears all the same.
 //
-// One value is both the ActionableClusterProcessor and the ScaleUpEnforcer of the core. The core asks the first early in each
-// loop, on the goroutine on which it later asks the second. The wrapped processors keep their say.
+// One value is both the ActionableClusterProcessor and the ScaleUpEnforcer of the core. The core asks the first early in each loop.
 type NoPodAgeDelay struct {
 	actionablecluster.ActionableClusterProcessor
 	Enforcer      pods.ScaleUpEnforcer

@@ -7,10 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
@@ -38,9 +36,7 @@ func (o observer) RegisterScaleUp(g cloudprovider.NodeGroup, delta int, _ time.T
 func TestTheCoreDoesNotHearOfRaisesThatAShadowPretends(t *testing.T) {
 	w, got := newWorld(t, map[string]zone{"a": {min: 1, max: 9, cpus: 2}}), &received{}
 	w.processors.ScaleStateNotifier.Register(observer{t: t})
-	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: got, Clock: clock.RealClock{}, Pretends: true})
-	w.initialize(o)
-	result, err := o.ScaleUp(sized(1, 800), nil, nil, w.nodeInfos, false)
-	assert.Truef(t, err == nil && result.Result == status.ScaleUpSuccessful, "result = %v, error %v, want a success", result.Result, err)
+	result := w.scaleUp(w.start(Options{Plan: got, Pretends: true}), sized(1, 800), "a +1")
+	assert.Equal(t, status.ScaleUpSuccessful, result.Result)
 	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
 }

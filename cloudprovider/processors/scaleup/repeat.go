@@ -12,12 +12,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// repeat scales up for the pods again and again. It simulates the nodes that were asked for.
+// repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
 func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	once func([]*apiv1.Pod, []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	end := o.Clock.Now().Add(o.context.MaxNodeGroupBinpackingDuration)
 	over := func() bool { return !o.Clock.Now().Before(end) }
-	all := results{failed: make(map[string]bool)}
+	var all results
 	helpless := podSet{}
 	requestsNext := false // for the core's orchestrator of provisioning requests, which changes to the other kind at every call
 	for {
@@ -32,7 +32,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 			continue
 		}
 		failedAnew := all.add(result, err)
-		if len(all.list) == 1 {
+		if len(all) == 1 {
 			requestsNext = o.context.ProvisioningRequestScaleUpMode
 		}
 		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
@@ -47,7 +47,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		for _, info := range result.PodsRemainUnschedulable {
 			helpless[info.Pod] = true // groups only get fewer in this loop
 		}
-		last := failed != nil || !known || len(all.list) >= o.Most
+		last := failed != nil || !known || len(all) >= o.Most
 		if !last && from < len(s.asked) && len(helpless.others(placed.others(pods))) > 0 {
 			failed = s.fit(placed, option, pods, from, over)
 		}
@@ -97,8 +97,7 @@ func (o *Orchestrator) chosen(option []*apiv1.Pod) (nodes, later []plan.Node, kn
 	return nodes, later, known
 }
 
-func podsOf(nodes []plan.Node) []*apiv1.Pod {
-	var pods []*apiv1.Pod
+func podsOf(nodes []plan.Node) (pods []*apiv1.Pod) {
 	for _, n := range nodes {
 		pods = append(pods, n.Pods...)
 	}
@@ -136,11 +135,10 @@ func (o *Orchestrator) targetSizes() map[string]int {
 // grown returns by how much each node group has grown, and whether all sizes are known. Nodes may be removed meanwhile.
 func (o *Orchestrator) grown(before map[string]int) (grown map[string]int, known bool) {
 	grown, known = make(map[string]int), true
-	now := o.targetSizes()
 	for _, group := range o.context.CloudProvider.NodeGroups() {
-		size, is := now[group.Id()]
+		size, err := group.TargetSize()
 		was, knew := before[group.Id()]
-		if known = known && knew && is; knew && is && size > was {
+		if known = known && knew && err == nil; knew && err == nil && size > was {
 			grown[group.Id()] = size - was
 		}
 	}

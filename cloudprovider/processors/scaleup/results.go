@@ -11,11 +11,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// results are those of the scale-ups of one loop.
-type results struct {
-	list   []result
-	failed map[string]bool // node groups, by ID
-}
+type results []result
 
 // result is that of one scale-up of the core. The status may be nil only with an error.
 type result struct {
@@ -29,18 +25,24 @@ func (r result) successful() bool {
 
 // add adds a result, and reports whether a node group failed for the first time.
 func (rs *results) add(s *status.ScaleUpStatus, err errors.AutoscalerError) bool {
-	rs.list = append(rs.list, result{s, err})
-	anew := false
-	for _, id := range ids(s) {
-		anew = anew || !rs.failed[id]
-		rs.failed[id] = true
+	failed := len(rs.failed())
+	*rs = append(*rs, result{s, err})
+	return len(rs.failed()) > failed
+}
+
+// failed are the node groups that failed, each once.
+func (rs results) failed() (groups []cloudprovider.NodeGroup) {
+	for _, r := range rs {
+		if r.status != nil {
+			groups = addGroups(groups, r.status.FailedResizeNodeGroups)
+		}
 	}
-	return anew
+	return groups
 }
 
 // count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in.
-func (rs *results) count(pods []*apiv1.Pod, placed podSet) {
-	last := rs.list[len(rs.list)-1]
+func (rs results) count(pods []*apiv1.Pod, placed podSet) {
+	last := rs[len(rs)-1]
 	if !last.successful() {
 		return
 	}
@@ -48,12 +50,11 @@ func (rs *results) count(pods []*apiv1.Pod, placed podSet) {
 	counted.added(last.status.PodsTriggeredScaleUp)
 	others := slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return counted[pod] || !placed[pod] })
 	last.status.PodsTriggeredScaleUp = slices.Concat(last.status.PodsTriggeredScaleUp, others)
-	last.status.PodsAwaitEvaluation = slices.DeleteFunc(last.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return placed[pod] })
+	last.status.PodsAwaitEvaluation = placed.others(last.status.PodsAwaitEvaluation)
 }
 
-func (rs *results) successful() []*status.ScaleUpStatus {
-	var list []*status.ScaleUpStatus
-	for _, r := range rs.list {
+func (rs results) successful() (list []*status.ScaleUpStatus) {
+	for _, r := range rs {
 		if r.successful() {
 			list = append(list, r.status)
 		}
@@ -62,21 +63,20 @@ func (rs *results) successful() []*status.ScaleUpStatus {
 }
 
 // joined returns the result of all scale-ups together, which leave the pods.
-func (rs *results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	if len(rs.list) == 1 {
-		return rs.list[0].status, rs.list[0].err
+func (rs results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	if len(rs) == 1 {
+		return rs[0].status, rs[0].err
 	}
 	if len(rs.successful()) == 0 {
 		return rs.failure()
 	}
-	all := &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}
+	all := &status.ScaleUpStatus{Result: status.ScaleUpSuccessful, FailedResizeNodeGroups: rs.failed()}
 	triggered := podSet{}
-	for _, r := range rs.list {
+	for _, r := range rs {
 		if r.status == nil {
 			continue
 		}
 		all.FailedCreationNodeGroups = addGroups(all.FailedCreationNodeGroups, r.status.FailedCreationNodeGroups)
-		all.FailedResizeNodeGroups = addGroups(all.FailedResizeNodeGroups, r.status.FailedResizeNodeGroups)
 		if r.status.ConsideredNodeGroups != nil {
 			all.ConsideredNodeGroups = r.status.ConsideredNodeGroups // by the last, as the groups that were left out
 		}
@@ -85,7 +85,7 @@ func (rs *results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.Auto
 			all.CreateNodeGroupResults = append(all.CreateNodeGroupResults, r.status.CreateNodeGroupResults...)
 			all.PodsTriggeredScaleUp = append(all.PodsTriggeredScaleUp, triggered.added(r.status.PodsTriggeredScaleUp)...)
 		} else if r.err != nil {
-			klog.Background().Info("Scaled up for some of the pods only", "failed", ids(r.status), "err", r.err)
+			klog.Background().Info("Scaled up for some of the pods only", "failed", ids(r.status.FailedResizeNodeGroups), "err", r.err)
 		}
 	}
 	rs.addOthers(all, triggered, left)
@@ -93,10 +93,10 @@ func (rs *results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.Auto
 }
 
 // addOthers adds the pods that are left and that no scale-up was for. The last answer of the node groups to a pod counts.
-func (rs *results) addOthers(all *status.ScaleUpStatus, known podSet, left []*apiv1.Pod) {
+func (rs results) addOthers(all *status.ScaleUpStatus, known podSet, left []*apiv1.Pod) {
 	waiting := podSet{}
 	waiting.added(left)
-	for _, r := range slices.Backward(rs.list) {
+	for _, r := range slices.Backward(rs) {
 		if r.status == nil {
 			continue
 		}
@@ -110,30 +110,29 @@ func (rs *results) addOthers(all *status.ScaleUpStatus, known podSet, left []*ap
 }
 
 // failure returns the first failure, with the groups and pods of the others.
-func (rs *results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
-	first := slices.IndexFunc(rs.list, func(r result) bool { return r.err != nil && r.status != nil })
+func (rs results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
+	failed := func(r result) bool { return r.err != nil && r.status != nil }
+	first := slices.IndexFunc(rs, failed)
 	if first < 0 {
-		last := rs.list[len(rs.list)-1]
+		last := rs[len(rs)-1]
 		return last.status, last.err
 	}
-	base := rs.list[first]
-	known := podSet{}
+	base, known := rs[first], podSet{}
+	base.status.FailedResizeNodeGroups = rs.failed()
 	known.added(base.status.PodsTriggeredScaleUp)
-	for _, r := range rs.list[first+1:] {
-		if r.err != nil && r.status != nil {
-			base.status.FailedResizeNodeGroups = addGroups(base.status.FailedResizeNodeGroups, r.status.FailedResizeNodeGroups)
+	for _, r := range rs[first+1:] {
+		if failed(r) {
 			base.status.PodsTriggeredScaleUp = append(base.status.PodsTriggeredScaleUp, known.added(r.status.PodsTriggeredScaleUp)...)
 		}
 	}
-	base.status.PodsAwaitEvaluation = slices.DeleteFunc(base.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return known[pod] })
+	base.status.PodsAwaitEvaluation = known.others(base.status.PodsAwaitEvaluation)
 	return base.status, base.err
 }
 
 type podSet map[*apiv1.Pod]bool
 
 // added adds the pods, and returns the ones that are new.
-func (s podSet) added(pods []*apiv1.Pod) []*apiv1.Pod {
-	var list []*apiv1.Pod
+func (s podSet) added(pods []*apiv1.Pod) (list []*apiv1.Pod) {
 	for _, pod := range pods {
 		if !s[pod] {
 			s[pod] = true
@@ -160,7 +159,6 @@ func addInfos(infos, later []nodegroupset.ScaleUpInfo) []nodegroupset.ScaleUpInf
 	return infos
 }
 
-// addGroups adds the groups that are not among groups yet.
 func addGroups(groups, more []cloudprovider.NodeGroup) []cloudprovider.NodeGroup {
 	for _, g := range more {
 		if !slices.ContainsFunc(groups, func(known cloudprovider.NodeGroup) bool { return known.Id() == g.Id() }) {
@@ -170,13 +168,8 @@ func addGroups(groups, more []cloudprovider.NodeGroup) []cloudprovider.NodeGroup
 	return groups
 }
 
-// ids are the IDs of the node groups that failed.
-func ids(s *status.ScaleUpStatus) []string {
-	if s == nil {
-		return nil
-	}
-	var list []string
-	for _, group := range s.FailedResizeNodeGroups {
+func ids(groups []cloudprovider.NodeGroup) (list []string) {
+	for _, group := range groups {
 		list = append(list, group.Id())
 	}
 	return list

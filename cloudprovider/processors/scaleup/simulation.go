@@ -22,7 +22,6 @@ type simulation struct {
 	asked     []*askedNode                   // in the order asked for
 }
 
-// askedNode is a node that was asked for.
 type askedNode struct {
 	plan.Node
 	simulated *apiv1.Node // nil where the core could not
@@ -42,7 +41,6 @@ func (s *simulation) add(grown map[string]int) (err error) {
 	return err
 }
 
-// addNode adds the next node of the group to the snapshot.
 func (s *simulation) addNode(group string) (*apiv1.Node, error) {
 	if s.templates[group] == nil {
 		return nil, fmt.Errorf("no template of node group %q", group)
@@ -119,8 +117,7 @@ func (s *simulation) put(pod *apiv1.Pod, node string) error {
 }
 
 // nodes returns the nodes that the core could simulate.
-func (s *simulation) nodes() []*apiv1.Node {
-	var list []*apiv1.Node
+func (s *simulation) nodes() (list []*apiv1.Node) {
 	for _, n := range s.asked {
 		if n.simulated != nil {
 			list = append(list, n.simulated)
@@ -130,8 +127,7 @@ func (s *simulation) nodes() []*apiv1.Node {
 }
 
 // planned returns the nodes without the pods that only the core has made.
-func (s *simulation) planned() []plan.Node {
-	var nodes []plan.Node
+func (s *simulation) planned() (nodes []plan.Node) {
 	for _, n := range s.asked {
 		n.Pods = slices.DeleteFunc(n.Pods, podlist.IsFake)
 		nodes = append(nodes, n.Node)

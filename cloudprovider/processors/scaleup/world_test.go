@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	stdcmp "cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,15 +10,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -33,6 +38,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 // zone is a node group of the test's cloud. Its nodes have one CPU and 1 GiB.
@@ -52,6 +60,7 @@ type world struct {
 	provider   *testprovider.TestCloudProvider
 	processors *caprocessors.AutoscalingProcessors
 	nodeInfos  map[string]*framework.NodeInfo
+	plan       *plan.Plan            // of the nodes that were asked for
 	limits     []estimator.Threshold // of the core's packing
 	fastPath   bool                  // of the core's packing
 
@@ -65,7 +74,7 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	for _, c := range change {
 		c(&options)
 	}
-	w := &world{t: t}
+	w := &world{t: t, plan: plan.New(clock.RealClock{})}
 	templates := make(map[string]*framework.NodeInfo)
 	for id, z := range zones {
 		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000*max(1, z.cpus), 1<<30)
@@ -81,6 +90,7 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	}
 	w.provider = testprovider.NewTestCloudProviderBuilder().WithMachineTemplates(templates).WithOnScaleUp(
 		func(id string, delta int) error { return w.launch(id, delta, zones[id]) }).Build()
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 	for id, z := range zones {
 		w.provider.InsertNodeGroup(w.provider.BuildNodeGroup(id, z.min, z.max, 0, true, false, id, &options.NodeGroupDefaults))
 	}
@@ -115,10 +125,30 @@ func (w *world) build(options config.AutoscalingOptions) {
 	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, nil, nil, templates)
 	require.NoError(w.t, err)
 	ctx.ExpanderStrategy = firstByID{}
-	if err := templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()))
 	w.ctx, w.processors, w.nodeInfos = &ctx, processors, templates.GetNodeInfos()
+}
+
+// start makes an orchestrator over the core's parts. Without options it scales up 20 times at most, by the core's own.
+func (w *world) start(o Options) *Orchestrator {
+	w.t.Helper()
+	o.Core, o.Most = stdcmp.Or[corescaleup.Orchestrator](o.Core, orchestrator.New()), stdcmp.Or(o.Most, 20)
+	o.Clock = stdcmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{})
+	if o.Plan == nil {
+		o.Plan = w.plan
+	}
+	started := New(o)
+	w.initialize(started)
+	return started
+}
+
+// scaleUp has an orchestrator scale up without an error, and compares the launches until now.
+func (w *world) scaleUp(o *Orchestrator, pods []*apiv1.Pod, asked ...string) *status.ScaleUpStatus {
+	w.t.Helper()
+	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	require.NoError(w.t, err)
+	assert.Empty(w.t, cmp.Diff(asked, w.asked), "launches (-want +got)")
+	return result
 }
 
 // initialize initializes an orchestrator with the core's parts.
@@ -150,8 +180,7 @@ func (w *world) sizes() map[string]int {
 }
 
 // filling are pods that fill one node each.
-func filling(count int) []*apiv1.Pod {
-	var list []*apiv1.Pod
+func filling(count int) (list []*apiv1.Pod) {
 	for i := range count {
 		list = append(list, utiltest.BuildTestPod(fmt.Sprint("pod-", i), 800, 1<<20))
 	}

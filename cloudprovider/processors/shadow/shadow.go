@@ -53,7 +53,6 @@ type Options struct {
 	Clock    clock.PassiveClock
 }
 
-// waiting is a pod that needs a node.
 type waiting struct {
 	created, asked time.Time // asked is when the shadow first decided, zero before
 	group          string    // in which it did

@@ -12,7 +12,6 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
 )
 
-// Nodes are those on which Place tries pods.
 type Nodes struct {
 	// First are the names of nodes that are tried first, in their order.
 	First []string

@@ -21,8 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Writer writes the status after each loop. It wraps the core's AutoscalingStatusProcessor, which the core's loop calls. Run does the
-// writes. The core itself must write no status (AutoscalingOptions.WriteStatusConfigMap).
+// Writer writes the status after each loop, in Run. The core itself must write no status (AutoscalingOptions.WriteStatusConfigMap).
 type Writer struct {
 	core            corestatus.AutoscalingStatusProcessor
 	client          kubernetes.Interface
@@ -41,7 +40,6 @@ type loopStatus struct {
 	facts *api.ClusterAutoscalerStatus
 }
 
-// NewWriter makes a Writer of the ConfigMap with this name.
 func NewWriter(core corestatus.AutoscalingStatusProcessor, client kubernetes.Interface, namespace, name string) *Writer {
 	return &Writer{core: core, client: client, namespace: namespace, name: name,
 		wake: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
@@ -95,13 +93,13 @@ func (w *Writer) write(ctx context.Context) {
 	if newest == nil || ended {
 		return
 	}
-	if err := w.send(ctx, *newest); err != nil {
+	if err := w.send(ctx, newest); err != nil {
 		klog.FromContext(ctx).Error(err, "The status is not written, the next loop tries again", "configMap", klog.KRef(w.namespace, w.name))
 	}
 }
 
 // send writes what the core's WriteStatusConfigMap writes, and keeps what others have put into the ConfigMap.
-func (w *Writer) send(ctx context.Context, newest loopStatus) error {
+func (w *Writer) send(ctx context.Context, newest *loopStatus) error {
 	status := *newest.facts
 	status.Time = newest.at.Format(utils.ConfigMapLastUpdateFormat)
 	text, err := encode(status, mostText)
@@ -110,9 +108,10 @@ func (w *Writer) send(ctx context.Context, newest loopStatus) error {
 	}
 	maps := w.client.CoreV1().ConfigMaps(w.namespace)
 	m, err := maps.Get(ctx, w.name, metav1.GetOptions{})
-	missing := apierrors.IsNotFound(err)
-	if missing {
+	write := func() (*corev1.ConfigMap, error) { return maps.Update(ctx, m, metav1.UpdateOptions{}) }
+	if apierrors.IsNotFound(err) {
 		m = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.name}}
+		write = func() (*corev1.ConfigMap, error) { return maps.Create(ctx, m, metav1.CreateOptions{}) }
 	} else if err != nil {
 		return fmt.Errorf("read the ConfigMap: %w", err)
 	}
@@ -121,12 +120,7 @@ func (w *Writer) send(ctx context.Context, newest loopStatus) error {
 	}
 	m.Data["status"] = text
 	metav1.SetMetaDataAnnotation(&m.ObjectMeta, utils.ConfigMapLastUpdatedKey, status.Time)
-	if missing {
-		_, err = maps.Create(ctx, m, metav1.CreateOptions{})
-	} else {
-		_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
-	}
-	if err != nil {
+	if _, err := write(); err != nil {
 		return fmt.Errorf("write the ConfigMap: %w", err)
 	}
 	return nil

@@ -64,9 +64,8 @@ func (w *world) loop(message string) {
 	w.t.Helper()
 	start := time.Now()
 	w.writer.take(loopStatus{start, &api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}})
-	if took := time.Since(start); took > 0 {
-		w.t.Errorf("the loop waited %v for its status", took)
-	}
+	took := time.Since(start)
+	assert.Truef(w.t, took <= 0, "the loop waited %v for its status", took)
 }
 
 // written is the ConfigMap in the API server, nil if there is none.

@@ -40,7 +40,6 @@ func NewReaction(waits Waits, c clock.PassiveClock) *Reaction {
 	return &Reaction{waits: waits, clock: c, since: map[types.UID]time.Time{}}
 }
 
-// Process counts the pods for which AWS is asked for nodes.
 func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

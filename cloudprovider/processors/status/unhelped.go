@@ -33,16 +33,6 @@ const (
 // It implements the core's ScaleUpStatusProcessor in the place of the core's own, which publishes the other events. The goroutine of
 // the core's loop alone uses it.
 type Unhelped struct {
-	Options
-	again time.Duration // causeAgain, or 0 for an event in each loop
-
-	result  corestatus.ScaleUpResult
-	waiting []corestatus.NoScaleUpInfo // of the loop under way
-	groups  map[string]cloudprovider.NodeGroup
-	said    map[types.UID]lastSaid
-}
-
-type Options struct {
 	Core corestatus.ScaleUpStatusProcessor
 	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. So the events on pods name only the
 	// groups that grew for them.
@@ -55,21 +45,25 @@ type Options struct {
 	// Full takes the pods that wait for nothing out of the status of a loop that asks for no node because of --max-nodes-total. May be nil.
 	Full  func(*corestatus.ScaleUpStatus)
 	Clock clock.PassiveClock
+
+	again   time.Duration // causeAgain, or 0 for an event in each loop
+	result  corestatus.ScaleUpResult
+	waiting []corestatus.NoScaleUpInfo // of the loop under way
+	groups  map[string]cloudprovider.NodeGroup
+	said    map[types.UID]lastSaid
 }
 
-// lastSaid is the last event on a pod.
 type lastSaid struct {
 	text string
 	at   time.Time
 	next time.Time // when to look for another cause
 }
 
-func NewUnhelped(o Options) *Unhelped {
-	u := &Unhelped{Options: o, again: causeAgain, said: map[types.UID]lastSaid{}}
-	if o.EachLoop {
-		u.again = 0
+func NewUnhelped(u Unhelped) *Unhelped {
+	if u.said = map[types.UID]lastSaid{}; !u.EachLoop {
+		u.again = causeAgain
 	}
-	return u
+	return &u
 }
 
 // Process notes the pods that no group was found for, until Publish. The core publishes all other events.
@@ -88,10 +82,9 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 	u.result, u.groups = s.Result, nil
 	now := u.Clock.Now()
 	for _, remaining := range s.PodsRemainUnschedulable {
-		if now.Before(u.said[remaining.Pod.UID].next) {
-			continue
+		if !now.Before(u.said[remaining.Pod.UID].next) {
+			u.waiting = append(u.waiting, remaining)
 		}
-		u.waiting = append(u.waiting, remaining)
 	}
 	if len(u.waiting) > 0 {
 		u.groups = cloudprovider.NodeGroupListToMapById(s.ConsideredNodeGroups)
@@ -108,18 +101,20 @@ func (u *Unhelped) Publish() {
 	if len(u.waiting) == 0 {
 		return
 	}
-	causes := causesOf(u.Report())
+	causes, r := map[types.UID]string{}, u.Report()
+	for i := range r.Pods {
+		causes[types.UID(r.Pods[i].UID)] = r.Pods[i].Cause.Message
+	}
 	for _, remaining := range u.waiting {
-		u.publish(remaining, causes, now)
+		u.publish(remaining, causes[remaining.Pod.UID], now)
 	}
 	u.waiting, u.groups = nil, nil
 }
 
-// publish publishes the event on a pod, unless the pod has had it.
-func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, causes map[types.UID]string, now time.Time) {
+// publish publishes the event on a pod, unless the pod has had it. Without a cause it has the core's words.
+func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, cause string, now time.Time) {
 	pod := remaining.Pod
-	cause, known := causes[pod.UID]
-	if !known {
+	if cause == "" {
 		cause = corestatus.ReasonsMessage(u.result, remaining, u.groups)
 	}
 	last, before := u.said[pod.UID]
@@ -129,17 +124,6 @@ func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, causes map[types.
 		u.Recorder.Event(pod, corev1.EventTypeNormal, reasonNotTriggered, "pod didn't trigger scale-up: "+cause)
 	}
 	u.said[pod.UID] = last
-}
-
-// causesOf returns the causes of all pods in the report.
-func causesOf(r *decision.Report) map[types.UID]string {
-	causes := map[types.UID]string{}
-	for i := range r.Pods {
-		if message := r.Pods[i].Cause.Message; message != "" {
-			causes[types.UID(r.Pods[i].UID)] = message
-		}
-	}
-	return causes
 }
 
 func (u *Unhelped) CleanUp() { u.Core.CleanUp() }

@@ -44,7 +44,7 @@ func newUnhelpedWorld(t *testing.T, names ...string) *unhelpedWorld {
 	}
 	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, groups...)),
 		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)), report: &decision.Report{}}
-	w.unhelped = NewUnhelped(Options{Core: &scaleup.EventingScaleUpStatusProcessor{}, Report: func() *decision.Report { w.read++; return w.report }, Clock: w.now,
+	w.unhelped = NewUnhelped(Unhelped{Core: &scaleup.EventingScaleUpStatusProcessor{}, Report: func() *decision.Report { w.read++; return w.report }, Clock: w.now,
 		Raises: func(s *scaleup.ScaleUpStatus) []*scaleup.ScaleUpStatus { return []*scaleup.ScaleUpStatus{s} }, Recorder: w.recorder})
 	return w
 }
@@ -107,17 +107,6 @@ func TestSameCauseIsRepeatedAfterTenMinutes(t *testing.T) {
 	assert.Truef(t, w.read <= 15, "the report was read %d times in 125 loops, want few", w.read)
 }
 
-func TestChangedCauseIsAnEvent(t *testing.T) {
-	w := newUnhelpedWorld(t, "web")
-	pod := born(pending("one", "1", nil), w.now.Now())
-	for _, cause := range []string{"a", "b", "a"} {
-		w.says(pod, cause)
-		got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
-		assert.Empty(t, cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: " + cause}, got), "events (-want +got)")
-		w.now.SetTime(w.now.Now().Add(time.Minute))
-	}
-}
-
 func TestOtherResultsPublishNoCause(t *testing.T) {
 	w := newUnhelpedWorld(t, "web")
 	pod := pending("one", "1", nil)
@@ -168,9 +157,8 @@ func TestChangedCauseReachesTheAPIServer(t *testing.T) {
 		w.now.SetTime(w.now.Now().Add(causeCheckSoon))
 		select {
 		case got := <-said:
-			if want := "pod didn't trigger scale-up: " + cause; got != want {
-				t.Errorf("event %q, want %q", got, want)
-			}
+			want := "pod didn't trigger scale-up: " + cause
+			assert.Truef(t, got == want, "event %q, want %q", got, want)
 		case <-time.After(time.Minute):
 			t.Fatalf("no event with the cause %q", cause)
 		}

@@ -29,38 +29,30 @@ const (
 	maxZoneChecks = 200
 )
 
-// ZonePods knows which pods must run in one zone, and the identifiers of zones.
-type ZonePods struct {
-	Need   func(*corev1.Pod) (podzone.Need, bool)
-	ZoneID func(name string) string // "" where it is unknown
-}
-
 // Zones looks at pods that would fit the nodes of a whole group with several zones, if only they came up in a certain zone. It has
 // the group scaled zone by zone from the next loop on, where that is possible.
 //
 // It implements the core's ScaleUpStatusProcessor. The core's loop alone uses it.
 type Zones struct {
-	provider *aws.Provider
-	pods     ZonePods
-	clock    clock.PassiveClock
+	Provider *aws.Provider
+	Need     func(*corev1.Pod) (podzone.Need, bool) // the one zone that a pod must run in
+	ZoneID   func(name string) string               // "" where it is unknown
+	Clock    clock.PassiveClock
 	nextLook map[types.UID]time.Time // by pod
 }
 
-func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
-	return &Zones{provider: p, pods: pods, clock: c, nextLook: map[types.UID]time.Time{}}
-}
-
-// Process looks at the pods that no group was found for.
 func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
-	now := z.clock.Now()
-	maps.DeleteFunc(z.nextLook, func(_ types.UID, at time.Time) bool { return !now.Before(at) })
+	now := z.Clock.Now()
+	if maps.DeleteFunc(z.nextLook, func(_ types.UID, at time.Time) bool { return !now.Before(at) }); z.nextLook == nil {
+		z.nextLook = map[types.UID]time.Time{}
+	}
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
 	l := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}
 	for _, info := range s.PodsRemainUnschedulable {
 		pod := info.Pod
-		need, one := z.pods.Need(pod)
+		need, one := z.Need(pod)
 		elsewhere := one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil ||
 			slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil })
 		if _, later := z.nextLook[pod.UID]; later || !elsewhere {
@@ -88,7 +80,7 @@ type zoneLook struct {
 // divide has each group divided whose nodes the pod would fit in the zone, and reports whether there is one. The empty zone is any. It
 // ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down.
 func (l *zoneLook) divide(info corestatus.NoScaleUpInfo, zone string) (divided bool) {
-	v := l.provider.View()
+	v := l.Provider.View()
 	for _, ng := range l.groups {
 		name := ng.Id()
 		g, t := v.Group(name), v.Template(name)
@@ -103,7 +95,7 @@ func (l *zoneLook) divide(info corestatus.NoScaleUpInfo, zone string) (divided b
 			continue
 		}
 		if !heldBack && v.Divisible(name) && slices.ContainsFunc(g.Zones, func(z string) bool { return (zone == "" || z == zone) && l.fits(info.Pod, name, z) }) {
-			l.provider.NeedZones(name) // the expander chooses among all of them
+			l.Provider.NeedZones(name) // the expander chooses among all of them
 			divided = true
 		}
 	}
@@ -127,9 +119,8 @@ func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
 	for _, key := range podzone.NameLabels {
 		node.Labels[key] = zone
 	}
-	delete(node.Labels, podzone.LabelZoneID)
-	if id := l.pods.ZoneID(zone); id != "" {
-		node.Labels[podzone.LabelZoneID] = id
+	if node.Labels[podzone.LabelZoneID] = l.ZoneID(zone); node.Labels[podzone.LabelZoneID] == "" {
+		delete(node.Labels, podzone.LabelZoneID)
 	}
 	fits := false
 	_, err = clustersnapshot.WithForkedSnapshot(l.ctx.ClusterSnapshot, func() (bool, error) {

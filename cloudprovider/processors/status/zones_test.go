@@ -65,7 +65,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 }
 
 func (z *zonalWorld) zones(c clock.PassiveClock) *Zones {
-	return NewZones(z.Provider, ZonePods{Need: z.pods.Need, ZoneID: z.zoneIDs.ID}, c)
+	return &Zones{Provider: z.Provider, Need: z.pods.Need, ZoneID: z.zoneIDs.ID, Clock: c}
 }
 
 // loop treats the pods as a loop of the core does. It tries them on a new node of each launchable group below its maximum, and hands

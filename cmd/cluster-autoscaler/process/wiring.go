@@ -104,9 +104,14 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 			with.decisions.Consolidation = c.Found
 		}
 	}
-	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
-		Core: core.ScaleUpStatusProcessor, Raises: scaleUp.Raises, Report: with.decisions.Record.Report, Recorder: with.recorder,
-		EachLoop: p.core.RecordDuplicatedEvents, Full: full, Clock: clock.RealClock{},
+	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Unhelped{
+		Core:     core.ScaleUpStatusProcessor,
+		Raises:   scaleUp.Raises,
+		Report:   with.decisions.Record.Report,
+		Recorder: with.recorder,
+		EachLoop: p.core.RecordDuplicatedEvents,
+		Full:     full,
+		Clock:    clock.RealClock{},
 	})}
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
@@ -134,7 +139,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
-		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
+		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Clock: clock.RealClock{}},
 		status.Draining(with.draining.ScaledUp),
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},

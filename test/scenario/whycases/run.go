@@ -215,7 +215,8 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	processors.NodeGroupListProcessor = launchable
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
 	alone := func(s *corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus { return []*corestatus.ScaleUpStatus{s} }
-	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Raises: alone, Report: collector.Record.Report, Recorder: recorder, Clock: clock.RealClock{}})
+	unhelped := status.NewUnhelped(status.Unhelped{Core: processors.ScaleUpStatusProcessor, Raises: alone, Report: collector.Record.Report,
+		Recorder: recorder, Clock: clock.RealClock{}})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
 		unhelped, decisions.ScaleUp{Collector: collector, Raises: alone}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
