@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -24,8 +25,7 @@ func TestNodeIsReadyByItsCondition(t *testing.T) {
 		"ready and pressure": {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue), condition(corev1.NodeReady, corev1.ConditionTrue)}, true},
 	} {
 		node := &corev1.Node{Status: corev1.NodeStatus{Conditions: tt.conditions}}
-		if Ready(node) != tt.ready || ReadySince(node).Equal(then.Time) != tt.ready || ReadySince(node).IsZero() == tt.ready {
-			t.Errorf("%s: ready %t since %s, want %t", name, Ready(node), ReadySince(node), tt.ready)
-		}
+		assert.Falsef(t, Ready(node) != tt.ready || ReadySince(node).Equal(then.Time) != tt.ready || ReadySince(node).IsZero() == tt.ready,
+			"%s: ready %t since %s, want %t", name, Ready(node), ReadySince(node), tt.ready)
 	}
 }
