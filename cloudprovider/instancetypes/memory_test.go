@@ -24,11 +24,9 @@ func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 		{name: "estimated, 5 % and 230 MiB less", typ: Type{MemoryBytes: 1000 * mib}, wantKiB: (1000 - 50 - 230) * 1024},
 		{name: "too small to estimate", typ: Type{MemoryBytes: 200 * mib}, wantKiB: 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bytes, measured := tt.typ.MemoryCapacity()
-			assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
-				"MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
-		})
+		bytes, measured := tt.typ.MemoryCapacity()
+		assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
+			"%s: MemoryCapacity() = %d KiB, %v, want %d KiB, %v", tt.name, bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
 	}
 }
 
@@ -42,9 +40,9 @@ func TestEstimateStaysBelowEveryMeasuredTypeButVT1(t *testing.T) {
 		measured++
 		real := typ.MeasuredMemoryBytes
 		typ.MeasuredMemoryBytes = 0
-		if estimate, _ := typ.MemoryCapacity(); estimate > real && !strings.HasPrefix(typ.Name, "vt1.") {
-			t.Errorf("%s: estimated %d KiB, measured %d KiB", typ.Name, estimate/kib, real/kib)
-		}
+		estimate, _ := typ.MemoryCapacity()
+		assert.Falsef(t, estimate > real && !strings.HasPrefix(typ.Name, "vt1."),
+			"%s: estimated %d KiB, measured %d KiB", typ.Name, estimate/kib, real/kib)
 	}
 	assert.Truef(t, measured >= 600, "%d types were measured, want the 600 and more of the table", measured)
 }
