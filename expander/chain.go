@@ -33,13 +33,11 @@ type Choice struct {
 	Words func(nodeGroup string) string
 }
 
-// explainer is an expander that judges each option.
 type explainer interface {
 	// Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
 	Words() map[string]fmt.Stringer
 }
 
-// judgement is what an expander says of the options.
 type judgement struct {
 	expander string
 	words    map[string]fmt.Stringer // by node group ID
@@ -109,7 +107,6 @@ func (*Chain) skipped(steps []step) {
 	}
 }
 
-// joined puts the judgements of several expanders about an option behind each other.
 func joined(judgements []judgement) func(nodeGroup string) string {
 	return func(nodeGroup string) string {
 		text := ""
@@ -178,7 +175,6 @@ func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[strin
 	return best
 }
 
-// cost is the cost of all nodes of an option, and whether it is known.
 func (c cheapest) cost(option coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (pricing.Amount, bool) {
 	if c.costs == nil {
 		return pricing.Amount{}, false
@@ -193,7 +189,6 @@ func (c cheapest) cost(option coreexpander.Option, nodeInfos map[string]*framewo
 // firstByName keeps the option whose node group has the fewest known problems, and of equal ones comes first by ID.
 type firstByName struct{ problems func(nodeGroup string) int }
 
-// BestOptions returns that option, nil if there is none.
 func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
 	if len(options) == 0 {
 		return nil
@@ -207,14 +202,12 @@ func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*fr
 	})}
 }
 
-// notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over
-// the other groups if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may
-// well have capacity for it.
+// notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
+// if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may well have capacity for it.
 type notInterrupted struct {
 	interrupted func(nodeGroup string) bool
 }
 
-// BestOptions leaves out the options of interrupted groups that the pods can do without.
 func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
 	var preferred, passed []coreexpander.Option
 	for _, o := range options {

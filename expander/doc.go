@@ -6,7 +6,6 @@
 // expander still decides by chance. The patterns of the priority expander match zone groups by the name of their Auto Scaling
 // group as well. Groups in recently interrupted pools are passed over, unless least-cost weighs them by price.
 //
-// The package owns the order of the expanders and the report of each choice. It must not import cloudprovider/aws, because
-// an expander works with the node groups of any provider, nor the AWS SDK, because every fact about the options is known
-// before.
+// The package owns the order of the expanders and the report of each choice. It must not import cloudprovider/aws, because an expander
+// works with the node groups of any provider, nor the AWS SDK, because every fact about the options is known before.
 package expander

@@ -22,14 +22,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
 )
 
-// LeastWasteStock is the core's own least-waste expander.
 const LeastWasteStock = "least-waste-stock"
 
 // Names are all names that --expander accepts, sorted.
 var Names = slices.Sorted(maps.Keys(Config{}.filters()))
 
-// Parse returns the names of --expander in the order in which they decide. It fails where a name is unknown, repeated, or
-// comes after an expander that always decides.
+// Parse fails where a name is unknown, repeated, or comes after an expander that always decides.
 func Parse(flag string) ([]string, error) {
 	names := strings.Split(flag, ",")
 	for i := range names {
@@ -99,7 +97,6 @@ func New(names []string, config Config) (*Chain, error) {
 	return c, nil
 }
 
-// filters make the expanders by name.
 func (c Config) filters() map[string]func() coreexpander.Filter {
 	return map[string]func() coreexpander.Filter{
 		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },

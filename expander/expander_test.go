@@ -79,6 +79,13 @@ func options() ([]coreexpander.Option, map[string]*framework.NodeInfo) {
 		}
 }
 
+func ids(options []coreexpander.Option) (list []string) {
+	for _, o := range options {
+		list = append(list, o.NodeGroup.Id())
+	}
+	return list
+}
+
 // parsed is New with the names of a flag.
 func parsed(flag string, config Config) (*Chain, error) {
 	names, err := Parse(flag)

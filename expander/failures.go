@@ -15,7 +15,6 @@ type FailurePenalties struct {
 	Ratio    float64 // added to the cost of a node
 }
 
-// Penalty is the penalty of a node group, without a ratio if no failure is recent.
 func (p FailurePenalties) Penalty(nodeGroup string) leastcost.Penalty {
 	penalty := leastcost.Penalty{Problems: p.Failures.ProblemCount(nodeGroup)}
 	if reason, known := p.Failures.RecentFailure(nodeGroup); known {

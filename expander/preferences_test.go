@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,9 +22,16 @@ func preferring(costs costs, percent float64) *leastcost.Filter {
 	return f
 }
 
+// prefer has the pods of offer prefer nodes of an instance type.
+func prefer(offered []coreexpander.Option, instanceType string) {
+	term := apiv1.NodeSelectorTerm{MatchExpressions: []apiv1.NodeSelectorRequirement{
+		{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{instanceType}}}}
+	offered[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: term}}}}
+}
+
 func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"cheap": typed("cheap"), "same": typed("same"), "dear": typed("dear"), "unknown": typed("unknown")}
-	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
 	prices := listed{"cheap": usd(1), "same": usd(1.04), "dear": usd(2)}
 	for _, tt := range []struct {
 		name    string
@@ -46,15 +52,11 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 			require.NoError(t, err)
 			list := offer("cheap", "dear", "same", "unknown")
 			if tt.prefers != "" {
-				list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
-					PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: apiv1.NodeSelectorTerm{
-						MatchExpressions: []apiv1.NodeSelectorRequirement{{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{tt.prefers}}}}}}}}
+				prefer(list, tt.prefers)
 			}
-			if got := chain.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
-				t.Errorf("best option = %+v, want %q", got, tt.want)
-			} else if tt.want == "same" && !strings.Contains(got.Debug, "follows what pods prefer") {
-				t.Errorf("words %q do not say why", got.Debug)
-			}
+			got := chain.BestOption(list, templates)
+			require.Truef(t, got != nil && got.NodeGroup.Id() == tt.want, "best option = %+v, want %q", got, tt.want)
+			assert.Truef(t, tt.want != "same" || strings.Contains(got.Debug, "follows what pods prefer"), "words %q do not say why", got.Debug)
 		})
 	}
 }
@@ -73,9 +75,7 @@ func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
 	}
 	got := chosen()
 	assert.Truef(t, got == [2]bool{true, true}, "without preferences b and c may grow for a: %v, want both", got)
-	list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
-		PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: apiv1.NodeSelectorTerm{
-			MatchExpressions: []apiv1.NodeSelectorRequirement{{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{"a"}}}}}}}}
+	prefer(list, "a")
 	got = chosen()
 	assert.Truef(t, got == [2]bool{false, true}, "b and c may grow for a that pods prefer: %v, want c alone", got)
 }

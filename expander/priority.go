@@ -33,20 +33,12 @@ func newPriority(clients *cacontext.AutoscalingKubeClients, client kubernetes.In
 
 // BestOptions returns the options of the highest priority, in the order given.
 func (p *priority) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {
-	isZoneGroup := func(option coreexpander.Option) bool {
-		id := option.NodeGroup.Id()
-		name := p.groupName(id)
-		return name != "" && name != id
-	}
-	if !slices.ContainsFunc(options, isZoneGroup) {
-		return p.core.BestOptions(options, nodeInfos)
-	}
 	patterns := p.patterns()
 	var asked []coreexpander.Option
 	for i, option := range options {
 		names := []string{option.NodeGroup.Id()}
-		if isZoneGroup(option) {
-			names = append(names, p.groupName(names[0]))
+		if name := p.groupName(names[0]); name != "" && name != names[0] {
+			names = append(names, name)
 		}
 		for _, name := range matched(names, patterns) {
 			option.NodeGroup = named{options[i].NodeGroup, name, i}
@@ -92,8 +84,7 @@ func matched(names []string, patterns []*regexp.Regexp) []string {
 	return list
 }
 
-// patterns returns the patterns of the config map, whatever their priority. It returns none where the core rejects the config map,
-// because the core then keeps all options.
+// patterns returns none where the core rejects the config map, because the core then keeps all options.
 func (p *priority) patterns() []*regexp.Regexp {
 	configMap, err := p.configMaps.Get(corepriority.PriorityConfigMapName)
 	if err != nil {

@@ -14,9 +14,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
@@ -150,29 +148,8 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	filter := newPriority(&cacontext.AutoscalingKubeClients{Recorder: recorder}, client, namespace, groupOf)
 	got := filter.BestOptions(offer("batch", "web/a", "web/b"), nil)
 	assert.Truef(t, len(got) == 3 && got[1].NodeGroup.Id() == "web/a", "options kept = %+v, want all three", got)
-	if got := warnings(recorder); got != nil {
-		t.Errorf("events = %q, want none", got)
-	}
-	got = filter.BestOptions(nil, nil)
-	assert.Truef(t, got == nil, "options kept of none = %+v, want none", got)
-}
-
-// spy keeps its input.
-type spy struct{ options []coreexpander.Option }
-
-func (s *spy) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
-	s.options = options
-	return options[:1]
-}
-
-func TestPriorityForwardsOptionsWithoutZoneGroups(t *testing.T) {
-	for _, groupName := range []func(string) string{groupOf, func(string) string { return "" }} {
-		core := &spy{}
-		given := offer("web", "batch")
-		got := (&priority{core: core, groupName: groupName}).BestOptions(given, nil)
-		assert.Truef(t, len(core.options) == 2 && &core.options[0] == &given[0] && &got[0] == &given[0],
-			"asked for %+v, got %+v, want the very options given", core.options, got)
-	}
+	assert.Nil(t, warnings(recorder), "events")
+	assert.Nil(t, filter.BestOptions(nil, nil), "options kept of none")
 }
 
 func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {

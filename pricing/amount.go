@@ -18,7 +18,6 @@ type Amount struct {
 	Estimated bool
 }
 
-// Times returns n times the amount.
 func (a Amount) Times(n int) Amount {
 	a.PerHour *= float64(n)
 	return a

@@ -18,9 +18,6 @@ type Book struct {
 	current atomic.Pointer[layers]
 }
 
-// oldList is the basis of a list price more than a year old.
-const oldList = "list price, more than a year old"
-
 // layers are the sources of a Book at one moment.
 type layers struct {
 	generation uint64
@@ -47,14 +44,10 @@ func NewBook(region string, terms *Terms) (*Book, error) {
 	if terms == nil {
 		return b, nil
 	}
-	if err := b.SetTerms(terms); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return b, b.SetTerms(terms)
 }
 
-// Currency returns the currency of every answer. In a partition without an embedded list it is the list's that stands in, until
-// the user states another.
+// Currency is that of every answer: without an embedded list of the partition, of the list that stands in, until the user states another.
 func (b *Book) Currency() Currency {
 	return cmp.Or(b.current.Load().currency, Embedded(worldwide).Currency())
 }
@@ -62,8 +55,7 @@ func (b *Book) Currency() Currency {
 // Generation is another number whenever any answer may have changed. It starts at 1 or above and grows.
 func (b *Book) Generation() uint64 { return b.current.Load().generation }
 
-// SetTerms replaces the user's terms. If the terms are for another region, or in another currency than the book, it returns an
-// error and changes nothing.
+// SetTerms changes nothing, and returns an error, if the terms are for another region or in another currency than the book.
 func (b *Book) SetTerms(terms *Terms) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -127,13 +119,12 @@ func (b *Book) Discount(instanceType string) float64 {
 
 // listed returns the on-demand price before discounts.
 func (l *layers) listed(instanceType string) (Price, bool) {
-	price, ok := l.own.Lookup(instanceType)
-	if stated, known := l.terms.list.Lookup(instanceType); known {
-		price, ok = stated, true
-		price.Own = true
+	price, ok := l.terms.list.Lookup(instanceType)
+	if price.Own = ok; !ok {
+		price, ok = l.own.Lookup(instanceType)
 	}
 	if ok && price.Date.Before(l.oldBefore) {
-		price.Basis = cmp.Or(price.Basis, oldList)
+		price.Basis = cmp.Or(price.Basis, "list price, more than a year old")
 	}
 	if ok {
 		return price, true

@@ -19,7 +19,6 @@ type row struct {
 	spot         bool
 }
 
-// Lookup returns the price of an instance type, and whether the list has it.
 func (l *List) Lookup(instanceType string) (Price, bool) {
 	i, ok := slices.BinarySearchFunc(l.rows, row{instanceType: instanceType}, byPool)
 	if !ok {
@@ -32,10 +31,8 @@ func (l *List) Lookup(instanceType string) (Price, bool) {
 	}, true
 }
 
-// Origin returns the origin of every price in the list.
 func (l *List) Origin() Origin { return l.origin }
 
-// Currency returns the currency of every price in the list.
 func (l *List) Currency() Currency { return l.currency }
 
 func (l *List) Len() int { return len(l.rows) }
@@ -49,14 +46,12 @@ func (l *List) Types() []string {
 	return names
 }
 
-// NewList makes a list of AWS's own offers. Its head says "types: unchecked", so a type newer than the catalogue is no error
-// where a user takes the list for their own prices. perHour is by instance type. Its errors are Parse's for the same list as a
-// table.
+// NewList makes a list of AWS's own offers. Its head says "types: unchecked", so a type newer than the catalogue is no error where a user
+// takes the list for their own prices. perHour is by instance type. Its errors are Parse's for the same list as a table.
 func NewList(origin Origin, currency Currency, perHour map[string]float64) (*List, error) {
 	l := &List{origin: origin, currency: currency, unchecked: true, rows: make([]row, 0, len(perHour))}
 	for instanceType, amount := range perHour {
 		l.rows = append(l.rows, row{instanceType: instanceType, perHour: amount})
 	}
-	slices.SortFunc(l.rows, byPool)
 	return Parse(l.Format())
 }

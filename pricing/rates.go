@@ -91,8 +91,7 @@ func (r *Rates) fitPlain(samples []sample) {
 // Below it, as with the old M60 beside much memory, the rest is mostly the error of the fit.
 const leastShare = 0.1
 
-// fitAccelerators divides what types cost beyond their CPU and memory among their accelerators, and keeps the cheapest whole one
-// of each resource.
+// fitAccelerators divides what types cost beyond CPU and memory among their accelerators, and keeps each resource's cheapest whole one.
 func (r *Rates) fitAccelerators(samples []sample) {
 	type model struct{ resource, name string }
 	each := map[model][]float64{}
@@ -113,15 +112,13 @@ func (r *Rates) fitAccelerators(samples []sample) {
 	}
 }
 
-// fitted returns the price of a type by the rates of its CPU, memory and accelerators, each accelerator as the cheapest of its
-// resource.
+// fitted prices CPU, memory and accelerators by the rates, each accelerator as the cheapest of its resource.
 func (r *Rates) fitted(t instancetypes.Type) float64 {
 	resource, count := t.Accelerator()
 	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib + r.accelerators[resource]*float64(count)
 }
 
-// Type estimates the on-demand price of an instance type. It is not ok without any price to go by, or where nothing is known of the
-// type's accelerators.
+// Type is not ok without any price to go by, or where nothing is known of the type's accelerators.
 func (r *Rates) Type(t instancetypes.Type) (price Price, ok bool) {
 	kin := alike(t.Name)
 	if factor, known := r.kin[kin[0]]; known {

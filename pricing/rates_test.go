@@ -56,9 +56,8 @@ func TestLeftOutTypesAreEstimated(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if estimate.Exact() || estimate.Amount.Currency != "USD" || !(estimate.Amount.PerHour > 0) {
-					t.Fatalf("estimate = %+v, want one in USD that says so", estimate)
-				}
+				require.Falsef(t, estimate.Exact() || estimate.Amount.Currency != "USD" || !(estimate.Amount.PerHour > 0),
+					"estimate = %+v, want one in USD that says so", estimate)
 				errors = append(errors, math.Abs(estimate.Amount.PerHour/price.Amount.PerHour-1))
 			}
 			slices.Sort(errors)
@@ -84,10 +83,8 @@ func TestAnEstimateNamesItsBasis(t *testing.T) {
 		{"trn2.48xlarge", nil, "what similar types cost"},
 		{"dl1.24xlarge", gaudi, ""}, // no other type has Gaudi, so its price is unknown
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, ok := FitRates(market{tt.lack}, instancetypes.Embedded()).Type(typeOf(t, tt.name))
-			assert.Truef(t, got.Basis == tt.basis && ok == (tt.basis != ""), "Type() = %+v, %v, want the basis %q", got, ok, tt.basis)
-		})
+		got, ok := FitRates(market{tt.lack}, instancetypes.Embedded()).Type(typeOf(t, tt.name))
+		assert.Truef(t, got.Basis == tt.basis && ok == (tt.basis != ""), "%s: Type() = %+v, %v, want the basis %q", tt.name, got, ok, tt.basis)
 	}
 }
 

@@ -6,15 +6,6 @@ import (
 	"time"
 )
 
-// meanOverZones is the basis of a spot price for several zones that differ.
-const meanOverZones = "mean over the zones"
-
-// oldQuote is the basis of a live spot price that EC2 has not confirmed for long.
-const oldQuote = "an old quote"
-
-// liveSource is the source of live spot prices.
-const liveSource = "EC2 spot price history"
-
 // SpotQuote is EC2's spot price of a type in a zone, in the currency of the region.
 type SpotQuote struct {
 	InstanceType string
@@ -24,15 +15,13 @@ type SpotQuote struct {
 }
 
 // SetSpot replaces the live spot prices, one for a type and zone. Invalid prices are left out. It returns the number of quotes it holds.
-func (b *Book) SetSpot(quotes []SpotQuote) int {
+func (b *Book) SetSpot(quotes []SpotQuote) (held int) {
 	spot := make(map[string][]SpotQuote, len(quotes))
-	held := 0
 	for _, q := range quotes {
-		if !validPrice(q.PerHour) || !ValidType(q.InstanceType) || q.Zone == "" {
-			continue
+		if validPrice(q.PerHour) && ValidType(q.InstanceType) && q.Zone != "" {
+			spot[q.InstanceType] = append(spot[q.InstanceType], q)
+			held++
 		}
-		spot[q.InstanceType] = append(spot[q.InstanceType], q)
-		held++
 	}
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -69,7 +58,11 @@ func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	if m.count == 0 {
 		return now.unquoted(instanceType)
 	}
-	return m.price(instanceType, now.currency), true
+	p := Price{InstanceType: instanceType, Amount: Amount{PerHour: m.first, Currency: now.currency}, Origin: m.origin}
+	if m.differ {
+		p.Amount.PerHour, p.Basis = m.sum/float64(m.count), "mean over the zones"
+	}
+	return p, true
 }
 
 func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
@@ -79,15 +72,14 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 	}
 	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
 		live := now.spot[instanceType][i]
-		origin := Origin{Region: b.region, Date: live.ReadAt, Source: liveSource}
+		origin := Origin{Region: b.region, Date: live.ReadAt, Source: "EC2 spot price history"}
 		if now.spotIsOld {
-			origin.Basis = oldQuote
+			origin.Basis = "an old quote"
 		}
 		m.add(live.PerHour, origin)
 	}
 }
 
-// addEveryZone adds the price of each zone that any part of the book has one for.
 func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 	for _, live := range now.spot[instanceType] {
 		b.addZone(now, m, instanceType, live.Zone)
@@ -100,7 +92,6 @@ func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 	}
 }
 
-// mean gathers the prices of several zones.
 type mean struct {
 	count  int
 	sum    float64
@@ -117,15 +108,6 @@ func (m *mean) add(perHour float64, from Origin) {
 	m.origin.Basis = cmp.Or(m.origin.Basis, from.Basis)
 	m.sum += perHour
 	m.count++
-}
-
-func (m *mean) price(instanceType string, currency Currency) Price {
-	p := Price{InstanceType: instanceType, Amount: Amount{PerHour: m.first, Currency: currency}, Origin: m.origin}
-	if m.differ {
-		p.Amount.PerHour = m.sum / float64(m.count)
-		p.Basis = meanOverZones
-	}
-	return p
 }
 
 func indexOfZone(quotes []SpotQuote, zone string) int {

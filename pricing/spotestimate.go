@@ -55,10 +55,8 @@ func Kin(instanceType string) [3]string {
 	return [...]string{name, name[:end] + "*", ""}
 }
 
-// kinName names the types of a kin in a sentence.
 func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
 
-// unquoted estimates the spot price of a type that has none.
 func (l *layers) unquoted(instanceType string) (Price, bool) {
 	price, ok := l.listed(instanceType)
 	if ok {

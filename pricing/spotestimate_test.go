@@ -37,12 +37,9 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 			basis: "0.5 × on-demand list price, as of the quoted types"},
 		{name: "without any quote", instanceType: "m5.xlarge", perHour: 0.35 * 0.192, basis: "0.35 × on-demand list price"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, ok := book(t, "us-east-1", tt.text, tt.live...).Spot(tt.instanceType, []string{"us-east-1a"})
-			if diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: "USD"}, got.Amount, nearly); diff != "" || !ok || got.Basis != tt.basis || got.InstanceType != tt.instanceType {
-				t.Errorf("%s by %q (-want +got):\n%s", got.InstanceType, got.Basis, diff)
-			}
-		})
+		got, ok := book(t, "us-east-1", tt.text, tt.live...).Spot(tt.instanceType, []string{"us-east-1a"})
+		diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: "USD"}, got.Amount, nearly)
+		assert.Truef(t, diff == "" && ok && got.Basis == tt.basis && got.InstanceType == tt.instanceType, "%s: %s by %q (-want +got):\n%s", tt.name, got.InstanceType, got.Basis, diff)
 	}
 }
 
@@ -59,9 +56,8 @@ func TestAnOldQuoteIsAnEstimate(t *testing.T) {
 	fresh := b.Generation()
 	b.AgeSpot()
 	aged := b.Generation()
-	if b.AgeSpot(); aged == fresh || b.Generation() != aged {
-		t.Errorf("generations %d, %d, %d, want another after the first call alone", fresh, aged, b.Generation())
-	}
+	b.AgeSpot()
+	assert.Truef(t, aged > fresh && b.Generation() == aged, "generations %d, %d, %d, want another after the first call alone", fresh, aged, b.Generation())
 	for _, tt := range []struct {
 		name, instanceType string
 		zones              []string
@@ -73,10 +69,8 @@ func TestAnOldQuoteIsAnEstimate(t *testing.T) {
 		{"before the user's own", "m5.large", []string{"us-east-1b", "us-east-1a"}, "an old quote"},
 		{"where the zones differ", "c5.large", nil, "mean over the zones"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, ok := b.Spot(tt.instanceType, tt.zones)
-			assert.Truef(t, ok && got.Basis == tt.basis, "Spot() = %+v, %v, want the basis %q", got, ok, tt.basis)
-		})
+		got, ok := b.Spot(tt.instanceType, tt.zones)
+		assert.Truef(t, ok && got.Basis == tt.basis, "%s: Spot() = %+v, %v, want the basis %q", tt.name, got, ok, tt.basis)
 	}
 	b.SetSpot([]SpotQuote{{"m5.large", "us-east-1b", 0.05, readAt.Add(48 * time.Hour)}})
 	got, _ := b.Spot("m5.large", []string{"us-east-1b"})

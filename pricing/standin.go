@@ -26,8 +26,7 @@ type standIn struct {
 	oldest   time.Time // date of the prices that the factors were taken from
 }
 
-// standIns sets the lists that stand in for types without a price, the nearest first. Each is compared with the prices before it
-// when it is first needed.
+// standIns sets the lists that stand in, the nearest first. Each is compared with the prices before it when it is first needed.
 func (l *layers) standIns(region string) {
 	l.stands = nil
 	have := map[string]bool{region: true, "": true}
@@ -62,8 +61,7 @@ func (l *layers) standIn(region string, list *List) *standIn {
 	return s
 }
 
-// price estimates the price of a type. Without any price to compare the list with, the list's own amount is the estimate, if the
-// currency is the same.
+// price is the list's own amount, if the currency is the same, without any price to compare the list with.
 func (s *standIn) price(instanceType string) (Price, bool) {
 	price, ok := s.Lookup(instanceType)
 	basis := "list price of " + s.origin.Region

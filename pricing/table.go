@@ -85,7 +85,6 @@ func parse(table string) (*Terms, error) {
 	return t, errors.Join(sorted(t.list.rows), sorted(t.spot))
 }
 
-// sorted sorts the rows and refuses duplicates.
 func sorted(rows []row) error {
 	slices.SortStableFunc(rows, byPool)
 	for i := 1; i < len(rows); i++ {
@@ -139,7 +138,6 @@ func (t *Terms) parseHead(line string, number int) (err error) {
 	return nil
 }
 
-// complete checks that the head says all it must.
 func (t *Terms) complete() error {
 	o := t.list.origin
 	for _, member := range []struct {

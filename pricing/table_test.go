@@ -26,6 +26,8 @@ func TestFormatReproducesEmbeddedLists(t *testing.T) {
 		l, err := Parse(table)
 		require.NoError(t, err)
 		require.Truef(t, l.Origin().Region == region, "the list of %q is in the file of %q", l.Origin().Region, region)
+		_, err = ParseTerms(table, nil)
+		assert.NoError(t, err, "the list is no user's price file")
 		if *update {
 			require.NoError(t, os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644))
 		} else if diff := cmp.Diff(table, l.Format()); diff != "" {
@@ -53,11 +55,9 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "no source", table: strings.Replace(head, "here", "", 1), want: `line 5: the head lacks "source"`},
 		{name: "bad date", table: "# date: yesterday\n", want: `line 1: date "yesterday" is not of the form 2006-01-02`},
 		{name: "no currency", table: strings.Replace(head, "CNY", "", 1), want: `line 5: currency "" is not a code`},
-		{name: "not a currency", table: strings.Replace(head, "CNY", "yen", 1), want: `line 5: currency "yen"`},
 		{name: "second currency", table: head + "a1.large,1\n# currency: USD\n", want: `line 7: a second currency "USD"`},
 		{name: "second list", table: head + "a1.large,1\n" + head, want: `line 7: a second region "mars-1"`},
 		{name: "field missing", table: head + "a1.large\n", want: `line 6: "a1.large" does not have 2 fields`},
-		{name: "field too many", table: head + "a1.large,1,234\n", want: "line 6: \"a1.large,1,234\" does not have 2 fields"},
 		{name: "no type", table: head + ",1\n", want: `line 6: "" is not an instance type`},
 		{name: "fields exchanged", table: head + "1.5,a1.large\n", want: `line 6: type "1.5": price "a1.large"`},
 		{name: "type in capitals", table: head + "A1.large,1\n", want: `line 6: "A1.large" is not an instance type`},
@@ -67,20 +67,15 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "nothing to pay", table: head + "a1.large,0\n", want: `price "0"`},
 		{name: "negative", table: head + "a1.large,-1\n", want: `price "-1"`},
 		{name: "NaN", table: head + "a1.large,NaN\n", want: `price "NaN"`},
-		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "Inf"`},
 		{name: "beyond a float", table: head + "a1.large,1e999\n", want: `price "1e999"`},
 		{name: "absurd", table: head + "a1.large,1000001\n", want: "up to 1000000"},
 		{name: "twice", table: head + "b1.large,1\na1.large,1\nb1.large,2\n", want: `line 8: type "b1.large" is in line 6 already`},
 		{name: "long line", table: head + strings.Repeat("a", 1<<20) + "\n", want: "line 6: longer than 4096 bytes"},
 		{name: "too large", table: strings.Repeat("#\n", MaxBytes), want: "larger than"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse(tt.table)
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "Parse() error = %v, want one with %q", err, tt.want)
-			if err != nil && len(err.Error()) > 300 {
-				t.Errorf("error of %d bytes, want a short one", len(err.Error()))
-			}
-		})
+		_, err := Parse(tt.table)
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && len(err.Error()) <= 300,
+			"%s: Parse() error = %v, want a short one with %q", tt.name, err, tt.want)
 	}
 }
 
@@ -98,9 +93,8 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, r := range l.rows {
 			p, ok := l.Lookup(r.instanceType)
-			if !ok || !(p.Amount.PerHour > 0) || math.IsInf(p.Amount.PerHour, 0) {
-				t.Errorf("Lookup(%q) = %+v, %v", r.instanceType, p, ok)
-			}
+			assert.Falsef(t, !ok || !(p.Amount.PerHour > 0) || math.IsInf(p.Amount.PerHour, 0),
+				"Lookup(%q) = %+v, %v", r.instanceType, p, ok)
 		}
 		text := l.Format()
 		again, err := Parse(text)

@@ -19,13 +19,11 @@ type Terms struct {
 	lines     map[string]int      // of the members of the head
 }
 
-// discount is taken off the on-demand prices of an instance type, of a family, or of everything.
 type discount struct {
 	off  float64 // as a ratio
 	line int
 }
 
-// everything stands for a discount on all instance types.
 const everything = "all"
 
 // OnDemand returns the list of the user's own on-demand prices, undiscounted. It may be empty.
@@ -35,7 +33,6 @@ func (t *Terms) SpotPrices() int { return len(t.spot) }
 
 func (t *Terms) Discounts() int { return len(t.discounts) }
 
-// SpotRatio returns the user's ratio of spot prices to on-demand list prices, or 0.
 func (t *Terms) SpotRatio() float64 { return t.spotRatio }
 
 // discount returns the discount on the on-demand list price of a type, as a ratio: the type's own, or else its family's, or
@@ -49,14 +46,12 @@ func (t *Terms) discount(instanceType string) float64 {
 	return t.discounts[everything].off
 }
 
-// origin is that of the user's prices.
 func (t *Terms) origin() Origin {
 	o := t.list.Origin()
 	o.Own = true
 	return o
 }
 
-// spotIn returns the user's spot price in a zone.
 func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
 	for _, z := range [...]string{zone, ""} {
 		i, found := slices.BinarySearchFunc(t.spot, row{instanceType: instanceType, zone: z}, byPool)
@@ -67,7 +62,6 @@ func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
 	return 0, false
 }
 
-// family is the part of an instance type before its size.
 func family(instanceType string) string {
 	name, _, _ := strings.Cut(instanceType, ".")
 	return name
@@ -111,7 +105,6 @@ func ParseTerms(text string, known []string) (*Terms, error) {
 	return t, nil
 }
 
-// parseDiscount reads a discount on the on-demand prices of a type, a family or everything.
 func (t *Terms) parseDiscount(value string, line int) error {
 	of, text, _ := strings.Cut(value, " ")
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
@@ -132,7 +125,6 @@ func (t *Terms) parseDiscount(value string, line int) error {
 // minSpotRatio keeps a slip of the pen from making spot instances cost nothing.
 const minSpotRatio = 0.001
 
-// parseRatio reads the ratio of spot prices to on-demand list prices.
 func (t *Terms) parseRatio(value string) error {
 	ratio, err := strconv.ParseFloat(value, 64)
 	switch {

@@ -16,11 +16,7 @@ const (
 const AcceleratorLabel = "k8s.amazonaws.com/accelerator"
 
 // gpuResources maps a manufacturer, as EC2 spells it, to its device plugin's resource.
-var gpuResources = map[string]string{
-	"NVIDIA": ResourceNVIDIA,
-	"AMD":    ResourceAMD,
-	"Habana": ResourceGaudi,
-}
+var gpuResources = map[string]string{"NVIDIA": ResourceNVIDIA, "AMD": ResourceAMD, "Habana": ResourceGaudi}
 
 // Accelerator returns the extended resource that a node of this type publishes once its device plugin runs, and its number. It
 // returns "" and 0 for a type without accelerators, or of a vendor whose resource is unknown.
@@ -35,7 +31,6 @@ func (t Type) Accelerator() (resource string, count int) {
 	return "", 0
 }
 
-// Resource is an extended resource and how many of it a node publishes.
 type Resource struct {
 	Name  string
 	Count int

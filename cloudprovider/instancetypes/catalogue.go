@@ -21,16 +21,14 @@ type Catalogue struct {
 	date   time.Time // when, at midnight UTC
 }
 
-var embedded = sync.OnceValue(func() *Catalogue {
+// Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
+var Embedded = sync.OnceValue(func() *Catalogue {
 	c, err := parse(embeddedTable)
 	if err != nil {
 		panic(fmt.Sprintf("instancetypes: embedded table: %v", err)) // the build is broken, and its tests with it
 	}
 	return c
 })
-
-// Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
-func Embedded() *Catalogue { return embedded() }
 
 // Lookup returns the facts of the type called name, and whether the catalogue has it.
 func (c *Catalogue) Lookup(name string) (Type, bool) {

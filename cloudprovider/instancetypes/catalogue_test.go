@@ -13,9 +13,9 @@ import (
 func TestEmbeddedCatalogueKnowsEveryTypeOfTheTable(t *testing.T) {
 	c := Embedded()
 	assert.Len(t, c.Types(), 1397, "types: say so in the package documentation and in data/SOURCES.md")
-	if names := c.Names(); len(names) != len(c.Types()) || !slices.IsSorted(names) {
-		t.Errorf("Names() gives %d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(c.Types()))
-	}
+	names := c.Names()
+	assert.Falsef(t, len(names) != len(c.Types()) || !slices.IsSorted(names),
+		"Names() gives %d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(c.Types()))
 	want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC)
 	assert.Truef(t, c.date.Equal(want) && c.source != "", "date %v, source %q, want %v and some source", c.date, c.source, want)
 }
@@ -59,22 +59,23 @@ func TestWithReplacesAndAddsWithoutTouchingTheOriginal(t *testing.T) {
 	before := base.Types()
 	known, _ := base.Lookup("m5.large")
 	newer := known
-	newer.MeasuredMemoryBytes, newer.EFAInterfaces, newer.Source = 0, 7, "DescribeInstanceTypes"
+	newer.MeasuredMemoryBytes, newer.PodENIs, newer.EFAInterfaces, newer.Source = 0, 0, 7, "DescribeInstanceTypes"
 	resized := newer
 	resized.Name, resized.MemoryBytes = "m5.xlarge", 99*mib
 
 	c := base.With(newer, Type{Name: "zz9.plural", VCPU: 1}, Type{Name: "zz9.plural", VCPU: 2}, resized)
 
-	if got, _ := c.Lookup("m5.large"); got.EFAInterfaces != 7 || got.MeasuredMemoryBytes != known.MeasuredMemoryBytes {
-		t.Errorf("m5.large = %+v, want the new facts and the measured memory that was known", got)
-	}
-	got, _ := c.Lookup("m5.xlarge")
+	got, _ := c.Lookup("m5.large")
+	want := known
+	want.EFAInterfaces, want.Source = 7, newer.Source
+	assert.Equal(t, want, got, "m5.large, want the new facts, and those that EC2 does not publish")
+	got, _ = c.Lookup("m5.xlarge")
 	assert.EqualValuesf(t, 0, got.MeasuredMemoryBytes, "m5.xlarge = %+v, want no measured memory, for it was measured on another size", got)
 	got, ok := c.Lookup("zz9.plural")
 	assert.Truef(t, ok && got.VCPU == 2, "zz9.plural = %+v, %v, want the last of the two given", got, ok)
-	if names := c.Names(); !slices.IsSorted(names) || len(names) != len(base.Types())+1 {
-		t.Errorf("%d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(base.Types())+1)
-	}
+	names := c.Names()
+	assert.Falsef(t, !slices.IsSorted(names) || len(names) != len(base.Types())+1,
+		"%d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(base.Types())+1)
 	assert.Empty(t, cmp.Diff(before, base.Types()), "the original catalogue changed (-before +after)")
 	assert.True(t, base.With() == base, "With() of nothing made a copy, want the catalogue itself")
 }

@@ -1,10 +1,9 @@
 // Package instancetypes knows the hardware of EC2 instance types: vCPU, memory, architecture, accelerators, network interfaces,
 // local disks.
 //
-// The facts come from a table inside the binary (data/instance_types.csv, sources in data/SOURCES.md), so the package makes
-// no network call. It must import neither Kubernetes nor the AWS SDK, because facts about hardware need none. A Catalogue is
-// immutable and safe for any number of readers. With lays later facts over it, for instance from DescribeInstanceTypes, and
-// returns a new Catalogue.
+// The facts come from a table inside the binary (data/instance_types.csv, sources in data/SOURCES.md), so the package makes no network
+// call. It must import neither Kubernetes nor the AWS SDK, because facts about hardware need none. A Catalogue is immutable and safe for
+// any number of readers. With lays later facts over it, for instance from DescribeInstanceTypes, and returns a new Catalogue.
 //
 // A user may bring a newer list as output of the AWS CLI: see ReadFile.
 //

@@ -106,8 +106,7 @@ func (in dumpType) facts() Type {
 	return t
 }
 
-// published returns the number of GPUs that the driver shows: a fraction of a card shows as one, though EC2 does not count it
-// as a whole one.
+// published counts the GPUs that the driver shows: a fraction of a card shows as one, though EC2 does not count it as a whole one.
 func (g dumpGPU) published() int {
 	if g.LogicalGPUCount > 0 {
 		return g.LogicalGPUCount

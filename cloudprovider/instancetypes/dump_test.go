@@ -68,10 +68,8 @@ func TestAFaultInADumpIsNamed(t *testing.T) {
 		{name: "no memory", dump: strings.Replace(page, `"SizeInMiB": 262144`, `"SizeInMiB": 0`, 1), want: "type \"m7g.metal\": 64 vCPU and 0 bytes"},
 		{name: "negative", dump: strings.Replace(page, `"TotalSizeInGB": 30400`, `"TotalSizeInGB": -1`, 1), want: "below zero"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseDump([]byte(tt.dump))
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "ParseDump() error = %v, want one with %q", err, tt.want)
-		})
+		_, err := ParseDump([]byte(tt.dump))
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: ParseDump() error = %v, want one with %q", tt.name, err, tt.want)
 	}
 }
 
@@ -82,20 +80,10 @@ func TestAUsersFileIsADump(t *testing.T) {
 	require.NoError(t, os.Chtimes(path, day, day))
 	types, err := ReadFile(path)
 	require.NoError(t, err)
-	if len(types) != 6 || types[0].Source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20" {
-		t.Errorf("%d types of %q", len(types), types[0].Source)
-	}
+	assert.Falsef(t, len(types) != 6 || types[0].Source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20",
+		"%d types of %q", len(types), types[0].Source)
 	_, err = ReadFile(path + "x")
 	assert.ErrorContains(t, err, "types.jsonx: no such file", "error, want the file's name")
-}
-
-func TestWhatEC2DoesNotTellSurvivesANewerList(t *testing.T) {
-	dump, err := ParseDump([]byte(readDump(t)))
-	require.NoError(t, err)
-	got, _ := Embedded().With(dump...).Lookup("m7g.metal")
-	want, _ := Embedded().Lookup("m7g.metal")
-	assert.Truef(t, got.MeasuredMemoryBytes == want.MeasuredMemoryBytes && got.PodENIs == want.PodENIs && want.PodENIs != 0,
-		"m7g.metal = %+v, want the measured memory and the pod interfaces of %+v", got, want)
 }
 
 func FuzzParseDump(f *testing.F) {

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 )
 
-// ReadFile reads a user's list of instance types, the AWS CLI's output of describe-instance-types. Errors name the file. The source is the
-// file's name, and the day on which the file was written.
+// ReadFile reads a user's list, as ParseDump does. The source of a type is the file's name, and the day on which the file was written.
 func ReadFile(path string) ([]Type, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

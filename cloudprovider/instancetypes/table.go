@@ -14,8 +14,7 @@ const columns = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufa
 
 const dateLayout = "2006-01-02"
 
-// parse reads the built-in table: comment lines "# source: …" and "# date: YYYY-MM-DD", a header line with the column names, then one
-// line per type. The catalogue keeps slices of table.
+// parse reads comment lines "# source: …" and "# date: YYYY-MM-DD", the columns, and a line per type. The catalogue keeps slices of table.
 func parse(table string) (*Catalogue, error) {
 	c := &Catalogue{types: make([]Type, 0, strings.Count(table, "\n"))}
 	for line := range strings.Lines(table) {
@@ -69,7 +68,6 @@ func (r *row) number() float64 {
 
 func (r *row) count() int { return int(r.number()) }
 
-// bytes reads an amount given in unit bytes.
 func (r *row) bytes(unit int64) int64 { return int64(r.number()) * unit }
 
 func parseRow(line string) (Type, error) {
@@ -102,7 +100,6 @@ func parseRow(line string) (Type, error) {
 	return t, errors.Join(r.err, t.validate())
 }
 
-// validate refuses facts that no instance type can have.
 func (t Type) validate() error {
 	if t.Name == "" || t.VCPU < 1 || t.MemoryBytes < mib {
 		return fmt.Errorf("type %.50q: %d vCPU and %d bytes of memory are not a machine", t.Name, t.VCPU, t.MemoryBytes)

@@ -35,8 +35,7 @@ func TestFormatReproducesEmbeddedTable(t *testing.T) {
 	assert.Empty(t, cmp.Diff(embeddedTable, got), "run make generate (-embedded +formatted)")
 }
 
-// BenchmarkParse loads the embedded table, as the first call of Embedded does:
-// go test -bench Parse ./cloudprovider/instancetypes
+// BenchmarkParse loads the embedded table, as the first call of Embedded does: go test -bench Parse ./cloudprovider/instancetypes
 func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(embeddedTable)))

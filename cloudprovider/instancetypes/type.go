@@ -30,8 +30,7 @@ type Type struct {
 	BareMetal      bool
 	LocalNVMeBytes int64 // all local NVMe disks together
 
-	// MeasuredMemoryBytes is the smallest memory capacity that kubelet reported on a real node of this type, or 0 without a
-	// measurement.
+	// MeasuredMemoryBytes is the smallest memory capacity that kubelet reported on a real node of this type, or 0 without a measurement.
 	MeasuredMemoryBytes int64
 
 	// Source names the source of the facts and its date, for people.

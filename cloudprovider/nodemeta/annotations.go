@@ -41,11 +41,9 @@ func (a Annotation) Set(object metav1.Object, value string) {
 	object.GetAnnotations()[string(a)] = value
 }
 
-// Of returns the object's value, or "".
 func (a Annotation) Of(object metav1.Object) string { return object.GetAnnotations()[string(a)] }
 
 // Mark annotates the object with no particular value.
 func (a Annotation) Mark(object metav1.Object) { a.Set(object, "true") }
 
-// On reports whether the object has the annotation.
 func (a Annotation) On(object metav1.Object) bool { return a.Of(object) != "" }

@@ -20,7 +20,6 @@ func Instance(id string) (instance string, ok bool) {
 	return instance, ok && instance != ""
 }
 
-// InstanceOf returns the instance behind a node, "" where it is not known.
 func InstanceOf(node *corev1.Node) string {
 	id, _ := Instance(node.Spec.ProviderID)
 	return id

@@ -15,7 +15,6 @@ func LastState(obj any) any {
 	return obj
 }
 
-// Ready reports whether the node's kubelet says that it is Ready.
 func Ready(node *corev1.Node) bool { return condition(node) != nil }
 
 // ReadySince returns when the node became Ready, zero if it is not.

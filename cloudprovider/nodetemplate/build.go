@@ -17,40 +17,25 @@ func Build(in Input) (Template, []Problem) {
 	for _, m := range in.Members {
 		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
 	}
-	problems = append(problems, in.memberProblems()...)
-	problems = append(problems, in.spreadProblems(declared)...)
-	problems = append(problems, t.addLabels(&in, declared)...)
-	problems = append(problems, t.addTaints(&in, declared)...)
-	problems = append(problems, t.addResources(&in, declared)...)
-	problems = append(problems, in.refusals()...)
+	problems = slices.Concat(problems, in.memberProblems(), in.spreadProblems(declared), t.addLabels(&in, declared), t.addTaints(&in, declared),
+		t.addResources(&in, declared), in.refusals())
 	return t, problems
 }
 
-func (in *Input) memberProblems() []Problem {
-	var problems []Problem
+func (in *Input) memberProblems() (problems []Problem) {
 	if len(in.UnknownTypes) > 0 {
-		problems = append(problems, Problem{
-			Group: in.Group, Subject: "instance types", Value: someOf(in.UnknownTypes),
-			Reason:   ReasonUnknownType,
-			Expected: "types that the built-in list, EC2 or --asg-instance-types-file describes",
-		})
+		problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Value: someOf(in.UnknownTypes), Reason: ReasonUnknownType,
+			Expected: "types that the built-in list, EC2 or --asg-instance-types-file describes"})
+	} else if len(in.Members) == 0 {
+		problems = append(problems, Problem{Group: in.Group, Reason: ReasonNoType,
+			Expected: "an instance type in the launch template, launch configuration or mixed instances policy"})
 	}
-	if len(in.Members) == 0 && len(in.UnknownTypes) == 0 {
-		problems = append(problems, Problem{
-			Group: in.Group, Reason: ReasonNoType,
-			Expected: "an instance type in the launch template, launch configuration or mixed instances policy",
-		})
-	}
-	for _, m := range in.Members {
-		if first := in.Members[0].Type; m.Type.Architecture != first.Architecture {
-			problems = append(problems, Problem{
-				Group: in.Group, Subject: "instance types",
-				Value:  fmt.Sprintf("%s (%s), %s (%s)", first.Name, first.Architecture, m.Type.Name, m.Type.Architecture),
-				Reason: ReasonMixedTypes, Used: true,
-				Expected: "one architecture in a group, for a pod built for one may get a node of the other",
-			})
-			break
-		}
+	other := slices.IndexFunc(in.Members, func(m Member) bool { return m.Type.Architecture != in.Members[0].Type.Architecture })
+	if other > 0 {
+		a, b := in.Members[0].Type, in.Members[other].Type
+		problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Reason: ReasonMixedTypes, Used: true,
+			Value:    fmt.Sprintf("%s (%s), %s (%s)", a.Name, a.Architecture, b.Name, b.Architecture),
+			Expected: "one architecture in a group, for a pod built for one may get a node of the other"})
 	}
 	return problems
 }

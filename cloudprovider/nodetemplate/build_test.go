@@ -27,6 +27,13 @@ func members(t testing.TB, names ...string) []Member {
 	return list
 }
 
+// building is Build for a group of the named types.
+func building(t *testing.T, in Input, types ...string) (Template, []Problem) {
+	t.Helper()
+	in.Group, in.Members = "g", members(t, types...)
+	return Build(in)
+}
+
 // show writes a resource list as text, for comparison.
 func show(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
@@ -50,32 +57,22 @@ func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
 		Members: members(t, "g4dn.xlarge", "g4dn.2xlarge"), CapacityType: "spot",
 	})
 	assert.Empty(t, cmp.Diff([]Reason{ReasonTaintForm}, reasons(problems)), "problems differ (-want +got)")
-	wantLabels := map[string]string{
-		"beta.kubernetes.io/arch":                  "amd64",
-		"beta.kubernetes.io/os":                    "linux",
-		"failure-domain.beta.kubernetes.io/region": "cn-northwest-1",
-		"failure-domain.beta.kubernetes.io/zone":   "cn-northwest-1a",
-		"kubernetes.io/arch":                       "amd64",
-		"kubernetes.io/os":                         "linux",
-		"nvidia.com/gpu":                           "true",
-		"topology.ebs.csi.aws.com/zone":            "cn-northwest-1a",
-		"topology.kubernetes.io/region":            "cn-northwest-1",
-		"topology.kubernetes.io/zone":              "cn-northwest-1a",
+	for _, of := range []struct {
+		what      string
+		want, got map[string]string
+	}{
+		{"labels", map[string]string{"beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux",
+			"failure-domain.beta.kubernetes.io/region": "cn-northwest-1", "failure-domain.beta.kubernetes.io/zone": "cn-northwest-1a",
+			"kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "nvidia.com/gpu": "true", "topology.ebs.csi.aws.com/zone": "cn-northwest-1a",
+			"topology.kubernetes.io/region": "cn-northwest-1", "topology.kubernetes.io/zone": "cn-northwest-1a"}, got.Labels},
+		{"assumed labels", map[string]string{"node.kubernetes.io/instance-type": "g4dn.xlarge", "beta.kubernetes.io/instance-type": "g4dn.xlarge"}, got.Assumed},
+		{"capacity", map[string]string{"cpu": "4", "memory": "16018472Ki", "ephemeral-storage": "20893676Ki", "pods": "29", "nvidia.com/gpu": "1"}, show(got.Capacity)},
+		{"allocatable", map[string]string{"cpu": "3920m", "memory": "15328296Ki", "ephemeral-storage": "18181869946", "pods": "29", "nvidia.com/gpu": "1"},
+			show(got.Allocatable)},
+		{"accelerators", map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())},
+	} {
+		assert.Empty(t, cmp.Diff(of.want, of.got), of.what+" differ (-want +got)")
 	}
-	assert.Empty(t, cmp.Diff(wantLabels, got.Labels), "labels differ (-want +got)")
-	wantAssumed := map[string]string{
-		"node.kubernetes.io/instance-type": "g4dn.xlarge", "beta.kubernetes.io/instance-type": "g4dn.xlarge",
-	}
-	assert.Empty(t, cmp.Diff(wantAssumed, got.Assumed), "assumed labels differ (-want +got)")
-	wantCapacity := map[string]string{
-		"cpu": "4", "memory": "16018472Ki", "ephemeral-storage": "20893676Ki", "pods": "29", "nvidia.com/gpu": "1",
-	}
-	assert.Empty(t, cmp.Diff(wantCapacity, show(got.Capacity)), "capacity differs (-want +got)")
-	wantAllocatable := map[string]string{
-		"cpu": "3920m", "memory": "15328296Ki", "ephemeral-storage": "18181869946", "pods": "29", "nvidia.com/gpu": "1",
-	}
-	assert.Empty(t, cmp.Diff(wantAllocatable, show(got.Allocatable)), "allocatable differs (-want +got)")
-	assert.Empty(t, cmp.Diff(map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())), "accelerators differ (-want +got)")
 	assert.Truef(t, len(got.Taints) == 0 && got.Usable(), "taints %v, usable %v, want none, true", got.Taints, got.Usable())
 	assert.Empty(t, cmp.Diff([]string{"g4dn.xlarge", "g4dn.2xlarge"}, got.InstanceTypes), "instance types differ (-want +got)")
 }
@@ -116,27 +113,17 @@ func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
 	}{
 		{name: "nothing known", in: Input{}, problem: `Auto Scaling group "g": expected an instance type in the launch template`},
 		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" are unknown: expected types that the built-in list, EC2 or --asg-instance-types-file describes`},
-		{
-			name:    "many unknown",
-			in:      Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")},
-			problem: `instance types "a, b, c, d, e and 2 more" are unknown`, usable: true,
-		},
-		{
-			name: "tags stand in",
-			in: Input{UnknownTypes: []string{"zz9.a"}, Tags: map[string]string{
-				resourcesPrefix + "cpu": "8", resourcesPrefix + "memory": "30Gi",
-			}},
-			problem: `instance types "zz9.a" are unknown`, usable: true,
-		},
+		{name: "many unknown", in: Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")}, usable: true,
+			problem: `instance types "a, b, c, d, e and 2 more" are unknown`},
+		{name: "tags stand in", in: Input{UnknownTypes: []string{"zz9.a"}, Tags: map[string]string{resourcesPrefix + "cpu": "8", resourcesPrefix + "memory": "30Gi"}},
+			problem: `instance types "zz9.a" are unknown`, usable: true},
 		{name: "architectures", in: Input{Members: members(t, "m5.large", "m6g.large")}, usable: true, problem: `instance types "m5.large (amd64), m6g.large (arm64)" used, but expected one architecture`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group = "g"
-			template, problems := Build(tt.in)
-			assert.Equalf(t, tt.usable, template.Usable(), "Usable(), with %v", show(template.Allocatable))
-			assert.Truef(t, len(problems) == 1 && strings.Contains(problems[0].String(), tt.problem),
-				"problems %v, want one with %q", problems, tt.problem)
-		})
+		tt.in.Group = "g"
+		template, problems := Build(tt.in)
+		assert.Equalf(t, tt.usable, template.Usable(), "%s: Usable(), with %v", tt.name, show(template.Allocatable))
+		assert.Truef(t, len(problems) == 1 && strings.Contains(problems[0].String(), tt.problem),
+			"%s: problems %v, want one with %q", tt.name, problems, tt.problem)
 	}
 }
 
@@ -146,9 +133,8 @@ func TestNodeIsReadyAndSharesNothing(t *testing.T) {
 		Tags: map[string]string{taintPrefix + "nvidia.com/gpu": ":NoSchedule"},
 	})
 	node := template.Node("g-1")
-	if node.Name != "g-1" || node.Labels[corev1.LabelHostname] != "g-1" || node.Spec.ProviderID != "" || node.Spec.Unschedulable {
-		t.Errorf("node %q, hostname %q, provider ID %q, unschedulable %v", node.Name, node.Labels[corev1.LabelHostname], node.Spec.ProviderID, node.Spec.Unschedulable)
-	}
+	assert.Falsef(t, node.Name != "g-1" || node.Labels[corev1.LabelHostname] != "g-1" || node.Spec.ProviderID != "" || node.Spec.Unschedulable,
+		"node %q, hostname %q, provider ID %q, unschedulable %v", node.Name, node.Labels[corev1.LabelHostname], node.Spec.ProviderID, node.Spec.Unschedulable)
 	info := node.Status.NodeInfo
 	assert.Truef(t, info.Architecture == "amd64" && info.OperatingSystem == "linux", "node info %+v", info)
 	for _, c := range node.Status.Conditions {

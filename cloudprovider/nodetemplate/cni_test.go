@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	corev1 "k8s.io/api/core/v1"
 )
 
 // TestManagedNodeGroupPodsFollowCNI holds the figures of max-pods-calculator.sh (awslabs/amazon-eks-ami) for the interface
@@ -50,9 +49,9 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 			if want == "" {
 				want = SourceCNI
 			}
-			if pods, source := template.Capacity.Pods().Value(), template.Sources.Capacity["pods"]; pods != tt.want || source.Kind != want {
-				t.Errorf("%d pods from %q (%s), want %d from %q", pods, source.Kind, source.Detail, tt.want, want)
-			}
+			pods, source := template.Capacity.Pods().Value(), template.Sources.Capacity["pods"]
+			assert.Falsef(t, pods != tt.want || source.Kind != want,
+				"%d pods from %q (%s), want %d from %q", pods, source.Kind, source.Detail, tt.want, want)
 		})
 	}
 }
@@ -60,18 +59,4 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
 	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
 	assert.EqualValues(t, 29, template.Capacity.Pods().Value(), "pods on a node of no managed group, want the plain 29")
-}
-
-func TestPrefixesKeepAmazonLinuxReservedMemory(t *testing.T) {
-	in := Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "n", AMIType: "AL2_x86_64"}}
-	plain, _ := Build(in)
-	in.CNI.PrefixDelegation = true
-	prefixes, _ := Build(in)
-	a, b := plain.Allocatable[corev1.ResourceMemory], prefixes.Allocatable[corev1.ResourceMemory]
-	assert.Equalf(t, 0, a.Cmp(b), "allocatable memory is %s with prefixes, want the %s without", b.String(), a.String())
-	in.Nodegroup = &Nodegroup{Name: "n", AMIType: "BOTTLEROCKET_x86_64"}
-	rocket, _ := Build(in)
-	if a, b := plain.Allocatable[corev1.ResourceMemory], rocket.Allocatable[corev1.ResourceMemory]; b.Cmp(a) >= 0 {
-		t.Errorf("Bottlerocket leaves %s, want less than %s: it reserves for each of the 110 pods", b.String(), a.String())
-	}
 }

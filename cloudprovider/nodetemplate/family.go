@@ -31,11 +31,7 @@ func (in *Input) os() string {
 
 // windowsBuilds maps the year in the name of Windows Server to the build that kubelet puts on its node (Microsoft, "Windows
 // Server release information", read 2026-11).
-var windowsBuilds = map[string]string{
-	"2019": "10.0.17763",
-	"2022": "10.0.20348",
-	"2025": "10.0.26100",
-}
+var windowsBuilds = map[string]string{"2019": "10.0.17763", "2022": "10.0.20348", "2025": "10.0.26100"}
 
 // windowsBuild returns the build that Windows nodes will show, with its source, or "" on other nodes and where it is unknown.
 func (in *Input) windowsBuild() (string, Source) {

@@ -31,7 +31,7 @@ func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
 		{name: "the EKS node group wins", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, nodegroup: map[string]string{"hugepages-2Mi": "2Gi"}, want: 2 * gib, kept: 2 * gib},
 		{name: "a tag instead of the image's own", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
 		{name: "a tag says none", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "0"}},
-		{name: "more than there is", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Ti"}, want: 1024 * gib, kept: -1},
+		{name: "more than there is", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Ti"}, want: 1024 * gib, kept: 1024 * gib},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := Input{Group: "g", AMIFamily: AL2023, Members: members(t, tt.types...), Tags: map[string]string{}}
@@ -45,29 +45,18 @@ func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
 				}
 			}
 			template, problems := Build(in)
-			if len(problems) > 0 && len(tt.types) == 1 {
-				t.Errorf("problems: %v", problems)
-			}
+			assert.Falsef(t, len(problems) > 0 && len(tt.types) == 1, "problems: %v", problems)
 			for name, list := range map[string]corev1.ResourceList{"capacity": template.Capacity, "allocatable": template.Allocatable} {
 				got := value(list, "hugepages-2Mi")
 				assert.Equalf(t, tt.want, got, "%s has %d MiB of huge pages, want %d MiB", name, got/mib, tt.want/mib)
 			}
-			// Each type keeps this much even without huge pages.
-			var most int64
-			for _, m := range in.Members {
-				memory, _ := m.Type.MemoryCapacity()
-				most = max(most, memory-kubeReservedMemory-kubeReservedPerPod*int64(m.Type.ENIMaxPods())-evictionMemoryBytes)
-			}
-			want := max(0, most-tt.kept)
-			if tt.kept < 0 {
-				want = 0
-			}
-			if got := value(template.Allocatable, corev1.ResourceMemory); len(tt.types) == 1 && got != want {
-				t.Errorf("%d MiB of memory for pods, want %d MiB", got/mib, want/mib)
-			}
-			if source := template.Sources.Capacity["hugepages-2Mi"]; tt.want > 0 && tt.tags == nil && tt.nodegroup == nil && source.Kind != SourceFormula {
-				t.Errorf("huge pages come from %+v, want a formula", source)
-			}
+			in.Tags, in.Nodegroup = map[string]string{resourcesPrefix + "hugepages-2Mi": "0"}, nil
+			without, _ := Build(in)
+			most, got := value(without.Allocatable, corev1.ResourceMemory), value(template.Allocatable, corev1.ResourceMemory)
+			assert.Equalf(t, most-min(most, tt.kept), got, "%d MiB of memory for pods, %d MiB without huge pages", got/mib, most/mib)
+			source := template.Sources.Capacity["hugepages-2Mi"]
+			assert.Falsef(t, tt.want > 0 && tt.tags == nil && tt.nodegroup == nil && source.Kind != SourceFormula,
+				"huge pages come from %+v, want a formula", source)
 		})
 	}
 }
@@ -84,13 +73,11 @@ func TestMissingHugePagesAreNotOffered(t *testing.T) {
 		{name: "kept", kept: 43 * gib, want: 42242 * mib},
 		{name: "not kept", kept: gib},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			node := &corev1.Node{Status: corev1.NodeStatus{Capacity: template.Capacity.DeepCopy(), Allocatable: template.Allocatable.DeepCopy()}}
-			node.Status.Allocatable[corev1.ResourceMemory] = binary(value(template.Capacity, corev1.ResourceMemory) - tt.kept)
-			next, _ := Build(Input{Group: "g", Members: types, Learnt: learnt("p5.48xlarge", node)})
-			got := value(next.Allocatable, "hugepages-2Mi")
-			assert.Equalf(t, tt.want, got, "%d MiB of huge pages, want %d MiB", got/mib, tt.want/mib)
-		})
+		node := &corev1.Node{Status: corev1.NodeStatus{Capacity: template.Capacity.DeepCopy(), Allocatable: template.Allocatable.DeepCopy()}}
+		node.Status.Allocatable[corev1.ResourceMemory] = binary(value(template.Capacity, corev1.ResourceMemory) - tt.kept)
+		next, _ := Build(Input{Group: "g", Members: types, Learnt: learnt("p5.48xlarge", node)})
+		got := value(next.Allocatable, "hugepages-2Mi")
+		assert.Equalf(t, tt.want, got, "%s: %d MiB of huge pages, want %d MiB", tt.name, got/mib, tt.want/mib)
 	}
 }
 

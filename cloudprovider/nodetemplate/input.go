@@ -4,8 +4,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// Input is everything Build may know about a group. Only Group is required. Build does not change the Input and keeps no
-// reference to it.
+// Input is everything Build may know about a group. Only Group is required. Build does not change the Input and keeps no reference to it.
 type Input struct {
 	Group string            // name of the Auto Scaling group
 	Tags  map[string]string // all its tags
@@ -26,17 +25,15 @@ type Input struct {
 	// WindowsRelease is the year in the name of Windows Server, such as "2022", if all images of the group state it, else "".
 	WindowsRelease string
 
-	// RootVolumeBytes is the size of the volume for kubelet's and the runtime's data. 0 takes 20 GiB, the size of the EKS
-	// images, or 50 GiB for Windows. RootVolumeOfImage means that only the image sets that size. With InstanceStore the node
-	// joins its local NVMe disks into one volume for that data instead. With Mirrored that volume keeps everything twice (RAID
-	// 10).
+	// RootVolumeBytes is the size of the volume for kubelet's and the runtime's data. 0 takes 20 GiB, the size of the EKS images, or 50
+	// GiB for Windows. RootVolumeOfImage means that only the image sets that size. With InstanceStore the node joins its local NVMe disks
+	// into one volume for that data instead. With Mirrored that volume keeps everything twice (RAID 10).
 	RootVolumeBytes   int64
 	RootVolumeOfImage bool
 	InstanceStore     bool
 	Mirrored          bool
 
-	// EFAInterfaces is the number of Elastic Fabric Adapters that the launch template attaches. It bounds types that could have
-	// more.
+	// EFAInterfaces is the number of Elastic Fabric Adapters that the launch template attaches. It bounds types that could have more.
 	EFAInterfaces int
 
 	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered

@@ -18,22 +18,20 @@ const (
 	labelCapacityType = "eks.amazonaws.com/capacityType"
 )
 
-// followers maps a label to an older name with the same value: the cloud and node lifecycle controllers keep them in step. A
-// follower that a source declares keeps its own value.
+// followers maps an older name of a label, or the one that the EBS CSI driver uses, to the label: the cloud and node lifecycle controllers
+// keep them in step. A follower that a source declares keeps its own value.
 var followers = map[string]string{
-	corev1.LabelArchStable:         "beta.kubernetes.io/arch",
-	corev1.LabelOSStable:           "beta.kubernetes.io/os",
-	corev1.LabelInstanceTypeStable: corev1.LabelInstanceType,
-	corev1.LabelTopologyRegion:     corev1.LabelFailureDomainBetaRegion,
+	"beta.kubernetes.io/arch":           corev1.LabelArchStable,
+	"beta.kubernetes.io/os":             corev1.LabelOSStable,
+	corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
+	corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
+	corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
+	labelEBSZone:                        corev1.LabelTopologyZone,
 }
 
-// zoneFollowers are the followers of the zone: the older name, and the name that the EBS CSI driver uses.
-var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
+var zoneLabels = []string{corev1.LabelTopologyZone, labelZoneID, corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
-var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFollowers...)
-
-// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides it. Nothing overrides a
-// pinned zone.
+// addLabels takes the weakest source first, so that each stronger one overrides it. Nothing overrides a pinned zone.
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
@@ -50,16 +48,12 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.addNodegroupLabels(in, d)
 	problems := t.addTagLabels(in, d)
 	problems = append(problems, t.pinZone(in)...)
-	for leader, follower := range followers {
+	for follower, leader := range followers {
 		t.follow(leader, follower)
-	}
-	for _, follower := range zoneFollowers {
-		t.follow(corev1.LabelTopologyZone, follower)
 	}
 	return problems
 }
 
-// promise sets a label that every node will carry with this value.
 func (t *Template) promise(key, value string, source Source) {
 	delete(t.Assumed, key)
 	t.Labels[key] = value
@@ -107,10 +101,8 @@ func (t *Template) addTypeLabels(in *Input) {
 		}
 		return t.promise
 	}
-	same(func(m Member) bool { return m.Type.Architecture == first.Architecture })(
-		corev1.LabelArchStable, first.Architecture, source)
-	same(func(m Member) bool { return m.Type.Name == first.Name })(
-		corev1.LabelInstanceTypeStable, first.Name, source)
+	same(func(m Member) bool { return m.Type.Architecture == first.Architecture })(corev1.LabelArchStable, first.Architecture, source)
+	same(func(m Member) bool { return m.Type.Name == first.Name })(corev1.LabelInstanceTypeStable, first.Name, source)
 }
 
 func (t *Template) addZone(in *Input) {
@@ -123,8 +115,7 @@ func (t *Template) addZone(in *Input) {
 	}
 }
 
-// addNodegroupLabels sets the labels that nodes of an EKS managed node group carry. Without an answer from EKS the group's own
-// labels are unknown, but its name and capacity type follow from the Auto Scaling group.
+// addNodegroupLabels sets EKS's labels. Without an answer from EKS, name and capacity type follow from the Auto Scaling group.
 func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	name, capacityType := d.ManagedNodegroup, ""
 	switch in.CapacityType {
@@ -146,17 +137,13 @@ func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	}
 }
 
-// addTagLabels sets the labels that the group's tags declare, and reports where EKS gives its nodes another value.
-func (t *Template) addTagLabels(in *Input, d Declared) []Problem {
-	var problems []Problem
+func (t *Template) addTagLabels(in *Input, d Declared) (problems []Problem) {
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
 		pinned := in.PinnedZone != "" && slices.Contains(zoneLabels, key) // pinZone reports these
 		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup && !pinned {
-			problems = append(problems, Problem{
-				Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
-				Expected: "the value that the EKS node group gives its nodes, " + quote(old, maxShownValue),
-			})
+			problems = append(problems, Problem{Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
+				Expected: "the value that the EKS node group gives its nodes, " + quote(old, maxShownValue)})
 		}
 		t.promise(key, value, Source{Kind: SourceTag, Detail: labelPrefix + key})
 	}

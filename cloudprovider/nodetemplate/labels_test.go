@@ -30,17 +30,11 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 		{name: "GovCloud", in: Input{Zones: []string{"us-gov-west-1a"}}, promised: "us-gov-west-1a", region: "us-gov-west-1"},
 		{name: "European sovereign cloud", in: Input{Zones: []string{"eusc-de-east-1a"}}, promised: "eusc-de-east-1a", region: "eusc-de-east-1"},
 		{name: "region given", in: Input{Region: "cn-north-1", Zones: []string{"odd"}}, promised: "odd", region: "cn-north-1"},
-		{
-			name: "a tag tells",
-			in: Input{Zones: []string{"us-east-1a", "us-east-1b"}, Tags: map[string]string{
-				labelPrefix + "topology.kubernetes.io/zone": "us-east-1b",
-			}},
-			promised: "us-east-1b", region: "us-east-1",
-		},
+		{name: "a tag tells", in: Input{Zones: []string{"us-east-1a", "us-east-1b"}, Tags: map[string]string{labelPrefix + "topology.kubernetes.io/zone": "us-east-1b"}},
+			promised: "us-east-1b", region: "us-east-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
-			template, _ := Build(tt.in)
+			template, _ := building(t, tt.in, "m5.large")
 			node := template.Node("n")
 			for _, key := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
 				assert.Truef(t, template.Labels[key] == tt.promised && template.Assumed[key] == tt.assumed,
@@ -79,9 +73,9 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 					tt.in.Zones, tt.in.PinnedZone = []string{zone}, zone
 					template, problems := Build(tt.in)
 					for _, label := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
-						if got := template.Node("n").Labels[label]; got != zone || template.Sources.Labels[label].Kind != SourceGroup {
-							t.Errorf("in %s the node's %s is %q by %s", zone, label, got, template.Sources.Labels[label].Kind)
-						}
+						got := template.Node("n").Labels[label]
+						assert.Falsef(t, got != zone || template.Sources.Labels[label].Kind != SourceGroup,
+							"in %s the node's %s is %q by %s", zone, label, got, template.Sources.Labels[label].Kind)
 					}
 					id, ok := template.Node("n").Labels["topology.k8s.aws/zone-id"]
 					assert.Falsef(t, ok, "in %s the node has the zone-id %q", zone, id)
@@ -137,13 +131,9 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"}},
 		{name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
 			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"}},
-		{
-			name: "a tag and EKS disagree",
-			in:   Input{Tags: map[string]string{labelPrefix + "team": "tag", labelPrefix + "tier": "one"}, Nodegroup: eks},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "tag", "tier": "one"},
-
-			problems: []Reason{ReasonConflict},
-		},
+		{name: "a tag and EKS disagree", in: Input{Tags: map[string]string{labelPrefix + "team": "tag", labelPrefix + "tier": "one"}, Nodegroup: eks},
+			want:     map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "tag", "tier": "one"},
+			problems: []Reason{ReasonConflict}},
 		{name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
 			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"}},
 	} {
@@ -166,9 +156,7 @@ func TestTemplatesCarryNoLabelThatNodesDoNot(t *testing.T) {
 		Tags:      map[string]string{eksNodegroupTag: "ng", "eks:cluster-name": "c"},
 		Nodegroup: &Nodegroup{Name: "ng", AMIType: "AL2_x86_64_GPU", CapacityType: "SPOT"},
 	})
-	for _, key := range []string{
-		"nodegroup-name", "cluster-name", "diskSize", "amiType", "k8sVersion", instancetypes.AcceleratorLabel,
-	} {
+	for _, key := range []string{"nodegroup-name", "cluster-name", "diskSize", "amiType", "k8sVersion", instancetypes.AcceleratorLabel} {
 		v, ok := template.Node("n").Labels[key]
 		assert.Falsef(t, ok, "label %s=%s", key, v)
 	}
@@ -194,13 +182,9 @@ func TestTaintsOfAllSourcesAreJoined(t *testing.T) {
 		{Key: "empty", Effect: "PreferNoSchedule"},
 	}
 	assert.Empty(t, cmp.Diff(want, template.Taints), "taints differ (-want +got)")
-	wantSources := map[string]Source{
-		"b:NoExecute":            {Kind: SourceTag, Detail: taintPrefix + "b"},
-		"boot:NoSchedule":        {Kind: SourceUserData},
-		"dedicated:NoExecute":    {Kind: SourceNodegroup, Detail: "taints"},
-		"dedicated:NoSchedule":   {Kind: SourceTag, Detail: taintPrefix + "dedicated"},
-		"empty:PreferNoSchedule": {Kind: SourceNodegroup, Detail: "taints"},
-	}
+	eks := Source{Kind: SourceNodegroup, Detail: "taints"}
+	wantSources := map[string]Source{"b:NoExecute": {Kind: SourceTag, Detail: taintPrefix + "b"}, "boot:NoSchedule": {Kind: SourceUserData},
+		"dedicated:NoExecute": eks, "dedicated:NoSchedule": {Kind: SourceTag, Detail: taintPrefix + "dedicated"}, "empty:PreferNoSchedule": eks}
 	assert.Empty(t, cmp.Diff(wantSources, template.Sources.Taints), "sources differ (-want +got)")
 	const odd = `Auto Scaling group "g": EKS node group taint "odd"="SOMETIMES" ignored: expected NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE`
 	assert.Truef(t, len(problems) == 1 && problems[0].String() == odd, "problems %v, want %s", problems, odd)

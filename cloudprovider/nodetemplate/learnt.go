@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,8 +78,7 @@ const (
 	// mostPods is the most that EKS recommends for a node of any type (max-pods-calculator.sh of awslabs/amazon-eks-ami). A node that
 	// states more could excuse any figure.
 	mostPods = 250
-	// leastOfMedian is how far a node may stay behind others of its type. Nodes of one type and version differ by less than 0.3
-	// %.
+	// leastOfMedian is how far a node may stay behind others of its type. Nodes of one type and version differ by less than 0.3 %.
 	leastOfMedian = 0.98
 )
 
@@ -126,19 +126,11 @@ func figuresOf(node *corev1.Node, instanceType string) *Observed {
 	return o
 }
 
-// Equal reports whether both hold the same facts.
-func (o *Observed) Equal(other *Observed) bool {
-	if o == nil || other == nil {
-		return o == other
-	}
-	return o.Node == other.Node && o.instanceType == other.instanceType && o.hugePages == other.hugePages &&
-		o.measured == other.measured && maps.Equal(o.labels, other.labels) && maps.Equal(o.shown, other.shown) && o.complete == other.complete
-}
+func (o *Observed) Equal(other *Observed) bool { return reflect.DeepEqual(o, other) }
 
-// Conclude returns the facts to expect from the next node, given the present nodes and the nodes that are gone. facts looks up an
-// instance type in the catalogue, and nodes of an unknown type are not judged. Gone nodes count only where present ones are
-// missing: their figures where no node of the type is left, their labels where fewer than two nodes are left. Conclude returns
-// nil without nodes.
+// Conclude returns the facts to expect from the next node, given the present nodes and the nodes that are gone. facts looks up an instance
+// type in the catalogue, and nodes of an unknown type are not judged. Gone nodes count only where present ones are missing: their figures
+// where no node of the type is left, their labels where fewer than two nodes are left. Conclude returns nil without nodes.
 func Conclude(present, gone []*Observed, facts func(instanceType string) (instancetypes.Type, bool)) *Learnt {
 	all := slices.Concat(present, gone)
 	if len(all) == 0 {
@@ -253,15 +245,13 @@ func (l *Learnt) refuse(o *Observed, why string) {
 
 func text(q resource.Quantity) string { return q.String() }
 
-// compared are the figures that nodes of one type share.
 var compared = []func(measured) int64{
 	func(m measured) int64 { return m.capacity.cpuMillis }, func(m measured) int64 { return m.allocatable.cpuMillis },
 	func(m measured) int64 { return m.capacity.memoryBytes }, func(m measured) int64 { return m.allocatable.memoryBytes },
 	func(m measured) int64 { return m.allocatable.diskBytes }, func(m measured) int64 { return m.allocatable.pods },
 }
 
-// behind returns the nodes of one type that have less of something than most have. With fewer than three nodes there is no
-// majority.
+// behind returns the nodes of one type that have less of something than most have. With fewer than three nodes there is no majority.
 func behind(nodes []*Observed) []*Observed {
 	if len(nodes) < 3 {
 		return nil
@@ -283,7 +273,6 @@ func behind(nodes []*Observed) []*Observed {
 	return few
 }
 
-// shareLabels keeps each label that most of the nodes carry, at least two of them.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count := map[[2]string]int{}
@@ -302,14 +291,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 	}
 }
 
-// Equal reports whether both hold the same facts.
-func (l *Learnt) Equal(o *Learnt) bool {
-	if l == nil || o == nil {
-		return l == o
-	}
-	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.odd, o.odd) && slices.Equal(l.refused, o.refused) &&
-		maps.Equal(l.shown, o.shown) && l.complete == o.complete
-}
+func (l *Learnt) Equal(o *Learnt) bool { return reflect.DeepEqual(l, o) }
 
 func amountsOf(list corev1.ResourceList) amounts {
 	return amounts{cpuMillis: list.Cpu().MilliValue(), memoryBytes: list.Memory().Value(),
@@ -321,7 +303,6 @@ func (a amounts) least(b amounts) amounts {
 		diskBytes: min(a.diskBytes, b.diskBytes), pods: min(a.pods, b.pods)}
 }
 
-// or returns a, with the amounts of b where a has none.
 func (a amounts) or(b amounts) amounts {
 	return amounts{cpuMillis: cmp.Or(a.cpuMillis, b.cpuMillis), memoryBytes: cmp.Or(a.memoryBytes, b.memoryBytes),
 		diskBytes: cmp.Or(a.diskBytes, b.diskBytes), pods: cmp.Or(a.pods, b.pods)}
@@ -349,7 +330,6 @@ func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wr
 	return "", false
 }
 
-// near reports whether a node of type t can have that capacity.
 func near(capacity amounts, t instancetypes.Type) bool {
 	cpu, memory := float64(t.VCPU)*1000, float64(t.MemoryBytes)
 	return float64(capacity.cpuMillis) <= cpu && float64(capacity.cpuMillis) >= leastCPUOfType*cpu &&
@@ -358,16 +338,13 @@ func near(capacity amounts, t instancetypes.Type) bool {
 
 // measured returns the observed figures of type t. It ignores figures that no such machine can have.
 func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
-	if in.Learnt == nil {
-		return measured{}, false
+	if in.Learnt != nil {
+		m, ok = in.Learnt.types[t.Name]
 	}
-	m, ok = in.Learnt.types[t.Name]
 	return m, ok && near(m.capacity, t)
 }
 
-// refusals returns the problems with nodes that differ from others of their type.
-func (in *Input) refusals() []Problem {
-	var problems []Problem
+func (in *Input) refusals() (problems []Problem) {
 	if in.Learnt == nil {
 		return nil
 	}
@@ -386,8 +363,7 @@ func observedSource(t instancetypes.Type) Source {
 // node of the group carries are known from elsewhere, and the others come late or go again.
 var foreignDomains = []string{"kubernetes.io", "k8s.io", "amazonaws.com", "aws", "karpenter.sh", "nvidia.com", "amd.com", "intel.com", "habana.ai"}
 
-// machineMade matches UUIDs, hashes, serial numbers and times. With only one node, they look the same as values that all nodes
-// share.
+// machineMade matches UUIDs, hashes, serial numbers and times. With only one node, they look the same as values that all nodes share.
 var machineMade = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{12}|[0-9]{8}`)
 
 // lasting reports whether the next node will carry the label, too. own are the words that name this node.
@@ -401,8 +377,7 @@ func lasting(key, value string, own []string) bool {
 		!slices.ContainsFunc(own, func(word string) bool { return strings.Contains(lower, word) })
 }
 
-// ownWords returns, in lower case, the words that distinguish a node from others of its group: its name, instance, addresses,
-// zone and type.
+// ownWords returns, in lower case, the words that distinguish a node from others of its group.
 func ownWords(node *corev1.Node, instanceType string) []string {
 	words := []string{node.Name, instanceType, string(node.UID), node.Status.NodeInfo.MachineID, node.Labels[corev1.LabelHostname],
 		node.Labels[corev1.LabelTopologyZone], node.Labels[labelZoneID]}

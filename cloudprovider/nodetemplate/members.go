@@ -10,9 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// dropMembersOfOtherImages leaves out the instance types that the group's image does not run on, for EC2 refuses to launch
-// them. If the image runs on none of them, they all stay: then the architecture of the image is more likely wrong than the
-// group.
+// dropMembersOfOtherImages leaves out the instance types that the group's image does not run on, for EC2 refuses to launch them. If the
+// image runs on none of them, they all stay: then the architecture of the image is more likely wrong than the group.
 func (in *Input) dropMembersOfOtherImages() []Problem {
 	var fit []Member
 	var others []string
@@ -27,14 +26,11 @@ func (in *Input) dropMembersOfOtherImages() []Problem {
 	if len(others) == 0 {
 		return nil
 	}
-	p := Problem{
-		Group: in.Group, Subject: "instance types", Value: someOf(others), Reason: ReasonImageMismatch, Used: len(fit) == 0,
-		Expected: fmt.Sprintf("types of the image's architecture, %s, or an override with a launch template and image of its own", image),
-	}
 	if len(fit) > 0 {
 		in.Members = fit
 	}
-	return []Problem{p}
+	return []Problem{{Group: in.Group, Subject: "instance types", Value: someOf(others), Reason: ReasonImageMismatch, Used: len(fit) == 0,
+		Expected: fmt.Sprintf("types of the image's architecture, %s, or an override with a launch template and image of its own", image)}}
 }
 
 // maxSpread bounds the CPU or memory of the largest type as a multiple of the smallest type's. Beyond it, more than half of

@@ -65,10 +65,8 @@ func TestTypesThatDifferTooMuchAreReported(t *testing.T) {
 		{name: "memory alone", types: []string{"r5.large", "c5.large"}, problem: `"c5.large (4 GiB) to r5.large (16 GiB)"`},
 		{name: "declared", types: []string{"m5.2xlarge", "m5.large"}, tags: declared},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, problems := Build(Input{Group: "g", Members: members(t, tt.types...), Tags: tt.tags})
-			wantOneProblem(t, problems, tt.problem)
-		})
+		_, problems := Build(Input{Group: "g", Members: members(t, tt.types...), Tags: tt.tags})
+		wantOneProblem(t, problems, tt.problem)
 	}
 }
 
@@ -86,10 +84,8 @@ func TestAttachedFabricAdapterIsPromised(t *testing.T) {
 		{name: "a type without", types: []string{"m5.large"}, attached: 1},
 		{name: "a tag wins", types: []string{"p4d.24xlarge"}, attached: 4, tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "2"}, want: "2"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", Members: members(t, tt.types...), EFAInterfaces: tt.attached, Tags: tt.tags})
-			assert.Equal(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/efa"], "adapters")
-		})
+		template, _ := Build(Input{Group: "g", Members: members(t, tt.types...), EFAInterfaces: tt.attached, Tags: tt.tags})
+		assert.Equalf(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/efa"], "%s: adapters", tt.name)
 	}
 }
 
@@ -110,13 +106,10 @@ func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
 		{name: "a type without", in: Input{CNI: on}, types: []string{"m5.large", "t3.large"}},
 		{name: "Windows", in: Input{CNI: on, AMIFamily: Windows}, types: []string{"m5.large"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, tt.types...)
-			template, _ := Build(tt.in)
-			assert.Equal(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/pod-eni"], "branch interfaces")
-			pods := template.Sources.Capacity["pods"]
-			assert.Truef(t, pods.Kind != SourceCNI, "pods come from %+v, want another source", pods)
-		})
+		template, _ := building(t, tt.in, tt.types...)
+		assert.Equalf(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/pod-eni"], "%s: branch interfaces", tt.name)
+		pods := template.Sources.Capacity["pods"]
+		assert.Truef(t, pods.Kind != SourceCNI, "%s: pods come from %+v, want another source", tt.name, pods)
 	}
 }
 
@@ -129,8 +122,7 @@ func TestANodeOfWindows(t *testing.T) {
 		{name: "by the EKS node group", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "m5.xlarge", "m5.2xlarge")
-			template, problems := Build(tt.in)
+			template, problems := building(t, tt.in, "m5.xlarge", "m5.2xlarge")
 			assert.Truef(t, len(problems) == 0 && template.Labels[corev1.LabelOSStable] == "windows",
 				"labels %v, problems %v", template.Labels, problems)
 			capacity := show(template.Capacity)

@@ -18,14 +18,9 @@ type Options struct {
 	IgnoreDaemonSetsUtilization      *bool
 }
 
-// optionKeys are the tag names of the options for messages, in the order of the struct.
-const optionKeys = "scaledownutilizationthreshold, scaledowngpuutilizationthreshold, scaledownunneededtime, " +
-	"scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"
-
 func (o *Options) read(name, value string) *Problem {
 	p := o.set(name, value)
 	if p != nil && p.Reason == ReasonUnknownOption {
-		p.Expected = "one of the options " + optionKeys
 		if lower := strings.ToLower(name); (&Options{}).set(lower, value) == nil {
 			p.Example = optionsPrefix + lower + "=" + value
 		}
@@ -53,7 +48,8 @@ func (o *Options) set(name, value string) *Problem {
 	case "ignoredaemonsetsutilization":
 		return setBool(&o.IgnoreDaemonSetsUtilization, value)
 	}
-	return &Problem{Reason: ReasonUnknownOption}
+	return &Problem{Reason: ReasonUnknownOption, Expected: "one of the options scaledownutilizationthreshold, scaledowngpuutilizationthreshold, " +
+		"scaledownunneededtime, scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"}
 }
 
 // setRatio takes any finite number, as the stock autoscaler does: a threshold above 1 means there that every node may go. It

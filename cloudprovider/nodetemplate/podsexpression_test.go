@@ -54,9 +54,8 @@ func TestPodsExpression(t *testing.T) {
 	} {
 		e := PodsExpression(tt.expression)
 		got, ok := e.pods(m5)
-		if ok == tt.unclear || e.Understood() == tt.unclear || ok && got != tt.want {
-			t.Errorf("%.60q is %d, understood %t, want %d", tt.expression, got, ok, tt.want)
-		}
+		assert.Falsef(t, ok == tt.unclear || e.Understood() == tt.unclear || ok && got != tt.want,
+			"%.60q is %d, understood %t, want %d", tt.expression, got, ok, tt.want)
 	}
 }
 
@@ -77,13 +76,11 @@ func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
 		{name: "not understood", family: AL2023, data: UserData{PodsExpression: "gpus * 2"}, pods: 29, reserved: 110},
 		{name: "not understood, beside a larger number", family: AL2023, data: UserData{PodsExpression: "gpus * 2", MaxPods: 150}, pods: 150, reserved: 150},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
-			assert.Equal(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "pods")
-			kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-			want := (255 + 11*tt.reserved + 100) * mib
-			assert.Equalf(t, want, kept, "%d MiB kept from pods, want %d MiB", kept/mib, want/mib)
-		})
+		template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
+		assert.Equalf(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "%s: pods", tt.name)
+		kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
+		want := (255 + 11*tt.reserved + 100) * mib
+		assert.Equalf(t, want, kept, "%s: %d MiB kept from pods, want %d MiB", tt.name, kept/mib, want/mib)
 	}
 }
 
@@ -96,8 +93,7 @@ func FuzzPodsExpression(f *testing.F) {
 	m5 := members(f, "m5.large")[0].Type
 	f.Fuzz(func(t *testing.T, text string) {
 		e := PodsExpression(text)
-		if n, ok := e.pods(m5); ok && (n < 1 || n > maxExpressionPods) || ok != e.Understood() {
-			t.Errorf("%q is %d, %t", text, n, ok)
-		}
+		n, ok := e.pods(m5)
+		assert.Falsef(t, ok && (n < 1 || n > maxExpressionPods) || ok != e.Understood(), "%q is %d, %t", text, n, ok)
 	})
 }

@@ -60,8 +60,7 @@ type Problem struct {
 	Used     bool   // the value is in force all the same, otherwise it was left out
 }
 
-// String returns one sentence for a log line or an event: group, tag, expectation, example. It bounds the length and quotes
-// text from outside.
+// String returns one sentence for a log line or an event. It bounds the length and quotes text from outside.
 func (p Problem) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Auto Scaling group %s: ", quote(p.Group, maxShownKey))
@@ -88,7 +87,6 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// effect says what a tag that is left out means for pods.
 func (p Problem) effect() string {
 	if p.Subject != "" {
 		return ""
@@ -134,7 +132,6 @@ func (p Problem) describeTypes() string {
 		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --asg-instance-types-file\nwhether EC2 knows it: " + command
 }
 
-// quote quotes at most limit bytes of s.
 func quote(s string, limit int) string {
 	if len(s) <= limit {
 		return fmt.Sprintf("%q", s)

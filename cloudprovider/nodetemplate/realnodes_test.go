@@ -41,9 +41,7 @@ func readRealNodes(t *testing.T) []realNode {
 	for _, l := range lines[1:] {
 		number := func(s string) int64 {
 			n, err := strconv.ParseInt(s, 10, 64)
-			if s != "" && err != nil {
-				t.Fatal(err)
-			}
+			require.False(t, s != "" && err != nil, err)
 			return n
 		}
 		nodes = append(nodes, realNode{
@@ -120,18 +118,17 @@ func TestTemplatesNeverPromiseMoreThanRealNodesHave(t *testing.T) {
 	derived := 0 // nodes whose number of pods follows from their type
 	for _, n := range readRealNodes(t) {
 		ours := of(n.template(t, nil))
-		if excess := n.excess(ours); len(excess) > 0 && !n.ownReservations {
-			t.Errorf("%s %s promises %s", n.instanceType, n.kubernetes, strings.Join(excess, "; "))
-		}
+		excess := n.excess(ours)
+		assert.Falsef(t, len(excess) > 0 && !n.ownReservations,
+			"%s %s promises %s", n.instanceType, n.kubernetes, strings.Join(excess, "; "))
 		if n.allocMemoryKiB > 0 {
 			errors = append(errors, -errorPercent(n.allocMemoryKiB, ours.allocMemoryKiB))
 		}
 		pods := []string{fmt.Sprint(n.pods), "told"}
 		if n.maxPods == 0 {
 			pods = pair(n.pods, ours.pods)
-			if n.pods > 0 && n.pods != ours.pods {
-				t.Errorf("%s %s: %d pods, the real node %d", n.instanceType, n.kubernetes, ours.pods, n.pods)
-			}
+			assert.Falsef(t, n.pods > 0 && n.pods != ours.pods,
+				"%s %s: %d pods, the real node %d", n.instanceType, n.kubernetes, ours.pods, n.pods)
 			derived += int(min(n.pods, 1))
 		}
 		fmt.Fprintln(table, strings.Join(slices.Concat(
@@ -169,9 +166,8 @@ func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
 		ours := of(n.template(t, learnt(n.instanceType, node)))
 		excess := n.excess(ours)
 		assert.Emptyf(t, excess, "%s still promises %s", n.instanceType, strings.Join(excess, "; "))
-		if ours.allocCPUMillis != n.allocCPUMillis || ours.allocMemoryKiB != n.allocMemoryKiB || ours.allocDiskBytes != n.allocDiskBytes {
-			t.Errorf("%s: the template is %+v after the first node, want %+v", n.instanceType, ours, n)
-		}
+		assert.Falsef(t, ours.allocCPUMillis != n.allocCPUMillis || ours.allocMemoryKiB != n.allocMemoryKiB || ours.allocDiskBytes != n.allocDiskBytes,
+			"%s: the template is %+v after the first node, want %+v", n.instanceType, ours, n)
 	}
 	require.True(t, tried != 0, "no node with reservations of its own")
 }

@@ -30,11 +30,9 @@ func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
 		for _, want := range tt.want {
 			assert.Truef(t, strings.Contains(remedy, want), "the remedy of %s=%s is %s, want %s in it", tt.key, tt.value, remedy, want)
 		}
-		if strings.HasPrefix(tt.key, taintPrefix) && strings.Contains(remedy, "delete") {
-			t.Errorf("the remedy of %s=%s deletes the tag: %s", tt.key, tt.value, remedy)
-		}
-		if strings.Contains(remedy, `"Value":"a"`) && tt.value != "a" {
-			t.Errorf("the remedy of %s=%s sets a value of an example: %s", tt.key, tt.value, remedy)
-		}
+		assert.Falsef(t, strings.HasPrefix(tt.key, taintPrefix) && strings.Contains(remedy, "delete"),
+			"the remedy of %s=%s deletes the tag: %s", tt.key, tt.value, remedy)
+		assert.Falsef(t, strings.Contains(remedy, `"Value":"a"`) && tt.value != "a",
+			"the remedy of %s=%s sets a value of an example: %s", tt.key, tt.value, remedy)
 	}
 }

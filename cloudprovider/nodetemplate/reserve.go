@@ -52,14 +52,9 @@ func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
 	memory, _ := t.MemoryCapacity()
 	m, _ := in.measured(t)
 	m.capacity.pods = pods
-	return m.capacity.or(amounts{
-		cpuMillis:   int64(t.VCPU) * 1000,
-		memoryBytes: memory,
-		diskBytes:   in.diskBytes(t),
-	})
+	return m.capacity.or(amounts{cpuMillis: int64(t.VCPU) * 1000, memoryBytes: memory, diskBytes: in.diskBytes(t)})
 }
 
-// allocatableOf returns the part of capacity that a node of type t leaves for pods.
 func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	m, _ := in.measured(t)
 	m.allocatable.pods = capacity.pods
@@ -94,7 +89,6 @@ func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
 	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
 }
 
-// left returns the remaining capacity, never below zero.
 func left(capacity, reserved int64) int64 { return min(capacity, max(0, capacity-reserved)) }
 
 // reservedCPUMillis returns kube-reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the third and fourth, 0.25 %
@@ -121,8 +115,7 @@ const (
 // HugePages2Mi is the page size that images set aside by themselves.
 const HugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
 
-// hugePagesBytes returns the memory that a node of type t gives to huge pages of any size and so takes from other uses. Tags
-// declare it, and the image decides for a size without a tag.
+// hugePagesBytes returns the memory that huge pages of any size take. Tags declare it, and the image decides for a size without a tag.
 func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 	total := int64(0)
 	for name, q := range d.Resources {
@@ -136,8 +129,7 @@ func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 	return total
 }
 
-// offeredHugePages returns the huge pages that a node of type t offers without a declaration. It is 0 if observed nodes of the
-// type left more memory for pods than such pages would.
+// offeredHugePages is 0 if observed nodes of the type left more memory for pods than the image's huge pages would.
 func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
 	offered := ImageHugePages(t)
 	if m, seen := in.measured(t); seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
@@ -188,7 +180,6 @@ const (
 	instanceStoreDivisor       = 200
 )
 
-// diskBytes returns the ephemeral storage a node of type t reports as its capacity.
 func (in *Input) diskBytes(t instancetypes.Type) int64 {
 	if in.InstanceStore && t.LocalNVMeBytes > 0 {
 		bytes := t.LocalNVMeBytes

@@ -26,12 +26,11 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 		t.addAccelerators(in)
 		t.addInterfaces(in)
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
-		t.declare(name, d.Resources[name], Source{Kind: SourceTag, Detail: resourcesPrefix + string(name)})
+	for name, q := range d.Resources {
+		t.declare(name, q, Source{Kind: SourceTag, Detail: resourcesPrefix + string(name)})
 	}
-	for _, name := range slices.Sorted(maps.Keys(ofNodegroup)) {
-		source := Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"}
-		t.declare(name, ofNodegroup[name], source)
+	for name, q := range ofNodegroup {
+		t.declare(name, q, Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"})
 	}
 	t.dropSlicedGPU()
 	for name := range t.Capacity { // an accelerator of which nodes show nothing is still waited for: its plugin may be broken
@@ -40,13 +39,11 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 		}
 	}
 	if _, ok := t.Capacity[corev1.ResourcePods]; !ok && len(t.Capacity) > 0 {
-		source := Source{Kind: SourceDefault, Detail: "kubelet's default"}
-		t.declare(corev1.ResourcePods, *resource.NewQuantity(defaultMaxPods, resource.DecimalSI), source)
+		t.declare(corev1.ResourcePods, decimal(defaultMaxPods), Source{Kind: SourceDefault, Detail: "kubelet's default"})
 	}
 	return problems
 }
 
-// addMachine sets CPU, memory, disk and pods, each to the least that any member has.
 func (t *Template) addMachine(in *Input, d Declared) {
 	capacities, allocatables := make([]amounts, len(in.Members)), make([]amounts, len(in.Members))
 	for i, m := range in.Members {
@@ -85,7 +82,6 @@ func (t *Template) addMachine(in *Input, d Declared) {
 	}
 }
 
-// least returns the index of the smallest amount, the first of equals.
 func least(list []amounts, of func(amounts) int64) int {
 	return slices.Index(list, slices.MinFunc(list, func(a, b amounts) int { return cmp.Compare(of(a), of(b)) }))
 }
@@ -135,8 +131,7 @@ func (t *Template) addHugePages(in *Input) {
 	}
 }
 
-// addAccelerators sets each accelerator that every member has, to the least number of them, never to zero. The vendor decides
-// the resource name.
+// addAccelerators sets each accelerator that every member has, to the least number of them, never to zero.
 func (t *Template) addAccelerators(in *Input) {
 	for _, r := range in.Members[0].Type.Accelerators() {
 		count := r.Count
@@ -144,15 +139,12 @@ func (t *Template) addAccelerators(in *Input) {
 			count = min(count, countOf(m.Type, r.Name))
 		}
 		if count > 0 {
-			source := Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name}
-			t.declare(corev1.ResourceName(r.Name), decimal(int64(count)), source)
+			t.declare(corev1.ResourceName(r.Name), decimal(int64(count)), Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name})
 		}
 	}
 }
 
-// addInterfaces sets the resources that a node publishes for its network interfaces: the fabric adapters that the launch
-// template attaches, on Windows the addresses for pods, and branch interfaces for pods with security groups where the CNI gives
-// them.
+// addInterfaces sets what a node publishes for its network interfaces: fabric adapters, addresses for pods on Windows, branch interfaces.
 func (t *Template) addInterfaces(in *Input) {
 	first := in.Members[0].Type
 	adapters, addresses, branches := in.EFAInterfaces, first.IPv4PerENI-1, first.PodENIs
@@ -171,7 +163,6 @@ func (t *Template) addInterfaces(in *Input) {
 	}
 }
 
-// countOf returns how many accelerators a type publishes under the name.
 func countOf(t instancetypes.Type, name string) int {
 	for _, r := range t.Accelerators() {
 		if r.Name == name {

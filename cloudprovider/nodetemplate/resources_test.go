@@ -43,38 +43,31 @@ func TestSeveralTypesPromiseTheirMinimum(t *testing.T) {
 }
 
 func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
+	tagged := func(pairs ...string) Input {
+		in := Input{Tags: map[string]string{}}
+		for pair := range slices.Chunk(pairs, 2) {
+			in.Tags[resourcesPrefix+pair[0]] = pair[1]
+		}
+		return in
+	}
+	ofBoth := tagged("cpu", "3")
+	ofBoth.Nodegroup = &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "2", labelPrefix + "a": "b"}}
 	for _, tt := range []struct {
-		name  string
-		in    Input
-		want  map[string]string // by resource, in both lists, "" absent
-		where SourceKind
+		name string
+		in   Input
+		want map[string]string // by resource, in both lists, "" absent
 	}{
-		{name: "over the instance type's",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "memory": "10Gi", resourcesPrefix + "cpu": "3"}},
-			want: map[string]string{"memory": "10Gi", "cpu": "3"}},
-		{name: "one that no type has", in: Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
-			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"}},
-		{name: "time slices under the usual name", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
-			want: map[string]string{"nvidia.com/gpu": "4"}},
-		{name: "MIG slices replace the derived GPU", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
-			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""}},
-		{name: "MIG slices beside a declared GPU",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7", resourcesPrefix + "nvidia.com/gpu": "1"}},
+		{name: "over the instance type's", in: tagged("memory", "10Gi", "cpu", "3"), want: map[string]string{"memory": "10Gi", "cpu": "3"}},
+		{name: "one that no type has", in: tagged("vpc.amazonaws.com/efa", "1"), want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"}},
+		{name: "time slices under the usual name", in: tagged("nvidia.com/gpu", "4"), want: map[string]string{"nvidia.com/gpu": "4"}},
+		{name: "MIG slices replace the derived GPU", in: tagged("nvidia.com/mig-1g.5gb", "7"), want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""}},
+		{name: "MIG slices beside a declared GPU", in: tagged("nvidia.com/mig-1g.5gb", "7", "nvidia.com/gpu", "1"),
 			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"}},
-		{name: "zero takes the GPU away", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
-			want: map[string]string{"nvidia.com/gpu": ""}},
-		{
-			name: "those of the EKS node group come first",
-			in: Input{
-				Tags:      map[string]string{resourcesPrefix + "cpu": "3"},
-				Nodegroup: &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "2", labelPrefix + "a": "b"}},
-			},
-			want: map[string]string{"cpu": "2"},
-		},
+		{name: "zero takes the GPU away", in: tagged("nvidia.com/gpu", "0"), want: map[string]string{"nvidia.com/gpu": ""}},
+		{name: "those of the EKS node group come first", in: ofBoth, want: map[string]string{"cpu": "2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
-			template, problems := Build(tt.in)
+			template, problems := building(t, tt.in, "g4dn.xlarge")
 			assert.Empty(t, problems, "problems")
 			for name, want := range tt.want {
 				assert.Equalf(t, want, show(template.Capacity)[name], "capacity of %s", name)
@@ -102,19 +95,14 @@ func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
 		want int64
 	}{
 		{name: "interfaces", typ: "m5.4xlarge", want: 234},
-		{name: "managed, fewer than 30 vCPUs", typ: "m5.4xlarge", in: Input{Tags: managed}, want: 110},
-		{name: "managed, more", typ: "m5.24xlarge", in: Input{Tags: managed}, want: 250},
 		{name: "managed and small", typ: "m5.large", in: Input{Tags: managed}, want: 29},
 		{name: "managed with an image of its own", typ: "m5.4xlarge", in: Input{Tags: managed, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, want: 234},
 		{name: "user data", typ: "m5.large", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
 		{name: "managed beats user data", typ: "m5.4xlarge", in: Input{Tags: managed, UserData: &UserData{MaxPods: 200}}, want: 110},
 		{name: "tag beats all", typ: "m5.4xlarge", in: Input{Tags: map[string]string{eksNodegroupTag: "ng", resourcesPrefix + "pods": "180"}}, want: 180},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, tt.typ)
-			template, _ := Build(tt.in)
-			assert.Equal(t, tt.want, value(template.Capacity, corev1.ResourcePods), "pods")
-		})
+		template, _ := building(t, tt.in, tt.typ)
+		assert.Equalf(t, tt.want, value(template.Capacity, corev1.ResourcePods), "%s: pods", tt.name)
 	}
 	unknown := Input{Group: "g", Members: []Member{{Type: instancetypes.Type{Name: "x", VCPU: 4, MemoryBytes: 8 * gib, Architecture: "arm64"}}}}
 	template, _ := Build(unknown)
@@ -132,15 +120,14 @@ func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 		{name: "unknown, more set", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
 		{name: "unknown, fewer set", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
 		{name: "by the EKS node group's image", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, UserData: &UserData{MaxPods: 8}}, want: 8},
+		{name: "AL2 with prefixes", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2_x86_64"}, CNI: CNI{PrefixDelegation: true}}, want: 29},
+		{name: "Bottlerocket with prefixes", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, CNI: CNI{PrefixDelegation: true}}, want: 110},
 		{name: "AL2023 is not AL2", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}, UserData: &UserData{MaxPods: 8}}, want: 29},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
-			template, _ := Build(tt.in)
-			got := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-			want := (255 + 11*tt.want + 100) * mib
-			assert.Equalf(t, want, got, "%d MiB kept from pods, want %d MiB", got/mib, want/mib)
-		})
+		template, _ := building(t, tt.in, "m5.large")
+		got := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
+		want := (255 + 11*tt.want + 100) * mib
+		assert.Equalf(t, want, got, "%s: %d MiB kept from pods, want %d MiB", tt.name, got/mib, want/mib)
 	}
 }
 
@@ -162,11 +149,8 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 		{name: "local disks that keep everything twice", in: Input{InstanceStore: true, Mirrored: true}, want: "62187500k"},
 		{name: "Bottlerocket", in: Input{AMIFamily: Bottlerocket}, want: "19088743538"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
-			template, _ := Build(tt.in)
-			got, want := template.Capacity[corev1.ResourceEphemeralStorage], resource.MustParse(tt.want)
-			assert.Equalf(t, 0, got.Cmp(want), "ephemeral storage %s, want %s", got.String(), want.String())
-		})
+		template, _ := building(t, tt.in, "g4dn.xlarge")
+		got, want := template.Capacity[corev1.ResourceEphemeralStorage], resource.MustParse(tt.want)
+		assert.Equalf(t, 0, got.Cmp(want), "%s: ephemeral storage %s, want %s", tt.name, got.String(), want.String())
 	}
 }

@@ -21,8 +21,7 @@ type Source struct {
 	Detail string     `json:"detail,omitempty"` // tag key, instance type, or the formula in words, for people
 }
 
-// Declared reports whether a person declared the field for this group. Declared facts hold even while a live node does not show
-// them yet.
+// Declared reports whether a person declared the field for this group. Declared facts hold even while a live node does not show them yet.
 func (s Source) Declared() bool {
 	return s.Kind == SourceTag || s.Kind == SourceNodegroup || s.Kind == SourceUserData
 }

@@ -32,15 +32,10 @@ type Declared struct {
 	ManagedNodegroup string // the name of the group's EKS managed node group, "" if there is none
 }
 
-// ParseTags reads the node-template tags of group and ignores all other tags. It reads every form that the stock provider acts
-// on. Malformed tags are left out and returned as problems, sorted by tag key. The returned maps are never nil and share
-// nothing with tags.
+// ParseTags reads the node-template tags of group and ignores all other tags. It reads every form that the stock provider acts on.
+// Malformed tags are left out and returned as problems, sorted by tag key. The returned maps are never nil and share nothing with tags.
 func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
-	d := Declared{
-		Labels:           map[string]string{},
-		Resources:        corev1.ResourceList{},
-		ManagedNodegroup: tags[eksNodegroupTag],
-	}
+	d := Declared{Labels: map[string]string{}, Resources: corev1.ResourceList{}, ManagedNodegroup: tags[eksNodegroupTag]}
 	var problems []Problem
 	report := func(key string, p *Problem) {
 		if p != nil {
@@ -72,34 +67,20 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 	return d, problems
 }
 
-// read reads one tag whose key begins with templatePrefix.
 func (d *Declared) read(key, value string) *Problem {
-	if name, ok := strings.CutPrefix(key, labelPrefix); ok {
-		return d.readLabel(name, value)
+	for prefix, read := range map[string]func(name, value string) *Problem{labelPrefix: d.readLabel, taintPrefix: d.readTaint,
+		resourcesPrefix: d.readResource, optionsPrefix: d.Options.read} {
+		if name, ok := strings.CutPrefix(key, prefix); ok {
+			return read(name, value)
+		}
 	}
-	if name, ok := strings.CutPrefix(key, taintPrefix); ok {
-		return d.readTaint(name, value)
-	}
-	if name, ok := strings.CutPrefix(key, resourcesPrefix); ok {
-		return d.readResource(name, value)
-	}
-	if name, ok := strings.CutPrefix(key, optionsPrefix); ok {
-		return d.Options.read(name, value)
-	}
-	return &Problem{
-		Reason:   ReasonUnknownKind,
-		Expected: "label/, taint/, resources/ or autoscaling-options/ after " + templatePrefix,
-	}
+	return &Problem{Reason: ReasonUnknownKind, Expected: "label/, taint/, resources/ or autoscaling-options/ after " + templatePrefix}
 }
 
 // readMisplaced reads one tag whose key had templatePrefix further on. The stock provider reads the labels, taints and
 // resources of such tags. They count here too, with a warning, where no other tag has been read for the same.
 func (d *Declared) readMisplaced(key, value string, read map[string]bool) *Problem {
-	misplaced := &Problem{
-		Reason:   ReasonMisplacedPrefix,
-		Expected: "the key to begin with " + templatePrefix,
-		Example:  key + "=" + value,
-	}
+	misplaced := &Problem{Reason: ReasonMisplacedPrefix, Expected: "the key to begin with " + templatePrefix, Example: key + "=" + value}
 	if read[key] || strings.HasPrefix(key, optionsPrefix) {
 		return misplaced
 	}

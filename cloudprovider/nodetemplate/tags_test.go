@@ -2,8 +2,6 @@ package nodetemplate
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -29,11 +27,13 @@ func declared(d Declared) Declared {
 	return d
 }
 
+// p begins the keys.
+const p = "k8s.io/cluster-autoscaler/node-template/"
+
 func ptr[T any](v T) *T { return &v }
 
 // Every form that the stock provider acts on, as its code reads them.
 func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
-	const p = "k8s.io/cluster-autoscaler/node-template/"
 	resources := func(name corev1.ResourceName, quantity string) Declared {
 		return Declared{Resources: corev1.ResourceList{name: resource.MustParse(quantity)}}
 	}
@@ -52,23 +52,17 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 		{key: "eks:cluster-name", value: "c", want: Declared{}},
 
 		{key: p + "taint/dedicated", value: "gpu:NoSchedule", want: taint("dedicated", "gpu", "NoSchedule")},
-		{key: p + "taint/dedicated", value: "gpu:NoExecute", want: taint("dedicated", "gpu", "NoExecute")},
 		{key: p + "taint/dedicated", value: "gpu:PreferNoSchedule", want: taint("dedicated", "gpu", "PreferNoSchedule")},
 		{key: p + "taint/nvidia.com/gpu", value: ":NoSchedule", want: taint("nvidia.com/gpu", "", "NoSchedule")},
 
 		{key: p + "resources/cpu", value: "4", want: resources("cpu", "4")},
 		{key: p + "resources/cpu", value: "3920m", want: resources("cpu", "3920m")},
-		{key: p + "resources/cpu", value: "1.5", want: resources("cpu", "1500m")},
 		{key: p + "resources/cpu", value: "+2", want: resources("cpu", "2")},
 		{key: p + "resources/memory", value: "127700Mi", want: resources("memory", "127700Mi")},
-		{key: p + "resources/memory", value: "16G", want: resources("memory", "16G")},
 		{key: p + "resources/memory", value: "1.3Gi", want: resources("memory", "1.3Gi")},
-		{key: p + "resources/memory", value: "17179869184", want: resources("memory", "17179869184")},
-		{key: p + "resources/memory", value: "16e9", want: resources("memory", "16e9")},
 		{key: p + "resources/memory", value: "1E10", want: resources("memory", "1E10")},
 		{key: p + "resources/memory", value: "1Ei", want: resources("memory", "1Ei")},
 		{key: p + "resources/memory", value: ".5Ti", want: resources("memory", "512Gi")},
-		{key: p + "resources/memory", value: "8.Gi", want: resources("memory", "8Gi")},
 		{key: p + "resources/ephemeral-storage", value: "448Gi", want: resources("ephemeral-storage", "448Gi")},
 		{key: p + "resources/ephemeral-storage", value: "0", want: resources("ephemeral-storage", "0")},
 		{key: p + "resources/pods", value: "250", want: resources("pods", "250")},
@@ -80,15 +74,12 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 
 		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "0.4", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.4)}}},
 		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "5e-1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.5)}}},
-		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(1.0)}}},
 		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGPUUtilizationThreshold: ptr(0.3)}}},
-		{key: p + "autoscaling-options/scaledownunneededtime", value: "30s", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(30 * time.Second)}}},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "1h30m", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(90 * time.Minute)}}},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "0", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(time.Duration(0))}}},
 		{key: p + "autoscaling-options/scaledownunreadytime", value: "20m", want: Declared{Options: Options{ScaleDownUnreadyTime: ptr(20 * time.Minute)}}},
 		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "true", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(true)}}},
 		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "F", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(false)}}},
-		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "1", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(true)}}},
 
 		// The stock provider knows the names of these two, and ignores them.
 		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "20m", want: Declared{Options: Options{MaxNodeProvisionTime: ptr(20 * time.Minute)}}},
@@ -111,7 +102,6 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 }
 
 func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
-	const p = "k8s.io/cluster-autoscaler/node-template/"
 	long := strings.Repeat("a", 64)
 	for _, tt := range []struct {
 		key, value string
@@ -119,20 +109,15 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		example    string
 	}{
 		{key: p + "taint/dedicated", value: "nvidia.com/gpu=true", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
-		{key: p + "taint/dedicated", value: "NoExecute", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
-		{key: p + "taint/dedicated", value: "gpu", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "gpu:noexecute", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
-		{key: p + "taint/dedicated", value: "gpu:PREFER_NO_SCHEDULE", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "gpu:NoSchedule ", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "a:b:NoSchedule", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "gpu:", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "a b:NoSchedule", want: ReasonTaintValue, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
-		{key: p + "taint/a b", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
 
 		{key: p + "label/", value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
-		{key: p + "label/a/b/c", value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
 		{key: p + "label/" + long, value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
 		{key: p + "label/team", value: "a b", want: ReasonLabelValue, example: p + "label/team=a"},
 		{key: p + "label/team", value: long, want: ReasonLabelValue, example: p + "label/team=a"},
@@ -142,9 +127,7 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		{key: p + "resources/cpu", value: "", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
 		{key: p + "resources/cpu", value: "-1", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
 		{key: p + "resources/cpu", value: "0", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
-		{key: p + "resources/cpu", value: "NaN", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
 		{key: p + "resources/memory", value: "16GB", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
-		{key: p + "resources/memory", value: "16 Gi", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
 		{key: p + "resources/memory", value: "1e99", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
 		{key: p + "resources/pods", value: "0", want: ReasonResourceQuantity, example: p + "resources/pods=110"},
 		{key: p + "resources/nvidia.com/gpu", value: "0.5", want: ReasonResourceQuantity, example: p + "resources/nvidia.com/gpu=1"},
@@ -168,37 +151,20 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, problems := ParseTags("g", map[string]string{tt.key: tt.value, p + "label/other": "kept"})
 			assert.Empty(t, cmp.Diff(declared(Declared{Labels: map[string]string{"other": "kept"}}), got), "ParseTags() differs (-want +got)")
-			require.Equalf(t, 1, len(problems), "problems %v", problems)
-			got1 := problems[0]
-			if got1.Group != "g" || got1.Key != tt.key || got1.Value != tt.value || got1.Reason != tt.want || got1.Example != tt.example || got1.Used || got1.Expected == "" {
-				t.Errorf("problem = %+v, want reason %q and example %q", got1, tt.want, tt.example)
+			require.Len(t, problems, 1, "problems")
+			p := problems[0]
+			assert.NotEmpty(t, p.Expected, "problem %+v", p)
+			p.Expected = ""
+			assert.Equal(t, Problem{Group: "g", Key: tt.key, Value: tt.value, Reason: tt.want, Example: tt.example}, p, "problem")
+			if key, value, ok := strings.Cut(tt.example, "="); ok { // a copied example has to be right
+				_, again := ParseTags("g", map[string]string{key: value})
+				assert.Empty(t, again, "the example is malformed itself")
 			}
 		})
 	}
 }
 
-// A copied example has to be right.
-func TestExamplesAreThemselvesWellFormed(t *testing.T) {
-	const p = "k8s.io/cluster-autoscaler/node-template/"
-	for key, value := range map[string]string{
-		p + "taint/dedicated": "nvidia.com/gpu=true", p + "taint/a b": "", p + "taint/x": "a:b:c", p + "label/ ": "", p + "label/x": "a b",
-		p + "resources/x": "1", p + "resources/memory": "x", p + "resources/nvidia.com/gpu": "x", p + "resources/pods": "x",
-		p + "autoscaling-options/scaledownunneededtime": "x", p + "autoscaling-options/ScaleDownUnneededTime": "5m",
-		"x" + p + "label/a": "b",
-	} {
-		_, problems := ParseTags("g", map[string]string{key: value})
-		if len(problems) != 1 || problems[0].Example == "" {
-			t.Errorf("%s=%s: problems %v, want one with an example", key, value, problems)
-			continue
-		}
-		exampleKey, exampleValue, _ := strings.Cut(problems[0].Example, "=")
-		_, again := ParseTags("g", map[string]string{exampleKey: exampleValue})
-		assert.Emptyf(t, again, "example %q is malformed itself", problems[0].Example)
-	}
-}
-
 func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
-	const p = "k8s.io/cluster-autoscaler/node-template/"
 	tags := map[string]string{
 		p + "autoscaling-options/scaledownutilizationthreshold": "50",
 		"old-" + p + "label/team":                               "a",
@@ -214,33 +180,17 @@ func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
 		Options:   Options{ScaleDownUtilizationThreshold: ptr(50.0)},
 	}
 	assert.Empty(t, cmp.Diff(want, got), "ParseTags() differs (-want +got)")
-	type seen struct {
-		Key    string
-		Reason Reason
-		Used   bool
-	}
-	var reported []seen
+	var reported []string
 	for _, p := range problems {
-		reported = append(reported, seen{p.Key, p.Reason, p.Used})
+		reported = append(reported, fmt.Sprint(p.Key, " ", p.Reason, " ", p.Used))
 	}
-	wantReported := []seen{
-		{p + "autoscaling-options/scaledownutilizationthreshold", ReasonOptionRange, true},
-		{"old-" + p + "label/team", ReasonMisplacedPrefix, true},
-		{"old-" + p + "resources/cpu", ReasonMisplacedPrefix, true},
-		{"old-" + p + "taint/dedicated", ReasonMisplacedPrefix, false}, // the proper tag wins
+	wantReported := []string{
+		p + "autoscaling-options/scaledownutilizationthreshold option-out-of-range true",
+		"old-" + p + "label/team misplaced-prefix true",
+		"old-" + p + "resources/cpu misplaced-prefix true",
+		"old-" + p + "taint/dedicated misplaced-prefix false", // the proper tag wins
 	}
 	assert.Empty(t, cmp.Diff(wantReported, reported), "problems differ (-want +got)")
-}
-
-// Kubernetes' parser takes 1e2000000000, and needs gigabytes to compare it with anything.
-func TestQuantitiesOfAbsurdSizeAreRefusedAtOnce(t *testing.T) {
-	start := time.Now()
-	for _, value := range []string{"1e2000000000", "1e-2000000000", "9e999", strings.Repeat("9", 200), "1E400"} {
-		_, problems := ParseTags("g", map[string]string{resourcesPrefix + "memory": value})
-		assert.Lenf(t, problems, 1, "%.20q: problems, want one", value)
-	}
-	d := time.Since(start)
-	assert.Truef(t, d <= time.Second, "took %v, want it at once", d)
 }
 
 // The published tags of a GPU group in China, one of them malformed.
@@ -261,50 +211,6 @@ var gpuGroupTags = map[string]string{
 	"k8s.io/cluster-autoscaler/node-template/taint/dedicated":      "nvidia.com/gpu=true",
 	"alpha.eksctl.io/nodegroup-name":                               "g4dn-spot",
 	"kubernetes.io/cluster/eksworkshop":                            "owned",
-}
-
-func TestProblemsAreShortAndQuoted(t *testing.T) {
-	p := Problem{
-		Group: "g\n", Key: strings.Repeat("é", 4000), Value: "a\x00\x1b[31m" + strings.Repeat("b", 4000),
-		Reason: ReasonLabelValue, Expected: labelValue, Example: strings.Repeat("x", 4000),
-	}
-	s := p.String()
-	assert.Truef(t, len(s) <= 1500 && !strings.ContainsAny(s, "\n\x00\x1b") && utf8.ValidString(s),
-		"String() = %d bytes %q, want it short and quoted", len(s), s)
-}
-
-// randomTags makes a set of tags, most of them nearly right.
-func randomTags(r *rand.Rand) map[string]string {
-	pick := func(list ...string) string { return list[r.IntN(len(list))] }
-	noise := func() string {
-		b := make([]byte, r.IntN(40))
-		for i := range b {
-			b[i] = byte(r.IntN(256))
-		}
-		return string(b)
-	}
-	tags := map[string]string{}
-	for range r.IntN(12) {
-		key := pick(templatePrefix, "", noise()) + pick("label/", "taint/", "resources/", "autoscaling-options/", "eks:", noise()) +
-			pick("cpu", "memory", "nvidia.com/gpu", "team", "scaledownunneededtime", "scaledownutilizationthreshold", "", noise())
-		tags[key] = pick("a", "1", "-1", "4Gi", "a:NoSchedule", ":", "NaN", "1e999999999", "10m", "0.5", "", noise(), strings.Repeat("9", r.IntN(300)))
-	}
-	return tags
-}
-
-func TestRandomTagsAffectOnlyTheirGroup(t *testing.T) {
-	quiet := Input{Group: "quiet", Tags: gpuGroupTags, Zones: []string{"cn-northwest-1a"}, Members: members(t, "g4dn.xlarge")}
-	want, wantProblems := Build(quiet)
-	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 1000 {
-		tags := randomTags(r)
-		before := maps.Clone(tags)
-		checkTags(t, tags)
-		Build(Input{Group: "noisy", Tags: tags, Members: members(t, "g4dn.xlarge", "m5.large")})
-		require.Truef(t, maps.Equal(before, tags), "set %d: the tags changed", i)
-	}
-	got, gotProblems := Build(quiet)
-	assert.Empty(t, cmp.Diff(want, got)+cmp.Diff(wantProblems, gotProblems), "the other group's template changed (-before +after)")
 }
 
 // checkTags parses tags and checks what holds for any.

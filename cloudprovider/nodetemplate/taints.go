@@ -39,14 +39,11 @@ func (t *Template) addTaints(in *Input, d Declared) []Problem {
 		for _, taint := range in.Nodegroup.Taints {
 			effect, ok := eksEffects[taint.Effect]
 			if !ok {
-				problems = append(problems, Problem{
-					Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
-					Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE",
-				})
+				problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
+					Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
 				continue
 			}
-			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect},
-				Source{Kind: SourceNodegroup, Detail: "taints"})
+			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
 		}
 	}
 	for _, taint := range d.Taints {

@@ -40,12 +40,9 @@ func (t Template) Usable() bool {
 }
 
 // acceleratorPrefixes begin the resource names under which device plugins publish accelerators, whole or in slices.
-var acceleratorPrefixes = []string{
-	"nvidia.com/", "amd.com/gpu", "habana.ai/", "aws.amazon.com/neuron", "gpu.intel.com/",
-}
+var acceleratorPrefixes = []string{"nvidia.com/", "amd.com/gpu", "habana.ai/", "aws.amazon.com/neuron", "gpu.intel.com/"}
 
-// Accelerators returns the number of each accelerator that a node publishes once its device plugin runs. It is empty, not nil,
-// for a group without.
+// Accelerators returns what a node publishes once its device plugin runs. It is empty, not nil, for a group without.
 func (t Template) Accelerators() corev1.ResourceList {
 	list := corev1.ResourceList{}
 	for name, q := range t.Capacity {
@@ -56,23 +53,20 @@ func (t Template) Accelerators() corev1.ResourceList {
 	return list
 }
 
-// IsAccelerator reports whether a resource of that name is an accelerator, or a slice of one. A device plugin publishes it some
-// time after the node is Ready.
+// IsAccelerator also reports slices of an accelerator. A device plugin publishes them some time after the node is Ready.
 func IsAccelerator(name corev1.ResourceName) bool {
 	return slices.ContainsFunc(acceleratorPrefixes, func(prefix string) bool {
 		return strings.HasPrefix(string(name), prefix)
 	})
 }
 
-// Divides reports whether part is another accelerator of the same vendor than whole, such as a part of it (MIG) or a renamed time slice.
-// A node that shows it never shows whole.
+// Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node never shows both.
 func Divides(part, whole corev1.ResourceName) bool {
 	vendor, _, _ := strings.Cut(string(whole), "/")
 	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole)
 }
 
-// Extended reports whether something that may start later than the node publishes the resource. kubelet itself publishes CPU,
-// memory and their like.
+// Extended reports whether something that may start later than the node publishes the resource, rather than kubelet itself.
 func Extended(name corev1.ResourceName) bool {
 	switch name {
 	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
@@ -83,10 +77,8 @@ func Extended(name corev1.ResourceName) bool {
 
 // Node returns a new Ready node called name as the group would add it, with the Assumed labels and without a provider ID.
 func (t Template) Node(name string) *corev1.Node {
-	labels := maps.Clone(t.Assumed)
-	if labels == nil {
-		labels = map[string]string{}
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, t.Assumed)
 	maps.Copy(labels, t.Labels)
 	labels[corev1.LabelHostname] = name
 	return &corev1.Node{
@@ -102,10 +94,7 @@ func (t Template) Node(name string) *corev1.Node {
 				{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
 				{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse},
 			},
-			NodeInfo: corev1.NodeSystemInfo{
-				Architecture:    labels[corev1.LabelArchStable],
-				OperatingSystem: labels[corev1.LabelOSStable],
-			},
+			NodeInfo: corev1.NodeSystemInfo{Architecture: labels[corev1.LabelArchStable], OperatingSystem: labels[corev1.LabelOSStable]},
 		},
 	}
 }

@@ -30,8 +30,7 @@ type UserData struct {
 // Reservation is the CPU, memory and ephemeral storage that kubelet is configured to keep from pods.
 type Reservation struct {
 	Resources corev1.ResourceList
-	// Whole means that this replaces the image's own reservation. Otherwise the image's amounts stay for resources that are not
-	// named.
+	// Whole means that this replaces the image's own reservation. Otherwise the image's amounts stay for resources that are not named.
 	Whole bool
 }
 

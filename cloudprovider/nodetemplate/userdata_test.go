@@ -57,9 +57,7 @@ func TestUserDataMayTellNotToCountAddresses(t *testing.T) {
 		{name: "they do not", data: UserData{IgnoreAddresses: true}, want: 110},
 		{name: "a number is set", data: UserData{IgnoreAddresses: true, MaxPods: 50}, want: 50},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
-			assert.Equal(t, tt.want, template.Capacity.Pods().Value(), "pods")
-		})
+		template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
+		assert.Equalf(t, tt.want, template.Capacity.Pods().Value(), "%s: pods", tt.name)
 	}
 }

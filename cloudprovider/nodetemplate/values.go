@@ -17,9 +17,7 @@ const (
 	taintForm     = "<value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute"
 )
 
-var TaintEffects = []corev1.TaintEffect{
-	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
-}
+var TaintEffects = []corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
 
 // ValidName reports whether Kubernetes allows s as the key of a label or taint. A longer one is not worth the regular expressions.
 func ValidName(s string) bool {
@@ -68,15 +66,14 @@ func compareTaints(a, b corev1.Taint) int {
 func (d *Declared) readResource(name, value string) *Problem {
 	key := corev1.ResourceName(name)
 	if !ValidName(name) || !nodeResource(key) {
-		return &Problem{
-			Reason:   ReasonResourceName,
-			Expected: "after resources/ cpu, memory, pods, ephemeral-storage, hugepages-<size> or <domain>/<name>",
-			Example:  resourcesPrefix + "ephemeral-storage=100Gi",
-		}
+		return &Problem{Reason: ReasonResourceName, Example: resourcesPrefix + "ephemeral-storage=100Gi",
+			Expected: "after resources/ cpu, memory, pods, ephemeral-storage, hugepages-<size> or <domain>/<name>"}
 	}
 	q, expected := parseQuantity(key, value)
 	if expected != "" {
-		return &Problem{Reason: ReasonResourceQuantity, Expected: expected, Example: resourcesPrefix + exampleQuantity(key)}
+		example := map[corev1.ResourceName]string{corev1.ResourceCPU: "4", corev1.ResourceMemory: "16Gi", corev1.ResourceEphemeralStorage: "16Gi",
+			corev1.ResourcePods: "110"}[key]
+		return &Problem{Reason: ReasonResourceQuantity, Expected: expected, Example: resourcesPrefix + name + "=" + cmp.Or(example, "1")}
 	}
 	d.Resources[key] = q
 	return nil
@@ -84,12 +81,8 @@ func (d *Declared) readResource(name, value string) *Problem {
 
 // nodeResource reports whether a node can publish a resource of that name.
 func nodeResource(name corev1.ResourceName) bool {
-	switch name {
-	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
-		return true
-	}
 	s := string(name)
-	return strings.Contains(s, "/") || strings.HasPrefix(s, corev1.ResourceHugePagesPrefix) ||
+	return !Extended(name) || strings.Contains(s, "/") || strings.HasPrefix(s, corev1.ResourceHugePagesPrefix) ||
 		strings.HasPrefix(s, corev1.ResourceAttachableVolumesPrefix)
 }
 
@@ -129,16 +122,4 @@ func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity,
 		return q, "a whole number, as device plugins count in"
 	}
 	return q, ""
-}
-
-func exampleQuantity(name corev1.ResourceName) string {
-	switch name {
-	case corev1.ResourceCPU:
-		return string(name) + "=4"
-	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
-		return string(name) + "=16Gi"
-	case corev1.ResourcePods:
-		return string(name) + "=110"
-	}
-	return string(name) + "=1"
 }

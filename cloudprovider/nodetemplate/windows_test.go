@@ -30,8 +30,7 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 		{name: "not on Linux", in: Input{WindowsRelease: "2022"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
-			template, problems := Build(tt.in)
+			template, problems := building(t, tt.in, "m5.large")
 			require.Empty(t, problems)
 			assert.Equal(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "build")
 			_, assumed := template.Assumed[corev1.LabelWindowsBuild]

@@ -13,6 +13,8 @@ import (
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -33,7 +35,6 @@ type Node struct {
 	entry *Node // of the Plan, where this is a copy
 }
 
-// Nodes returns nodes of a group, by the pods of each.
 func Nodes(group string, perNode [][]*corev1.Pod) []Node {
 	nodes := make([]Node, len(perNode))
 	for at, pods := range perNode {
@@ -66,7 +67,7 @@ func Shape(pod *corev1.Pod) uint64 {
 	}
 	var claims []corev1.Volume // each pod has a token's volume with a name of its own, which no filter reads
 	for _, v := range spec.Volumes {
-		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
+		if nodemeta.HasClaim(v) {
 			claims = append(claims, v)
 		}
 	}
@@ -99,7 +100,6 @@ type Plan struct {
 	changed func(asked bool, pods []types.UID) // nil for nobody
 }
 
-// place is where a pod is planned.
 type place struct {
 	node  *Node
 	shape uint64
@@ -127,7 +127,6 @@ func (p *Plan) Watch(changed func(asked bool, pods []types.UID)) {
 	p.changed = changed
 }
 
-// Asked adds nodes that were asked for now.
 func (p *Plan) Asked(nodes ...Node) {
 	var pods []types.UID
 	for at := range nodes {
@@ -225,7 +224,6 @@ func (p *Plan) notify(asked bool, pods []types.UID) {
 	}
 }
 
-// Has reports whether a node was asked for the pod.
 func (p *Plan) Has(uid types.UID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -264,16 +262,14 @@ func keptOut(pod, own *corev1.Pod, taints []corev1.Taint) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
-		return taint.Effect != corev1.TaintEffectPreferNoSchedule && tolerated(own, &taint) && !tolerated(pod, &taint)
-	})
+	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool { return Tolerates(own, &taint) && !Tolerates(pod, &taint) })
 }
 
-func tolerated(pod *corev1.Pod, taint *corev1.Taint) bool {
-	return scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, taint, true)
+// Tolerates reports whether the taint keeps the pod from no node.
+func Tolerates(pod *corev1.Pod, taint *corev1.Taint) bool {
+	return taint.Effect == corev1.TaintEffectPreferNoSchedule || scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, taint, true)
 }
 
-// put plans the pod for the node, and for no other.
 func (p *Plan) put(n *Node, pod *corev1.Pod, shape uint64) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
@@ -285,7 +281,6 @@ func (p *Plan) put(n *Node, pod *corev1.Pod, shape uint64) {
 	p.shapes[k].count++
 }
 
-// drop reports whether the pod was planned.
 func (p *Plan) drop(uid types.UID) bool {
 	n := p.of[uid].node
 	if n == nil {

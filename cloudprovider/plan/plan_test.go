@@ -22,6 +22,8 @@ func node(group string, asked time.Time, uids ...types.UID) Node {
 	return n
 }
 
+func newPlan() *Plan { return New(testingclock.NewFakePassiveClock(time.Unix(0, 0))) }
+
 func TestTake(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -29,30 +31,22 @@ func TestTake(t *testing.T) {
 		change func(*Plan, *testingclock.FakePassiveClock)
 		want   []Node // of group a, in the order in which they are taken
 	}{
-		{name: "the oldest node of the group first",
-			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
-				p.Add(node("a", start, "1", "2"), node("b", start, "3"), node("a", start, "4"))
-			},
-			want: []Node{node("a", start, "1", "2"), node("a", start, "4")}},
-		{name: "a pod that is planned again leaves its node",
-			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
-				p.Add(node("a", start, "1", "2"), node("a", start, "3"))
-				p.Add(node("b", start, "1", "3"))
-			},
-			want: []Node{node("a", start, "2")}},
-		{name: "a pod that no longer waits leaves its node",
-			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
-				p.Add(node("a", start, "1", "2"))
-				p.Drop("1", "unknown")
-			},
-			want: []Node{node("a", start, "2")}},
-		{name: "a node that does not come is forgotten",
-			change: func(p *Plan, c *testingclock.FakePassiveClock) {
-				p.Add(node("a", start, "1"))
-				c.SetTime(start.Add(keep))
-				p.Add(node("a", c.Now(), "2"))
-			},
-			want: []Node{node("a", start.Add(keep), "2")}},
+		{"the oldest node of the group first", func(p *Plan, _ *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1", "2"), node("b", start, "3"), node("a", start, "4"))
+		}, []Node{node("a", start, "1", "2"), node("a", start, "4")}},
+		{"a pod that is planned again leaves its node", func(p *Plan, _ *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1", "2"), node("a", start, "3"))
+			p.Add(node("b", start, "1", "3"))
+		}, []Node{node("a", start, "2")}},
+		{"a pod that no longer waits leaves its node", func(p *Plan, _ *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1", "2"))
+			p.Drop("1", "unknown")
+		}, []Node{node("a", start, "2")}},
+		{"a node that does not come is forgotten", func(p *Plan, c *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1"))
+			c.SetTime(start.Add(keep))
+			p.Add(node("a", c.Now(), "2"))
+		}, []Node{node("a", start.Add(keep), "2")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := testingclock.NewFakePassiveClock(start)
@@ -69,7 +63,7 @@ func TestTake(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	p := newPlan()
 	for n, group := range []string{"oldest", "older", "latest"} {
 		uids := make([]types.UID, mostPods/2)
 		for at := range uids {
@@ -84,18 +78,14 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestJoin(t *testing.T) {
-	clock := testingclock.NewFakePassiveClock(time.Unix(0, 0))
-	p := New(clock)
-	p.Add(node("a", clock.Now(), "1"), node("b", clock.Now(), "2"), node("c", clock.Now(), "3"))
+	p, now := newPlan(), time.Unix(0, 0)
+	p.Add(node("a", now, "1"), node("b", now, "2"), node("c", now, "3"))
 	seen := p.Planned()
-	pod := func(uid types.UID) *corev1.Pod {
-		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: string(uid), UID: uid}}
-	}
-	p.Join(seen[0], []*corev1.Pod{pod("2"), pod("4")})
+	p.Join(seen[0], node("", time.Time{}, "2", "4").Pods)
 	p.Take("c", "node-c")
-	p.Join(seen[2], []*corev1.Pod{pod("5")}) // it has registered
-	p.Add(node("d", clock.Now(), "6"))       // forgets b, which has no pod
-	p.Join(seen[1], []*corev1.Pod{pod("1")})
+	p.Join(seen[2], node("", time.Time{}, "5").Pods) // it has registered
+	p.Add(node("d", now, "6"))                       // forgets b, which has no pod
+	p.Join(seen[1], node("", time.Time{}, "1").Pods)
 	p.Drop("6")
 	assert.Truef(t, p.Has("4") && !p.Has("6"), "pod 4 is planned: %t, want true. Pod 6 is planned: %t, want false", p.Has("4"), p.Has("6"))
 	got := map[string]int{}
@@ -147,7 +137,7 @@ func TestAlikeInOneGroup(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+			p := newPlan()
 			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})...)
 			node, _ := p.Take("group", "node")
 			assert.Equal(t, tt.want, p.Alike(node, nil), "alike")
@@ -179,7 +169,7 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 		"a taint that is no more than a wish":    {own: tolerates, taint: corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectPreferNoSchedule}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+			p := newPlan()
 			p.Asked(Nodes("mixed", [][]*corev1.Pod{{planned("a", tt.other)}, {planned("b", func(s *corev1.PodSpec) {
 				if tt.other != nil {
 					tt.other(s)
@@ -196,7 +186,7 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 }
 
 func TestNodeOf(t *testing.T) {
-	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	p := newPlan()
 	p.Add(node("a", time.Unix(0, 0), "1"), node("a", time.Unix(0, 0), "2"))
 	p.Take("a", "node-1")
 	for uid, want := range map[types.UID]string{"1": "node-1", "2": "", "unknown": ""} {
@@ -205,7 +195,7 @@ func TestNodeOf(t *testing.T) {
 }
 
 func TestWatcherHearsOfPodsThatAreAskedForAndDropped(t *testing.T) {
-	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	p := newPlan()
 	var heard []string
 	p.Watch(func(asked bool, pods []types.UID) { heard = append(heard, fmt.Sprint(asked, pods)) })
 	p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", nil)}})...)

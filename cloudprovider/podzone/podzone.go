@@ -60,7 +60,6 @@ func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (N
 	return Need{Zone: left[0], Said: said, OfVolume: ofVolume}, true
 }
 
-// ofPod are the constraints in the pod's own fields.
 func ofPod(pod *corev1.Pod) []Constraint {
 	var constraints []Constraint
 	for _, key := range append([]string{LabelZoneID}, NameLabels...) {
@@ -74,7 +73,6 @@ func ofPod(pod *corev1.Pod) []Constraint {
 	return constraints
 }
 
-// Required returns the pod's required node affinity, or nil.
 func Required(pod *corev1.Pod) *corev1.NodeSelector {
 	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
 		return a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
@@ -82,14 +80,12 @@ func Required(pod *corev1.Pod) *corev1.NodeSelector {
 	return nil
 }
 
-// in is the one term that asks for a label with one of the values.
 func in(key string, values ...string) []corev1.NodeSelectorTerm {
 	return []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
 		{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}
 }
 
-// zones returns the zones in which the constraint can hold, sorted. It returns false if one of its alternative terms names no
-// zone.
+// zones returns false if one of the alternative terms names no zone.
 func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
 	var all []string
 	for _, term := range c.Terms {

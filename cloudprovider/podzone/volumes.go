@@ -56,7 +56,7 @@ func (v Volumes) ofClaim(claim *corev1.PersistentVolumeClaim) []Constraint {
 	return []Constraint{ofClass(class, fmt.Sprintf("storage class %q of claim %q", class.Name, claim.Name))}
 }
 
-// ofVolume returns the constraint of a volume: its node affinity or, on one of the old in-tree drivers, its labels.
+// ofVolume takes the node affinity or, on one of the old in-tree drivers, the labels.
 func ofVolume(volume *corev1.PersistentVolume, said string) []Constraint {
 	var constraints []Constraint
 	if a := volume.Spec.NodeAffinity; a != nil && a.Required != nil {
@@ -70,7 +70,6 @@ func ofVolume(volume *corev1.PersistentVolume, said string) []Constraint {
 	return constraints
 }
 
-// ofClass returns the constraint of a storage class on the node of a new volume.
 func ofClass(class *storagev1.StorageClass, said string) Constraint {
 	c := Constraint{Said: said}
 	for _, topology := range class.AllowedTopologies {

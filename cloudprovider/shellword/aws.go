@@ -6,7 +6,6 @@ import (
 	"strings"
 )
 
-// Tag is a tag of an Auto Scaling group.
 type Tag struct {
 	Key, Value string
 	Propagate  bool // to the instances
@@ -34,7 +33,6 @@ func SetTags(group string, tags ...Tag) string {
 	return "aws autoscaling create-or-update-tags --tags " + Quote(text)
 }
 
-// DeleteTag is the command that removes a tag of an Auto Scaling group.
 func DeleteTag(group, key string) string {
 	return "aws autoscaling delete-tags --tags " + Quote("["+JSON(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
 }

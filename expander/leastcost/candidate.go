@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// candidate is an option whose nodes have a known price.
 type candidate struct {
 	option  expander.Option
 	id      string // of its group
@@ -68,14 +67,11 @@ func mostOf(counts map[pricing.Currency]int) (most pricing.Currency) {
 	return most
 }
 
-// priced sets the cost of one node of each candidate if counts nodes are added. A count of 0 keeps the candidate's own number.
+// priced sets the cost of one node of each candidate if counts nodes are added. A count of 0 is the candidate's own number.
 func (f *Filter) priced(candidates []candidate, counts []int) []candidate {
 	list := slices.Clone(candidates)
 	for i := range list {
-		count := list[i].option.NodeCount
-		if counts != nil && counts[i] > 0 {
-			count = counts[i]
-		}
+		count := cmp.Or(counts[i], list[i].option.NodeCount)
 		list[i].unit = f.weighed(&list[i], count) / float64(count)
 	}
 	return list
@@ -87,7 +83,6 @@ func (f *Filter) weighed(c *candidate, count int) float64 {
 	return max(cost.PerHour, 1e-9) * (1 + c.penalty.Ratio)
 }
 
-// cost is what count nodes of a candidate cost, and whether that is known and a number that can be.
 func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
 	cost, known := f.prices.NodeCost(c.id, c.info.Node(), count)
 	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)

@@ -26,7 +26,6 @@ type choice struct {
 	preferred bool // it follows what pods prefer
 }
 
-// assignment is one group's part of a plan.
 type assignment struct {
 	count int          // of nodes
 	pods  []*apiv1.Pod // of all of them
@@ -69,8 +68,7 @@ func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested)
 }
 
-// cheapestSingle chooses among the options as they are: the cheapest with the most pods, and among equals the one that leaves
-// the least idle. It also returns the number of its pods.
+// cheapestSingle chooses the cheapest option with the most pods, of equals the one that leaves the least idle. It also counts its pods.
 func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int) {
 	most, lowest := 0, math.Inf(1)
 	var b choice
@@ -93,11 +91,7 @@ func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int)
 	return b, most
 }
 
-// leastIdle returns the chosen options whose nodes leave the least idle, over all requested resources.
 func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
-	if len(chosen) < 2 {
-		return chosen
-	}
 	idle := make([]float64, len(candidates))
 	for _, i := range chosen {
 		o := candidates[i].option
@@ -118,9 +112,9 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 // planned makes the plan and begins with the group that gets the most pods. It plans once more if a group's cost for the
 // planned nodes differs from the cost for its option's nodes.
 func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
-	first := f.priced(candidates, nil)
-	b := f.plannedAt(first, d, t)
 	counts := make([]int, len(candidates))
+	first := f.priced(candidates, counts)
+	b := f.plannedAt(first, d, t)
 	for i, a := range b.planned {
 		counts[i] = a.count
 	}
@@ -135,12 +129,10 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	return b
 }
 
-// better reports whether the plan is cheaper than the other and places no fewer pods.
 func (b choice) better(than choice) bool {
 	return len(b.all()) >= len(than.all()) && b.total < than.total
 }
 
-// plannedAt makes the plan with the prices that the candidates have.
 func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 	p := d.problem(candidates)
 	result := p.solve(t)
@@ -204,7 +196,6 @@ func (b choice) all() []*apiv1.Pod {
 	return pods
 }
 
-// options returns copies of the options, cut where necessary.
 func (b choice) options(candidates []candidate) []expander.Option {
 	var list []expander.Option
 	for _, i := range b.chosen {
@@ -222,10 +213,9 @@ func (b choice) options(candidates []candidate) []expander.Option {
 	return list
 }
 
-// explain explains the judgement of each candidate.
 func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
-	total, about, pods := 0.0, false, len(b.all())
+	var total pricing.Amount
 	for i := range candidates {
 		c, a, e := &candidates[i], b.planned[i], &list[i]
 		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
@@ -234,14 +224,12 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 		e.PlannedNodes, e.PlannedPods = a.count, len(a.pods)
 		if a.count > 0 {
 			e.PlannedCost, _ = f.cost(c, a.count)
-			total, about = total+e.PlannedCost.PerHour, about || e.PlannedCost.Estimated
+			total = total.Plus(e.PlannedCost)
 		}
 		e.Chosen, e.Preferred = slices.Contains(b.chosen, i), b.preferred
 	}
 	for i := range list {
-		list[i].TotalCost = pricing.Amount{PerHour: total, Currency: list[i].Cost.Currency, Estimated: about}
-		list[i].TotalPods = pods
-		list[i].Cut = cut
+		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, len(b.all()), cut
 	}
 	return list
 }

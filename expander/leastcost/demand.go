@@ -170,10 +170,8 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 	return list
 }
 
-// mean is pods per node of the candidate's option, rounded up.
 func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / c.option.NodeCount }
 
-// problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{classes: slices.Clone(d.classes)}
 	ables, unlike := d.ables, d.ables
@@ -205,11 +203,7 @@ const (
 
 // requestsOf returns a pod's requests, in those dimensions, too. devices may be nil.
 func requestsOf(pod *apiv1.Pod, devices *drasnapshot.Snapshot) apiv1.ResourceList {
-	list := podutils.PodRequests(pod)
-	if len(pod.Spec.Volumes) == 0 && len(pod.Spec.ResourceClaims) == 0 {
-		return list
-	}
-	list = maps.Clone(list)
+	list := maps.Clone(podutils.PodRequests(pod))
 	for name, count := range map[apiv1.ResourceName]int64{claims: claimed(pod, devices), volumes: attached(pod)} {
 		if count > 0 {
 			list[name] = *resource.NewQuantity(count, resource.DecimalSI)
@@ -269,8 +263,7 @@ func quantity(list apiv1.ResourceList, name apiv1.ResourceName) int64 {
 	return q.Value()
 }
 
-// offeredBy returns the resources left for pods on a node such as in info: its allocatable less the pods that run on every node
-// of the group. Where only the core knows for sure, it is what the node promises, or without bound.
+// offeredBy returns allocatable less the pods that run on every node of the group, and for what only the core knows for sure the promise.
 func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
 	a := make(amounts, len(d.names))
 	for i, name := range d.names {

@@ -1,37 +1,29 @@
-// Package leastcost chooses scale-ups by money: of all ways to give the pending pods a node, the one that costs the least per
-// hour.
+// Package leastcost chooses scale-ups by money: of all ways to give the pending pods a node, the one that costs the least per hour.
 //
-// The Cluster Autoscaler asks its expanders to compare options as if each had to help alone: so many nodes of one group, for
-// all the pods that this group could take. The cheapest option is rarely the cheapest way to place all pods, for pods of
-// different shapes belong on different nodes. So a Filter plans first: it takes the pods of all options together and packs them
-// on nodes of all the groups. Then it returns the option of the group to which its plan gives the most pods, cut down to the
-// planned nodes and pods. The others stay pending. The core's next loop starts at once and counts the requested nodes as
-// present.
+// The Cluster Autoscaler asks its expanders to compare options as if each had to help alone: so many nodes of one group, for all the pods
+// that this group could take. The cheapest option is rarely the cheapest way to place all pods, for pods of different shapes belong on
+// different nodes. So a Filter plans first: it takes the pods of all options together and packs them on nodes of all the groups. Then it
+// returns the option of the group to which its plan gives the most pods, cut down to the planned nodes and pods. The others stay pending.
+// The core's next loop starts at once and counts the requested nodes as present.
 //
 // A plan is made in three steps. Each pod is worth its share of the node on which that is cheapest, and nodes are filled by these
 // values. Then the nodes are filled again by the prices that the pods had in the last plan, some times. Last, the costliest nodes are
 // packed anew as long as that helps. A plan never costs more than the cheapest single option that takes every pod.
 //
-// A plan puts no pods on one node that required anti-affinity or a host port keeps apart. It takes the pods of DaemonSets off
-// each node, and keeps pods off the DaemonSets that they must not share a node with. Devices of claims and volumes count as far
-// as the node's template promises them. Pods that are spread over nodes share one no more often than their skew allows. The plan
-// does not know which pods others must be near, or how pods spread over zones. The core knows, and filled the nodes of its
-// options accordingly. If the core put fewer pods with such dependencies on a node than would have room, the planned nodes hold no
-// more. A promise of devices or volumes that the core's own nodes exceed does not count. A promise of devices that is too high by
-// the core's own nodes, as with devices of several kinds, gives way to their mean. Where other nodes matter, only an option's own list
-// of pods counts. Where the plan was wrong the core finds pods pending, and scales up again.
+// A plan keeps the limits of a node that the pods and templates state. It does not know which pods others must be near, or how pods
+// spread over zones. The core knows, and filled the nodes of its options accordingly: the planned nodes hold no more such pods than
+// those (perNode, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
+// core finds pods pending, and scales up again.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
-// are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan. The pods of an option
-// come node by node, and first fit in their order gives the nodes of the plan.
+// are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan.
 //
 // Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.FreeRoom shows it to the core, and
 // cloudprovider/plan/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
 //
-// A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log
-// and the Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on
-// chance. A Filter starts no goroutine and makes no call. It remembers the rest of a plan between two calls, and belongs on the goroutine
-// of the core's loop.
+// A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log and the
+// Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on chance. A Filter starts
+// no goroutine and makes no call. It remembers the rest of a plan between two calls, and belongs on the goroutine of the core's loop.
 //
 // The package owns the plans. It must not import cloudprovider/aws, because an expander works with the node
 // groups of any provider, nor the AWS SDK, because every fact about the options is known before.

@@ -6,8 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Explanation holds the cost of one option, and its group's part of the plan over all options. It is a plain value: comparable,
-// and fit for logs and JSON.
+// Explanation holds the cost of one option, and its group's part of the plan over all options.
 type Explanation struct {
 	NodeGroup string         // ID of the node group
 	Nodes     int            // nodes of the option as the core offered it

@@ -17,14 +17,12 @@ import (
 
 const Name = "least-cost"
 
-// prices knows the cost of a group's next nodes.
 type prices interface {
 	// NodeCost returns the hourly cost of the next count nodes of a node group together, and whether it is known. The template
 	// is the Node that the group would add. The cost need not be proportional to count.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
-// penalties knows the groups that are a risk at the moment.
 type penalties interface {
 	// Penalty returns the penalty of a node group, or the zero Penalty.
 	Penalty(nodeGroup string) Penalty
@@ -64,9 +62,8 @@ func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapsho
 }
 
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
-// as well. The pods come node by node: first fit in their order gives the plan's nodes. If the other pods of the plan are what is
-// pending at the next call, and prices are what they were, the plan goes on. So the raises add up to the plan. It does not change the given options. Groups with known prices come before all others. If no price is known, the
-// options come back unchanged. It returns nil only for no options.
+// as well. The pods come node by node: first fit in their order gives the plan's nodes. It does not change the given options. Groups
+// with known prices come before all others. If no price is known, the options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	var d *decision
 	if !f.behind || slices.ContainsFunc(options, func(o expander.Option) bool { return slices.ContainsFunc(o.Pods, prefers) }) {
@@ -92,7 +89,6 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 // Forget ends the plan, because another expander has chosen.
 func (f *Filter) Forget() { f.rest = nil }
 
-// decision is what comes of a set of options.
 type decision struct {
 	candidates   []candidate
 	choice       choice
@@ -126,8 +122,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut), before: before}
 }
 
-// log logs the judgement of each option on V(4). The chain of expanders logs the choice. It always logs that time was short, for an
-// operator can act on that.
+// log logs judgements on V(4), for the chain logs the choice. It always logs that time was short, for an operator can act on that.
 func (d *decision) log() {
 	logger := klog.Background()
 	if d.explanations[0].Cut {

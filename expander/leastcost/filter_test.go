@@ -26,21 +26,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// group is a node group of which only the ID and the options are ever asked.
+// group is a node group of which only the ID and the options are ever asked. One called whole adds all its nodes or none.
 type group struct {
 	cloudprovider.NodeGroup
-	id          string
-	allOrNone   bool
-	implemented bool
+	id string
 }
 
 func (g *group) Id() string { return g.id }
 
 func (g *group) GetOptions(config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
-	if !g.implemented && !g.allOrNone {
+	if g.id != "whole" {
 		return nil, cloudprovider.ErrNotImplemented
 	}
-	return &config.NodeGroupAutoscalingOptions{ZeroOrMaxNodeScaling: g.allOrNone}, nil
+	return &config.NodeGroupAutoscalingOptions{ZeroOrMaxNodeScaling: true}, nil
 }
 
 // flat prices the nodes of each group alike, in USD.
@@ -121,163 +119,116 @@ func summary(options []expander.Option) []string {
 }
 
 func TestEstimatesAreMarkedInTheReason(t *testing.T) {
-	web := replicas("web", 8, "1", "1Gi")
-	infos := map[string]*framework.NodeInfo{"a": template("4", "8Gi"), "b": template("4", "8Gi")}
-	for _, guessed := range []bool{false, true} {
-		f := newFilter(costs(func(id string, count int) (pricing.Amount, bool) {
-			one := pricing.Amount{PerHour: 0.5, Currency: "USD", Estimated: guessed && id == "a"}
-			if id == "b" {
-				one.PerHour = 0.9
-			}
-			return one.Times(count), true
+	options, infos, _ := offered([]offer{{id: "a", nodes: 3, info: template("4", "8Gi"), pods: replicas("web", 8, "1", "1Gi")}})
+	for guessed, want := range map[bool]int{true: 3, false: 0} { // the option's, the plan's and the total cost
+		f := newFilter(costs(func(_ string, count int) (pricing.Amount, bool) {
+			return pricing.Amount{PerHour: 0.5, Currency: "USD", Estimated: guessed}.Times(count), true
 		}), nil)
-		best := f.BestOptions([]expander.Option{option("a", 3, web), option("b", 3, web)}, infos)
-		if len(best) != 1 || strings.Count(f.Words()["a"].String(), "about ") != map[bool]int{true: 3}[guessed] {
-			t.Errorf("guessed %v: %+v, want the option's, the plan's and the total cost marked if so", guessed, best)
+		f.BestOptions(options, infos)
+		assert.Equalf(t, want, strings.Count(f.Words()["a"].String(), "about "), "marks in %s", f.Words()["a"])
+	}
+}
+
+// offer is an option, with the template and the price of its nodes. The price is not known where it is 0.
+type offer struct {
+	id    string
+	nodes int
+	info  *framework.NodeInfo
+	price float64
+	pods  []*apiv1.Pod
+}
+
+func offered(list []offer) (options []expander.Option, templates map[string]*framework.NodeInfo, prices flat) {
+	templates, prices = map[string]*framework.NodeInfo{}, flat{}
+	for _, o := range list {
+		options, templates[o.id] = append(options, option(o.id, o.nodes, o.pods)), o.info
+		if o.price != 0 {
+			prices[o.id] = o.price
 		}
 	}
+	return options, templates, prices
 }
 
 func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
-	small, large := template("4", "8Gi"), template("8", "16Gi")
-	separation := replicas("apart", 3, "1", "1Gi")
-	for _, pod := range separation {
-		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{{
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "apart"}}, TopologyKey: apiv1.LabelHostname,
-			}},
-		}}
-	}
-	requested := replicas("requested", 10, "1", "1Gi")
-	for _, pod := range requested {
+	both := slices.Concat(web, big)
+	small, large, huge := template("4", "8Gi"), template("8", "16Gi"), template("8", "64Gi")
+	apart := avoiding(apiv1.LabelHostname, "app", replicas("apart", 3, "1", "1Gi"))
+	requested := each(replicas("requested", 10, "1", "1Gi"), func(_ int, pod *apiv1.Pod) {
 		pod.Annotations = map[string]string{apisv1.ProvisioningRequestPodAnnotationKey: "one"}
+	})
+	gpu, more, tiny := replicas("gpu", 4, "1", "1Gi", "1"), replicas("more", 8, "1", "1Gi"), replicas("tiny", 220, "1m", "1Mi")
+	four, one := template("48", "192Gi", "4"), template("4", "16Gi", "1")
+	usd := func(perHour float64) (pricing.Amount, bool) {
+		return pricing.Amount{PerHour: perHour, Currency: "USD"}, true
 	}
-	gpu, more := replicas("gpu", 4, "1", "1Gi", "1"), replicas("more", 8, "1", "1Gi")
+	failed := penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}}
 	for _, tt := range []struct {
 		name      string
-		options   []expander.Option
-		templates map[string]*framework.NodeInfo
-		prices    prices
+		offers    []offer
+		prices    costs // nil for those of the offers
 		penalties penalties
-		want      []string
+		want      string
 	}{
 		{name: "no option"},
-		{name: "the cheaper of two alike", options: []expander.Option{option("dear", 2, web), option("cheap", 2, web)},
-			templates: map[string]*framework.NodeInfo{"dear": small, "cheap": small}, prices: flat{"dear": 0.2, "cheap": 0.1},
-			want: []string{"cheap: 2 for 8"}},
-		{name: "both of two that are the same", options: []expander.Option{option("b", 2, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small}, prices: flat{"a": 0.1, "b": 0.1},
-			want: []string{"a: 2 for 8", "b: 2 for 8"}},
-		{name: "spot only as far as its price says", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.11, "on-demand": 0.1},
-			want: []string{"on-demand: 2 for 8"}},
-		{name: "a penalty outweighs a small difference", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.08, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}}, want: []string{"on-demand: 2 for 8"}},
-		{name: "but not a large one", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.03, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}}, want: []string{"spot: 2 for 8"}},
-		{name: "a penalty that is no number is none", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.08, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: math.NaN()}, "on-demand": {Ratio: -3}}, want: []string{"spot: 2 for 8"}},
+		{name: "the cheaper of two alike", offers: []offer{{"dear", 2, small, 0.2, web}, {"cheap", 2, small, 0.1, web}}, want: "cheap: 2 for 8"},
+		{name: "both of two that are the same", offers: []offer{{"b", 2, small, 0.1, web}, {"a", 2, small, 0.1, web}}, want: "a: 2 for 8, b: 2 for 8"},
+		{name: "a penalty outweighs a small difference", offers: []offer{{"spot", 2, small, 0.08, web}, {"on-demand", 2, small, 0.1, web}},
+			penalties: failed, want: "on-demand: 2 for 8"},
+		{name: "but not a large one", offers: []offer{{"spot", 2, small, 0.03, web}, {"on-demand", 2, small, 0.1, web}}, penalties: failed, want: "spot: 2 for 8"},
+		{name: "a penalty that is no number is none", offers: []offer{{"spot", 2, small, 0.08, web}, {"on-demand", 2, small, 0.1, web}},
+			penalties: penalised{"spot": {Ratio: math.NaN()}, "on-demand": {Ratio: -3}}, want: "spot: 2 for 8"},
 		{name: "only the pods that belong there, where others are cheaper elsewhere",
-			options:   []expander.Option{option("large", 3, web, big), option("small", 2, web)},
-			templates: map[string]*framework.NodeInfo{"large": large, "small": small}, prices: flat{"large": 0.3, "small": 0.1},
-			want: []string{"large: 2 for 6"}},
-		{name: "known prices before unknown ones", options: []expander.Option{option("unknown", 1, web), option("known", 2, web)},
-			templates: map[string]*framework.NodeInfo{"unknown": large, "known": small}, prices: flat{"known": 100},
-			want: []string{"known: 2 for 8"}},
-		{name: "all as they were without any price", options: []expander.Option{option("b", 1, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": large}, prices: flat{}, want: []string{"b: 1 for 8", "a: 2 for 8"}},
-		{
-			name:      "the currency of most options only",
-			options:   []expander.Option{option("b", 2, web), option("a", 2, web), option("c", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small, "c": small},
-			prices: costs(func(id string, count int) (pricing.Amount, bool) {
+			offers: []offer{{"large", 3, large, 0.3, both}, {"small", 2, small, 0.1, web}}, want: "large: 2 for 6"},
+		{name: "known prices before unknown ones", offers: []offer{{"unknown", 1, large, 0, web}, {"known", 2, small, 100, web}}, want: "known: 2 for 8"},
+		{name: "all as they were without any price", offers: []offer{{"b", 1, large, 0, web}, {"a", 2, small, 0, web}}, want: "b: 1 for 8, a: 2 for 8"},
+		{name: "the currency of most options only", offers: []offer{{"b", 2, small, 0, web}, {"a", 2, small, 0, web}, {"c", 2, small, 0, web}},
+			prices: func(id string, count int) (pricing.Amount, bool) {
 				if id == "a" {
 					return pricing.Amount{PerHour: 7, Currency: "CNY"}.Times(count), true
 				}
-				return pricing.Amount{PerHour: float64(id[0]), Currency: "USD"}.Times(count), true
-			}),
-			want: []string{"b: 2 for 8"},
-		},
-		{name: "prices that cannot be are not known",
-			options:   []expander.Option{option("a", 2, web), option("b", 2, web), option("c", 2, web), option("d", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small, "c": small, "d": small},
-			prices:    flat{"a": math.NaN(), "b": -1, "c": math.Inf(1), "d": 5}, want: []string{"d: 2 for 8"}},
-		{name: "a group without a template is left out", options: []expander.Option{option("gone", 2, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"gone": nil, "a": small}, prices: flat{"gone": 0.01, "a": 0.1},
-			want: []string{"a: 2 for 8"}},
-		{name: "equal money, less waste", options: []expander.Option{option("a-large", 1, big[:1]), option("b-small", 1, big[:1])},
-			templates: map[string]*framework.NodeInfo{"a-large": template("8", "64Gi"), "b-small": large},
-			prices:    flat{"a-large": 0.1, "b-small": 0.1}, want: []string{"b-small: 1 for 1"}},
+				return usd(float64(id[0]) * float64(count))
+			}, want: "b: 2 for 8"},
+		{name: "prices that cannot be are not known", offers: []offer{{"a", 2, small, math.NaN(), web}, {"b", 2, small, -1, web},
+			{"c", 2, small, math.Inf(1), web}, {"d", 2, small, 5, web}}, want: "d: 2 for 8"},
+		{name: "a group without a template is left out", offers: []offer{{"gone", 2, nil, 0.01, web}, {"a", 2, small, 0.1, web}}, want: "a: 2 for 8"},
+		{name: "equal money, less waste", offers: []offer{{"a-large", 1, huge, 0.1, big[:1]}, {"b-small", 1, large, 0.1, big[:1]}}, want: "b-small: 1 for 1"},
 		{name: "less waste where nothing may be divided, too",
-			options:   []expander.Option{option("a-large", 3, requested), option("b-small", 3, requested)},
-			templates: map[string]*framework.NodeInfo{"a-large": large, "b-small": small}, prices: flat{"a-large": 0.1, "b-small": 0.1},
-			want: []string{"b-small: 3 for 10"}},
+			offers: []offer{{"a-large", 3, large, 0.1, requested}, {"b-small", 3, small, 0.1, requested}}, want: "b-small: 3 for 10"},
 		{name: "the cheapest where nothing may be divided, whatever it leaves idle",
-			options:   []expander.Option{option("a", 3, requested), option("b", 3, requested), option("c", 3, requested)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": large, "c": small}, prices: flat{"a": 0.3, "b": 0.1, "c": 0.2},
-			want: []string{"b: 3 for 10"}},
-		{name: "an option for more pods than a plan can place", options: []expander.Option{option("a", 3, web, big)},
-			templates: map[string]*framework.NodeInfo{"a": small}, prices: flat{"a": 0.1}, want: []string{"a: 3 for 10"}},
-		{
-			name:      "one option where each group has a price of its own",
-			options:   []expander.Option{option("a", 4, web, more), option("b", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small},
-			prices: costs(func(id string, count int) (pricing.Amount, bool) {
+			offers: []offer{{"a", 3, small, 0.3, requested}, {"b", 3, large, 0.1, requested}, {"c", 3, small, 0.2, requested}}, want: "b: 3 for 10"},
+		{name: "an option for more pods than a plan can place", offers: []offer{{"a", 3, small, 0.1, both}}, want: "a: 3 for 10"},
+		{name: "one option where each group has a price of its own", offers: []offer{{"a", 4, small, 0, slices.Concat(web, more)}, {"b", 2, small, 0, web}},
+			prices: func(id string, count int) (pricing.Amount, bool) {
 				if id == "a" { // the first node costs more than the others
-					return pricing.Amount{PerHour: 1 + 0.1*float64(count), Currency: "USD"}, true
+					return usd(1 + 0.1*float64(count))
 				}
-				return pricing.Amount{PerHour: 0.3, Currency: "USD"}.Times(count), true
-			}),
-			want: []string{"a: 4 for 16"},
-		},
-		{name: "as many pods on a node as it takes", options: []expander.Option{option("a", 2, replicas("tiny", 220, "1m", "1Mi"))},
-			templates: map[string]*framework.NodeInfo{"a": small}, prices: flat{"a": 0.1}, want: []string{"a: 2 for 220"}},
-		{name: "pods that keep apart have a node each",
-			options:   []expander.Option{option("large", 3, separation), option("small", 3, separation)},
-			templates: map[string]*framework.NodeInfo{"large": large, "small": small}, prices: flat{"large": 0.15, "small": 0.1},
-			want: []string{"small: 3 for 3"}},
+				return usd(0.3 * float64(count))
+			}, want: "a: 4 for 16"},
+		{name: "as many pods on a node as it takes", offers: []offer{{"a", 2, small, 0.1, tiny}}, want: "a: 2 for 220"},
+		{name: "pods that keep apart have a node each", offers: []offer{{"large", 3, large, 0.15, apart}, {"small", 3, small, 0.1, apart}}, want: "small: 3 for 3"},
 		{name: "a provisioning request is not divided",
-			options:   []expander.Option{option("small", 3, requested), option("large", 2, requested)},
-			templates: map[string]*framework.NodeInfo{"small": small, "large": large}, prices: flat{"small": 0.1, "large": 0.16},
-			want: []string{"small: 3 for 10"}},
-		{
-			name: "nor is a group of all nodes or none",
-			options: []expander.Option{
-				{NodeGroup: &group{id: "whole", allOrNone: true}, NodeCount: 4, Pods: slices.Concat(web, big)}, option("small", 2, web),
-			},
-			templates: map[string]*framework.NodeInfo{"whole": large, "small": small},
-			prices:    flat{"whole": 0.3, "small": 0.1},
-			want:      []string{"whole: 4 for 10"},
-		},
-		{
-			name:      "nodes that get dearer with their number",
-			options:   []expander.Option{option("base", 2, web), option("flat", 2, web)},
-			templates: map[string]*framework.NodeInfo{"base": small, "flat": small},
-			prices: costs(func(id string, count int) (pricing.Amount, bool) {
+			offers: []offer{{"small", 3, small, 0.1, requested}, {"large", 2, large, 0.16, requested}}, want: "small: 3 for 10"},
+		{name: "nor is a group of all nodes or none", offers: []offer{{"whole", 4, large, 0.3, both}, {"small", 2, small, 0.1, web}}, want: "whole: 4 for 10"},
+		{name: "nodes that get dearer with their number", offers: []offer{{"base", 2, small, 0, web}, {"flat", 2, small, 0, web}},
+			prices: func(id string, count int) (pricing.Amount, bool) {
 				if id == "base" { // the first node is spot, the others are not
-					return pricing.Amount{PerHour: 0.05 + 0.2*float64(count-1), Currency: "USD"}, true
+					return usd(0.05 + 0.2*float64(count-1))
 				}
-				return pricing.Amount{PerHour: 0.1, Currency: "USD"}.Times(count), true
-			}),
-			want: []string{"flat: 2 for 8"},
-		},
-		{name: "four GPUs in one node where that is cheaper than four nodes",
-			options:   []expander.Option{option("four", 1, gpu), option("one", 4, gpu)},
-			templates: map[string]*framework.NodeInfo{"four": template("48", "192Gi", "4"), "one": template("4", "16Gi", "1")},
-			prices:    flat{"four": 3.9, "one": 1}, want: []string{"four: 1 for 4"}},
-		{name: "and in four where they are cheaper", options: []expander.Option{option("four", 1, gpu), option("one", 4, gpu)},
-			templates: map[string]*framework.NodeInfo{"four": template("48", "192Gi", "4"), "one": template("4", "16Gi", "1")},
-			prices:    flat{"four": 3.9, "one": 0.526}, want: []string{"one: 4 for 4"}},
+				return usd(0.1 * float64(count))
+			}, want: "flat: 2 for 8"},
+		{name: "four GPUs in one node where that is cheaper than four nodes", offers: []offer{{"four", 1, four, 3.9, gpu}, {"one", 4, one, 1, gpu}}, want: "four: 1 for 4"},
+		{name: "and in four where they are cheaper", offers: []offer{{"four", 1, four, 3.9, gpu}, {"one", 4, one, 0.526, gpu}}, want: "one: 4 for 4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			given := slices.Clone(tt.options)
-			got := newFilter(tt.prices, tt.penalties).BestOptions(tt.options, tt.templates)
-			assert.Empty(t, cmp.Diff(tt.want, summary(got)), "best options (-want +got)")
-			assert.Empty(t, cmp.Diff(summary(given), summary(tt.options)), "the options given were changed (-before +after)")
+			options, templates, flat := offered(tt.offers)
+			var prices prices = flat
+			if tt.prices != nil {
+				prices = tt.prices
+			}
+			before := summary(options)
+			assert.Equal(t, tt.want, strings.Join(summary(newFilter(prices, tt.penalties).BestOptions(options, templates)), ", "), "best options")
+			assert.Equal(t, before, summary(options), "the options given were changed")
 		})
 	}
 }
@@ -303,9 +254,8 @@ func TestBetterPlanIsCheaperForAsManyPods(t *testing.T) {
 
 func TestExplainTellsThePlanForEachOption(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
-	options := []expander.Option{option("small", 2, web), option("large", 3, web, big)}
-	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi")}
-	f := newFilter(flat{"large": 0.3, "small": 0.05}, penalised{"small": {Ratio: 0.2, Reason: "interrupted 3m ago"}})
+	options, templates, prices := offered([]offer{{"small", 2, template("4", "8Gi"), 0.05, web}, {"large", 3, template("8", "16Gi"), 0.3, slices.Concat(web, big)}})
+	f := newFilter(prices, penalised{"small": {Ratio: 0.2, Reason: "interrupted 3m ago"}})
 	var got []string
 	for _, e := range f.Explain(options, templates) {
 		got = append(got, e.String())
@@ -371,6 +321,16 @@ next:
 	return len(cpu)
 }
 
+func everyPod(options []expander.Option) map[types.UID]bool {
+	every := map[types.UID]bool{}
+	for _, o := range options {
+		for _, pod := range o.Pods {
+			every[pod.UID] = true
+		}
+	}
+	return every
+}
+
 func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	for round := range 50 {
@@ -395,12 +355,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 				seen[pod.UID] = true
 			}
 		}
-		every := map[types.UID]bool{}
-		for _, o := range options {
-			for _, pod := range o.Pods {
-				every[pod.UID] = true
-			}
-		}
+		every := everyPod(options)
 		assert.Truef(t, len(seen) == len(every), "round %d: %d of %d pods are planned", round, len(seen), len(every))
 		for _, o := range options {
 			if cost := prices[o.NodeGroup.Id()] * float64(o.NodeCount); len(o.Pods) == len(every) && cost < total*(1-1e-9) {
@@ -451,13 +406,7 @@ func names(options []expander.Option) []string {
 func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	options, templates, prices := world(random, 20, 12, 30)
-	every := map[*apiv1.Pod]bool{}
-	alone := math.Inf(1) // the cheapest option for all pods
-	for _, o := range options {
-		for _, pod := range o.Pods {
-			every[pod] = true
-		}
-	}
+	alone, every := math.Inf(1), everyPod(options) // the cheapest option for all pods
 	for _, o := range options {
 		if len(o.Pods) == len(every) {
 			alone = min(alone, prices[o.NodeGroup.Id()]*float64(o.NodeCount))
@@ -473,27 +422,22 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 		if want := limit < time.Hour; first.Cut != want || strings.Contains(first.String(), "found in the time for it") != want {
 			t.Errorf("limit %v: cut short %t, explained as %q, want %t", limit, first.Cut, first, want)
 		}
-		if first.TotalPods == len(every) && first.TotalCost.PerHour > alone*(1+1e-9) {
-			t.Errorf("limit %v: the plan costs %v, one option alone %v", limit, first.TotalCost, alone)
-		}
+		assert.Falsef(t, first.TotalPods == len(every) && first.TotalCost.PerHour > alone*(1+1e-9),
+			"limit %v: the plan costs %v, one option alone %v", limit, first.TotalCost, alone)
 		last = first
 	}
 	assert.Truef(t, last.TotalPods == len(every), "with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
 }
 
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
-	web := replicas("web", 20, "1", "1Gi")
-	options := []expander.Option{option("a", 2, web[:8]), option("b", 3, web[8:])} // each at its limit
-	small := template("4", "8Gi")
-	nodes := map[string]*framework.NodeInfo{"a": small, "b": small}
+	web, small := replicas("web", 20, "1", "1Gi"), template("4", "8Gi")
+	options, nodes, prices := offered([]offer{{"a", 2, small, 1, web[:8]}, {"b", 3, small, 1, web[8:]}}) // each at its limit
 	var got []string
-	for _, e := range newFilter(flat{"a": 1, "b": 1}, nil).Explain(options, nodes) {
+	for _, e := range newFilter(prices, nil).Explain(options, nodes) {
 		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
 	}
-	for _, o := range newFilter(flat{"a": 1, "b": 1}, nil).BestOptions(options, nodes) {
-		assert.Truef(t, o.NodeGroup.Id() == "b" && o.NodeCount == 3, "begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
-	}
 	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
+	assert.Equal(t, []string{"b: 3 for 12"}, summary(newFilter(prices, nil).BestOptions(options, nodes)), "begins with")
 }
 
 // many is a world of pods of so many kinds, and of groups whose prices differ, each of which lists all that fit.

@@ -6,19 +6,16 @@ import (
 	"slices"
 )
 
-// improve packs a few nodes anew, again and again, and keeps cheaper results. It prefers nodes that cost more than their pods
-// are worth.
+// improve packs a few nodes anew, again and again, preferably those that cost more than their pods are worth, and keeps cheaper results.
 func (pl *planner) improve(to *packing, room []int) {
 	p := pl.problem
 	values := slices.Clone(pl.values)
 	limit := pl.filler.work + maxWork
-	var left []int
 	pl.filler.hasty = true
 	defer func() { pl.filler.hasty = false }()
 	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(); try++ {
 		picked := pl.pick(to)
-		left = append(left[:0], to.left...)
-		part := packing{left: left}
+		part := packing{left: slices.Clone(to.left)}
 		before := 0.0
 		for _, i := range picked {
 			node := to.nodes[i]
@@ -32,10 +29,10 @@ func (pl *planner) improve(to *packing, room []int) {
 		placed := pl.rest(&part, room, values, before*(1+costTolerance), 0.2)
 		if placed && !slices.ContainsFunc(pl.all, func(c int) bool { return part.left[c] > to.left[c] }) {
 			to.cost += part.cost - before
-			to.left, left = part.left, to.left
+			to.left = part.left
 			slices.Sort(picked)
-			for k := len(picked) - 1; k >= 0; k-- {
-				to.nodes = slices.Delete(to.nodes, picked[k], picked[k]+1)
+			for _, i := range slices.Backward(picked) {
+				to.nodes = slices.Delete(to.nodes, i, i+1)
 			}
 			to.nodes = append(to.nodes, part.nodes...)
 			continue
@@ -49,7 +46,6 @@ func (pl *planner) improve(to *packing, room []int) {
 	}
 }
 
-// pick chooses up to four nodes, by index.
 func (pl *planner) pick(of *packing) []int {
 	count := min(len(of.nodes), 1+pl.random.IntN(4))
 	var picked []int
@@ -69,7 +65,6 @@ func (pl *planner) pick(of *packing) []int {
 	return picked
 }
 
-// loss returns the cost of a node beyond the value of its pods.
 func (pl *planner) loss(node planned, values []float64) float64 {
 	loss := pl.problem.shapes[node.shape].cost
 	for _, sh := range node.shares {
@@ -78,7 +73,6 @@ func (pl *planner) loss(node planned, values []float64) float64 {
 	return loss
 }
 
-// partial is a node with the room that its pods leave.
 type partial struct {
 	node    int // of the plan
 	room    amounts

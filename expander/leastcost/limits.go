@@ -9,16 +9,17 @@ import (
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // boundless is the amount of a dimension without a visible limit.
 const boundless = math.MaxInt32
 
 // attached counts the pod's volumes that may have to be attached to the node, and so count against a limit of the node.
-func attached(pod *apiv1.Pod) int64 {
-	count := int64(0)
-	for i := range pod.Spec.Volumes {
-		if v := &pod.Spec.Volumes[i]; v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.AWSElasticBlockStore != nil {
+func attached(pod *apiv1.Pod) (count int64) {
+	for _, v := range pod.Spec.Volumes {
+		if nodemeta.HasClaim(v) || v.AWSElasticBlockStore != nil {
 			count++
 		}
 	}
@@ -106,7 +107,6 @@ func (d *demand) checkPromises(candidates []candidate) {
 	}
 }
 
-// requested returns the sum and the largest of what pods request in a dimension, by the pods of each class.
 func (d *demand) requested(counts []int64, dim int) (sum, largest int64) {
 	for i, count := range counts {
 		if count > 0 {

@@ -2,14 +2,14 @@ package leastcost
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
@@ -52,53 +52,27 @@ func TestPlansKeepPromises(t *testing.T) {
 	large, small := promising(template("96", "1Ti"), 8, 0), promising(template("4", "16Gi"), 1, 0)
 	disk, bare := promising(template("16", "64Gi"), 0, 25), template("16", "64Gi")
 	for _, tt := range []struct {
-		name      string
-		options   []expander.Option
-		templates map[string]*framework.NodeInfo
-		prices    flat
-		want      []string
+		name   string
+		offers []offer
+		want   string
 	}{
-		{name: "eight devices a node", options: []expander.Option{option("eight", 5, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large}, prices: flat{"eight": 10}, want: []string{"eight: 5 for 40"}},
-		{name: "one device a node is cheaper than eight", options: []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 10, "one": 1},
-			want: []string{"one: 40 for 40"}},
-		{name: "eight devices a node are cheaper than one", options: []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 7, "one": 1},
-			want: []string{"eight: 5 for 40"}},
-		{name: "pods of many owners share one limit", options: []expander.Option{option("eight", 5, jobs), option("one", 40, jobs)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 10, "one": 1},
-			want: []string{"one: 40 for 40"}},
-		{name: "25 volumes a node", options: []expander.Option{option("disk", 2, disks)},
-			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 2 for 50"}},
-		{name: "12 pods of two volumes each", options: []expander.Option{option("disk", 2, pairs)},
-			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 2 for 24"}},
-		{
-			// The core puts the web pods on seven nodes, and then eight claims on the last of these and on each of nine more. All of them
-			// have room on ten.
-			name:      "other pods fill nodes, too",
-			options:   []expander.Option{option("eight", 16, web, gpus, more), option("one", 80, gpus, more)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small},
-			prices:    flat{"eight": 7, "one": 1},
-			want:      []string{"eight: 10 for 480"},
-		},
-		{name: "no limit without a promise", options: []expander.Option{option("bare", 3, quarters, bits), option("small", 8, quarters)},
-			templates: map[string]*framework.NodeInfo{"bare": bare, "small": small}, prices: flat{"bare": 1, "small": 0.1},
-			want: []string{"bare: 1 for 43"}},
-		{
-			// each node has one device of the claims' kind, and two of another driver
-			name:      "a promise that counts other kinds of devices",
-			options:   []expander.Option{option("three", 40, gpus), option("eight", 5, gpus)},
-			templates: map[string]*framework.NodeInfo{"three": promising(template("4", "16Gi"), 3, 0), "eight": promising(template("96", "1Ti"), 40, 0)},
-			prices:    flat{"three": 1, "eight": 7},
-			want:      []string{"eight: 5 for 40"},
-		},
-		{name: "a promise that the core's nodes exceed", options: []expander.Option{option("disk", 1, disks)},
-			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 1 for 50"}},
+		{"eight devices a node", []offer{{"eight", 5, large, 10, gpus}}, "eight: 5 for 40"},
+		{"one device a node is cheaper than eight", []offer{{"eight", 5, large, 10, gpus}, {"one", 40, small, 1, gpus}}, "one: 40 for 40"},
+		{"eight devices a node are cheaper than one", []offer{{"eight", 5, large, 7, gpus}, {"one", 40, small, 1, gpus}}, "eight: 5 for 40"},
+		{"pods of many owners share one limit", []offer{{"eight", 5, large, 10, jobs}, {"one", 40, small, 1, jobs}}, "one: 40 for 40"},
+		{"25 volumes a node", []offer{{"disk", 2, disk, 1, disks}}, "disk: 2 for 50"},
+		{"12 pods of two volumes each", []offer{{"disk", 2, disk, 1, pairs}}, "disk: 2 for 24"},
+		// The core puts the web pods on seven nodes, and then eight claims on the last of these and on each of nine more. All of them
+		// have room on ten.
+		{"other pods fill nodes, too", []offer{{"eight", 16, large, 7, slices.Concat(web, gpus, more)}, {"one", 80, small, 1, slices.Concat(gpus, more)}},
+			"eight: 10 for 480"},
+		{"no limit without a promise", []offer{{"bare", 3, bare, 1, slices.Concat(quarters, bits)}, {"small", 8, small, 0.1, quarters}}, "bare: 1 for 43"},
+		// each node has one device of the claims' kind, and two of another driver
+		{"a promise that counts other kinds of devices", []offer{{"three", 40, promising(template("4", "16Gi"), 3, 0), 1, gpus},
+			{"eight", 5, promising(template("96", "1Ti"), 40, 0), 7, gpus}}, "eight: 5 for 40"},
+		{"a promise that the core's nodes exceed", []offer{{"disk", 1, disk, 1, disks}}, "disk: 1 for 50"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			best := newFilter(tt.prices, nil).BestOptions(tt.options, tt.templates)
-			assert.Empty(t, cmp.Diff(tt.want, summary(best)), "best options (-want +got)")
-		})
+		options, templates, prices := offered(tt.offers)
+		assert.Equalf(t, tt.want, strings.Join(summary(newFilter(prices, nil).BestOptions(options, templates)), ", "), "%s: best options", tt.name)
 	}
 }

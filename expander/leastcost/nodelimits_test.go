@@ -45,9 +45,6 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	web, busy := replicas("web", 60, "1", "1Gi"), replicas("busy", 20, "3900m", "1Gi")
 	spreading, disks := overNodes(replicas("spreading", 10, "10m", "10Mi")), attaching(1, replicas("disk", 60, "5m", "1Mi"))
 	loose := each(overNodes(replicas("loose", 10, "10m", "10Mi")), func(_ int, pod *apiv1.Pod) { pod.Spec.TopologySpreadConstraints[0].MaxSkew = 5 })
-	port := func(_ int, pod *apiv1.Pod) {
-		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
-	}
 	withDaemon := framework.NewNodeInfo(template("4", "16Gi").Node(), nil, framework.NewPodInfo(daemon, nil))
 	one := func(name string) func(*apiv1.Pod) int {
 		return func(pod *apiv1.Pod) int {
@@ -75,7 +72,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		{"spread beside pods that fill the nodes", 21, [][]*apiv1.Pod{web[:45], spreading}, template("4", "16Gi"), one("spreading"), 1, 14},
 		{"spread as the core packs it on fewer nodes", 2, [][]*apiv1.Pod{spreading}, template("4", "16Gi"), one("spreading"), 5, 2},
 		{"spread as far as the skew allows", 10, [][]*apiv1.Pod{loose}, template("4", "16Gi"), one("loose"), 5, 2},
-		{"ports of the node", 10, [][]*apiv1.Pod{each(replicas("proxy", 10, "1", "1Gi"), port)}, template("4", "16Gi"), one("proxy"), 1, 10},
+		{"ports of the node", 10, [][]*apiv1.Pod{each(replicas("proxy", 10, "1", "1Gi"), port(80))}, template("4", "16Gi"), one("proxy"), 1, 10},
 		{"pods that keep off each other", 10, [][]*apiv1.Pod{avoiding(apiv1.LabelHostname, "app", replicas("quorum", 10, "1", "1Gi"))}, template("4", "16Gi"), one("quorum"), 1, 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,17 +107,11 @@ func TestPodsKeepOffDaemons(t *testing.T) {
 		{"the daemon keeps off the pods", avoiding(apiv1.LabelHostname, "quiet", agent)[0], each(replicas("cut", 2, "1", "1Gi"), func(_ int, pod *apiv1.Pod) { pod.Labels["quiet"] = "true" })},
 		{"the pods keep off the daemon", each(agent, func(_ int, pod *apiv1.Pod) { pod.Labels["noisy"] = "true" })[0], avoiding(apiv1.LabelHostname, "noisy", replicas("cut", 2, "1", "1Gi"))},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			listed := replicas("listed", 2, "1", "1Gi")
-			options := []expander.Option{option("cheap", 2, listed), option("dear", 4, listed, tt.cut)}
-			templates := map[string]*framework.NodeInfo{"dear": template("2", "4Gi"),
-				"cheap": framework.NewNodeInfo(template("3", "4Gi").Node(), nil, framework.NewPodInfo(tt.daemon, nil))}
-			for _, e := range newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil).Explain(options, templates) {
-				if e.NodeGroup == "cheap" && e.PlannedPods != len(listed) {
-					t.Errorf("%d pods are planned for the group with the daemon, want the %d that it lists", e.PlannedPods, len(listed))
-				}
-			}
-		})
+		listed := replicas("listed", 2, "1", "1Gi")
+		options, templates, prices := offered([]offer{{"dear", 4, template("2", "4Gi"), 0.2, slices.Concat(listed, tt.cut)},
+			{"cheap", 2, framework.NewNodeInfo(template("3", "4Gi").Node(), nil, framework.NewPodInfo(tt.daemon, nil)), 0.1, listed}})
+		cheap := newFilter(prices, nil).Explain(options, templates)[0]
+		assert.Equalf(t, len(listed), cheap.PlannedPods, "%s: pods are planned for the group with the daemon, want those that it lists", tt.name)
 	}
 }
 

@@ -26,7 +26,6 @@ type planned struct {
 	shares []share
 }
 
-// packing is nodes for pods.
 type packing struct {
 	nodes []planned
 	left  []int // pods without a node, by class
@@ -115,7 +114,6 @@ func (pl *planner) keepShapes(of *packing) {
 	pl.promiseAll()
 }
 
-// promiseAll has every shape looked at for the next node.
 func (pl *planner) promiseAll() {
 	pl.upper = slices.Repeat([]float64{math.Inf(1)}, len(pl.problem.shapes))
 }

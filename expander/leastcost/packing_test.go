@@ -15,7 +15,7 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	t.Helper()
 	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 30, 20)
 	f := newFilter(prices, nil)
-	candidates := f.priced(f.candidates(options, templates), nil)
+	candidates := f.priced(f.candidates(options, templates), make([]int, 2*manyShapes))
 	d := newDemand(candidates, nil)
 	d.classify(candidates)
 	p := d.problem(candidates)
@@ -67,9 +67,9 @@ func TestNoStepGoesOnWithoutTime(t *testing.T) {
 			pl.timer = &timer{clock: now, start: now.now, limit: 1}
 			before := pl.filler.work
 			tt.step(pl, &full, &none, room)
-			if work, looks := pl.filler.work-before, now.now.Sub(pl.timer.start)/time.Millisecond; work > 0 || pl.sorted != nil || looks != 1 {
-				t.Errorf("%d classes were looked at and %d sorted, and the clock looked at %d times, want none and once", work, len(pl.sorted), looks)
-			}
+			work, looks := pl.filler.work-before, now.now.Sub(pl.timer.start)/time.Millisecond
+			assert.Truef(t, work == 0 && pl.sorted == nil && looks == 1,
+				"%d classes were looked at and %d sorted, and the clock looked at %d times, want none and once", work, len(pl.sorted), looks)
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
-// whole is the score of a preference that a node meets.
 const whole = 100
 
 // Preferences has plans follow what pods merely prefer: preferred node affinity, and topology spread with ScheduleAnyway. The zero value ignores it.
@@ -37,8 +36,7 @@ func (f *Filter) ByPreference() *Filter {
 	return &behind
 }
 
-// mostPreferred returns by class the candidates that list it. It leaves out a candidate if the class prefers another one, and its pods cost about the
-// least on both.
+// mostPreferred leaves out a candidate of a class that prefers another one, if the class's pods cost about the least on both.
 func (d *demand) mostPreferred(candidates []candidate) []bits {
 	ables := slices.Clone(d.ables)
 	for i, class := range d.classes {
@@ -66,7 +64,6 @@ func (d *demand) mostPreferred(candidates []candidate) []bits {
 	return ables
 }
 
-// widen lets pods without a node fit less preferred shapes, too, and reports whether there are any.
 func (p *problem) widen(left []int) (any bool) {
 	for i := range p.classes {
 		if class := &p.classes[i]; class.scores != nil && left[i] > 0 {
@@ -141,7 +138,6 @@ func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidat
 	return scores
 }
 
-// domain is a value of a label, over which the pods of a workload are spread.
 type domain struct{ workload, key, value string }
 
 // domains count the pods in each domain. The plan's pods count, too.
@@ -173,8 +169,7 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 	return s
 }
 
-// deal gives a pod to the domain with the fewest pods of its workload, and adds to the scores of its candidates. Only candidates that list the pod
-// count.
+// deal gives a pod to the domain with the fewest pods of its workload, of its candidates', and adds to their scores.
 func (s domains) deal(pod *apiv1.Pod, key string, candidates []candidate, able bits, score []int64) {
 	of := func(c int) domain { return domain{workloadOf(pod), key, candidates[c].info.Node().Labels[key]} }
 	var least domain

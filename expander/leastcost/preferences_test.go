@@ -1,26 +1,19 @@
 package leastcost
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/utils/clock"
 )
 
 const capacity = "karpenter.sh/capacity-type"
 
 func preferring(value string, pods []*apiv1.Pod) []*apiv1.Pod {
-	return each(pods, func(_ int, pod *apiv1.Pod) {
-		pod.Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{
-			{Weight: 1, Preference: apiv1.NodeSelectorTerm{MatchExpressions: []apiv1.NodeSelectorRequirement{
-				{Key: capacity, Operator: apiv1.NodeSelectorOpIn, Values: []string{value}}}}}}}}
-	})
+	return each(pods, func(_ int, pod *apiv1.Pod) { affine(prefer(1, capacity, value))(&pod.Spec) })
 }
 
 func spreadAnyway(pods []*apiv1.Pod) []*apiv1.Pod {
@@ -64,7 +57,7 @@ func TestPlansFollowPreferences(t *testing.T) {
 		{name: "spread over prices that differ", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 8}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := New(tt.prices, nil, nil, time.Hour, clock.RealClock{})
+			f := newFilter(tt.prices, nil)
 			f.Preferences.Percent = tt.percent
 			got := map[string]int{}
 			for _, e := range f.Explain(tt.options, templates) {
@@ -85,13 +78,8 @@ func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
 	f := newFilter(flat{"a": 1, "b": 1, "c": 1}, nil)
 	f.Preferences.Percent = 5
 	best := f.BestOptions(options, templates)
-	if len(best) != 2 || len(best[0].SimilarNodeGroups) != 1 || best[0].SimilarNodeGroups[0].Id() != "c" {
-		t.Errorf("best options %v, want a with c alone beside it, and c", summary(best))
-	}
-	if words := f.Words()["a"].String(); !strings.Contains(words, "the cheapest plan that follows what pods prefer") {
-		t.Errorf("words %q do not say why", words)
-	}
-	if len(options[0].SimilarNodeGroups) != 2 {
-		t.Error("the given option has changed")
-	}
+	assert.Truef(t, len(best) == 2 && len(best[0].SimilarNodeGroups) == 1 && best[0].SimilarNodeGroups[0].Id() == "c",
+		"best options %v, want a with c alone beside it, and c", summary(best))
+	assert.Contains(t, f.Words()["a"].String(), "the cheapest plan that follows what pods prefer", "words do not say why")
+	assert.Len(t, options[0].SimilarNodeGroups, 2, "the given option has changed")
 }

@@ -7,8 +7,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 )
 
-// amounts are a pod's requests or a node's resources, by dimension of the problem. CPU counts in millicores, the rest in units.
-// One dimension counts pods.
+// amounts are requests or resources, by dimension of the problem: CPU in millicores, the rest in units, the first counts pods.
 type amounts []int64
 
 // class is pods that are alike to the plan: they ask for the same, and the same shapes can take them.
@@ -45,7 +44,6 @@ func (p *problem) counts() (counts, all []int) {
 	return counts, all
 }
 
-// addShapes joins the candidates that are alike, in their order.
 func (p *problem) addShapes(candidates []candidate, d *demand, ables []bits) {
 	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists
 	for c := range candidates {
@@ -68,7 +66,6 @@ func (p *problem) addShapes(candidates []candidate, d *demand, ables []bits) {
 	}
 }
 
-// share is the part of what a node offers that a takes in one dimension.
 func (a amounts) share(offered amounts, d int) float64 {
 	if offered[d] > 0 {
 		return float64(a[d]) / float64(offered[d])
@@ -76,7 +73,6 @@ func (a amounts) share(offered amounts, d int) float64 {
 	return 0
 }
 
-// largestShare is the share in the dimension where a takes the most.
 func (a amounts) largestShare(offered amounts) float64 {
 	most := 0.0
 	for d := range a {
@@ -85,7 +81,6 @@ func (a amounts) largestShare(offered amounts) float64 {
 	return most
 }
 
-// within reports whether a fits in b.
 func (a amounts) within(b amounts) bool {
 	for i, n := range a {
 		if n > b[i] {
@@ -95,7 +90,6 @@ func (a amounts) within(b amounts) bool {
 	return true
 }
 
-// add adds the other amounts so many times.
 func (a amounts) add(other amounts, times int) {
 	for i, n := range other {
 		a[i] += n * int64(times)
@@ -118,7 +112,6 @@ func (a amounts) fitting(room amounts, most int) int {
 	return most
 }
 
-// keyOf is the same for the same numbers and no others of that length.
 func keyOf[T int64 | uint64](list []T) string {
 	b := make([]byte, 0, 8*len(list))
 	for _, n := range list {
@@ -127,7 +120,6 @@ func keyOf[T int64 | uint64](list []T) string {
 	return string(b)
 }
 
-// bits are a set of small numbers.
 type bits []uint64
 
 func newBits(size int) bits { return make(bits, (size+63)/64) }

@@ -115,7 +115,6 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	return b, missing
 }
 
-// takers are the candidates of some groups that take the pods.
 func takers(groups []string, at map[string]int, d *demand, pods []*apiv1.Pod) []int {
 	var list []int
 	for _, id := range groups {

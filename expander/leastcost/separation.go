@@ -11,10 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	schedutil "k8s.io/kubernetes/pkg/scheduler/util"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes.
 type rule struct {
+	key        string          // equal for equal rules
 	port       string          // that the others take, too, "" for a term
 	namespaces []string        // of the others, nil for all
 	selector   labels.Selector // of the others
@@ -41,27 +44,23 @@ func (a separation) with(b separation) separation {
 	return a
 }
 
-// separations returns the rules of the pods by pod. Without any rule all are empty.
+// separations returns the rules of the pods by pod.
 func separations(pods []*apiv1.Pod) []separation {
 	list := make([]separation, len(pods))
 	own := make([][]int, len(pods))
 	index := make(map[string]int)
 	var rules []rule
 	for i, pod := range pods {
-		visitRules(pod, func(key string, r func() rule) {
-			number, known := index[key]
-			if !known {
-				if len(rules) == maxRules {
-					return
-				}
+		for _, r := range append(ports(pod), terms(pod)...) {
+			number, known := index[r.key]
+			if !known && len(rules) == maxRules {
+				continue
+			} else if !known {
 				number = len(rules)
-				index[key], rules = number, append(rules, r())
+				index[r.key], rules = number, append(rules, r)
 			}
 			own[i] = append(own[i], number)
-		})
-	}
-	if len(rules) == 0 {
-		return list
+		}
 	}
 	for i, pod := range pods {
 		list[i] = separation{newBits(len(rules)), newBits(len(rules))}
@@ -77,11 +76,14 @@ func separations(pods []*apiv1.Pod) []separation {
 	return list
 }
 
-// visitRules calls visit with each rule of a pod. Rules with the same key are equal.
-func visitRules(pod *apiv1.Pod, visit func(key string, r func() rule)) {
+func ports(pod *apiv1.Pod) (list []rule) {
 	for _, port := range hostPorts(pod) {
-		visit(port, func() rule { return rule{port: port} })
+		list = append(list, rule{key: port, port: port})
 	}
+	return list
+}
+
+func terms(pod *apiv1.Pod) (list []rule) {
 	for _, term := range avoided(pod) {
 		selector, err := metav1.LabelSelectorAsSelector(term.LabelSelector)
 		if err != nil {
@@ -94,10 +96,9 @@ func visitRules(pod *apiv1.Pod, visit func(key string, r func() rule)) {
 		case len(namespaces) == 0:
 			namespaces = []string{pod.Namespace}
 		}
-		visit(strings.Join(namespaces, ",")+" "+selector.String(), func() rule {
-			return rule{namespaces: namespaces, selector: selector}
-		})
+		list = append(list, rule{key: strings.Join(namespaces, ",") + " " + selector.String(), namespaces: namespaces, selector: selector})
 	}
+	return list
 }
 
 func (r rule) concerns(pod *apiv1.Pod) bool {
@@ -183,8 +184,7 @@ func daemonsOf(candidates []candidate) daemons {
 	return d
 }
 
-// avoidedBy is equal for pods that must stay off the same daemons, "" for none. The core leaves the groups of these out of its
-// options.
+// avoidedBy is equal for pods that must stay off the same daemons. The core leaves the groups of these out of its options.
 func (d daemons) avoidedBy(pod *apiv1.Pod) string {
 	var b strings.Builder
 	own := terms(pod)
@@ -199,18 +199,6 @@ func (d daemons) avoidedBy(pod *apiv1.Pod) string {
 	return b.String()
 }
 
-// terms are the rules of a pod's anti-affinity.
-func terms(pod *apiv1.Pod) []rule {
-	var list []rule
-	visitRules(pod, func(_ string, make func() rule) {
-		if r := make(); r.port == "" {
-			list = append(list, r)
-		}
-	})
-	return list
-}
-
-// avoided are the terms of a pod's required anti-affinity.
 func avoided(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
 	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAntiAffinity == nil {
 		return nil
@@ -242,8 +230,7 @@ func hostPorts(pod *apiv1.Pod) []string {
 // which pods on every node may have, or claims devices, only a pod with the same owner and requests can.
 func needs(pod *apiv1.Pod, request amounts) (string, bool) {
 	spec := &pod.Spec
-	tied := func(v apiv1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }
-	if slices.ContainsFunc(spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod) || slices.ContainsFunc(spec.Volumes, tied) {
+	if slices.ContainsFunc(spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod) || slices.ContainsFunc(spec.Volumes, nodemeta.HasClaim) {
 		return "", false
 	}
 	var affinity *apiv1.NodeAffinity

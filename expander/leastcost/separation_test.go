@@ -24,33 +24,30 @@ func each(pods []*apiv1.Pod, change func(i int, pod *apiv1.Pod)) []*apiv1.Pod {
 	return list
 }
 
+// port has a pod take a port of the host.
+func port(number int32) func(int, *apiv1.Pod) {
+	return func(_ int, pod *apiv1.Pod) {
+		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: number, HostPort: number}}
+	}
+}
+
 // avoiding makes pods keep off the nodes, or the zones, where pods with that label are.
 func avoiding(topologyKey, label string, pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {
-		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{{
-				LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-					Key: label, Operator: metav1.LabelSelectorOpExists,
-				}}}, TopologyKey: topologyKey,
-			}},
-		}}
+		exists := []metav1.LabelSelectorRequirement{{Key: label, Operator: metav1.LabelSelectorOpExists}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
+			{LabelSelector: &metav1.LabelSelector{MatchExpressions: exists}, TopologyKey: topologyKey}}}}
 	})
 }
 
 func TestConflictingPodsOfSeveralOwnersAreSeparated(t *testing.T) {
-	port := func(number int32) func(int, *apiv1.Pod) {
-		return func(_ int, pod *apiv1.Pod) {
-			pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: number, HostPort: number}}
-		}
-	}
 	label := func(_ int, pod *apiv1.Pod) { pod.Labels["exclusive"] = "true" }
-	plain := func(_ int, pod *apiv1.Pod) {}
 	for _, tt := range []struct {
 		name string
 		make func(owner int, pods []*apiv1.Pod) []*apiv1.Pod
 		want int // nodes, of the 12 that the core found
 	}{
-		{"nothing keeps them apart", func(_ int, pods []*apiv1.Pod) []*apiv1.Pod { return each(pods, plain) }, 1},
+		{"nothing keeps them apart", func(_ int, pods []*apiv1.Pod) []*apiv1.Pod { return pods }, 1},
 		{"all keep off each other", func(_ int, pods []*apiv1.Pod) []*apiv1.Pod {
 			return avoiding(apiv1.LabelHostname, "exclusive", each(pods, label))
 		}, 12},
@@ -90,20 +87,11 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 		want bool // the cheap group fits the pods cut off, too
 	}{
 		{"another owner", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod { return pods }, true},
-		{"another selector", func(pods []*apiv1.Pod, other bool) []*apiv1.Pod {
-			return each(pods, selecting(fmt.Sprint(other)))
-		}, false},
+		{"another selector", func(pods []*apiv1.Pod, other bool) []*apiv1.Pod { return each(pods, selecting(fmt.Sprint(other))) }, false},
 		{"one owner with two selectors", func(pods []*apiv1.Pod, other bool) []*apiv1.Pod {
-			return each(each(pods, selecting(fmt.Sprint(other))), func(_ int, pod *apiv1.Pod) {
-				pod.OwnerReferences[0].UID = "ray"
-			})
+			return each(each(pods, selecting(fmt.Sprint(other))), func(_ int, pod *apiv1.Pod) { pod.OwnerReferences[0].UID = "ray" })
 		}, false},
-		{"a claim", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod {
-			return each(pods, func(_ int, pod *apiv1.Pod) {
-				pod.Spec.Volumes = []apiv1.Volume{{Name: "data", VolumeSource: apiv1.VolumeSource{
-					PersistentVolumeClaim: &apiv1.PersistentVolumeClaimVolumeSource{ClaimName: pod.Name}}}}
-			})
-		}, false},
+		{"a claim", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod { return attaching(1, pods) }, false},
 		{"apart by node", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod { return avoiding(apiv1.LabelHostname, "app", pods) }, true},
 		{"apart by zone", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod { return avoiding(apiv1.LabelTopologyZone, "app", pods) }, false},
 		{"spread if that is possible", func(pods []*apiv1.Pod, _ bool) []*apiv1.Pod { return spread(apiv1.ScheduleAnyway, pods) }, true},
@@ -111,10 +99,9 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			listed, cut := tt.make(listed, false), tt.make(cut, true)
-			options := []expander.Option{option("cheap", 2, listed), option("dear", 4, listed, cut)}
-			templates := map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")}
-			f := newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil)
-			candidates := f.priced(f.candidates(options, templates), nil)
+			options, templates, prices := offered([]offer{{"cheap", 2, template("2", "4Gi"), 0.1, listed}, {"dear", 4, template("2", "4Gi"), 0.2, slices.Concat(listed, cut)}})
+			f := newFilter(prices, nil)
+			candidates := f.priced(f.candidates(options, templates), make([]int, 2))
 			d := newDemand(candidates, nil)
 			d.classify(candidates)
 			p := d.problem(candidates)
@@ -134,9 +121,7 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 
 func spread(unsatisfiable apiv1.UnsatisfiableConstraintAction, pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {
-		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{
-			MaxSkew: 1, TopologyKey: apiv1.LabelTopologyZone, WhenUnsatisfiable: unsatisfiable,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": pod.Labels["app"]}},
-		}}
+		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelTopologyZone,
+			WhenUnsatisfiable: unsatisfiable, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": pod.Labels["app"]}}}}
 	})
 }

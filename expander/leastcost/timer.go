@@ -9,7 +9,6 @@ import (
 // planShare of the time limit is for the plan, the rest is for the explanation.
 const planShare = 0.7
 
-// timer bounds the time of a plan.
 type timer struct {
 	clock clock.PassiveClock
 	start time.Time

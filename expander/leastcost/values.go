@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// setValues gives a pod of each class the price of its share of the node on which that is cheapest. Where there are many shapes it
-// also estimates how much their nodes are worth.
+// setValues gives a pod of each class the price of its share of the node on which that is cheapest.
 func (pl *planner) setValues() {
 	p := pl.problem
 	pl.values = make([]float64, len(p.classes))
@@ -26,8 +25,7 @@ func (pl *planner) setValues() {
 	}
 }
 
-// estimate bounds the value of a full node of each shape for its cost. It fills the nodes with a sample of the classes, as if there
-// were as many more pods of each.
+// estimate bounds the value of a full node of each shape for its cost, by a sample of the classes as if there were as many more of each.
 func (pl *planner) estimate() {
 	counts, all := pl.problem.counts()
 	stride := 1 + len(all)/sampled

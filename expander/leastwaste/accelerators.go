@@ -24,7 +24,6 @@ const (
 	wholeGPU   = "nvidia.com/gpu"
 )
 
-// publishedBy are the resources that the node has for pods: its allocatable, or else its capacity.
 func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
 	if status := info.Node().Status; len(status.Allocatable) > 0 {
 		return status.Allocatable
@@ -32,7 +31,6 @@ func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
 	return info.Node().Status.Capacity
 }
 
-// acceleratorsIn returns the accelerators of a list, or nil.
 func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
 	var found apiv1.ResourceList
 	for name, quantity := range list {
@@ -47,7 +45,6 @@ func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
 	return found
 }
 
-// accelerators are the accelerators of one node.
 type accelerators struct {
 	name  string // resource or driver by which pods ask for them, "" for none
 	count int64
@@ -91,8 +88,7 @@ func acceleratorsOf(info *framework.NodeInfo) accelerators {
 	return a
 }
 
-// devicesIn counts the accelerators in slices, and names the first driver of any. Devices with the same counters count as one,
-// for they are the ways to divide one GPU.
+// devicesIn counts the first driver's devices. Those with the same counters count as one, for they are the ways to divide one GPU.
 func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
 	divided := map[string]bool{}
 	for _, slice := range list {
@@ -112,8 +108,7 @@ func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
 	return driver, count + int64(len(divided))
 }
 
-// used is how many accelerators of that many such nodes the pods ask for: at least 1 if any pod asks for one, or a part of one, and
-// never more than there are.
+// used counts what the pods ask for: at least 1 if any pod asks for one, or a part of one, and never more than there are.
 func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache, devices *drasnapshot.Snapshot) int64 {
 	total := 0.0
 	seen := map[drasnapshot.ResourceClaimId]bool{}

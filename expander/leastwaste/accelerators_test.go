@@ -1,7 +1,6 @@
 package leastwaste
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,8 +58,7 @@ func exactly(class string, count int64) resourceapi.DeviceRequest {
 }
 
 // sharing is a node whose devices a driver shares out.
-func sharing(driver string, list ...resourceapi.Device) *framework.NodeInfo {
-	info := template("8", "32Gi")
+func sharing(info *framework.NodeInfo, driver string, list ...resourceapi.Device) *framework.NodeInfo {
 	info.LocalResourceSlices = []*resourceapi.ResourceSlice{{Spec: resourceapi.ResourceSliceSpec{Driver: driver, Devices: list}}}
 	return info
 }
@@ -68,25 +66,19 @@ func sharing(driver string, list ...resourceapi.Device) *framework.NodeInfo {
 func TestClaimsCountByTheAcceleratorsTheyAskFor(t *testing.T) {
 	d := newDevices()
 	one := func() *apiv1.Pod { return pod("1", "1Gi") }
-	all := resourceapi.DeviceRequest{Name: "all", Exactly: &resourceapi.ExactDeviceRequest{
-		DeviceClassName: "gpu.nvidia.com", AllocationMode: resourceapi.DeviceAllocationModeAll}}
+	all := exactly("gpu.nvidia.com", 0)
+	all.Exactly.AllocationMode = resourceapi.DeviceAllocationModeAll
 	watching := exactly("gpu.nvidia.com", 4)
 	watching.Exactly.AdminAccess = new(true)
 	either := resourceapi.DeviceRequest{Name: "either", FirstAvailable: []resourceapi.DeviceSubRequest{
 		{DeviceClassName: "gpu.nvidia.com", Count: 2}, {DeviceClassName: "mig.nvidia.com", Count: 4}}}
-	for i := range 3 {
-		d.claim(fmt.Sprint("own-", i), exactly("gpu.nvidia.com", 1))
+	for name, request := range map[string]resourceapi.DeviceRequest{"own-0": exactly("gpu.nvidia.com", 1), "own-1": exactly("gpu.nvidia.com", 1),
+		"own-2": exactly("gpu.nvidia.com", 1), "shared": exactly("gpu.nvidia.com", 2), "network": exactly("dra.net", 1), "unknown": exactly("no-such-class", 1),
+		"made": exactly("fast", 3), "all": all, "watching": watching, "either": either, "nine": exactly("gpu.nvidia.com", 9)} {
+		d.claim(name, request)
 	}
-	d.claim("shared", exactly("gpu.nvidia.com", 2))
-	d.claim("network", exactly("dra.net", 1))
-	d.claim("unknown", exactly("no-such-class", 1))
-	d.claim("made", exactly("fast", 3))
 	d.claim("both", exactly("dra.net", 1), exactly("gpu.nvidia.com", 1))
-	d.claim("all", all)
-	d.claim("watching", watching)
-	d.claim("either", either)
-	d.claim("nine", exactly("gpu.nvidia.com", 9))
-	four := sharing("gpu.nvidia.com", make([]resourceapi.Device, 4)...)
+	four := sharing(template("8", "32Gi"), "gpu.nvidia.com", make([]resourceapi.Device, 4)...)
 	for _, tt := range []struct {
 		name string
 		pods []*apiv1.Pod
@@ -104,18 +96,16 @@ func TestClaimsCountByTheAcceleratorsTheyAskFor(t *testing.T) {
 		{"the first of alternatives", []*apiv1.Pod{d.claimedBy(one(), "either")}, 2},
 		{"never more than there are", []*apiv1.Pod{d.claimedBy(one(), "nine")}, 4},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": four})[0]
-			assert.Truef(t, got.Accelerator == "gpu.nvidia.com" && got.Used.Accelerators == tt.want && got.Offered.Accelerators == 4,
-				"%d of %d %s, want %d of 4 gpu.nvidia.com", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
-		})
+		got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": four})[0]
+		assert.Truef(t, got.Accelerator == "gpu.nvidia.com" && got.Used.Accelerators == tt.want && got.Offered.Accelerators == 4,
+			"%s: %d of %d %s, want %d of 4 gpu.nvidia.com", tt.name, got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
 	}
 }
 
 func TestClaimsCountForNothingWithoutDynamicResourceAllocation(t *testing.T) {
 	d := newDevices()
 	claiming := d.claimedBy(pod("1", "1Gi"), d.claim("gpu", exactly("gpu.nvidia.com", 1)))
-	four := sharing("gpu.nvidia.com", make([]resourceapi.Device, 4)...)
+	four := sharing(template("8", "32Gi"), "gpu.nvidia.com", make([]resourceapi.Device, 4)...)
 	for _, f := range []*Filter{New(nil), New(func() *drasnapshot.Snapshot { return nil })} {
 		got := f.Explain([]expander.Option{option("a", 1, []*apiv1.Pod{claiming})}, map[string]*framework.NodeInfo{"a": four})[0]
 		assert.EqualValues(t, 0, got.Used.Accelerators, "accelerators are used")
@@ -130,7 +120,7 @@ func TestDividedGPUsCountOnce(t *testing.T) {
 		return []resourceapi.DeviceCounterConsumption{{CounterSet: set}}
 	}
 	// The driver offers each of two GPUs whole and in parts.
-	divisible := sharing("gpu.nvidia.com", resourceapi.Device{Name: "gpu-0", ConsumesCounters: of("gpu-0")},
+	divisible := sharing(template("8", "32Gi"), "gpu.nvidia.com", resourceapi.Device{Name: "gpu-0", ConsumesCounters: of("gpu-0")},
 		resourceapi.Device{Name: "gpu-0-1g-0", ConsumesCounters: of("gpu-0")}, resourceapi.Device{Name: "gpu-0-1g-1", ConsumesCounters: of("gpu-0")},
 		resourceapi.Device{Name: "gpu-1", ConsumesCounters: of("gpu-1")}, resourceapi.Device{Name: "gpu-1-1g-0", ConsumesCounters: of("gpu-1")})
 	d := newDevices()
@@ -149,10 +139,8 @@ func TestDividedGPUsCountOnce(t *testing.T) {
 		{"nothing but parts", with(template("96", "1Ti"), small, "4", large, "1"), []*apiv1.Pod{asks("4", small), asks("1", large)}, 5, 5},
 		{"a claim on GPUs that can be divided", divisible, []*apiv1.Pod{part}, 1, 2},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
-			assert.Truef(t, got.Used.Accelerators == tt.used && got.Offered.Accelerators == tt.offered,
-				"%d of %d, want %d of %d", got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
-		})
+		got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
+		assert.Truef(t, got.Used.Accelerators == tt.used && got.Offered.Accelerators == tt.offered,
+			"%s: %d of %d, want %d of %d", tt.name, got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
 	}
 }

@@ -31,7 +31,7 @@ func judge(explanations []Explanation) {
 		lowest = min(lowest, explanations[i].Score)
 	}
 	for _, i := range contenders {
-		if e := &explanations[i]; e.Score-e.Tolerance <= lowest {
+		if e := &explanations[i]; e.Score-tolerance(e.Used, e.Offered) <= lowest {
 			e.Verdict = Chosen
 			most = max(most, e.Pods)
 		} else {
@@ -45,8 +45,7 @@ func judge(explanations []Explanation) {
 	}
 }
 
-// withoutIdleDevices are the explanations left once those with accelerators that no pod asks for have lost to any without
-// accelerators.
+// withoutIdleDevices has those with accelerators that no pod asks for lose to any without accelerators.
 func withoutIdleDevices(explanations []Explanation) []int {
 	var left, idle []int
 	plain := false
@@ -67,8 +66,7 @@ func withoutIdleDevices(explanations []Explanation) []int {
 	return left
 }
 
-// withoutFewerPods are the contenders left once those have lost that place fewer pods than another which wastes no more of
-// anything for each.
+// withoutFewerPods has those lose that place fewer pods than another which wastes no more of anything for each.
 func withoutFewerPods(explanations []Explanation, contenders []int) []int {
 	left := contenders[:0:0]
 	for _, i := range contenders {
@@ -90,7 +88,6 @@ func withoutFewerPods(explanations []Explanation, contenders []int) []int {
 	return left
 }
 
-// Size is an amount of the resources that are weighed.
 type Size struct {
 	CPUMillis    int64
 	MemoryBytes  int64
@@ -107,8 +104,7 @@ func Score(used, offered Size) float64 {
 	return (cpu + memory + idleRatio(used.Accelerators, offered.Accelerators)) / 3
 }
 
-// idleRatio returns the unused share of offered. A resource that is not offered counts as wholly idle and never helps the
-// option.
+// idleRatio takes a resource that is not offered for wholly idle, so that it never helps the option.
 func idleRatio(used, offered int64) float64 {
 	if offered <= 0 {
 		return 1
@@ -120,7 +116,8 @@ func idleRatio(used, offered int64) float64 {
 // Between g4dn.xlarge and g6.xlarge, with 16 GiB each by EC2, it is 4 % of the memory.
 const alikeRatio = 0.05
 
-// tolerance returns how much lower the score would be on similar nodes with less memory.
+// tolerance returns by how much a score may be above the lowest and still share the first place: how much lower it would be on
+// similar nodes with less memory.
 func tolerance(used, offered Size) float64 {
 	resources := 2.0
 	if offered.Accelerators > 0 {
@@ -146,33 +143,29 @@ func wastesNoMore(a, b Explanation) bool {
 	return true
 }
 
-// Explanation is the judgement of one option. It is a plain value: comparable, and fit for logs, events and JSON.
+// Explanation is the judgement of one option.
 type Explanation struct {
-	NodeGroup            string  // ID of the node group
-	Nodes                int     // nodes the option adds
-	Pods                 int     // pods that find a place on them
-	Accelerator          string  // resource of the accelerators that all the nodes have, "" for none
-	Used                 Size    // sum of what those pods request
-	Offered              Size    // what all the nodes together have for them
-	IdleCPURatio         float64 // unused share of the offered CPU, 1 where none is offered
-	IdleMemoryRatio      float64 // unused share of the offered memory, 1 where none is offered
-	IdleAcceleratorRatio float64 // unused share of the offered accelerators, 0 where none are offered
-	Score                float64 // mean of the idle ratios, the lowest wins
-	Tolerance            float64 // by how much the score may be above the lowest and still share the first place
-	Verdict              Verdict
+	NodeGroup   string  // ID of the node group
+	Nodes       int     // nodes the option adds
+	Pods        int     // pods that find a place on them
+	Accelerator string  // resource of the accelerators that all the nodes have, "" for none
+	Used        Size    // sum of what those pods request
+	Offered     Size    // what all the nodes together have for them
+	Score       float64 // mean of the idle ratios, the lowest wins
+	Verdict     Verdict
 }
 
 // String returns the explanation as one line, with ratios rounded to three digits.
 func (e Explanation) String() string {
 	devices := ""
 	if e.Offered.Accelerators > 0 {
-		devices = fmt.Sprintf(", %.3f of %s", e.IdleAcceleratorRatio, e.Accelerator)
+		devices = fmt.Sprintf(", %.3f of %s", idleRatio(e.Used.Accelerators, e.Offered.Accelerators), e.Accelerator)
 	}
 	return fmt.Sprintf("%s: %d node(s) for %d pod(s) leave %.3f of CPU, %.3f of memory%s idle, score %.3f: %s",
-		e.NodeGroup, e.Nodes, e.Pods, e.IdleCPURatio, e.IdleMemoryRatio, devices, e.Score, e.Verdict)
+		e.NodeGroup, e.Nodes, e.Pods, idleRatio(e.Used.CPUMillis, e.Offered.CPUMillis), idleRatio(e.Used.MemoryBytes, e.Offered.MemoryBytes), devices,
+		e.Score, e.Verdict)
 }
 
-// explain scores one option on nodes such as in info. The verdict comes later.
 func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
 	each := acceleratorsOf(info)
 	e := Explanation{
@@ -182,15 +175,11 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	if each.count > 0 {
 		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests, devices)
 		e.Offered.Accelerators = each.count * int64(option.NodeCount)
-		e.IdleAcceleratorRatio = idleRatio(e.Used.Accelerators, e.Offered.Accelerators)
 	}
-	e.IdleCPURatio = idleRatio(e.Used.CPUMillis, e.Offered.CPUMillis)
-	e.IdleMemoryRatio = idleRatio(e.Used.MemoryBytes, e.Offered.MemoryBytes)
-	e.Score, e.Tolerance = Score(e.Used, e.Offered), tolerance(e.Used, e.Offered)
+	e.Score = Score(e.Used, e.Offered)
 	return e
 }
 
-// offeredBy returns the node's resources less the requests of the pods that run on every node of the group.
 func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
 	list := publishedBy(info)
 	var everywhere []*apiv1.Pod

@@ -22,8 +22,7 @@ func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 // dynamic resource allocation from the core's snapshot of the cluster. It is nil, or returns nil, where there are none.
 func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
-// BestOptions returns the options that share the first place, in the given order. It leaves out an option whose group has no node
-// template, and returns nil if none can be judged.
+// BestOptions keeps the given order. It leaves out an option whose group has no node template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	explanations, judged := f.explainAll(options, nodeInfos)
 	f.last = make(map[string]fmt.Stringer, len(explanations))

@@ -35,7 +35,6 @@ func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
 		rates: sync.OnceValue(func() *pricing.Rates { return pricing.FitRates(p, catalogue) })}
 }
 
-// Cost is the cost of some instances.
 type Cost struct {
 	Amount    pricing.Amount // of all parts
 	Estimated pricing.Amount // how much of it is estimated
@@ -43,7 +42,6 @@ type Cost struct {
 	Parts     []Part
 }
 
-// Part is the share of one kind of instances in a Cost.
 type Part struct {
 	CapacityType string // OnDemand or Spot
 	Instances    int
@@ -120,7 +118,6 @@ func (p *Pricer) estimate(price pricing.Price, capacityType string) pricing.Pric
 	return price
 }
 
-// Resources are what one node has where its instance type is unknown.
 type Resources struct {
 	CPUMillis    int64
 	MemoryBytes  int64

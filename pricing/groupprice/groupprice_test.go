@@ -201,15 +201,13 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 			"spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
 	}
 	unheard := &group.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
-	if got, ok := p.Next(unheard, 1); ok {
-		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
-	}
-	got := p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
+	got, ok := p.Next(unheard, 1)
+	assert.Falsef(t, ok, "Next() of a type nobody knows = %+v, want none", got)
+	got = p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
 	assert.Truef(t, got.Amount.PerHour >= 2*0.25 && got.Amount.PerHour <= 2*1 && estimatedRatio(got) == 1,
 		"NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
-	if got, ok := p.Next(&group.Group{Name: "g"}, 1); ok {
-		t.Errorf("Next() of a group of which nothing is known = %+v, want none", got)
-	}
+	_, ok = p.Next(&group.Group{Name: "g"}, 1)
+	assert.False(t, ok, "a group of which nothing is known has a cost")
 }
 
 // book is a list with spot at a quarter.
@@ -230,13 +228,13 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	next, ok := p.Next(g, 1)
 	assert.Truef(t, ok && next.Amount.Estimated && next.Parts[0].Price.Basis == "without 1 of 2 types, whose price is unknown",
 		"Next() = %+v, %v, want an estimate that names what it leaves out", next, ok)
-	if now := p.Present(g)[awsmessage.OnDemand]; now.Unpriced != 1 || now.Amount != (pricing.Amount{PerHour: 0.1, Currency: "USD", Estimated: true}) {
-		t.Errorf("Present() = %+v, want one instance without a price, and the rest as an estimate", now)
-	}
+	now := p.Present(g)[awsmessage.OnDemand]
+	assert.Falsef(t, now.Unpriced != 1 || now.Amount != (pricing.Amount{PerHour: 0.1, Currency: "USD", Estimated: true}),
+		"Present() = %+v, want one instance without a price, and the rest as an estimate", now)
 	g.LaunchSpec, g.Instances = launching("m5.large"), g.Instances[1:]
-	if next, _ := p.Next(g, 1); next.Amount.Estimated || p.Present(g)[awsmessage.OnDemand].Amount.Estimated {
-		t.Errorf("Next() = %+v, want the price itself", next)
-	}
+	next, _ = p.Next(g, 1)
+	assert.Falsef(t, next.Amount.Estimated || p.Present(g)[awsmessage.OnDemand].Amount.Estimated,
+		"Next() = %+v, want the price itself", next)
 }
 
 func (book) SpotRatio(string) float64 { return 0.25 }

@@ -8,6 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -20,17 +21,15 @@ const (
 	defaultSpotPools       = 2
 )
 
-// Next returns the cost of the instances that come if the desired capacity grows by n nodes of the least weight. With weights,
-// AWS may launch fewer and larger instances. It is not ok where the group's instance types are unknown. n below 1 costs
-// nothing.
+// Next returns the cost of the instances that come if the desired capacity grows by n nodes of the least weight. With weights, AWS may
+// launch fewer and larger instances. It is not ok where the group's instance types are unknown. n below 1 costs nothing.
 func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 	types := p.candidates(g)
 	if len(types) == 0 {
 		return Cost{}, false
 	}
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
-	c.Amount.Currency = p.prices.Currency()
-	c.Estimated.Currency = c.Amount.Currency
+	c.plus(pricing.Amount{Currency: p.prices.Currency()}, true)
 	for _, want := range []struct {
 		capacityType string
 		units        int
@@ -54,8 +53,7 @@ func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 	return c, true
 }
 
-// split divides the additional units of desired capacity among on-demand and spot. The present instances follow the policy
-// already: AWS launches and replaces to keep it.
+// split divides additional units. The present instances follow the policy already: AWS launches and replaces to keep it.
 func split(g *group.Group, units int) (onDemand, spot int) {
 	if !g.Source.Mixed {
 		if g.LaunchSpec != nil && g.LaunchSpec.Spot {
@@ -67,15 +65,13 @@ func split(g *group.Group, units int) (onDemand, spot int) {
 	return onDemand, units - onDemand
 }
 
-// onDemandUnits returns the on-demand part of a capacity under the policy: everything up to the base, and the percentage above
-// it, with fractions in favour of on-demand.
+// onDemandUnits is everything up to the base, and the percentage above it, with fractions in favour of on-demand.
 func onDemandUnits(s launchspec.Source, capacity int) int {
 	capacity = max(0, capacity)
 	above := max(0, capacity-max(0, s.OnDemandBase))
 	return capacity - above + ceilDiv(above*min(max(s.OnDemandPercentageAboveBase, 0), 100), 100)
 }
 
-// candidate is a type the group can launch, in the policy's order.
 type candidate struct {
 	name   string
 	weight int // units of desired capacity
@@ -86,7 +82,6 @@ type choice struct {
 	price pricing.Price
 }
 
-// perUnit returns the price of a unit of capacity, which the strategies compare.
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
 // candidates are the types that g can launch: those its image runs on, unless that leaves none.
@@ -111,18 +106,15 @@ func (p *Pricer) candidates(g *group.Group) []candidate {
 	return all
 }
 
-// architectures maps the catalogue's names to EC2's.
-var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
-
 // runs reports whether the image, as far as it is known, runs on the type, as far as that is known.
 func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 	facts, known := p.catalogue.Lookup(name)
-	return image == nil || image.Architecture == "" || !known || architectures[facts.Architecture] == image.Architecture
+	ofEC2 := map[string]string{instancetypes.ArchitectureAMD64: "x86_64", instancetypes.ArchitectureARM64: "arm64"}[facts.Architecture]
+	return image == nil || image.Architecture == "" || !known || ofEC2 == image.Architecture
 }
 
-// choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is
-// unknown, it returns the most likely type or a mean, marked as an estimate. It skips types without a price, and returns none
-// if none has one.
+// choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is unknown, it
+// returns the most likely type or a mean, marked as an estimate. It skips types without a price, and returns none if none has one.
 func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) []choice {
 	var priced []choice
 	for _, t := range types {
@@ -136,24 +128,21 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	if len(priced) < 2 {
 		return priced
 	}
-	strategy := strategyOf(g, capacityType)
-	switch strategy {
-	case prioritized:
+	cheapest := slices.Clone(priced)
+	slices.SortStableFunc(cheapest, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
+	switch strategy := strategyOf(g, capacityType); {
+	case strategy == prioritized:
 		return priced[:1]
-	case inOrderOfCapacity:
+	case strategy == inOrderOfCapacity:
 		return estimated(priced[:1], "the first of %d types: %s goes by capacity as well", len(priced), strategy)
-	case lowestPrice, priceCapacityOptimized:
-		slices.SortStableFunc(priced, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
-	default: // capacity-optimized, and future strategies
+	case strategy == priceCapacityOptimized:
+		return estimated(cheapest[:1], "the cheapest of %d types: %s goes by capacity as well", len(priced), strategy)
+	case strategy != lowestPrice: // capacity-optimized, and future strategies
 		return []choice{meanOf(priced, strategy)}
+	case capacityType == awsmessage.Spot:
+		return cheapest[:min(len(priced), cmp.Or(max(0, g.Source.SpotPools), defaultSpotPools))]
 	}
-	if strategy == priceCapacityOptimized {
-		return estimated(priced[:1], "the cheapest of %d types: %s goes by capacity as well", len(priced), strategy)
-	}
-	if capacityType == awsmessage.Spot {
-		return priced[:min(len(priced), cmp.Or(max(0, g.Source.SpotPools), defaultSpotPools))]
-	}
-	return priced[:1]
+	return cheapest[:1]
 }
 
 // strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.

@@ -9,9 +9,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// sharedOut is the basis of a mixed group's cost by capacity type.
-const sharedOut = "AWS does not list which of the group's instances are spot: shared out by its policy"
-
 // Present returns the cost of g's instances, without Parts, for each capacity type that g can launch, zero where it has no
 // instance. An instance counts until it is terminating. AWS's list of a group's instances has no capacity types. Where the
 // policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
@@ -35,7 +32,7 @@ func (p *Pricer) Present(g *group.Group) map[string]Cost {
 			}
 			price.Amount.PerHour *= share
 			if share > 0 && share < 1 && !alike {
-				price.Basis = joined(sharedOut, price.Basis)
+				price.Basis = joined("AWS does not list which of the group's instances are spot: shared out by its policy", price.Basis)
 			}
 			c.plus(price.Amount, price.Exact())
 		}

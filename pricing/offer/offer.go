@@ -59,7 +59,6 @@ const (
 	maxSource     = 500 // bytes of the text about the source in the head of a list
 )
 
-// product is one product of an offer, in AWS's words.
 type product struct {
 	ProductFamily string
 	Attributes    struct {
@@ -263,7 +262,6 @@ func (c *candidate) price(unit, amount string) {
 	}
 }
 
-// currency is the one in which AWS sells the region.
 func (r *reader) currency() pricing.Currency {
 	if strings.HasPrefix(r.Region, "cn-") {
 		return "CNY"
@@ -300,8 +298,7 @@ func (r *reader) result() (p Prices, err error) {
 	return p, err
 }
 
-// decide returns the price of a type, or the reason why it has none. Products in shared tenancy count before those in dedicated
-// tenancy, which is dearer, and must agree.
+// decide takes products in shared tenancy before those in dedicated tenancy, which is dearer. They must agree.
 func decide(several []*candidate) (perHour float64, reason string) {
 	for _, dedicated := range []bool{false, true} {
 		for _, c := range several {
@@ -322,7 +319,6 @@ func decide(several []*candidate) (perHour float64, reason string) {
 	return 0, "no on-demand price in the region's currency above 0"
 }
 
-// source is one line on where the prices are from.
 func (r *reader) source() string {
 	text := fmt.Sprintf("AWS price list AmazonEC2 version %s, %s, from %s", r.version, systems[r.OS].name, r.Source)
 	text = strings.Join(strings.FieldsFunc(strings.Join(strings.Fields(text), " "), unicode.IsControl), "")

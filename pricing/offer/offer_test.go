@@ -140,9 +140,8 @@ func TestOneProductOfSeveralIsTakenOrNone(t *testing.T) {
 			require.NoError(t, err)
 			text, found := strings.CutPrefix(prices(got), "c5.large 0.085 USD/h")
 			text = strings.TrimSpace(text)
-			if !found || tt.want == "" && text != "" || !strings.HasPrefix(text, tt.want) {
-				t.Errorf("prices = %q, want those of c5.large and %q", text, tt.want)
-			}
+			assert.Falsef(t, !found || tt.want == "" && text != "" || !strings.HasPrefix(text, tt.want),
+				"prices = %q, want those of c5.large and %q", text, tt.want)
 		})
 	}
 }
@@ -177,9 +176,8 @@ func TestTruncatedOfferIsRefused(t *testing.T) {
 		}
 		_, err := Read(bytes.NewReader(offer[:length]), Options{Region: "us-east-1", OS: Linux})
 		require.Errorf(t, err, "cut after %d of %d bytes: no error; the last ones are %q", length, len(offer), offer[max(0, length-40):length])
-		if length > 2000 && !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Fatalf("cut after %d of %d bytes: %v, want an unexpected end", length, len(offer), err)
-		}
+		require.Falsef(t, length > 2000 && !errors.Is(err, io.ErrUnexpectedEOF),
+			"cut after %d of %d bytes: %v, want an unexpected end", length, len(offer), err)
 	}
 }
 
@@ -250,7 +248,6 @@ func TestTheSourceStaysOneShortLine(t *testing.T) {
 	got, err := Read(bytes.NewReader(offer), Options{Region: "us-east-1", OS: Linux, Source: "a\nb\x1b[31m " + strings.Repeat("é", 1000)})
 	require.NoError(t, err)
 	source := got.List.Origin().Source
-	if !strings.HasPrefix(source, "AWS price list AmazonEC2 version 20260801123456, Linux, from a b[31m éé") || len(source) > maxSource {
-		t.Errorf("source = %q", source)
-	}
+	assert.Falsef(t, !strings.HasPrefix(source, "AWS price list AmazonEC2 version 20260801123456, Linux, from a b[31m éé") || len(source) > maxSource,
+		"source = %q", source)
 }

@@ -48,11 +48,9 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 		{"line of 10 MB", file("long", head+strings.Repeat("x", 10<<20)), "price list, line 5: longer than 4096 bytes"},
 		{"20 MB", file("large", strings.Repeat("# note\n", 3<<20)), "the file is larger than 8388608 bytes"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Read(tt.path, nil)
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.Contains(err.Error(), tt.path),
-				"Read() error = %v, want one with %q and %q", err, tt.want, tt.path)
-		})
+		_, err := Read(tt.path, nil)
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.Contains(err.Error(), tt.path),
+			"%s: Read() error = %v, want one with %q and %q", tt.name, err, tt.want, tt.path)
 	}
 }
 
@@ -69,9 +67,8 @@ func TestBadFileAtStartIsAnError(t *testing.T) {
 	b, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
 	_, err = New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD") {
-		t.Errorf("New() error = %v, want one with file and currencies", err)
-	}
+	assert.Falsef(t, err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD"),
+		"New() error = %v, want one with file and currencies", err)
 	price, _ := b.OnDemand("m5.large")
 	assert.Equalf(t, 0.096, price.Amount.PerHour, "price %+v after a refusal, want the embedded one", price)
 }
@@ -155,9 +152,9 @@ func TestAConfigMapThatChangesIsTaken(t *testing.T) {
 		assert.Equal(t, 0.08, w.price(), "a change was taken before a second reading agreed on it")
 		pass()
 		assert.Truef(t, w.price() == 0.07 && w.book.Generation() != first, "price %v after the change, want 0.07", w.price())
-		if at := w.gauge("accepted_timestamp_seconds"); at <= float64(began.Unix()) || w.gauge("refused") != 0 || len(w.events) != 0 {
-			t.Errorf("accepted at %v, refused %v, events %q", at, w.gauge("refused"), w.events)
-		}
+		at := w.gauge("accepted_timestamp_seconds")
+		assert.Falsef(t, at <= float64(began.Unix()) || w.gauge("refused") != 0 || len(w.events) != 0,
+			"accepted at %v, refused %v, events %q", at, w.gauge("refused"), w.events)
 	})
 }
 
@@ -182,9 +179,8 @@ func TestBadFileKeepsLastGoodOne(t *testing.T) {
 				}
 				assert.Truef(t, w.price() == 0.08 && w.book.Generation() == generation && w.gauge("refused") == 1,
 					"price %v, refused %v, want the last good one", w.price(), w.gauge("refused"))
-				if len(w.events) != 1 || !strings.Contains(w.events[0], tt.want) || !strings.HasPrefix(w.events[0], "Warning PriceFileRefused") {
-					t.Errorf("events %q, want one with %q", w.events, tt.want)
-				}
+				assert.Falsef(t, len(w.events) != 1 || !strings.Contains(w.events[0], tt.want) || !strings.HasPrefix(w.events[0], "Warning PriceFileRefused"),
+					"events %q, want one with %q", w.events, tt.want)
 				_ = os.Remove(w.path())
 				w.mount("..good", head+columns+"m5.large,0.06\n")
 				pass()

@@ -35,11 +35,9 @@ type Watcher struct {
 	pending    version // a different content from the last reading, to be confirmed
 }
 
-// version is a content or a failure to read.
 type version struct{ text, failure string }
 
-// New reads the file for the first time into the book. On error, which names the file and the line, the book is as it was. The
-// caller should not start then, for there is no last good file.
+// New leaves the book as it was on an error. The caller should not start then, for there is no last good file.
 func New(o Options) (*Watcher, error) {
 	w := &Watcher{Options: o,
 		refused: gauge("price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
@@ -114,7 +112,6 @@ func (w *Watcher) take(text string) error {
 	return nil
 }
 
-// refuse reports that the file is not used.
 func (w *Watcher) refuse(ctx context.Context, err error) {
 	w.refused.Set(1)
 	klog.FromContext(ctx).Error(err, "The price file is refused, the last good one stays in use", "file", w.Path)

@@ -8,8 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
-// InUse returns the instance types and zones, sorted, of the groups that may launch spot instances: the types and zones of
-// future launches, and of present instances.
+// InUse returns the types and zones, sorted, of future launches and present instances of the groups that may launch spot instances.
 func InUse(groups []*group.Group) Pools {
 	types, zones := map[string]bool{}, map[string]bool{}
 	for _, g := range groups {

@@ -85,7 +85,6 @@ func (r *Reader) Read(ctx context.Context) {
 		"duration", r.Clock.Since(now))
 }
 
-// failed plans the next try, and logs each cause once.
 func (r *Reader) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -102,7 +101,6 @@ func (r *Reader) failed(ctx context.Context, err error) {
 	}
 }
 
-// fallback names the basis of the prices in the meantime.
 func (r *Reader) fallback() string {
 	if at := r.readAt.Load(); at != nil {
 		return "the last reading, of " + at.UTC().Format(time.RFC3339)

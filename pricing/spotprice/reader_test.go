@@ -148,9 +148,8 @@ func TestFailedReadingKeepsLastPricesAndAge(t *testing.T) {
 		assert.Empty(t, cmp.Diff(want, tries), "tries (-want +got)")
 		m.change(func() { m.err, m.price = nil, "0.4" })
 		pass(interval)
-		if got, age := spotOf(t, r, "g4dn.xlarge"), collectedAge(t, r); got != "0.4 USD/h" || age > interval.Seconds() {
-			t.Errorf("after it works again: %s, %v s old", got, age)
-		}
+		got, age := spotOf(t, r, "g4dn.xlarge"), collectedAge(t, r)
+		assert.Falsef(t, got != "0.4 USD/h" || age > interval.Seconds(), "after it works again: %s, %v s old", got, age)
 	})
 }
 
@@ -175,37 +174,32 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 	})
 }
 
-func TestLivePricesUseRegionCurrency(t *testing.T) {
-	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
-	book, err := pricing.NewBook("cn-northwest-1", nil)
+// once reads the price of g4dn.xlarge in the first zone of a region.
+func once(t *testing.T, region string, api API) *Reader {
+	t.Helper()
+	book, err := pricing.NewBook(region, nil)
 	require.NoError(t, err)
 	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
-		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"cn-northwest-1a"}} }})
+		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{region + "a"}} }})
 	require.NoError(t, err)
 	r.Read(t.Context())
-	if price, ok := book.Spot("g4dn.xlarge", []string{"cn-northwest-1a"}); !ok || !price.Exact() || price.Amount.String() != "1.7 CNY/h" {
-		t.Errorf("Spot() = %+v, %v, want EC2's 1.7 CNY/h", price, ok)
-	}
+	return r
+}
+
+func TestLivePricesUseRegionCurrency(t *testing.T) {
+	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
+	price, _ := once(t, "cn-northwest-1", api).Book.Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
+	assert.Truef(t, price.Exact() && price.Amount.String() == "1.7 CNY/h", "Spot() = %+v, want EC2's 1.7 CNY/h", price)
 }
 
 func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 	server, api := emulate(t, "us-east-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "us-east-1a", PerHour: 0.2})
 	server.Deny("DescribeSpotPriceHistory")
 	_, err := Describe(t.Context(), api, Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}, time.Now())
-	text := remedy(err)
-	assert.Containsf(t, text, "ec2:DescribeSpotPriceHistory", "remedy of %v: %q, want the permission", err, text)
-	book, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(t, err)
-	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
-		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}} }})
-	require.NoError(t, err)
-	r.Read(t.Context())
-	if got := spotOf(t, r, "g4dn.xlarge"); got != "0.1841 USD/h by 0.35 × on-demand list price" {
-		t.Errorf("price %s, want the ratio's", got)
-	}
-	if r.fallback() != "a ratio of the on-demand price" || r.due.Before(time.Now()) {
-		t.Errorf("fallback %q, next try at %v", r.fallback(), r.due)
-	}
+	assert.Contains(t, remedy(err), "ec2:DescribeSpotPriceHistory", "remedy")
+	r := once(t, "us-east-1", api)
+	assert.Equal(t, "0.1841 USD/h by 0.35 × on-demand list price", spotOf(t, r, "g4dn.xlarge"), "price")
+	assert.Truef(t, r.fallback() == "a ratio of the on-demand price" && r.due.After(time.Now()), "fallback %q, next try at %v", r.fallback(), r.due)
 }
 
 // collectedAge returns the metric's value.

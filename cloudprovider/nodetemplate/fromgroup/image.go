@@ -42,8 +42,7 @@ func familyOfImage(i *launchspec.Image) nodetemplate.AMIFamily {
 // windowsName finds the year in Amazon's names and descriptions of Windows Server images.
 var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(?:[^0-9]|$)`)
 
-// windowsRelease returns the year of Windows Server that the names or else the descriptions of all the group's images state. It
-// returns "" where one states none, or where they differ.
+// windowsRelease returns the year that the names or else the descriptions of all images state, "" where one states none or they differ.
 func windowsRelease(l *launchspec.LaunchSpec) string {
 	release := ""
 	for i, t := range l.Types {

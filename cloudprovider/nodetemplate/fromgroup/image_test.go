@@ -73,11 +73,9 @@ func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
 		{name: "EKS node group over image", launch: launchspec.LaunchSpec{Nodegroup: &launchspec.Nodegroup{DiskSizeGiB: 100},
 			Image: &launchspec.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 100},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, ofImage := volumeBytes(&tt.launch, tt.family)
-			assert.Truef(t, got/gib == tt.want && ofImage == tt.ofImage,
-				"volume of %d GiB, of the image: %t; want %d, %t", got/gib, ofImage, tt.want, tt.ofImage)
-		})
+		got, ofImage := volumeBytes(&tt.launch, tt.family)
+		assert.Truef(t, got/gib == tt.want && ofImage == tt.ofImage,
+			"%s: volume of %d GiB, of the image: %t; want %d, %t", tt.name, got/gib, ofImage, tt.want, tt.ofImage)
 	}
 }
 
@@ -96,11 +94,9 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 		{name: "smaller than what is assumed of the other", first: root(8), want: 8},
 		{name: "the first does not say", more: root(8), want: 8},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			l := launchspec.LaunchSpec{BlockDevices: tt.first, Others: []launchspec.OtherTemplate{{BlockDevices: tt.more}}}
-			got, _ := leastVolumeBytes(&l, nodetemplate.AL2023)
-			assert.Equal(t, tt.want, got/gib, "GiB of the volume")
-		})
+		l := launchspec.LaunchSpec{BlockDevices: tt.first, Others: []launchspec.OtherTemplate{{BlockDevices: tt.more}}}
+		got, _ := leastVolumeBytes(&l, nodetemplate.AL2023)
+		assert.Equalf(t, tt.want, got/gib, "%s: GiB of the volume", tt.name)
 	}
 }
 
@@ -149,12 +145,10 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 		{name: "images of two releases", image: eks2022, own: named("Windows_Server-2019-English-Full-Base-2024.06.11")},
 		{name: "one image that does not tell", image: eks2022, own: named("ours")},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g := spotGroup()
-			g.LaunchSpec = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
-			template := built(g)
-			assert.Equal(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "build")
-		})
+		g := spotGroup()
+		g.LaunchSpec = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
+		template := built(g)
+		assert.Equalf(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "%s: build", tt.name)
 	}
 }
 
@@ -176,9 +170,8 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 			g.LaunchSpec = &launchspec.LaunchSpec{ImageID: "ami-1", Image: tt.image,
 				Types: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
 			template := built(g)
-			if len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem) {
-				t.Errorf("types %v with problems %v, want %d with one of %q", template.InstanceTypes, template.Problems, tt.types, tt.problem)
-			}
+			assert.Falsef(t, len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem),
+				"types %v with problems %v, want %d with one of %q", template.InstanceTypes, template.Problems, tt.types, tt.problem)
 		})
 	}
 }

@@ -86,8 +86,7 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 	return t
 }
 
-// Facts returns the facts of an instance type as l launches it: the catalogue's, less the CPUs that the launch template
-// disables. With a nil l nothing is disabled.
+// Facts returns the catalogue's facts of an instance type, less the CPUs that the launch template disables. l may be nil.
 func Facts(l *launchspec.LaunchSpec, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
 	return func(name string) (instancetypes.Type, bool) {
 		facts, ok := catalogue.Lookup(name)

@@ -35,12 +35,10 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 		{name: "what it launches", change: func(g *group.Group) { g.LaunchSpec = &launchspec.LaunchSpec{} }},
 		{name: "spot to on-demand", change: func(g *group.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g := spotGroup()
-			template := built(g)
-			tt.change(g)
-			assert.Equal(t, tt.want, (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template, "the template stayed")
-		})
+		g := spotGroup()
+		template := built(g)
+		tt.change(g)
+		assert.Equalf(t, tt.want, (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template, "%s: the template stayed", tt.name)
 	}
 }
 
@@ -48,9 +46,9 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	g := spotGroup()
 	assert.True(t, built(g).Known(), "the template of a known type is not known")
 	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
-	if template := built(g); template.Known() || len(template.UnknownTypes) != 1 {
-		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
-	}
+	template := built(g)
+	assert.Falsef(t, template.Known() || len(template.UnknownTypes) != 1,
+		"the template of an unknown type is known: %+v", template.UnknownTypes)
 	g.LaunchSpec = nil
 	assert.False(t, built(g).Known(), "the template of a group without launch facts is known")
 }
@@ -84,17 +82,16 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	}
 	assert.Len(t, template.Taints, 2, "taints, want both: each keeps pods from some node")
 	assert.EqualValues(t, 10, template.Allocatable.Pods().Value(), "pods, want the 10 that fit on every node")
-	if len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates") {
-		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
-	}
+	assert.Falsef(t, len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates"),
+		"problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
 	g.LaunchSpec.Others[0].UserData = g.LaunchSpec.UserData
-	if template = built(g); len(template.Problems) > 0 || template.Labels["own"] != "1" {
-		t.Errorf("labels %v, problems %v of two launch templates that say the same", template.Labels, template.Problems)
-	}
+	template = built(g)
+	assert.Falsef(t, len(template.Problems) > 0 || template.Labels["own"] != "1",
+		"labels %v, problems %v of two launch templates that say the same", template.Labels, template.Problems)
 	g.LaunchSpec.Others[0].UserData = ""
-	if template = built(g); template.Labels["team"] != "" {
-		t.Errorf("labels %v, want none that nodes of the launch template without user data lack", template.Labels)
-	}
+	template = built(g)
+	assert.Falsef(t, template.Labels["team"] != "",
+		"labels %v, want none that nodes of the launch template without user data lack", template.Labels)
 }
 
 func TestCapacityTypeOfAGroup(t *testing.T) {
@@ -112,10 +109,8 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 		{name: "policy half and half", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50}},
 		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}),
-				"capacity type")
-		})
+		assert.Equalf(t, tt.want, capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}),
+			"%s: capacity type", tt.name)
 	}
 }
 

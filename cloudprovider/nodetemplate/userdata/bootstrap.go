@@ -81,8 +81,7 @@ func (r *reader) bootstrapCall(args []string) call {
 	return c
 }
 
-// bootstrapFacts evaluates the calls of a bootstrap script. The last call counts. If the last calls stand in branches of a
-// condition, only facts that all of them share count.
+// bootstrapFacts takes the last call. If the last calls stand in branches, only facts that all of them share count.
 func (r *reader) bootstrapFacts(windows bool) Facts {
 	var calls []call
 	for _, c := range r.calls {
@@ -96,9 +95,14 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 	}
 	const maxCalls = 16
 	calls = calls[max(0, len(calls)-maxCalls):]
-	f := r.callFacts(calls[0])
-	for _, c := range calls[1:] {
-		r.intersect(&f, r.callFacts(c), inAllBranches)
+	return shared(r, calls, r.callFacts)
+}
+
+// shared evaluates what stands in the branches of a condition, of which only the node knows which it takes. All facts that differ are reported.
+func shared[T any](r *reader, branches []T, evaluate func(T) Facts) Facts {
+	f := evaluate(branches[0])
+	for _, b := range branches[1:] {
+		r.intersect(&f, evaluate(b), "the same in all branches of the script that join the cluster")
 	}
 	return f
 }
@@ -121,7 +125,6 @@ func (r *reader) callFacts(c call) Facts {
 	return f
 }
 
-// mostReserved keeps the larger amount of each resource, and reports whether the two differ.
 func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) bool {
 	if apiequality.Semantic.DeepEqual(*r, other) {
 		return false
@@ -135,16 +138,9 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	return true
 }
 
-// inAllBranches is the expectation of a script: only the node knows which branch it takes.
-const inAllBranches = "the same in all branches of the script that join the cluster"
-
-// intersect keeps the facts of f that other shares, and reports the differences.
 func (r *reader) intersect(f *Facts, other Facts, same string) {
 	conditional := func(key, value string, used bool) {
-		r.report(nodetemplate.Problem{
-			Key: key, Value: value, Used: used,
-			Reason: nodetemplate.ReasonConditional, Expected: same,
-		})
+		r.report(nodetemplate.Problem{Key: key, Value: value, Used: used, Reason: nodetemplate.ReasonConditional, Expected: same})
 	}
 	keys := slices.AppendSeq(slices.Collect(maps.Keys(f.Labels)), maps.Keys(other.Labels))
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {

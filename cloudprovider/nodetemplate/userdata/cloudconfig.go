@@ -15,8 +15,7 @@ func (r *reader) cloudConfig(text string, nesting int) {
 	}
 }
 
-// commands reads a list of commands as the one script that cloud-init makes of it. A text is a line of shell, a list holds the
-// words of one.
+// commands reads a list of commands, texts or lists of words, as the one script that cloud-init makes of it.
 func (r *reader) commands(list []any, nesting int) {
 	var script strings.Builder
 	for _, item := range list {

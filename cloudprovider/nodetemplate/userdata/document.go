@@ -34,7 +34,7 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	case "cloud-config":
 		r.cloudConfig(text, nesting)
 	case "node-config":
-		r.nodeConfigs(text)
+		r.readNodeConfigs(text)
 	case "script":
 		r.script(text, nesting)
 	case "powershell":
@@ -47,8 +47,7 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	}
 }
 
-// file reads a file that user data writes on the node. It needs no first line, for a script may source it, or it is the
-// environment of a systemd unit.
+// file reads a file that user data writes. It needs no first line: a script may source it, or a systemd unit takes its environment from it.
 func (r *reader) file(text string, nesting int) {
 	if !r.enter(nesting, len(text)) {
 		return
@@ -114,7 +113,6 @@ func splitHeader(text string) (header map[string]string, body string) {
 	return header, ""
 }
 
-// splitParts returns the text between lines that begin with the delimiter, up to the closing one.
 func splitParts(body, delimiter string) []string {
 	var parts []string
 	start, at := -1, 0

@@ -82,9 +82,6 @@ func (s *shell) part(part syntax.WordPart, quoted string) string {
 
 // withoutBackslashes removes each backslash that quotes the character behind it.
 func withoutBackslashes(text, quoted string) string {
-	if !strings.Contains(text, `\`) {
-		return text
-	}
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\\' && i+1 < len(text) && (quoted == quotedInWord || strings.IndexByte(quoted, text[i+1]) >= 0) {
@@ -128,8 +125,7 @@ func (s *shell) parameter(p *syntax.ParamExp) string {
 	return unresolved(name)
 }
 
-// value returns the known value of a variable. kubelet's arguments are empty where nobody sets them, and so are others if the
-// script says that they may be.
+// value returns the known value of a variable. kubelet's arguments are empty where nobody sets them.
 func (s *shell) value(name string, mayBeUnset bool) string {
 	value, ok := s.vars[name]
 	switch {

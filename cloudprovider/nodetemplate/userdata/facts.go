@@ -19,12 +19,10 @@ type Facts struct {
 	AMIFamily   nodetemplate.AMIFamily
 	ClusterName string // "" when not stated
 
-	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything
-	// twice.
+	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
 	InstanceStore, Mirrored bool
 }
 
-// Found reports whether the user data has a known form.
 func (f Facts) Found() bool { return f.Form != "" }
 
 const (
@@ -65,8 +63,7 @@ const (
 	expressionWork = 64   // a byte of maxPodsExpression
 )
 
-// clusterName matches the names that EKS accepts for a cluster (EKS API reference, CreateCluster), and dots, which other
-// clusters use.
+// clusterName matches what EKS accepts (EKS API reference, CreateCluster), and dots, which other clusters use.
 var clusterName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$`)
 
 // Cluster returns the name of the cluster that user data joins, or "" where it names none or only the node can know it.
@@ -93,9 +90,9 @@ type reader struct {
 	calls       []call // of the bootstrap script, Linux and Windows
 	kubeletEnv  string // arguments in the environment, which a call may overrule
 	kubeletArgs []string
-	useMaxPods  string // in the environment
-	nodeConfig  *nodeConfig
-	branches    []*nodeConfig  // the same, in branches of a script
+	useMaxPods  string         // in the environment
+	nodeConfigs []any          // specs
+	branches    [][]any        // the same, in branches of a script
 	kubelet     map[string]any // a kubelet configuration written by user data
 	settings    map[string]any // settings.kubernetes
 
@@ -114,7 +111,6 @@ type budget struct {
 
 const tooMuchWork = "user data that takes less work to read, the rest of it was left out"
 
-// spend takes n steps from the budget, and reports whether there were as many left.
 func (b *budget) spend(n int) bool {
 	if b.tooMuch {
 		return false
@@ -126,7 +122,6 @@ func (b *budget) spend(n int) bool {
 	return !b.tooMuch
 }
 
-// problem reports setting key with its value. Both may be empty.
 func (b *budget) problem(key, value string, reason nodetemplate.Reason, expected string) {
 	b.report(nodetemplate.Problem{Key: key, Value: value, Reason: reason, Expected: expected})
 }
@@ -150,7 +145,6 @@ func (b *budget) unreadable(what, expected string) {
 	b.problem(what, "", nodetemplate.ReasonUnreadable, expected)
 }
 
-// show returns the bounded part of a setting that a Problem repeats.
 func show(s string) string {
 	const marks = len(markStart) + len(markEnd)
 	s = s[:min(len(s), marks*maxShown)]

@@ -62,7 +62,6 @@ func matches(text, word string, expression *regexp.Regexp) bool {
 	return strings.Contains(text, word) && expression.MatchString(text)
 }
 
-// isShell reports whether the first line names a shell.
 func isShell(text string) bool { return shellLine.MatchString(text[:min(len(text), maxFirstLine)]) }
 
 // indexFold is the position of a tag in text, in any case, or -1. A tag is ASCII, in lower case, and begins with '<'.

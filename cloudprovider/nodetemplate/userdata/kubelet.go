@@ -14,7 +14,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// settings applies kubelet's settings to a node's facts.
 type settings struct {
 	*budget
 	*nodetemplate.UserData
@@ -30,8 +29,7 @@ func (s settings) apply(args []string, configs ...map[string]any) {
 	s.applyFlags(args)
 }
 
-// splitArgs splits a line of arguments at white space outside quotes and removes the quotes, as systemd does with the variable
-// for kubelet's arguments.
+// splitArgs splits at white space outside quotes and removes the quotes, as systemd does with the variable for kubelet's arguments.
 func (b *budget) splitArgs(line string) []string {
 	if !b.spend(2 * len(line)) {
 		return nil
@@ -62,8 +60,7 @@ func (b *budget) splitArgs(line string) []string {
 	return args
 }
 
-// applyFlags applies arguments of kubelet. As with kubelet, a flag that holds a map replaces it, and adds to it when repeated.
-// The last one of any other flag counts.
+// applyFlags does as kubelet: a flag that holds a map replaces it, and adds to it when repeated. The last one of any other flag counts.
 func (s settings) applyFlags(args []string) {
 	seen := map[string]bool{}
 	for i := 0; i < len(args) && s.spend(wordWork); i++ {
@@ -122,7 +119,6 @@ func (s settings) applyFlag(flag, value string, first bool) {
 	}
 }
 
-// pair is one setting of a list such as a=1,b=2.
 type pair struct {
 	key, value string
 	complete   bool // there was a separator
@@ -152,7 +148,6 @@ func sortedPairs(m map[string]any) []pair {
 	return out
 }
 
-// unresolvedIn reports a setting that only the node can evaluate.
 func (b *budget) unresolvedIn(what, key, value string) bool {
 	if !hasUnresolved(key) && !hasUnresolved(value) {
 		return false
@@ -187,7 +182,6 @@ func (s settings) labels(what string, list []pair) {
 	}
 }
 
-// restricted reports whether kubelet refuses to set a label on its own node.
 func restricted(key string) bool {
 	domain, _, ok := strings.Cut(key, "/")
 	if !ok || kubeletapis.IsKubeletLabel(key) {
@@ -235,8 +229,7 @@ func (s settings) taint(what string, taint corev1.Taint) {
 	}
 }
 
-// mostPods is far above the pods of any node.
-const mostPods = 10_000
+const mostPods = 10_000 // far above the pods of any node
 
 func (s settings) maxPods(what, value string) {
 	if s.unresolvedIn(what, "", value) {
@@ -300,7 +293,6 @@ func (s settings) evict(thresholds *nodetemplate.Thresholds, what string, list [
 	}
 }
 
-// put sets an entry of a map, which may be nil.
 func put[M ~map[K]V, K comparable, V any](m *M, key K, value V) {
 	if *m == nil {
 		*m = M{}
@@ -335,8 +327,7 @@ func (r *reader) kubeletConfig(text string) {
 	}
 }
 
-// applyConfig applies a kubelet configuration, in kubelet's own words. nodeadm has it under spec.kubelet.config. It is laid
-// over the image's, so settings it does not name stay.
+// applyConfig lays a kubelet configuration over the image's, so settings that it does not name stay.
 func (s settings) applyConfig(config map[string]any) {
 	if value, ok := config["maxPods"].(string); ok {
 		s.maxPods("kubelet maxPods", value)

@@ -18,9 +18,8 @@ var cache struct {
 	bytes   int // of their user data
 }
 
-// Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects
-// the form that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share
-// bootstrap.sh.
+// Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects the form
+// that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share bootstrap.sh.
 //
 // The Problems have no Group, which Parse does not know. A setting with a Problem is missing from the Facts, unless the Problem
 // is Used. The caller owns both.
@@ -61,8 +60,7 @@ func readUncached(data string) *reader {
 	return r
 }
 
-// judge evaluates the settings in the form that counts for an image of the family. It has its own budget: hostile documents must
-// not hide a good one.
+// judge evaluates the form that counts for an image of the family. It has its own budget: hostile documents must not hide a good one.
 func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
 	j := *r
 	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), formWork, false
@@ -100,12 +98,11 @@ var formOfFamily = map[nodetemplate.AMIFamily]string{
 	nodetemplate.Windows:      FormPowerShell,
 }
 
-// form returns the form that counts for a family: the one its images read, or else the newest, or "". Templates that serve several
-// images often carry the older ones along.
+// form returns the form that a family's images read, or else the newest, or "". Templates for several images often carry older ones along.
 func (r *reader) form(family nodetemplate.AMIFamily) string {
 	present := map[string]bool{
 		FormBottlerocket: r.settings != nil,
-		FormNodeConfig:   r.nodeConfig != nil || r.branches != nil,
+		FormNodeConfig:   r.nodeConfigs != nil || r.branches != nil,
 		FormBootstrap:    slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows }),
 		FormPowerShell:   slices.ContainsFunc(r.calls, func(c call) bool { return c.windows }),
 		FormKubelet:      r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil,

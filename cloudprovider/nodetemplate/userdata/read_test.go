@@ -56,12 +56,10 @@ func TestBottlerocketReadsAnythingAsSettings(t *testing.T) {
 		{name: "a script without its first line", data: "/etc/eks/bootstrap.sh c\n", problems: 1},
 		{name: "words", data: "hello world", problems: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if f, problems := Parse(tt.data, nodetemplate.Bottlerocket); f.MaxPods != tt.pods || len(problems) != tt.problems {
-				t.Errorf("%d pods and problems %v, want %d and %d", f.MaxPods, problems, tt.pods, tt.problems)
-			}
-			f, _ := Parse(tt.data, nodetemplate.AL2)
-			assert.Falsef(t, f.Found(), "Amazon Linux finds %+v", f)
-		})
+		f, problems := Parse(tt.data, nodetemplate.Bottlerocket)
+		assert.Falsef(t, f.MaxPods != tt.pods || len(problems) != tt.problems,
+			"%s: %d pods and problems %v, want %d and %d", tt.name, f.MaxPods, problems, tt.pods, tt.problems)
+		f, _ = Parse(tt.data, nodetemplate.AL2)
+		assert.Falsef(t, f.Found(), "%s: Amazon Linux finds %+v", tt.name, f)
 	}
 }

@@ -60,7 +60,6 @@ func (s *shell) command(words []string, local map[string]string, conditional boo
 	}
 }
 
-// bootstrap reads a call of bootstrap.sh with the variables set for it alone.
 func (s *shell) bootstrap(args []string, local map[string]string, conditional bool) {
 	c := s.r.bootstrapCall(args[1:])
 	c.conditional = conditional
@@ -86,7 +85,6 @@ func (s *shell) declare(command *syntax.DeclClause) {
 	}
 }
 
-// assignment reads one assignment and returns the value assigned.
 func (s *shell) assignment(a *syntax.Assign, conditional bool) string {
 	name, value := a.Name.Value, ""
 	switch {
@@ -138,7 +136,6 @@ func (r *reader) mentions(words []string, conditional bool) {
 	}
 }
 
-// addKubeletArgs adds arguments of kubelet, unless they hold only under a condition.
 func (r *reader) addKubeletArgs(args []string, conditional bool) {
 	if !conditional {
 		r.kubeletArgs = append(r.kubeletArgs, args...)

@@ -11,8 +11,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shell follows a script command by command, without running any. It keeps the variables with plain text, and the depth of
-// conditions.
+// shell follows a script command by command, without running any.
 type shell struct {
 	r       *reader
 	nesting int
@@ -34,7 +33,6 @@ func (r *reader) script(text string, nesting int) {
 	}
 }
 
-// runScript reads a text as a shell script, and reports whether lines were left out.
 func (r *reader) runScript(text string, nesting int) (broken bool) {
 	if !r.enter(nesting, parserWork) {
 		return false
@@ -99,7 +97,6 @@ func (s *shell) statements(list []*syntax.Stmt) {
 	}
 }
 
-// branch reads commands under a condition.
 func (s *shell) branch(lists ...[]*syntax.Stmt) {
 	s.depth++
 	s.statements(slices.Concat(lists...))

@@ -95,14 +95,10 @@ func TestClusterIsNamedByUserData(t *testing.T) {
 		{name: "what only the node knows", data: "#!/bin/bash\n/etc/eks/bootstrap.sh $(curl http://169.254.169.254/x)\n"},
 		{name: "branches that differ", data: "#!/bin/bash\nif test -e /a; then /etc/eks/bootstrap.sh a; else /etc/eks/bootstrap.sh b; fi\n"},
 		{name: "NodeConfig", data: "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec:\n  cluster:\n    name: prod\n", want: "prod"},
-		{name: "Bottlerocket", data: "[settings.kubernetes]\ncluster-name = \"prod\"\n", want: "prod"},
-		{name: "Windows", data: "<powershell>\n& \"C:\\Program Files\\Amazon\\EKS\\Start-EKSBootstrap.ps1\" -EKSClusterName prod\n</powershell>\n", want: "prod"},
 		{name: "other case", data: "#!/bin/bash\n/etc/eks/bootstrap.sh Prod\n", want: "Prod"},
 		{name: "no name at all", data: "#!/bin/bash\necho prod\n"},
 		{name: "a placeholder", data: "#!/bin/bash\n/etc/eks/bootstrap.sh __CLUSTER__\n"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, Cluster(tt.data), "Cluster")
-		})
+		assert.Equalf(t, tt.want, Cluster(tt.data), "%s: Cluster", tt.name)
 	}
 }

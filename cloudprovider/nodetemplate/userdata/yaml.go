@@ -115,7 +115,6 @@ func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
 	return nil, nil
 }
 
-// at follows keys into nested maps, and returns nil where there is nothing.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
 		m, _ := value.(map[string]any)

@@ -72,7 +72,6 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	return step{after: failurePause << t.failures}
 }
 
-// nominated notes and reports a nomination.
 func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
 	node := n.node(t.node)
 	t.nominated, t.last, t.written, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
@@ -91,8 +90,7 @@ func (n *Nominator) permitted(ctx context.Context) bool {
 	return n.Clock.Since(denied) >= permissionPause && n.ask(ctx)
 }
 
-// ask asks the API server for the permission, some times if it does not answer. If it never does, the first write shows whether the
-// permission is missing.
+// ask asks for the permission, some times if the API server does not answer. If it never does, the first write shows whether it is missing.
 func (n *Nominator) ask(ctx context.Context) (permitted bool) {
 	for range mostFailures {
 		reviewed, cancel := context.WithTimeout(ctx, writeTime)
@@ -118,7 +116,6 @@ func (n *Nominator) ask(ctx context.Context) (permitted bool) {
 	return true
 }
 
-// deny notes that the permission is missing, and says so once.
 func (n *Nominator) deny(reason string) {
 	n.said.Do(func() {
 		klog.Background().Info("No node is nominated for the pods for which it was launched: the permission is missing", "reason", reason,

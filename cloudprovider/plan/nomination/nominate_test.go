@@ -6,13 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -27,14 +25,11 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 		"made anew": {change: func(p *corev1.Pod) { p.UID = "next" }, want: "a="},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, nil, func(w *world) {
+			inWorld(t, true, func(w *world) {
 				pods := corev1.SchemeGroupVersion.WithResource("pods")
 				change := sync.OnceFunc(func() {
 					current, err := w.cluster.Tracker().Get(pods, "default", "a")
-					if err != nil {
-						t.Error(err)
-						return
-					}
+					assert.NoError(t, err)
 					pod := current.(*corev1.Pod).DeepCopy()
 					tt.change(pod)
 					pod.ResourceVersion += "1"
@@ -46,10 +41,9 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 					written = true
 					return write()
 				}
-				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+				w.asked("small", []*corev1.Pod{w.pod("a")})
 				w.node("node-1", "small", hasBooted)
-				time.Sleep(time.Minute)
-				synctest.Wait()
+				w.pass(time.Minute)
 				assert.True(t, written, "nothing was written")
 				w.wantNominated(tt.want)
 			})
@@ -70,7 +64,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 		"the API server does nothing": {writes: 1 + mostFailures, result: "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, nil, func(w *world) {
+			inWorld(t, true, func(w *world) {
 				writes := 0
 				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
 					writes++
@@ -80,7 +74,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 					}
 					return nil, apierrors.NewTimeoutError("the answer is lost", 0)
 				}
-				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+				w.asked("small", []*corev1.Pod{w.pod("a")})
 				w.node("node-1", "small", hasBooted)
 				if tt.done {
 					w.changeNode("node-1", isReady)
@@ -88,8 +82,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 				if tt.binds {
 					w.changePod("a", boundTo("node-1"))
 				}
-				time.Sleep(time.Hour)
-				synctest.Wait()
+				w.pass(time.Hour)
 				assert.Equal(t, tt.writes, writes, "writes")
 				w.wantResults(map[string]float64{tt.result: 1})
 				assert.False(t, w.Plan.Has("a"), "the pod is still planned")
@@ -100,7 +93,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 
 // docs/nominations.md and docs/scale.md state the number.
 func TestWritesAtOnceAreBounded(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		var mu sync.Mutex
 		under, most, all := 0, 0, 0
 		w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
@@ -118,10 +111,9 @@ func TestWritesAtOnceAreBounded(t *testing.T) {
 		for at := range planned {
 			planned[at] = w.pod(fmt.Sprint("pod-", at))
 		}
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{planned})...)
+		w.asked("small", planned)
 		w.node("node-1", "small", hasBooted)
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		w.pass(10 * time.Second)
 		assert.Truef(t, most == workers && all == len(planned), "%d writes, up to %d at once, want %d and %d", all, most, len(planned), workers)
 	})
 	for file, sentence := range map[string]string{"nominations.md": fmt.Sprintf(" %d at once ", workers), "scale.md": fmt.Sprintf(" %d at once,", workers)} {

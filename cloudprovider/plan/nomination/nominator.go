@@ -99,8 +99,7 @@ func (n *Nominator) planChanged(asked bool, pods []types.UID) {
 	}
 }
 
-// Run nominates until ctx ends. It returns when all goroutines have stopped. Nominations stay: kube-scheduler removes them if the pods do not
-// fit.
+// Run nominates until ctx ends, and all goroutines have. Nominations stay: kube-scheduler removes them if the pods do not fit.
 func (n *Nominator) Run(ctx context.Context) error {
 	n.ask(ctx)
 	var work sync.WaitGroup
@@ -166,8 +165,7 @@ func (n *Nominator) forget(uid types.UID) {
 	}
 }
 
-// lookAtNode looks for the plan of a node that has registered. A node that is Ready before there is a plan was asked for by
-// somebody else.
+// lookAtNode looks for the plan of a node that has registered. One that is Ready before there is a plan was asked for by somebody else.
 func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	n.mu.Lock()
 	fresh := n.fresh[k.node]
@@ -217,7 +215,6 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	}
 }
 
-// known ends the search for a node's plan.
 func (n *Nominator) known(node string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -272,8 +269,7 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	}
 }
 
-// exchange gives the place of a pod that got another node to a pod of the same shape that is planned there and still waits. It needs the
-// lock.
+// exchange gives the place of a pod that got another node to a pod of its shape that is planned there and still waits. It needs the lock.
 func (n *Nominator) exchange(pod *corev1.Pod, t *target) {
 	left := n.node(t.node)
 	if left == nil {

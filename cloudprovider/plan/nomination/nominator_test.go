@@ -3,7 +3,6 @@ package nomination
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,8 +35,6 @@ type world struct {
 	cluster *fake.Clientset
 	metrics *prometheus.Registry
 	patch   func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) // what becomes of a write of the Nominator
-	run     func()                                                       // starts the Nominator
-	end     func()                                                       // ends it
 }
 
 // client is the Nominator's, and core a part of it. The test fails if it asks for nodes: informers show them, and nothing may write them.
@@ -75,18 +72,11 @@ func (p pods) Patch(ctx context.Context, name string, kind types.PatchType, data
 // otherShape is a planned pod that is not like the others. Without it nothing would be nominated.
 const otherShape = "other"
 
-// inWorld runs the test in a cluster with the objects and a running Nominator, with time of its own.
-func inWorld(t *testing.T, permitted bool, objects []runtime.Object, test func(*world)) {
-	beforeRun(t, permitted, objects, func(w *world) {
-		w.run()
-		test(w)
-	})
-}
-
-// beforeRun is inWorld with a Nominator that the test starts.
-func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func(*world)) {
+// inWorld runs the test in a cluster with a running Nominator, with time of its own.
+func inWorld(t *testing.T, permitted bool, test func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, cluster: fake.NewClientset(objects...), metrics: prometheus.NewRegistry(),
+		w := &world{T: t, cluster: fake.NewClientset(), metrics: prometheus.NewRegistry(),
 			patch: func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }}
 		w.cluster.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: permitted}}, nil
@@ -103,27 +93,31 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 		factory.Start(ctx.Done())
 		factory.WaitForCacheSync(ctx.Done())
 		ended := make(chan error)
-		w.run = func() {
-			go func() { ended <- w.Nominator.Run(ctx) }()
-			synctest.Wait()
-		}
-		w.end = sync.OnceFunc(func() {
-			cancel()
-			assert.NoError(t, <-ended)
-		})
+		go func() { ended <- w.Nominator.Run(ctx) }()
+		synctest.Wait()
 		test(w)
-		w.end()
+		cancel()
+		assert.NoError(t, <-ended)
 		factory.Shutdown()
 	})
+}
+
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// asked has nodes of the group asked for, by the pods of each.
+func (w *world) asked(group string, perNode ...[]*corev1.Pod) {
+	w.Plan.Asked(plan.Nodes(group, perNode)...)
+	synctest.Wait()
 }
 
 // pod adds a pod that waits, and is as change makes it.
 func (w *world) pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	w.Helper()
 	pod := waiting("", append(change, func(p *corev1.Pod) { p.Name, p.UID, p.ResourceVersion = name, types.UID(name), "1" })...)
-	if _, err := w.cluster.CoreV1().Pods(pod.Namespace).Create(w.Context(), pod, metav1.CreateOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, w.cluster.Tracker().Add(pod))
 	synctest.Wait()
 	return pod
 }
@@ -133,9 +127,7 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.Helper()
 	node := starting(name, change...)
 	node.CreationTimestamp, node.Labels = metav1.Now(), map[string]string{"group": group}
-	if _, err := w.cluster.CoreV1().Nodes().Create(w.Context(), node, metav1.CreateOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, w.cluster.Tracker().Add(node))
 	synctest.Wait()
 }
 
@@ -146,9 +138,8 @@ func (w *world) changeNode(name string, changes ...func(*corev1.Node)) {
 	for _, change := range changes {
 		change(node)
 	}
-	if _, err := w.cluster.CoreV1().Nodes().Update(w.Context(), node, metav1.UpdateOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	_, err = w.cluster.CoreV1().Nodes().Update(w.Context(), node, metav1.UpdateOptions{})
+	require.NoError(w, err)
 	synctest.Wait()
 }
 
@@ -158,9 +149,8 @@ func (w *world) changePod(name string, change func(*corev1.Pod)) {
 	require.NoError(w, err)
 	change(pod)
 	pod.ResourceVersion += "1" // as the API server does
-	if _, err := w.cluster.CoreV1().Pods("default").Update(w.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	_, err = w.cluster.CoreV1().Pods("default").Update(w.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(w, err)
 	synctest.Wait()
 }
 
@@ -190,15 +180,13 @@ func (w *world) wantResults(want map[string]float64) {
 		}
 	}
 	assert.Empty(w, cmp.Diff(want, got), "results (-want +got)")
-	if len(want) > 0 && (len(w.targets) > 0 || len(w.on) > 0) {
-		w.Errorf("%d pods are still followed", len(w.targets))
-	}
+	assert.Emptyf(w, len(w.targets)+len(w.on), "%d pods are still followed", len(w.targets))
 }
 
 func TestPodsGetTheirNodes(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b"), w.pod("c", func(p *corev1.Pod) { p.Spec.Priority = new(int32(1)) })
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, b}, {c}})...)
+		w.asked("small", []*corev1.Pod{a, b}, []*corev1.Pod{c})
 		w.node("node-0", "large")
 		w.node("node-1", "small")
 		w.node("node-2", "small")
@@ -227,13 +215,12 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 		"all that the group may run": {tolerates, isTainted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, nil, func(w *world) {
+			inWorld(t, true, func(w *world) {
 				w.Plan.Drop(tt.gone)
-				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a", tt.pod)}, {w.pod("b", tt.pod)}})...)
+				w.asked("small", []*corev1.Pod{w.pod("a", tt.pod)}, []*corev1.Pod{w.pod("b", tt.pod)})
 				w.node("node-1", "small", tt.node)
 				w.node("node-2", "small", tt.node)
-				time.Sleep(time.Minute)
-				synctest.Wait()
+				w.pass(time.Minute)
 				for _, action := range w.cluster.Actions() {
 					assert.Truef(t, action.GetVerb() != "patch" && action.GetVerb() != "update", "wrote %v", action)
 				}
@@ -244,13 +231,12 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 
 // kube-scheduler tries the pod before the node takes pods, and again afterwards.
 func TestPodIsNominatedTwiceAtMost(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+	inWorld(t, true, func(w *world) {
+		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.changePod("a", removed)
-		time.Sleep(time.Second)
-		synctest.Wait()
+		w.pass(time.Second)
 		w.wantNominated("a=")
 		w.changeNode("node-1", isReady)
 		w.wantNominated("a=node-1")
@@ -262,7 +248,7 @@ func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 
 // The driver of the devices publishes them after the node is Ready. No resource of the node shows that.
 func TestPodThatClaimsDevicesIsNominatedForAMinute(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a := w.pod("a", func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} })
 		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}})...)
 		w.node("node-1", "small", isReady)
@@ -282,7 +268,7 @@ func TestPodThatClaimsDevicesIsNominatedForAMinute(t *testing.T) {
 
 // The pods of a node that is drained are planned while they run there. Their node is kept for them until they are gone.
 func TestRunningPodStaysPlanned(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a := w.pod("a", boundTo("node-0"))
 		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, w.pod("b")}})...)
 		w.node("node-1", "small", isReady)
@@ -299,24 +285,23 @@ func TestRunningPodStaysPlanned(t *testing.T) {
 
 // The podlist drops a pod that is not pending for one loop. The core no longer counts on its place.
 func TestDroppedPodIsNotNominatedOn(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+	inWorld(t, true, func(w *world) {
+		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.Plan.Drop("a")
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.changeNode("node-1", isReady)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		w.pass(time.Minute)
 		w.wantNominated("a=")
 	})
 }
 
 // A user cordons the node, and uncordons it.
 func TestCordonedNodeIsNotNominated(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+	inWorld(t, true, func(w *world) {
+		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.changeNode("node-1", isReady, isCordoned)
@@ -328,9 +313,9 @@ func TestCordonedNodeIsNotNominated(t *testing.T) {
 
 // kube-scheduler puts a pod on the node of a pod that is like it. They exchange their places.
 func TestPodsAlikeExchangePlaces(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b", wantsGPU), w.pod("c")
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b, c}})...)
+		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b, c})
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changePod("a", boundTo("node-2"))
@@ -343,14 +328,12 @@ func TestPodsAlikeExchangePlaces(t *testing.T) {
 }
 
 func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+	inWorld(t, true, func(w *world) {
+		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", isReady)
-		time.Sleep(bindTime - time.Second)
-		synctest.Wait()
+		w.pass(bindTime - time.Second)
 		w.wantNominated("a=node-1")
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		w.pass(2 * time.Second)
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
 		assert.False(t, w.Plan.Has("a"), "the plan still has the pod")
@@ -358,10 +341,10 @@ func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 }
 
 func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a, b := w.pod("a"), w.pod("b", wantsGPU)
 		w.pod("stranger")
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b}})...)
+		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b})
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changeNode("node-1", isReady)
@@ -376,14 +359,13 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 }
 
 func TestNodeRegistersBeforeItsPlan(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		w.node("ready", "small")
 		w.changeNode("ready", isReady)
 		w.node("starting", "small")
 		w.node("later", "")
 		a, b := w.pod("a"), w.pod("b")
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b}})...)
-		synctest.Wait()
+		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b})
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance
 		time.Sleep(2 * groupPause)
 		w.changeNode("later", isReady)
@@ -394,15 +376,14 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 
 // A node whose group is never known is not looked at for ever, and neither is one that goes meanwhile.
 func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		w.node("old", "")
 		w.node("deleted", "")
 		require.NoError(w, w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}))
-		time.Sleep(2 * groupPause)
-		synctest.Wait()
+		w.pass(2 * groupPause)
 		assert.Truef(t, !w.fresh["deleted"] && w.fresh["old"], "still looked at: %v, want the node without a group", w.fresh)
 		time.Sleep(readyTime)
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
+		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.changeNode("old", isReady, func(n *corev1.Node) { n.Labels["group"] = "small" })
 		time.Sleep(2 * groupPause)
 		w.wantNominated("a=")
@@ -411,13 +392,12 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 }
 
 func TestPlanChanges(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
+	inWorld(t, true, func(w *world) {
 		a := w.pod("a")
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}})...)
+		w.asked("small", []*corev1.Pod{a})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
-		w.Plan.Asked(plan.Nodes("large", [][]*corev1.Pod{{a}})...)
-		synctest.Wait()
+		w.asked("large", []*corev1.Pod{a})
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
 		w.node("node-2", "large", hasBooted)
@@ -426,9 +406,9 @@ func TestPlanChanges(t *testing.T) {
 }
 
 func TestWithoutPermission(t *testing.T) {
-	inWorld(t, false, nil, func(w *world) {
+	inWorld(t, false, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")
-		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, b}})...)
+		w.asked("small", []*corev1.Pod{a, b})
 		w.node("node-1", "small", isReady)
 		w.wantNominated("a=", "b=")
 		w.wantResults(map[string]float64{"forbidden": 2})

@@ -7,10 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	resourcehelper "k8s.io/component-helpers/resource"
-	scheduling "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 const (
@@ -47,15 +46,13 @@ type seen struct {
 	now     time.Time
 }
 
-// step says what to do about a target now.
 type step struct {
 	nominate, clear bool          // write the nomination, or remove it
 	end             result        // the target is dealt with, "" for not yet
 	after           time.Duration // look again then, 0 for when something happens
 }
 
-// decide returns the next step for the target. It also notes since when the node can take the pod, and that the wait is over. It has no
-// other effect.
+// decide returns the next step. It also notes since when the node can take the pod, and that the wait is over.
 func (t *target) decide(s seen, o *Options) step {
 	pod, node := s.pod, s.node
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
@@ -113,7 +110,6 @@ func (t *target) decide(s seen, o *Options) step {
 	return step{after: left}
 }
 
-// full reports whether the pods that have the node leave too little room for the pod.
 func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
 	wanted, used := requests(pod), corev1.ResourceList{}
 	for _, other := range on {
@@ -141,14 +137,13 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 // claims reports whether the pod needs devices of dynamic resource allocation. No resource of the node shows whether they are published.
 func claims(pod *corev1.Pod) bool { return len(pod.Spec.ResourceClaims) > 0 }
 
-// usable reports whether kube-scheduler may put the pod on the node, by the node's readiness, taints and devices. Devices appear some time
-// after the node is Ready.
+// usable goes by the node's readiness, taints and devices. Devices appear some time after the node is Ready.
 func usable(node *corev1.Node, pod *corev1.Pod) bool {
 	if node.Spec.Unschedulable || !nodemeta.Ready(node) {
 		return false
 	}
 	for _, taint := range node.Spec.Taints {
-		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
+		if !plan.Tolerates(pod, &taint) {
 			return false
 		}
 	}

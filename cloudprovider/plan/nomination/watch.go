@@ -20,7 +20,6 @@ func (n *Nominator) nodeAdded(object any, isInInitialList bool) {
 	n.queue.Add(key{node: node.Name})
 }
 
-// nodeUpdated looks again where the change may let pods onto the node.
 func (n *Nominator) nodeUpdated(before, after any) {
 	old, okOld := before.(*corev1.Node)
 	node, ok := after.(*corev1.Node)
@@ -83,7 +82,6 @@ func (n *Nominator) podChanged(pod *corev1.Pod, settled bool) {
 	}
 }
 
-// podsOn are the pods of the informer that have the node.
 func (n *Nominator) podsOn(node string) []*corev1.Pod {
 	objects, _ := n.Pods.GetIndexer().ByIndex(byNode, node) // New has added the index
 	pods := make([]*corev1.Pod, 0, len(objects))
@@ -95,14 +93,12 @@ func (n *Nominator) podsOn(node string) []*corev1.Pod {
 	return pods
 }
 
-// node returns a node of the informer, or nil.
 func (n *Nominator) node(name string) *corev1.Node {
 	object, _, _ := n.Nodes.GetStore().GetByKey(name) // fails for no key
 	node, _ := object.(*corev1.Node)
 	return node
 }
 
-// pod returns the pod with this UID, or nil.
 func (n *Nominator) pod(namespace, name string, uid types.UID) *corev1.Pod {
 	object, _, _ := n.Pods.GetStore().GetByKey(namespace + "/" + name)
 	if pod, ok := object.(*corev1.Pod); ok && pod.UID == uid {

@@ -54,7 +54,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		pod := info.Pod
 		need, one := z.Need(pod)
 		elsewhere := one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil ||
-			slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil })
+			slices.ContainsFunc(pod.Spec.Volumes, nodemeta.HasClaim)
 		if _, later := z.nextLook[pod.UID]; later || !elsewhere {
 			continue
 		}
