@@ -25,8 +25,6 @@ type Options struct {
 	MotionInterval  time.Duration
 	LaunchMode      LaunchMode  // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
-	// NoPredecessor means that no launch of an earlier process can be in progress.
-	NoPredecessor bool
 	// TokenTime returns the time by which the token of a launch is made that begins now. A successor must get the same one for as long as the
 	// launch may be in progress. Nil is for the Clock's, which has edges.
 	TokenTime func(context.Context) (time.Time, error)
@@ -64,7 +62,6 @@ type Cache struct {
 	actions   map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
 	resolve   chan struct{}            // a launch source may be new
 	failures  chan struct{}            // wakes the failure loop
-	ahead     ahead
 	together  awsclient.Batcher[togetherKey, string, error]
 }
 
@@ -87,8 +84,7 @@ func NewCache(o Options) *Cache {
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls: newerCalls{launch: cooldown.NewBreaker(o.Clock, "LaunchInstances"),
 			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")},
-		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
-		ahead: ahead{due: make(chan struct{}, 1)}}
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c
 }

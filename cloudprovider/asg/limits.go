@@ -20,9 +20,6 @@ const (
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute
-	// A reading ahead of a launch serves launches for aheadFor. There is at most one in aheadInterval.
-	aheadFor      = 300 * time.Millisecond
-	aheadInterval = time.Second
 	// A dropped group is remembered for droppedTTL, in case it comes back.
 	droppedTTL = time.Hour
 )

@@ -121,7 +121,7 @@ func inOneWindow() (then, now *clocktesting.FakeClock) {
 
 // at is a process that launches synchronously where it can, reads this clock, and may have had a predecessor.
 func at(clock clock.WithTicker) func(*asg.Options) {
-	return func(o *asg.Options) { o.LaunchMode, o.Clock, o.NoPredecessor = asg.LaunchAuto, clock, false }
+	return func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, clock }
 }
 
 func TestReplayedFailureIsRetried(t *testing.T) {

@@ -240,7 +240,7 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery ownership.Discove
 	options := asg.Options{
 		AutoScaling: hooked, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode: asg.LaunchDesiredCapacity, NoPredecessor: true,
+		LaunchMode: asg.LaunchDesiredCapacity,
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}

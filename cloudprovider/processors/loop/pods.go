@@ -80,9 +80,7 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 	if controller := JointController(pod); controller != "" && t.oldEnough(pod) {
 		t.pods.countAll(controller)
 	}
-	if t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod)) {
-		t.config.Coming()
-	}
+	t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod))
 }
 
 // countsFrom is the moment from which the loop counts the pod.
