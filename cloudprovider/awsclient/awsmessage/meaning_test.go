@@ -50,9 +50,7 @@ func TestEveryKnownMessageIsUnderstood(t *testing.T) {
 	for _, r := range known {
 		got := awsmessage.Of(r.code, r.text)
 		assert.Emptyf(t, cmp.Diff(r.want, pool(got)), "%s %q %q (-want +got)", r.kind, r.code, r.text)
-		if r.code != "" && got.Code != r.code {
-			t.Errorf("%q %q: code %q", r.code, r.text, got.Code)
-		}
+		assert.Truef(t, r.code == "" || got.Code == r.code, "%q %q: code %q", r.code, r.text, got.Code)
 	}
 }
 
@@ -158,21 +156,14 @@ func TestCutTextKeepsItsMeaning(t *testing.T) {
 	const step = 11 // bytes, the rows begin at different ones
 	for i, r := range rows(t) {
 		less := awsmessage.Of(r.code, "").Class
-		if less != awsmessage.Unknown && less != r.want.Class && !r.vague() {
-			t.Fatalf("code %q alone = %q, want %q", r.code, less, r.want.Class)
-		}
+		require.Truef(t, less == awsmessage.Unknown || less == r.want.Class || r.vague(), "code %q alone = %q, want %q", r.code, less, r.want.Class)
 		for n := i % step; n < len(r.text); n += step {
 			cut := r.text[:n]
 			got := awsmessage.Of(r.code, cut)
-			if got.Class != r.want.Class && got.Class != less && got.Class != awsmessage.Unknown {
-				t.Errorf("%q %q = %q, want %q", r.code, cut, got.Class, r.want.Class)
-			}
-			if got.InstanceType != "" && got.InstanceType != r.want.InstanceType && r.want.InstanceType == "" {
-				t.Errorf("%q names %q", cut, got.InstanceType)
-			}
-			if got.CapacityType != "" && got.CapacityType != r.want.CapacityType {
-				t.Errorf("%q names %q, want %q", cut, got.CapacityType, r.want.CapacityType)
-			}
+			assert.Truef(t, got.Class == r.want.Class || got.Class == less || got.Class == awsmessage.Unknown,
+				"%q %q = %q, want %q", r.code, cut, got.Class, r.want.Class)
+			assert.Truef(t, got.InstanceType == "" || got.InstanceType == r.want.InstanceType || r.want.InstanceType != "", "%q names %q", cut, got.InstanceType)
+			assert.Truef(t, got.CapacityType == "" || got.CapacityType == r.want.CapacityType, "%q names %q, want %q", cut, got.CapacityType, r.want.CapacityType)
 		}
 	}
 }
@@ -295,9 +286,7 @@ func FuzzOf(f *testing.F) {
 			known = known || m.Class == c
 		}
 		assert.Truef(t, known, "class %q", m.Class)
-		if m.CapacityType != "" && m.CapacityType != awsmessage.OnDemand && m.CapacityType != awsmessage.Spot {
-			t.Errorf("capacity type %q", m.CapacityType)
-		}
+		assert.Truef(t, m.CapacityType == "" || m.CapacityType == awsmessage.OnDemand || m.CapacityType == awsmessage.Spot, "capacity type %q", m.CapacityType)
 		for _, word := range []string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action} {
 			assert.Truef(t, len(word) <= 4096 && utf8.ValidString(word), "a word of %d bytes", len(word))
 		}

@@ -66,8 +66,7 @@ func TestDeniedLooksAtNetworksLeaveTheOthers(t *testing.T) {
 		w.aws.Deny(action)
 		w.look(t)
 		n, known := w.Known().Of(w.ids[0])
-		if got := fmt.Sprint(n.Route, " ", n.Full, n.Closed); got != want || !known || n.State != "running" {
-			t.Errorf("without %s: %s of an instance that is %q, want %s", action, got, n.State, want)
-		}
+		got := fmt.Sprint(n.Route, " ", n.Full, n.Closed)
+		assert.Truef(t, got == want && known && n.State == "running", "without %s: %s of an instance that is %q, want %s", action, got, n.State, want)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -35,11 +34,8 @@ type offeringsWorld struct {
 
 func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
 	t.Helper()
-	server, err := fakeaws.Start(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	w := &offeringsWorld{t: t, aws: server, clock: clocktesting.NewFakeClock(time.Now()), api: ec2.New(ec2.Options{Region: server.Region(),
-		BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})}
+	w := &offeringsWorld{t: t, clock: clocktesting.NewFakeClock(time.Now())}
+	w.aws, w.api = served(t, cfg)
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	w.log = logger.GetSink().(ktesting.Underlier).GetBuffer()
 	w.Cache = NewOfferings(w.api, w.clock)
@@ -73,9 +69,8 @@ func (w *offeringsWorld) calls(want int) {
 	for end := time.Now().Add(10 * time.Second); asked() < want && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
 	time.Sleep(50 * time.Millisecond) // for one too many
-	if got := asked(); got != want {
-		w.t.Fatalf("EC2 was asked %d times, want %d", got, want)
-	}
+	got := asked()
+	require.Truef(w.t, got == want, "EC2 was asked %d times, want %d", got, want)
 }
 
 // later waits until the next try of a look-up that failed is planned, and lets an hour pass.
