@@ -51,7 +51,6 @@ func (f *Failure) Meaning() awsmessage.Meaning {
 	return awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
 }
 
-// Bounded cuts AWS's text to a length that is worth storing.
 func Bounded(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
 }
@@ -139,8 +138,7 @@ func Newest(failures []FailedLaunch, counts func(FailedLaunch) bool) *Failure {
 	return nil
 }
 
-// Subject reads what an activity does to which instance, such as "Launching a new EC2 instance: i-1" or "Terminating EC2 instance: i-1".
-// The ID is empty where the description names none.
+// Subject reads what an activity does to which instance, such as "Terminating EC2 instance: i-1". The ID may be empty.
 func Subject(a types.Activity) (id string, launching, terminating bool) {
 	act, rest, _ := strings.Cut(aws.ToString(a.Description), "EC2 instance: ")
 	id, _, _ = strings.Cut(rest, " ")

@@ -47,8 +47,7 @@ func (k *look) soon(now time.Time) {
 	k.due, k.count = later(due, k.at.Add(firstLook)), 0
 }
 
-// NoteFailures enters the failed launches that may explain the shortage of our request, and of others. Each is nil unless it is news. ahead is
-// how far AWS's clock is ahead.
+// NoteFailures enters the failures that may explain the shortage of our request, and of others, nil where not news. ahead is AWS's clock.
 func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others *cooldown.Failure) {
 	g := l.change()
 	l.look.denied = false
