@@ -126,9 +126,8 @@ func (w *world) steady(name string, n int) {
 	if g := w.group(name); state.Desired != n || w.inService(name) != n || g.DesiredCapacity != n || len(g.Counted()) != n {
 		w.t.Errorf("%s has %d of %d instances in service, and %d of %d are known, want %d", name, w.inService(name), state.Desired, len(g.Counted()), g.DesiredCapacity, n)
 	}
-	if kills := w.kills(); len(kills) > 0 {
-		w.t.Errorf("AWS ended %v by its own choice", kills)
-	}
+	kills := w.kills()
+	assert.Truef(w.t, len(kills) == 0, "AWS ended %v by its own choice", kills)
 }
 
 // spans takes the group through scale-ups and scale-downs, in more than 20 minutes, and returns how long each took. Around each of them, readings
@@ -154,7 +153,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 	const most = 20 * time.Second
 	for name, g := range map[string]fakeaws.AutoScalingGroup{"one zone": scalingGroup("a", 0, 2, 20), "three zones": zonal("a", 0, 2, 20), "zone by zone": divided("a", 0, 2, 20)} {
 		t.Run(name, func(t *testing.T) {
-			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
+			config := usual(g)
 			span := func(t *testing.T, fault *fakeaws.Fault) (took []time.Duration) {
 				inBubble(t, config, nil, func(w *world) {
 					time.Sleep(10 * time.Second)
@@ -184,8 +183,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 }
 
 func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20)}}
+	config := usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20))
 	inBubble(t, config, nil, func(w *world) {
 		t := w.t
 		time.Sleep(10 * time.Second)
@@ -220,7 +218,7 @@ func fallbacks(c *asg.Cache) (all []string) {
 
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30)}
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	config := usual(groups...)
 	for _, tt := range []struct {
 		call   string
 		fault  fakeaws.Fault
@@ -291,7 +289,7 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 // Several groups want something in one loop, one after the other. They wait together for little more than one does.
 func TestSequentialWishesWaitLittle(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 4, 30), scalingGroup("b", 0, 4, 30), scalingGroup("c", 0, 4, 30), scalingGroup("d", 0, 4, 30)}
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	config := usual(groups...)
 	for call, tt := range map[string]struct {
 		params map[string]string
 		wish   func(w *world, name string) error
@@ -329,18 +327,15 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 	g := heavier("a")
 	g.Zones, g.Tags = []string{"us-west-2a"}, map[string]string{discoveryTag: "true"}
-	inBubble(t, fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, nil, func(w *world) {
+	inBubble(t, usual(g), nil, func(w *world) {
 		t := w.t
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		_, err := w.cache.Increase(w.t.Context(), "a", 2)
-		assert.NoError(t, err)
+		w.done(w.cache.Increase(w.t.Context(), "a", 2))
 		time.Sleep(2 * time.Minute)
 		for _, e := range w.aws.Events() {
-			if e.Kind == fakeaws.DesiredChanged && e.To < e.From {
-				t.Errorf("the desired capacity went from %d to %d", e.From, e.To)
-			}
+			assert.Truef(t, e.Kind != fakeaws.DesiredChanged || e.To >= e.From, "the desired capacity went from %d to %d", e.From, e.To)
 		}
 		assert.Equal(t, 4, w.desired("a"), "desired capacity in units, want the 4 that AWS launched")
 	})
@@ -348,29 +343,27 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 
 // AWS launches in each zone, answers with a fault, and the reading after that is older. No desired capacity can make up for it.
 func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
+	config := usual(zonal("a", 0, 0, 20))
 	synchronously := func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }
 	inBubble(t, config, synchronously, func(w *world) {
 		t := w.t
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		_, err := w.cache.Increase(w.t.Context(), "a", 2)
-		assert.NoError(t, err, "want the 2 instances that a later reading shows")
+		w.done(w.cache.Increase(w.t.Context(), "a", 2))
 		assert.Equal(t, 2, w.desired("a"), "desired capacity")
 	})
 }
 
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
+	config := usual(zonal("a", 0, 0, 20))
 	for name, fault := range troubles {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, config, nil, func(w *world) {
 				t := w.t
 				fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 				w.aws.Inject(fault)
-				_, err := w.cache.Increase(w.t.Context(), "a", 6)
-				assert.NoError(t, err)
+				w.done(w.cache.Increase(w.t.Context(), "a", 6))
 				w.steady("a", 6)
 				got := fallbacks(w.cache)
 				assert.Truef(t, got == nil, "problems %v, want none: AWS answered in other zones", got)
@@ -381,7 +374,7 @@ func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 
 func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
-		config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
+		config := usual(g)
 		for name, fault := range troubles {
 			t.Run(name+" "+zones, func(t *testing.T) {
 				inBubble(t, config, nil, func(w *world) {
@@ -404,21 +397,19 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
 func TestSynchronousModeRetries(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 20)}}
+	config := usual(scalingGroup("a", 0, 0, 20))
 	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		t := w.t
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
 			_, err := w.cache.Increase(w.t.Context(), "a", 3)
 			assert.Truef(t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
-			if _, rests := w.cache.CoolDown(w.group("a")); !rests || fallbacks(w.cache) != nil {
-				t.Errorf("left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
-			}
+			_, rests := w.cache.CoolDown(w.group("a"))
+			assert.Truef(t, rests && fallbacks(w.cache) == nil, "left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			time.Sleep(time.Minute)
 		}
 		w.aws.ClearFaults(fault)
-		_, err := w.cache.Increase(w.t.Context(), "a", 3)
-		assert.NoError(t, err)
+		w.done(w.cache.Increase(w.t.Context(), "a", 3))
 		w.steady("a", 3)
 	})
 }
@@ -460,8 +451,7 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 		{fault: fakeaws.Fault{Code: "UnsupportedOperation"}, off: true},
 	} {
 		t.Run(tt.fault.Code+" "+tt.fault.Message, func(t *testing.T) {
-			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100)}}
+			config := usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100))
 			inBubble(t, config, nil, func(w *world) {
 				t := w.t
 				time.Sleep(10 * time.Second)
