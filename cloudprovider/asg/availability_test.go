@@ -145,8 +145,7 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if !launches {
-					_, err := w.cache.Increase(t.Context(), "a", 2)
-					require.Error(t, err, "launched where there is no capacity")
+					require.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "launched where there is no capacity")
 				} else if err := w.aws.SetDesired("same", 1); err != nil {
 					t.Fatal(err)
 				}

@@ -25,6 +25,7 @@ type Options struct {
 	MotionInterval  time.Duration // of the groups in motion
 	LaunchMode      LaunchMode    // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups   // the zero value is ZonalTagged
+	NoPredecessor   bool          // no launch of an earlier process can be in progress
 	// TokenTime returns the time by which the token of a launch is made that begins now. A successor must get the same one for as long as the
 	// launch may be in progress. Nil is for the Clock's, which has edges.
 	TokenTime func(context.Context) (time.Time, error)
@@ -64,6 +65,7 @@ type Cache struct {
 	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
 	resolve  chan struct{}            // a launch source may be new
 	failures chan struct{}            // wakes the failure loop
+	ahead    ahead
 	together awsclient.Batcher[togetherKey, string, error]
 }
 
@@ -84,7 +86,8 @@ func NewCache(o Options) *Cache {
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c

@@ -144,8 +144,7 @@ func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
-	_, err := w.cache.Increase(t.Context(), "a", 3)
-	assert.Error(t, err, "no error although neither the answer nor a reading shows the write")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), "no error although neither the answer nor a reading shows the write")
 	w.calls.loseAnswer = false
 	w.increase(1) // of it nobody knows whether it is one more, and less than the first would end instances
 	w.wantDesired(5)
@@ -368,8 +367,7 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.Error(t, err, "no error although the group is not selected")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "no error although the group is not selected")
 	w.tagged(true)
 	w.withdraws(2, 2, 3)
 }

@@ -75,7 +75,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 
 // withdraw is Withdraw of as many instances as most allows in the fresh reading.
 func (c *Cache) withdraw(ctx context.Context, name string, most func(context.Context, *group.Group) (int, error)) (int, *group.Group, error) {
-	ctx, unlock, g, err := c.lockAndRead(ctx, name)
+	ctx, unlock, g, err := c.lockAndRead(ctx, name, c.Reread)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -234,13 +234,12 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	}
 	ctx := context.WithoutCancel(t.Context())
 	repeat(func(int) error { return w.cache.Refresh(ctx) })
-	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 1); return err })
-	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 2); return err })
+	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 1)) })
+	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 2)) })
 	repeat(func(int) error { _, _, err := w.cache.Withdraw(ctx, "c", 1); return err })
 	repeat(func(i int) error {
 		if members := w.group("b").Counted(); i%5 == 0 && len(members) > 0 {
-			_, err := w.cache.Terminate(ctx, "b", []string{members[0].ID})
-			return err
+			return errorOf(w.cache.Terminate(ctx, "b", []string{members[0].ID}))
 		}
 		return nil
 	})
@@ -388,8 +387,7 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
 		t.Errorf("group %+v, want its last reading", g)
 	}
-	_, err := w.cache.Reread(t.Context(), "a")
-	assert.Error(t, err, "a reading without the desired capacity counts")
+	assert.Error(t, errorOf(w.cache.Reread(t.Context(), "a")), "a reading without the desired capacity counts")
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
 	}

@@ -98,8 +98,7 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 			w.eventuallyInService("a", 3)
 			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		}
-		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
-		assert.Error(t, err, "no error although an instance is missing")
+		assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "no error although an instance is missing")
 		state, _ := w.aws.Group("a")
 		assert.Truef(t, len(before) == 1 && len(state.Instances) == 3 && state.Desired == 3,
 			"%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)

@@ -157,16 +157,15 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 2)).started()
 	ids := w.members("theirs")
 	for name, write := range map[string]func() error{
-		"increase": func() error { _, err := w.cache.Increase(t.Context(), "theirs", 1); return err },
+		"increase": func() error { return errorOf(w.cache.Increase(t.Context(), "theirs", 1)) },
 		"increase of nodes": func() error {
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
-			_, err := w.cache.Increase(t.Context(), "theirs", 1)
-			return err
+			return errorOf(w.cache.Increase(t.Context(), "theirs", 1))
 		},
-		"atomic increase": func() error { _, err := w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1); return err },
+		"atomic increase": func() error { return errorOf(w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1)) },
 		"withdrawal":      func() error { _, _, err := w.cache.Withdraw(t.Context(), "theirs", 1); return err },
-		"termination":     func() error { _, err := w.cache.Terminate(t.Context(), "theirs", ids); return err },
-		"replacement":     func() error { _, err := w.cache.Replace(t.Context(), "theirs", ids[:1]); return err },
+		"termination":     func() error { return errorOf(w.cache.Terminate(t.Context(), "theirs", ids)) },
+		"replacement":     func() error { return errorOf(w.cache.Replace(t.Context(), "theirs", ids[:1])) },
 	} {
 		var other *ownership.OtherClusterError
 		err := write()
@@ -181,17 +180,15 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
-			"increase": func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
+			"increase": func(w *world, _ []string) error { return errorOf(w.cache.Increase(t.Context(), "g", 1)) },
 			"atomic increase": func(w *world, _ []string) error {
-				_, err := w.cache.IncreaseAtomically(t.Context(), "g", "", 1)
-				return err
+				return errorOf(w.cache.IncreaseAtomically(t.Context(), "g", "", 1))
 			},
 			"termination of one": func(w *world, ids []string) error {
-				_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
-				return err
+				return errorOf(w.cache.Terminate(t.Context(), "g", ids[:1]))
 			},
-			"termination of several": func(w *world, ids []string) error { _, err := w.cache.Terminate(t.Context(), "g", ids); return err },
-			"replacement":            func(w *world, ids []string) error { _, err := w.cache.Replace(t.Context(), "g", ids); return err },
+			"termination of several": func(w *world, ids []string) error { return errorOf(w.cache.Terminate(t.Context(), "g", ids)) },
+			"replacement":            func(w *world, ids []string) error { return errorOf(w.cache.Replace(t.Context(), "g", ids)) },
 		} {
 			t.Run(string(mode)+"/"+name, func(t *testing.T) {
 				w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()

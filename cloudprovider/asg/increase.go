@@ -17,6 +17,7 @@ import (
 // for the purpose, so that requests of others stay. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
 	_, before := c.groups.entry(name)
+	began := c.clock.Now()
 	ctx, unlock, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 			return g, err
 		}
 	}
-	if now { // a failed launch took its time
+	if now || g.ReadAt.Before(began) { // a failed launch took its time
 		if g, err = c.Reread(ctx, name); err != nil {
 			return nil, err
 		}
@@ -117,7 +118,7 @@ var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
 func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (writing context.Context, unlock func(), g *group.Group, room int, err error) {
-	if writing, unlock, g, err = c.lockAndRead(ctx, name); err != nil {
+	if writing, unlock, g, err = c.lockAndRead(ctx, name, c.readToLaunch); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	if room, err = c.allowed(writing, g, zone, n, g.Room()); err != nil {

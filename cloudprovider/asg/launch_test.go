@@ -236,8 +236,7 @@ func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ExpiredToken", Status: 403, Times: 1})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.Error(t, err, "an increase with expired credentials succeeds")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "an increase with expired credentials succeeds")
 	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
 	w.increase(1)
 	got := w.aws.Calls()[launchCall]
@@ -294,11 +293,10 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 		delays.Synchronous = ms(700)
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
-		w.kill(1, true, func(w *world) error { _, err := w.cache.Increase(t.Context(), "a", 3); return err })
+		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 3)) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		// Another number is not launched beside a launch of which nothing is known.
-		_, err := other.cache.Increase(t.Context(), "a", 4)
-		assert.Error(t, err, "another number was launched beside a launch of which nothing is known")
+		assert.Error(t, errorOf(other.cache.Increase(t.Context(), "a", 4)), "another number was launched beside a launch of which nothing is known")
 		// The same again is the same launch.
 		g, err := next.cache.Increase(t.Context(), "a", 3)
 		assert.Truef(t, err == nil && len(g.Counted()) == 3, "launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
@@ -381,7 +379,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(1)
 		next := w.with(nil).started()
-		w.kill(1, true, func(w *world) error { _, err := w.cache.Increase(t.Context(), "a", 2); return err })
+		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 2)) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
 			t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)

@@ -134,8 +134,7 @@ func TestOldFailureCausesNoProbe(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
-		_, err := w.cache.Increase(t.Context(), name, 1)
-		require.Error(t, err, "a group without capacity has launched")
+		require.Error(t, errorOf(w.cache.Increase(t.Context(), name, 1)), "a group without capacity has launched")
 		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
 	}
 	w.aws.ClearShortages(shortage)

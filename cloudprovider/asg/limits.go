@@ -19,6 +19,9 @@ const (
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute
 	droppedTTL     = time.Hour // for which a dropped group is remembered, in case it comes back
+	// A reading ahead of a launch serves launches for aheadFor. There is at most one in aheadInterval.
+	aheadFor      = 300 * time.Millisecond
+	aheadInterval = time.Second
 )
 
 // Sizes by the clock.

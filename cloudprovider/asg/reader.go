@@ -145,13 +145,13 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 	return nil, notFound(name)
 }
 
-// lockAndRead takes the group lock and reads the group. The error is ErrGroupNotFound if the group was recreated meanwhile.
-func (c *Cache) lockAndRead(ctx context.Context, name string) (writing context.Context, unlock func(), g *group.Group, err error) {
+// lockAndRead takes the group lock and reads the group with read. The error is ErrGroupNotFound if the group was recreated meanwhile.
+func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.Context, string) (*group.Group, error)) (writing context.Context, unlock func(), g *group.Group, err error) {
 	writing, unlock, locked, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if g, err = c.Reread(writing, name); err == nil {
+	if g, err = read(writing, name); err == nil {
 		if now, _ := c.groups.entry(name); now != locked {
 			err = fmt.Errorf("auto scaling group %q was recreated: %w", name, ErrGroupNotFound)
 		}

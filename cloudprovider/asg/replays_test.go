@@ -66,8 +66,7 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 					return ""
 				}
 				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-					_, err := next.cache.Increase(t.Context(), "a", missing)
-					require.NoErrorf(t, err, "round %d", round)
+					require.NoErrorf(t, errorOf(next.cache.Increase(t.Context(), "a", missing)), "round %d", round)
 				}
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
@@ -121,7 +120,7 @@ func inOneWindow() (then, now *clocktesting.FakeClock) {
 
 // at is a process that launches synchronously where it can, reads this clock, and may have had a predecessor.
 func at(clock clock.WithTicker) func(*asg.Options) {
-	return func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, clock }
+	return func(o *asg.Options) { o.LaunchMode, o.Clock, o.NoPredecessor = asg.LaunchAuto, clock, false }
 }
 
 func TestReplayedFailureIsRetried(t *testing.T) {
@@ -142,11 +141,9 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			then, now := inOneWindow()
 			launch := func(w *world) error {
 				if tt.zone == "" {
-					_, err := w.cache.Increase(t.Context(), "a", 1)
-					return err
+					return errorOf(w.cache.Increase(t.Context(), "a", 1))
 				}
-				_, err := zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
-				return err
+				return errorOf(zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1))
 			}
 			w := newWorld(t, tt.group).with(at(then)).started()
 			shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code})
@@ -288,14 +285,12 @@ func steps(w *world, now *clocktesting.FakeClock, ready func() bool, done <-chan
 func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(*world) error{
-		"anywhere": func(w *world) error { _, err := w.cache.Increase(w.t.Context(), "a", 3); return err },
+		"anywhere": func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 3)) },
 		"in a zone": func(w *world) error {
-			_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3)
-			return err
+			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3))
 		},
 		"all or nothing": func(w *world) error {
-			_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3)
-			return err
+			return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3))
 		},
 	}
 	for _, tt := range []struct {
@@ -346,8 +341,7 @@ func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := slowly(t, divided("a", 0, 3, 20))
 		launch := func(w *world) error {
-			_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
-			return err
+			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
 		}
 		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 		require.Error(t, launch(w.with(at(clockAt(90*time.Second))).started()), "a zone without capacity has launched")

@@ -52,6 +52,7 @@ func (c *Cache) Start(ctx context.Context) error {
 func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
+	loops.Go(func() { c.aheadLoop(ctx) })
 	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
 	loops.Go(func() {
 		c.everyMotion(ctx, c.failures, func(ctx context.Context) {

@@ -90,8 +90,7 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 		}
 		return ""
 	})
-	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
-	assert.NoError(t, err)
+	assert.NoError(t, errorOf(w.cache.Terminate(t.Context(), "a", ids[:3])))
 	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
 	w.aws.ResetCalls()
 	w.done(w.cache.Terminate(t.Context(), "a", ids[3:]))

@@ -274,7 +274,7 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery ownership.Discove
 	options := asg.Options{
 		AutoScaling: hooked, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode:  asg.LaunchDesiredCapacity,
+		LaunchMode: asg.LaunchDesiredCapacity, NoPredecessor: true,
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}
@@ -357,6 +357,9 @@ func (w *world) must(err error) {
 	require.NoError(w.t, err)
 }
 
+// errorOf is the error of a call that returns more.
+func errorOf[T any](_ T, err error) error { return err }
+
 // done is must for calls that return the group, too.
 func (w *world) done(_ *group.Group, err error) {
 	w.t.Helper()
@@ -435,8 +438,7 @@ func (w *world) withdraws(n, want, desired int) {
 // failsToIncrease fails if an increase that must fail does not.
 func (w *world) failsToIncrease(name string, n int) {
 	w.t.Helper()
-	_, err := w.cache.Increase(w.t.Context(), name, n)
-	require.Errorf(w.t, err, "the increase of %s", name)
+	require.Errorf(w.t, errorOf(w.cache.Increase(w.t.Context(), name, n)), "the increase of %s", name)
 }
 
 // awsHas fails unless AWS has so many instances of the group "a", of so many desired.

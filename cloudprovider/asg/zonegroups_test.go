@@ -211,8 +211,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-			require.Error(t, err, "nothing was refused")
+			require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)), "nothing was refused")
 			w.isDivided(false, "refused")
 			_, _, problems := w.cache.NodeGroups(w.group("a"))
 			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
@@ -232,8 +231,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	_, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)
-	require.Error(t, err, "nothing was refused")
+	require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)), "nothing was refused")
 	w.isDivided(false, "after another group was refused")
 }
 

@@ -21,7 +21,7 @@ import (
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := c.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	writing, unlock, g, err := c.lockAndRead(ctx, name)
+	writing, unlock, g, err := c.lockAndRead(ctx, name, c.readToLaunch)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {

@@ -83,12 +83,10 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
 			"IncreaseZones": func(w *world) error {
-				_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
-				return err
+				return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
 			},
 			"IncreaseAtomically": func(w *world) error {
-				_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2)
-				return err
+				return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2))
 			},
 		} {
 			for _, code := range []string{"AccessDenied", "InvalidAction", "ValidationError"} {
@@ -309,8 +307,7 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 func TestAtomicLaunchInZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
-	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
-	assert.Error(t, err, "no error although the zone had one of two")
+	assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)), "no error although the zone had one of two")
 	assert.Equal(t, 0, w.desired("a"), "desired capacity: one was given back")
 	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
 	assert.Truef(t, err == nil && len(g.Counted()) == 2, "error %v, want two", err)
@@ -334,7 +331,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(synchronous).started()
-			w.kill(1, true, func(w *world) error { _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); return err })
+			w.kill(1, true, func(w *world) error { return errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) })
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {

@@ -64,11 +64,12 @@ func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
 }
 
 // add notes something without a controller that was seen now and counts at once.
-func (b *burst) add(now time.Time) { b.addOf("", now, now) }
+func (b *burst) add(now time.Time) { _ = b.addOf("", now, now) }
 
-// addOf notes a pod of the controller that counts from the moment counts on.
-func (b *burst) addOf(controller types.UID, now, counts time.Time) {
+// addOf notes a pod of the controller that counts from the moment counts on. It reports whether the pod begins a burst.
+func (b *burst) addOf(controller types.UID, now, counts time.Time) (begins bool) {
 	b.mu.Lock()
+	begins = b.first.IsZero() && !counts.After(now)
 	if counts.After(now) {
 		b.addDelayed(counts)
 	} else {
@@ -76,6 +77,7 @@ func (b *burst) addOf(controller types.UID, now, counts time.Time) {
 	}
 	b.mu.Unlock()
 	b.wakeWaiter()
+	return begins
 }
 
 // countAll notes that the coming loop counts all pods of the controller. The caller adds the pod that made it so right after.

@@ -80,7 +80,9 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 	if controller := JointController(pod); controller != "" && t.oldEnough(pod) {
 		t.pods.countAll(controller)
 	}
-	t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod))
+	if t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod)) {
+		t.config.Coming()
+	}
 }
 
 // countsFrom is the moment from which the loop counts the pod.

@@ -49,6 +49,8 @@ type Config struct {
 	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for none. It is
 	// called on the goroutine of the informer.
 	Planned func(types.UID) bool
+	// Coming is called with the first pod of each burst, on the goroutine of the informer. It must return at once.
+	Coming func()
 	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
 	// for a core that removes none.
 	Removal func(ran time.Time) time.Time
@@ -73,7 +75,10 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
+		config.Removal, config.Changed, config.Interrupted, config.Productive, config.Coming = nil, nil, nil, nil, nil
+	}
+	if config.Coming == nil {
+		config.Coming = func() {}
 	}
 	return &Trigger{
 		config: config,

@@ -400,6 +400,21 @@ func TestDelayedPodsSurviveALoop(t *testing.T) {
 	})
 }
 
+func TestBeginOfBurstIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bursts := 0
+		config := settings
+		config.Coming = func() { bursts++ }
+		trigger := started(t, config)
+		for burst := 1; burst <= 2; burst++ {
+			becomes(trigger, "web-"+podName(burst))
+			becomes(trigger, "batch-"+podName(burst))
+			expect(t, trigger, PodsPending, 50*time.Millisecond)
+			assert.Truef(t, bursts == burst, "told of %d bursts, want %d", bursts, burst)
+		}
+	})
+}
+
 func TestDelayedPodsAreBounded(t *testing.T) {
 	b := newBurst(time.Second, time.Second, time.Second)
 	now := time.Now()

@@ -17,6 +17,9 @@ import (
 // errLost means that the lease was lost while the work was under way.
 var errLost = errors.New("the leader lease was lost")
 
+// errUnfinished means that the work did not end within its grace.
+var errUnfinished = errors.New("the work has not ended")
+
 // Election says which lease is held, and for how long things may take.
 type Election struct {
 	Lock          resourcelock.Interface
@@ -57,11 +60,11 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 		defer close(ended)
 		elector.Run(electing)
 	}()
-	giveBack := func() {
+	giveBack := func(idle bool) {
 		stopElecting()
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), election.ReleaseGrace)
 		defer cancel()
-		if err := release(limited, election.Lock, ended); err != nil {
+		if err := release(limited, election.Lock, ended, idle); err != nil {
 			klog.FromContext(ctx).Error(err, "Could not release the leader lease", "lease", election.Lock.Describe())
 		}
 	}
@@ -71,11 +74,17 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	case <-ended:
 		return errLost
 	case <-ctx.Done():
-		giveBack()
+		giveBack(true)
 		return nil
 	}
-	if err = whileLeading(ctx, election.WorkGrace, ended, work); !errors.Is(err, errLost) {
-		giveBack()
+	err = whileLeading(ctx, election.WorkGrace, ended, work)
+	switch {
+	case errors.Is(err, errLost):
+	case errors.Is(err, errUnfinished):
+		giveBack(false)
+		return nil
+	default:
+		giveBack(true)
 	}
 	return err
 }
@@ -99,7 +108,8 @@ func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionR
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would
 // try even after it lost the lease, and would report the loss only when it has waited for an API server that does not answer.
-func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}) error {
+// Work that is not idle may still be writing: Succession shows it to the next holder.
+func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}, idle bool) error {
 	select {
 	case <-electionEnded:
 	case <-ctx.Done():
@@ -117,9 +127,13 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 	}
 	now := metav1.Now()
 	// A record without a holder, which anybody may take at once.
-	err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
+	released := resourcelock.LeaderElectionRecord{
 		LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: record.LeaseDurationSeconds, AcquireTime: now, RenewTime: now,
-	})
+	}
+	if idle {
+		released.LeaseDurationSeconds = releasedSeconds
+	}
+	err = lock.Update(ctx, released)
 	if err != nil {
 		return fmt.Errorf("update it: %w", err)
 	}
@@ -145,6 +159,6 @@ func whileLeading(ctx context.Context, grace time.Duration, lost <-chan struct{}
 		return err
 	case <-time.After(grace):
 		klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
-		return nil
+		return errUnfinished
 	}
 }

@@ -258,6 +258,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		PodDelay:     p.core.NewPodScaleUpDelay,
 		Tick:         !p.core.FrequentLoopsEnabled,
 		Planned:      a.plan.Has,
+		Coming:       a.cloud.cache.ReadAhead,
 		Removal: func(ran time.Time) time.Time {
 			return a.unneeded.Next(ran, a.autoscaler.LastScaleUpTime(), a.autoscaler.LastScaleDownDeleteTime())
 		},

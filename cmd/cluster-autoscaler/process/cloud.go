@@ -129,7 +129,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}
 	if p.succession != nil {
-		o.TokenTime = p.succession.Tokens.Use
+		o.NoPredecessor, o.TokenTime = p.succession.Clean(), p.succession.Tokens.Use
 	}
 	return asg.NewCache(o), nil
 }

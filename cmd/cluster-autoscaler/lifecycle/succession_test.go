@@ -1,0 +1,48 @@
+package lifecycle
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes that long to end.
+func succeed(t *testing.T, l *lease, ends time.Duration) bool {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c, found := election(l), make(chan bool, 1)
+	succession := &Succession{Interface: l, Tokens: &TokenTime{Labels: map[string]string{}},
+		ReadLabels: func(context.Context) (map[string]string, error) { return nil, nil }}
+	c.Lock = succession
+	err := Lead(ctx, c, func(ctx context.Context) error {
+		found <- succession.Clean()
+		time.Sleep(time.Second)
+		stop()
+		time.Sleep(ends)
+		return nil
+	})
+	assert.NoError(t, err, "Lead")
+	return <-found
+}
+
+func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		assert.True(t, succeed(t, l, time.Second), "the first holder ever has a predecessor")
+		assert.True(t, succeed(t, l, time.Hour), "a holder that had ended its work counts as at work")
+		assert.False(t, succeed(t, l, time.Second), "a holder that gave up waiting for its work counts as idle")
+		time.Sleep(2 * time.Hour) // let the endless work go
+		l.mu.Lock()
+		l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15
+		l.mu.Unlock()
+		assert.False(t, succeed(t, l, time.Second), "a holder that never released the lease counts as idle")
+		l.mu.Lock()
+		l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15
+		l.mu.Unlock()
+		assert.False(t, succeed(t, l, time.Second), "this holder's own killed process counts as idle")
+	})
+}
