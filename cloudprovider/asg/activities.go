@@ -114,8 +114,7 @@ func (c *Cache) failedLaunches(ctx context.Context, name string) (failures []coo
 	return cooldown.FailedLaunches(out.Activities), serverTime(out.ResultMetadata, now).Sub(now), nil
 }
 
-// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, if the newest
-// activities show them.
+// terminatedSince returns the instances of the group that AWS has begun to terminate since a moment of its clock, with the time.
 func (c *Cache) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ended := map[string]time.Time{}
 	_, err := c.eachSince(ctx, name, since, func(act types.Activity) {
@@ -155,8 +154,7 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	return ids, err
 }
 
-// eachSince calls do with the activities of the group that are in progress or began since a moment of AWS's clock. It reports whether maxActivityPages
-// had them all.
+// eachSince calls do with the activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.
 func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

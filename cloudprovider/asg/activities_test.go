@@ -47,12 +47,7 @@ func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
 		w.cache.LaunchFailed("a")
 		w.refresh()
 	}
-	w.eventually(func() string {
-		if w.aws.Calls()["DescribeScalingActivities"] == 0 {
-			return "the activities have not been read"
-		}
-		return ""
-	})
+	w.waitWhile("the activities have not been read", func() bool { return w.aws.Calls()["DescribeScalingActivities"] == 0 })
 	assert.Equal(t, 1, w.aws.Calls()["DescribeScalingActivities"], "times the activities were read at one moment, want once")
 }
 

@@ -84,8 +84,7 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	require.Error(t, err, "launched with a key pair that does not exist")
+	w.failsToIncrease("a", 1)
 	_, resting := w.cache.CoolDown(w.group("a"))
 	require.True(t, resting, "the group does not rest")
 	latest := scalingGroup("a", 0, 0, 10)
@@ -116,8 +115,7 @@ func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
 	trouble, known := w.cache.Trouble(w.group("a"))
 	assert.Falsef(t, known, "before any failure: %+v", trouble)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
-	_, err := w.cache.Increase(t.Context(), "a", 2)
-	require.Error(t, err, "launched where there is no capacity")
+	w.failsToIncrease("a", 2)
 	return w, now
 }
 
@@ -147,18 +145,12 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if !launches {
-					_, err := w.cache.Increase(t.Context(), "a", 2)
-					require.Error(t, err, "launched where there is no capacity")
+					require.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "launched where there is no capacity")
 				} else if err := w.aws.SetDesired("same", 1); err != nil {
 					t.Fatal(err)
 				}
 				now.Step(3 * time.Second)
-				w.eventually(func() string {
-					if w.refresh(); launches && len(w.group("same").Instances) == 0 {
-						return "the instance is not listed"
-					}
-					return ""
-				})
+				w.waitWhile("the instance is not listed", func() bool { w.refresh(); return launches && len(w.group("same").Instances) == 0 })
 			}
 			w.eventuallyInService("same", 1)
 			w.refresh()
@@ -187,10 +179,8 @@ func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
 
 // mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
 func mixedGroup(name string, onDemand int) fakeaws.AutoScalingGroup {
-	g := scalingGroup(name, 0, 0, 10)
-	g.LaunchTemplate = nil
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &onDemand}}
+	g := mixing(scalingGroup(name, 0, 0, 10))
+	g.MixedInstancesPolicy.Distribution.OnDemandPercentageAboveBaseCapacity = &onDemand
 	return g
 }
 
@@ -200,8 +190,7 @@ func TestSpotFailureOfOneGroupSparesMixedGroups(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, mixedGroup("spot", 0), mixedGroup("other-spot", 0), mixedGroup("mixed", 90)).with(synchronous).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Code: code})
-			_, err := w.cache.Increase(t.Context(), "spot", 1)
-			require.Error(t, err, "launched without capacity")
+			w.failsToIncrease("spot", 1)
 			for name, want := range map[string]bool{"spot": true, "other-spot": true, "mixed": false} {
 				rest, cooling := w.cache.CoolDown(w.group(name))
 				assert.Equalf(t, want, cooling, "group %s is left alone: %s of pool %s", name, rest.Class, rest.Pool)
@@ -216,12 +205,7 @@ func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
 		w := newWorld(t, mixedGroup("mixed", 50)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "mixed", CapacityType: awsmessage.Spot, Code: "MaxSpotInstanceCountExceeded"})
 		w.done(w.cache.Increase(t.Context(), "mixed", 3))
-		w.eventually(func() string {
-			if _, cooling := w.cache.CoolDown(w.group("mixed")); !cooling {
-				return "the group is not left alone"
-			}
-			return ""
-		})
+		w.waitWhile("the group is not left alone", func() bool { _, cooling := w.cache.CoolDown(w.group("mixed")); return !cooling })
 	})
 }
 
@@ -229,10 +213,8 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	t.Parallel()
 	spot := scalingGroup("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
-	onDemand, mixed, half := scalingGroup("on-demand", 0, 0, 5), scalingGroup("mixed", 0, 0, 5), 50
-	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *mixed.LaunchTemplate,
-		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}
-	mixed.LaunchTemplate, mixed.Zones = nil, spot.Zones
+	onDemand, mixed := scalingGroup("on-demand", 0, 0, 5), mixedGroup("mixed", 50)
+	mixed.Zones = spot.Zones
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand, mixed},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},

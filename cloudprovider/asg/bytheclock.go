@@ -136,8 +136,7 @@ func (c *Cache) readActions(ctx context.Context) (map[string][]group.Timed, erro
 	return found, nil
 }
 
-// nextOf returns the limits that a scheduled action is to set next, after a moment. A desired capacity is both for that moment: AWS launches or
-// terminates until the group has it.
+// nextOf returns the limits that a scheduled action sets next, after a moment. A desired capacity is both limits for that moment.
 func nextOf(a types.ScheduledUpdateGroupAction, after time.Time) (group.Timed, bool) {
 	t := group.Timed{By: "the scheduled action " + aws.ToString(a.ScheduledActionName), Max: math.MaxInt, From: aws.ToTime(a.StartTime)}
 	if a.Recurrence != nil { // its start and end are its bounds, or its start is the next time

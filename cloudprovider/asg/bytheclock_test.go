@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -66,8 +65,7 @@ func TestScheduleLimitsWrites(t *testing.T) {
 		w := newWorld(t, scheduled).running()
 		after, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
 		assert.Truef(t, err != nil && w.desired("a") == 3, "an instance below the minimum went: %+v, error %v", after, err)
-		w.increase(5)
-		assert.Equal(t, 4, w.desired("a"), "desired capacity, want the maximum of 4")
+		w.increasesTo(5, 4) // want the maximum of 4
 		state, _ := w.aws.Group("a")
 		assert.Truef(t, state.Min == 0 && state.Max == 9, "AWS's sizes are %d to %d, want them as they were", state.Min, state.Max)
 		w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": nil}))
@@ -79,8 +77,7 @@ func TestScheduleLimitsWrites(t *testing.T) {
 // A maximum by the clock below the size of a group does not let AWS end what it has launched.
 func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
 	w := short(t)
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-	require.NoError(t, err)
+	w.withdraw(2)
 	one := "any any any any any for=1h max=1"
 	w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &one}))
 	w.refresh()
@@ -88,9 +85,8 @@ func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
 	suspend(t, w, "Terminate")
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 4 || w.limits() != "0 to 1" {
-		t.Errorf("desired capacity is %d, and the sizes are %s, want 4 beyond a maximum of 1", got, w.limits())
-	}
+	got := w.desired("a")
+	assert.Truef(t, got == 4 && w.limits() == "0 to 1", "desired capacity is %d, and the sizes are %s, want 4 beyond a maximum of 1", got, w.limits())
 }
 
 // actions has the Cache see scheduled actions.
@@ -138,9 +134,8 @@ func TestDeniedLookForScheduledActionsChangesNothing(t *testing.T) {
 		denied := w.aws.Deny("DescribeScheduledActions")
 		w.running()
 		time.Sleep(10 * time.Minute)
-		if calls := w.described("DescribeScheduledActions"); w.limits() != "0 to 9" || calls == 0 || calls > 10 {
-			t.Errorf("the sizes are %s after %d calls, want AWS's after a few", w.limits(), calls)
-		}
+		calls := w.described("DescribeScheduledActions")
+		assert.Truef(t, w.limits() == "0 to 9" && calls != 0 && calls <= 10, "the sizes are %s after %d calls, want AWS's after a few", w.limits(), calls)
 		w.aws.ClearFaults(denied)
 		time.Sleep(9 * time.Minute)
 		assert.Equal(t, "0 to 5", w.limits(), "once it is allowed, the sizes")
@@ -172,8 +167,7 @@ func TestNextOfAScheduledAction(t *testing.T) {
 			"at most 3 from 2026-11-26 10:00"},
 	} {
 		got, comes := asg.NextOf(tt.action, now)
-		if text, _, _ := strings.Cut(got.String(), " UTC"); comes != (tt.want != "") || comes && text != tt.want {
-			t.Errorf("%s: %q, %t, want %q", tt.name, text, comes, tt.want)
-		}
+		text, _, _ := strings.Cut(got.String(), " UTC")
+		assert.Truef(t, comes == (tt.want != "") && (!comes || text == tt.want), "%s: %q, %t, want %q", tt.name, text, comes, tt.want)
 	}
 }

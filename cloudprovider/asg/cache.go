@@ -12,21 +12,20 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 type Options struct {
-	AutoScaling AutoScalingAPI
-	Launches    launchspec.APIs
-	Instances   InstancesAPI // may be nil, then nobody checks the tags of instances
-	Discovery   ownership.Discovery
-	// RefreshInterval is the interval of readings of all groups, MotionInterval of the groups in motion.
-	RefreshInterval time.Duration
-	MotionInterval  time.Duration
-	LaunchMode      LaunchMode  // the zero value is LaunchAuto
-	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
-	// NoPredecessor means that no launch of an earlier process can be in progress.
-	NoPredecessor bool
+	AutoScaling     AutoScalingAPI
+	Launches        launchspec.APIs
+	Instances       lookup.InstancesAPI // may be nil, then nobody checks the tags of instances
+	Discovery       ownership.Discovery
+	RefreshInterval time.Duration // between readings of all groups
+	MotionInterval  time.Duration // of the groups in motion
+	LaunchMode      LaunchMode    // the zero value is LaunchAuto
+	ZonalGroups     ZonalGroups   // the zero value is ZonalTagged
+	NoPredecessor   bool          // no launch of an earlier process can be in progress
 	// TokenTime returns the time by which the token of a launch is made that begins now. A successor must get the same one for as long as the
 	// launch may be in progress. Nil is for the Clock's, which has edges.
 	TokenTime func(context.Context) (time.Time, error)
@@ -40,8 +39,7 @@ type Options struct {
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
 	// once, and may be called by several goroutines. Nil is not called.
 	Launched func(Launch)
-	// GaveBack is called with the number of instances that StartGiveBack gave back in a group. It must return at once, and may be called by several
-	// goroutines. Nil is not called.
+	// GaveBack is called with the instances that StartGiveBack gave back in a group, by any goroutine. It must return at once.
 	GaveBack func(group string, instances int)
 	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
 	// if this one failed. It must return at once. Nil is not called.
@@ -58,14 +56,17 @@ type Cache struct {
 	clock     clock.WithTicker
 	specs     *launchspec.Resolver
 	available availability
-	calls     newerCalls
-	refusals  *refusals
-	absent    map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
-	actions   map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
-	resolve   chan struct{}            // a launch source may be new
-	failures  chan struct{}            // wakes the failure loop
-	ahead     ahead
-	together  awsclient.Batcher[togetherKey, string, error]
+	// calls are the circuit breakers before calls that an older one can replace: SetDesiredCapacity replaces LaunchInstances, and a termination with one
+	// InstanceId replaces one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone. AWS may do a call that it
+	// does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
+	calls    struct{ launch, batchTermination *cooldown.Breaker }
+	refusals *refusals
+	absent   map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
+	resolve  chan struct{}            // a launch source may be new
+	failures chan struct{}            // wakes the failure loop
+	ahead    ahead
+	together awsclient.Batcher[togetherKey, string, error]
 }
 
 func NewCache(o Options) *Cache {
@@ -85,10 +86,9 @@ func NewCache(o Options) *Cache {
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		calls: newerCalls{launch: cooldown.NewBreaker(o.Clock, "LaunchInstances"),
-			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")},
-		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
+	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c
 }
@@ -134,22 +134,18 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 		CapacityType: awsmessage.Spot}, message, time.Time{})
 }
 
-// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call and is
-// safe for concurrent use.
+// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch.
 func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interruptedIn(g, g.Zones...) }
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
-// TooOldToRemove reports whether the last reading is too old to choose nodes to remove by.
 func (c *Cache) TooOldToRemove() bool {
 	return c.Age() > max(oldestToRemove, 2*c.options.RefreshInterval)
 }
 
-// TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
 func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.options.RefreshInterval) }
 
-// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay some seconds apart, however often it is called.
-// It makes no call and is safe for concurrent use.
+// LaunchFailed has the group's failed launches read as soon as may be: looks stay some seconds apart, however often it is called.
 func (c *Cache) LaunchFailed(name string) {
 	c.groups.mu.Lock()
 	if e := c.groups.entries[name]; e != nil {

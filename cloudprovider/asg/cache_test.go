@@ -40,8 +40,7 @@ func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	t.Parallel()
 	discovery, err := ownership.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
 	require.NoError(t, err)
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)}}, discovery).started()
+	w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)), discovery).started()
 	assert.Empty(t, cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()), "absent names (-want +got)")
 }
 
@@ -82,11 +81,9 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 		t.Run(tt.flag, func(t *testing.T) {
 			discovery, err := ownership.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
 			require.NoError(t, err)
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 2, 2, 6)}}, discovery).started()
-			if g := w.group("a"); g.MinSize != tt.least || g.MaxSize != tt.most {
-				t.Errorf("limits are %d to %d, want %d to %d", g.MinSize, g.MaxSize, tt.least, tt.most)
-			}
+			w := newWorldOf(t, having(scalingGroup("a", 2, 2, 6)), discovery).started()
+			g := w.group("a")
+			assert.Truef(t, g.MinSize == tt.least && g.MaxSize == tt.most, "limits are %d to %d, want %d to %d", g.MinSize, g.MaxSize, tt.least, tt.most)
 		})
 	}
 }
@@ -169,7 +166,7 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	eks.Tags["eks:cluster-name"], eks.Tags["eks:nodegroup-name"] = "prod", "ng"
 	doomed := fakeaws.LaunchTemplate{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks, scalingGroup("sound", 0, 0, 3)},
 	}, discovered)
 	w.must(w.aws.DeleteLaunchTemplate("doomed"))
 	w.started()
@@ -182,57 +179,27 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 			"--auto-scaling-group-name old --launch-template 'LaunchTemplateId=" + old + ",Version=$Default'"},
 		"eks": {"launch template " + gone + " does not exist", content + `, and give it to EKS node group "ng"`},
 	} {
-		if g := w.group(name); len(g.Problems) == 0 || g.Problems[0].Message != want[0] || g.Problems[0].Remedy != want[1] {
-			t.Errorf("group %q has the problems %+v, want %q", name, g.Problems, want)
-		}
+		g := w.group(name)
+		assert.Truef(t, g.LaunchSpec == nil && len(g.Problems) > 0 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceMissing &&
+			g.Problems[0].Message == want[0] && g.Problems[0].Remedy == want[1], "group %q launches %+v with problems %+v, want nothing and %q", name, g.LaunchSpec, g.Problems, want)
 	}
-}
-
-func TestGroupTroubleStaysInGroup(t *testing.T) {
-	t.Parallel()
-	broken := scalingGroup("broken", 0, 0, 3)
-	broken.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "doomed", Version: "1"}
-	config := fakeaws.Config{Delays: quick,
-		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"),
-			{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, scalingGroup("sound", 0, 0, 3)},
-	}
-	w := newWorldOf(t, config, discovered)
-	w.must(w.aws.DeleteLaunchTemplate("doomed"))
-	w.started()
-	if g := w.group("sound"); g.LaunchSpec == nil || len(g.Problems) > 0 {
-		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.LaunchSpec, g.Problems)
-	}
-	g := w.group("broken")
-	assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceMissing && g.LaunchSpec == nil,
-		"the broken group launches %+v with problems %+v, want nothing and %s", g.LaunchSpec, g.Problems, launchspec.ReasonLaunchSourceMissing)
+	sound := w.group("sound")
+	assert.Truef(t, sound.LaunchSpec != nil && len(sound.Problems) == 0, "the sound group launches %+v with problems %v, want facts and none", sound.LaunchSpec, sound.Problems)
 }
 
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	t.Parallel()
-	managed := scalingGroup("managed", 0, 0, 3)
-	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
-	w := newWorld(t, managed)
-	w.aws.Deny("DescribeNodegroup")
-	w.started()
-	g := w.group("managed")
-	assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Nodegroup == nil,
-		"launch = %+v, want the template's facts without the node group's", g.LaunchSpec)
-	assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonNodegroupUnread,
-		"problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
-}
-
-func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
-	t.Parallel()
-	managed := scalingGroup("managed", 0, 0, 3)
-	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
-	problems := func() []launchspec.Problem {
-		w := newWorld(t, managed)
+	var problems [2][]launchspec.Problem
+	for at := range problems { // each denial has a request ID of its own, and the problem stays equal
+		w := newWorld(t, managed("managed", 0, 0, 3))
 		w.aws.Deny("DescribeNodegroup")
-		return w.started().group("managed").Problems
+		g := w.started().group("managed")
+		problems[at] = g.Problems
+		assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Nodegroup == nil, "launch = %+v, want the template's facts without the node group's", g.LaunchSpec)
+		assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonNodegroupUnread,
+			"problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
 	}
-	// Each denial has a request ID of its own.
-	assert.Empty(t, cmp.Diff(problems(), problems()), "two look-ups that were denied alike (-first +second)")
+	assert.Empty(t, cmp.Diff(problems[0], problems[1]), "two look-ups that were denied alike (-first +second)")
 }
 
 func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {

@@ -20,24 +20,20 @@ func statesSizes(in types.AutoScalingGroup) bool {
 // groupFrom turns AWS's description into a Group. Every field of it but the sizes may be missing.
 func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	g := &group.Group{
-		Name:            aws.ToString(in.AutoScalingGroupName),
-		MinSize:         int(aws.ToInt32(in.MinSize)),
-		MaxSize:         int(aws.ToInt32(in.MaxSize)),
-		DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
-		Zones:           slices.Clone(in.AvailabilityZones),
-		Tags:            make(map[string]string, len(in.Tags)),
-		Instances:       make([]group.Instance, 0, len(in.Instances)),
-		Source:          launchspec.SourceFrom(in),
-		WarmPool:        in.WarmPoolConfiguration != nil,
+		Name: aws.ToString(in.AutoScalingGroupName), ARN: aws.ToString(in.AutoScalingGroupARN), ReadAt: at,
+		MinSize: int(aws.ToInt32(in.MinSize)), MaxSize: int(aws.ToInt32(in.MaxSize)), DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
+		Zones:     slices.Clone(in.AvailabilityZones),
+		Tags:      make(map[string]string, len(in.Tags)),
+		Instances: make([]group.Instance, 0, len(in.Instances)),
+		Source:    launchspec.SourceFrom(in),
+		WarmPool:  in.WarmPoolConfiguration != nil,
 
 		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
 		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
-		ReadAt:            at,
 
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
 		MaxInstanceLifetime:  time.Duration(aws.ToInt32(in.MaxInstanceLifetime)) * time.Second,
 	}
-	g.ARN = aws.ToString(in.AutoScalingGroupARN)
 	g.AWSMin, g.AWSMax = g.MinSize, g.MaxSize
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
@@ -57,7 +53,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
-	g.Pause = group.ReadPause(g.Tags)
+	g.Pause, g.Schedules = group.ReadPause(g.Tags), group.ReadSchedules(g.Tags)
 	for _, i := range in.Instances {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
 			continue // of the warm pool, beside the group
@@ -66,15 +62,8 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		if i.WeightedCapacity == nil && !g.Source.CountsHardware() {
 			weight, _ = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
 		}
-		g.Instances = append(g.Instances, group.Instance{
-			ID:        aws.ToString(i.InstanceId),
-			Type:      aws.ToString(i.InstanceType),
-			Zone:      aws.ToString(i.AvailabilityZone),
-			Lifecycle: group.Lifecycle(i.LifecycleState),
-			Weight:    weight,
-			Protected: aws.ToBool(i.ProtectedFromScaleIn),
-			Origin:    instanceOrigin(i),
-		})
+		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
+			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Protected: aws.ToBool(i.ProtectedFromScaleIn), Origin: instanceOrigin(i)})
 	}
 	for _, p := range in.SuspendedProcesses {
 		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))

@@ -56,9 +56,8 @@ func (w *world) oneMore() {
 
 func (w *world) wantDesired(want int) {
 	w.t.Helper()
-	if got, kills := w.desired("a"), w.kills(); got != want || len(kills) > 0 {
-		w.t.Errorf("desired capacity is %d and Auto Scaling ended %v, want %d and none", got, kills, want)
-	}
+	got, kills := w.desired("a"), w.kills()
+	assert.Truef(w.t, got == want && len(kills) == 0, "desired capacity is %d and Auto Scaling ended %v, want %d and none", got, kills, want)
 }
 
 func TestStaleReadingNeverLowersIncrease(t *testing.T) {
@@ -71,8 +70,7 @@ func TestStaleReadingNeverLowersIncrease(t *testing.T) {
 	w.wantDesired(10)
 	w.calls.old = nil
 	w.refresh()
-	w.increase(1)
-	w.wantDesired(11)
+	w.increasesTo(1, 11)
 }
 
 func TestOutOfOrderReadingNeverLowersIncrease(t *testing.T) {
@@ -83,8 +81,7 @@ func TestOutOfOrderReadingNeverLowersIncrease(t *testing.T) {
 		w.eventuallyInService("a", 9)
 		w.refresh()
 	})
-	w.increase(1)
-	w.wantDesired(10)
+	w.increasesTo(1, 10)
 }
 
 // Readings that miss an instance and state the desired capacity without it may be older than the instance.
@@ -139,9 +136,7 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 		t.Errorf("%d requested, %d withdrawable of a desired capacity of %d, want 3 of each", g.Requested, g.Withdrawable(), g.DesiredCapacity)
 	}
 	w.calls.old = nil
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 3)
-	assert.Truef(t, taken == 3 && err == nil, "withdrew %d, error %v, want 3", taken, err)
-	w.wantDesired(0)
+	w.withdraws(3, 3, 0)
 }
 
 func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
@@ -149,16 +144,14 @@ func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
-	_, err := w.cache.Increase(t.Context(), "a", 3)
-	assert.Error(t, err, "no error although neither the answer nor a reading shows the write")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), "no error although neither the answer nor a reading shows the write")
 	w.calls.loseAnswer = false
 	w.increase(1) // of it nobody knows whether it is one more, and less than the first would end instances
 	w.wantDesired(5)
 	w.calls.old = nil
 	w.refresh()
-	if g := w.group("a"); g.Requested != 3 || g.Withdrawable() != 3 {
-		t.Errorf("%d requested and %d withdrawable, want 3 of each", g.Requested, g.Withdrawable())
-	}
+	g := w.group("a")
+	assert.Truef(t, g.Requested == 3 && g.Withdrawable() == 3, "%d requested and %d withdrawable, want 3 of each", g.Requested, g.Withdrawable())
 }
 
 func TestDeathWhileStartingReopensRequest(t *testing.T) {
@@ -191,16 +184,10 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	old.DesiredCapacity = aws.Int32(5)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 2})
 	w.increase(4)
-	w.eventually(func() string {
-		if w.refresh(); len(w.group("a").Counted()) != 3 {
-			return "the two that there are have not come"
-		}
-		return ""
-	})
+	w.waitWhile("the two that there are have not come", func() bool { w.refresh(); return len(w.group("a").Counted()) != 3 })
 	now.Step(time.Second)
 	w.calls.old = old
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 4)
-	require.NoError(t, err)
+	w.withdraw(4)
 	w.wantDesired(3)
 }
 
@@ -215,8 +202,7 @@ func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	w.wantDesired(1)
 	w.calls.old = nil
 	w.refresh()
-	w.increase(1)
-	w.wantDesired(2)
+	w.increasesTo(1, 2)
 }
 
 func TestStaleReadingRepeatsNoTermination(t *testing.T) {
@@ -232,11 +218,9 @@ func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 	}
 	assert.Equal(t, 1, w.aws.Calls()[terminateCall], "times the instance was terminated")
-	if g := w.group("a"); g.DesiredCapacity != 2 || len(g.Counted()) != 2 || g.Missing() != 0 {
-		t.Errorf("%d of %d desired, want 2 of 2", len(g.Counted()), g.DesiredCapacity)
-	}
-	w.increase(1)
-	w.wantDesired(3)
+	g := w.group("a")
+	assert.Truef(t, g.DesiredCapacity == 2 && len(g.Counted()) == 2 && g.Missing() == 0, "%d of %d desired, want 2 of 2", len(g.Counted()), g.DesiredCapacity)
+	w.increasesTo(1, 3)
 }
 
 // The reading may as well be fresh, and show what another writer has just asked for.
@@ -244,11 +228,9 @@ func TestStaleIncreaseAfterWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
 	w.staleAfter(func() {
-		_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-		require.NoError(t, err)
+		w.withdraw(2)
 	})
-	w.increase(1)
-	w.wantDesired(5)
+	w.increasesTo(1, 5)
 	assert.Equal(t, 1, w.group("a").Withdrawable(), "withdrawable")
 }
 
@@ -261,8 +243,7 @@ func TestForeignLoweringCountsAfterOneMinute(t *testing.T) {
 		assert.Equal(t, want, w.group("a").DesiredCapacity, "desired capacity")
 		now.Step(30 * time.Second)
 	}
-	w.increase(1)
-	w.wantDesired(4)
+	w.increasesTo(1, 4)
 }
 
 func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
@@ -270,9 +251,7 @@ func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
 	w.increase(2)
 	suspend(t, w, "Terminate")
 	w.setDesired(1)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); taken != 0 || err != nil || w.desired("a") != 1 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 1 of the other writer", taken, err, w.desired("a"))
-	}
+	w.withdraws(1, 0, 1)
 }
 
 func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
@@ -312,12 +291,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 			w.aws.ResetCalls()
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
 			isGone := func() {
-				w.eventually(func() string {
-					if state, _ := w.aws.Group("a"); len(state.Instances) != 3 {
-						return "AWS still lists the instance"
-					}
-					return ""
-				})
+				w.listed(3)
 			}
 			w.calls.beforeRepeat = func() {
 				if tt.read {
@@ -351,9 +325,7 @@ func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
 		w.started()
 		now.Step(16 * time.Minute)
-		taken, _, err := w.cache.Withdraw(t.Context(), "a", 1)
-		assert.Truef(t, taken == 0 && err == nil, "%s: withdrew %d, error %v, want none", state, taken, err)
-		w.wantDesired(3)
+		w.withdraws(1, 0, 3)
 	}
 }
 
@@ -376,9 +348,7 @@ func TestReturnedGroupKeepsForeignShortage(t *testing.T) {
 	w.refresh()
 	w.tagged(false)
 	w.tagged(true)
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 5)
-	assert.Truef(t, taken == 0 && err == nil, "withdrew %d, error %v, want none of the operator's 5", taken, err)
-	w.wantDesired(7)
+	w.withdraws(5, 0, 7)
 }
 
 func TestLaterGroupKeepsForeignShortage(t *testing.T) {
@@ -391,20 +361,15 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	w.setDesired(7)
 	w.tagged(true)
 	w.increase(1)
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 6)
-	assert.Truef(t, taken == 1 && err == nil, "withdrew %d, error %v, want our own 1", taken, err)
-	w.wantDesired(7)
+	w.withdraws(6, 1, 7)
 }
 
 func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.Error(t, err, "no error although the group is not selected")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "no error although the group is not selected")
 	w.tagged(true)
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-	assert.Truef(t, taken == 2 && err == nil, "withdrew %d, error %v, want our 2", taken, err)
-	w.wantDesired(3)
+	w.withdraws(2, 2, 3)
 }
 
 func TestRecreatedGroupHasNoRequest(t *testing.T) {
@@ -412,32 +377,21 @@ func TestRecreatedGroupHasNoRequest(t *testing.T) {
 	w.tagged(false)
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = aws.String("arn:aws:autoscaling:another") }
 	w.tagged(true)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 5 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other group's 5", taken, err, w.desired("a"))
-	}
+	w.withdraws(2, 0, 5)
 }
 
-func TestGroupRecreatedBetweenReadingsStartsAfresh(t *testing.T) {
-	w := short(t)
-	w.calls.edit = func(g *types.AutoScalingGroup) {
-		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
-	}
-	w.refresh()
-	if got := w.group("a"); got.DesiredCapacity != 1 || got.Requested != 0 {
-		t.Errorf("desired capacity is %d with %d requested, want the new group's 1 and none of ours", got.DesiredCapacity, got.Requested)
-	}
-}
-
-func TestReadingOfDeletedGroupKeepsNewGroup(t *testing.T) {
+func TestRecreatedGroupStartsAfresh(t *testing.T) {
 	w := short(t)
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
 		g.CreatedTime = aws.Time(g.CreatedTime.Add(time.Minute))
 	}
-	w.refresh()
-	w.calls.edit = nil
-	w.refresh()
-	assert.Equal(t, 1, w.group("a").DesiredCapacity, "desired capacity, want the new group's 1")
+	for range 2 { // the second reading is from before the group was recreated
+		w.refresh()
+		got := w.group("a")
+		assert.Truef(t, got.DesiredCapacity == 1 && got.Requested == 0, "desired capacity is %d with %d requested, want the new group's 1 and none", got.DesiredCapacity, got.Requested)
+		w.calls.edit = nil
+	}
 }
 
 func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
@@ -464,9 +418,7 @@ func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
 	taken, _, err := w.cache.Withdraw(t.Context(), "a", 3)
 	require.Truef(t, taken == 3 && err == nil, "withdrew %d, error %v, want 3", taken, err)
 	w.setDesired(8)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 8 of the other writer", taken, err, w.desired("a"))
-	}
+	w.withdraws(2, 0, 8)
 }
 
 func TestStandbyInstanceMakesNoReadingNewest(t *testing.T) {
@@ -475,8 +427,7 @@ func TestStandbyInstanceMakesNoReadingNewest(t *testing.T) {
 	old := w.past()
 	old.DesiredCapacity, old.Instances[0].LifecycleState = aws.Int32(2), "Standby"
 	w.calls.old = old // the instance has come back since
-	w.increase(1)
-	w.wantDesired(4)
+	w.increasesTo(1, 4)
 }
 
 func TestRaiseRemembersStartingInstances(t *testing.T) {
@@ -508,17 +459,11 @@ func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, desired := range []int{8, 2} {
 		w.setDesired(desired)
-		w.eventually(func() string {
-			if w.refresh(); w.group("a").DesiredCapacity != desired {
-				return "the reading does not count"
-			}
-			return ""
-		})
+		w.waitWhile("the reading does not count", func() bool { w.refresh(); return w.group("a").DesiredCapacity != desired })
 	}
 	w.increase(2)
-	if taken := w.withdraw(2); taken != 2 || w.desired("a") != 2 {
-		t.Errorf("withdrew %d of our 2, desired capacity is %d, want the other's 2", taken, w.desired("a"))
-	}
+	taken := w.withdraw(2)
+	assert.Truef(t, taken == 2 && w.desired("a") == 2, "withdrew %d of our 2, desired capacity is %d, want the other's 2", taken, w.desired("a"))
 }
 
 func TestTerminationLowersForeignFloor(t *testing.T) {
@@ -529,12 +474,7 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 	w.refresh()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
-	w.eventually(func() string { // its launch is one of the newest activities still
-		if state, _ := w.aws.Group("a"); len(state.Instances) != 4 {
-			return "AWS lists the terminated instance"
-		}
-		return ""
-	})
+	w.listed(4)
 	w.increase(1)
 	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the 4 that are left of the other's 5", taken, w.desired("a"))
@@ -550,17 +490,11 @@ func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {
 	w.refresh()
 	now.Step(2 * readingLag)
 	w.setDesired(1)
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("a"); len(state.Instances) != 1 {
-			return "AWS still has both instances"
-		}
-		return ""
-	})
+	w.listed(1)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(1)
-	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 1 {
-		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the other's 1", taken, w.desired("a"))
-	}
+	taken := w.withdraw(1)
+	assert.Truef(t, taken == 1 && w.desired("a") == 1, "withdrew %d of our 1, desired capacity is %d, want the other's 1", taken, w.desired("a"))
 }
 
 func TestWithdrawalHappensOnce(t *testing.T) {
@@ -568,12 +502,7 @@ func TestWithdrawalHappensOnce(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.must(w.aws.Reclaim(w.ids("a")[0])) // AWS wants another in its place
-	w.eventually(func() string {
-		if w.refresh(); w.group("a").Missing() != 1 {
-			return "the reclaimed instance is there"
-		}
-		return ""
-	})
+	w.waitWhile("the reclaimed instance is there", func() bool { w.refresh(); return w.group("a").Missing() != 1 })
 	w.increase(1)
 	for _, want := range []int{1, 0} {
 		assert.Equal(t, want, w.withdraw(1), "withdrew")
@@ -589,6 +518,5 @@ func TestShownTerminationLowersKnownCapacity(t *testing.T) {
 	w.calls.afterWrite = w.refresh
 	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.calls.afterWrite = nil
-	w.increase(1)
-	w.wantDesired(4)
+	w.increasesTo(1, 4)
 }

@@ -28,9 +28,8 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	w.setDesired(4) // the Cache does not know
 	g, err := w.cache.Increase(t.Context(), "a", 2)
 	require.NoError(t, err)
-	if got := w.desired("a"); got != 6 || g.DesiredCapacity != 6 {
-		t.Errorf("desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
-	}
+	got := w.desired("a")
+	assert.Truef(t, got == 6 && g.DesiredCapacity == 6, "desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
 }
 
 func TestIncreaseStopsAtMaximum(t *testing.T) {
@@ -52,19 +51,13 @@ func TestGarbledAnswerIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.Truef(t, err == nil && w.desired("a") == 2, "desired capacity is %d, error %v, want 2", w.desired("a"), err)
+	w.increasesTo(1, 2)
 }
 
 func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 0, 20)
-	g.LaunchTemplate = nil
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
-	w := newWorld(t, g).running()
-	w.increase(3)
-	assert.Equal(t, 6, w.desired("a"), "desired capacity in units: three instances of the smallest weight")
+	w := newWorld(t, weighted(0, 4)).running()
+	w.increasesTo(3, 6) // in units: three instances of the smallest weight
 	w.eventuallyInService("a", 3)
 	w.eventually(func() string {
 		g := w.group("a")
@@ -127,9 +120,8 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	w.increase(2)
 	taken, g, err := w.cache.Withdraw(t.Context(), "a", 9)
 	require.NoError(t, err)
-	if got := w.desired("a"); taken != 2 || got != 3 || g.DesiredCapacity != 3 {
-		t.Errorf("withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
-	}
+	got := w.desired("a")
+	assert.Truef(t, taken == 2 && got == 3 && g.DesiredCapacity == 3, "withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
 	assert.Empty(t, w.kills(), "Auto Scaling killed")
 }
 
@@ -178,8 +170,7 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	w.increase(5)
 	w.eventuallyInService("a", 3)
 	// The Cache may not have seen them yet, but the write reads for itself.
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 5)
-	require.NoError(t, err)
+	w.withdraw(5)
 	assert.Equal(t, 3, w.desired("a"), "desired capacity: as many as run")
 	time.Sleep(100 * time.Millisecond)
 	assert.Empty(t, w.kills(), "Auto Scaling killed")
@@ -217,12 +208,7 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	go func() { defer close(ended); _ = w.cache.Run(ctx) }()
 	written := make(chan error, 1)
 	go func() { _, err := w.cache.Increase(ctx, "a", 2); written <- err }()
-	w.eventually(func() string {
-		if w.aws.Calls()["SetDesiredCapacity"] == 0 {
-			return "the write has not begun"
-		}
-		return ""
-	})
+	w.waitWhile("the write has not begun", func() bool { return w.aws.Calls()["SetDesiredCapacity"] == 0 })
 	stop()
 	<-ended
 	assert.Equal(t, 2, w.desired("a"), "Run returned before the write did: desired capacity")
@@ -248,13 +234,12 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	}
 	ctx := context.WithoutCancel(t.Context())
 	repeat(func(int) error { return w.cache.Refresh(ctx) })
-	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 1); return err })
-	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 2); return err })
+	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 1)) })
+	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 2)) })
 	repeat(func(int) error { _, _, err := w.cache.Withdraw(ctx, "c", 1); return err })
 	repeat(func(i int) error {
 		if members := w.group("b").Counted(); i%5 == 0 && len(members) > 0 {
-			_, err := w.cache.Terminate(ctx, "b", []string{members[0].ID})
-			return err
+			return errorOf(w.cache.Terminate(ctx, "b", []string{members[0].ID}))
 		}
 		return nil
 	})
@@ -281,9 +266,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 			require.Error(t, err, "nothing was refused")
 			w.refresh()
 			assert.Equal(t, 3, w.group("a").Withdrawable(), "can be withdrawn after one call that failed")
-			if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
-				t.Errorf("withdrew %d, error %v, %d are desired, want all 3", taken, err, w.desired("a"))
-			}
+			w.withdraws(3, 3, 0)
 		})
 	}
 }
@@ -292,24 +275,17 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 
 func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 0, 20)
-	g.LaunchTemplate = nil
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
-	w := newWorld(t, g).started()
+	w := newWorld(t, weighted(0, 3)).started()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(3)
 	heavy := member("i-1", "InService")
 	heavy.WeightedCapacity = aws.String("3")
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{heavy} }
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 3)
-	require.NoError(t, err)
+	w.withdraw(3)
 	w.wantDesired(3)
 	for _, e := range w.aws.Events() { // not for a moment either
-		if e.Kind == fakeaws.DesiredChanged && e.To < 3 {
-			t.Errorf("the desired capacity went from %d to %d, below the weight of the member", e.From, e.To)
-		}
+		assert.Truef(t, e.Kind != fakeaws.DesiredChanged || e.To >= 3, "the desired capacity went from %d to %d, below the weight of the member", e.From, e.To)
 	}
 }
 
@@ -411,8 +387,7 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
 		t.Errorf("group %+v, want its last reading", g)
 	}
-	_, err := w.cache.Reread(t.Context(), "a")
-	assert.Error(t, err, "a reading without the desired capacity counts")
+	assert.Error(t, errorOf(w.cache.Reread(t.Context(), "a")), "a reading without the desired capacity counts")
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
 	}
@@ -420,10 +395,7 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 
 func TestInstancesWithoutWeightHaveThatOfTheirType(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 8, 20)
-	g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
-	w := newWorld(t, g).started()
+	w := newWorld(t, weighted(8, 4)).started()
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		for at := range g.Instances {
 			g.Instances[at].WeightedCapacity = nil

@@ -59,9 +59,8 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, got := discoveredBy(t, tt.join, tt.flags, groups...)
 			assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
-			if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
-				t.Errorf("limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
-			}
+			g := w.group("by-name")
+			assert.Truef(t, g.MinSize == 1 && g.MaxSize == 2, "limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
 		})
 	}
 }
@@ -159,9 +158,7 @@ func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 			err := w.cache.Start(ctx)
 			cancel()
 			assert.Truef(t, errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "\n"), "within %v: %q", limit, err)
-			if limit > 0 && !strings.Contains(err.Error(), "ServiceUnavailable") {
-				t.Errorf("within %v: %q does not say what AWS answered", limit, err)
-			}
+			assert.Truef(t, limit <= 0 || strings.Contains(err.Error(), "ServiceUnavailable"), "within %v: %q does not say what AWS answered", limit, err)
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
-// ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
 var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
 
 func notFound(name string) error {

@@ -20,8 +20,7 @@ func comingWorld(t *testing.T, g fakeaws.AutoScalingGroup) (*world, *clocktestin
 	now := clocktesting.NewFakeClock(time.Now())
 	delays := quick
 	delays.Listed = fakeaws.Duration(time.Hour)
-	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}},
-		discovered).with(func(o *asg.Options) { o.Clock = now })
+	w := newWorldWith(t, delays, g).with(func(o *asg.Options) { o.Clock = now })
 	return w.started(), now
 }
 
@@ -35,13 +34,10 @@ func (w *world) suspendLaunch() {
 func (w *world) wantGivenBack(n, want, desired int) {
 	w.t.Helper()
 	given, _, err := w.cache.GiveBack(w.t.Context(), "a", n)
-	if err != nil || given != want {
-		w.t.Errorf("gave back %d of %d, error %v, want %d", given, n, err, want)
-	}
+	assert.Truef(w.t, err == nil && given == want, "gave back %d of %d, error %v, want %d", given, n, err, want)
 	assert.Equal(w.t, desired, w.desired("a"), "AWS has a desired capacity")
-	if kills := w.kills(); len(kills) > 0 {
-		w.t.Errorf("AWS ended %v", kills)
-	}
+	kills := w.kills()
+	assert.Truef(w.t, len(kills) == 0, "AWS ended %v", kills)
 }
 
 func TestOnlyLaunchesNotBegunAreGivenBack(t *testing.T) {
@@ -123,11 +119,7 @@ func TestListedLaunchCountsOnce(t *testing.T) {
 // The group counts 2 or 3 for an instance. Nobody knows which one AWS is launching.
 func TestBegunLaunchMayBringTheGreatestWeight(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 0, 20)
-	g.LaunchTemplate = nil
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
-	w, now := comingWorld(t, g)
+	w, now := comingWorld(t, weighted(0, 3))
 	w.increase(1)
 	w.suspendLaunch()
 	w.increase(3)

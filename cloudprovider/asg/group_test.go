@@ -35,9 +35,8 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 	assert.Truef(t, errors.As(err, &refused), "Increase = %v, want an OtherClusterError", err)
 	_, err = w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID})
 	assert.Truef(t, errors.As(err, &refused), "Terminate = %v, want an OtherClusterError", err)
-	if state, _ := w.aws.Group("theirs"); state.Desired != 2 || len(state.Instances) != 2 {
-		t.Errorf("the group has %d instances of %d desired, want its 2", len(state.Instances), state.Desired)
-	}
+	state, _ := w.aws.Group("theirs")
+	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group has %d instances of %d desired, want its 2", len(state.Instances), state.Desired)
 }
 
 func TestCapacityTypeOfPolicy(t *testing.T) {
@@ -163,9 +162,8 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	if g := w.group("a"); !g.ProtectsNewInstances || !g.Instances[0].Protected {
 		t.Errorf("protection is not seen: %+v", g)
 	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil || w.desired("a") != 0 {
-		t.Errorf("desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
-	}
+	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	assert.Truef(t, err == nil && w.desired("a") == 0, "desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
 }
 
 func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {

@@ -127,7 +127,6 @@ func (s *groups) entry(name string) (*entry, *group.Group) {
 	return nil, nil
 }
 
-// answered reports whether an answer of AWS to a launch of ours named the instance.
 func (s *groups) answered(instance string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +142,6 @@ func (s *groups) look(name string, see func(*entry)) {
 	}
 }
 
-// pause waits, and returns the error of ctx if that ends.
 func pause(ctx context.Context, c clock.WithTicker, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -189,7 +187,6 @@ func parallel(n, limit int, do func(int)) {
 	_ = calls.Wait()
 }
 
-// strangers returns the instances that are not certainly ours, or an *OtherClusterError.
 func (s *groups) strangers(ids []string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +195,7 @@ func (s *groups) strangers(ids []string) ([]string, error) {
 			return in
 		}
 		for _, e := range s.entries { // another cluster's, or younger than the reading
-			if _, recent := e.Recent(id); recent && in == nil || e.Group().Instance(id) != nil {
+			if in == nil && e.Recent(id) != nil || e.Group().Instance(id) != nil {
 				in = e.Group()
 			}
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -25,8 +24,6 @@ type AutoScalingAPI interface {
 	awsclient.Writes
 }
 
-type InstancesAPI = ec2.DescribeInstancesAPIClient
-
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
 type unreadTagsError struct{ error }
 
@@ -39,11 +36,10 @@ func (e *unreadTagsError) Unsent() bool { return true }
 type guarded struct {
 	AutoScalingAPI
 	groups    *groups
-	instances InstancesAPI // nil: nobody checks the tags of instances
+	instances lookup.InstancesAPI // nil: nobody checks the tags of instances
 	clock     clock.PassiveClock
 }
 
-// SetDesiredCapacity passes the call on unless the group belongs to another cluster.
 func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
 	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
@@ -52,7 +48,6 @@ func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesi
 	return w.AutoScalingAPI.SetDesiredCapacity(ctx, in, o...)
 }
 
-// LaunchInstances passes the call on unless the group belongs to another cluster, and remembers the instances as ours.
 func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
 	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
@@ -71,8 +66,7 @@ func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInst
 	return out, err
 }
 
-// TerminateInstanceInAutoScalingGroup passes the call on unless the group or an instance may belong to another cluster. It costs one
-// DescribeInstances for instances that are not certainly ours.
+// TerminateInstanceInAutoScalingGroup also asks EC2 for the tags of instances that are not certainly ours, by one call.
 func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := in.InstanceIds

@@ -17,10 +17,8 @@ func hardware(t *testing.T, unit string, zones int, instanceTypes ...string) *wo
 	t.Helper()
 	g := scalingGroup("a", 0, 0, map[string]int{"vcpu": 1_000, "memory-mib": 1_000_000}[unit])
 	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}[:zones]
-	g.LaunchTemplate, g.DesiredCapacityType = nil, unit
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{Requirements: &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2}, MemoryMiB: fakeaws.Range{Min: 8192},
-			AllowedInstanceTypes: instanceTypes}}}}
+	g.DesiredCapacityType = unit
+	g = mixing(g, fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2}, MemoryMiB: fakeaws.Range{Min: 8192}, AllowedInstanceTypes: instanceTypes}})
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
 	return w.with(func(o *asg.Options) { o.LaunchMode, o.Types = asg.LaunchAuto, instancetypes.Embedded() })
 }

@@ -31,8 +31,7 @@ func TestQuickHeavyInstanceIsNoLostUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
 		w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: fakeaws.Duration(500 * time.Millisecond)})
-		w.increase(1)
-		assert.Equal(t, 2, w.desired("a"), "desired capacity")
+		w.increasesTo(1, 2)
 	})
 }
 
@@ -51,26 +50,17 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 	})
 }
 
-func TestHeavyInstancesKeepMinimum(t *testing.T) {
-	t.Parallel()
-	w := oneHeavy(t)
-	w.must(w.aws.SetLimits("a", 2, 1000))
-	w.refresh()
-	assert.Equal(t, 1, w.group("a").MinInstances(), "fewest instances of the group")
-	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-	assert.Error(t, err, "terminated the only instance of a group with a minimum size of 2")
-	assert.Equal(t, 2, w.desired("a"), "desired capacity, want it unchanged")
-}
-
 // A heavy instance above the maximum size cannot go: AWS takes no desired capacity that covers it.
-func TestHeavyInstanceAboveMaximumStays(t *testing.T) {
+func TestHeavyInstanceStaysForTheLimits(t *testing.T) {
 	t.Parallel()
-	w := oneHeavy(t)
-	w.must(w.aws.SetLimits("a", 0, 8))
-	w.refresh()
-	assert.Equal(t, 1, w.group("a").MinInstances(), "fewest instances of the group")
-	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-	assert.Truef(t, err != nil && w.desired("a") == 2, "error %v, desired capacity %d, want an error and no change", err, w.desired("a"))
+	for name, limits := range map[string][2]int{"its minimum": {2, 1000}, "above the maximum": {0, 8}} {
+		w := oneHeavy(t)
+		w.must(w.aws.SetLimits("a", limits[0], limits[1]))
+		w.refresh()
+		assert.Equalf(t, 1, w.group("a").MinInstances(), "%s: fewest instances of the group", name)
+		_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+		assert.Truef(t, err != nil && w.desired("a") == 2, "%s: error %v, desired capacity %d, want an error and no change", name, err, w.desired("a"))
+	}
 }
 
 func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
@@ -84,9 +74,8 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 			assert.Equal(t, 2, w.group("a").TargetInstances(), "a target of")
 			w.eventuallyInService("a", 2)
 			w.refresh()
-			if got := len(w.kills()); got > 0 || w.group("a").TargetInstances() != 2 {
-				t.Errorf("AWS ended %d instances, target %d, want none and 2", got, w.group("a").TargetInstances())
-			}
+			got := len(w.kills())
+			assert.Truef(t, got <= 0 && w.group("a").TargetInstances() == 2, "AWS ended %d instances, target %d, want none and 2", got, w.group("a").TargetInstances())
 		}))
 	}
 }
@@ -109,15 +98,12 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 			w.eventuallyInService("a", 3)
 			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		}
-		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
-		assert.Error(t, err, "no error although an instance is missing")
+		assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "no error although an instance is missing")
 		state, _ := w.aws.Group("a")
 		assert.Truef(t, len(before) == 1 && len(state.Instances) == 3 && state.Desired == 3,
 			"%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)
 		for _, i := range state.Instances {
-			if i.State != "InService" && i.State != "Pending" {
-				t.Errorf("instance %s is %s, which no answer of AWS named", i.ID, i.State)
-			}
+			assert.Truef(t, i.State == "InService" || i.State == "Pending", "instance %s is %s, which no answer of AWS named", i.ID, i.State)
 		}
 	})
 }
@@ -132,7 +118,6 @@ func TestStartTakesOverNobodysRequest(t *testing.T) {
 	w.started()
 	n := w.group("a").Withdrawable()
 	taken, _, err := w.cache.Withdraw(t.Context(), "a", 4)
-	if got := w.desired("a"); got != 5 || n != 0 || taken != 0 {
-		t.Errorf("desired capacity is %d, want 5 (withdrawable %d, taken %d, error %v)", got, n, taken, err)
-	}
+	got := w.desired("a")
+	assert.Truef(t, got == 5 && n == 0 && taken == 0, "desired capacity is %d, want 5 (withdrawable %d, taken %d, error %v)", got, n, taken, err)
 }

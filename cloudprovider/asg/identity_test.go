@@ -71,9 +71,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 func (w *world) members(name string) []string {
 	w.t.Helper()
 	state, ok := w.aws.Group(name)
-	if !ok {
-		w.t.Fatalf("AWS has no group %q", name)
-	}
+	require.Truef(w.t, ok, "AWS has no group %q", name)
 	var ids []string
 	for _, i := range state.Instances {
 		ids = append(ids, i.ID)
@@ -159,24 +157,22 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 2)).started()
 	ids := w.members("theirs")
 	for name, write := range map[string]func() error{
-		"increase": func() error { _, err := w.cache.Increase(t.Context(), "theirs", 1); return err },
+		"increase": func() error { return errorOf(w.cache.Increase(t.Context(), "theirs", 1)) },
 		"increase of nodes": func() error {
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
-			_, err := w.cache.Increase(t.Context(), "theirs", 1)
-			return err
+			return errorOf(w.cache.Increase(t.Context(), "theirs", 1))
 		},
-		"atomic increase": func() error { _, err := w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1); return err },
+		"atomic increase": func() error { return errorOf(w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1)) },
 		"withdrawal":      func() error { _, _, err := w.cache.Withdraw(t.Context(), "theirs", 1); return err },
-		"termination":     func() error { _, err := w.cache.Terminate(t.Context(), "theirs", ids); return err },
-		"replacement":     func() error { _, err := w.cache.Replace(t.Context(), "theirs", ids[:1]); return err },
+		"termination":     func() error { return errorOf(w.cache.Terminate(t.Context(), "theirs", ids)) },
+		"replacement":     func() error { return errorOf(w.cache.Replace(t.Context(), "theirs", ids[:1])) },
 	} {
 		var other *ownership.OtherClusterError
 		err := write()
 		assert.Truef(t, errors.As(err, &other) && other.Group == "theirs", "%s: error %v, want an OtherClusterError", name, err)
 	}
-	if state, _ := w.aws.Group("theirs"); state.Desired != 2 || len(state.Instances) != 2 || !slices.Equal(w.members("theirs"), ids) {
-		t.Errorf("the group became %+v, want it untouched", state)
-	}
+	state, _ := w.aws.Group("theirs")
+	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2 && slices.Equal(w.members("theirs"), ids), "the group became %+v, want it untouched", state)
 }
 
 // The group is ours when the write begins. The reading that the write makes shows what it has become.
@@ -184,17 +180,15 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
-			"increase": func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
+			"increase": func(w *world, _ []string) error { return errorOf(w.cache.Increase(t.Context(), "g", 1)) },
 			"atomic increase": func(w *world, _ []string) error {
-				_, err := w.cache.IncreaseAtomically(t.Context(), "g", "", 1)
-				return err
+				return errorOf(w.cache.IncreaseAtomically(t.Context(), "g", "", 1))
 			},
 			"termination of one": func(w *world, ids []string) error {
-				_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
-				return err
+				return errorOf(w.cache.Terminate(t.Context(), "g", ids[:1]))
 			},
-			"termination of several": func(w *world, ids []string) error { _, err := w.cache.Terminate(t.Context(), "g", ids); return err },
-			"replacement":            func(w *world, ids []string) error { _, err := w.cache.Replace(t.Context(), "g", ids); return err },
+			"termination of several": func(w *world, ids []string) error { return errorOf(w.cache.Terminate(t.Context(), "g", ids)) },
+			"replacement":            func(w *world, ids []string) error { return errorOf(w.cache.Replace(t.Context(), "g", ids)) },
 		} {
 			t.Run(string(mode)+"/"+name, func(t *testing.T) {
 				w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
@@ -205,12 +199,10 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 				asg.MakeStale(w.cache, "g")
 				err := write(w, ids)
 				var other *ownership.OtherClusterError
-				if !errors.As(err, &other) && !(mode == asg.LaunchDesiredCapacity && errors.Is(err, asg.ErrNotAtomic)) {
-					t.Errorf("error %v, want an OtherClusterError", err)
-				}
-				if state, _ := w.aws.Group("g"); state.Desired != 2 || len(state.Instances) != 2 || !slices.Equal(w.members("g"), ids) {
-					t.Errorf("the group became %+v, want it untouched", state)
-				}
+				assert.Truef(t, errors.As(err, &other) || (mode == asg.LaunchDesiredCapacity && errors.Is(err, asg.ErrNotAtomic)),
+					"error %v, want an OtherClusterError", err)
+				state, _ := w.aws.Group("g")
+				assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2 && slices.Equal(w.members("g"), ids), "the group became %+v, want it untouched", state)
 			})
 		}
 	}
@@ -357,14 +349,8 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	_, err = w.cache.Terminate(t.Context(), "g", []string{launched})
 	assert.NoError(t, err, "terminate an instance that we launched")
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[1:]})
-	_, err = w.cache.Terminate(t.Context(), "g", ids)
-	assert.NoError(t, err, "terminate in a group of our cluster")
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("g"); len(state.Instances) > 0 {
-			return "the instances are still there"
-		}
-		return ""
-	})
+	w.done(w.cache.Terminate(t.Context(), "g", ids))
+	w.waitWhile("the instances are still there", func() bool { state, _ := w.aws.Group("g"); return len(state.Instances) > 0 })
 }
 
 func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
@@ -456,8 +442,7 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
 	assert.Truef(t, errors.As(err, &other), "error %v before the new template was read, want an OtherClusterError", err)
 	asg.Resolve(w.cache, t.Context())
-	_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
-	assert.NoError(t, err, "terminate after the new template was read")
+	w.done(w.cache.Terminate(t.Context(), "g", ids[:1]))
 }
 
 func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {

@@ -94,16 +94,23 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 	}
 }
 
-func TestMissingImageSpoilsNoOther(t *testing.T) {
-	t.Parallel()
-	config := fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}}
-	for _, image := range []string{"ami-0abc", "ami-0gone"} {
+// ofImages has a group with a launch template for each image, all of its name.
+func ofImages(names ...string) (config fakeaws.Config) {
+	config.Delays = quick
+	for _, image := range names {
 		g := scalingGroup(image, 0, 0, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: image, Version: "1"}
 		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: image,
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image, InstanceType: "m5.large"}}})
 	}
+	return config
+}
+
+func TestMissingImageSpoilsNoOther(t *testing.T) {
+	t.Parallel()
+	config := ofImages("ami-0abc", "ami-0gone")
+	config.Images = []fakeaws.Image{al2023}
 	w := newWorldOf(t, config, discovered).started()
 	assert.Truef(t, w.group("ami-0abc").LaunchSpec.Image != nil && w.group("ami-0gone").LaunchSpec.Image == nil,
 		"images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
@@ -111,16 +118,14 @@ func TestMissingImageSpoilsNoOther(t *testing.T) {
 
 func TestHundredImagesAreReadPerCall(t *testing.T) {
 	t.Parallel()
-	config := fakeaws.Config{Delays: quick}
+	var names []string
+	var images []fakeaws.Image
 	for n := range 150 {
-		name := fmt.Sprintf("ami-%04d", n)
-		g := scalingGroup(name, 0, 0, 3)
-		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
-		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
-		config.Images = append(config.Images, fakeaws.Image{ID: name})
-		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name,
-			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: name, InstanceType: "m5.large"}}})
+		names = append(names, fmt.Sprintf("ami-%04d", n))
+		images = append(images, fakeaws.Image{ID: names[n]})
 	}
+	config := ofImages(names...)
+	config.Images = images
 	w := newWorldOf(t, config, discovered).started()
 	assert.Equal(t, 2, w.aws.Calls()["DescribeImages"], "calls for 150 images")
 	for _, g := range w.cache.Snapshot().Groups() {
@@ -135,9 +140,8 @@ func TestImageParameterIsResolved(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
 		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}}, arm).started()
 	g := w.group("g")
-	if g.LaunchSpec == nil || g.LaunchSpec.Image == nil || g.LaunchSpec.Image.ID != "ami-0abc" || g.LaunchSpec.ImageID != "resolve:ssm:/eks/ami" {
-		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
-	}
+	require.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image != nil && g.LaunchSpec.Image.ID == "ami-0abc" && g.LaunchSpec.ImageID == "resolve:ssm:/eks/ami",
+		"launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
 	assert.Empty(t, cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types), "types that run an arm64 image (-want +got)")
 	// One plain reading of the template, and one that resolves it.
 	assert.Equal(t, 2, w.aws.Calls()["DescribeLaunchTemplateVersions"], "readings of the launch template")
@@ -146,10 +150,8 @@ func TestImageParameterIsResolved(t *testing.T) {
 func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}
-	g := scalingGroup("g", 0, 0, 9)
-	g.LaunchTemplate = nil
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}}}}
+	g := mixing(scalingGroup("g", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"},
+		fakeaws.Override{InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}})
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "arm", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0arm"}}}},
 	}, discovered).started()
@@ -196,9 +198,8 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 				others = append(others, plain(o.UserData))
 				assert.NotNil(t, o.Image, "another template has no image")
 			}
-			if got := plain(launch.UserData); got != tt.want || !slices.Equal(others, tt.others) {
-				t.Errorf("user data %q, and %q of others; want %q, %q", got, others, tt.want, tt.others)
-			}
+			got := plain(launch.UserData)
+			assert.Truef(t, got == tt.want && slices.Equal(others, tt.others), "user data %q, and %q of others; want %q, %q", got, others, tt.want, tt.others)
 		})
 	}
 }

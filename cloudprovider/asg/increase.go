@@ -114,7 +114,6 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	return g, err
 }
 
-// ErrNotAtomic is the error of a group that cannot launch all or nothing.
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.

@@ -18,16 +18,12 @@ func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	w := withoutCapacity(t, 0)
 	w.increase(3)
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-	require.NoError(t, err)
+	w.withdraw(2)
 	w.calls.afterWrite = nil
-	if g := w.group("a"); g.Requested != 1 || g.DesiredCapacity != 1 {
-		t.Errorf("%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
-	}
+	g := w.group("a")
+	assert.Truef(t, g.Requested == 1 && g.DesiredCapacity == 1, "%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
 	w.increase(2)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
-		t.Errorf("withdrew %d of 3, error %v, desired capacity %d, want all", taken, err, w.desired("a"))
-	}
+	w.withdraws(3, 3, 0)
 }
 
 func TestReadingDuringTerminationCountsOnce(t *testing.T) {
@@ -36,21 +32,17 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
 	require.NoError(t, err)
-	if got := w.desired("a"); g.DesiredCapacity != got || got != 2 {
-		t.Errorf("snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
-	}
+	got := w.desired("a")
+	assert.Truef(t, g.DesiredCapacity == got && got == 2, "snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
 }
 
 func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
 	w.calls.loseAnswer = true
-	_, err := w.cache.Increase(t.Context(), "a", 2)
-	assert.NoError(t, err, "AWS did what it was asked, and still")
+	w.done(w.cache.Increase(t.Context(), "a", 2))
 	w.calls.loseAnswer = false
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
-		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
-	}
+	w.withdraws(2, 2, 0)
 }
 
 func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
@@ -59,13 +51,10 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 		w := withoutCapacity(t, 0)
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
-		_, err := w.cache.Increase(t.Context(), "a", 2)
-		assert.Error(t, err, "no error although neither the answer nor a reading came")
+		assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "no error although neither the answer nor a reading came")
 		w.calls.loseAnswer, w.calls.afterWrite = false, nil
 		w.aws.ClearFaults()
-		if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
-			t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
-		}
+		w.withdraws(2, 2, 0)
 	})
 }
 
@@ -74,13 +63,10 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.aws.Deny("SetDesiredCapacity")
-	_, err := w.cache.Increase(t.Context(), "a", 2)
-	assert.Error(t, err, "no error although the call was denied")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "no error although the call was denied")
 	w.aws.ClearFaults()
 	w.setDesired(2) // another's
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 2 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want none of the other's 2", taken, err, w.desired("a"))
-	}
+	w.withdraws(2, 0, 2)
 }
 
 func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {

@@ -86,7 +86,6 @@ func (c *Cache) launchSurely(ctx context.Context, g *group.Group, zone string, n
 	return launched, nil
 }
 
-// launchRound makes the calls of a plan, several at a time, and joins their results.
 func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
 	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })

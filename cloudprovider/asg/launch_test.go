@@ -51,9 +51,8 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	w.aws.ResetCalls()
 	g, err := w.cache.Increase(t.Context(), "a", 3)
 	require.NoError(t, err)
-	if len(g.Counted()) != 4 || g.Missing() != 0 || g.DesiredCapacity != 4 || w.desired("a") != 4 {
-		t.Errorf("%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
-	}
+	assert.Truef(t, len(g.Counted()) == 4 && g.Missing() == 0 && g.DesiredCapacity == 4 && w.desired("a") == 4,
+		"%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
 	want := map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1}
 	assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls (-want +got)")
 	state, _ := w.aws.Group("a")
@@ -81,14 +80,6 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")), "instances by zone beside one that was there (-want +got)")
 }
 
-func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 300)).with(synchronous).started()
-	w.increase(300)
-	calls := w.aws.Calls()[launchCall]
-	assert.Truef(t, calls == 3 && w.desired("a") == 300, "%d calls for a desired capacity of %d, want 3 for 300", calls, w.desired("a"))
-}
-
 func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
@@ -112,9 +103,8 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	_, err := w.cache.Increase(t.Context(), "a", 5)
 	var failed *asg.LaunchError
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
-	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
-		t.Fatalf("error = %v, want no capacity in %s", err, pool)
-	}
+	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
+		"error = %v, want no capacity in %s", err, pool)
 	assert.True(t, w.wakes(), "nobody is told that another group has to help")
 	for _, name := range []string{"a", "b"} { // b launches in the same pool
 		rest, resting := w.cache.CoolDown(w.group(name))
@@ -224,13 +214,11 @@ func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
 		w.increase(2)
 		calls := w.aws.Calls()[launchCall]
 		w.increase(1)
-		if again := w.aws.Calls()[launchCall] - calls; w.desired("a") != 3 || again != 0 {
-			t.Errorf("desired capacity %d, %d more launches, want 3, and none for a minute", w.desired("a"), again)
-		}
+		again := w.aws.Calls()[launchCall] - calls
+		assert.Truef(t, w.desired("a") == 3 && again == 0, "desired capacity %d, %d more launches, want 3, and none for a minute", w.desired("a"), again)
 		only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
-		if _, err := only.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 3 {
-			t.Errorf("in synchronous mode: error %v, desired capacity %d, want an error and 3", err, w.desired("a"))
-		}
+		_, err := only.cache.Increase(t.Context(), "a", 1)
+		assert.Truef(t, err != nil && w.desired("a") == 3, "in synchronous mode: error %v, desired capacity %d, want an error and 3", err, w.desired("a"))
 	})
 }
 
@@ -249,24 +237,11 @@ func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ExpiredToken", Status: 403, Times: 1})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.Error(t, err, "an increase with expired credentials succeeds")
+	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "an increase with expired credentials succeeds")
 	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
 	w.increase(1)
 	got := w.aws.Calls()[launchCall]
 	assert.Truef(t, got == 2 && w.aws.Calls()[desiredCall] == 0, "%d launches and %d raises, want 2 and none", got, w.aws.Calls()[desiredCall])
-}
-
-func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
-	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	for _, name := range []string{"a", "b", "a"} {
-		w.done(w.cache.Increase(t.Context(), name, 1))
-	}
-	if got := w.aws.Calls()[launchCall]; got != 1 || w.desired("a") != 2 || w.desired("b") != 1 {
-		t.Errorf("%d calls, desired capacities %d and %d, want 1, 2 and 1", got, w.desired("a"), w.desired("b"))
-	}
 }
 
 func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
@@ -291,9 +266,7 @@ func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 		for _, want := range []string{`"a"`, "autoscaling:LaunchInstances"} {
 			assert.ErrorContainsf(t, err, want, "try %d", try)
 		}
-		if try > 0 && !strings.Contains(err.Error(), "--asg-launch-mode=auto") {
-			t.Errorf("try %d: %v, want what else can be done", try, err)
-		}
+		assert.Truef(t, try <= 0 || strings.Contains(err.Error(), "--asg-launch-mode=auto"), "try %d: %v, want what else can be done", try, err)
 	}
 	assert.Equal(t, 1, w.aws.Calls()[launchCall], "times AWS was asked")
 }
@@ -309,9 +282,7 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 			w.aws.Inject(fault)
 			g, err := w.cache.Increase(t.Context(), "a", 2)
 			require.Truef(t, err == nil && len(g.Counted()) == 2, "launched %d, error %v, want 2", len(g.Counted()), err)
-			if state, _ := w.aws.Group("a"); len(state.Instances) != 2 || state.Desired != 2 {
-				t.Errorf("AWS has %d instances of %d desired, want 2 of 2", len(state.Instances), state.Desired)
-			}
+			w.awsHas(2, 2)
 		}))
 	}
 }
@@ -323,21 +294,14 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 		delays.Synchronous = ms(700)
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
-		begun := make(chan struct{})
-		w.expire()
-		w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-		go func() { _, _ = w.cache.Increase(t.Context(), "a", 3) }()
-		<-begun
+		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 3)) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		// Another number is not launched beside a launch of which nothing is known.
-		_, err := other.cache.Increase(t.Context(), "a", 4)
-		assert.Error(t, err, "another number was launched beside a launch of which nothing is known")
+		assert.Error(t, errorOf(other.cache.Increase(t.Context(), "a", 4)), "another number was launched beside a launch of which nothing is known")
 		// The same again is the same launch.
 		g, err := next.cache.Increase(t.Context(), "a", 3)
 		assert.Truef(t, err == nil && len(g.Counted()) == 3, "launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
-		if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
-			t.Errorf("AWS has %d instances of %d desired, want 3 of 3", len(state.Instances), state.Desired)
-		}
+		w.awsHas(3, 3)
 	})
 }
 
@@ -384,9 +348,8 @@ func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 		assert.NoError(t, w.aws.SetDesired("a", 5))
 	}
 	w.increase(2)
-	if got, kills := w.desired("a"), w.kills(); got != 7 || len(kills) > 0 {
-		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 5 of the other writer and 2 of ours", got, kills)
-	}
+	got, kills := w.desired("a"), w.kills()
+	assert.Truef(t, got == 7 && len(kills) == 0, "desired capacity is %d and Auto Scaling killed %v, want 5 of the other writer and 2 of ours", got, kills)
 }
 
 func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
@@ -400,18 +363,12 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 			}
 			once = false
 			assert.NoError(t, w.aws.SetDesired("a", 5))
-			w.eventually(func() string {
-				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
-					return "the other writer's instances are not there yet"
-				}
-				return ""
-			})
+			w.listed(5)
 		}
 		g, err := w.cache.Increase(t.Context(), "a", 2)
 		require.NoError(t, err)
-		if got := w.desired("a"); got != 7 || g.DesiredCapacity != 7 {
-			t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
-		}
+		got := w.desired("a")
+		assert.Truef(t, got == 7 && g.DesiredCapacity == 7, "desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
 	})
 }
 
@@ -423,11 +380,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(1)
 		next := w.with(nil).started()
-		begun := make(chan struct{})
-		w.expire()
-		w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-		go func() { _, _ = w.cache.Increase(t.Context(), "a", 2) }()
-		<-begun
+		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 2)) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
 			t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
@@ -447,11 +400,7 @@ func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 
 // heavier is a divided group that may have instances which count for four of the others.
 func heavier(name string) fakeaws.AutoScalingGroup {
-	g := divided(name, 0, 0, 40)
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
-		Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
-	g.LaunchTemplate = nil
-	return g
+	return mixing(divided(name, 0, 0, 40), fakeaws.Override{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, fakeaws.Override{InstanceType: "m5.large", WeightedCapacity: 1})
 }
 
 func TestHeavyInstancesAreFewer(t *testing.T) {

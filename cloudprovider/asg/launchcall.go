@@ -21,8 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
-// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure. A replayed answer is not observed: it is no
-// launch.
+// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
 func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
 	began := c.clock.Now()
 	defer func() {
@@ -131,8 +130,7 @@ func (c *Cache) isNoRefusalOfTheCall(err error) bool {
 // once keeps the SDK from repeating the call. Our own repetition with the token learns more.
 func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
-// unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone must be
-// asked again with the same one.
+// unansweredLaunch returns the error of a launch without an answer. Later ones get another token, unless the zone must be asked again.
 func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
 	if c.options.LaunchMode != LaunchSynchronous && !o.alone {
 		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
@@ -152,8 +150,7 @@ func (c *Cache) leaveZone(g *group.Group, o launchRequest, err error) error {
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
-// overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch may be
-// allowed. It costs a call.
+// overtaken reports whether AWS refused a launch only because the group is gone or has no room since the plan. It costs a call.
 func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):

@@ -12,11 +12,9 @@ type LaunchMode string
 // Launch modes. The zero LaunchMode is LaunchAuto.
 const (
 	// LaunchAuto launches synchronously where that is possible, and raises the desired capacity elsewhere.
-	LaunchAuto LaunchMode = "auto"
-	// LaunchSynchronous uses LaunchInstances only. A group that cannot be launched so does not grow.
-	LaunchSynchronous LaunchMode = "synchronous"
-	// LaunchDesiredCapacity raises the desired capacity always, as the stock provider does.
-	LaunchDesiredCapacity LaunchMode = "desired-capacity"
+	LaunchAuto            LaunchMode = "auto"
+	LaunchSynchronous     LaunchMode = "synchronous"      // uses LaunchInstances only. A group that cannot be launched so does not grow
+	LaunchDesiredCapacity LaunchMode = "desired-capacity" // raises the desired capacity always, as the stock provider does
 )
 
 func (m LaunchMode) Check() error {
@@ -38,8 +36,7 @@ func (e *notSynchronous) Error() string {
 
 func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
-// AskedFor returns how a Cache in the mode would ask for instances of a group, LaunchSynchronous or LaunchDesiredCapacity, and why not
-// synchronously. It does not know AWS's refusals.
+// AskedFor returns how a Cache in the mode asks for instances of a group, and why not synchronously. It does not know AWS's refusals.
 func AskedFor(g *group.Group, mode LaunchMode) (LaunchMode, string) {
 	if mode == LaunchDesiredCapacity {
 		return LaunchDesiredCapacity, "the launch mode says so"

@@ -36,11 +36,10 @@ func meaningOf(g *group.Group, o launchRequest, e types.LaunchInstancesError) aw
 }
 
 type launchResult struct {
-	launched []group.Instance
-	failures cooldown.Failures
-	replayed bool // AWS replayed an answer to a previous leader
-	// unweighed reports that the weight of some instances is unknown.
-	unweighed bool
+	launched  []group.Instance
+	failures  cooldown.Failures
+	replayed  bool             // AWS replayed an answer to a previous leader
+	unweighed bool             // the weight of some instances is unknown
 	missed    *unansweredError // the launches that AWS did not answer
 	err       error            // why another call is not worth it now
 }
@@ -54,8 +53,7 @@ func union(list, others []group.Instance) []group.Instance {
 	return list
 }
 
-// coolsDown reports whether a failure of the class keeps a group with that number of zones from launching for minutes. If one zone lacks capacity, other zones
-// are tried at once, where they serve.
+// coolsDown reports whether a failure of the class keeps a group with that number of zones from launching for minutes.
 func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	switch class {
 	case awsmessage.NoCapacity, awsmessage.SpotLimit:

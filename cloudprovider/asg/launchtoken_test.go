@@ -21,8 +21,7 @@ func TestOldProcessHasNoPredecessor(t *testing.T) {
 	now.Step(2 * time.Minute)
 	w.setDesired(2) // somebody else's
 	w.eventuallyInService("a", 2)
-	_, err := w.cache.Increase(t.Context(), "a", 3)
-	assert.Truef(t, err == nil && w.desired("a") == 5, "%d are desired, error %v, want 2 of somebody else and 3 of ours", w.desired("a"), err)
+	w.increasesTo(3, 5) // want 2 of somebody else and 3 of ours
 }
 
 func TestTokenDoesNotDependOnOrder(t *testing.T) {
@@ -59,8 +58,7 @@ func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	}
 	now.Step(6 * time.Second)
 	_, _ = next.cache.Increase(t.Context(), "a", 3) // resolves the dispute
-	_, err := next.cache.Increase(t.Context(), "a", 3)
-	assert.Truef(t, err == nil && w.desired("a") == 3, "%d are desired, error %v, want 3", w.desired("a"), err)
+	next.increasesTo(3, 3)
 }
 
 func TestThrottledZonalLaunchEnds(t *testing.T) {
@@ -111,12 +109,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 			w.calls.inProgress = &types.Activity{StartTime: aws.Time(second.Add(tt.began)), StatusCode: types.ScalingActivityStatusCodeFailed,
 				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}
 			w.increase(1)
-			w.eventually(func() string {
-				if w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil {
-					return "AWS has not been asked twice"
-				}
-				return ""
-			})
+			w.waitWhile("AWS has not been asked twice", func() bool { return w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil })
 			assert.Equal(t, tt.want, w.group("a").Failure != nil, "the failure counts")
 		}))
 	}
@@ -126,8 +119,7 @@ func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), scalingGroup("b", 0, 0, 9)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	require.Error(t, err, "a group without capacity has launched")
+	w.failsToIncrease("a", 1)
 	for name, want := range map[string]bool{"a": true, "b": false} {
 		_, resting := w.cache.CoolDown(w.group(name))
 		assert.Equalf(t, want, resting, "group %s rests", name)
@@ -142,8 +134,7 @@ func TestOldFailureCausesNoProbe(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
-		_, err := w.cache.Increase(t.Context(), name, 1)
-		require.Error(t, err, "a group without capacity has launched")
+		require.Error(t, errorOf(w.cache.Increase(t.Context(), name, 1)), "a group without capacity has launched")
 		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
 	}
 	w.aws.ClearShortages(shortage)

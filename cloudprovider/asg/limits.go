@@ -9,36 +9,30 @@ import (
 
 // Readings.
 const (
-	// maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes (EC2 Auto Scaling API reference,
-	// MaxRecords).
+	// maxGroupsPerCall is the largest page, and the most names (EC2 Auto Scaling API reference, DescribeAutoScalingGroups, MaxRecords).
 	maxGroupsPerCall = 100
-	// readTimeout bounds one reading of a handful of groups with its retries.
-	readTimeout = 30 * time.Second
+	readTimeout      = 30 * time.Second // bounds one reading of a handful of groups with its retries
 	// startRetryMost bounds the pause between tries of the first reading, and resolveAtStartMost the first look-up of launch specs.
 	startRetryMost     = 30 * time.Second
 	resolveAtStartMost = 20 * time.Second
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute
+	droppedTTL     = time.Hour // for which a dropped group is remembered, in case it comes back
 	// A reading ahead of a launch serves launches for aheadFor. There is at most one in aheadInterval.
 	aheadFor      = 300 * time.Millisecond
 	aheadInterval = time.Second
-	// A dropped group is remembered for droppedTTL, in case it comes back.
-	droppedTTL = time.Hour
 )
 
 // Sizes by the clock.
 const (
-	// turnInterval is how late sizes may change.
-	turnInterval = 2 * time.Second
+	turnInterval = 2 * time.Second // how late sizes may change
 	// unknownStart is how long a node takes to be Ready where none of the group has been seen to start, and longestStart how long at most.
-	unknownStart = 3 * time.Minute
-	longestStart = 30 * time.Minute
-	// startsKept of the latest starts count, the slowest of them with startReserve: the loop has to run, and AWS to answer.
-	startsKept   = 5
-	startReserve = 15 * time.Second
-	// actionInterval is the time between two look-ups of the scheduled actions.
-	actionInterval = 10 * time.Minute
+	unknownStart   = 3 * time.Minute
+	longestStart   = 30 * time.Minute
+	startsKept     = 5 // the latest starts that count, the slowest of them with startReserve: the loop has to run, and AWS to answer
+	startReserve   = 15 * time.Second
+	actionInterval = 10 * time.Minute // the time between two look-ups of the scheduled actions
 	// actionsPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScheduledActions, MaxRecords). maxActionPages bounds a look-up.
 	actionsPerCall = 100
 	maxActionPages = 50
@@ -49,14 +43,11 @@ const (
 	// looksPerRound bounds the groups per interval of motion, so that an outage of a region is no burst of calls. looksAtOnce run concurrently.
 	looksPerRound = 20
 	looksAtOnce   = 6
-	// lookTimeout is short, because one group's activities are not worth more.
-	lookTimeout = 10 * time.Second
-	// movedTimeout is shorter still: AWS ends instances within seconds of a desired capacity that is too low.
-	movedTimeout = 2 * time.Second
+	lookTimeout   = 10 * time.Second // short, because one group's activities are not worth more
+	movedTimeout  = 2 * time.Second  // shorter still: AWS ends instances within seconds of a desired capacity that is too low
+	maxActivities = 20               // enough to see the newest attempt in every pool. AWS lists the newest first
 	// replacedWithin is how long after it has begun to terminate an instance AWS launches another in its place (public activity logs: a second).
 	replacedWithin = 5 * time.Second
-	// maxActivities is enough to see the newest attempt in every pool. AWS lists the newest first.
-	maxActivities = 20
 	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivityPages bounds the
 	// search for lately terminated instances.
 	activitiesPerCall = 100
@@ -65,21 +56,19 @@ const (
 
 // Writes.
 const (
-	// writeTimeout bounds a write with its reading, its wait for the group lock and its retries.
-	writeTimeout = 45 * time.Second
+	writeTimeout = 45 * time.Second // bounds a write with its reading, its wait for the group lock and its retries
+	// repairPatience bounds the wait for the lock of a group whose desired capacity is too low. The next reading tries again.
+	repairPatience = 50 * time.Millisecond
 	// An increase of a zone waits gatherZonesFor for others of its group, so that they share one reading and run in parallel. The core makes
 	// the increases of one scale-up at the same moment, or one after the other.
 	gatherZonesFor = 20 * time.Millisecond
-	// unansweredPoll is the time between two tries of an unanswered call, and between two readings of its outcome.
-	unansweredPoll = time.Second
+	unansweredPoll = time.Second // the time between two tries of an unanswered call, and between two readings of its outcome
 	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
-	settleTime = 5 * time.Second
-	// freshEnough is the greatest age of the reading for the termination of a named instance.
-	freshEnough = 2 * time.Second
+	settleTime  = 5 * time.Second
+	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
-	// terminationsAtOnce bounds the concurrent calls for one group where each instance needs its own.
-	terminationsAtOnce = 8
+	terminationsAtOnce  = 8 // bounds the concurrent calls for one group where each instance needs its own
 )
 
 // Synchronous launches.
@@ -93,8 +82,7 @@ const (
 	workingPatience   = 30 * time.Second
 	// A refused group is scaled by its desired capacity for synchronousRetry. Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
-	// maxReplays bounds how many replayed answers (same token, earlier leader) one launch skips. A previous leader would have launched as often
-	// within ledger.TokenAge, each time from the same instances.
+	// maxReplays bounds the replayed answers that one launch skips: a previous leader would have launched as often within ledger.TokenAge.
 	maxReplays = 20
 )
 

@@ -12,12 +12,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
-// time.
+// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. Locked groups have to wait.
 func (c *Cache) repairLost(ctx context.Context) {
 	for _, name := range c.lostUpdates() {
-		writing, unlock, ok := c.groups.tryLock(ctx, name)
-		if !ok {
+		soon, cancel := context.WithTimeout(ctx, repairPatience)
+		writing, unlock, _, err := c.groups.lock(soon, name)
+		cancel()
+		if err != nil {
 			continue
 		}
 		if err := c.repairGroup(writing, name); err != nil {

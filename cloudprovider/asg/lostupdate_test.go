@@ -26,13 +26,9 @@ func short(t *testing.T) *world {
 func TestWithdrawalKeepsForeignCapacity(t *testing.T) {
 	w := short(t)
 	w.setDesired(8)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other's 8", taken, err, w.desired("a"))
-	}
+	w.withdraws(2, 0, 8)
 	w.increase(1)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 1 || err != nil || w.desired("a") != 8 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want the one above the other's 8", taken, err, w.desired("a"))
-	}
+	w.withdraws(3, 1, 8)
 }
 
 func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
@@ -45,23 +41,19 @@ func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 
 func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 	w := short(t)
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-	require.NoError(t, err)
+	w.withdraw(2)
 	// EC2 had been asked already, and Auto Scaling takes its time over what is too many.
 	w.aws.ClearShortages()
 	suspend(t, w, "Terminate")
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
 	assert.Equal(t, 4, w.desired("a"), "desired capacity: one has arrived")
-	if g := w.group("a"); g.DesiredCapacity != 4 || len(g.Counted()) != 4 {
-		t.Errorf("%d instances of %d desired, want 4 of 4", len(g.Counted()), g.DesiredCapacity)
-	}
+	w.knows(4, 4)
 }
 
 func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w := short(t)
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
-	require.NoError(t, err)
+	w.withdraw(2)
 	suspend(t, w, "Terminate")
 	w.setDesired(1)
 	asg.ReadMoving(w.cache, t.Context())
@@ -71,9 +63,7 @@ func TestForeignLoweringAfterWriteStays(t *testing.T) {
 		w.calls.afterWrite = nil
 		assert.NoError(t, w.aws.SetDesired("a", 2))
 	}
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
-		t.Errorf("desired capacity is %d, error %v, want the 2 that another set right after us", w.desired("a"), err)
-	}
+	w.increasesTo(1, 2) // want the 2 that another set right after us
 }
 
 // Another raised the group before our withdrawal, an instance came for that, and a third writer lowered it after us.
@@ -166,8 +156,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	slow.Terminate = ms(60_000)
 	w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
-	w.increase(1)
-	assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for: AWS replaced an instance meanwhile")
+	w.increasesTo(1, 4) // want the 4 that were asked for: AWS replaced an instance meanwhile
 }
 
 // launchesFirst is a group whose refreshes launch before they terminate.
@@ -248,8 +237,7 @@ func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	w.withinNextWrite(fakeaws.Rebalance, func(instances, _ int) bool { return instances == 6 })
-	w.increase(1)
-	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for: AWS moved an instance meanwhile")
+	w.increasesTo(1, 5) // want the 5 that were asked for: AWS moved an instance meanwhile
 }
 
 // The SDK repeats a call whose answer is lost, with the value from before.
@@ -313,12 +301,7 @@ func TestMovedInstancesAreNotRestored(t *testing.T) {
 	t.Run("moved once AWS says why", bubbled(func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 4, 10))
 		w.calls.activities = func(string) bool {
-			w.eventually(func() string {
-				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
-					return "AWS has not ended those that it moves"
-				}
-				return ""
-			})
+			w.listed(5)
 			return false
 		}
 		movesInstances(t, w)

@@ -79,11 +79,6 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
 	c.options.Discovery.Limit(g)
-	if before != nil && maps.Equal(before.Tags, g.Tags) {
-		g.Schedules = before.Schedules
-	} else {
-		g.Schedules = group.ReadSchedules(g.Tags)
-	}
 	c.setSizes(e, g)
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
@@ -158,7 +153,8 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 		c.groups.dropped[name] = e
 		delete(c.groups.entries, name)
 		c.refusals.forget(name)
-		c.calls.forget(name)
+		c.calls.launch.Forget(name)
+		c.calls.batchTermination.Forget(name)
 		dropped = true
 	}
 	return dropped

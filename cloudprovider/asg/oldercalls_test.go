@@ -126,9 +126,8 @@ func (w *world) steady(name string, n int) {
 	if g := w.group(name); state.Desired != n || w.inService(name) != n || g.DesiredCapacity != n || len(g.Counted()) != n {
 		w.t.Errorf("%s has %d of %d instances in service, and %d of %d are known, want %d", name, w.inService(name), state.Desired, len(g.Counted()), g.DesiredCapacity, n)
 	}
-	if kills := w.kills(); len(kills) > 0 {
-		w.t.Errorf("AWS ended %v by its own choice", kills)
-	}
+	kills := w.kills()
+	assert.Truef(w.t, len(kills) == 0, "AWS ended %v by its own choice", kills)
 }
 
 // spans takes the group through scale-ups and scale-downs, in more than 20 minutes, and returns how long each took. Around each of them, readings
@@ -154,7 +153,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 	const most = 20 * time.Second
 	for name, g := range map[string]fakeaws.AutoScalingGroup{"one zone": scalingGroup("a", 0, 2, 20), "three zones": zonal("a", 0, 2, 20), "zone by zone": divided("a", 0, 2, 20)} {
 		t.Run(name, func(t *testing.T) {
-			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
+			config := usual(g)
 			span := func(t *testing.T, fault *fakeaws.Fault) (took []time.Duration) {
 				inBubble(t, config, nil, func(w *world) {
 					time.Sleep(10 * time.Second)
@@ -184,10 +183,8 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 }
 
 func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20)}}
+	config := usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20))
 	inBubble(t, config, nil, func(w *world) {
-		t := w.t
 		time.Sleep(10 * time.Second)
 		usualUp, usualDown := w.grows("b", 5), w.shrinks("b", 2)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Latency: fakeaws.Duration(time.Hour)})
@@ -200,12 +197,12 @@ func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 				_, _ = w.cache.Terminate(w.t.Context(), "a", w.stay("a")[2:])
 			}()
 			if up, down := w.grows("b", 5), w.shrinks("b", 2); up > usualUp+time.Second || down > usualDown+time.Second {
-				t.Errorf("b took %s and %s, and without the trouble in a %s and %s", up, down, usualUp, usualDown)
+				w.t.Errorf("b took %s and %s, and without the trouble in a %s and %s", up, down, usualUp, usualDown)
 			}
 			<-other
 		}
 		for _, why := range fallbacks(w.cache) {
-			assert.Truef(t, strings.HasPrefix(why, "a "), "problem %s of the trouble in a", why)
+			assert.Truef(w.t, strings.HasPrefix(why, "a "), "problem %s of the trouble in a", why)
 		}
 	})
 }
@@ -218,26 +215,27 @@ func fallbacks(c *asg.Cache) (all []string) {
 	return all
 }
 
+// wish asks for two instances more or less, by the call.
+func (w *world) wish(call, name string) error {
+	if call == launchCall {
+		return errorOf(w.cache.Increase(w.t.Context(), name, 2))
+	}
+	return errorOf(w.cache.Terminate(w.t.Context(), name, w.stay(name)[:2]))
+}
+
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30)}
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	config := usual(groups...)
 	for _, tt := range []struct {
 		call   string
 		fault  fakeaws.Fault
 		reason string
-		wish   func(w *world, name string) error
 	}{
-		{launchCall, fakeaws.Fault{Action: launchCall, Code: "InternalFailure"}, asg.ReasonLaunchUnanswered,
-			func(w *world, name string) error { _, err := w.cache.Increase(w.t.Context(), name, 2); return err }},
-		{terminateCall, fakeaws.Fault{Action: terminateCall, Params: batchOnly, Code: "InternalFailure"}, asg.ReasonBatchTerminationUnanswered,
-			func(w *world, name string) error {
-				_, err := w.cache.Terminate(w.t.Context(), name, w.stay(name)[:2])
-				return err
-			}},
+		{launchCall, fakeaws.Fault{Action: launchCall, Code: "InternalFailure"}, asg.ReasonLaunchUnanswered},
+		{terminateCall, fakeaws.Fault{Action: terminateCall, Params: batchOnly, Code: "InternalFailure"}, asg.ReasonBatchTerminationUnanswered},
 	} {
 		t.Run(tt.call, func(t *testing.T) {
 			inBubble(t, config, nil, func(w *world) {
-				t := w.t
 				time.Sleep(10 * time.Second)
 				fault := w.aws.Inject(tt.fault)
 				asked := func() (n int) {
@@ -250,25 +248,25 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 				}
 				wish := func(name string) time.Duration {
 					began := time.Now()
-					assert.NoErrorf(t, tt.wish(w, name), "%s", name)
+					assert.NoErrorf(w.t, w.wish(tt.call, name), "%s", name)
 					return time.Since(began)
 				}
 				for at, want := range [][]string{{"a " + tt.reason}, {"a " + tt.reason, "b " + tt.reason}, {tt.reason}} {
 					took := wish(string(rune('a' + at)))
-					assert.Truef(t, took <= 10*time.Second, "wish %d took %s", at+1, took)
-					assert.Emptyf(t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
+					assert.Truef(w.t, took <= 10*time.Second, "wish %d took %s", at+1, took)
+					assert.Emptyf(w.t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
 				}
 				before := asked()
 				if took := wish("d"); took > time.Second || asked() != before {
-					t.Errorf("a wish of another group took %s and asked AWS %d times by the newer call, want none", took, asked()-before)
+					w.t.Errorf("a wish of another group took %s and asked AWS %d times by the newer call, want none", took, asked()-before)
 				}
 				time.Sleep(14 * time.Minute)
-				assert.Empty(t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
+				assert.Empty(w.t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
 				time.Sleep(2 * time.Minute)
 				got := fallbacks(w.cache)
-				assert.Truef(t, got == nil, "problems %v after 16 minutes, want none", got)
+				assert.Truef(w.t, got == nil, "problems %v after 16 minutes, want none", got)
 				if wish("a"); asked() == before || !slices.Equal(fallbacks(w.cache), []string{tt.reason}) {
-					t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
+					w.t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
 				}
 				time.Sleep(16 * time.Minute)
 				w.aws.ClearFaults(fault)
@@ -281,7 +279,7 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 					older = ""
 				}
 				if calls := w.aws.Calls(); calls[tt.call] != 2 || calls[older] != 0 || fallbacks(w.cache) != nil {
-					t.Errorf("calls %v and problems %v once the trouble is over, want two of the newer call", calls, fallbacks(w.cache))
+					w.t.Errorf("calls %v and problems %v once the trouble is over, want two of the newer call", calls, fallbacks(w.cache))
 				}
 			})
 		})
@@ -291,31 +289,23 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 // Several groups want something in one loop, one after the other. They wait together for little more than one does.
 func TestSequentialWishesWaitLittle(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 4, 30), scalingGroup("b", 0, 4, 30), scalingGroup("c", 0, 4, 30), scalingGroup("d", 0, 4, 30)}
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	config := usual(groups...)
 	for call, tt := range map[string]struct {
 		params map[string]string
-		wish   func(w *world, name string) error
 		want   int
-	}{
-		launchCall: {nil, func(w *world, name string) error { _, err := w.cache.Increase(w.t.Context(), name, 2); return err }, 6},
-		terminateCall: {batchOnly, func(w *world, name string) error {
-			_, err := w.cache.Terminate(w.t.Context(), name, w.stay(name)[:2])
-			return err
-		}, 2},
-	} {
+	}{launchCall: {nil, 6}, terminateCall: {batchOnly, 2}} {
 		for trouble, fault := range troubles {
 			t.Run(call+" "+trouble, func(t *testing.T) {
 				inBubble(t, config, nil, func(w *world) {
-					t := w.t
 					time.Sleep(10 * time.Second)
 					fault.Action, fault.Params = call, tt.params
 					w.aws.Inject(fault)
 					began := time.Now()
 					for _, g := range groups {
-						assert.NoErrorf(t, tt.wish(w, g.Name), "%s", g.Name)
+						assert.NoErrorf(w.t, w.wish(call, g.Name), "%s", g.Name)
 					}
 					took := time.Since(began)
-					assert.Truef(t, took <= 20*time.Second, "%d wishes took %s, want 20 s at most", len(groups), took)
+					assert.Truef(w.t, took <= 20*time.Second, "%d wishes took %s, want 20 s at most", len(groups), took)
 					for _, g := range groups {
 						w.steady(g.Name, tt.want)
 					}
@@ -329,51 +319,43 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 	g := heavier("a")
 	g.Zones, g.Tags = []string{"us-west-2a"}, map[string]string{discoveryTag: "true"}
-	inBubble(t, fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, nil, func(w *world) {
-		t := w.t
+	inBubble(t, usual(g), nil, func(w *world) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		_, err := w.cache.Increase(w.t.Context(), "a", 2)
-		assert.NoError(t, err)
+		w.done(w.cache.Increase(w.t.Context(), "a", 2))
 		time.Sleep(2 * time.Minute)
 		for _, e := range w.aws.Events() {
-			if e.Kind == fakeaws.DesiredChanged && e.To < e.From {
-				t.Errorf("the desired capacity went from %d to %d", e.From, e.To)
-			}
+			assert.Truef(w.t, e.Kind != fakeaws.DesiredChanged || e.To >= e.From, "the desired capacity went from %d to %d", e.From, e.To)
 		}
-		assert.Equal(t, 4, w.desired("a"), "desired capacity in units, want the 4 that AWS launched")
+		assert.Equal(w.t, 4, w.desired("a"), "desired capacity in units, want the 4 that AWS launched")
 	})
 }
 
 // AWS launches in each zone, answers with a fault, and the reading after that is older. No desired capacity can make up for it.
 func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
+	config := usual(zonal("a", 0, 0, 20))
 	synchronously := func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }
 	inBubble(t, config, synchronously, func(w *world) {
-		t := w.t
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		_, err := w.cache.Increase(w.t.Context(), "a", 2)
-		assert.NoError(t, err, "want the 2 instances that a later reading shows")
-		assert.Equal(t, 2, w.desired("a"), "desired capacity")
+		w.done(w.cache.Increase(w.t.Context(), "a", 2))
+		assert.Equal(w.t, 2, w.desired("a"), "desired capacity")
 	})
 }
 
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
+	config := usual(zonal("a", 0, 0, 20))
 	for name, fault := range troubles {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, config, nil, func(w *world) {
-				t := w.t
 				fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 				w.aws.Inject(fault)
-				_, err := w.cache.Increase(w.t.Context(), "a", 6)
-				assert.NoError(t, err)
+				w.done(w.cache.Increase(w.t.Context(), "a", 6))
 				w.steady("a", 6)
 				got := fallbacks(w.cache)
-				assert.Truef(t, got == nil, "problems %v, want none: AWS answered in other zones", got)
+				assert.Truef(w.t, got == nil, "problems %v, want none: AWS answered in other zones", got)
 			})
 		})
 	}
@@ -381,11 +363,10 @@ func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 
 func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
-		config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
+		config := usual(g)
 		for name, fault := range troubles {
 			t.Run(name+" "+zones, func(t *testing.T) {
 				inBubble(t, config, nil, func(w *world) {
-					t := w.t
 					fault.Action = launchCall
 					w.aws.Inject(fault)
 					_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
@@ -394,7 +375,7 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 						want = 3
 					}
 					done := strings.Contains(name, "does it")
-					assert.Truef(t, done == (err == nil), "error %v, want one: %t", err, !done)
+					assert.Truef(w.t, done == (err == nil), "error %v, want one: %t", err, !done)
 					w.steady("a", want)
 				})
 			})
@@ -404,21 +385,18 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
 func TestSynchronousModeRetries(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 20)}}
+	config := usual(scalingGroup("a", 0, 0, 20))
 	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
-		t := w.t
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
 			_, err := w.cache.Increase(w.t.Context(), "a", 3)
-			assert.Truef(t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
-			if _, rests := w.cache.CoolDown(w.group("a")); !rests || fallbacks(w.cache) != nil {
-				t.Errorf("left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
-			}
+			assert.Truef(w.t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
+			_, rests := w.cache.CoolDown(w.group("a"))
+			assert.Truef(w.t, rests && fallbacks(w.cache) == nil, "left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			time.Sleep(time.Minute)
 		}
 		w.aws.ClearFaults(fault)
-		_, err := w.cache.Increase(w.t.Context(), "a", 3)
-		assert.NoError(t, err)
+		w.done(w.cache.Increase(w.t.Context(), "a", 3))
 		w.steady("a", 3)
 	})
 }
@@ -430,18 +408,16 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 				config := fakeaws.Config{Delays: fakeaws.Delays{Synchronous: fakeaws.Duration(slow)}, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 					AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
 				inBubble(t, config, nil, func(w *world) {
-					t := w.t
 					launch := func(ctx context.Context) error {
 						if zone == "" {
-							_, err := w.cache.Increase(ctx, "a", 2)
-							return err
+							return errorOf(w.cache.Increase(ctx, "a", 2))
 						}
 						return w.cache.IncreaseZones(ctx, "a", map[string]int{zone: 2})[zone]
 					}
-					assert.NoErrorf(t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
+					assert.NoErrorf(w.t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
 					w.steady("a", 2)
 					n := w.aws.Calls()[desiredCall]
-					assert.Truef(t, n == 0 && fallbacks(w.cache) == nil, "%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
+					assert.Truef(w.t, n == 0 && fallbacks(w.cache) == nil, "%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
 				})
 			})
 		}
@@ -460,10 +436,8 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 		{fault: fakeaws.Fault{Code: "UnsupportedOperation"}, off: true},
 	} {
 		t.Run(tt.fault.Code+" "+tt.fault.Message, func(t *testing.T) {
-			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100)}}
+			config := usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100))
 			inBubble(t, config, nil, func(w *world) {
-				t := w.t
 				time.Sleep(10 * time.Second)
 				tt.fault.Action, tt.fault.Params, tt.fault.Times = terminateCall, batchOnly, 1
 				w.aws.Inject(tt.fault)
@@ -476,11 +450,11 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 					w.aws.ResetCalls()
 					w.done(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
 					if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
-						t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
+						w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 					}
 				}
 				got := fallbacks(w.cache)
-				assert.Truef(t, got == nil, "problems %v where AWS takes one instance a call, want none", got)
+				assert.Truef(w.t, got == nil, "problems %v where AWS takes one instance a call, want none", got)
 			})
 		})
 	}

@@ -61,11 +61,9 @@ func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 func TestSignRightAfterALookIsLookedAtSoon(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
-		managed := scalingGroup("a", 0, 1, 9)
-		managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
-		w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{managed},
-			EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}}, discovered).with(func(o *asg.Options) { o.RefreshInterval = 5 * time.Second }).running()
+		config := having(managed("a", 0, 1, 9))
+		config.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}
+		w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.RefreshInterval = 5 * time.Second }).running()
 		time.Sleep(10 * time.Minute)
 		w.must(w.aws.SetLimits("a", 0, 10))
 		for before := w.described("DescribeNodegroup"); w.described("DescribeNodegroup") == before; {
@@ -101,9 +99,8 @@ func TestDeniedLookForInstanceRefreshChangesNothing(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 3, 9)).running()
 		w.aws.Deny(refreshes)
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
-		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) || len(w.group("a").Problems) > 0 {
-			t.Errorf("%+v is left alone with problems %+v, want neither", p, w.group("a").Problems)
-		}
+		p := w.leftAlone(5 * time.Minute)
+		assert.Truef(t, p == (group.Pause{}) && len(w.group("a").Problems) == 0, "%+v is left alone with problems %+v, want neither", p, w.group("a").Problems)
 		n := w.described(refreshes)
 		assert.Truef(t, n != 0 && n <= 6, "%d looks that AWS denied, want a few", n)
 	})(t)
@@ -124,11 +121,9 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 		{status: "ACTIVE"},
 	} {
 		t.Run(tt.status, bubbled(func(t *testing.T) {
-			managed := scalingGroup("a", 0, 1, 9)
-			managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{managed},
-				EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a", NodeRepair: tt.status == "ACTIVE"}}}, discovered).running()
+			config := having(managed("a", 0, 1, 9))
+			config.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a", NodeRepair: tt.status == "ACTIVE"}}
+			w := newWorldOf(t, config, discovered).running()
 			time.Sleep(30 * time.Second)
 			spec := w.group("a").LaunchSpec
 			w.must(w.aws.SetNodegroupStatus("a", tt.status, "AccessDenied"))

@@ -47,22 +47,22 @@ func (c *Cache) Refresh(ctx context.Context) error {
 
 func (c *Cache) readAll(ctx context.Context) error {
 	start := c.clock.Now()
-	found := map[string]types.AutoScalingGroup{}
-	for names := range slices.Chunk(c.options.Discovery.Names(), maxGroupsPerCall) {
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
-			return err
-		}
+	found, err := c.named(ctx, c.options.Discovery.Names())
+	if err != nil {
+		return err
 	}
-	searched := map[string]types.AutoScalingGroup{}
+	matching := 0
 	for _, filter := range c.options.Discovery.Searches() {
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, searched); err != nil {
+		searched, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)})
+		if err != nil {
 			return err
 		}
+		matching += len(searched)
+		maps.Copy(found, searched)
 	}
-	if len(searched) == 0 && c.groups.Snapshot().ReadAt.IsZero() {
+	if matching == 0 && c.groups.Snapshot().ReadAt.IsZero() {
 		c.hintAtAny(ctx)
 	}
-	maps.Copy(found, searched)
 	_ = c.apply(ctx, found, start, nil) // the other groups are read
 	c.explainDropped(ctx)
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
@@ -79,38 +79,35 @@ func (c *Cache) explainDropped(ctx context.Context) {
 		}
 	}
 	c.groups.mu.Unlock()
-	for some := range slices.Chunk(names, maxGroupsPerCall) {
-		found := map[string]types.AutoScalingGroup{}
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
-			return
-		}
-		c.groups.mu.Lock()
-		for _, name := range some {
-			if e := c.groups.dropped[name]; e != nil {
-				g := *e.Group()
-				var has map[string]string
-				if now, exists := found[name]; exists {
-					has = groupFrom(now, e.droppedAt).Tags
-				}
-				g.Problems = []launchspec.Problem{c.options.Discovery.Dropped(e.Group(), e.droppedAt, has)}
-				e.dropped = &g
-			}
-		}
-		c.groups.publish()
-		c.groups.mu.Unlock()
-		signal(c.groups.changed)
+	found, err := c.named(ctx, names)
+	if err != nil || len(names) == 0 {
+		return
 	}
+	c.groups.mu.Lock()
+	for _, name := range names {
+		if e := c.groups.dropped[name]; e != nil {
+			g := *e.Group()
+			var has map[string]string
+			if now, exists := found[name]; exists {
+				has = groupFrom(now, e.droppedAt).Tags
+			}
+			g.Problems = []launchspec.Problem{c.options.Discovery.Dropped(e.Group(), e.droppedAt, has)}
+			e.dropped = &g
+		}
+	}
+	c.groups.publish()
+	c.groups.mu.Unlock()
+	signal(c.groups.changed)
 }
 
-// hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS
-// for each flag until one matches a group.
+// hintAtAny logs if groups match one discovery flag and none matches all, because the flags may be meant as alternatives.
 func (c *Cache) hintAtAny(ctx context.Context) {
 	if c.options.Discovery.Join == ownership.JoinAny || len(c.options.Discovery.Filters) < 2 {
 		return
 	}
 	for _, filter := range c.options.Discovery.Filters {
-		matching := map[string]types.AutoScalingGroup{}
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, matching); err != nil {
+		matching, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)})
+		if err != nil {
 			return // a hint is not worth another try
 		}
 		if len(matching) > 0 {
@@ -128,9 +125,9 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 	defer cancel()
 	for some := range slices.Chunk(names, maxGroupsPerCall) {
 		start := c.clock.Now()
-		found := map[string]types.AutoScalingGroup{}
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
-			return err
+		found, failed := c.named(ctx, some)
+		if failed != nil {
+			return failed
 		}
 		err = cmp.Or(c.apply(ctx, found, start, some), err)
 	}
@@ -148,8 +145,7 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 	return nil, notFound(name)
 }
 
-// lockAndRead takes the group lock and reads the group with read. A group that the reading shows to be recreated is not the one that the caller knows, so
-// the error is ErrGroupNotFound.
+// lockAndRead takes the group lock and reads the group with read. The error is ErrGroupNotFound if the group was recreated meanwhile.
 func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.Context, string) (*group.Group, error)) (writing context.Context, unlock func(), g *group.Group, err error) {
 	writing, unlock, locked, err := c.groups.lock(ctx, name)
 	if err != nil {
@@ -167,14 +163,28 @@ func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.
 	return writing, unlock, g, nil
 }
 
-// describe follows the pages of one request and adds the groups to found, by name.
-func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
+// named reads the groups of those names that AWS has.
+func (c *Cache) named(ctx context.Context, names []string) (map[string]types.AutoScalingGroup, error) {
+	all := map[string]types.AutoScalingGroup{}
+	for some := range slices.Chunk(names, maxGroupsPerCall) {
+		found, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some})
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, found)
+	}
+	return all, nil
+}
+
+// describe follows the pages of one request and returns the groups by name.
+func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput) (map[string]types.AutoScalingGroup, error) {
+	found := map[string]types.AutoScalingGroup{}
 	in.MaxRecords = aws.Int32(maxGroupsPerCall)
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.api, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("describe auto scaling groups: %w", err)
+			return nil, fmt.Errorf("describe auto scaling groups: %w", err)
 		}
 		for _, g := range page.AutoScalingGroups {
 			if name := aws.ToString(g.AutoScalingGroupName); name != "" {
@@ -182,7 +192,7 @@ func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalin
 			}
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // filtersOf returns the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.

@@ -23,16 +23,10 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Unlisted = ms(400)
-		w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 1, 20)}}, discovered).with(synchronous).started()
+		w := newWorldWith(t, delays, divided("a", 0, 1, 20)).with(synchronous).started()
 		done := make(chan error, 1)
 		go func() { _, err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
-		w.eventually(func() string {
-			if w.desired("a") < 4 {
-				return "AWS has not launched"
-			}
-			return ""
-		})
+		w.waitWhile("AWS has not launched", func() bool { return w.desired("a") < 4 })
 		w.refresh()
 		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
 			t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
@@ -45,8 +39,7 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 			w.refresh()
 		}
 		w.aws.Deny(launchCall)
-		w.increase(1)
-		assert.Equal(t, 5, w.desired("a"), "desired capacity after one more")
+		w.increasesTo(1, 5) // after one more
 	})
 }
 
@@ -118,9 +111,7 @@ func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 	}{{150 * time.Second, 2}, {7 * time.Minute, 1}} { // the first failure may be a previous leader's
 		now.SetTime(edge().Add(tt.at))
 		w.aws.ResetCalls()
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
-			t.Fatal("launched without capacity")
-		}
+		w.failsToIncrease("a", 1)
 		assert.Equalf(t, tt.calls, w.aws.Calls()[launchCall], "times AWS was asked %s after the edge", tt.at)
 	}
 }

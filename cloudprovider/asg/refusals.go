@@ -10,7 +10,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
@@ -96,16 +95,4 @@ func (r *refusals) forget(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.groups, group)
-}
-
-// newerCalls are the circuit breakers before calls that an older one can replace: SetDesiredCapacity replaces LaunchInstances, and a termination with
-// one InstanceId replaces one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone. AWS may do a call that
-// it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
-type newerCalls struct {
-	launch, batchTermination *cooldown.Breaker
-}
-
-func (n newerCalls) forget(group string) {
-	n.launch.Forget(group)
-	n.batchTermination.Forget(group)
 }

@@ -56,8 +56,7 @@ func (c *Cache) check(ctx context.Context) {
 	parallel(len(names), looksAtOnce, func(i int) { c.checkGroup(ctx, names[i], due[names[i]]) })
 }
 
-// checkGroup is check for one group, whose instances can have ended until then at the latest. It stops waiting for those that ended before we asked
-// for them, and reads the group without them.
+// checkGroup is check for one group, whose instances ended by until, if at all. It then reads the group without them.
 func (c *Cache) checkGroup(ctx context.Context, name string, until time.Time) {
 	ended, err := c.terminatedSince(ctx, name, until.Add(-2*ledger.TokenAge))
 	switch {

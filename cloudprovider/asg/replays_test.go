@@ -66,8 +66,7 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 					return ""
 				}
 				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-					_, err := next.cache.Increase(t.Context(), "a", missing)
-					require.NoErrorf(t, err, "round %d", round)
+					require.NoErrorf(t, errorOf(next.cache.Increase(t.Context(), "a", missing)), "round %d", round)
 				}
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
@@ -142,11 +141,9 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			then, now := inOneWindow()
 			launch := func(w *world) error {
 				if tt.zone == "" {
-					_, err := w.cache.Increase(t.Context(), "a", 1)
-					return err
+					return errorOf(w.cache.Increase(t.Context(), "a", 1))
 				}
-				_, err := zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
-				return err
+				return errorOf(zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1))
 			}
 			w := newWorld(t, tt.group).with(at(then)).started()
 			shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code})
@@ -157,56 +154,10 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			w.aws.ClearShortages(shortage)
 			next := w.with(at(now)).started() // wants the same where the same is there
 			err := launch(next)
-			if _, resting := next.cache.CoolDown(next.group("a")); resting || err != nil && tt.asked == 2 {
-				t.Errorf("error %v, it rests: %v, want a launch, or at least another soon", err, resting)
-			}
+			_, resting := next.cache.CoolDown(next.group("a"))
+			assert.Truef(t, !resting && (err == nil || tt.asked != 2), "error %v, it rests: %v, want a launch, or at least another soon", err, resting)
 		}))
 	}
-}
-
-func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Synchronous = ms(700)
-		then, now := inOneWindow()
-		w := newWorldWith(t, delays, divided("a", 0, 3, 20)).with(at(then)).started()
-		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-		_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
-		require.Error(t, err, "a zone without capacity has launched")
-		w.aws.ClearShortages(shortage)
-		killed, next := w.with(at(now)).started(), w.with(at(now)).started()
-		launches, begun := 0, make(chan struct{})
-		killed.expire()
-		killed.calls.beforeWrite = func() {
-			if launches++; launches == 2 { // past the failure
-				killed.calls.neverAnswer = true
-				close(begun)
-			}
-		}
-		go func() { _, _ = zoneIncrease(killed.cache, t.Context(), "a", "us-west-2b", 2) }()
-		select {
-		case <-begun:
-		case <-time.After(10 * time.Second):
-			t.Fatal("it did not ask again")
-		}
-		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-		done := make(chan error, 1)
-		go func() {
-			_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
-			done <- err
-		}()
-		for {
-			select {
-			case err := <-done:
-				assert.Truef(t, err == nil && next.perZone("a")["b"] == 3 && next.desired("a") == 5,
-					"instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
-				return
-			case <-time.After(50 * time.Millisecond):
-				now.Step(50 * time.Millisecond)
-			}
-		}
-	})
 }
 
 func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
@@ -225,10 +176,9 @@ func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}
 	for _, ask := range asks {
 		g, err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
-		if state, _ := w.aws.Group(ask.group); err != nil || len(g.Counted()) != ask.now || len(state.Instances) != ask.now {
-			t.Errorf("group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()),
-				len(state.Instances), ask.now)
-		}
+		state, _ := w.aws.Group(ask.group)
+		assert.Truef(t, err == nil && len(g.Counted()) == ask.now && len(state.Instances) == ask.now,
+			"group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()), len(state.Instances), ask.now)
 	}
 }
 
@@ -239,18 +189,14 @@ func TestEarlyDeathIsNoReplay(t *testing.T) {
 		w.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now()), Description: aws.String("Terminating EC2 instance: " + w.ids("a")[0])}
 		return false
 	}
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil || w.desired("a") != 2 {
-		t.Errorf("%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
-	}
+	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+	assert.Truef(t, err == nil && w.desired("a") == 2, "%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
 	assert.NotNil(t, w.calls.inProgress, "nobody asked which instances have ended")
 }
 
 func TestReplayEndsNoCoolDown(t *testing.T) {
 	t.Parallel()
-	both := scalingGroup("a", 0, 0, 9)
-	both.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *both.LaunchTemplate,
-		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}
-	both.LaunchTemplate = nil
+	both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
 	now := clockAt(3 * time.Minute) // no window of tokens has just begun
 	w := newWorld(t, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 	w.increase(1)
@@ -294,8 +240,7 @@ func slowly(t *testing.T, g fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	delays := quick
 	delays.Synchronous = ms(1000)
-	return newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
+	return newWorldWith(t, delays, g)
 }
 
 // kill has the process launch, and ends it at the call of that number: before the call reaches AWS, or before its answer comes.
@@ -340,14 +285,12 @@ func steps(w *world, now *clocktesting.FakeClock, ready func() bool, done <-chan
 func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(*world) error{
-		"anywhere": func(w *world) error { _, err := w.cache.Increase(w.t.Context(), "a", 3); return err },
+		"anywhere": func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 3)) },
 		"in a zone": func(w *world) error {
-			_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3)
-			return err
+			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3))
 		},
 		"all or nothing": func(w *world) error {
-			_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3)
-			return err
+			return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3))
 		},
 	}
 	for _, tt := range []struct {
@@ -388,9 +331,7 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 				}
 				return ""
 			})
-			if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 {
-				t.Errorf("%d instances are known of %d desired, want 3", len(g.Counted()), g.DesiredCapacity)
-			}
+			next.knows(3, 3)
 		}))
 	}
 }
@@ -400,8 +341,7 @@ func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := slowly(t, divided("a", 0, 3, 20))
 		launch := func(w *world) error {
-			_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
-			return err
+			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
 		}
 		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 		require.Error(t, launch(w.with(at(clockAt(90*time.Second))).started()), "a zone without capacity has launched")
@@ -427,8 +367,7 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).started()
 	now.SetTime(edge().Add(50 * time.Millisecond))
 	w.aws.ResetCalls()
-	_, err := w.cache.Increase(t.Context(), "a", 3)
-	assert.Truef(t, err == nil && w.desired("a") == 3, "%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
+	w.increasesTo(3, 3) // want 3 without a wait
 	calls := w.aws.Calls()
 	assert.Truef(t, calls["DescribeAutoScalingGroups"] == 1 && calls[launchCall] == 1, "calls %v, want one reading and one launch", calls)
 }
@@ -449,6 +388,5 @@ func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
 	now.SetTime(edge().Add(2*time.Minute + 20*time.Second)) // the time of tokens may be late
 	rests, resting := next.cache.CoolDown(next.group("a"))
 	assert.Falsef(t, resting, "the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge()))
-	_, err = next.cache.Increase(t.Context(), "a", 1)
-	assert.Truef(t, err == nil && w.desired("a") == 1, "%d are desired, error %v, want 1", w.desired("a"), err)
+	next.increasesTo(1, 1)
 }

@@ -148,11 +148,9 @@ func TestDyingInstancesDoNotAddUp(t *testing.T) {
 	now.Step(16 * time.Minute) // the group is left alone no longer
 	w.aws.ResetCalls()
 	w.increase(1)
-	if got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]; got != 1 || calls != 0 {
-		t.Errorf("a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
-	}
-	_, err := w.cache.Increase(t.Context(), "a", 2)
-	assert.Truef(t, err == nil && w.desired("a") == 3, "%d are desired, error %v, want 2 more", w.desired("a"), err)
+	got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]
+	assert.Truef(t, got == 1 && calls == 0, "a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
+	w.increasesTo(2, 3) // want 2 more
 }
 
 func TestIrreplaceableInstanceIsOverdue(t *testing.T) {

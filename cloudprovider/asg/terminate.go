@@ -68,8 +68,7 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*grou
 	})
 }
 
-// Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
-// Terminate.
+// Replace is Terminate that keeps the desired capacity, so that AWS launches others in their place.
 func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
 	return c.terminate(ctx, name, ids, func(ctx context.Context, _ *group.Group, members []group.Instance, t *termination) {
 		t.keepDesired = true
@@ -177,11 +176,7 @@ func (t *termination) members(ctx context.Context, g *group.Group, ids []string)
 
 // recent returns the instance if it came so lately that a reading without it may be older, or nil.
 func (t *termination) recent(id string) (i *group.Instance) {
-	t.look(t.group, func(e *entry) {
-		if recent, ok := e.Recent(id); ok {
-			i = &recent
-		}
-	})
+	t.look(t.group, func(e *entry) { i = e.Recent(id) })
 	return i
 }
 
@@ -191,8 +186,7 @@ func (t *termination) all(ctx context.Context, members []group.Instance) {
 	}
 }
 
-// batch terminates up to 100 instances by one call. AWS may do a part of it. If AWS refuses the call or does not answer, the instances that are still
-// in service are terminated one by one.
+// batch terminates up to 100 instances by one call, or one by one those that are in service after a refusal or without an answer.
 func (t *termination) batch(ctx context.Context, members []group.Instance) {
 	for misses := 0; len(members) > 1; {
 		if _, open := t.calls.batchTermination.Open(t.group); open {
@@ -290,7 +284,9 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
 		default:
-			t.settle(ctx, members[at:at+1], err)
+			// Until that is known, the caller would give the node new pods.
+			staying, _ := t.staying(ctx, members[at:at+1], t.clock.Now().Add(settleTime), err)
+			t.stayAll(staying, err)
 		}
 	})
 	t.readBlocked(ctx, members, blocked)
@@ -333,12 +329,6 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 }
 
 var errNotNamed = errors.New("AWS accepted the termination of several instances and did not terminate this one: it is tried again")
-
-// settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
-func (t *termination) settle(ctx context.Context, members []group.Instance, cause error) {
-	staying, _ := t.staying(ctx, members, t.clock.Now().Add(settleTime), cause)
-	t.stayAll(staying, cause)
-}
 
 // staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false if no
 // reading began after that moment. An older one may be what is known after Reread, too, where another write has made the newest one too old.

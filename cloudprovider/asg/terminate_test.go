@@ -60,9 +60,8 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 		synctest.Wait()
 		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second))
 		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
-		if err := <-removed; err != nil || w.desired("a") != 0 {
-			t.Errorf("after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
-		}
+		err := <-removed
+		assert.Truef(t, err == nil && w.desired("a") == 0, "after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
 	})
 }
 
@@ -91,12 +90,10 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 		}
 		return ""
 	})
-	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
-	assert.NoError(t, err)
+	assert.NoError(t, errorOf(w.cache.Terminate(t.Context(), "a", ids[:3])))
 	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
 	w.aws.ResetCalls()
-	_, err = w.cache.Terminate(t.Context(), "a", ids[3:])
-	assert.NoError(t, err)
+	w.done(w.cache.Terminate(t.Context(), "a", ids[3:]))
 }
 
 func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
@@ -154,10 +151,9 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 				if tt.stay && count == 1 {
 					left = count
 				}
-				if got := staying(t, err); len(got) != left || w.desired("a") != left || w.group("a").DesiredCapacity != left {
-					t.Errorf("%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"),
-						w.group("a").DesiredCapacity, left)
-				}
+				got := staying(t, err)
+				assert.Truef(t, len(got) == left && w.desired("a") == left && w.group("a").DesiredCapacity == left,
+					"%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"), w.group("a").DesiredCapacity, left)
 			}
 		}
 	})
@@ -195,9 +191,8 @@ func TestIgnoredBatchIsDoneOneByOne(t *testing.T) {
 			began := time.Now()
 			_, err := w.cache.Terminate(t.Context(), "a", some)
 			assert.Empty(t, staying(t, err), "stay")
-			if took := time.Since(began); took > time.Second && some[0] == ids[2] {
-				t.Errorf("the second termination took %v, want it one by one at once", took)
-			}
+			took := time.Since(began)
+			assert.Truef(t, took <= time.Second || some[0] != ids[2], "the second termination took %v, want it one by one at once", took)
 		}
 		assert.Equal(t, 0, w.desired("a"), "desired capacity")
 	})
@@ -224,8 +219,7 @@ func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 			}
 		}
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
-		_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-		assert.NoError(t, err, "a termination that AWS has done is reported as failed")
+		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 	})
 }
 
@@ -259,16 +253,10 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	w.increase(1)
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
 	w.done(w.cache.Terminate(t.Context(), "a", launched))
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("a"); len(state.Instances) != 1 {
-			return "AWS still has it"
-		}
-		return ""
-	})
+	w.listed(1)
 	w.refresh()
-	if g := w.group("a"); g.DesiredCapacity != 1 || len(g.Instances) != 1 {
-		t.Errorf("%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
-	}
+	g := w.group("a")
+	assert.Truef(t, g.DesiredCapacity == 1 && len(g.Instances) == 1, "%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
 }
 
 func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
@@ -307,12 +295,7 @@ func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	w.increase(1)
 	w.suspendLaunch()
 	w.must(w.aws.Reclaim(w.ids("a")[0]))
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
-			return "the instance is still there"
-		}
-		return ""
-	})
+	w.listed(0)
 	now.Step(25 * time.Second)
 	w.refresh()
 	require.Equal(t, 1, len(w.group("a").Counted()), "instances count, want the one that a reading may not show yet")

@@ -69,8 +69,7 @@ func inDoubt(errs map[string]error) bool {
 	return false
 }
 
-// nextIncrease takes the next increase: the bookings for any zone, or else those for all named zones. It returns nil if there is none. Zones are
-// gathered for a moment, because the core increases zone groups one by one.
+// nextIncrease takes the next increase, or nil. Zones are gathered for a moment, because the core increases zone groups one by one.
 func (c *Cache) nextIncrease(ctx context.Context, name string, e *entry) map[string]int {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
@@ -109,8 +108,7 @@ func (c *Cache) DismissFailed(name string, ids ...int) {
 	})
 }
 
-// BeginLoop dismisses the failed increases that the loop before could see from its beginning. So each shows in one whole loop, whatever the core does
-// about it. It makes no call and is safe for concurrent use.
+// BeginLoop dismisses the failed increases that a whole loop could see, whatever the core has done about them. It makes no call.
 func (c *Cache) BeginLoop() {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()

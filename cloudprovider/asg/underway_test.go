@@ -53,9 +53,8 @@ func (w *world) answered() {
 func (w *world) wantCounted(name string, desired, booked, failed int) {
 	w.t.Helper()
 	g := w.group(name)
-	if got, want := fmt.Sprint(g.DesiredCapacity, g.Booked, g.FailedInstances()), fmt.Sprint(desired, booked, failed); got != want {
-		w.t.Errorf("desired, booked and failed are %s, want %s", got, want)
-	}
+	got, want := fmt.Sprint(g.DesiredCapacity, g.Booked, g.FailedInstances()), fmt.Sprint(desired, booked, failed)
+	assert.Truef(w.t, got == want, "desired, booked and failed are %s, want %s", got, want)
 }
 
 func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
@@ -187,9 +186,8 @@ func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 	assert.NoError(t, <-ended)
 	w.answered()
 	w.wantCounted("a", 3, 0, 0)
-	if kills := w.kills(); w.desired("a") != 3 || len(kills) > 0 {
-		t.Errorf("AWS has a desired capacity of %d and ended %v, want 3 and none", w.desired("a"), kills)
-	}
+	kills := w.kills()
+	assert.Truef(t, w.desired("a") == 3 && len(kills) == 0, "AWS has a desired capacity of %d and ended %v, want 3 and none", w.desired("a"), kills)
 }
 
 func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
@@ -201,12 +199,7 @@ func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
 	w.start("a", "", 3)
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
-	w.eventually(func() string {
-		if err := w.cache.StartIncrease(t.Context(), "a", "", 1); err == nil {
-			return "the Cache takes more increases"
-		}
-		return ""
-	})
+	w.waitWhile("the Cache takes more increases", func() bool { err := w.cache.StartIncrease(t.Context(), "a", "", 1); return err == nil })
 	release()
 	<-stopped
 	w.wantDesired(1)
@@ -285,12 +278,7 @@ func TestIncreaseEndsWithItsGroup(t *testing.T) {
 		g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))
 	}
 	w.must(w.cache.StartIncrease(t.Context(), "a", "", 3))
-	w.eventually(func() string {
-		if calls := w.aws.Calls()["DescribeAutoScalingGroups"]; calls < 2 {
-			return "the increase has not read the group"
-		}
-		return ""
-	})
+	w.waitWhile("the increase has not read the group", func() bool { calls := w.aws.Calls()["DescribeAutoScalingGroups"]; return calls < 2 })
 	stop() // awaits writes
 	w.wantDesired(0)
 	if g := w.group("a"); g.Booked != 0 || len(g.Failed) > 0 {

@@ -178,6 +178,26 @@ func scalingGroup(name string, least, desired, most int) fakeaws.AutoScalingGrou
 	}
 }
 
+// managed is a scalingGroup of an EKS managed node group.
+func managed(name string, least, desired, most int) fakeaws.AutoScalingGroup {
+	g := scalingGroup(name, least, desired, most)
+	g.Tags["eks:cluster-name"], g.Tags["eks:nodegroup-name"] = "prod", "workers"
+	return g
+}
+
+// mixing is the group with a policy around its launch template.
+func mixing(g fakeaws.AutoScalingGroup, overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate, Overrides: overrides}
+	g.LaunchTemplate = nil
+	return g
+}
+
+// weighted is a group "a" of up to 20 units, in which instances count for 2 or for more.
+func weighted(desired, heavy int) fakeaws.AutoScalingGroup {
+	return mixing(scalingGroup("a", 0, desired, 20), fakeaws.Override{InstanceType: "m5.large", WeightedCapacity: 2},
+		fakeaws.Override{InstanceType: "m5.xlarge", WeightedCapacity: heavy})
+}
+
 func workers(instanceType string) fakeaws.LaunchTemplate {
 	return fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: instanceType}}}
 }
@@ -191,7 +211,21 @@ func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 // newWorldWith is newWorld with an AWS that takes its time.
 func newWorldWith(t *testing.T, delays fakeaws.Delays, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	return newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}, discovered)
+	config := usual(groups...)
+	config.Delays = delays
+	return newWorldOf(t, config, discovered)
+}
+
+// having is an AWS with the groups, whose delays a test can wait for.
+func having(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
+	config := usual(groups...)
+	config.Delays = quick
+	return config
+}
+
+// usual is having with the usual delays, for a bubble.
+func usual(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
+	return fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
 }
 
 func TestMain(m *testing.M) {
@@ -298,18 +332,14 @@ func (w *world) runningUntil() (_ *world, stop func()) {
 func (w *world) group(name string) *group.Group {
 	w.t.Helper()
 	g := w.cache.Snapshot().Group(name)
-	if g == nil {
-		w.t.Fatalf("group %q is not in the snapshot", name)
-	}
+	require.Truef(w.t, g != nil, "group %q is not in the snapshot", name)
 	return g
 }
 
 func (w *world) desired(name string) int {
 	w.t.Helper()
 	state, ok := w.aws.Group(name)
-	if !ok {
-		w.t.Fatalf("AWS has no group %q", name)
-	}
+	require.Truef(w.t, ok, "AWS has no group %q", name)
 	return state.Desired
 }
 
@@ -317,9 +347,7 @@ func (w *world) desired(name string) int {
 func (w *world) past() *types.AutoScalingGroup {
 	w.t.Helper()
 	out, err := w.calls.AutoScaling.DescribeAutoScalingGroups(w.t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"a"}})
-	if err != nil || len(out.AutoScalingGroups) != 1 {
-		w.t.Fatalf("group as it is now: %v", err)
-	}
+	require.Truef(w.t, err == nil && len(out.AutoScalingGroups) == 1, "group as it is now: %v", err)
 	return &out.AutoScalingGroups[0]
 }
 
@@ -328,6 +356,9 @@ func (w *world) must(err error) {
 	w.t.Helper()
 	require.NoError(w.t, err)
 }
+
+// errorOf is the error of a call that returns more.
+func errorOf[T any](_ T, err error) error { return err }
 
 // done is must for calls that return the group, too.
 func (w *world) done(_ *group.Group, err error) {
@@ -357,6 +388,13 @@ func (w *world) increase(n int) {
 	w.done(w.cache.Increase(w.t.Context(), "a", n))
 }
 
+// increasesTo raises the group "a", and fails unless AWS has the desired capacity then and ended nothing by its own choice.
+func (w *world) increasesTo(n, desired int) {
+	w.t.Helper()
+	w.increase(n)
+	w.wantDesired(desired)
+}
+
 // setDesired is another writer's.
 func (w *world) setDesired(desired int) {
 	w.t.Helper()
@@ -372,11 +410,49 @@ func (w *world) eventually(ok func() string) {
 		if wrong == "" {
 			return
 		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("still not after 10 s: %s", wrong)
-		}
+		require.Truef(w.t, !time.Now().After(deadline), "still not after 10 s: %s", wrong)
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// waitWhile waits as long as it is so.
+func (w *world) waitWhile(what string, so func() bool) {
+	w.t.Helper()
+	w.eventually(func() string { return map[bool]string{true: what}[so()] })
+}
+
+// listed waits until AWS lists so many instances of the group "a".
+func (w *world) listed(n int) {
+	w.t.Helper()
+	w.waitWhile(fmt.Sprintf("AWS does not list %d instances", n), func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) != n })
+}
+
+// withdraws fails unless a withdrawal of up to n instances takes so many, and leaves the desired capacity.
+func (w *world) withdraws(n, want, desired int) {
+	w.t.Helper()
+	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
+	got := w.desired("a")
+	assert.Truef(w.t, err == nil && taken == want && got == desired, "withdrew %d of %d, error %v, desired capacity %d, want %d and %d", taken, n, err, got, want, desired)
+}
+
+// failsToIncrease fails if an increase that must fail does not.
+func (w *world) failsToIncrease(name string, n int) {
+	w.t.Helper()
+	require.Errorf(w.t, errorOf(w.cache.Increase(w.t.Context(), name, n)), "the increase of %s", name)
+}
+
+// awsHas fails unless AWS has so many instances of the group "a", of so many desired.
+func (w *world) awsHas(instances, desired int) {
+	w.t.Helper()
+	state, _ := w.aws.Group("a")
+	assert.Equal(w.t, [2]int{instances, desired}, [2]int{len(state.Instances), state.Desired}, "instances of the group at AWS, and desired ones")
+}
+
+// knows fails unless so many instances of the group "a" are known to count, of so many desired.
+func (w *world) knows(counted, desired int) {
+	w.t.Helper()
+	g := w.group("a")
+	assert.Equal(w.t, [2]int{counted, desired}, [2]int{len(g.Counted()), g.DesiredCapacity}, "instances of the group that we know, and desired ones")
 }
 
 func (w *world) eventuallyInService(name string, count int) {
@@ -477,8 +553,6 @@ func (w *world) takes(do func(), ok func() string) time.Duration {
 		if wrong == "" {
 			return time.Since(began)
 		}
-		if time.Since(began) > 5*time.Minute {
-			w.t.Fatalf("still not after 5 minutes: %s", wrong)
-		}
+		require.Truef(w.t, time.Since(began) <= 5*time.Minute, "still not after 5 minutes: %s", wrong)
 	}
 }

@@ -29,8 +29,7 @@ const (
 // ErrNotZonal is the error of a launch in one zone of a group that is not scaled zone by zone any more. Nothing was launched.
 var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
-// processRebalance is AWS's process that terminates instances in one zone and launches others in another in their place (Amazon EC2 Auto Scaling User
-// Guide, Process types).
+// processRebalance launches instances in one zone and terminates others in their place (EC2 Auto Scaling User Guide, Process types).
 const processRebalance = "AZRebalance"
 
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody

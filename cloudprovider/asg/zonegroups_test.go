@@ -41,9 +41,7 @@ func (w *world) nodeGroups(name string) (ids, reasons []string) {
 	}
 	for _, p := range problems {
 		reasons = append(reasons, p.Reason)
-		if p.Message == "" || p.Remedy == "" || p.Blocks {
-			w.t.Errorf("problem %+v, want one that says why and what to do, and blocks nothing", p)
-		}
+		assert.Truef(w.t, p.Message != "" && p.Remedy != "" && !p.Blocks, "problem %+v, want one that says why and what to do, and blocks nothing", p)
 	}
 	return ids, reasons
 }
@@ -55,9 +53,8 @@ func (w *world) isDivided(want bool, when string) {
 	if want {
 		expected = []string{"a/us-west-2a", "a/us-west-2b", "a/us-west-2c"}
 	}
-	if ids, reasons := w.nodeGroups("a"); !slices.Equal(ids, expected) {
-		w.t.Fatalf("%s: node groups %q (%q), want %q", when, ids, reasons, expected)
-	}
+	ids, reasons := w.nodeGroups("a")
+	require.Truef(w.t, slices.Equal(ids, expected), "%s: node groups %q (%q), want %q", when, ids, reasons, expected)
 }
 
 // reread reads all groups anew.
@@ -171,9 +168,8 @@ func TestZonalGroups(t *testing.T) {
 				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)
 			}
 			assert.Empty(t, w.aws.Calls(), "calls, want none")
-			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); (err == nil) != (len(tt.want) == 3) && tt.name != "several processes suspended" {
-				t.Errorf("a launch in one zone gives %v", err)
-			}
+			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			assert.Truef(t, (err == nil) == (len(tt.want) == 3) || tt.name == "several processes suspended", "a launch in one zone gives %v", err)
 			n := w.aws.Calls()[desiredCall]
 			assert.Truef(t, n == 0, "the desired capacity was set %d times for a zone", n)
 		}))
@@ -215,8 +211,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-			require.Error(t, err, "nothing was refused")
+			require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)), "nothing was refused")
 			w.isDivided(false, "refused")
 			_, _, problems := w.cache.NodeGroups(w.group("a"))
 			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
@@ -236,8 +231,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	_, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)
-	require.Error(t, err, "nothing was refused")
+	require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)), "nothing was refused")
 	w.isDivided(false, "after another group was refused")
 }
 

@@ -23,9 +23,8 @@ import (
 // untouched fails if the desired capacity was ever set, or an instance was ended by AWS's own choice.
 func (w *world) untouched() {
 	w.t.Helper()
-	if n, kills := w.aws.Calls()[desiredCall], w.kills(); n > 0 || len(kills) > 0 {
-		w.t.Errorf("the desired capacity was set %d times for a zone, and AWS ended %v", n, kills)
-	}
+	n, kills := w.aws.Calls()[desiredCall], w.kills()
+	assert.Truef(w.t, n <= 0 && len(kills) == 0, "the desired capacity was set %d times for a zone, and AWS ended %v", n, kills)
 }
 
 // view is the zonal view of the group a in the zone with the letter.
@@ -33,9 +32,7 @@ func (w *world) view(letter string) *group.Group {
 	w.t.Helper()
 	views, _, problems := w.cache.NodeGroups(w.group("a"))
 	at := slices.IndexFunc(views, func(v *group.Group) bool { return v.Zone == "us-west-2"+letter })
-	if at < 0 {
-		w.t.Fatalf("the group has no view in %s: %+v", letter, problems)
-	}
+	require.Truef(w.t, at >= 0, "the group has no view in %s: %+v", letter, problems)
 	return views[at]
 }
 
@@ -72,70 +69,13 @@ func TestInstancesLaunchInNamedZone(t *testing.T) {
 	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 3, launchCall: 4}, w.aws.Calls()), "calls (-want +got)")
 }
 
-func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name       string
-		least      int // what is there
-		most       int
-		asks       map[string]int
-		desired    int
-		mostLosers int
-		losers     int // at least
-	}{
-		{name: "three zones, room for two", most: 4, asks: map[string]int{"a": 2, "b": 2, "c": 2}, desired: 4, losers: 1, mostLosers: 1},
-		{name: "three zones, room for one", least: 3, most: 4, asks: map[string]int{"a": 1, "b": 1, "c": 1}, desired: 4, losers: 2, mostLosers: 2},
-		{name: "two zones, room for one and a half", most: 3, asks: map[string]int{"a": 2, "b": 2}, desired: 3},
-		{name: "three zones, room for none", least: 4, most: 4, asks: map[string]int{"a": 1, "b": 1, "c": 1}, desired: 4, losers: 3, mostLosers: 3},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newZonalWorld(t, divided("a", 0, tt.least, tt.most))
-			began := len(w.aws.Events())
-			var all sync.WaitGroup
-			var mu sync.Mutex
-			losers := 0
-			for letter, n := range tt.asks {
-				all.Go(func() {
-					_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2"+letter, n)
-					var limit *group.LimitError
-					switch {
-					case errors.As(err, &limit) && limit.LimitIsMost && limit.Limit == tt.most:
-						mu.Lock()
-						losers++
-						mu.Unlock()
-					case err != nil:
-						t.Errorf("%d in %s: %v, want instances or a LimitError", n, letter, err)
-					}
-				})
-			}
-			all.Wait()
-			state, _ := w.aws.Group("a")
-			if state.Desired != tt.desired || len(state.Instances) != tt.desired || losers < tt.losers || losers > tt.mostLosers {
-				t.Errorf("%d instances of %d desired, and %d got a LimitError; want %d, and %d", len(state.Instances), state.Desired, losers, tt.desired, tt.losers)
-			}
-			for _, e := range w.aws.Events()[began:] {
-				if e.Kind == fakeaws.DesiredChanged && e.To > tt.most {
-					t.Errorf("the desired capacity was %d of at most %d", e.To, tt.most)
-				}
-			}
-			for letter, count := range w.perZone("a") {
-				assert.Truef(t, count <= tt.asks[letter]+(tt.least+2)/3,
-					"%d instances in %s, of which %d were asked for", count, letter, tt.asks[letter])
-			}
-			for _, call := range w.aws.CallLog() {
-				if call.Action == launchCall && call.Code != "" {
-					t.Errorf("AWS had to refuse a launch: %s", call.Code)
-				}
-			}
-			w.untouched()
-		})
-	}
-}
-
 func TestZonesShareTheRoomOfTheirGroup(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 7))
-	errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 3, "us-west-2b": 3})
-	assert.Truef(t, len(errs) == 0 && w.desired("a") == 7, "%d are desired, errors %v, want the maximum of 7", w.desired("a"), errs)
+	errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 3, "us-west-2b": 3, "us-west-2c": 1})
+	var limit *group.LimitError
+	assert.Truef(t, len(errs) == 1 && errors.As(errs["us-west-2c"], &limit) && limit.LimitIsMost && limit.Limit == 7 && w.desired("a") == 7,
+		"%d are desired, errors %v, want the maximum of 7, and a LimitError in c", w.desired("a"), errs)
+	w.untouched()
 }
 
 func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
@@ -143,12 +83,10 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
 			"IncreaseZones": func(w *world) error {
-				_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
-				return err
+				return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
 			},
 			"IncreaseAtomically": func(w *world) error {
-				_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2)
-				return err
+				return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2))
 			},
 		} {
 			for _, code := range []string{"AccessDenied", "InvalidAction", "ValidationError"} {
@@ -274,8 +212,7 @@ func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 
 func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	t.Parallel()
-	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
+	config := having(divided("a", 0, 3, 9))
 	discovery, err := ownership.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
 	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
@@ -305,8 +242,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	t.Parallel()
 	managed := scalingGroup("managed", 1, 1, 1)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "shop", "workers"
-	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed}}
+	config := having(scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed)
 	discovery, err := ownership.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
 	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).started()
@@ -326,8 +262,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 
 func TestZoneLimitsSelectGroup(t *testing.T) {
 	t.Parallel()
-	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
+	config := having(divided("a", 0, 3, 9), divided("b", 0, 3, 9))
 	discovery, err := ownership.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
 	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
@@ -346,9 +281,8 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
 	var failed *asg.LaunchError
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
-	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
-		t.Fatalf("error = %v, want no capacity in %s", err, pool)
-	}
+	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
+		"error = %v, want no capacity in %s", err, pool)
 	assert.True(t, w.wakes(), "nobody is told that another zone has to help")
 	g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)
 	assert.Truef(t, err == nil && len(g.Counted()) == 1, "where there is one: error %v, want it", err)
@@ -373,8 +307,7 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 func TestAtomicLaunchInZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
-	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
-	assert.Error(t, err, "no error although the zone had one of two")
+	assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)), "no error although the zone had one of two")
 	assert.Equal(t, 0, w.desired("a"), "desired capacity: one was given back")
 	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
 	assert.Truef(t, err == nil && len(g.Counted()) == 2, "error %v, want two", err)
@@ -398,11 +331,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(synchronous).started()
-			begun := make(chan struct{})
-			w.expire()
-			w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-			go func() { _, _ = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2) }()
-			<-begun
+			w.kill(1, true, func(w *world) error { return errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) })
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {
@@ -413,9 +342,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 				next.reread()
 				return cmp.Diff(tt.want, next.sizes())
 			})
-			if state, _ := w.aws.Group("a"); len(state.Instances) != 5 || state.Desired != 5 {
-				t.Errorf("AWS has %d instances of %d desired, want 5 of 5", len(state.Instances), state.Desired)
-			}
+			w.awsHas(5, 5)
 			w.untouched()
 		}))
 	}

@@ -37,17 +37,15 @@ func TestOldReadingForbidsActions(t *testing.T) {
 		if step.read {
 			require.NoError(t, w.Cache.Refresh(t.Context()))
 		}
-		if err := w.Refresh(); err != nil {
-			t.Fatalf("Refresh: %v, want none whatever the age", err)
-		}
+		err := w.Refresh()
+		require.Truef(t, err == nil, "Refresh: %v, want none whatever the age", err)
 		got := !w.TooOldToRemove()
 		assert.Truef(t, got == step.remove, "after %s removal is allowed: %t, want %t", w.Cache.Age(), got, step.remove)
 		if got := !w.TooOldToAdd(); got != step.add {
 			t.Errorf("after %s growth is allowed: %t, want %t", w.Cache.Age(), got, step.add)
 		}
 		all := w.Events.All()
-		if len(all) != step.events || step.says != "" && !strings.Contains(all[len(all)-1], step.says) {
-			t.Errorf("after %s the events are %q, want %d, the last with %q", w.Cache.Age(), all, step.events, step.says)
-		}
+		assert.Truef(t, len(all) == step.events && (step.says == "" || strings.Contains(all[len(all)-1], step.says)),
+			"after %s the events are %q, want %d, the last with %q", w.Cache.Age(), all, step.events, step.says)
 	}
 }

@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -68,8 +67,5 @@ func TestUnreadableScheduleIsAProblem(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	w.setTag("a", group.TagSchedule+"x", "every morning")
 	w.Reread()
-	events := w.Events.All()
-	if len(events) != 1 || !strings.Contains(events[0], `"a"`) || !strings.Contains(events[0], group.TagSchedule+"x") || !strings.Contains(events[0], "delete-tags") {
-		t.Errorf("events %q, want one with group, tag and remedy", events)
-	}
+	w.wantEvent(`"a"`, group.TagSchedule+"x", "delete-tags")
 }

@@ -21,20 +21,15 @@ const gatherFor = 200 * time.Millisecond
 // terminateTogether terminates the instances, together with the instances of other callers. It waits longer than the caller's context for other
 // writes to the group, because the node would get new pods.
 func (p *Provider) terminateTogether(_ context.Context, group string, ids []string) error {
-	err := p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
-	p.adopt(group)
-	return err
+	return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
 }
 
-// terminate terminates the instances of the group and takes the result into the view of the current loop. It waits for other writes to the
-// group until ctx ends.
+// terminate waits for other writes to the group until ctx ends.
 func (p *Provider) terminate(ctx context.Context, group string, ids []string) error {
 	_, err := p.cache.Terminate(ctx, group, ids)
-	p.adopt(group)
 	return err
 }
 
-// forceTerminate terminates the instances of the group. AWS replaces instances that the minimum size asks for.
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
 	err := p.terminate(ctx, name, ids)
 	partial, some := errors.AsType[*asg.TerminationError](err)
@@ -51,7 +46,6 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	var replaceErr error
 	if len(needed) > 0 {
 		_, replaceErr = p.cache.Replace(ctx, name, needed)
-		p.adopt(name)
 	}
 	if len(partial.Stays) == 0 {
 		return replaceErr
@@ -59,8 +53,7 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	return errors.Join(err, replaceErr)
 }
 
-// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Deletions at the same moment share one call. It
-// withdraws placeholder instances, and skips nodes without an instance.
+// DeleteNodes terminates the nodes' instances, those of the same moment by one call, and withdraws placeholder instances.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.terminate)
@@ -91,6 +84,10 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 		n.provider.cache.DismissFailed(n.name, gone.failed...)
 		n.provider.adopt(n.name)
 	}
+	end := func(ctx context.Context) error {
+		defer n.provider.adopt(n.name)
+		return terminate(ctx, n.name, gone.ids)
+	}
 	if gone.placeholders > 0 {
 		errs = append(errs, n.withdraw(gone.placeholders))
 	}
@@ -99,9 +96,9 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	case n.provider.Paused(n.group()).Down:
 		errs = append(errs, n.pausedError(n.provider.Paused(n.group())))
 	case unregistered(nodes):
-		errs = append(errs, n.inLoop(func(ctx context.Context) error { return terminate(ctx, n.name, gone.ids) }))
+		errs = append(errs, n.inLoop(end))
 	default:
-		errs = append(errs, terminate(n.provider.ctx, n.name, gone.ids))
+		errs = append(errs, end(n.provider.ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -41,8 +41,7 @@ func (p *Provider) Withheld(group string) corev1.ResourceName {
 	return ""
 }
 
-// withoutDevices returns the groups whose nodes came up without a device. Another launch description makes other nodes, and an empty group that may
-// be tried again says nothing.
+// withoutDevices returns the groups whose nodes came up without a device, as long as they launch such nodes.
 func (p *Provider) withoutDevices(v *View) (found []Problem) {
 	for group, m := range p.missing {
 		waits := p.clock.Now().Before(m.until)

@@ -47,15 +47,13 @@ func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, err
 	return m.ofNobody(node).PerHour * hours(start, end), nil
 }
 
-// PodPrice returns the on-demand cost of the pod's requests for CPU, memory and accelerators from start to end, in a type that
-// they fill. The error is always nil.
+// PodPrice returns the on-demand cost of the pod's requests from start to end, in a type that they fill. The error is always nil.
 func (m *Model) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error) {
 	return m.Pricer().OfResources(resources(podutils.PodRequests(pod))).Amount.PerHour * hours(start, end), nil
 }
 
-// NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add.
-// It stands in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types
-// and no template.
+// NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add. It stands
+// in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types and no template.
 func (m *Model) NodeCost(nodeGroup string, template *corev1.Node, count int) (pricing.Amount, bool) {
 	g := m.provider.View().Group(nodeGroup)
 	switch {

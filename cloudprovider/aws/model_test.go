@@ -90,9 +90,7 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 		m := newModel(groups, bookOf(t, region))
 		for name := range groups {
 			got, err := m.NodePrice(node(t, name, "m5.large"), start, start.Add(time.Hour))
-			if err != nil || !(got > 0) || math.IsInf(got, 0) {
-				t.Errorf("%s: NodePrice(%s) = %v, %v, want a price", region, name, got, err)
-			}
+			assert.Truef(t, err == nil && (got > 0) && !math.IsInf(got, 0), "%s: NodePrice(%s) = %v, %v, want a price", region, name, got, err)
 			if amount, ok := m.NodeCost(name, node(t, name, "m5.large"), 3); !ok || amount.PerHour < 2.9*got || amount.Currency == "" {
 				t.Errorf("%s: NodeCost(%s, 3) = %v, %v, want three times %v", region, name, amount, ok, got)
 			}

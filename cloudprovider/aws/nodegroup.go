@@ -19,15 +19,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
-// The core's loop waits loopPatience for another write to a group to end, such as a launch that AWS does not answer. The core tries again
-// in its next loop.
+// The core's loop waits loopPatience for another write to a group to end, and else tries again the next time.
 const loopPatience = 100 * time.Millisecond
 
 // The core's loop waits answerPatience for AWS to answer a write, because it does nothing for other groups meanwhile.
 const answerPatience = 2 * time.Second
 
-// NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps only its name
-// and answers from the provider's current view. Safe for concurrent use.
+// NodeGroup implements cloudprovider.NodeGroup over a group or a zone group, by the provider's current view. Safe for concurrent use.
 type NodeGroup struct {
 	provider *Provider
 	id       string

@@ -43,12 +43,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 		return ""
 	}
 	w.SetLate(late(second))
-	w.Eventually(func() string {
-		if problem() == "" {
-			return "no problem"
-		}
-		return ""
-	})
+	w.waitWhile("no problem", func() bool { return problem() == "" })
 	want := `Auto Scaling group "g": its instance ` + second + " has not joined the cluster since 10:00:00 UTC: EC2's instance status check fails"
 	got := problem()
 	assert.Truef(t, strings.HasPrefix(got, want), "problem %q, want %q", got, want)
@@ -65,9 +60,8 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	w.SetLate(late(first))
 	w.SetLate(late())
 	assert.Equal(t, "", problem(), "problem, want none once the instance has joined")
-	if calls := w.AWS.Calls(); calls["DescribeInstanceStatus"] > 2 {
-		t.Errorf("%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
-	}
+	calls := w.AWS.Calls()
+	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
 }
 
 // Each row adds a fact that is more certain than all before.

@@ -19,34 +19,29 @@ import (
 const (
 	// A deleted node counts for deletedFor. A group that runs at weekends only is still known at the next weekend.
 	deletedFor = 8 * 24 * time.Hour
-	// maxDeleted bounds the deleted nodes of a group that count, the newest.
-	maxDeleted = 16
+	maxDeleted = 16 // bounds the deleted nodes of a group that count, the newest
 )
 
-// nodeFacts keeps facts observed on the groups' real nodes while the groups launch from the same description, and for a while after
-// the last node was deleted. It keeps them in memory alone, so a new process observes the nodes that it finds. The provider's lock
-// guards it.
+// nodeFacts keeps facts observed on the groups' real nodes while the groups launch from the same description, and for a while after the
+// last node was deleted. It keeps them in memory alone, so a new process observes the nodes that it finds. The provider's lock guards it.
 type nodeFacts struct {
 	nodes     corelisters.NodeLister
 	catalogue func() *instancetypes.Catalogue
 	round     int
-	forgot    time.Time // when deleted nodes were last looked through
-	snapshot  *group.Snapshot
 	groups    map[string]*groupNodeFacts
 	current   map[string]*observedNode // the nodes of the cluster, by name
 }
 
 // groupNodeFacts are the facts about the nodes of one group. Another launch description makes others.
 type groupNodeFacts struct {
-	group    string
-	launch   *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
-	since    time.Time              // when it was first seen
-	replaced bool                   // nodes may have started from another description
-	shown    bool                   // a node has settled that seems to have started from this description
-	deleted  []deletedNode          // the newest last
-	changed  bool                   // since they were summed up
-	// conclusion sums up all nodes, deleted ones included. Another pointer means other facts.
-	conclusion *nodetemplate.Learnt
+	group      string
+	launch     *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
+	since      time.Time              // when it was first seen
+	replaced   bool                   // nodes may have started from another description
+	shown      bool                   // a node has settled that seems to have started from this description
+	deleted    []deletedNode          // the newest last
+	changed    bool                   // since they were summed up
+	conclusion *nodetemplate.Learnt   // sums up all nodes, deleted ones included. Another pointer means other facts
 }
 
 // deletedNode is a node that the cluster has no longer.
@@ -95,10 +90,6 @@ func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
 
 // follow begins new facts for each group whose launch description changed.
 func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
-	if f.snapshot == s {
-		return
-	}
-	f.snapshot = s
 	for _, g := range s.Groups() {
 		switch known := f.groups[g.Name]; {
 		case known == nil:
@@ -117,8 +108,7 @@ func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 	}
 }
 
-// sameDescription reports whether a node that started from a may as well have started from b. Further types in b do not matter, and
-// neither do facts about the image.
+// sameDescription reports whether a node from a may as well be one from b. Further types in b and facts about the image do not matter.
 func sameDescription(a, b *launchspec.LaunchSpec) bool {
 	if a == nil || b == nil {
 		return false
@@ -215,12 +205,8 @@ func (k *groupNodeFacts) remember(o *nodetemplate.Observed, now time.Time) {
 	k.deleted, k.changed = k.deleted[max(0, len(k.deleted)-maxDeleted):], true
 }
 
-// forget drops, once an hour, nodes that were deleted too long ago.
+// forget drops nodes that were deleted too long ago.
 func (f *nodeFacts) forget(now time.Time) {
-	if now.Sub(f.forgot) < time.Hour {
-		return
-	}
-	f.forgot = now
 	for _, k := range f.groups {
 		for len(k.deleted) > 0 && now.After(k.deleted[0].until) {
 			k.deleted, k.changed = k.deleted[1:], true
@@ -255,8 +241,7 @@ func (f *nodeFacts) sumUp() (news bool) {
 	return news
 }
 
-// Outdated reports whether all observed nodes of an Auto Scaling group started from another launch description than the next
-// node will.
+// Outdated reports whether all observed nodes of an Auto Scaling group started from another launch description than the next node will.
 func (p *Provider) Outdated(group string) bool {
 	p.changing.Lock()
 	defer p.changing.Unlock()

@@ -164,12 +164,7 @@ func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
 	nodes.Put(t, young)
 	w.NextLoop()
 	assert.False(t, learnt(), "a node that became Ready just now has taught something")
-	w.Eventually(func() string { // the node object does not change any more
-		if w.promised("a"); !learnt() {
-			return "nothing learnt"
-		}
-		return ""
-	})
+	w.waitWhile("nothing learnt", func() bool { w.promised("a"); return !learnt() }) // the node object does not change any more
 }
 
 // TestWhatHoldsForAnotherLaunchIsForgotten looks at nodeFacts alone, to step from one Snapshot to another.
@@ -280,8 +275,7 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 			all[i] = heartbeat(all[i])
 		}
 		nodes.Put(t, all...)
-		require.NoError(t, w.Cache.Refresh(t.Context()))
-		w.NextLoop()
+		w.Reread()
 	}
 	again := 0
 	for name, template := range w.templates() {

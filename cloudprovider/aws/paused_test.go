@@ -63,16 +63,6 @@ func TestUnreadablePauseIsAProblem(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	w.setTag("a", group.TagPaused, "till monday")
 	w.Reread()
-	events := w.Events.All()
-	if len(events) != 1 || !strings.Contains(events[0], `"a"`) || !strings.Contains(events[0], group.TagPaused) || !strings.Contains(events[0], "delete-tags") {
-		t.Errorf("events %q, want one with group, tag and remedy", events)
-	}
-	const help = `
-# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE asg_autoscaler_node_group_problems gauge
-`
-	if wrong := w.differs(help+`asg_autoscaler_node_group_problems{node_group="a",reason="invalid-paused-tag"} 1
-`, "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
+	w.wantEvent(`"a"`, group.TagPaused, "delete-tags")
+	w.wantProblems(map[string]float64{"a invalid-paused-tag": 1})
 }

@@ -21,12 +21,7 @@ import (
 
 func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil))
-	w.Eventually(func() string {
-		if len(w.View().AutoScalingGroup("gpu").Instances) == 0 {
-			return "no instance in gpu"
-		}
-		return ""
-	})
+	w.waitWhile("no instance in gpu", func() bool { return len(w.View().AutoScalingGroup("gpu").Instances) == 0 })
 	prices, err := w.Pricing()
 	require.NoError(t, err)
 	member := w.View().AutoScalingGroup("gpu").Instances[0]

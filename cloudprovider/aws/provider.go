@@ -32,42 +32,32 @@ import (
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
 type Options struct {
-	Cache     *asg.Cache
-	Region    string
-	Catalogue *instancetypes.Catalogue
-	// InstanceTypes looks up instance types the catalogue lacks. Nil leaves them unknown.
-	InstanceTypes lookup.TypesAPI
-	// Zones looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown.
-	Zones lookup.ZonesAPI
-	// Offerings looks up which zones offer instance types. Nil leaves that unknown.
-	Offerings lookup.OfferingsAPI
-	// Instances looks up whether instances that left their groups were terminated. Nil leaves that open.
-	Instances lookup.InstancesAPI
+	Cache         *asg.Cache
+	Region        string
+	Catalogue     *instancetypes.Catalogue
+	InstanceTypes lookup.TypesAPI     // looks up instance types the catalogue lacks. Nil leaves them unknown
+	Zones         lookup.ZonesAPI     // looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown
+	Offerings     lookup.OfferingsAPI // looks up which zones offer instance types. Nil leaves that unknown
+	Instances     lookup.InstancesAPI // looks up whether instances that left their groups were terminated. Nil leaves that open
 	// Starts looks up why instances do not become nodes, and Admission whom the cluster lets in. Nil leaves that open.
-	Starts    lookup.StartsAPI
-	Admission lookup.Admission
-	Limiter   *cloudprovider.ResourceLimiter
-	Nodes     coreinformers.NodeInformer // the registered nodes
-	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one.
-	DaemonSets appslisters.DaemonSetLister
-	// GatherDeletions is the time for which deletions of a group are gathered, if longer than gatherFor.
-	GatherDeletions time.Duration
-	Prices          prices // the region's
-	// SpendCaps are stated by the flag. Groups may state their own by tag.
-	SpendCaps []decision.SpendCap
-	// Event publishes an event about a node group.
-	Event func(eventType, reason, message string)
+	Starts          lookup.StartsAPI
+	Admission       lookup.Admission
+	Limiter         *cloudprovider.ResourceLimiter
+	Nodes           coreinformers.NodeInformer              // the registered nodes
+	DaemonSets      appslisters.DaemonSetLister             // lists the DaemonSet of the VPC CNI, if the cluster has one
+	GatherDeletions time.Duration                           // the time for which deletions of a group are gathered, if longer than gatherFor
+	Prices          prices                                  // the region's
+	SpendCaps       []decision.SpendCap                     // stated by the flag. Groups may state their own by tag
+	Event           func(eventType, reason, message string) // publishes an event about a node group
 	// Problem is called when a problem of a group appears, and when it is solved. It must return at once.
 	Problem    func(p Problem, solved bool)
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
 
-// Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, except for Refresh, which the core calls from its
-// loop.
+// Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, except for Refresh, which the core calls from its loop.
 type Provider struct {
-	// Pretended are nodes that a shadow would have asked for, by node group. It is nil unless the provider is a shadow's, whose node groups ask AWS for
-	// nothing. The core's loop alone uses it.
+	// Pretended are nodes that a shadow would have asked for, by node group, nil in other processes. The core's loop alone uses it.
 	Pretended map[string]int
 	present
 
@@ -91,13 +81,11 @@ type Provider struct {
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
-	seen       evidence                 // for Refresh alone
 	changing   sync.Mutex               // held while a view is made from the one before
 	facts      *nodeFacts               // under changing
 	missing    map[string]missingDevice // by Auto Scaling group, under changing
 	anew       bool                     // missing or late has changed
 	answered   *lookup.Answers[lookup.Start]
-	unknown    []string    // instance types in use that the catalogue lacks, under changing
 	looped     atomic.Bool // Refresh was called
 }
 
@@ -111,9 +99,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
-	if err := p.registered.follow(o.Nodes); err != nil {
-		return nil, err
-	}
+	p.registered.nodes = o.Nodes.Lister()
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
@@ -142,8 +128,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// LookUp makes the look-ups that the view wants, once, and takes the answers into the view. It does not go with Run. A caller that
-// has a single loop would not see answers that come later.
+// LookUp makes the look-ups that the view wants, once, for a caller that has a single loop. It does not go with Run.
 func (p *Provider) LookUp(ctx context.Context) {
 	_ = p.Refresh()
 	p.zones.Want()
@@ -198,15 +183,14 @@ func (p *Provider) refresh() {
 	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
-		p.types.Want(p.unknown...) // EC2 may know them by now
+		p.types.Want(before.unknownTypes()...) // EC2 may know them by now
 		p.spend.show(before)
 		return
 	}
 	p.anew, p.answered = false, answered
 	p.noteDepartures(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
-	p.unknown = v.unknownTypes()
-	p.types.Want(p.unknown...)
+	p.types.Want(v.unknownTypes()...)
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
 	zeroSizes(before, v)
@@ -214,8 +198,7 @@ func (p *Provider) refresh() {
 	p.view.Store(v)
 }
 
-// zeroSizes zeroes the core's size metrics of a group that begins or ends to be scaled zone by zone. The core never forgets a node group
-// that it has shown, so the group would count twice.
+// zeroSizes zeroes the core's size metrics of a group that begins or ends to be scaled zone by zone, or it would count twice for ever.
 func zeroSizes(before, now *View) {
 	for id, ng := range before.byID {
 		if now.byID[id] == nil && now.snapshot.Group(ng.name) != nil {
@@ -238,8 +221,7 @@ func (p *Provider) adopt(name string) {
 	}
 }
 
-// noteDepartures takes in which instances left their groups between two Snapshots. EC2 knows whether those that were not leaving
-// were terminated.
+// noteDepartures takes in which instances left their groups. EC2 knows whether those that were not leaving were terminated.
 func (p *Provider) noteDepartures(before, now *group.Snapshot) {
 	terminated := map[string]bool{}
 	var open []string
@@ -284,7 +266,6 @@ func (p *Provider) isGoing(node *corev1.Node) bool {
 	return err == nil && !stays
 }
 
-// NodeGroupOf returns the node group that a node is in, or nil.
 func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if !ok {
@@ -307,7 +288,6 @@ func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 // View returns the current view. It stays the same during a loop, except for the loop's own writes.
 func (p *Provider) View() *View { return p.view.Load() }
 
-// Zones returns the look-up of zone identifiers, which Run runs.
 func (p *Provider) Zones() *lookup.Zones { return p.zones }
 
 // GroupName returns the name of the Auto Scaling group behind a node group. An unknown node group has its own name.
@@ -360,13 +340,11 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }
 
-// NewNodeGroup implements cloudprovider.CloudProvider. Groups are not created here.
 func (p *Provider) NewNodeGroup(string, map[string]string, map[string]string, []corev1.Taint,
 	map[string]resource.Quantity) (cloudprovider.NodeGroup, error) {
 	return nil, cloudprovider.ErrNotImplemented
 }
 
-// GetResourceLimiter returns the limits of the autoscaler's flags.
 func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) {
 	return p.limiter, nil
 }
@@ -374,7 +352,6 @@ func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) 
 // GPULabel is the node label by which the core knows a node that should have accelerators.
 func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 
-// GetAvailableGPUTypes returns the values that the label can have.
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {

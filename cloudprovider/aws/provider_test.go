@@ -93,8 +93,7 @@ func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 	w.Cluster.Put(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
 	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "ip-10-0-0-1", "error, want one that names the node")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 1, state.Desired, "desired capacity")
+	w.desires("a", 1)
 	w.Cluster.Drop(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "an instance that is still unregistered could not be deleted")
 }
@@ -134,8 +133,7 @@ func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
 				return
 			}
 			assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}), "ip-10-0-0-1", "error, want one that names the node")
-			state, _ := w.AWS.Group("a")
-			require.Equal(t, 1, state.Desired, "desired capacity")
+			w.desires("a", 1)
 		})
 	}
 }
@@ -223,9 +221,8 @@ func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
 
 func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	if err := w.NodeGroup("a").AtomicIncreaseSize(1); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("error = %v, want ErrNotImplemented, on which the core raises the size as usual", err)
-	}
+	err := w.NodeGroup("a").AtomicIncreaseSize(1)
+	assert.Truef(t, err == cloudprovider.ErrNotImplemented, "error = %v, want ErrNotImplemented, on which the core raises the size as usual", err)
 	state, _ := w.AWS.Group("a")
 	assert.Equal(t, 1, state.Desired, "desired capacity")
 }
@@ -238,9 +235,8 @@ func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	w.Eventually(func() string { return cmp.Diff([]string{"running", failed, failed}, w.states("a")) })
 	w.stopLaunching("a")
 	w.eventuallyDeletes("a", w.Nodes("a")[1:])
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 || w.Target("a") != 1 {
-		t.Errorf("desired capacity is %d and target size %d, want 1 and 1", state.Desired, w.Target("a"))
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Truef(t, state.Desired == 1 && w.Target("a") == 1, "desired capacity is %d and target size %d, want 1 and 1", state.Desired, w.Target("a"))
 }
 
 func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
@@ -291,12 +287,7 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 				return nodes
 			}
 			if tt.refuse {
-				w.Eventually(func() string {
-					if len(failing()) == 0 {
-						return "no failure shown before the refusal"
-					}
-					return ""
-				})
+				w.waitWhile("no failure shown before the refusal", func() bool { return len(failing()) == 0 })
 				w.stopLaunching("a")
 				w.Eventually(func() string {
 					if err := w.NodeGroup("a").DeleteNodes(failing()); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
@@ -340,8 +331,7 @@ func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	vanished := awsworld.Node("vanished", "aws:///cn-northwest-1a/i-0123456789abcdef0")
 	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.Nodes("a")[0]}))
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 1, state.Desired, "desired capacity")
+	w.desires("a", 1)
 }
 
 func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
@@ -349,9 +339,8 @@ func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 	info, err := w.NodeGroup("gpu").TemplateNodeInfo()
 	require.NoError(t, err)
 	gpus := info.Node().Status.Allocatable["nvidia.com/gpu"]
-	if gpus.Value() != 1 || info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"] != 1 {
-		t.Errorf("template has %s GPUs on the node and %d for the scheduler, want 1", gpus.String(), info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"])
-	}
+	assert.Truef(t, gpus.Value() == 1 && info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"] == 1,
+		"template has %s GPUs on the node and %d for the scheduler, want 1", gpus.String(), info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"])
 	want := map[string]string{"nvidia.com/gpu": "true", "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
 		"node.kubernetes.io/instance-type": "g4dn.xlarge", "topology.kubernetes.io/region": "cn-northwest-1", "topology.kubernetes.io/zone": "cn-northwest-1a"}
 	for key, value := range want {
@@ -364,8 +353,7 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	tag := template + "taint/dedicated"
 	w := newWorld(t, nil, awsworld.Group("g4dn-spot", "g4dn.xlarge", 0, 0, 3, map[string]string{tag: "nvidia.com/gpu=true"}), awsworld.Group("basic", "m5.large", 0, 0, 3, nil))
 	for range 3 {
-		require.NoError(t, w.Cache.Refresh(t.Context()))
-		w.NextLoop()
+		w.Reread()
 	}
 	events := w.Events.All()
 	require.Len(t, events, 1, "events, want exactly one")
@@ -381,11 +369,9 @@ asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid-taint-
 	assert.NoError(t, w.Grow("g4dn-spot", 1), "the group does not scale")
 	right := "nvidia:NoSchedule"
 	require.NoError(t, w.AWS.SetTags("g4dn-spot", map[string]*string{tag: &right}))
-	require.NoError(t, w.Cache.Refresh(t.Context()))
-	w.NextLoop()
-	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_node_group_problems"); err != nil || n != 0 {
-		t.Errorf("%d problems in the metric after the tag was mended (error %v), want none", n, err)
-	}
+	w.Reread()
+	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_node_group_problems")
+	assert.Truef(t, err == nil && n == 0, "%d problems in the metric after the tag was mended (error %v), want none", n, err)
 }
 
 func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {

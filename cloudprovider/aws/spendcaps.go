@@ -113,10 +113,8 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 	return s
 }
 
-// SpendCaps returns what counts against the spend caps now.
 func (p *Provider) SpendCaps() *Spend { return p.Spending().caps }
 
-// Caps returns the caps with what is spent.
 func (s *Spend) Caps() []decision.SpendCap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +129,6 @@ func (s *Spend) Room(id string, n int) (room int, by *decision.SpendCap) {
 	return s.room(id, n)
 }
 
-// room is Room for a caller that holds mu.
 func (s *Spend) room(id string, n int) (room int, by *decision.SpendCap) {
 	in, left := s.groups[id], math.Inf(1)
 	for _, at := range in.by {
@@ -157,8 +154,7 @@ func (s *Spend) add(id string, n int) {
 	}
 }
 
-// Shared returns a function that says how many of n further instances of a node group all caps leave room for. The
-// instances of its earlier calls count, too.
+// Shared returns a function that is Room, less the instances of its earlier calls.
 func (s *Spend) Shared() func(id string, n int) int {
 	s = &Spend{groups: s.groups, caps: s.Caps()}
 	return func(id string, n int) int {

@@ -115,9 +115,7 @@ func TestRaisesAtOnceStayWithinTheSpendCap(t *testing.T) {
 		}
 		raises.Wait()
 		sum := w.Target("a") + w.Target("b") + w.Target("c")
-		if sum > 3 || mode == asg.LaunchDesiredCapacity && sum != 3 {
-			t.Errorf("%s: %d nodes were asked for, want 3", mode, sum)
-		}
+		assert.Truef(t, sum <= 3 && (mode != asg.LaunchDesiredCapacity || sum == 3), "%s: %d nodes were asked for, want 3", mode, sum)
 	}
 }
 

@@ -79,12 +79,7 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.NextLoop()
-	w.Eventually(func() string {
-		if has, err := w.HasInstance(reclaimed); has || err != nil {
-			return "the reclaimed instance is not known to be gone"
-		}
-		return ""
-	})
+	w.waitWhile("the reclaimed instance is not known to be gone", func() bool { has, err := w.HasInstance(reclaimed); return has || err != nil })
 }
 
 func TestPresentInstanceIsNotLookedUp(t *testing.T) {
@@ -118,7 +113,6 @@ func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
 	w.NextLoop()
 	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}),
 		`"new"`, "error of removing the stale node, want one that names the Ready node")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 1, state.Desired, "desired capacity")
+	w.desires("a", 1)
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}), "the live node cannot be removed")
 }

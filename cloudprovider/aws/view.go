@@ -51,7 +51,6 @@ func (v *View) Snapshot() *group.Snapshot { return v.snapshot }
 
 func (v *View) Template(id string) *fromgroup.Template { return v.templates[id] }
 
-// Catalogue returns the instance types that the templates were built from.
 func (v *View) Catalogue() *instancetypes.Catalogue { return v.catalogue }
 
 // Divisible reports whether the node group is a whole group that will be scaled zone by zone once a pod needs one of its zones.

@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -81,7 +84,6 @@ func (w world) register(nodes ...*corev1.Node) {
 		require.NoError(w.T, store.Add(n))
 	}
 	w.SetNodeLister(corelisters.NewNodeLister(store))
-	w.NodesChanged()
 	w.NextLoop()
 }
 
@@ -135,6 +137,27 @@ func (w world) differs(want string, names ...string) string {
 	return ""
 }
 
+// wantProblems fails unless the metric counts these problems, by "group reason".
+func (w world) wantProblems(want map[string]float64) {
+	w.T.Helper()
+	got := map[string]float64{}
+	for labels, n := range w.gauges("asg_autoscaler_node_group_problems") {
+		_, labels, _ = strings.Cut(strings.TrimSuffix(labels, "}"), "{node_group=")
+		got[strings.Replace(labels, ",reason=", " ", 1)] = n
+	}
+	assert.Empty(w.T, cmp.Diff(want, got, cmpopts.EquateEmpty()), "problems in the metric (-want +got)")
+}
+
+// wantEvent fails unless there is one event, with all parts.
+func (w world) wantEvent(parts ...string) {
+	w.T.Helper()
+	events := w.Events.All()
+	require.Len(w.T, events, 1, "events")
+	for _, part := range parts {
+		assert.Contains(w.T, events[0], part, "event")
+	}
+}
+
 // gauges are the values of a metric by its labels.
 func (w world) gauges(name string) map[string]float64 {
 	w.T.Helper()
@@ -180,6 +203,19 @@ func (w world) eventuallyDeletes(id string, nodes []*corev1.Node) {
 		}
 		return ""
 	})
+}
+
+// desires fails unless AWS has the desired capacity.
+func (w world) desires(group string, want int) {
+	w.T.Helper()
+	state, _ := w.AWS.Group(group)
+	assert.Equalf(w.T, want, state.Desired, "desired capacity of %s", group)
+}
+
+// waitWhile waits as long as it is so.
+func (w world) waitWhile(what string, so func() bool) {
+	w.T.Helper()
+	w.Eventually(func() string { return map[bool]string{true: what}[so()] })
 }
 
 // owner returns the ID of the node's node group, or "".

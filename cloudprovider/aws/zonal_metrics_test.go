@@ -25,13 +25,7 @@ func TestProblemOfDividedGroupCountsOnce(t *testing.T) {
 	w := newDividedWorld(t, nil, g)
 	w.Reread()
 	assert.Len(t, w.Events.All(), 1, "events, want one")
-	if wrong := w.differs(`
-# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="a",reason="invalid-taint-form"} 1
-`, "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
+	w.wantProblems(map[string]float64{"a invalid-taint-form": 1})
 }
 
 func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
@@ -47,23 +41,14 @@ func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 		!strings.HasSuffix(events[1], "aws autoscaling suspend-processes --region cn-northwest-1 --scaling-processes AZRebalance --auto-scaling-group-name running") {
 		t.Errorf("events %q, want one about the tag, and one with the command that suspends AZRebalance", events)
 	}
-	const help = `
-# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE asg_autoscaler_node_group_problems gauge
-`
-	if wrong := w.differs(help+`asg_autoscaler_node_group_problems{node_group="garbled",reason="invalid-zonal-tag"} 1
-asg_autoscaler_node_group_problems{node_group="running",reason="az-rebalance-running"} 1
-`, "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
+	w.wantProblems(map[string]float64{"garbled invalid-zonal-tag": 1, "running az-rebalance-running": 1})
 	assert.Empty(t, cmp.Diff([]string{"garbled", "running"}, w.IDs()), "node groups (-want +got)")
 	require.NoError(t, w.AWS.Suspend("running", "AZRebalance"))
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
-	assert.Equal(t, "", w.differs("", "asg_autoscaler_node_group_problems"))
-	if diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs()); diff != "" {
-		t.Errorf("node groups (-want +got):\n%s", diff)
-	}
+	w.wantProblems(nil)
+	diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs())
+	assert.Truef(t, diff == "", "node groups (-want +got):\n%s", diff)
 }
 
 func TestSpendOfZoneGroupsAddsUp(t *testing.T) {

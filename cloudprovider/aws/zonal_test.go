@@ -70,13 +70,7 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 		}
 	}
 	w.Reread()
-	if wrong := w.differs(`
-# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="views",reason="declared-zone"} 4
-`, "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
+	w.wantProblems(map[string]float64{"views declared-zone": 4})
 	events := w.Events.All()
 	assert.Truef(t, len(events) == len(tags), "%d events %q, want one for each tag, whatever the number of views", len(events), events)
 	for _, e := range events {
@@ -214,16 +208,8 @@ func TestZoneGroupPromisesOfferedTypesOnly(t *testing.T) {
 		got, want := w.View().Group(id).Blocked(), id == "one/"+awsworld.ZoneB
 		assert.Equalf(t, want, got, "%s is blocked", id)
 	}
-	if wrong := w.differs(`
-# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="one",reason="not-offered-in-zone"} 1
-`, "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
-	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], `"one"`) || !strings.Contains(events[0], awsworld.ZoneB) {
-		t.Errorf("events %q, want one about one in b", events)
-	}
+	w.wantProblems(map[string]float64{"one not-offered-in-zone": 1})
+	w.wantEvent(`"one"`, awsworld.ZoneB)
 	// The cut description is the same for as long as nothing changed, and so is the template.
 	before := w.templates()
 	for range 3 {

@@ -8,8 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// zoneLaunch is the key of a launch description that is cut down to the types of one zone. The description is compared by identity:
-// asg publishes another pointer for another description.
+// zoneLaunch is the key of a launch description, compared by identity, that is cut down to the types of one zone.
 type zoneLaunch struct {
 	launch *launchspec.LaunchSpec
 	zone   string

@@ -183,9 +183,8 @@ func TestRequestsAreCountedUnderTheStockNames(t *testing.T) {
 		got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetHistogram().GetSampleCount()
 	}
 	want := map[string]uint64{"DescribeAutoScalingGroupsPages success": 1, "DescribeImages UnauthorizedOperation": 1, "DescribeNodegroup ResourceNotFoundException": 1}
-	if diff := cmp.Diff(want, got); diff != "" || families[0].GetName() != "cluster_autoscaler_aws_request_duration_seconds" {
-		t.Errorf("%s (-want +got):\n%s", families[0].GetName(), diff)
-	}
+	diff := cmp.Diff(want, got)
+	assert.Truef(t, diff == "" && families[0].GetName() == "cluster_autoscaler_aws_request_duration_seconds", "%s (-want +got):\n%s", families[0].GetName(), diff)
 
 	calls := clients.Calls()
 	slices.SortFunc(calls, func(a, b awsclient.Calls) int { return strings.Compare(a.Action, b.Action) })
@@ -256,12 +255,10 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 		return err
 	}
 	write := func(ctx context.Context, c *awsclient.AutoScaling) error {
-		name, one := "none", int32(1)
-		_, err := c.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one})
-		if awsclient.IsNotFound(err) { // AWS's answer
-			return nil
+		if err := setOne(ctx, c); !awsclient.IsNotFound(err) { // AWS's answer
+			return err
 		}
-		return err
+		return nil
 	}
 	type calls []func(context.Context, *awsclient.AutoScaling) error
 	for _, tt := range []struct {
@@ -295,12 +292,20 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 	}
 }
 
+// oneGroup is an account with a group "a".
+var oneGroup = fakeaws.Config{
+	LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+	AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
+}
+
+// setOne sets the desired capacity of the group to 1.
+func setOne(ctx context.Context, client *awsclient.AutoScaling, o ...func(*autoscaling.Options)) error {
+	_, err := client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("a"), DesiredCapacity: aws.Int32(1)}, o...)
+	return err
+}
+
 // AWS answers the first call as the fault says. An impatient caller hears of it at once, unless the call is throttled.
 func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
-	config := fakeaws.Config{
-		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
-	}
 	for _, tt := range []struct {
 		name  string
 		fault fakeaws.Fault
@@ -313,12 +318,11 @@ func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
 		{name: "hangs", fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour), Times: 1}, hangs: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, config, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+			inBubble(t, oneGroup, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
 				tt.fault.Action = "SetDesiredCapacity"
 				server.Inject(tt.fault)
-				name, one, began := "a", int32(1), time.Now()
-				_, err := client.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
-					awsclient.Impatient)
+				began := time.Now()
+				err := setOne(t.Context(), client, awsclient.Impatient)
 				if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
 					t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
 				}
@@ -330,10 +334,6 @@ func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
 }
 
 func TestRepeatIfReportsOpenOutcome(t *testing.T) {
-	config := fakeaws.Config{
-		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
-	}
 	const fault, throttle, denied = "InternalFailure", "Throttling", "AccessDenied"
 	for _, tt := range []struct {
 		name   string
@@ -351,7 +351,7 @@ func TestRepeatIfReportsOpenOutcome(t *testing.T) {
 		{"refused", []string{denied}, 9, denied, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, config, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+			inBubble(t, oneGroup, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
 				attempts := 0
 				next := func() {
 					if attempts++; attempts <= len(tt.faults) {
@@ -359,15 +359,13 @@ func TestRepeatIfReportsOpenOutcome(t *testing.T) {
 					}
 				}
 				next()
-				name, one := "a", int32(1)
-				_, err := client.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
-					awsclient.RepeatIf(func() error {
-						if attempts > tt.still {
-							return errors.New("the group has changed")
-						}
-						next()
-						return nil
-					}))
+				err := setOne(t.Context(), client, awsclient.RepeatIf(func() error {
+					if attempts > tt.still {
+						return errors.New("the group has changed")
+					}
+					next()
+					return nil
+				}))
 				got, calls := awsclient.Code(err), server.Calls()["SetDesiredCapacity"]
 				assert.Truef(t, got == tt.want && calls == tt.calls, "error %v after %d calls, want %q after %d", err, calls, tt.want, tt.calls)
 				refused := tt.want == throttle || tt.want == denied

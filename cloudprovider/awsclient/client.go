@@ -37,17 +37,12 @@ const longPollTimeout = 30 * time.Second
 // Options choose the region and endpoints of AWS, and the metrics. The zero value leaves everything to the SDK's default chain.
 type Options struct {
 	// Region wins over AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file and the instance metadata.
-	Region string
-	// CloudConfig holds the endpoint overrides.
-	CloudConfig CloudConfig
-	// Version goes into the user agent behind "asg-autoscaler/".
-	Version string
-	// Registerer receives the request histogram. It may be nil.
-	Registerer prometheus.Registerer
-	// HTTPClient makes the requests. With nil it is the SDK's own, with a bound on each try.
-	HTTPClient aws.HTTPClient
-	// Middleware is put into the stack of every client.
-	Middleware []func(*middleware.Stack) error
+	Region      string
+	CloudConfig CloudConfig                     // holds the endpoint overrides
+	Version     string                          // goes into the user agent behind "asg-autoscaler/"
+	Registerer  prometheus.Registerer           // receives the request histogram. It may be nil
+	HTTPClient  aws.HTTPClient                  // makes the requests. With nil it is the SDK's own, with a bound on each try
+	Middleware  []func(*middleware.Stack) error // put into the stack of every client
 }
 
 // Clients are the AWS services the autoscaler talks to, all in one region and with the same credentials.
@@ -94,12 +89,8 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		Region: cfg.Region, RegionFrom: regionFrom,
 		AutoScaling: &AutoScaling{readings: readings{autoscaling.NewFromConfig(cfg, autoscalingOptions)},
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), Writes: writes},
-		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
-			override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region)
-		}),
-		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) {
-			override(&s.EndpointResolverV2, o.CloudConfig, "eks", cfg.Region)
-		}),
+		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region) }),
+		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "eks", cfg.Region) }),
 		SQS: queues,
 		ZonalShifts: arczonalshift.NewFromConfig(cfg, func(s *arczonalshift.Options) {
 			override(&s.EndpointResolverV2, o.CloudConfig, "arc-zonal-shift", cfg.Region)

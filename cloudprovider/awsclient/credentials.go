@@ -12,8 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none. Otherwise it
-// is empty.
+// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none, or else "".
 func CredentialsRemedy(err error) string {
 	var call *smithy.OperationError
 	for ; errors.As(err, &call); err = call.Err {

@@ -62,7 +62,6 @@ func IsNotFound(err error) bool {
 	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
 }
 
-// IsGroupNotFound reports whether Auto Scaling refused a call because it does not have the group.
 func IsGroupNotFound(err error) bool {
 	return Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "autoscalinggroup name not found")
 }
@@ -95,18 +94,13 @@ func IsUnsupported(err error) bool {
 // IsUnknownCall reports whether the partition or endpoint does not know the call at all. Endpoints other than AWS's have codes of their own, or none.
 // The status 501 says it whatever the code.
 func IsUnknownCall(err error) bool {
-	var answer *awshttp.ResponseError
-	status := 0
-	if errors.As(err, &answer) {
-		status = answer.HTTPStatusCode()
-	}
 	switch Code(err) {
 	case "InvalidAction", "UnknownAction", "ActionNotFound", "UnknownOperation", "UnknownOperationException", "NotImplemented":
 		return true
 	case "", "UnknownError": // the SDK's code for an answer without one
-		return slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, status)
+		return slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, status(err))
 	}
-	return status == http.StatusNotImplemented
+	return status(err) == http.StatusNotImplemented
 }
 
 // IsInvalid reports whether AWS refused the request itself, so that repeating it cannot help.
@@ -119,16 +113,20 @@ func IsInvalid(err error) bool {
 // IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (an error with the
 // method Unsent). A lost answer, a time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
-	var answer *awshttp.ResponseError
-	return IsUnsent(err) || errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+	return IsUnsent(err) || status(err) >= 400 && status(err) < 500
 }
 
-// IsAnswer reports whether AWS answered, if only with its own fault, and so has finished with the request. A gateway that timed
-// out is no answer.
+// status returns the status of AWS's answer, 0 where nothing came.
+func status(err error) int {
+	if answer, answered := errors.AsType[*awshttp.ResponseError](err); answered {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// IsAnswer reports whether AWS, and no gateway that timed out, answered, if only with its own fault, and so has finished with the request.
 func IsAnswer(err error) bool {
-	var answer *awshttp.ResponseError
-	return errors.As(err, &answer) && // 0 where nothing came
-		!slices.Contains([]int{0, http.StatusBadGateway, http.StatusGatewayTimeout}, answer.HTTPStatusCode())
+	return !slices.Contains([]int{0, http.StatusBadGateway, http.StatusGatewayTimeout}, status(err))
 }
 
 // NamesParameter reports whether AWS refused a call and names the parameter in its text, whatever the case of its letters.
@@ -160,9 +158,8 @@ func Brief(err error) string {
 		if reason := Reason(err); reason != "error" {
 			return reason
 		}
-		var answer *awshttp.ResponseError
-		if errors.As(err, &answer) && answer.HTTPStatusCode() != 0 { // of a gateway, or of an endpoint that lacks the call
-			return fmt.Sprintf("status %d, no readable answer", answer.HTTPStatusCode())
+		if status := status(err); status != 0 { // of a gateway, or of an endpoint that lacks the call
+			return fmt.Sprintf("status %d, no readable answer", status)
 		}
 		return bounded(err.Error(), maxBrief)
 	case IsDenied(err):

@@ -65,8 +65,7 @@ func (m *requestMetric) observe(action string, took time.Duration, err error) {
 	m.calls[action] = c
 }
 
-// statusLabel returns "success", AWS's error code, or "error" for a call without an answer. It bounds the code, which becomes a
-// label.
+// statusLabel returns "success", AWS's error code, or "error" for a call without an answer. It bounds the code, which becomes a label.
 func statusLabel(err error) string {
 	if err == nil {
 		return "success"

@@ -125,13 +125,13 @@ func (p Preferences) wideRules(pods []*apiv1.Pod) []rule {
 		if !slices.ContainsFunc(avoided(pod), wide) {
 			continue
 		}
-		visitRules(pod, func(key string, make func() rule) {
-			if !known[key] {
-				known[key], rules = true, append(rules, make())
+		for _, r := range terms(pod) {
+			if !known[r.key] {
+				known[r.key], rules = true, append(rules, r)
 			}
-		})
+		}
 	}
-	return slices.DeleteFunc(rules, func(r rule) bool { return r.port != "" })
+	return rules
 }
 
 func wide(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }

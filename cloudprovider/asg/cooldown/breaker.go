@@ -13,8 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Breaker is a circuit breaker before a call that an older one can replace. It remembers that AWS does not answer the call. Safe for
-// concurrent use.
+// Breaker is a circuit breaker before a call that AWS may not answer and an older one can replace. Safe for concurrent use.
 type Breaker struct {
 	call  string
 	clock clock.PassiveClock
@@ -29,7 +28,6 @@ type Breaker struct {
 	answers  map[string]int    // by group
 }
 
-// outage is the reason to use the older call, and its end.
 type outage struct {
 	why   string
 	until time.Time

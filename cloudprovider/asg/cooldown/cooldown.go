@@ -73,8 +73,7 @@ func (p Period) unanswered(group string) bool {
 	return p.Group == group && p.Class == awsmessage.Transient
 }
 
-// List remembers cool-downs. After a cool-down has ended, the first launch in the pool is a probe with one instance where that is
-// possible. Safe for concurrent use.
+// List remembers cool-downs. The first launch in the pool afterwards is a probe with one instance where possible. Safe for concurrent use.
 type List struct {
 	clock clock.PassiveClock
 
@@ -157,8 +156,7 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 	return l.lastToEnd(func(p Period) bool { return p.holdsFor(group, pool) && now.Before(p.Until) })
 }
 
-// Holding returns the cool-downs that hold for any of the group's pools now, the oldest first. Of several for one pool it returns the
-// latest. It asks for the pools only where there are cool-downs.
+// Holding returns the cool-downs that hold for the group's pools now, the latest for each pool, the oldest first.
 func (l *List) Holding(group string, pools func() []Pool) []Period {
 	now := l.clock.Now()
 	l.mu.Lock()

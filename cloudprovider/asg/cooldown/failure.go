@@ -65,7 +65,6 @@ func (f *Failure) Meaning() awsmessage.Meaning {
 	return awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
 }
 
-// Bounded cuts AWS's text to a length that is worth storing.
 func Bounded(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
 }

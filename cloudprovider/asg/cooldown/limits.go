@@ -14,36 +14,27 @@ const (
 	unansweredCoolDown = time.Minute      // AWS did not report the outcome of a launch
 )
 
-// AWS may have launched the next instance up to retryLead before we learn that one died at launch. An instance in service proves the
-// configuration of both.
+// An instance in service proves the configuration, also of one that died at launch up to retryLead before.
 const retryLead = time.Minute
 
 // When a Breaker has a call replaced by an older one, and for how long.
 const (
 	// enoughMisses tries in a row must go unanswered first. AWS misses a try if it answers with a fault of its own, does not answer for
 	// some seconds, or breaks the connection. If AWS continues a launch whose caller has gone, the second try shows that.
-	enoughMisses = 2
-	// One group uses the older call for groupFallback.
-	groupFallback = time.Minute
-	// enoughRequests unanswered requests in a row have all groups use the older call for sharedFallback.
-	enoughRequests = 3
+	enoughMisses   = 2
+	groupFallback  = time.Minute // for which one group uses the older call
+	enoughRequests = 3           // unanswered requests in a row have all groups use the older call for sharedFallback
 	sharedFallback = 15 * time.Minute
 )
 
 const (
-	// ShiftInterval is the time between two look-ups of the shifts by the caller.
-	ShiftInterval = 30 * time.Second
-	// The service is left alone for noShiftsRetry where it does not exist.
-	noShiftsRetry = time.Hour
-	// shiftTimeout bounds one look-up with its pages and retries.
-	shiftTimeout = 30 * time.Second
-	// maxResourcePages bounds the pages of managed resources, load balancers included, that one look-up reads.
-	maxResourcePages = 20
+	ShiftInterval    = 30 * time.Second // the time between two look-ups of the shifts by the caller
+	noShiftsRetry    = time.Hour        // where the service does not exist
+	shiftTimeout     = 30 * time.Second // bounds one look-up with its pages and retries
+	maxResourcePages = 20               // bounds the pages of managed resources, load balancers included, that one look-up reads
 )
 
 const (
-	// namedTypes bounds the instance types that a failure names.
-	namedTypes = 3
-	// maxMessage bounds the stored part of AWS's text, in bytes.
-	maxMessage = 500
+	namedTypes = 3   // bounds the instance types that a failure names
+	maxMessage = 500 // bounds the stored part of AWS's text, in bytes
 )

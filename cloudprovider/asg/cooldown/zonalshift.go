@@ -64,8 +64,7 @@ func (s *Shifts) InZone(group, arn, zone string) (Period, bool) {
 		Message: "Amazon Application Recovery Controller shifts the group away from the zone"}, true
 }
 
-// Look looks up which zones are shifted, if that is due, and reports whether that is news. While AWS does not answer, the last answer
-// stays.
+// Look looks up which zones are shifted, if that is due, and reports whether that is news. Without an answer, the last one stays.
 func (s *Shifts) Look(ctx context.Context) (news bool) {
 	now := s.clock.Now()
 	if now.Before(s.due) {

@@ -7,8 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Missing returns the number of instances that AWS still has to launch for the desired capacity. Each counts at the smallest weight, so that they are
-// never too few.
+// Missing returns the number of instances that AWS still has to launch for the desired capacity, each at the smallest weight.
 func (g *Group) Missing() int { return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity()) }
 
 // NotInService returns the number of instances that are missing or still starting, each at the smallest weight.
@@ -170,8 +169,7 @@ func (g *Group) Lightest() int {
 	return slices.MinFunc(counted, func(a, b Instance) int { return cmp.Compare(a.Weight, b.Weight) }).Weight
 }
 
-// Shortfall returns the number of instances of the least weight that are still to come out of n, after launched. A heavier instance counts several
-// times.
+// Shortfall returns the number of instances of the least weight that are still to come out of n, after launched.
 func (g *Group) Shortfall(n int, launched []Instance) int {
 	missing := n * g.Source.MinWeight()
 	for _, i := range launched {
@@ -180,8 +178,7 @@ func (g *Group) Shortfall(n int, launched []Instance) int {
 	return g.InstancesFor(missing)
 }
 
-// NewSince returns the counted instances that were not there before, in the zone if one is named. It returns none beyond the growth of the desired
-// capacity, because the rest replaces others.
+// NewSince returns the counted instances that were not there before, in the zone if one is named, but none that only replace others.
 func (g *Group) NewSince(before *Group, zone string) []Instance {
 	var come []Instance
 	grown := g.DesiredCapacity - before.DesiredCapacity

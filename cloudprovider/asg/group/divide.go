@@ -77,8 +77,7 @@ func (g *Group) Divide(among, available []string) []*Group {
 	return views
 }
 
-// level deals out capacity evenly: to the smallest zone groups first, to the first of equals first, to none beyond its most. It deals out whole
-// instances only.
+// level deals out capacity in whole instances: to the smallest zone groups first, to the first of equals first, to none beyond its most.
 func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, most int)) {
 	weight := g.Source.MinWeight()
 	for left := capacity / weight; left > 0; {
@@ -146,8 +145,7 @@ func (g *Group) dealBooked(views []*Group) {
 	}
 }
 
-// dealMissing counts the instances that AWS still has to launch in the zone groups. Our withdrawable ones come last but for the overdue, as in a
-// whole group.
+// dealMissing counts the missing instances in the zone groups. Our withdrawable ones come last but for the overdue, as in a whole group.
 func (g *Group) dealMissing(views []*Group) {
 	missing, withdrawable := g.Missing(), g.Withdrawable()
 	if len(views) == 0 {
@@ -165,8 +163,7 @@ func (g *Group) dealMissing(views []*Group) {
 	}
 }
 
-// takeExcess takes the capacity beyond the desired one off the zone groups, largest first, where AWS would begin. AWS is about to terminate it, or
-// holds it for a moment while it moves instances.
+// takeExcess takes the capacity beyond the desired one off the zone groups, largest first, where AWS would begin to terminate it.
 func (g *Group) takeExcess(views []*Group) {
 	if g.Source.Weighted() {
 		return // AWS keeps a part of an instance too much
@@ -181,8 +178,7 @@ func least(views []*Group, size func(*Group) int) *Group {
 	return slices.MinFunc(views, func(a, b *Group) int { return size(a) - size(b) })
 }
 
-// MostInstances returns the number of instances that a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show. For a
-// whole group it is MaxInstances.
+// MostInstances is MaxInstances of a zone group that alone gets the rest of the group's maximum size, and of a whole group.
 func (g *Group) MostInstances() int {
 	alone := *g
 	if g.Zone != "" {

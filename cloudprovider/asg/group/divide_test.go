@@ -264,9 +264,8 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 	}
 }
 
-// BenchmarkByZone divides a group of instances=1000 in zones=3, whatever its maximum, with a thousand more that are
-// missing, and with a limit on one of the zones:
-// go test -run - -bench ByZone ./cloudprovider/asg/group
+// BenchmarkByZone divides a group of instances=1000 in zones=3, whatever its maximum, with a thousand more that are missing, and with a
+// limit on one of the zones: go test -run - -bench ByZone ./cloudprovider/asg/group
 func BenchmarkByZone(b *testing.B) {
 	for _, size := range []struct{ missing, most, limit int }{{most: 1000}, {most: 10_000}, {most: 1_000_000}, {missing: 1000, most: 10_000}, {most: 10_000, limit: 500}} {
 		b.Run(fmt.Sprintf("instances=1000/zones=3/missing=%d/max=%d/limit=%d", size.missing, size.most, size.limit), func(b *testing.B) {

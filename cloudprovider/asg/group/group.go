@@ -13,8 +13,7 @@ import (
 // Group is one Auto Scaling group as of one reading. It is immutable, so a holder of a *Group may read it for ever.
 type Group struct {
 	Name string
-	// Zone is the zone of a zone group, empty for the whole group. See ByZone.
-	Zone string
+	Zone string // the zone of a zone group, empty for the whole group. See ByZone
 
 	// MinSize, MaxSize and DesiredCapacity are AWS's values in capacity units: instances, unless the group's policy gives its types weights. The
 	// limits of a --nodes flag narrow AWS's, and so do limits by the clock. See SetSizes.
@@ -22,28 +21,20 @@ type Group struct {
 	MaxSize         int
 	DesiredCapacity int
 
-	// Zones are the availability zones that the group may launch in, in AWS's order.
-	Zones []string
-	// Tags of the group, by key. Keys that differ in case are two keys, as in AWS.
-	Tags map[string]string
-	// Pause is what TagPaused has left alone.
-	Pause Pause
-	// Schedules are the TagSchedules, by name. Timed are the limits by the clock that hold now.
-	Schedules     []Schedule
-	Timed         []Timed
-	RaisedByClock bool // MinSize is higher than without them
-	// Operation is AWS's own work on the instances. See LeftAlone.
-	Operation launchspec.Operation
-	// EKSRepairs reports that EKS itself repairs the nodes of its managed node group.
-	EKSRepairs bool
-	// Instances in AWS's order, with those on their way out.
-	Instances []Instance
-	// Source describes the group's instances: template, configuration or policy.
-	Source               launchspec.Source
-	SuspendedProcesses   []string // by an operator, sorted
-	ProtectsNewInstances bool     // AWS terminates no new instance by its own choice, whatever is desired
-	WarmPool             bool     // AWS keeps further instances ready, which do not count until they join
-	CapacityRebalance    bool     // AWS itself replaces spot instances at risk, before they go
+	Zones                []string             // the availability zones that the group may launch in, in AWS's order
+	Tags                 map[string]string    // of the group, by key. Keys that differ in case are two keys, as in AWS
+	Pause                Pause                // what TagPaused has left alone
+	Schedules            []Schedule           // the TagSchedules, by name
+	Timed                []Timed              // the limits by the clock that hold now
+	RaisedByClock        bool                 // MinSize is higher than without them
+	Operation            launchspec.Operation // AWS's own work on the instances. See LeftAlone
+	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group
+	Instances            []Instance           // in AWS's order, with those on their way out
+	Source               launchspec.Source    // of the group's instances: template, configuration or policy
+	SuspendedProcesses   []string             // by an operator, sorted
+	ProtectsNewInstances bool                 // AWS terminates no new instance by its own choice, whatever is desired
+	WarmPool             bool                 // AWS keeps further instances ready, which do not count until they join
+	CapacityRebalance    bool                 // AWS itself replaces spot instances at risk, before they go
 	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy instances in
 	// a shifted zone, in AWS's spelling.
 	ZonalShift     bool
@@ -51,11 +42,10 @@ type Group struct {
 	// Maintenance is the group's instance maintenance policy. MaxInstanceLifetime is the age at which AWS replaces an instance, 0 for never.
 	Maintenance         Maintenance
 	MaxInstanceLifetime time.Duration
-	// Operator is the service that alone may change the group, such as "eks.amazonaws.com", or empty.
-	Operator     string
-	Reservations Reservations
-	Deleting     bool      // by AWS
-	ReadAt       time.Time // the start of the call behind this reading: the group is at least this young
+	Operator            string // the service that alone may change the group, such as "eks.amazonaws.com", or empty
+	Reservations        Reservations
+	Deleting            bool      // by AWS
+	ReadAt              time.Time // the start of the call behind this reading: the group is at least this young
 
 	Stated     []launchspec.Statement // the places that name the cluster of the group, its tags first
 	LaunchSpec *launchspec.LaunchSpec // nil until it is known
@@ -66,17 +56,15 @@ type Group struct {
 	// them, and those of the failed increases.
 	Booked int
 	Failed []FailedIncrease // the latest last
-	// Overdue counts the missing instances that nobody should rely on: AWS failed to launch them, or has not done it for some minutes, and
-	// they are not ours to withdraw.
+	// Overdue counts the missing instances that AWS failed to launch, or has not launched for minutes, and that are not ours to withdraw.
 	Overdue int
 
 	ARN            string
-	AWSMin, AWSMax int // AWS's own sizes
-	// LaunchStated are the statements of the launch source. More may come while it is unread.
-	LaunchStated []launchspec.Statement
-	LaunchUnread bool
-	ZonesNeeded  bool             // a pod needed one of the zones
-	ZoneLimits   map[string]Named // of --nodes flags that name a zone of the group, by zone
+	AWSMin, AWSMax int                    // AWS's own sizes
+	LaunchStated   []launchspec.Statement // the statements of the launch source. More may come while it is unread
+	LaunchUnread   bool
+	ZonesNeeded    bool             // a pod needed one of the zones
+	ZoneLimits     map[string]Named // of --nodes flags that name a zone of the group, by zone
 
 	// StatedCapacity is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
 	StatedCapacity   int
@@ -96,13 +84,11 @@ type Instance struct {
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
 	Protected bool // from AWS's own choice, while a termination by ID still works
-	// Origin names the launch template version or launch configuration that it started from, as in LaunchSpec.Origins. It is "" where AWS names
-	// none, because somebody attached the instance or deleted its configuration.
+	// Origin names the launch template version or configuration that it started from, as in LaunchSpec.Origins, "" where AWS names none.
 	Origin string
 }
 
-// Maintenance is an instance maintenance policy: how many instances may be healthy while some are replaced, in percent of the desired capacity. The
-// zero value is no policy.
+// Maintenance is an instance maintenance policy, in percent of the desired capacity. The zero value is none.
 type Maintenance struct {
 	MinHealthyPercent int // 0 to 100
 	MaxHealthyPercent int // 100 to 200
@@ -126,9 +112,8 @@ func (g *Group) LaunchGroup() *launchspec.Group {
 // Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
 type Lifecycle string
 
-// Counts reports whether AWS counts an instance in this state towards the desired capacity. Departing, detached, standby and warm pool instances do
-// not count. All other states do, also new ones: a missed member could lower the desired capacity below the members, and AWS would
-// terminate one.
+// Counts reports whether AWS counts an instance in this state towards the desired capacity. Unknown states count: a missed member could
+// lower the desired capacity below the members, and AWS would terminate one.
 func (l Lifecycle) Counts() bool {
 	switch l {
 	case "Detaching", "Detached", "Standby":
@@ -153,7 +138,6 @@ type FailedIncrease struct {
 	Err       error  // as Increase and IncreaseZones return it
 }
 
-// Narrow has the flag that names the group limit its sizes.
 func (g *Group) Narrow(n Named) {
 	g.flag = n
 	g.MinSize, g.MaxSize = g.given()
@@ -168,8 +152,7 @@ func (g *Group) given() (least, most int) {
 	return min(max(g.AWSMin, g.flag.MinSize), most), most
 }
 
-// CapacityType returns the purchase option of the group's next instances: awsmessage.OnDemand or Spot, or "" where its policy mixes both or
-// that is not known.
+// CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
 // Pools returns the pools in which the group may launch in the zones. Unknown types make one pool without a type for each zone.

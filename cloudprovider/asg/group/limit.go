@@ -17,7 +17,6 @@ func (g *Group) AtMax(whole *Group) []Limit { return g.limits(whole, g.Source.Mi
 // AtMin is AtMax for one instance fewer, the heaviest one.
 func (g *Group) AtMin(whole *Group) []Limit { return g.limits(whole, -g.heaviest()) }
 
-// limits returns the settings that keep the capacity from changing.
 func (g *Group) limits(whole *Group, by int) []Limit {
 	var reached []Limit
 	check := func(l Limit, least, most, capacity int) {

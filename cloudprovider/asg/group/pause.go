@@ -10,8 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// TagPaused is the tag by which the owner of a group has it left alone: true, scale-up or scale-down, and false for nothing of it. An end
-// may follow, such as "scale-up until=2026-12-01T06:00Z".
+// TagPaused has a group left alone: true, scale-up or scale-down, or false, maybe with an end: "scale-up until=2026-12-01T06:00Z".
 const TagPaused = "asg-autoscaler.github.io/paused"
 
 const ReasonPausedTag = "invalid-paused-tag"

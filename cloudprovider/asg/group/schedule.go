@@ -108,8 +108,7 @@ func (g *Group) ScheduleProblems() (list []launchspec.Problem) {
 }
 
 const (
-	// drainsAhead is how long before AWS lowers a size the group keeps within it.
-	drainsAhead = 15 * time.Minute
+	drainsAhead = 15 * time.Minute // how long before AWS lowers a size the group keeps within it
 	// ActionLate is how late AWS carries out a scheduled action at most (EC2 Auto Scaling User Guide, Scheduled scaling).
 	ActionLate = 2 * time.Minute
 )

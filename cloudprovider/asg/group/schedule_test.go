@@ -181,9 +181,8 @@ func TestSizesAreReadyForScheduledActions(t *testing.T) {
 			}
 			g.SetSizes(strike.Add(-tt.before), 5*time.Minute, tt.actions)
 			surplus, beyond := g.Surplus()
-			if got := fmt.Sprintf("%d to %d, %d", g.MinSize, g.MaxSize, surplus); got != tt.want || surplus > 0 && tt.tag == "" && beyond.From != strike {
-				t.Errorf("%s beyond %s, want %s", got, beyond, tt.want)
-			}
+			got := fmt.Sprintf("%d to %d, %d", g.MinSize, g.MaxSize, surplus)
+			assert.Truef(t, got == tt.want && (surplus <= 0 || tt.tag != "" || beyond.From == strike), "%s beyond %s, want %s", got, beyond, tt.want)
 		})
 	}
 }

@@ -13,8 +13,7 @@ type Snapshot struct {
 	byInstance map[string]member
 	ordered    []*Group
 	foreign    []*Group
-	// ReadAt is the beginning of the last complete reading of all groups.
-	ReadAt time.Time
+	ReadAt     time.Time // the beginning of the last complete reading of all groups
 }
 
 type member struct {
@@ -38,8 +37,7 @@ func NewSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snap
 // Groups returns all groups, sorted by name. The slice is shared: do not change it.
 func (s *Snapshot) Groups() []*Group { return s.ordered }
 
-// Foreign returns the discovered groups of other clusters and those that left the readings within the hour, by name, each with the one Problem about
-// that. Nothing else of the Snapshot shows them or their instances.
+// Foreign returns the groups of other clusters, and those that left the readings within the hour, each with the one Problem about that.
 func (s *Snapshot) Foreign() []*Group { return s.foreign }
 
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }

@@ -137,8 +137,7 @@ func (r *Resolver) nextImages(source Source, used []*template) (images []string)
 	return images
 }
 
-// used returns the launch templates that instances of the group start from, each once: the group's own, unless every override names another, and the
-// overrides'. All of them must have been read.
+// used returns the launch templates that instances start from, each once: as launched, with the images of overrides. All have been read.
 func (r *Resolver) used(source Source, base *template) []*template {
 	var used, others []*template
 	if len(source.Overrides) == 0 {

@@ -19,7 +19,6 @@ import (
 // isAlias reports whether a launch template names its image by a parameter of Systems Manager.
 func isAlias(imageID string) bool { return strings.HasPrefix(imageID, "resolve:") }
 
-// image returns the image that a launch template names, or nil and the reason.
 func (r *Resolver) image(imageID string) (*Image, error) {
 	if isAlias(imageID) {
 		resolved, err := r.aliases.get(imageID)
@@ -31,8 +30,7 @@ func (r *Resolver) image(imageID string) (*Image, error) {
 	return r.images.get(imageID)
 }
 
-// fetchImages reads the images of the groups, after it has resolved the parameters that name some. An image that cannot be read stays unknown. Only
-// groups whose types requirements select depend on it.
+// fetchImages resolves the parameters that name images, and reads the images of the groups. One that cannot be read stays unknown.
 func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	users := map[string]imageUser{}
 	for _, g := range groups {
@@ -85,7 +83,6 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 	})
 }
 
-// describeImages reads images, keyed by ID. Missing images are not in the result.
 func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string]*Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 	defer cancel()
@@ -105,7 +102,6 @@ func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string
 	return found, nil
 }
 
-// imageFrom turns AWS's description into an Image. Every field of it may be missing.
 func imageFrom(in ec2types.Image) *Image {
 	i := &Image{
 		ID: aws.ToString(in.ImageId), Name: aws.ToString(in.Name), Description: aws.ToString(in.Description), RootDevice: aws.ToString(in.RootDeviceName),
@@ -126,8 +122,7 @@ type imageUser struct {
 	*template
 }
 
-// imageUsers returns the launch sources of g whose image adds facts, and the images of overrides. Their launch templates and configurations must have
-// been fetched.
+// imageUsers returns the read launch sources of g whose image adds facts, and the images of overrides.
 func (r *Resolver) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {

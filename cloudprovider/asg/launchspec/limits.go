@@ -4,18 +4,14 @@ import "time"
 
 // Pages and calls.
 const (
-	// maxConfigurationsPerCall is the most names DescribeLaunchConfigurations takes (API reference, MaxRecords).
-	maxConfigurationsPerCall = 50
-	// maxTemplatesPerPage is the largest page of DescribeLaunchTemplateVersions without a template ID.
-	maxTemplatesPerPage = 200
+	maxConfigurationsPerCall = 50  // the most names DescribeLaunchConfigurations takes (API reference, MaxRecords)
+	maxTemplatesPerPage      = 200 // the largest page of DescribeLaunchTemplateVersions without a template ID
 	// manyTemplates due versions are worth one page of the newest and default versions of all templates of the account. So the pages add a
 	// fifth to the calls at most, in an account with many more templates than the groups use. maxTemplatePages bounds their time.
 	manyTemplates    = 5
 	maxTemplatePages = 30
-	// maxImagesPerCall bounds one DescribeImages. An image never changes, so each is read once.
-	maxImagesPerCall = 100
-	// lookupsAtOnce bounds the concurrent calls, because all groups share the account's API rate.
-	lookupsAtOnce = 6
+	maxImagesPerCall = 100 // bounds one DescribeImages. An image never changes, so each is read once
+	lookupsAtOnce    = 6   // bounds the concurrent calls, because all groups share the account's API rate
 	// optionalTimeout bounds one call with its retries where the other look-ups must not wait: for images, node groups and instance refreshes.
 	optionalTimeout = 5 * time.Second
 )
@@ -37,10 +33,7 @@ const (
 
 // How long a failed look-up waits.
 const (
-	// RetryFirst is how often the caller should look for due look-ups.
-	RetryFirst = 2 * time.Second
-	// RetryMost is how long the Resolver leaves a missing object alone. Somebody may create it again.
-	RetryMost = time.Minute
-	// goneImageRetry is longer, because AWS never gives an image ID out twice.
-	goneImageRetry = 10 * time.Minute
+	RetryFirst     = 2 * time.Second  // how often the caller should look for due look-ups
+	RetryMost      = time.Minute      // how long the Resolver leaves a missing object alone. Somebody may create it again
+	goneImageRetry = 10 * time.Minute // longer, because AWS never gives an image ID out twice
 )

@@ -18,10 +18,8 @@ var errNotRead = errors.New("not read yet")
 // look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is tried at a time,
 // and the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
-	// keepFor is how long a value stays fresh, 0 for ever.
-	keepFor func(K) time.Duration
-	// goneFor is how long a missing object is left alone, 0 for RetryMost.
-	goneFor time.Duration
+	keepFor func(K) time.Duration // how long a value stays fresh, 0 for ever
+	goneFor time.Duration         // how long a missing object is left alone, 0 for RetryMost
 	entries map[K]*memoEntry[V]
 	denial  *denial
 }

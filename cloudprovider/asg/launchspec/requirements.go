@@ -90,8 +90,7 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]s
 	return &names, nil
 }
 
-// machineImage returns the image's constraint on types. Without an image, or with an unresolved parameter, that is x86-64. Every current image is
-// hardware-virtualised.
+// machineImage returns the image's constraint on types: x86-64 while it is unknown, and hardware-virtualised, as every current image is.
 func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {

@@ -17,8 +17,7 @@ import (
 type APIs struct {
 	EC2 EC2API
 	EKS eks.DescribeNodegroupAPIClient
-	// NextImages has the Resolver find out LaunchSpec's NextImages, because nodes with other images are replaced. It resolves every parameter of
-	// Systems Manager then, also where the image adds no fact about nodes.
+	// NextImages has the Resolver find out LaunchSpec's NextImages, and so resolve all parameters of Systems Manager that name images.
 	NextImages bool
 }
 
@@ -43,8 +42,7 @@ type Resolver struct {
 	images         memo[string, Image]
 	refreshes      memo[string, Operation] // by group
 
-	// Failing reports whether a look-up of the last Fetch failed and may succeed the next time, or is due soon.
-	Failing bool
+	Failing bool // a look-up of the last Fetch failed and may succeed the next time, or is due soon
 
 	mu       sync.Mutex
 	suspects map[string]bool      // groups whose launches fail, because their source may have changed or gone

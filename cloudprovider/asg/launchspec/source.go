@@ -29,9 +29,8 @@ type Source struct {
 	// SpotPools is the number of pools in a zone over which the spot strategy "lowest-price" spreads, 0 where the policy has no figure.
 	SpotPools int
 	// Segments are the policy's. Each lists the kinds of capacity that AWS tries, in order and in its spelling: "capacity-block", "on-demand"…
-	Segments [][]string
-	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
-	CapacityUnit string
+	Segments     [][]string
+	CapacityUnit string // "units" (instances or weights), "vcpu" or "memory-mib"
 }
 
 // TemplateRef names one version of a launch template. It has ID or Name. Version is a number, "$Latest" or "$Default".
@@ -45,9 +44,8 @@ type Override struct {
 	InstanceType string
 	Weight       int // in capacity units, at least 1
 	Template     TemplateRef
-	ImageID      string // replaces the launch template's image, may be empty
-	// Requirements select types by their attributes. They are nil where the entry names a type.
-	Requirements *types.InstanceRequirements
+	ImageID      string                      // replaces the launch template's image, may be empty
+	Requirements *types.InstanceRequirements // select types by their attributes, nil where the entry names a type
 }
 
 func (r TemplateRef) String() string { return TemplateOrigin(cmp.Or(r.ID, r.Name), r.Version) }
@@ -81,8 +79,7 @@ func (s Source) launched() []TemplateRef {
 	return refs
 }
 
-// NamesTypes reports whether overrides name all types that the group launches. Types that requirements select change when AWS adds types or changes
-// prices, and the types of a launch template change with its version alone.
+// NamesTypes reports whether overrides name all types that the group launches. Types of requirements or of a launch template may change.
 func (s Source) NamesTypes() bool {
 	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
 }
@@ -134,13 +131,8 @@ func SourceFrom(g types.AutoScalingGroup) Source {
 	}
 	s.Template = templateRefFrom(policy.LaunchTemplate.LaunchTemplateSpecification)
 	for _, o := range policy.LaunchTemplate.Overrides {
-		s.Overrides = append(s.Overrides, Override{
-			InstanceType: aws.ToString(o.InstanceType),
-			Weight:       ParseWeight(o.WeightedCapacity),
-			Template:     templateRefFrom(o.LaunchTemplateSpecification),
-			ImageID:      aws.ToString(o.ImageId),
-			Requirements: o.InstanceRequirements,
-		})
+		s.Overrides = append(s.Overrides, Override{InstanceType: aws.ToString(o.InstanceType), Weight: ParseWeight(o.WeightedCapacity),
+			Template: templateRefFrom(o.LaunchTemplateSpecification), ImageID: aws.ToString(o.ImageId), Requirements: o.InstanceRequirements})
 	}
 	return s
 }

@@ -6,11 +6,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
-// LaunchSpec is what a group's next instances start from: its policy, launch template or configuration, image and EKS node group. It is immutable,
-// and the same pointer while nothing in it changes.
+// LaunchSpec is what a group's next instances start from. It is immutable, and the same pointer while nothing in it changes.
 type LaunchSpec struct {
-	// Types are the types that the policy may launch, in its order of preference, each once.
-	Types []Type
+	Types []Type // the types that the policy may launch, in its order of preference, each once
 	// ImageID, UserData, Profile, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
 	ImageID  string
 	UserData string // base64, as AWS keeps it
@@ -25,14 +23,13 @@ type LaunchSpec struct {
 	// template version alone decides, while a parameter is unread, and unless APIs.NextImages asks for them.
 	NextImages []string
 	// Floats reports that another launch template version may come without a change of the group. Next may be some minutes old then, and NextImages always.
-	Floats       bool
-	BlockDevices []BlockDevice
-	Image        *Image          // nil if it is unread, or adds no fact
-	Others       []OtherTemplate // the further launch templates, which overrides name
-	// EFAInterfaces is the number of Elastic Fabric Adapters that every instance gets.
-	EFAInterfaces int
-	Spot          bool       // by the launch template itself: a mixed instances policy takes precedence
-	Nodegroup     *Nodegroup // nil if EKS does not manage the group
+	Floats        bool
+	BlockDevices  []BlockDevice
+	Image         *Image          // nil if it is unread, or adds no fact
+	Others        []OtherTemplate // the further launch templates, which overrides name
+	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
+	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
+	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }
 
 type Type struct {
@@ -63,8 +60,7 @@ func addDevice(devices []BlockDevice, name *string, sizeGiB *int32) []BlockDevic
 	return append(devices, BlockDevice{Device: aws.ToString(name), SizeGiB: int(*sizeGiB)})
 }
 
-// CapacityType is how the next instances are bought: awsmessage.OnDemand or Spot. It is "" where the policy mixes both, or where an unread spec, nil,
-// decides.
+// CapacityType is how the next instances are bought, "" where the policy mixes both, or where an unread spec, nil, decides.
 func (s Source) CapacityType(spec *LaunchSpec) string {
 	switch {
 	case s.Mixed && s.OnDemandPercentageAboveBase == 100:

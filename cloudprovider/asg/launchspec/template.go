@@ -36,7 +36,6 @@ func (t *template) launch() *LaunchSpec {
 	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
 }
 
-// templateFrom turns AWS's description into a template. Every field of it may be missing.
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10),
 		instanceTags: map[string]string{}}
@@ -91,8 +90,7 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	r.templates.fetch(refs, r.clock, func(ref TemplateRef) (*template, error) { return r.describeTemplate(ctx, ref, false) })
 }
 
-// describeTemplate reads one version. With resolve, AWS replaces a parameter of Systems Manager by the image. That needs a permission of its own, so
-// it is a call of its own.
+// describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image.
 func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
 	if resolve {
@@ -113,8 +111,7 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	return r.read(out.LaunchTemplateVersions[0]), nil
 }
 
-// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per template. It
-// stops after so many calls.
+// fetchAllTemplates reads the newest and default versions of all templates of the account, by most calls of 200 each.
 func (r *Resolver) fetchAllTemplates(ctx context.Context, most int) error {
 	newest := map[string]ec2types.LaunchTemplateVersion{}
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{
@@ -162,7 +159,6 @@ func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-// describeConfigurations reads launch configurations, keyed by name. Missing ones are not in the result.
 func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (map[string]*template, error) {
 	found := make(map[string]*template, len(names))
 	pages := autoscaling.NewDescribeLaunchConfigurationsPaginator(r.autoscaling, &autoscaling.DescribeLaunchConfigurationsInput{

@@ -60,8 +60,7 @@ func (s Source) leastRequired() int {
 	return least
 }
 
-// WeightOf returns the capacity that an instance of the type adds. It returns the least, and false, for a type that types do not know. types may be
-// nil.
+// WeightOf returns the capacity that an instance of the type adds: the least, and false, for a type that types, maybe nil, do not know.
 func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (weight int, known bool) {
 	if s.CountsHardware() {
 		if weight := s.hardware(instanceType, types); weight > 0 {

@@ -37,10 +37,12 @@ func (l *Ledger) Launched(key Key, instances []group.Instance, began, answered, 
 	}
 }
 
-// Recent returns the instance if it came so lately that a reading without it may be older.
-func (l *Ledger) Recent(id string) (i group.Instance, recent bool) {
-	a, recent := l.recent[id]
-	return a.Instance, recent
+// Recent returns the instance if it came so lately that a reading without it may be older, or nil.
+func (l *Ledger) Recent(id string) *group.Instance {
+	if a, recent := l.recent[id]; recent {
+		return &a.Instance
+	}
+	return nil
 }
 
 // Terminated enters that AWS took our terminations of the instances. decrement reports that each lowered the desired capacity.

@@ -10,10 +10,9 @@ import (
 
 // Ledger has our knowledge of one group. New makes one.
 type Ledger struct {
-	group *group.Group
-	metAt time.Time // our first reading
-	// writtenAt is the end of our last write. A reading that began earlier may miss it.
-	writtenAt time.Time
+	group     *group.Group
+	metAt     time.Time // our first reading
+	writtenAt time.Time // the end of our last write. A reading that began earlier may miss it
 	movedAt   time.Time
 	away      bool // the group has left the readings
 
@@ -42,12 +41,11 @@ type Ledger struct {
 
 // knownDesired is our knowledge of a group's desired capacity.
 type knownDesired struct {
-	known int       // the newest that a reading showed or a write of ours set
-	since time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
-	shown bool      // by a reading since then: a newer one than all readings is newer than this
-	past  []formerDesired
-	// others is the highest desired capacity of other writers. A withdrawal must not go below it.
-	others int
+	known  int       // the newest that a reading showed or a write of ours set
+	since  time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
+	shown  bool      // by a reading since then: a newer one than all readings is newer than this
+	past   []formerDesired
+	others int // the highest desired capacity of other writers. A withdrawal must not go below it
 }
 
 // formerDesired is an earlier desired capacity that a reading may still show.
@@ -66,19 +64,17 @@ type lostUpdate struct {
 	unconfirmed int // our value if only the answer was lost
 	excess      int // AWS's capacity beyond the desired one before, while it moves instances
 	at          time.Time
-	// unanswered reports that AWS may or may not have taken unconfirmed.
-	unanswered bool
-	until      time.Time
+	unanswered  bool // AWS may or may not have taken unconfirmed
+	until       time.Time
 }
 
 // request counts instances that we asked for and AWS has not launched.
 type request struct {
-	asked     int       // none of these has been in service yet
-	instances int       // the missing ones among asked
-	since     time.Time // by AWS's clock where the answer has its time
-	failure   *cooldown.Failure
-	// withdrawalFailed reports that AWS did not let us take it back.
-	withdrawalFailed bool
+	asked            int       // none of these has been in service yet
+	instances        int       // the missing ones among asked
+	since            time.Time // by AWS's clock where the answer has its time
+	failure          *cooldown.Failure
+	withdrawalFailed bool // AWS did not let us take it back
 }
 
 // shortage is the gap between the desired and the launched capacity, whoever asked for it.
@@ -119,8 +115,7 @@ type departed struct {
 type Arrival struct {
 	group.Instance
 	At time.Time
-	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
-	// It is zero if that cannot be.
+	// predecessorsLast: if AWS began to terminate the instance by then, by its clock, the answer was a replay. Zero if it cannot be one.
 	predecessorsLast time.Time
 }
 

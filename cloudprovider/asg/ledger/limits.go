@@ -5,8 +5,7 @@ import "time"
 const (
 	// ReadingLag is the greatest age of a reading when we get it. AWS states no bound. Readings a few seconds old occur, so a minute leaves room.
 	ReadingLag = time.Minute
-	// lostUpdateWatch is the time for which we watch a group after a write of its desired capacity. Instances that AWS had already ordered from EC2 arrive
-	// within seconds.
+	// lostUpdateWatch is the time after a write of the desired capacity in which instances arrive that AWS had already ordered from EC2.
 	lostUpdateWatch = 30 * time.Second
 	// BeginsWithin is the time after a write within which AWS begins the launches for it, and lists them. It takes seconds.
 	BeginsWithin = 20 * time.Second
@@ -24,16 +23,12 @@ const (
 
 // Previous leaders.
 const (
-	// TokenAge is the time for which an equal launch counts as a repetition of a call whose answer nobody got.
-	TokenAge = 10 * time.Minute
-	// PredecessorCall is the longest that a previous leader's launch may still be in progress.
-	PredecessorCall = 10 * time.Second
-	// tokenLag bounds how late the time of tokens follows the clock while no launch is under way.
-	tokenLag = 2 * PredecessorCall
+	TokenAge        = 10 * time.Minute    // the time for which an equal launch counts as a repetition of a call whose answer nobody got
+	PredecessorCall = 10 * time.Second    // the longest that a previous leader's launch may still be in progress
+	tokenLag        = 2 * PredecessorCall // bounds how late the time of tokens follows the clock while no launch is under way
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
 	// FailureAge is the greatest age of a replayed failure that we believe, and the longest that we believe it. A cool-down of the process that saw it first lasts longer.
 	FailureAge = 2 * time.Minute
-	// ClockSkew bounds the difference between AWS's clock and ours. Ended instances are listed for longer.
-	ClockSkew = 2 * time.Second
+	ClockSkew  = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer
 )

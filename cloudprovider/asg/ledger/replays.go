@@ -17,8 +17,7 @@ import (
 // one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the outcome of a launch that
 // a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those.
 
-// KeyOf returns the key of a launch in the zone, g being the group behind the plan. batch is its number among the launches in the zone. at is the
-// time that successors share.
+// KeyOf returns the key of the launch number batch in the zone, g being the group behind the plan, and at the time that successors share.
 func KeyOf(g *group.Group, zone string, batch int, at time.Time) Key {
 	var there []string
 	for _, i := range g.Counted() {
@@ -39,8 +38,7 @@ func (k Key) Retry(at time.Time) Key {
 	return k
 }
 
-// OldUntil returns when a failure past another one can no longer be a replay: the token of the next try is another then. It is zero where the answer is
-// no replay.
+// OldUntil returns when a failure past another one can no longer be a replay, because the next token differs, zero where it is none.
 func (k Key) OldUntil() time.Time {
 	if k.retryWindow == 0 {
 		return time.Time{}
@@ -102,8 +100,7 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
 }
 
-// predecessorsLast returns last, the last moment by AWS's clock at which a replayed instance can have ended. It is zero if this process has lived too
-// long for replays, or has already asked AWS.
+// predecessorsLast returns last, or zero if this process has lived too long for replays, or has already asked AWS.
 func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
 	if l.replaysChecked || !l.mayReplay(k.window) {
 		return time.Time{}
@@ -111,8 +108,7 @@ func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
 	return last
 }
 
-// noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so, with the
-// time. It stops when AWS can no longer replay an answer about them.
+// noteEndedBefore remembers instances that ended before g, with the time, until AWS can no longer replay an answer about them.
 func (l *Ledger) noteEndedBefore(g *group.Group) {
 	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag), TokenAge)) {
 		l.endedBefore = nil // to free the memory: no launch brings back an ended instance

@@ -47,8 +47,8 @@ func (k *look) soon(now time.Time) {
 	k.due, k.count = later(due, k.at.Add(firstLook)), 0
 }
 
-// NoteFailures enters the failed launches, the newest first. It returns those that may explain the shortage of our request, and of others: AWS tries
-// one zone after the other. Both are empty unless they are news. ahead is how far AWS's clock is ahead.
+// NoteFailures enters the failures that may explain the shortage of our request, and of others. Both are empty unless they are news: AWS tries one zone
+// after the other. ahead is how far AWS's clock is ahead.
 func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others cooldown.Failures) {
 	g := l.change()
 	l.look.denied = false

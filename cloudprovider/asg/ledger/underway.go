@@ -34,8 +34,7 @@ func (l *Ledger) NextIncrease() map[string]int {
 	return maps.Clone(u.asked)
 }
 
-// EndIncrease ends what NextIncrease began, once AWS has answered. The instances that did not come in zones with an error count until they are dismissed.
-// It returns how many these are, by zone.
+// EndIncrease ends what NextIncrease began. It returns how many instances did not come by zone, which count until they are dismissed.
 func (l *Ledger) EndIncrease(errs map[string]error) (short map[string]int) {
 	u := &l.underWay
 	short, failed := map[string]int{}, slices.Clone(u.failed)
@@ -57,8 +56,7 @@ func (l *Ledger) Dismiss(done func(group.FailedIncrease) bool) {
 	l.underWay.failed = slices.DeleteFunc(slices.Clone(l.underWay.failed), done)
 }
 
-// BeginLoop dismisses the failed increases that the loop before could see from its beginning, and reports whether there are any. So each shows in one
-// whole loop.
+// BeginLoop dismisses the failed increases that a whole loop could see, and reports whether there are any.
 func (l *Ledger) BeginLoop() (dismissed bool) {
 	u := &l.underWay
 	before := len(u.failed)

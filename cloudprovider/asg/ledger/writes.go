@@ -27,8 +27,7 @@ func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
 	}}, nil
 }
 
-// Attempt enters that we are about to set a desired capacity with excess capacity present. It comes before the call, because a reading may show the
-// write before AWS answers, and the answer may be lost.
+// Attempt enters, before the call, that we set a desired capacity with excess capacity present: a reading may show it before AWS answers.
 func (l *Ledger) Attempt(desired, excess int, now time.Time) {
 	l.before = l.written
 	if l.Watched(now) {
@@ -60,7 +59,6 @@ func (l *Ledger) Raised(r Raise, answered bool, since, began, now time.Time) {
 	}
 }
 
-// Repaired enters that AWS took the raise of an AttemptRepair.
 func (l *Ledger) Repaired(desired int, now time.Time) { l.set(l.change(), desired, now) }
 
 // A Withdrawal takes back instances that we asked for and AWS has not launched.

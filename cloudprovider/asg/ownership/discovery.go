@@ -26,8 +26,7 @@ const (
 	// JoinAll wants a group to match all flags, as the stock autoscaler does. Anything else would give a drop-in groups that stock leaves alone,
 	// maybe another cluster's.
 	JoinAll DiscoveryJoin = "all"
-	// JoinAny wants a group to match one flag.
-	JoinAny DiscoveryJoin = "any"
+	JoinAny DiscoveryJoin = "any" // wants a group to match one flag
 )
 
 func (j DiscoveryJoin) Check() error {

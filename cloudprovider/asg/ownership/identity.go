@@ -15,9 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Discovery tags do not prove ownership, because two clusters of one account may share them. So the Cache compares the cluster that each group
-// states with its own, and leaves the groups of other clusters alone.
-//
 // A group states its cluster by
 //   - its tags eks:cluster-name, aws:eks:cluster-name and kubernetes.io/cluster/<name> = owned
 //   - the user data of its launch templates or its launch configuration
@@ -143,20 +140,16 @@ func (id *Identity) Cluster() launchspec.Statement { return id.own }
 
 // Forget drops instances that we launched long ago and that no group has any more.
 func (id *Identity) Forget(groups []*group.Group, now time.Time) {
-	old := maps.Clone(id.launched)
-	maps.DeleteFunc(old, func(_ string, at time.Time) bool { return now.Sub(at) < launchedTTL })
+	there := map[string]bool{}
 	for _, g := range groups {
 		for _, i := range g.Instances {
-			delete(old, i.ID)
+			there[i.ID] = true
 		}
 	}
-	for instance := range old {
-		delete(id.launched, instance)
-	}
+	maps.DeleteFunc(id.launched, func(instance string, at time.Time) bool { return now.Sub(at) >= launchedTTL && !there[instance] })
 }
 
-// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
-// would report the Problem again.
+// whyForeign says why the group is left alone, but not the source of our own name, whose change would report the Problem again.
 func (id *Identity) whyForeign(g *group.Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
@@ -190,10 +183,8 @@ func (id *Identity) Disowned(g *group.Group) *group.Group {
 
 // Evidence comes from a cluster and settles its name.
 type Evidence struct {
-	// Nodes are the instances of all registered nodes.
-	Nodes []string
-	// Network is the name in the cluster's VPC CNI, empty where it has none.
-	Network string
+	Nodes   []string // the instances of all registered nodes
+	Network string   // the name in the cluster's VPC CNI, empty where it has none
 }
 
 // CheckClusterName refuses a text that cannot be the name of a cluster. The empty text is fine.
@@ -235,8 +226,7 @@ func disagrees(g *group.Group, ours string) bool {
 	return false
 }
 
-// Describe enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the source
-// is unread.
+// Describe enters the statements of the launch source, and reports whether they are news. Earlier ones stay while a part of it is unread.
 func Describe(g *group.Group, stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range g.LaunchStated {
 		if unread && !slices.Contains(stated, s) {

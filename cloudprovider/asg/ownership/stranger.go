@@ -27,8 +27,7 @@ func (id *Identity) MayChange(g *group.Group) error {
 	return nil
 }
 
-// Strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to another
-// cluster. groupOf returns the group of an instance, or nil.
+// Strangers returns the instances that are not certainly ours, or an *OtherClusterError if the group of one may belong to another cluster.
 func (id *Identity) Strangers(instances []string, groupOf func(instance string) *group.Group) ([]string, error) {
 	var strangers []string
 	for _, i := range instances {

@@ -7,55 +7,31 @@ import (
 )
 
 // codes are the classes of codes that say enough by themselves.
-var codes = map[string]Class{
-	"DryRunOperation": Unknown,
+var codes = byCode(map[Class]string{
+	Unknown: "DryRunOperation",
+	// The price of SpotMaxPriceTooLow is the group's, and the market's passes.
+	NoCapacity: "UnfulfillableCapacity SpotMaxPriceTooLow ReservationCapacityExceeded",
+	// AttachmentLimitExceeded is the instance type's own limit, not a quota. Client.InternalError is "Client error on launch": the role may not use the
+	// volume's key.
+	Configuration: "AttachmentLimitExceeded Client.InternalError Unsupported UnsupportedOperation IdempotentParameterMismatch",
+	Permission: "AuthFailure Blocked ExpiredToken ExpiredTokenException IncompleteSignature InvalidClientTokenId InvalidIdentityToken OptInRequired " +
+		"SignatureDoesNotMatch UnrecognizedClientException WebIdentityErr",
+	// LimitExceededException as the SDK takes it. Auto Scaling's own quota is LimitExceeded.
+	Throttle: "BandwidthLimitExceeded LimitExceededException PriorRequestNotComplete RequestLimitExceeded SlowDown TooManyRequestsException " +
+		"TransactionInProgressException",
+	Cancelled: "UserInitiatedShutdown",
+	Transient: "IdempotentCallInProgress IncorrectInstanceState IncorrectState InternalError InternalFailure InternalServerError PendingVerification " +
+		"RequestExpired ResourceContention ResourceInUse ScalingActivityInProgress ServerException ServiceUnavailable Unavailable",
+})
 
-	"UnfulfillableCapacity":       NoCapacity,
-	"SpotMaxPriceTooLow":          NoCapacity, // at the group's price, and the market's passes
-	"ReservationCapacityExceeded": NoCapacity,
-
-	"AttachmentLimitExceeded":     Configuration, // the instance type's own limit, not a quota
-	"Client.InternalError":        Configuration, // "Client error on launch": the role may not use the volume's key
-	"Unsupported":                 Configuration,
-	"UnsupportedOperation":        Configuration,
-	"IdempotentParameterMismatch": Configuration,
-
-	"AuthFailure":                 Permission,
-	"Blocked":                     Permission,
-	"ExpiredToken":                Permission,
-	"ExpiredTokenException":       Permission,
-	"IncompleteSignature":         Permission,
-	"InvalidClientTokenId":        Permission,
-	"InvalidIdentityToken":        Permission,
-	"OptInRequired":               Permission,
-	"SignatureDoesNotMatch":       Permission,
-	"UnrecognizedClientException": Permission,
-	"WebIdentityErr":              Permission,
-
-	"BandwidthLimitExceeded":         Throttle,
-	"LimitExceededException":         Throttle, // as the SDK takes it, Auto Scaling's own quota is LimitExceeded
-	"PriorRequestNotComplete":        Throttle,
-	"RequestLimitExceeded":           Throttle,
-	"SlowDown":                       Throttle,
-	"TooManyRequestsException":       Throttle,
-	"TransactionInProgressException": Throttle,
-
-	"UserInitiatedShutdown": Cancelled,
-
-	"IdempotentCallInProgress":  Transient,
-	"IncorrectInstanceState":    Transient,
-	"IncorrectState":            Transient,
-	"InternalError":             Transient,
-	"InternalFailure":           Transient,
-	"InternalServerError":       Transient,
-	"PendingVerification":       Transient,
-	"RequestExpired":            Transient,
-	"ResourceContention":        Transient,
-	"ResourceInUse":             Transient,
-	"ScalingActivityInProgress": Transient,
-	"ServerException":           Transient,
-	"ServiceUnavailable":        Transient,
-	"Unavailable":               Transient,
+func byCode(lists map[Class]string) map[string]Class {
+	classes := map[string]Class{}
+	for class, list := range lists {
+		for _, code := range strings.Fields(list) {
+			classes[code] = class
+		}
+	}
+	return classes
 }
 
 // kinds classify codes that are not in the list, by their common parts.
@@ -74,8 +50,7 @@ var kinds = []struct {
 	{regexp.MustCompile(`^(Validation|Invalid|Malformed|Missing|Unknown|Idempotent)|InvalidConfiguration|NotSpecified|NotAvailable|NotSupported|Violation`), Configuration, false},
 }
 
-// OfCode returns the class that an error code states by itself, Unknown where only the text states it. The codes for throttling
-// are those on which the SDK itself backs off.
+// OfCode returns the class that a code states by itself, else Unknown. The codes for throttling are those on which the SDK backs off.
 func OfCode(code string) Class {
 	if class, sure := codeClass(code); sure {
 		return class

@@ -38,12 +38,10 @@ type Meaning struct {
 	Action       string // that IAM does not allow, such as autoscaling:SetDesiredCapacity
 }
 
-// maxText bounds the part of a text that is read. AWS's longest texts, with an encoded authorisation failure, state everything
-// before it.
+// maxText bounds the part of a text that is read. AWS's longest texts, with an encoded authorisation failure, state everything before it.
 const maxText = 4096
 
-// Of returns the meaning of a code with its text. Either may be empty. A status message, a line of a log or output of the AWS
-// CLI has its code, if any, in the text.
+// Of returns the meaning of a code with its text, in which a status message, a log or the AWS CLI has its code. Either may be empty.
 func Of(code, text string) Meaning {
 	text = bounded(text)
 	m := Meaning{Code: strings.TrimSpace(bounded(code))}

@@ -161,10 +161,8 @@ func TestCutTextKeepsItsMeaning(t *testing.T) {
 			got := awsmessage.Of(r.code, cut)
 			assert.Truef(t, got.Class == r.want.Class || got.Class == less || got.Class == awsmessage.Unknown,
 				"%q %q = %q, want %q", r.code, cut, got.Class, r.want.Class)
-			assert.Truef(t, got.InstanceType == "" || got.InstanceType == r.want.InstanceType || r.want.InstanceType != "",
-				"%q names %q", cut, got.InstanceType)
-			assert.Truef(t, got.CapacityType == "" || got.CapacityType == r.want.CapacityType,
-				"%q names %q, want %q", cut, got.CapacityType, r.want.CapacityType)
+			assert.Truef(t, got.InstanceType == "" || got.InstanceType == r.want.InstanceType || r.want.InstanceType != "", "%q names %q", cut, got.InstanceType)
+			assert.Truef(t, got.CapacityType == "" || got.CapacityType == r.want.CapacityType, "%q names %q, want %q", cut, got.CapacityType, r.want.CapacityType)
 		}
 	}
 }
@@ -285,8 +283,7 @@ func FuzzOf(f *testing.F) {
 			known = known || m.Class == c
 		}
 		assert.Truef(t, known, "class %q", m.Class)
-		assert.Truef(t, m.CapacityType == "" || m.CapacityType == awsmessage.OnDemand || m.CapacityType == awsmessage.Spot,
-			"capacity type %q", m.CapacityType)
+		assert.Truef(t, m.CapacityType == "" || m.CapacityType == awsmessage.OnDemand || m.CapacityType == awsmessage.Spot, "capacity type %q", m.CapacityType)
 		for _, word := range []string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action} {
 			assert.Truef(t, len(word) <= 4096 && utf8.ValidString(word), "a word of %d bytes", len(word))
 		}

@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// imagesAge is the time after which EC2 is asked for the image of an instance again. It never changes, but instances that are gone are to be
-	// forgotten.
+	// An image never changes, but instances that are gone are to be forgotten.
 	imagesAge  = 7 * 24 * time.Hour
 	imagesKeep = imagesAge + time.Hour
 )

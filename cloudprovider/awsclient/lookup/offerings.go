@@ -13,15 +13,13 @@ import (
 )
 
 const (
-	// offeringsAge is the time before we ask EC2 about a type again. A zone that an answer lacked will not appear soon, but types come to
-	// further zones now and then.
+	// A zone that an answer about a type lacked will not appear soon, but types come to further zones now and then.
 	offeringsAge = time.Hour
 	// offeringTypesPerCall is the most values that the filters of one call of EC2 may have, and offeringsPerPage the most offerings
 	// of one answer (EC2 API reference, DescribeInstanceTypeOfferings, read 2026-11).
 	offeringTypesPerCall = 200
 	offeringsPerPage     = 1000
-	// maxOfferingPages bounds one answer: 250 zones for each of its types.
-	maxOfferingPages = 50
+	maxOfferingPages     = 50 // bounds one answer: 250 zones for each of its types
 )
 
 type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
@@ -37,8 +35,7 @@ func NewOfferings(api OfferingsAPI, c clock.Clock) *Cache[[]string] {
 		remedy:  "allow ec2:DescribeInstanceTypeOfferings"})
 }
 
-// offeredIn returns the zones of the types, without types that have none. An incomplete answer is an error: a zone that it lacks may
-// be on the missing page.
+// offeredIn returns the zones of the types, without types that have none. An incomplete answer is an error.
 func offeredIn(ctx context.Context, api OfferingsAPI, types []string) (map[string][]string, error) {
 	zones := map[string][]string{}
 	pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(api, &ec2.DescribeInstanceTypeOfferingsInput{

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -34,11 +33,9 @@ type offeringsWorld struct {
 }
 
 func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
-	server, err := fakeaws.Start(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	w := &offeringsWorld{t: t, aws: server, clock: clocktesting.NewFakeClock(time.Now()), api: ec2.New(ec2.Options{Region: server.Region(),
-		BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})}
+	t.Helper()
+	w := &offeringsWorld{t: t, clock: clocktesting.NewFakeClock(time.Now())}
+	w.aws, w.api = served(t, cfg)
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	w.log = logger.GetSink().(ktesting.Underlier).GetBuffer()
 	w.Cache = NewOfferings(w.api, w.clock)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -35,17 +33,13 @@ func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, net
 	if g.Zones == nil {
 		g.Zones = []string{"us-west-2a"}
 	}
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Network: network, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+	server, api := served(t, fakeaws.Config{Network: network, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large", SecurityGroupIDs: []string{"sg-1", "sg-2"}}}}},
 		AccessEntries:   map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
 	w := &startsWorld{aws: server, clock: clocktesting.NewFakeClock(time.Now())}
-	key := credentials.NewStaticCredentialsProvider("test", "test", "")
-	w.Cache = NewStarts(
-		ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: key}),
+	w.Cache = NewStarts(api,
 		Admission{Cluster: func() string { return "one" }, AWSAuth: auth,
-			EKS: eks.New(eks.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: key})}, w.clock)
+			EKS: eks.New(eks.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: anybody})}, w.clock)
 	state, _ := server.Group("g")
 	for _, i := range state.Instances {
 		w.ids = append(w.ids, i.ID)

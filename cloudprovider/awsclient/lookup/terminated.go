@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	// instancesPerCall is the most values a filter of DescribeInstances takes (EC2 API reference, Filters).
-	instancesPerCall = 200
-	// terminatedAge is the time for which we remember an instance that left its group. Its node is long deleted by then.
-	terminatedAge = time.Hour
+	instancesPerCall = 200       // the most values a filter of DescribeInstances takes (EC2 API reference, Filters)
+	terminatedAge    = time.Hour // the time for which we remember an instance that left its group. Its node is long deleted by then
 )
 
 type InstancesAPI = ec2.DescribeInstancesAPIClient

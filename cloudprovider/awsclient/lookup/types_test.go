@@ -18,12 +18,20 @@ import (
 )
 
 func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.Client) {
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{InstanceTypes: types})
+	t.Helper()
+	return served(t, fakeaws.Config{InstanceTypes: types})
+}
+
+// served is an emulated AWS until the test ends, and a client of its EC2.
+func served(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *ec2.Client) {
+	t.Helper()
+	server, err := fakeaws.Start(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: anybody})
 }
+
+var anybody = credentials.NewStaticCredentialsProvider("test", "test", "")
 
 func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
