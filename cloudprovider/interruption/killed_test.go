@@ -223,7 +223,7 @@ func TestPlayVictim(t *testing.T) {
 	go func() { _ = groups.Run(t.Context()) }()
 	go func() {
 		for range wake {
-			h.ReplacementsDecided(h.NodesBeingDrained())
+			(&world{}).decide(h)
 		}
 	}()
 	fmt.Print(victimReady)
