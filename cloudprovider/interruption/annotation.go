@@ -25,6 +25,7 @@ const (
 // annotation is the JSON of the annotation: why a node is drained, and how far.
 type annotation struct {
 	reason
+	Group       string    `json:"group,omitempty"`      // which another process may own, where several share a cluster
 	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler, which undoes it in the end
 	Excluded    bool      `json:"excluded,omitempty"`   // from load balancers, likewise
 	Terminating time.Time `json:"terminating,omitzero"` // when termination began
@@ -77,6 +78,9 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	_, excluded := node.Labels[labelExcluded]
 	if before, already := annotationOf(node); already {
 		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded
+		if m.Terminating.IsZero() {
+			m.Terminating = before.Terminating
+		}
 		if !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
 			m.Deadline = before.Deadline
 		}

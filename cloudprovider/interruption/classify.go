@@ -64,35 +64,47 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 			return queue.Retry(plannedLater), postponed
 		}
 	}
-	jobs, out := h.beginAll(ctx, e, announced)
+	jobs, unknown, out := h.beginAll(ctx, e, announced)
+	result := queue.Done()
 	switch {
 	case out == postponed:
 		return queue.Retry(retryLater), putBack(ctx)
 	case len(jobs) > 0:
-		return h.await(ctx, jobs)
-	case out == notOurs:
-		return h.leaveToOthers(m, e, h.ownersTime, ownersPause)
+		result, out = h.await(ctx, jobs)
 	}
-	return queue.Done(), out
+	if !unknown || result != queue.Done() {
+		return result, out
+	}
+	until, most := h.ownersTime, ownersPause
+	if e.Kind == event.ScheduledChange { // we may have kept it for long
+		until, most = ownersTimeHook, ownersPauseHook
+	}
+	result, left := h.leaveToOthers(m, e, until, most)
+	if len(jobs) == 0 {
+		out = left
+	}
+	return result, out
 }
 
 // beginAll begins a job for every instance of the event that is in our groups. An instance that has to wait for other nodes of
 // its group is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so that it is
-// not received once for every try.
-func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, out outcome) {
-	out = notOurs
+// not received once for every try. unknown reports that some instances are in no group of ours.
+func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, unknown bool, out outcome) {
 	waiting := slices.Clone(e.Instances)
 	for until := h.Clock.Now().Add(patience); ; sleep(ctx, h.Clock, turnAgain) {
 		waiting = slices.DeleteFunc(waiting, func(id string) bool {
 			instance, group := h.Groups.Snapshot().Instance(id)
+			r := reasonFor(e, announced, h.Clock.Now())
 			switch {
 			case h.dealtWith(id):
 				out = duplicate
 			case instance == nil:
+				unknown = true
 			case h.nothingToDo(e, instance):
 				out = counted
+			case h.gaveUp(id, r):
+				out = gaveUp
 			default:
-				r := reasonFor(e, announced, h.Clock.Now())
 				j, ok := h.begin(ctx, id, group.Name, r)
 				if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
 					h.interrupted(id)
@@ -106,9 +118,9 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 		})
 		switch {
 		case len(waiting) == 0:
-			return jobs, out
+			return jobs, unknown, out
 		case ctx.Err() != nil, !h.Clock.Now().Before(until):
-			return nil, postponed
+			return nil, unknown, postponed
 		}
 	}
 }
@@ -196,6 +208,10 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 			switch j.outcome {
 			case unfinished:
 				return queue.Retry(0), unfinished
+			case gaveUp:
+				if j.current().endsAtDeadline() { // AWS has said so while the node was put back into use
+					return queue.Retry(0), postponed
+				}
 			case terminateFailed, broken:
 				// The annotation of a planned drain is enough to end it, or to put its node back into use at its deadline.
 				if j.outcome == broken || !j.current().planned() {

@@ -11,8 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
@@ -58,43 +56,6 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	w.running(drainOnRebalance)
 	w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
 	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
-}
-
-func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	warned, other := w.inService()[0], w.inService()[1]
-	w.run(warned, "a")
-	unready := w.nodes()[other] // as a replacement that does not become ready
-	unready.Status.Conditions = nil
-	_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	w.annotate(warned, "cordon,label", time.Now().Add(20*time.Second), "kind", "rebalance-recommendation")
-	w.running(drainOnRebalance)
-	w.waitTerminated(warned)
-	assert.Equalf(t, 1, w.evicted["a"], "evicted %v", w.evicted)
-}
-
-// overdue shows the groups as if AWS had long failed to launch the missing instances.
-type overdue struct{ *asg.Cache }
-
-func (o overdue) Snapshot() *group.Snapshot {
-	s := o.Cache.Snapshot()
-	g := *s.Group("spot")
-	g.Overdue = g.Missing()
-	return s.With(&g)
-}
-
-func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.run(warned, "a")
-	w.aws.AddShortage(fakeaws.Shortage{Group: "spot"})
-	require.NoError(t, w.aws.SetDesired("spot", 3))
-	w.wait("an instance is missing", func() bool { return w.cache.Snapshot().Group("spot").Missing() == 1 })
-	w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = overdue{w.cache} })
-	w.send(recommendation(warned, time.Now()))
-	w.waitTerminated(warned)
 }
 
 // A recommendation waits while other nodes of its group are drained. By then it may be older than a warning may be.

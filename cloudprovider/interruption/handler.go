@@ -81,9 +81,11 @@ type Options struct {
 	// at once, and may be called by several goroutines.
 	Draining func(node, group, reason string)
 	// Wake starts a loop of the core now.
-	Wake       func()
-	Registerer prometheus.Registerer
-	Clock      clock.WithTicker
+	Wake func()
+	// CoreElsewhere means that the core is another process. It plans no pods that still run, so planned drains do not wait for it.
+	CoreElsewhere bool
+	Registerer    prometheus.Registerer
+	Clock         clock.WithTicker
 }
 
 // Handler handles interruptions. Run is called once. The other methods are safe for concurrent use.

@@ -27,6 +27,7 @@ type job struct {
 	outcome         outcome
 	decided         chan struct{} // closed when the core has considered the node's pods
 	decide          func()
+	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
 
 	mu     sync.Mutex
@@ -76,7 +77,11 @@ type jobs struct {
 	mu       sync.Mutex
 	underWay map[string]*job      // by instance, guarded by mu
 	finished map[string]*finished // instances that were dealt with, guarded by mu
+	givenUp  map[try]time.Time    // when last asked for, guarded by mu
 }
+
+// try is the drain of an instance for one reason, whose text names the event.
+type try struct{ instance, reason string }
 
 // finished is an instance that was dealt with.
 type finished struct {
@@ -85,7 +90,8 @@ type finished struct {
 }
 
 func newJobs(c clock.PassiveClock) *jobs {
-	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{}}
+	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{},
+		givenUp: map[try]time.Time{}}
 }
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
@@ -128,7 +134,13 @@ func (s *jobs) end(j *job, out outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.underWay, j.instance)
-	if out != unfinished && out != gaveUp && out != terminateFailed && out != broken {
+	switch out {
+	case unfinished, terminateFailed, broken:
+	case gaveUp:
+		if r := j.current(); !r.endsAtDeadline() {
+			s.givenUp[try{j.instance, r.Text}] = s.clock.Now()
+		}
+	default:
 		s.finished[j.instance] = &finished{at: s.clock.Now()}
 	}
 	j.outcome = out
@@ -156,12 +168,25 @@ func (s *jobs) dealtWith(instance string) bool {
 	return ok
 }
 
-// forget drops the instances that were dealt with long ago. It also drops and returns the instances that a warm pool took back
-// and that are in service again.
+// gaveUp reports whether the drain of the instance for this reason was given up. It is remembered for as long as its message comes again.
+func (s *jobs) gaveUp(instance string, r reason) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := try{instance, r.Text}
+	_, ok := s.givenUp[t]
+	if ok {
+		s.givenUp[t] = s.clock.Now()
+	}
+	return ok
+}
+
+// forget drops the instances that were dealt with, or given up, long ago. It also drops and returns the instances that a warm pool
+// took back and that are in service again.
 func (s *jobs) forget(now time.Time, groups *group.Snapshot) (reused map[string]bool) {
 	reused = map[string]bool{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	maps.DeleteFunc(s.givenUp, func(_ try, at time.Time) bool { return now.Sub(at) > rememberFor })
 	maps.DeleteFunc(s.finished, func(id string, f *finished) bool {
 		i, _ := groups.Instance(id)
 		counts := i != nil && i.Lifecycle.Counts()
@@ -184,12 +209,15 @@ func (s *jobs) NodesBeingDrained() []string {
 	return nodes
 }
 
-// ReplacementsDecided reports that the core has decided on the replacement for the pods of these nodes.
-func (s *jobs) ReplacementsDecided(nodes []string) {
+// ReplacementsDecided reports that the core has decided on the replacement for the pods of these nodes, and whether all pods of each
+// have a place on Ready nodes already.
+func (s *jobs) ReplacementsDecided(placed map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.underWay {
-		if slices.ContainsFunc(j.draining(), func(node string) bool { return slices.Contains(nodes, node) }) {
+		nodes := j.draining()
+		j.placed.Store(len(nodes) > 0 && !slices.ContainsFunc(nodes, func(node string) bool { return !placed[node] }))
+		if slices.ContainsFunc(nodes, func(node string) bool { _, decided := placed[node]; return decided }) {
 			j.decide()
 		}
 	}

@@ -58,9 +58,7 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 	w.refused.Store(true)
 	w.running()
 	received := w.aws.Queues()[0].Received
-	w.send(fmt.Sprintf(`{"id":"h","detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",`+
-		`"eventTypeCode":"AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED","startTime":%q,"affectedEntities":[{"entityValue":%q},{"entityValue":%q},{"entityValue":%q}]}}`,
-		time.Now().Add(48*time.Hour).UTC().Format(time.RFC1123), ids[0], ids[1], ids[2]))
+	w.send(change("RETIREMENT", time.Now().Add(48*time.Hour), ids[:3]...))
 	w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
 	time.Sleep(4 * time.Second)
 	n := w.cordoned()

@@ -20,9 +20,8 @@ const (
 	hookTime = 10 * time.Minute
 	// plannedTime bounds a planned drain.
 	plannedTime = 15 * time.Minute
-	// A planned drain delays other planned drains of its group for turnTime: the time for its replacement and for
-	// itself.
-	turnTime = replacementTime + plannedTime
+	// A planned drain delays other planned drains of its group for turnTime: five minutes more than it mostly may take.
+	turnTime = 5*time.Minute + plannedTime
 	// staleAfter is the age at which an event is ignored. By then the instance is terminated, or was spared and its node is
 	// back in use.
 	staleAfter = notice + sparedAfter
@@ -76,9 +75,6 @@ func endsInstance(code string) bool {
 	return strings.Contains(code, "RETIREMENT") || strings.Contains(code, "INSTANCE_STOP") || strings.Contains(code, "INSTANCE_TERMINATION")
 }
 
-// final reports whether the instance is terminated whatever we do.
-func (r reason) final() bool { return r.Kind != event.Rebalance }
-
 // planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
 func (r reason) planned() bool { return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange }
 
@@ -113,9 +109,21 @@ func (r reason) force() time.Time {
 	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.Began)/8, 2*time.Second), 10*time.Second))
 }
 
-// outranks reports whether this reason replaces the other one as the reason of a job.
+// outranks reports whether this reason replaces the other one as the reason of a job. Deadlines decide within a rank only: a drain that may
+// be given up must not, by its earlier deadline, give up the drain of an instance that ends.
 func (r reason) outranks(o reason) bool {
-	return r.final() && !o.final() || r.final() == o.final() && r.drainBy().Before(o.drainBy())
+	return cmp.Or(cmp.Compare(r.rank(), o.rank()), o.drainBy().Compare(r.drainBy())) > 0
+}
+
+// rank is 2 if the instance ends at the deadline, 1 for another change that AWS has planned, and 0 for advice.
+func (r reason) rank() int {
+	switch {
+	case r.endsAtDeadline():
+		return 2
+	case r.Kind == event.ScheduledChange:
+		return 1
+	}
+	return 0
 }
 
 // poolIsShort reports whether the instance's pool is short of capacity.

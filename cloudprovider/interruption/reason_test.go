@@ -170,8 +170,12 @@ func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
 	now := time.Now()
 	advice, planned, warning := reasonFor(event.Event{Kind: event.Rebalance}, now, now),
 		reasonFor(event.Event{Kind: event.ScheduledChange}, now, now), reasonFor(event.Event{Kind: event.SpotInterruption}, now, now)
+	hook := reasonFor(event.Event{Kind: event.TerminateHook}, now, now)
+	hook.Deadline = now.Add(30 * time.Minute) // later than the end of the planned drain
 	j := newJob("i-1", "group", advice)
-	for _, step := range []struct{ hear, want reason }{{planned, planned}, {advice, planned}, {warning, warning}, {planned, warning}} {
+	for _, step := range []struct{ hear, want reason }{
+		{planned, planned}, {advice, planned}, {hook, hook}, {planned, hook}, {warning, warning}, {planned, warning},
+	} {
 		j.escalate(step.hear)
 		got := j.current()
 		assert.Truef(t, got.Kind == step.want.Kind, "after %s: %s, want %s", step.hear.Kind, got.Kind, step.want.Kind)

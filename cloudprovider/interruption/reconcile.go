@@ -37,7 +37,7 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case now.Sub(m.Deadline) > sparedAfter:
-		if instance != nil || nodemeta.Ready(node) {
+		if instance != nil || nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) {
 			h.restore(ctx, node, "the instance is still there")
 		}
 	case reused[id] && (m.Kind == event.TerminateHook || m.Kind == event.StateChange): // which have ended with its stay in the pool

@@ -57,7 +57,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 	for _, node := range nodes {
 		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
 		h.write(writing, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), Terminating: h.Clock.Now()})
+			return cordoned(n, annotation{reason: j.current(), Group: j.group, Terminating: h.Clock.Now()})
 		})
 		cancel()
 	}
@@ -111,7 +111,7 @@ func (h *Handler) inGroup(instance string) bool {
 
 func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 	// AWS has launched a replacement, or is about to. A group that loses no node for now keeps its desired capacity.
-	if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.CapacityRebalance || g.LeftAlone(h.Clock.Now()).Down) {
+	if g := h.Groups.Snapshot().Group(j.group); h.replacedByAWS(j) || g != nil && g.LeftAlone(h.Clock.Now()).Down {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)

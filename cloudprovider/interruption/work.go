@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -22,8 +24,6 @@ const (
 	// The eviction waits decisionTime for the core to decide on the replacement. wakeAgain is the pause before the
 	// core is woken once more.
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
-	// A planned drain waits replacementTime for the replacement to be ready.
-	replacementTime = 5 * time.Minute
 	// An empty node is kept for podsReadyTime until its pods run on other nodes. podsReadyReserve is the time that must
 	// then be left: an instance that AWS takes before it is terminated here is replaced twice.
 	podsReadyTime, podsReadyReserve = 25 * time.Second, 15 * time.Second
@@ -55,10 +55,25 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		return noNode
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
-	for _, node := range nodes {
-		h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), Terminating: j.resumed.Terminating})
+	cordon := func(ctx context.Context, node *corev1.Node) bool {
+		return h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
+			return cordoned(n, annotation{reason: j.current(), Group: j.group})
 		})
+	}
+	var late sync.WaitGroup
+	defer late.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for _, node := range nodes {
+		if !cordon(ctx, node) {
+			if j.current().planned() { // evicted pods would come back to the node
+				return broken
+			}
+			late.Go(func() {
+				for ctx.Err() == nil && !cordon(ctx, node) {
+				}
+			})
+		}
 		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.Kind, "reason", c.Text,
 			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
 		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s%s",
@@ -155,8 +170,8 @@ func (h *Handler) names(nodes []*corev1.Node) []string {
 // drain empties the nodes of a job, and terminates the instance.
 func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
 	names := func() []string { return h.names(nodes) }
-	if h.drainer.Occupied(names()...) {
-		h.replaceFirst(ctx, j, nodes)
+	if h.drainer.Occupied(names()...) && !h.replaceFirst(ctx, j, nodes) {
+		return h.giveUp(ctx, nodes, "its pods found no place on other nodes in time")
 	}
 	result, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(result.Evicted + result.Forced))
@@ -181,10 +196,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
 	}
 	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
-		for _, node := range nodes {
-			h.restore(ctx, node, "its pods could not be moved in time")
-		}
-		return gaveUp
+		return h.giveUp(ctx, nodes, "its pods could not be moved in time")
 	}
 	if !h.terminate(ctx, j, nodes) {
 		return terminateFailed
@@ -227,23 +239,42 @@ func (h *Handler) plan(j *job) drain.Plan {
 	return p
 }
 
-// replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until the replacement is there,
-// or until as little time is left as after a warning. A group that replaces instances at risk itself needs no decision.
-func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) {
-	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance || drainedByOther(nodes[0]) {
+func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) outcome {
+	for _, node := range nodes {
+		h.restore(ctx, node, why)
+	}
+	return gaveUp
+}
+
+// replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
+// Ready nodes, or until as little time is left as after a warning. It reports whether the pods are to be evicted: those without such a
+// place only if AWS ends the instance.
+func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
+	if h.replacedByAWS(j) || drainedByOther(nodes[0]) {
 		j.decide()
-		return
+		return true
 	}
 	j.setDraining(h.names(nodes))
-	if !h.awaitDecision(ctx, j) {
+	if !h.awaitDecision(ctx, j) && !j.current().planned() {
 		klog.FromContext(ctx).V(1).Info("The core did not decide on the replacement in time, evicting all the same", "waited", decisionTime)
 	}
-	for until := h.Clock.Now().Add(replacementTime); ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
-		c, now := j.current(), h.Clock.Now()
-		if !c.planned() || !now.Before(until) || c.drainBy().Sub(now) <= notice || h.replaced() {
-			return
+	for ; ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
+		c := j.current()
+		switch {
+		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
+			return true
+		case c.drainBy().Sub(h.Clock.Now()) <= notice:
+			return c.endsAtDeadline()
 		}
 	}
+	return true
+}
+
+// replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
+// scheduled change.
+func (h *Handler) replacedByAWS(j *job) bool {
+	g := h.Groups.Snapshot().Group(j.group)
+	return g != nil && g.CapacityRebalance && j.current().Kind != event.ScheduledChange
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon
@@ -260,21 +291,6 @@ func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
 		}
 	}
 	return false
-}
-
-// replaced reports whether every requested instance has become a ready node.
-func (h *Handler) replaced() bool {
-	for _, g := range h.Groups.Snapshot().Groups() {
-		if g.Missing() > g.Overdue {
-			return false
-		}
-		for _, i := range g.Counted() {
-			if node := h.node(i.ID); i.Lifecycle.Starting() || node == nil || !nodemeta.Ready(node) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // awaitPodsReady waits until the moved pods run on other nodes, or the time is over.

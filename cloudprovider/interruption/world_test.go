@@ -59,6 +59,7 @@ type world struct {
 	pause   time.Duration
 
 	refused atomic.Bool // by a disruption budget
+	full    atomic.Bool // no other node has room
 	grace   atomic.Int64
 	mu      sync.Mutex
 	evicted map[string]int // by pod
@@ -202,11 +203,20 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 			case <-ctx.Done():
 				return nil
 			case <-wake:
-				h.ReplacementsDecided(h.NodesBeingDrained())
+				w.decide(h)
 			}
 		}
 	})
 	return h
+}
+
+// decide is a loop of the core.
+func (w *world) decide(h *interruption.Handler) {
+	placed := map[string]bool{}
+	for _, node := range h.NodesBeingDrained() {
+		placed[node] = !w.full.Load()
+	}
+	h.ReplacementsDecided(placed)
 }
 
 // running runs a Handler until the test, or the returned function, ends it.

@@ -194,8 +194,8 @@ func parseBudgets(t *testing.T, text string) move.Budgets {
 // nobody interrupts a node.
 type nobody struct{}
 
-func (nobody) NodesBeingDrained() []string  { return nil }
-func (nobody) ReplacementsDecided([]string) {}
+func (nobody) NodesBeingDrained() []string         { return nil }
+func (nobody) ReplacementsDecided(map[string]bool) {}
 
 // loop runs one loop of the core and returns the report after it.
 func (w *world) loop() *decision.Report {

@@ -1,8 +1,12 @@
 package podlist
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
@@ -12,8 +16,9 @@ import (
 type drains interface {
 	// NodesBeingDrained are the names of nodes that are being drained.
 	NodesBeingDrained() []string
-	// ReplacementsDecided receives the nodes whose pods have been counted in a scale-up.
-	ReplacementsDecided(nodes []string)
+	// ReplacementsDecided receives the nodes whose pods have been counted in a scale-up, and whether all pods of each have a place on
+	// Ready nodes.
+	ReplacementsDecided(placed map[string]bool)
 }
 
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
@@ -26,18 +31,18 @@ type Draining struct {
 	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
 	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
 
-	counted []string // nodes whose pods this loop counts
+	counted map[string][]*corev1.Pod // pods that this loop counts, by node
 }
 
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	if d.Moves != nil { // first, because the pods of the others run, too
 		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
 	}
-	d.counted = nil
+	d.counted = map[string][]*corev1.Pod{}
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil { // the node is gone
-			d.counted = append(d.counted, name)
+			d.counted[name] = nil
 			continue
 		}
 		if !info.Node().Spec.Unschedulable {
@@ -48,17 +53,37 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		for _, pod := range pods {
 			unschedulable = append(unschedulable, snapshot.Unbound(pod))
 		}
-		d.counted = append(d.counted, name)
+		d.counted[name] = pods
 	}
 	return unschedulable, nil
 }
 
-// ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
-func (d *Draining) ScaledUp() {
-	if len(d.counted) > 0 {
-		d.Drains.ReplacementsDecided(d.counted)
-		d.counted = nil
+// ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over. Pods that needed none are on their nodes in the
+// snapshot.
+func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) {
+	if len(d.counted) == 0 {
+		return
 	}
+	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
+	if err != nil {
+		klog.ErrorS(err, "Could not look for the places of pods on nodes that are being drained")
+	}
+	seated := map[types.UID]bool{}
+	for _, info := range infos {
+		_, leaves := d.counted[info.Node().Name]
+		if leaves || info.Node().Annotations[coreannotations.NodeUpcomingAnnotation] == "true" {
+			continue
+		}
+		for _, on := range info.GetPods() {
+			seated[on.GetPod().UID] = true
+		}
+	}
+	placed := make(map[string]bool, len(d.counted))
+	for node, pods := range d.counted {
+		placed[node] = !slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return !seated[p.UID] })
+	}
+	d.counted = nil
+	d.Drains.ReplacementsDecided(placed)
 }
 
 func (*Draining) CleanUp() {}

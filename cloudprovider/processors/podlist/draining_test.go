@@ -8,16 +8,21 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/utils/ptr"
 )
 
-// handler has a list of draining nodes, and keeps the nodes decided on.
-type handler struct{ draining, decided []string }
+// handler has a list of draining nodes, and keeps what was decided last.
+type handler struct {
+	draining []string
+	decided  map[string]bool
+}
 
-func (d *handler) NodesBeingDrained() []string        { return d.draining }
-func (d *handler) ReplacementsDecided(nodes []string) { d.decided = append(d.decided, nodes...) }
+func (d *handler) NodesBeingDrained() []string                { return d.draining }
+func (d *handler) ReplacementsDecided(placed map[string]bool) { d.decided = placed }
 
 func node(name string, cordoned bool) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: cordoned}}
@@ -53,7 +58,39 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff([]string{"pending", "a", "b"}, names))
 	assert.Empty(t, d.decided, "decided on before the scale-up")
-	pods.ScaledUp()
-	pods.ScaledUp()
-	assert.Empty(t, cmp.Diff([]string{"draining", "gone"}, d.decided))
+	pods.ScaledUp(ctx)
+	pods.ScaledUp(ctx)
+	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true}, d.decided))
+}
+
+func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
+	upcoming := node("upcoming", false)
+	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
+	for _, tt := range []struct {
+		name string
+		on   []string // the places of both pods
+		want bool
+	}{
+		{name: "nowhere"},
+		{name: "one on a node that runs", on: []string{"ready"}},
+		{name: "one on a node under way", on: []string{"ready", "upcoming"}},
+		{name: "both on a node that runs", on: []string{"ready", "ready"}, want: true},
+		{name: "one on another node that is being drained", on: []string{"ready", "second"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+			named := func(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+			nodes := []*corev1.Node{node("draining", true), node("second", true), node("ready", false), upcoming}
+			require.NoError(t, snapshot.SetClusterState(nodes, []*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named)}, nil, nil))
+			d := &handler{draining: []string{"draining", "second"}}
+			pods, ctx := &Draining{Drains: d}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+			got, err := pods.Process(ctx, nil)
+			require.NoError(t, err)
+			for at, on := range tt.on {
+				require.NoError(t, snapshot.ForceAddPod(got[at], on))
+			}
+			pods.ScaledUp(ctx)
+			assert.Empty(t, cmp.Diff(map[string]bool{"draining": tt.want, "second": true}, d.decided))
+		})
+	}
 }

@@ -1,0 +1,270 @@
+package interruption_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+)
+
+// change is a scheduled change of instances, at no stated time if starts is zero.
+func change(what string, starts time.Time, instances ...string) string {
+	var entities, start string
+	for _, id := range instances {
+		entities += fmt.Sprintf(`,{"entityValue":%q}`, id)
+	}
+	if !starts.IsZero() {
+		start = fmt.Sprintf(`"startTime":%q,`, starts.UTC().Format(time.RFC1123))
+	}
+	return fmt.Sprintf(`{"id":"h","detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",`+
+		`"eventTypeCode":"AWS_EC2_INSTANCE_%s_SCHEDULED",%s"affectedEntities":[%s]}}`, what, start, strings.TrimPrefix(entities, ","))
+}
+
+// later is a scheduled change that begins after some time, and advised a recommendation.
+func later(what string, in time.Duration) func(instance string) string {
+	return func(instance string) string { return change(what, time.Now().Add(in), instance) }
+}
+
+func advised(instance string) string { return recommendation(instance, time.Now()) }
+
+// waits fails the test unless one node is cordoned and still runs its pod.
+func (w *world) waits() {
+	w.t.Helper()
+	require.Truef(w.t, w.cordoned() == 1 && w.evictions("a") == 0, "%d nodes cordoned, %d evictions, want a node that waits",
+		w.cordoned(), w.evictions("a"))
+}
+
+// The new node may need long, be refused by AWS, or be more than the group may have.
+func TestPlannedDrainWaitsUntilItsPodsHaveAPlace(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		rebalances bool // the group, which replaces its instances at other risks
+		message    func(instance string) string
+		after      time.Duration
+	}{
+		{name: "a recommendation", message: advised, after: 12 * time.Minute},
+		{name: "a reboot", message: later("REBOOT_MAINTENANCE", 2*time.Hour), after: time.Hour},
+		{name: "a reboot in a group that rebalances", rebalances: true, message: later("REBOOT_MAINTENANCE", 2*time.Hour), after: time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := scalingGroup(0, 2, 5)
+			g.CapacityRebalance = tt.rebalances
+			inBubble(t, g, func(t *testing.T, w *world) {
+				w.silent()
+				leaves := w.inService()[0]
+				w.run(leaves, "a")
+				w.full.Store(true)
+				h := w.handler(drainOnRebalance)
+				w.background(h.Run)
+				w.send(tt.message(leaves))
+				time.Sleep(tt.after)
+				w.waits()
+				w.full.Store(false)
+				w.decide(h)
+				w.waitTerminated(leaves)
+				w.waitEmptyQueue()
+				assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "%d evictions, desired %d, want one, and no replacement by AWS",
+					w.evictions("a"), w.desired())
+			})
+		})
+	}
+}
+
+func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		message func(instance string) string
+		until   time.Duration // the pods are left alone
+		ends    bool
+	}{
+		{name: "a recommendation", message: advised, until: 12 * time.Minute},
+		{name: "a reboot", message: later("REBOOT_MAINTENANCE", time.Hour), until: 57 * time.Minute},
+		{name: "a retirement", message: later("RETIREMENT", time.Hour), until: 57 * time.Minute, ends: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				leaves := w.inService()[0]
+				w.run(leaves, "a")
+				w.full.Store(true)
+				w.running(drainOnRebalance)
+				w.send(tt.message(leaves))
+				time.Sleep(tt.until)
+				w.waits()
+				if tt.ends {
+					w.within(2*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+					assert.Equal(t, 1, w.evictions("a"), "evictions")
+					return
+				}
+				w.within(2*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+				w.waitEmptyQueue()
+				assert.Truef(t, w.evictions("a")+w.terminations() == 0, "%d evictions, %d terminations, want none", w.evictions("a"), w.terminations())
+			})
+		})
+	}
+}
+
+// Beside a plugin nobody counts the pods of the node.
+func TestPlannedDrainDoesNotWaitForACoreElsewhere(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		leaves := w.inService()[0]
+		w.run(leaves, "a")
+		w.running(drainOnRebalance, func(o *interruption.Options) { o.CoreElsewhere, o.Wake = true, func() {} })
+		w.send(recommendation(leaves, time.Now()))
+		w.waitTerminated(leaves)
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+	})
+}
+
+// The time of the planned drain is over while Auto Scaling waits for us.
+func TestHookOutlastsPlannedDrain(t *testing.T) {
+	inBubble(t, hooked(scalingGroup(0, 2, 5)), func(t *testing.T, w *world) {
+		w.silent()
+		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+		w.run(l.instance, "a")
+		w.refused.Store(true)
+		h := w.handler(func(o *interruption.Options) { o.Groups = l })
+		w.background(h.Run)
+		w.send(change("REBOOT_MAINTENANCE", time.Time{}, l.instance))
+		time.Sleep(12 * time.Minute)
+		l.is.Store(true)
+		w.send(hookMessage(l.instance, time.Now()))
+		time.Sleep(5 * time.Minute)
+		w.waits()
+		assert.Zero(t, w.aws.Calls()["CompleteLifecycleAction"], "completions before the node is drained")
+		w.refused.Store(false)
+		w.waitEmptyQueue()
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+		assert.Equal(t, 1, w.aws.Calls()["CompleteLifecycleAction"], "completions")
+	})
+}
+
+func TestWarningWhileANodeIsPutBackIntoUse(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		w.refused.Store(true)
+		c := &hanging{Interface: w.cluster}
+		w.running(drainOnRebalance, func(o *interruption.Options) { o.Cordons = c })
+		w.send(recommendation(warned, time.Now()))
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		c.first.Store(c.begun.Load() + 1)
+		w.within(16*time.Minute, "being put back into use", func() bool { return c.now.Load() == 1 })
+		w.send(warning(warned, time.Now()))
+		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+		w.waitEmptyQueue()
+	})
+}
+
+// Nodes of a group are drained one at a time, and the message comes again meanwhile.
+func TestNodesThatGaveUpLeaveTheTurnToOthers(t *testing.T) {
+	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+		w.silent()
+		ids := w.inService()[:2]
+		for _, id := range ids {
+			w.run(id, "pod-"+id)
+		}
+		w.refused.Store(true)
+		w.running()
+		w.send(change("REBOOT_MAINTENANCE", time.Time{}, ids...))
+		w.within(45*time.Minute, "both given up", func() bool { return w.handled()["gave-up scheduled-change"] == 1 })
+		w.waitEmptyQueue()
+		assert.Zero(t, w.cordoned(), "nodes cordoned")
+	})
+}
+
+// One cluster's nodes are drained within a minute. Another cluster that reads the same queue has to see the message, too.
+func TestMessageAboutTwoClustersIsLeftToTheOther(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		ours := w.inService()[0]
+		w.run(ours, "a")
+		w.running()
+		w.send(change("RETIREMENT", time.Now().Add(48*time.Hour), ours, "i-0aaaaaaaaaaaaaaaa"))
+		w.waitTerminated(ours)
+		w.wait("the message is left to others", func() bool { return w.handled()["left-to-others scheduled-change"] > 0 })
+		time.Sleep(20 * time.Minute)
+		q := w.aws.Queues()[0]
+		assert.Truef(t, q.Visible+q.InFlight+q.Delayed == 1, "the other cluster's message was deleted: %+v", q)
+		w.within(15*time.Minute, "nobody wants it", func() bool { return w.handled()["not-ours scheduled-change"] == 1 })
+		w.waitEmptyQueue()
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+	})
+}
+
+// Evicted pods would come back to the node.
+func TestNodeThatCannotBeCordonedIsNotDrainedAsPlanned(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		leaves := w.inService()[0]
+		w.run(leaves, "a")
+		c := &hanging{Interface: w.cluster}
+		c.first.Store(1000)
+		w.running(drainOnRebalance, func(o *interruption.Options) { o.Cordons = c })
+		w.send(recommendation(leaves, time.Now()))
+		w.within(time.Minute, "tried again later", func() bool { return w.handled()["broken rebalance-recommendation"] > 0 })
+		assert.Zero(t, w.evictions("a"), "evictions from a node that is not cordoned")
+		c.first.Store(0)
+		w.within(time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+	})
+}
+
+func TestCordonIsRepeatedBesideAnUrgentDrain(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		w.refused.Store(true)
+		c := &hanging{Interface: w.cluster}
+		c.first.Store(8) // more than the first try has time for
+		w.running(func(o *interruption.Options) { o.Cordons = c })
+		w.send(warning(warned, time.Now()))
+		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.refused.Store(false)
+		w.waitTerminated(warned)
+	})
+}
+
+// Another process drains the nodes of its own groups in this cluster.
+func TestNodeOfAnotherProcessStaysCordoned(t *testing.T) {
+	const unknown = "i-0aaaaaaaaaaaaaaaa"
+	ready := []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	for group, stays := range map[string]bool{"": false, "spot": false, "theirs": true} {
+		t.Run(group, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+				_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
+					ObjectMeta: metav1.ObjectMeta{Name: "unknown", Labels: map[string]string{"a": "b"}},
+					Spec:       corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + unknown},
+					Status:     corev1.NodeStatus{Conditions: ready},
+				}, metav1.CreateOptions{})
+				require.NoError(t, err)
+				w.annotate(unknown, "cordon,label", time.Now().Add(-6*time.Minute), "group", group)
+				w.handler().Reconcile(t.Context())
+				assert.Equal(t, stays, w.nodes()[unknown].Spec.Unschedulable, "cordoned")
+			})
+		})
+	}
+}
+
+func TestAnnotationNamesTheGroup(t *testing.T) {
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		w.refused.Store(true)
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.wait("annotated", func() bool {
+			return strings.Contains(w.nodes()[warned].Annotations[interruption.Taint], `"group":"spot"`)
+		})
+	})
+}
