@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -117,6 +118,38 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 	w.gone(3)
 	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
+}
+
+// AWS takes a node whose pod fits nowhere else.
+func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
+	w, nodes := newRotationWorld(t, "1500m")
+	leaves := nodes[0].DeepCopy()
+	delete(leaves.Labels, "outdated")
+	leaves.Spec.Unschedulable = true
+	_, err := w.client.CoreV1().Nodes().Update(t.Context(), leaves, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	w.Eventually(func() string {
+		cached, err := w.factory.Core().V1().Nodes().Lister().Get(leaves.Name)
+		if err != nil || !cached.Spec.Unschedulable || cached.Labels["outdated"] != "" {
+			return fmt.Sprintf("the cache has %+v, %v", cached, err)
+		}
+		return ""
+	})
+	w.drains.nodes = []string{leaves.Name}
+	w.Eventually(func() string {
+		w.once()
+		return cmp.Diff(4, w.desired())
+	})
+	for range 3 {
+		w.once()
+		require.Empty(t, cmp.Diff(map[string]bool{leaves.Name: false}, w.drains.placed), "while the new node starts")
+	}
+	w.join(w.ready("small")[3])
+	w.Eventually(func() string {
+		w.once()
+		return cmp.Diff(map[string]bool{leaves.Name: true}, w.drains.placed)
+	})
+	assert.Equal(t, 4, w.desired(), "desired")
 }
 
 // A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.

@@ -46,6 +46,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -65,6 +66,7 @@ type world struct {
 	asked         *scaledown.Requests      // nil without a record
 	consolidation *scaledown.Consolidation // nil without a move.Consolidate among the reasons of the machine
 	events        *record.FakeRecorder     // of asked
+	drains        drains                   // none without a machine
 	at            time.Time                // of the next loop
 }
 
@@ -152,7 +154,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
-			draining := &podlist.Draining{Drains: nobody{}}
+			draining := &podlist.Draining{Drains: &w.drains}
+			after = append(after, status.Draining(draining.ScaledUp))
 			draining.Moves, c.Held = moves.Count, moves.Held
 			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
 		}
@@ -191,11 +194,14 @@ func parseBudgets(t *testing.T, text string) move.Budgets {
 	return budgets
 }
 
-// nobody interrupts a node.
-type nobody struct{}
+// drains are nodes that AWS takes, and what the last loop says of them.
+type drains struct {
+	nodes  []string
+	placed map[string]bool
+}
 
-func (nobody) NodesBeingDrained() []string         { return nil }
-func (nobody) ReplacementsDecided(map[string]bool) {}
+func (d *drains) NodesBeingDrained() []string                { return d.nodes }
+func (d *drains) ReplacementsDecided(placed map[string]bool) { d.placed = placed }
 
 // loop runs one loop of the core and returns the report after it.
 func (w *world) loop() *decision.Report {

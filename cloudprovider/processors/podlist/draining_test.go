@@ -36,6 +36,8 @@ func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return p
 }
 
+func named(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+
 func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
@@ -43,8 +45,8 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
 	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true)},
-		[]*corev1.Pod{pod("a", "draining"), pod("b", "draining"), pod("on-its-way", "draining", leaving), pod("agent", "draining", ofDaemonSet),
-			pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
+		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
+			pod("agent", "draining", ofDaemonSet), pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
 	require.NoError(t, err)
 	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned"}}
 	pods := &Draining{Drains: d}
@@ -79,7 +81,6 @@ func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
-			named := func(p *corev1.Pod) { p.UID = types.UID(p.Name) }
 			nodes := []*corev1.Node{node("draining", true), node("second", true), node("ready", false), upcoming}
 			require.NoError(t, snapshot.SetClusterState(nodes, []*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named)}, nil, nil))
 			d := &handler{draining: []string{"draining", "second"}}
