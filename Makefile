@@ -125,7 +125,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
 	SCENARIO_TIMES=$(TIMES) test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
-		-p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/scenario/e2e ./...
+		-p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 38m ./test/scenario/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@# with the race detector, with which the core has been compiled above
 	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
@@ -144,7 +144,7 @@ fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/scenario/e2e
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 38m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/scenario/e2e
 	@cat $(TIMES)
 
 # It needs the network, so make test leaves it out.

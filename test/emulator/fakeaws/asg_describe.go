@@ -113,6 +113,39 @@ func (a *account) describeAutoScalingGroups(r *request) (any, error) {
 	return out, nil
 }
 
+func (a *account) describeAutoScalingInstances(r *request) (any, error) {
+	limit, err := records(r.form, defaultRecords, defaultRecords)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := namesIn(r.form, "InstanceIds", "instance ids", defaultRecords)
+	if err != nil {
+		return nil, err
+	}
+	var found []*instance
+	for _, i := range a.instances {
+		if i.ended.IsZero() && i.state != detached && (len(ids) == 0 || slices.Contains(ids, i.id)) {
+			found = append(found, i)
+		}
+	}
+	slices.SortFunc(found, func(x, y *instance) int { return cmp.Compare(x.id, y.id) })
+	found, next, ok := page(found, func(i *instance) string { return i.id }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, badToken
+	}
+	var out struct {
+		Instances members[xmlInstance] `xml:"AutoScalingInstances"`
+		NextToken string               `xml:"NextToken,omitempty"`
+	}
+	for _, i := range found {
+		x := i.shape()
+		x.AutoScalingGroupName, x.HealthStatus = i.group.Name, strings.ToUpper(x.HealthStatus)
+		out.Instances.Member = append(out.Instances.Member, x)
+	}
+	out.NextToken = next
+	return out, nil
+}
+
 func (a *account) describeLaunchConfigurations(r *request) (any, error) {
 	limit, err := records(r.form, defaultRecords, maxRecords)
 	if err != nil {

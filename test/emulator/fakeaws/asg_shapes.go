@@ -84,6 +84,7 @@ type (
 		LaunchConfigurationName, WeightedCapacity                    string `xml:",omitempty"`
 
 		InstanceID           string `xml:"InstanceId"`
+		AutoScalingGroupName string `xml:",omitempty"` // DescribeAutoScalingInstances only
 		LaunchTemplate       *xmlTemplateSpec
 		ProtectedFromScaleIn bool
 	}
