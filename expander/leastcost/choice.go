@@ -215,7 +215,7 @@ func (b choice) options(candidates []candidate) []expander.Option {
 
 func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
-	var total pricing.Amount
+	total, pods := pricing.Amount{}, len(b.all())
 	for i := range candidates {
 		c, a, e := &candidates[i], b.planned[i], &list[i]
 		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
@@ -229,7 +229,7 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 		e.Chosen, e.Preferred = slices.Contains(b.chosen, i), b.preferred
 	}
 	for i := range list {
-		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, len(b.all()), cut
+		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, pods, cut
 	}
 	return list
 }

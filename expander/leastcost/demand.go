@@ -203,7 +203,11 @@ const (
 
 // requestsOf returns a pod's requests, in those dimensions, too. devices may be nil.
 func requestsOf(pod *apiv1.Pod, devices *drasnapshot.Snapshot) apiv1.ResourceList {
-	list := maps.Clone(podutils.PodRequests(pod))
+	list := podutils.PodRequests(pod)
+	if len(pod.Spec.Volumes) == 0 && len(pod.Spec.ResourceClaims) == 0 {
+		return list
+	}
+	list = maps.Clone(list)
 	for name, count := range map[apiv1.ResourceName]int64{claims: claimed(pod, devices), volumes: attached(pod)} {
 		if count > 0 {
 			list[name] = *resource.NewQuantity(count, resource.DecimalSI)
