@@ -217,9 +217,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		}
 		if r.replaced = append(r.replaced, k.Node.Name); r.moves(k.Node) {
 			r.Moves.launched(k.Node.Name, ng.Id())
-		} else {
-			klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 		}
+		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 		return // other nodes wait for it
 	}
 }
