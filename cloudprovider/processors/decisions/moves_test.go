@@ -249,6 +249,26 @@ func TestMoveWithoutCapacityIsNoFailure(t *testing.T) {
 	}
 }
 
+// The group needs another node first, and AWS has none for it. A node of another group would not help: the old one could not go, and the new one would
+// not be needed.
+func TestMoveAtTheMinimumAsksNoOtherGroup(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
+	require.NoError(t, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("zonal", "m5.large", 0, 0, 5, nil), "b")))
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
+	w.Reread()
+	for _, ng := range w.Provider.NodeGroups() {
+		if ng.Id() == "small" {
+			_ = ng.IncreaseSize(1) // AWS has none
+		}
+	}
+	_ = w.Provider.AwaitIncreases(t.Context())
+	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
+		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
+	}
+	assert.Truef(t, w.desired() == 3 && w.Target("zonal") == 0, "%d and %d are desired, want 3 and 0", w.desired(), w.Target("zonal"))
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

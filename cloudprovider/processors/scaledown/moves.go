@@ -102,6 +102,9 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	m.roomless = map[string]bool{}
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) {
+			continue
+		}
 		if m.states[name].Reason == move.Consolidation {
 			if first { // pods that wait come first
 				continue
@@ -432,6 +435,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				s = s.Held(now)
 				m.set(name, &s)
 			}
+		case m.stuck(n, s): // a node of another group would come in vain, and go again, without end
+			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its group is at its minimum size, and cannot launch another node now"}
+			s = s.Held(now)
+			m.set(name, &s)
 		case now.Sub(s.Began) >= longestTry && len(m.draining) > 0: // it may have waited for their drains
 			s = s.Held(now)
 			m.set(name, &s)
@@ -563,6 +570,13 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
 	}
+}
+
+// stuck reports whether a node cannot go because its group needs another one first, and cannot launch it for now.
+func (m *Moves) stuck(n *corev1.Node, s move.State) bool {
+	_, g := m.Provider.View().Instance(n)
+	return g != nil && s.Reason != move.Schedule && s.Reason != move.Consolidation && g.TargetInstances() <= g.MinInstances() &&
+		m.cools(m.Provider.NodeGroupOf(n).Id())
 }
 
 // grows reports whether the group of a node may have another node in its place.
