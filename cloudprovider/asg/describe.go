@@ -53,7 +53,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
-	g.Pause, g.Schedules = group.ReadPause(g.Tags), group.ReadSchedules(g.Tags)
+	g.Pause = group.ReadPause(g.Tags)
 	for _, i := range in.Instances {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
 			continue // of the warm pool, beside the group

@@ -16,8 +16,7 @@ func (s *groups) lock(ctx context.Context, name string) (writing context.Context
 	defer stopWaiting()
 	select {
 	case e.lock <- struct{}{}:
-		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-		unlock = func() { <-e.lock; cancel(); s.writes.Done() }
+		writing, unlock = s.locked(ctx, e)
 		if now, _ := s.entry(name); now != e { // dropped or recreated while we waited
 			unlock()
 			return nil, nil, nil, notFound(name)
@@ -29,6 +28,27 @@ func (s *groups) lock(ctx context.Context, name string) (writing context.Context
 	}
 }
 
+func (s *groups) tryLock(ctx context.Context, name string) (writing context.Context, unlock func(), ok bool) {
+	e, err := s.beginWrite(name)
+	if err != nil {
+		return nil, nil, false
+	}
+	select {
+	case e.lock <- struct{}{}:
+		writing, unlock = s.locked(ctx, e)
+		return writing, unlock, true
+	default:
+		s.writes.Done()
+		return nil, nil, false
+	}
+}
+
+func (s *groups) locked(ctx context.Context, e *entry) (writing context.Context, unlock func()) {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	return writing, func() { <-e.lock; cancel(); s.writes.Done() }
+}
+
+// errEnding is the error of a write that came after Run began to end.
 var errEnding = errors.New("the autoscaler is stopping: nothing was written")
 
 // beginWrite counts a write to the group. The caller must end it with writes.Done.

@@ -79,6 +79,11 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
 	c.options.Discovery.Limit(g)
+	if before != nil && maps.Equal(before.Tags, g.Tags) {
+		g.Schedules = before.Schedules
+	} else {
+		g.Schedules = group.ReadSchedules(g.Tags)
+	}
 	c.setSizes(e, g)
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {

@@ -7,6 +7,7 @@ import (
 
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -22,11 +23,21 @@ const (
 	cniClusterName      = "CLUSTER_NAME"
 )
 
-// seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI.
+// evidence is the Cache's evidence of the cluster's name. While it stays the same, so does the name.
+type evidence struct {
+	nodes    *map[string]string
+	network  string
+	snapshot *group.Snapshot // the nodes vote by their groups
+}
+
+// seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.
 func (p *Provider) seeCluster() {
-	if nodes := p.registered.known.Load(); nodes != nil {
-		p.cache.SeeCluster(p.ctx, ownership.Evidence{Nodes: slices.Collect(maps.Keys(*nodes)), Network: ClusterOfCNI(p.network)})
+	now := evidence{nodes: p.registered.known.Load(), network: ClusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
+	if now.nodes == nil || now == p.seen {
+		return
 	}
+	p.cache.SeeCluster(p.ctx, ownership.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})
+	p.seen = now
 }
 
 // ClusterOfCNI returns the cluster's name from its VPC CNI, or "".

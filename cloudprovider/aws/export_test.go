@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -24,8 +25,11 @@ const (
 	MaxDeleted = maxDeleted
 )
 
-// GroupNodeFacts are looked at by tests alone.
-type GroupNodeFacts = groupNodeFacts
+// Types that tests look at alone.
+type (
+	GroupNodeFacts  = groupNodeFacts
+	RegisteredNodes = registeredNodes
+)
 
 // Learn looks at the nodes that changed.
 func (f *nodeFacts) Learn(s *group.Snapshot, now time.Time) bool { return f.learn(s, now) }
@@ -47,11 +51,23 @@ func (k *groupNodeFacts) Deleted() (names []string) {
 	return names
 }
 
+// Follow watches the nodes.
+func (r *registeredNodes) Follow(nodes coreinformers.NodeInformer) error { return r.follow(nodes) }
+
+// Read lists the nodes if they changed.
+func (r *registeredNodes) Read(ctx context.Context) { r.read(ctx) }
+
+// IDs returns the provider IDs by instance.
+func (r *registeredNodes) IDs(ctx context.Context) map[string]string { return r.ids(ctx) }
+
 // NodeLister returns the lister of registered nodes.
 func (p *Provider) NodeLister() corelisters.NodeLister { return p.registered.nodes }
 
 // SetNodeLister replaces the lister of registered nodes.
 func (p *Provider) SetNodeLister(nodes corelisters.NodeLister) { p.registered.nodes = nodes }
+
+// NodesChanged has the next loop list the nodes.
+func (p *Provider) NodesChanged() { p.registered.changed.Store(true) }
 
 // Adopt takes a group as a write has left it into the current view.
 func (p *Provider) Adopt(name string) { p.adopt(name) }

@@ -28,6 +28,8 @@ type nodeFacts struct {
 	nodes     corelisters.NodeLister
 	catalogue func() *instancetypes.Catalogue
 	round     int
+	forgot    time.Time // when deleted nodes were last looked through
+	snapshot  *group.Snapshot
 	groups    map[string]*groupNodeFacts
 	current   map[string]*observedNode // the nodes of the cluster, by name
 }
@@ -90,6 +92,10 @@ func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
 
 // follow begins new facts for each group whose launch description changed.
 func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
+	if f.snapshot == s {
+		return
+	}
+	f.snapshot = s
 	for _, g := range s.Groups() {
 		switch known := f.groups[g.Name]; {
 		case known == nil:
@@ -205,8 +211,12 @@ func (k *groupNodeFacts) remember(o *nodetemplate.Observed, now time.Time) {
 	k.deleted, k.changed = k.deleted[max(0, len(k.deleted)-maxDeleted):], true
 }
 
-// forget drops nodes that were deleted too long ago.
+// forget drops, once an hour, nodes that were deleted too long ago.
 func (f *nodeFacts) forget(now time.Time) {
+	if now.Sub(f.forgot) < time.Hour {
+		return
+	}
+	f.forgot = now
 	for _, k := range f.groups {
 		for len(k.deleted) > 0 && now.After(k.deleted[0].until) {
 			k.deleted, k.changed = k.deleted[1:], true

@@ -81,10 +81,12 @@ type Provider struct {
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
+	seen       evidence                 // for Refresh alone
 	changing   sync.Mutex               // held while a view is made from the one before
 	facts      *nodeFacts               // under changing
 	missing    map[string]missingDevice // by Auto Scaling group, under changing
 	anew       bool                     // missing or late has changed
+	unknown    []string                 // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
 	looped     atomic.Bool // Refresh was called
 }
@@ -99,7 +101,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
-	p.registered.nodes = o.Nodes.Lister()
+	if err := p.registered.follow(o.Nodes); err != nil {
+		return nil, err
+	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
@@ -183,14 +187,15 @@ func (p *Provider) refresh() {
 	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
-		p.types.Want(before.unknownTypes()...) // EC2 may know them by now
+		p.types.Want(p.unknown...) // EC2 may know them by now
 		p.spend.show(before)
 		return
 	}
 	p.anew, p.answered = false, answered
 	p.noteDepartures(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
-	p.types.Want(v.unknownTypes()...)
+	p.unknown = v.unknownTypes()
+	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
 	zeroSizes(before, v)

@@ -1,15 +1,17 @@
 package aws
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -17,8 +19,29 @@ import (
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
 type registeredNodes struct {
-	nodes corelisters.NodeLister
-	known atomic.Pointer[map[string]string] // nil until the nodes were read once
+	nodes   corelisters.NodeLister
+	changed atomic.Bool                       // since known was read
+	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
+	reading sync.Mutex                        // held while known is brought up to date
+}
+
+// follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
+func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
+	r.nodes = nodes.Lister()
+	r.changed.Store(true)
+	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { r.changed.Store(true) },
+		DeleteFunc: func(any) { r.changed.Store(true) },
+		UpdateFunc: func(before, now any) {
+			if before.(*corev1.Node).Spec.ProviderID != now.(*corev1.Node).Spec.ProviderID {
+				r.changed.Store(true)
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watch nodes: %w", err)
+	}
+	return nil
 }
 
 // ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
@@ -26,13 +49,22 @@ func (r *registeredNodes) ids(ctx context.Context) map[string]string {
 	if r.known.Load() == nil {
 		r.read(ctx)
 	}
-	return *cmp.Or(r.known.Load(), &map[string]string{})
+	if ids := r.known.Load(); ids != nil {
+		return *ids
+	}
+	return nil
 }
 
 // read brings known up to date. Where several nodes have one instance, the first provider ID in the alphabet counts in every loop.
 func (r *registeredNodes) read(ctx context.Context) {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if !r.changed.Swap(false) {
+		return
+	}
 	nodes, err := r.nodes.List(labels.Everything())
 	if err != nil {
+		r.changed.Store(true)
 		klog.FromContext(ctx).Error(err, "Could not list the nodes, those that were registered before count")
 		return
 	}
@@ -45,7 +77,8 @@ func (r *registeredNodes) read(ctx context.Context) {
 	r.known.Store(&ids)
 }
 
-// noOtherNode refuses to end an instance under a Ready node, or under one that has registered since, other than the one to delete.
+// noOtherNode refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
+// unregistered, or a Ready one. Pods run on it.
 func (r *registeredNodes) noOtherNode(instance string, node *corev1.Node) error {
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {

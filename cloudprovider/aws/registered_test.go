@@ -4,14 +4,18 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes/fake"
+	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -29,6 +33,69 @@ func nodeInformer(t *testing.T, cluster *fake.Clientset) coreinformers.NodeInfor
 	t.Cleanup(func() { cancel(); factory.Shutdown() })
 	informed.Start(ctx, t, cluster, factory)
 	return nodes
+}
+
+// counting counts how often all nodes are listed.
+type counting struct {
+	corelisters.NodeLister
+	lists int
+}
+
+func (c *counting) List(selector labels.Selector) ([]*corev1.Node, error) {
+	c.lists++
+	return c.NodeLister.List(selector)
+}
+
+// counted is an informer whose lister counts.
+type counted struct {
+	coreinformers.NodeInformer
+	lister *counting
+}
+
+func (c counted) Lister() corelisters.NodeLister { return c.lister }
+
+func TestNodesAreListedOncePerChangedID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := fake.NewClientset(awsworld.Node("a", "aws:////i-1"))
+		informer := nodeInformer(t, cluster)
+		lister := &counting{NodeLister: informer.Lister()}
+		var registered aws.RegisteredNodes
+		require.NoError(t, registered.Follow(counted{informer, lister}))
+		nodes := cluster.CoreV1().Nodes()
+		for _, step := range []struct {
+			name   string
+			change func() error
+			lists  int
+			want   map[string]string
+		}{
+			{"at first", func() error { return nil }, 1, map[string]string{"i-1": "aws:////i-1"}},
+			{"a node comes", func() error {
+				_, err := nodes.Create(t.Context(), awsworld.Node("b", ""), metav1.CreateOptions{})
+				return err
+			}, 1, map[string]string{"i-1": "aws:////i-1"}},
+			{"it gets its ID", func() error {
+				_, err := nodes.Update(t.Context(), awsworld.Node("b", "aws:///z/i-2"), metav1.UpdateOptions{})
+				return err
+			}, 1, map[string]string{"i-1": "aws:////i-1", "i-2": "aws:///z/i-2"}},
+			{"it becomes ready", func() error {
+				b := awsworld.Node("b", "aws:///z/i-2")
+				b.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+				_, err := nodes.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
+				return err
+			}, 0, map[string]string{"i-1": "aws:////i-1", "i-2": "aws:///z/i-2"}},
+			{"a node goes", func() error { return nodes.Delete(t.Context(), "a", metav1.DeleteOptions{}) }, 1, map[string]string{"i-2": "aws:///z/i-2"}},
+		} {
+			lister.lists = 0
+			require.NoError(t, step.change())
+			synctest.Wait() // until the informer has reported it
+			for range 3 {
+				registered.Read(t.Context())
+			}
+			if diff := cmp.Diff(step.want, registered.IDs(t.Context())); diff != "" || lister.lists != step.lists {
+				t.Errorf("%s: listed %d times, want %d; registered (-want +got):\n%s", step.name, lister.lists, step.lists, diff)
+			}
+		}
+	})
 }
 
 func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
@@ -61,6 +128,7 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 	w.register(registered)
 	lister := w.NodeLister()
 	w.SetNodeLister(failingNodes{})
+	w.NodesChanged()
 	for range 2 {
 		w.NextLoop()
 		assert.Empty(t, w.unregistered("a", registered), "nodes that the core takes for unregistered")

@@ -84,6 +84,7 @@ func (w world) register(nodes ...*corev1.Node) {
 		require.NoError(w.T, store.Add(n))
 	}
 	w.SetNodeLister(corelisters.NewNodeLister(store))
+	w.NodesChanged()
 	w.NextLoop()
 }
 

@@ -56,7 +56,7 @@ type unjudgedPod struct {
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
-	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: &owners{by: map[types.UID]owner{}}, arrived: make(chan struct{}, 1),
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: &owners{by: map[types.UID]owner{}, lacking: map[types.UID]time.Time{}}, arrived: make(chan struct{}, 1),
 		makers: map[types.UID]bool{}, controllers: map[types.UID]bool{}, awaited: map[types.UID]unjudgedPod{}}
 }
 
@@ -67,7 +67,8 @@ func (b *burst) add(now time.Time) { _ = b.addOf("", "", now, now) }
 // It reports whether the pod begins a burst.
 func (b *burst) addOf(controller, joint types.UID, now, counts time.Time) (begins bool) {
 	b.mu.Lock()
-	if begins = b.first.IsZero() && !counts.After(now); joint != "" {
+	begins = b.first.IsZero() && !counts.After(now)
+	if joint != "" {
 		b.controllers[joint] = true
 	}
 	if counts.After(now) {
@@ -161,6 +162,9 @@ func (b *burst) quiet(now time.Time) time.Duration {
 		quiet = b.settleTime
 	}
 	for _, pod := range b.awaited {
+		if quiet >= b.settleLimit {
+			break
+		}
 		if now.Sub(pod.since) < b.settleLimit {
 			quiet += judgeTime
 		}

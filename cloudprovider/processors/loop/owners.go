@@ -83,15 +83,13 @@ func wantedPods(owner any) int {
 // A controller that replaces pods is not waited for: only one that has just begun to want more is certain to make them at once. So all its pods
 // count, whether they run, have ended or are about to go. A controller has what it wants once so many are active.
 type owners struct {
-	mu   sync.Mutex
-	by   map[types.UID]owner
-	last time.Time // when a controller last began to want more pods
+	mu      sync.Mutex
+	by      map[types.UID]owner
+	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
+	last    time.Time               // when a controller last began to want more pods
 }
 
-type owner struct {
-	wanted, exist, active int
-	lacks                 time.Time // since when it has wanted pods that it lacks, zero where it lacks none
-}
+type owner struct{ wanted, exist, active int }
 
 // set changes what is known of a controller, and returns it as it was.
 func (o *owners) set(controller types.UID, change func(*owner)) (before owner) {
@@ -112,10 +110,11 @@ func (o *owners) set(controller types.UID, change func(*owner)) (before owner) {
 func (o *owners) want(now time.Time, controller types.UID, pods int) bool {
 	before := o.set(controller, func(c *owner) {
 		if pods > c.wanted {
-			o.last, c.lacks = now, now
+			o.last, o.lacking[controller] = now, now
 		}
-		if c.wanted = pods; pods <= c.exist {
-			c.lacks = time.Time{}
+		c.wanted = pods
+		if pods <= c.exist {
+			delete(o.lacking, controller)
 		}
 	})
 	return before.wanted != pods
@@ -128,8 +127,9 @@ func (o *owners) count(controller types.UID, pods, active int) (complete bool) {
 	}
 	o.set(controller, func(c *owner) {
 		c.exist, c.active = c.exist+pods, c.active+active
-		if complete = !c.lacks.IsZero() && c.exist >= c.wanted; complete {
-			c.lacks = time.Time{}
+		if _, lacks := o.lacking[controller]; lacks && c.exist >= c.wanted {
+			complete = true
+			delete(o.lacking, controller)
 		}
 	})
 	return complete
@@ -148,9 +148,11 @@ func (o *owners) complete(controller types.UID) bool {
 func (o *owners) need(now time.Time, within time.Duration) (last, until time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, c := range o.by {
-		if end := c.lacks.Add(within); !c.lacks.IsZero() && end.After(now) {
+	for controller, began := range o.lacking {
+		if end := began.Add(within); end.After(now) {
 			until = later(until, end)
+		} else {
+			delete(o.lacking, controller)
 		}
 	}
 	return o.last, until

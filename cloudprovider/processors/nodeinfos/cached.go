@@ -1,7 +1,6 @@
 package nodeinfos
 
 import (
-	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -57,12 +56,18 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 
 // withoutOddLabels returns info without the labels that most nodes of the group lack, unless its template promises them.
 func withoutOddLabels(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
-	labels := maps.Clone(info.Node().Labels)
-	maps.DeleteFunc(labels, func(key, value string) bool { return t.Seen.Learnt.Odd(key, value) && t.Labels[key] != value })
-	if len(labels) == len(info.Node().Labels) {
+	var node *corev1.Node
+	for key, value := range info.Node().Labels {
+		if !t.Seen.Learnt.Odd(key, value) || t.Labels[key] == value {
+			continue
+		}
+		if node == nil {
+			node = info.Node().DeepCopy()
+		}
+		delete(node.Labels, key)
+	}
+	if node == nil {
 		return info
 	}
-	node := info.Node().DeepCopy()
-	node.Labels = labels
 	return rebuilt(info, node, info.LocalResourceSlices)
 }
