@@ -57,8 +57,6 @@ const (
 // Writes.
 const (
 	writeTimeout = 45 * time.Second // bounds a write with its reading, its wait for the group lock and its retries
-	// repairPatience bounds the wait for the lock of a group whose desired capacity is too low. The next reading tries again.
-	repairPatience = 50 * time.Millisecond
 	// An increase of a zone waits gatherZonesFor for others of its group, so that they share one reading and run in parallel. The core makes
 	// the increases of one scale-up at the same moment, or one after the other.
 	gatherZonesFor = 20 * time.Millisecond

@@ -12,13 +12,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. Locked groups have to wait.
+// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
+// time.
 func (c *Cache) repairLost(ctx context.Context) {
 	for _, name := range c.lostUpdates() {
-		soon, cancel := context.WithTimeout(ctx, repairPatience)
-		writing, unlock, _, err := c.groups.lock(soon, name)
-		cancel()
-		if err != nil {
+		writing, unlock, ok := c.groups.tryLock(ctx, name)
+		if !ok {
 			continue
 		}
 		if err := c.repairGroup(writing, name); err != nil {
