@@ -120,7 +120,8 @@ func (b *Book) Discount(instanceType string) float64 {
 // listed returns the on-demand price before discounts.
 func (l *layers) listed(instanceType string) (Price, bool) {
 	price, ok := l.terms.list.Lookup(instanceType)
-	if price.Own = ok; !ok {
+	price.Own = ok
+	if !ok {
 		price, ok = l.own.Lookup(instanceType)
 	}
 	if ok && price.Date.Before(l.oldBefore) {

@@ -210,8 +210,13 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	case o.Paused != nil && o.Paused.ScaleUp:
 		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
 	case g.Blocked() || template == nil || !template.Known():
-		o.State, o.Reason = decision.GroupDegraded, append(o.Problems, decision.Reason{Code: decision.CodeDegraded,
-			Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name), Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)})[0]
+		o.State = decision.GroupDegraded
+		if len(o.Problems) > 0 {
+			o.Reason = o.Problems[0]
+		} else {
+			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
+				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
+		}
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped(why.Refusal{Kind: why.RefusedUnread}, o)
 	case noDevice >= 0:

@@ -231,9 +231,12 @@ func (s *speaker) reason(a answer) decision.Reason {
 		a.group = ""
 	}
 	r, known := s.reasons[a]
-	if !known && scheduler {
+	if known {
+		return r
+	}
+	if scheduler {
 		r = why.Scheduling(a.why.plugin, []string{a.why.reasons}, a.why.detail)
-	} else if !known {
+	} else {
 		r = why.Skipped(a.why.cores, s.groups[a.group])
 	}
 	s.reasons[a] = r
@@ -269,7 +272,10 @@ func (s *speaker) helped() {
 	if len(status.PodsTriggeredScaleUp)+len(status.PodsAwaitEvaluation) == 0 {
 		return
 	}
-	last := append([]*choice{nil}, s.facts.choices...)[len(s.facts.choices)]
+	var last *choice
+	if count := len(s.facts.choices); count > 0 {
+		last = s.facts.choices[count-1]
+	}
 	searches := map[*choice]func(*corev1.Pod) int{}
 	enter := func(pods []*corev1.Pod, o outcome, ch *choice) {
 		ch = cmp.Or(ch, last)

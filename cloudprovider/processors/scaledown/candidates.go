@@ -41,9 +41,12 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
+		if f.provider.Keeps(n) {
+			return true
+		}
 		by := longest(ctx, n.Name, now)
-		if keeps := f.provider.Keeps(n); keeps || by.Pod == "" {
-			return keeps
+		if by.Pod == "" {
+			return false
 		}
 		unneeded, _, _ := f.checker.FilterOutUnremovable(ctx, []*corev1.Node{n}, now, unremovable.NewNodes())
 		if len(unneeded) > 0 {

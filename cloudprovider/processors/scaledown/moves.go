@@ -492,7 +492,8 @@ func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	}
 	newest := *n
 	newest.Annotations = maps.Clone(n.Annotations)
-	if delete(newest.Annotations, move.Annotation); w.text != "" {
+	delete(newest.Annotations, move.Annotation)
+	if w.text != "" {
 		metav1.SetMetaDataAnnotation(&newest.ObjectMeta, move.Annotation, w.text)
 	}
 	return &newest

@@ -160,11 +160,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			r.Moves.kept(ctx, all, k)
 		}
 	}
-	if len(r.Removals.begun) == 0 { // one node after the other
+	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
+		r.replaced = nil
+	} else { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
-		return err
 	}
-	r.replaced = nil // whichever node was asked for is theirs, and the others may ask again
 	return err
 }
 
@@ -215,7 +215,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
-		if r.replaced = append(r.replaced, k.Node.Name); r.moves(k.Node) {
+		r.replaced = append(r.replaced, k.Node.Name)
+		if r.moves(k.Node) {
 			r.Moves.launched(k.Node.Name, ng.Id())
 		}
 		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
@@ -300,7 +301,8 @@ func (r *Requests) Publish() {
 				continue
 			}
 			if stays := string(n.Reason.Code) + " " + n.Pod; stays != cause && (n.State == decision.NodeBlocked || n.State == decision.NodeNeeded) {
-				if cause = stays; moves {
+				cause = stays
+				if moves {
 					r.Recorder.Event(asked, corev1.EventTypeWarning, "DisruptionBlocked", n.Reason.Message)
 				} else {
 					r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)

@@ -60,7 +60,8 @@ type lastSaid struct {
 }
 
 func NewUnhelped(u Unhelped) *Unhelped {
-	if u.said = map[types.UID]lastSaid{}; !u.EachLoop {
+	u.said = map[types.UID]lastSaid{}
+	if !u.EachLoop {
 		u.again = causeAgain
 	}
 	return &u
