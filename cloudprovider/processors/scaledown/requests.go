@@ -186,8 +186,8 @@ func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 }
 
 // replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
-// size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end. The zone is the
-// node's where the group is scaled zone by zone.
+// size. It asks once for each, and again if AWS could not launch it or the group is at its minimum size again. Where other pods take each new node, it
+// would ask without end. The zone is the node's where the group is scaled zone by zone.
 func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node, kept []*scaledownstatus.UnremovableNode) {
 	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
@@ -201,7 +201,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
 		room := roomOf(r.Provider, g)
-		if cooling || g.Failure != nil {
+		if cooling || g.Failure != nil || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
 		if cooling || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
