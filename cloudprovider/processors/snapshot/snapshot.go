@@ -71,7 +71,7 @@ func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod
 		if on == nil {
 			continue
 		}
-		info, err := s.podInfo(pod)
+		info, err := s.podInfo(pod, claims)
 		if err != nil {
 			return err
 		}
@@ -101,11 +101,15 @@ func (s *Snapshot) nodeInfo(node *corev1.Node) (*framework.NodeInfo, error) {
 	return info, nil
 }
 
-// podInfo returns the pod with its claims. A pod without claims keeps its PodInfo, which has the sum of its requests.
-func (s *Snapshot) podInfo(pod *corev1.Pod) (*framework.PodInfo, error) {
-	claims, err := s.DraSnapshot().PodClaims(pod)
-	if err != nil {
-		return nil, fmt.Errorf("claims of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+// podInfo returns the pod with its claims, which are left out where nobody reads claims. A pod without claims keeps its PodInfo, which has the sum of
+// its requests.
+func (s *Snapshot) podInfo(pod *corev1.Pod, read *drasnapshot.Snapshot) (*framework.PodInfo, error) {
+	var claims []*resourceapi.ResourceClaim
+	if read != nil {
+		var err error
+		if claims, err = read.PodClaims(pod); err != nil {
+			return nil, fmt.Errorf("claims of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
 	}
 	if last := s.known[pod.UID]; last != nil && last.Pod == pod && len(last.NeededResourceClaims)+len(claims) == 0 {
 		return last, nil

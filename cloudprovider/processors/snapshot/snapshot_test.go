@@ -119,6 +119,18 @@ func TestUnknownClaimsDoNotEndTheProcess(t *testing.T) {
 	}
 }
 
+// The role or the API server may be too old for claims, and the scheduler may have placed pods with claims all the same.
+func TestClaimsThatNobodyReadsKeepNoLoopFromRunning(t *testing.T) {
+	w, off := newWorld(2, 2, true), byDefault
+	off.DynamicResourceAllocationEnabled = false
+	s := New(off, framework.NewTestFrameworkHandleOrDie(t))
+	require.NoError(t, s.SetClusterState(w.nodes, w.pods, nil, nil))
+	info, err := s.GetNodeInfo("n1")
+	require.NoError(t, err)
+	assert.Len(t, info.GetPods(), 2, "pods of a node")
+	assert.NoError(t, s.RemoveNodeInfo("n1"))
+}
+
 func TestClaimsOfDeletedNodesKeepProcessAlive(t *testing.T) {
 	w := newWorld(50, 8, true)
 	handle, options := framework.NewTestFrameworkHandleOrDie(t), ForDeletions(byDefault)

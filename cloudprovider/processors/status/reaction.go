@@ -57,11 +57,16 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 
 func (*Reaction) CleanUp() {}
 
-// PodHandler watches for pods that are ready or gone.
+// PodHandler watches for pods that are ready, ended or gone.
 func (r *Reaction) PodHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(_, now any) {
-			if pod, ok := now.(*corev1.Pod); ok && pod.Spec.NodeName != "" && podutil.IsPodReady(pod) {
+			pod, ok := now.(*corev1.Pod)
+			switch {
+			case !ok:
+			case podutil.IsPodTerminal(pod):
+				r.forget(pod.UID)
+			case pod.Spec.NodeName != "" && podutil.IsPodReady(pod):
 				if since, timed := r.forget(pod.UID); timed {
 					r.waits.PodReady(r.clock.Since(since))
 				}

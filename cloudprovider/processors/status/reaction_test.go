@@ -45,18 +45,22 @@ func TestReactionIsMeasuredOncePerPod(t *testing.T) {
 	r := NewReaction(got, now)
 	handler := r.PodHandler()
 	one, gone, elsewhere := unschedulable("one", start), unschedulable("gone", start), unschedulable("elsewhere", start)
+	failed := unschedulable("failed", start)
 	requested := unschedulable("requested", start)
 	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "request"}
-	asked := &corestatus.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{one, gone, requested}}
+	asked := &corestatus.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{one, gone, requested, failed}}
 
 	now.SetTime(start.Add(2 * time.Second))
 	r.Process(nil, asked)
 	r.Process(nil, asked) // the first launch brought too few nodes
-	want := []time.Duration{2 * time.Second, 2 * time.Second}
+	want := []time.Duration{2 * time.Second, 2 * time.Second, 2 * time.Second}
 	assert.Truef(t, slices.Equal(got.asked, want), "asked after %v, want %v", got.asked, want)
 
 	now.SetTime(start.Add(40 * time.Second))
 	handler.OnUpdate(one, running(one, corev1.ConditionFalse))
+	ended := failed.DeepCopy()
+	ended.Status.Phase = corev1.PodFailed
+	handler.OnUpdate(failed, ended)
 	handler.OnUpdate(elsewhere, running(elsewhere, corev1.ConditionTrue))
 	handler.OnDelete(cache.DeletedFinalStateUnknown{Obj: gone})
 	handler.OnUpdate(gone, running(gone, corev1.ConditionTrue))
