@@ -16,9 +16,9 @@ type Step struct {
 	Do func(ctx context.Context)
 }
 
-// End takes the steps in order, and no longer than their limits together. A step that overruns keeps its goroutine, because the process is about to exit. The context gives the
-// logger, and ends all steps early once it is done.
-func End(ctx context.Context, steps ...Step) {
+// End takes the steps in order, and no longer than their limits together. A step that overruns keeps its goroutine, because the process is about to
+// exit, and End returns ErrUnfinished. The context gives the logger, and ends all steps early once it is done.
+func End(ctx context.Context, steps ...Step) (err error) {
 	for _, step := range steps {
 		limited, cancel := context.WithTimeout(ctx, step.Limit)
 		ended := make(chan struct{})
@@ -32,7 +32,9 @@ func End(ctx context.Context, steps ...Step) {
 		}
 		if limited.Err() != nil { // a step that ends because of its limit may have left something running
 			klog.FromContext(ctx).Info("Gave up waiting for a part to end", "part", step.Name, "limit", step.Limit)
+			err = ErrUnfinished
 		}
 		cancel()
 	}
+	return err
 }

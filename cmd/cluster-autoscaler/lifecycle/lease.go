@@ -17,8 +17,8 @@ import (
 // errLost means that the lease was lost while the work was under way.
 var errLost = errors.New("the leader lease was lost")
 
-// errUnfinished means that the work did not end within its grace.
-var errUnfinished = errors.New("the work has not ended")
+// ErrUnfinished means that the work did not end within its grace.
+var ErrUnfinished = errors.New("the work has not ended")
 
 // Election says which lease is held, and for how long things may take.
 type Election struct {
@@ -77,7 +77,7 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	err = whileLeading(ctx, election.WorkGrace, ended, work)
 	switch {
 	case errors.Is(err, errLost):
-	case errors.Is(err, errUnfinished):
+	case errors.Is(err, ErrUnfinished):
 		giveBack(false)
 		return nil
 	default:
@@ -155,6 +155,6 @@ func whileLeading(ctx context.Context, grace time.Duration, lost <-chan struct{}
 		return err
 	case <-time.After(grace):
 		klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
-		return errUnfinished
+		return ErrUnfinished
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes that long to end.
-func succeed(t *testing.T, l *lease, ends time.Duration) bool {
+// succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes so long
+// to end, and no longer than the limit.
+func succeed(t *testing.T, l *lease, ends, limit time.Duration) bool {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -22,8 +23,7 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 		found <- succession.Clean()
 		time.Sleep(time.Second)
 		stop()
-		time.Sleep(ends)
-		return nil
+		return End(context.WithoutCancel(ctx), Step{Name: "work", Limit: limit, Do: func(context.Context) { time.Sleep(ends) }})
 	})
 	assert.NoError(t, err, "Lead")
 	return <-found
@@ -32,13 +32,14 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
-		assert.True(t, succeed(t, l, time.Second), "the first holder ever has a predecessor")
-		assert.True(t, succeed(t, l, time.Hour), "a holder that had ended its work counts as at work")
-		assert.False(t, succeed(t, l, time.Second), "a holder that gave up waiting for its work counts as idle")
+		assert.True(t, succeed(t, l, time.Second, time.Minute), "the first holder ever has a predecessor")
+		assert.True(t, succeed(t, l, time.Hour, 2*time.Hour), "a holder that had ended its work counts as at work")
+		assert.False(t, succeed(t, l, time.Hour, time.Second), "a holder that gave up waiting for its work counts as idle")
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "a holder that gave up a step of its end counts as idle")
 		time.Sleep(2 * time.Hour) // let the endless work go
 		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15 })
-		assert.False(t, succeed(t, l, time.Second), "a holder that never released the lease counts as idle")
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "a holder that never released the lease counts as idle")
 		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15 })
-		assert.False(t, succeed(t, l, time.Second), "this holder's own killed process counts as idle")
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "this holder's own killed process counts as idle")
 	})
 }

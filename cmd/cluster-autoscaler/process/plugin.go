@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -43,7 +44,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 	if ctx.Err() == nil {
 		broken = context.Cause(alive)
 	}
-	lifecycle.End(context.WithoutCancel(ctx),
+	ended := lifecycle.End(context.WithoutCancel(ctx),
 		lifecycle.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
 		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
 			server.Stop()
@@ -51,7 +52,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 			_ = background.Wait()
 		}},
 	)
-	return broken
+	return cmp.Or(broken, ended)
 }
 
 // feed reads the groups and the cluster for the server, and has the background keep them fresh until working ends. Nodes that AWS is about

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,10 @@ func (p *Process) Run(ctx context.Context) error {
 	} else {
 		err = p.elected(running, p.work)
 	}
-	if err == nil && ctx.Err() == nil {
+	switch {
+	case errors.Is(err, lifecycle.ErrUnfinished): // which is logged
+		return nil
+	case err == nil && ctx.Err() == nil:
 		return context.Cause(running) // the endpoints broke
 	}
 	return err
@@ -147,7 +151,7 @@ func (p *Process) work(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		klog.FromContext(ctx).Info("Stopping", "reason", cause.Error())
 	}
-	lifecycle.End(context.WithoutCancel(ctx),
+	ended := lifecycle.End(context.WithoutCancel(ctx),
 		lifecycle.Step{Name: "loop", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, loopEnded) }},
 		lifecycle.Step{Name: "core", Limit: cleanUpLimit, Do: func(context.Context) { cleanUp(a, loopEnded) }},
 		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
@@ -156,7 +160,7 @@ func (p *Process) work(ctx context.Context) error {
 			a.informers.Shutdown()
 		}},
 	)
-	return broken
+	return cmp.Or(broken, ended)
 }
 
 func (p *Process) loop(ctx context.Context, a *assembly) {
