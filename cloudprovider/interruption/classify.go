@@ -153,6 +153,9 @@ func (h *Handler) nothingToDo(e event.Event, i *group.Instance) bool {
 		return h.Rebalance != Drain || i.Lifecycle.Leaving() || h.node(i.ID) == nil
 	case event.StateChange:
 		node := h.node(i.ID)
+		if i.Lifecycle.Starting() && node == nil {
+			return true // a decrement would hide the failed launch, and the core would launch the group again, for ever
+		}
 		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
 			return false
 		}

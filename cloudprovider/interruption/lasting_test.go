@@ -49,6 +49,33 @@ func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
 	}
 }
 
+// EC2 says that it ends a moment before Auto Scaling does.
+func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		w.silent()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Dies: ms(10_000)})
+		w.running()
+		_, err := w.cache.Increase(t.Context(), "spot", 1)
+		require.NoError(t, err)
+		var starting string
+		w.wait("a starting instance in a reading", func() bool {
+			for _, i := range w.cache.Snapshot().Group("spot").Instances {
+				if i.Lifecycle.Starting() {
+					starting = i.ID
+				}
+			}
+			return starting != ""
+		})
+		w.send(stateChange(starting, "shutting-down"))
+		w.waitEmptyQueue()
+		assert.Zero(t, w.terminations(), "terminations, which would hide the failed launch")
+		w.wait("why it died", func() bool {
+			_, cooling := w.cache.CoolDown(w.cache.Snapshot().Group("spot"))
+			return cooling
+		})
+	})
+}
+
 // An instance has registered again under another name, and its old Node object is still there.
 func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	for _, name := range []string{"aa-first", "zz-last"} {
