@@ -100,7 +100,7 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 				out = duplicate
 			case instance == nil:
 				unknown = true
-			case h.nothingToDo(e, instance):
+			case h.nothingToDo(e, instance, group):
 				out = counted
 			case h.gaveUp(id, r):
 				out = gaveUp
@@ -147,10 +147,10 @@ func putBack(ctx context.Context) outcome {
 }
 
 // nothingToDo reports whether an event about an instance of our groups is only counted.
-func (h *Handler) nothingToDo(e event.Event, i *group.Instance) bool {
+func (h *Handler) nothingToDo(e event.Event, i *group.Instance, g *group.Group) bool {
 	switch e.Kind {
-	case event.Rebalance:
-		return h.Rebalance != Drain || i.Lifecycle.Leaving() || h.node(i.ID) == nil
+	case event.Rebalance: // Capacity Rebalancing has its own replacement first, and then ends the instance
+		return h.Rebalance != Drain || g.CapacityRebalance || i.Lifecycle.Leaving() || h.node(i.ID) == nil
 	case event.StateChange:
 		node := h.node(i.ID)
 		if i.Lifecycle.Starting() && node == nil {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // change is a scheduled change of instances, at no stated time if starts is zero.
@@ -109,6 +110,25 @@ func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// AWS launches the replacement, and ends the instance when that is in service. An eviction before then would leave its pods without a node.
+func TestRecommendationIsLeftToCapacityRebalancing(t *testing.T) {
+	g := hooked(scalingGroup(0, 2, 5))
+	g.CapacityRebalance = true
+	inBubble(t, g, func(t *testing.T, w *world) {
+		leaves := w.inService()[0]
+		w.run(leaves, "a")
+		w.running(drainOnRebalance)
+		w.send(advised(leaves))
+		w.wait("counted", func() bool { return w.handled()["counted rebalance-recommendation"] == 1 })
+		time.Sleep(20 * time.Second)
+		require.Zero(t, w.cordoned()+w.evictions("a"), "nodes cordoned and evictions before AWS has a replacement")
+		require.NoError(t, w.aws.Announce(leaves, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}))
+		w.waitTerminated(leaves)
+		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 2 && len(w.inService()) == 2,
+			"%d evictions, desired %d, in service %v, want a drained node with one replacement", w.evictions("a"), w.desired(), w.inService())
+	})
 }
 
 // Beside a plugin nobody counts the pods of the node.

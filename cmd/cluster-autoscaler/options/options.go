@@ -186,7 +186,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.InterruptionDeadline), "asg-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
 	fs.StringVar((*string)(&a.Rebalance), "asg-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
-		"drain: it drains the node once the replacement is there, one node of a group at a time.")
+		"drain: it drains the node once the replacement is there, one node of a group at a time. A group with Capacity Rebalancing replaces the instance itself.")
 	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, instance type or zone has changed, "+
 		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age counts.")
 	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
