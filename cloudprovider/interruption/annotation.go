@@ -62,8 +62,8 @@ func (m annotation) resumed(now time.Time) reason {
 	return c
 }
 
-// cordoned is a copy of the node that is cordoned, tainted, excluded from load balancers, and annotated with the reason. A node
-// that is annotated already gets the new reason, and keeps what is to be undone and the earlier of the two deadlines.
+// cordoned is a copy of the node that is cordoned, tainted and annotated with the reason, and off load balancers if m.Excluded asks
+// for it. A node that is annotated already gets the new reason, and keeps what is to be undone and the earlier of the two deadlines.
 // Otherwise an instance that Auto Scaling refuses to terminate would be drained again and again, and its node never put back
 // into use.
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
@@ -76,21 +76,20 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	}
 	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
 	_, excluded := node.Labels[labelExcluded]
+	m.Cordoned, m.Excluded = !node.Spec.Unschedulable, m.Excluded && !excluded
+	if m.Excluded {
+		node.Labels[labelExcluded] = "true"
+	}
 	if before, already := annotationOf(node); already {
-		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded
+		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded || m.Excluded
 		if m.Terminating.IsZero() {
 			m.Terminating = before.Terminating
 		}
 		if !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
 			m.Deadline = before.Deadline
 		}
-	} else {
-		m.Cordoned, m.Excluded = !node.Spec.Unschedulable, !excluded
 	}
 	node.Spec.Unschedulable = true
-	if !excluded {
-		node.Labels[labelExcluded] = "true"
-	}
 	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.Kind), Effect: corev1.TaintEffectNoSchedule})
 	text, _ := json.Marshal(m) // of times and words, which cannot fail
 	node.Annotations[Taint] = string(text)

@@ -67,8 +67,15 @@ func TestPlannedDrainWaitsUntilItsPodsHaveAPlace(t *testing.T) {
 				w.send(tt.message(leaves))
 				time.Sleep(tt.after)
 				w.waits()
+				assert.NotContains(t, w.nodes()[leaves].Labels, corev1.LabelNodeExcludeBalancers, "its pods serve while they wait")
+				w.refused.Store(true)
 				w.full.Store(false)
 				w.decide(h)
+				w.wait("off load balancers as its pods leave", func() bool {
+					n := w.nodes()[leaves]
+					return n.Labels[corev1.LabelNodeExcludeBalancers] == "true" && strings.Contains(n.Annotations[interruption.Taint], `"excluded":true`)
+				})
+				w.refused.Store(false)
 				w.waitTerminated(leaves)
 				w.waitEmptyQueue()
 				assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "%d evictions, desired %d, want one, and no replacement by AWS",

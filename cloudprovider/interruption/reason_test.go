@@ -117,6 +117,17 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 	}
 }
 
+// A planned drain takes its node off load balancers after its first write.
+func TestLoadBalancersGetTheNodeBack(t *testing.T) {
+	node := cordoned(cordoned(&corev1.Node{}, annotation{}), annotation{Excluded: true})
+	assert.Contains(t, node.Labels, labelExcluded, "a node whose pods leave")
+	again := cordoned(node, annotation{})
+	assert.Contains(t, again.Labels, labelExcluded, "a node that is marked again")
+	assert.NotContains(t, uncordoned(again).Labels, labelExcluded, "a node back in use")
+	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelExcluded: "by hand"}}}
+	assert.Equal(t, "by hand", uncordoned(cordoned(others, annotation{Excluded: true})).Labels[labelExcluded], "somebody else's label")
+}
+
 func TestAnnotationKeepsWhetherAWSEndsTheInstance(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	c := reasonFor(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(time.Hour)}, now, now)

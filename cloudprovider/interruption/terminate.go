@@ -56,9 +56,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 	}
 	for _, node := range nodes {
 		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
-		h.write(writing, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), Group: j.group, Terminating: h.Clock.Now()})
-		})
+		h.cordon(writing, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()})
 		cancel()
 	}
 	end := h.Clock.Now().Add(terminateTime)

@@ -55,22 +55,18 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		return noNode
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
-	cordon := func(ctx context.Context, node *corev1.Node) bool {
-		return h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), Group: j.group})
-		})
-	}
+	planned := c.planned() // so its pods serve until they have a place, which may take weeks
 	var late sync.WaitGroup
 	defer late.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	for _, node := range nodes {
-		if !cordon(ctx, node) {
+		if !h.cordon(ctx, j, node, annotation{Excluded: !planned}) {
 			if j.current().planned() { // evicted pods would come back to the node
 				return broken
 			}
 			late.Go(func() {
-				for ctx.Err() == nil && !cordon(ctx, node) {
+				for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{Excluded: true}) {
 				}
 			})
 		}
@@ -80,7 +76,25 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 			c.drainBy().UTC().Format(time.RFC3339), c.Text, h.overruled(node))
 		h.Draining(node.Name, j.group, c.Text)
 	}
+	if h.drainer.Occupied(h.names(nodes)...) {
+		if !h.replaceFirst(ctx, j, nodes) {
+			return h.giveUp(ctx, nodes, "its pods found no place on other nodes in time")
+		}
+		if planned {
+			for _, node := range nodes {
+				h.cordon(ctx, j, node, annotation{Excluded: true})
+			}
+		}
+	}
 	return h.drain(ctx, j, nodes)
+}
+
+// cordon marks a node with the reason of the job. more says whether it leaves load balancers as well, and when termination began.
+func (h *Handler) cordon(ctx context.Context, j *job, node *corev1.Node, more annotation) bool {
+	return h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
+		more.reason, more.Group = j.current(), j.group
+		return cordoned(n, more)
+	})
 }
 
 // interrupted notes that the pool of the instance is short of capacity.
@@ -170,9 +184,6 @@ func (h *Handler) names(nodes []*corev1.Node) []string {
 // drain empties the nodes of a job, and terminates the instance.
 func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
 	names := func() []string { return h.names(nodes) }
-	if h.drainer.Occupied(names()...) && !h.replaceFirst(ctx, j, nodes) {
-		return h.giveUp(ctx, nodes, "its pods found no place on other nodes in time")
-	}
 	result, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(result.Evicted + result.Forced))
 	if err != nil {
