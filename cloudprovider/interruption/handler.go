@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -96,6 +97,9 @@ type Handler struct {
 	metrics    *metrics
 	planned    atomic.Int32  // messages of planned drains that are being handled
 	ownersTime time.Duration // ownersTime, but in tests
+
+	readings awsclient.Batcher[string, struct{}, error]         // of groups, by name
+	timeouts awsclient.Batcher[hookOf, struct{}, time.Duration] // of hooks
 }
 
 // byInstance indexes the nodes by instance.
@@ -118,6 +122,11 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{Options: o, jobs: newJobs(o.Clock), metrics: newMetrics(o.Registerer), ownersTime: ownersTime}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
+	h.readings.Clock, h.readings.Call = o.Clock, func(ctx context.Context, group string, _ []struct{}) error {
+		_, err := o.Groups.Reread(ctx, group)
+		return err
+	}
+	h.timeouts.Clock, h.timeouts.Call = o.Clock, h.heartbeatTimeout
 	return h, nil
 }
 

@@ -22,6 +22,13 @@ const hookPrefix = "asg-autoscaler"
 // seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
+// Auto Scaling may end hundreds of instances at once, and would throttle a call for each. So a reading of a group waits readGather
+// for other messages, and a look-up of a hook's timeout waits hookGather.
+const readGather, hookGather = 100 * time.Millisecond, time.Second
+
+// hookOf is a lifecycle hook of a group.
+type hookOf struct{ group, hook string }
+
 // A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings.
 const hookSettle = 2 * time.Minute
 
@@ -32,14 +39,16 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	if h.Groups.Snapshot().Group(e.Group) == nil {
 		return h.leaveToOthers(m, e, ownersTimeHook, ownersPauseHook)
 	}
-	group, err := h.Groups.Reread(ctx, e.Group)
-	if err != nil {
-		return queue.Retry(retryLater), putBack(ctx)
-	}
 	id := e.Instances[0]
 	instance, owner := h.Groups.Snapshot().Instance(id)
+	if instance == nil || !instance.Lifecycle.Leaving() {
+		if err := h.readings.Join(ctx, e.Group, readGather); err != nil {
+			return queue.Retry(retryLater), putBack(ctx)
+		}
+		instance, owner = h.Groups.Snapshot().Instance(id)
+	}
 	switch {
-	case instance == nil || owner.Name != group.Name:
+	case instance == nil || owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
 	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(announced) < hookSettle:
 		return queue.Retry(pauseAfter(m, hookPauses)), postponed
@@ -49,8 +58,10 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return h.complete(ctx, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
-	r.Deadline = r.Began.Add(max(hookTime, h.heartbeatTimeout(ctx, e)))
-	j, ok := h.begin(ctx, id, group.Name, r)
+	if h.drainer.Occupied(h.names(h.nodes(id))...) {
+		r.Deadline = r.Began.Add(max(hookTime, h.timeouts.Join(ctx, hookOf{e.Group, e.Hook}, hookGather)))
+	}
+	j, ok := h.begin(ctx, id, e.Group, r)
 	if !ok {
 		return queue.Retry(retryLater), putBack(ctx)
 	}
@@ -70,12 +81,12 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 }
 
 // heartbeatTimeout is the hook's own timeout, zero if unknown.
-func (h *Handler) heartbeatTimeout(ctx context.Context, e event.Event) time.Duration {
-	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(e.Group),
-		LifecycleHookNames: []string{e.Hook}})
+func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, _ []struct{}) time.Duration {
+	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(of.group),
+		LifecycleHookNames: []string{of.hook}})
 	if err != nil || len(out.LifecycleHooks) == 0 {
 		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, the drain gets ten minutes",
-			"group", e.Group, "hook", e.Hook, "err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")
+			"group", of.group, "hook", of.hook, "err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")
 		return 0
 	}
 	return time.Duration(aws.ToInt32(out.LifecycleHooks[0].HeartbeatTimeout)) * time.Second

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Such a tool may need a minute to copy logs off the instance, and completes its hook then.
@@ -72,6 +74,36 @@ func TestHookIsCompletedAfterFaults(t *testing.T) {
 				require.NoError(t, w.aws.SetDesired("spot", 0))
 				w.within(5*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 				w.waitEmptyQueue()
+			})
+		})
+	}
+}
+
+// AWS throttles a call for each.
+func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
+	const instances = 90 // the fake API server watches a hundred at once
+	for name, end := range map[string]func(t *testing.T, w *world){
+		"ended by us": func(t *testing.T, w *world) {
+			_, err := w.cache.Terminate(t.Context(), "spot", w.inService())
+			require.NoError(t, err)
+		},
+		"ended by Auto Scaling": func(t *testing.T, w *world) { require.NoError(t, w.aws.SetDesired("spot", 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, hooked(scalingGroup(0, instances, instances)), func(t *testing.T, w *world) {
+				for id, node := range w.nodes() {
+					w.create("of-"+id, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = node.Name, corev1.PodRunning })
+				}
+				w.running()
+				w.aws.ResetCalls()
+				end(t, w)
+				began := time.Now()
+				w.wait("all instances gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
+				most := 10 + int(time.Since(began)/(2*time.Second)) // the Cache itself reads a group in motion every two seconds
+				calls := w.aws.Calls()
+				assert.LessOrEqual(t, calls["DescribeAutoScalingGroups"], most, "readings of the group")
+				assert.LessOrEqual(t, calls["DescribeLifecycleHooks"], 10, "look-ups of the hook")
+				assert.Equal(t, instances, calls["CompleteLifecycleAction"], "completed actions")
 			})
 		})
 	}
