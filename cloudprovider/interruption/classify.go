@@ -6,7 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
@@ -91,6 +94,9 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 // not received once for every try. unknown reports that some instances are in no group of ours.
 func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, unknown bool, out outcome) {
 	waiting := slices.Clone(e.Instances)
+	if e.Kind == event.StateChange {
+		h.readAgain(ctx, e.Instances[0])
+	}
 	for until := h.Clock.Now().Add(patience); ; sleep(ctx, h.Clock, turnAgain) {
 		waiting = slices.DeleteFunc(waiting, func(id string) bool {
 			instance, group := h.Groups.Snapshot().Instance(id)
@@ -122,6 +128,19 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 		case ctx.Err() != nil, !h.Clock.Now().Before(until):
 			return nil, unknown, postponed
 		}
+	}
+}
+
+// readAgain reads the group of an instance that the last reading shows in service, together with other messages. Auto Scaling may
+// have ended the instance since then. It launches another in its place, and the core must count on that one for the pods.
+func (h *Handler) readAgain(ctx context.Context, instance string) {
+	i, group := h.Groups.Snapshot().Instance(instance)
+	if i == nil || i.Lifecycle != "InService" {
+		return
+	}
+	if err := h.readings.Join(ctx, group.Name, readGather); err != nil {
+		klog.FromContext(ctx).V(1).Info("Could not read the group of an instance that ends, its last reading counts", "group", group.Name,
+			"instance", instance, "err", awsclient.Brief(err))
 	}
 }
 

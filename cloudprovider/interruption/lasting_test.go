@@ -76,6 +76,32 @@ func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
 	})
 }
 
+// The last reading shows the instance in service. The core would ask for a node beside the one that AWS launches in its place.
+func TestInstanceThatAutoScalingEndsIsReadBeforeItsDrain(t *testing.T) {
+	g := hooked(scalingGroup(0, 1, 5))
+	g.LifecycleHooks[0].Name = "copy-logs" // so that it takes a while
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		ends := w.inService()[0]
+		w.run(ends, "a")
+		leaves := make(chan bool, 1)
+		w.running(func(o *interruption.Options) {
+			o.Draining = func(string, string, string) {
+				i, _ := w.cache.Snapshot().Instance(ends)
+				leaves <- i != nil && i.Lifecycle.Leaving()
+			}
+		})
+		last := w.cache.Snapshot().ReadAt
+		w.wait("a reading", func() bool { return w.cache.Snapshot().ReadAt.After(last) })
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		w.send(stateChange(ends, "shutting-down"))
+		assert.True(t, <-leaves, "the group counts on an instance that Auto Scaling replaces")
+		w.wait("its pod is moved", func() bool { return w.evictions("a") == 1 })
+		w.waitEmptyQueue()
+		assert.Zero(t, w.terminations(), "terminations of an instance that is ending")
+	})
+}
+
 // An instance has registered again under another name, and its old Node object is still there.
 func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	for _, name := range []string{"aa-first", "zz-last"} {
