@@ -48,6 +48,8 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		instance, owner = h.Groups.Snapshot().Instance(id)
 	}
 	switch {
+	case instance == nil && h.node(id) == nil: // of the warm pool, or gone
+		return h.complete(ctx, e, noNode)
 	case instance == nil || owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
 	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(announced) < hookSettle:

@@ -1,6 +1,8 @@
 package interruption_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Such a tool may need a minute to copy logs off the instance, and completes its hook then.
@@ -104,6 +107,34 @@ func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 				assert.LessOrEqual(t, calls["DescribeAutoScalingGroups"], most, "readings of the group")
 				assert.LessOrEqual(t, calls["DescribeLifecycleHooks"], 10, "look-ups of the hook")
 				assert.Equal(t, instances, calls["CompleteLifecycleAction"], "completed actions")
+			})
+		})
+	}
+}
+
+// An instance that leaves the warm pool waits for the hook, and readings of the group do not show it.
+func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
+	for _, tt := range []struct {
+		name, group, want string
+		node              bool
+		completions       int
+	}{
+		{name: "in the warm pool", group: "spot", want: "no-node", completions: 1},
+		{name: "detached", group: "spot", want: "stale", node: true},
+		{name: "of another cluster", group: "theirs", want: "left-to-others"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+				const beside = "i-0aaaaaaaaaaaaaaaa"
+				if tt.node {
+					_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"},
+						Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}}, metav1.CreateOptions{})
+					require.NoError(t, err)
+				}
+				w.running()
+				w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
+				w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
+				assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")
 			})
 		})
 	}
