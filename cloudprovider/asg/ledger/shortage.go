@@ -129,9 +129,11 @@ func (l *Ledger) shortageOpen(g *group.Group) bool {
 }
 
 // markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter. Instances for
-// the minimum size are never overdue, because the core would ask for them again.
+// the minimum size are never overdue, because the core would ask for them again. Those of a launch that AWS has yet to answer are on their way.
 func (l *Ledger) markOverdue(g *group.Group) {
-	g.Overdue = 0
+	if g.Overdue = 0; l.grown > 0 {
+		return
+	}
 	if s := l.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
 		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}

@@ -1,0 +1,38 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+)
+
+// AWS lists the failure of one instance type while our launch finds another, and the reading shows the desired capacity before the instances. The core
+// would ask for overdue instances a second time.
+func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := ledger.New()
+	read := func(desired int) {
+		now = now.Add(time.Second)
+		l.Read(&group.Group{Name: "a", MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: desired, ReadAt: now})
+	}
+	look := func() int {
+		failure := cooldown.Failure{At: now, Class: awsmessage.NoCapacity}
+		l.NoteFailures([]cooldown.FailedLaunch{{Failure: failure, Ended: now}}, 0)
+		return l.Group().Overdue
+	}
+	read(0)
+	l.BeginLaunch()
+	read(2)
+	assert.Equal(t, 0, look(), "overdue, and AWS has not answered the launch")
+	read(2)
+	assert.Equal(t, 0, l.Group().Overdue, "overdue in the next reading")
+	l.EndLaunch()
+	read(2)
+	assert.Equal(t, 2, l.Group().Overdue, "overdue once the launch has ended without instances")
+}
