@@ -96,8 +96,8 @@ func (p *Pricer) of(g *group.Group, name, capacityType string, zones []string) (
 	if onDemand && slices.ContainsFunc(zones, local.MatchString) {
 		price.Basis = joined("the region, for a Local Zone or Wavelength Zone", price.Basis)
 	}
-	if onDemand && g.Source.PaidAhead() {
-		price.Basis = joined("on-demand, for a group that also uses reserved capacity", price.Basis)
+	if onDemand && g.PaidAhead() {
+		price.Basis = joined("on-demand, for a group that uses reserved capacity", price.Basis)
 	}
 	return price, true
 }

@@ -307,7 +307,8 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 		{"Linux in a zone of the region", func(*group.Group) {}, ""},
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true} }, "Linux, without the licence of Windows"},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
-		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that also uses reserved capacity"},
+		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that uses reserved capacity"},
+		{"capacity block of the launch template", func(g *group.Group) { g.LaunchSpec.PaidAhead = true }, "on-demand, for a group that uses reserved capacity"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &group.Group{Zones: []string{"us-east-1a"}, LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large"}}}}

@@ -90,3 +90,16 @@ func TestDisabledCPUsAreNotCounted(t *testing.T) {
 		assert.Equal(t, 0, templateFrom(data(odd)).vcpus, "CPUs of incomplete options, want none stated")
 	}
 }
+
+func TestMarketOfTemplate(t *testing.T) {
+	for market, want := range map[ec2types.MarketType]LaunchSpec{
+		"":                               {},
+		ec2types.MarketTypeOnDemand:      {},
+		ec2types.MarketTypeSpot:          {Spot: true},
+		ec2types.MarketTypeCapacityBlock: {PaidAhead: true},
+		ec2types.MarketTypeInterruptibleCapacityReservation: {PaidAhead: true},
+	} {
+		data := &ec2types.ResponseLaunchTemplateData{InstanceMarketOptions: &ec2types.LaunchTemplateInstanceMarketOptions{MarketType: market}}
+		assert.Equalf(t, &want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch(), "market %q", market)
+	}
+}

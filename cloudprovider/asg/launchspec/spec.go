@@ -29,6 +29,7 @@ type LaunchSpec struct {
 	Others        []OtherTemplate // the further launch templates, which overrides name
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
+	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }
 

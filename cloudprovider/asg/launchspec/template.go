@@ -24,7 +24,7 @@ type template struct {
 	userData         string
 	profile          string // name or ARN of the instance profile
 	blockDevices     []BlockDevice
-	spot             bool
+	spot, paidAhead  bool
 	vcpus            int
 	efaInterfaces    int
 	requirementsJSON string // empty where the template names a type
@@ -33,7 +33,8 @@ type template struct {
 }
 
 func (t *template) launch() *LaunchSpec {
-	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
+	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
+		PaidAhead: t.paidAhead, EFAInterfaces: t.efaInterfaces}
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -44,8 +45,9 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 		return t
 	}
 	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
-	if d.InstanceMarketOptions != nil {
-		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
+	if m := d.InstanceMarketOptions; m != nil {
+		t.spot = m.MarketType == ec2types.MarketTypeSpot
+		t.paidAhead = !t.spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
 	}
 	if p := d.IamInstanceProfile; p != nil {
 		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
