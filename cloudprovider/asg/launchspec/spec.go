@@ -1,6 +1,8 @@
 package launchspec
 
 import (
+	"strings"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -31,6 +33,18 @@ type LaunchSpec struct {
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
 	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
+}
+
+// Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are. A nil l is unread.
+func (l *LaunchSpec) Unlisted() (extras []string) {
+	if l == nil {
+		return nil
+	}
+	// EKS states the operating system of its own images, which are seldom read.
+	if l.Image != nil && l.Image.Windows || l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_") {
+		extras = append(extras, "the licence of Windows")
+	}
+	return extras
 }
 
 type Type struct {
