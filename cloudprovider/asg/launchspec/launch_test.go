@@ -103,3 +103,16 @@ func TestMarketOfTemplate(t *testing.T) {
 		assert.Equalf(t, &want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch(), "market %q", market)
 	}
 }
+
+func TestLicenceOfImage(t *testing.T) {
+	for details, charged := range map[string]bool{"Linux/UNIX": false, "Red Hat BYOL Linux": false, "Windows BYOL": false,
+		"Windows": true, "SUSE Linux": true, "Red Hat Enterprise Linux with SQL Server Web": true, "Ubuntu Pro": true} {
+		want := ""
+		if charged {
+			want = details
+		}
+		assert.Equalf(t, want, imageFrom(ec2types.Image{PlatformDetails: aws.String(details)}).Licence, "licence of %q", details)
+	}
+	assert.Equal(t, "Windows", imageFrom(ec2types.Image{Platform: ec2types.PlatformValuesWindows}).Licence, "licence without details")
+	assert.Empty(t, imageFrom(ec2types.Image{}).Licence, "licence of an image without a platform")
+}

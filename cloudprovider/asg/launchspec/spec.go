@@ -40,9 +40,15 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	if l == nil {
 		return nil
 	}
-	// EKS states the operating system of its own images, which are seldom read.
-	if l.Image != nil && l.Image.Windows || l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_") {
-		extras = append(extras, "the licence of Windows")
+	licence := ""
+	switch {
+	case l.Image != nil:
+		licence = l.Image.Licence
+	case l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_"): // EKS's own images are seldom read
+		licence = "Windows"
+	}
+	if licence != "" {
+		extras = append(extras, "the licence of "+licence)
 	}
 	return extras
 }
@@ -98,6 +104,7 @@ type Image struct {
 	Architecture   string // as EC2 spells it: x86_64, arm64
 	Virtualization string // hvm or paravirtual
 	Windows        bool
+	Licence        string // for which AWS charges beside the instance, in EC2's words, such as "Windows with SQL Server Web"
 	RootDevice     string // the device name of its root volume
 	BlockDevices   []BlockDevice
 }
