@@ -307,7 +307,10 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	}{
 		{"Linux in a zone of the region", func(*group.Group) {}, ""},
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
+		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows by EKS", func(g *group.Group) { g.LaunchSpec.Nodegroup = windows }, "Linux on shared hardware, without the licence of Windows"},
+		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
+		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
 		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that uses reserved capacity"},
 		{"capacity block of the launch template", func(g *group.Group) { g.LaunchSpec.PaidAhead = true }, "on-demand, for a group that uses reserved capacity"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
@@ -32,6 +33,7 @@ type LaunchSpec struct {
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
 	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
+	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }
 
@@ -49,6 +51,9 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	}
 	if licence != "" {
 		extras = append(extras, "the licence of "+licence)
+	}
+	if l.Tenancy == string(ec2types.TenancyDedicated) || l.Tenancy == string(ec2types.TenancyHost) {
+		extras = append(extras, l.Tenancy+" tenancy")
 	}
 	return extras
 }

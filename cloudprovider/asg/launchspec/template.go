@@ -25,6 +25,7 @@ type template struct {
 	profile          string // name or ARN of the instance profile
 	blockDevices     []BlockDevice
 	spot, paidAhead  bool
+	tenancy          string
 	vcpus            int
 	efaInterfaces    int
 	requirementsJSON string // empty where the template names a type
@@ -34,7 +35,7 @@ type template struct {
 
 func (t *template) launch() *LaunchSpec {
 	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
-		PaidAhead: t.paidAhead, EFAInterfaces: t.efaInterfaces}
+		PaidAhead: t.paidAhead, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -48,6 +49,9 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	if m := d.InstanceMarketOptions; m != nil {
 		t.spot = m.MarketType == ec2types.MarketTypeSpot
 		t.paidAhead = !t.spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
+	}
+	if d.Placement != nil {
+		t.tenancy = string(d.Placement.Tenancy)
 	}
 	if p := d.IamInstanceProfile; p != nil {
 		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
@@ -172,7 +176,7 @@ func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (
 		}
 		for _, c := range page.LaunchConfigurations {
 			t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
-				spot: aws.ToString(c.SpotPrice) != ""}
+				spot: aws.ToString(c.SpotPrice) != "", tenancy: aws.ToString(c.PlacementTenancy)}
 			for _, b := range c.BlockDeviceMappings {
 				if b.Ebs != nil {
 					t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
