@@ -59,7 +59,7 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	if mode, why := asg.AskedFor(got, asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
-	assert.True(t, got.Source.PaidAhead(), "capacity blocks count as on-demand")
+	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {

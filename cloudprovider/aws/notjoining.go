@@ -57,7 +57,7 @@ func (v *View) Late(instance string) Late { return v.late[instance] }
 // whyNotJoining finds the most certain reason. A fact that holds for a registered node of the same start is no reason.
 func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string) {
 	joined := slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Origin == i.Origin })
-	joins, bare, role, name := "", false, "", ""
+	joins, bare, role, profile := "", false, "", ""
 	for _, s := range g.LaunchStated {
 		if s.Source == launchspec.SourceUserData {
 			joins = s.Cluster
@@ -65,18 +65,21 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	}
 	if spec := g.LaunchSpec; spec != nil {
 		bare = spec.UserData == "" && spec.Image != nil && eksImage.MatchString(spec.Image.Name)
-		if spec.Nodegroup != nil && spec.Nodegroup.Role != "" {
-			name = path.Base(spec.Nodegroup.Role)
-			role = fmt.Sprintf("the role %q", name)
-		} else if spec.Profile != "" {
-			name = path.Base(spec.Profile)
-			role = fmt.Sprintf("a role that is called like its instance profile %q", name)
+		profile = spec.Profile
+		if spec.Nodegroup != nil {
+			role = spec.Nodegroup.Role
 		}
 	}
-	stranger := !joined && name != "" && !slices.ContainsFunc(start.Roles, func(arn string) bool { return strings.HasSuffix(arn, "/"+name) })
+	// stranger reports whether the cluster lets in no role that is called like the ARN's last part, as far as could be read.
+	stranger := func(arn string) bool {
+		same := func(known string) bool { return path.Base(known) == path.Base(arn) }
+		return !joined && arn != "" && (start.AWSAuth || start.Entries) && !slices.ContainsFunc(start.Roles, same)
+	}
 	terminate := "terminate the instance: aws autoscaling terminate-instance-in-auto-scaling-group --instance-id " + i.ID + " --no-should-decrement-desired-capacity"
 	correct := "correct the group's launch template, and " + terminate
 	cluster := " --cluster-name " + shellword.Quote(cmp.Or(ours, "CLUSTER_NAME"))
+	letIn := "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
+		" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
 	switch {
 	case joins != "" && ours != "" && joins != ours:
 		return fmt.Sprintf("its user data joins cluster %q, and this one is %q", joins, ours), correct
@@ -95,15 +98,15 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		return "the default route of its subnet " + start.Subnet + " leads to a target that is gone", "correct the route table: aws ec2 describe-route-tables --route-table-ids " + start.Table
 	case joins != "" && ours == "" && !joined:
 		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name"
-	case stranger && (start.AWSAuth || start.Entries):
-		cause = "neither an access entry of EKS nor aws-auth lets in " + role
+	case stranger(role):
+		letsIn := fmt.Sprintf(" lets in the role %q", path.Base(role))
+		cause = "neither an access entry of EKS nor aws-auth" + letsIn
 		if !start.Entries {
-			cause = "no line of aws-auth lets in " + role + ", and access entries of EKS could not be checked"
+			cause = "no line of aws-auth" + letsIn + ", and access entries of EKS could not be checked"
 		} else if !start.AWSAuth {
-			cause = "no access entry of EKS lets in " + role + ", and aws-auth is missing or could not be read"
+			cause = "no access entry of EKS" + letsIn + ", and aws-auth is missing or could not be read"
 		}
-		return cause, "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
-			" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
+		return cause, letIn
 	case start.Full:
 		return "its subnet " + start.Subnet + " has no free addresses, so that pods may get none", "add a subnet to the group: aws ec2 describe-subnets --subnet-ids " + start.Subnet
 	case start.Route == "none" && !slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Zone == i.Zone }):
@@ -116,6 +119,11 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	}
 	if !start.AWSAuth && !start.Entries && !joined {
 		cause += ", and whether the cluster lets in its role could not be checked"
+	}
+	if role == "" && stranger(profile) {
+		name := path.Base(profile)
+		return cause + fmt.Sprintf(", but no role called like its instance profile %q is let in (its role may have another name)", name),
+			"see what its role is called: aws iam get-instance-profile --instance-profile-name " + shellword.Quote(name) + "\n" + letIn
 	}
 	return cause, ""
 }

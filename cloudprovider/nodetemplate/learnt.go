@@ -207,9 +207,14 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
 
 // Lacks reports whether the group's nodes show, for good, none of a resource that something promises for the next one: they show
-// another accelerator of its vendor, or two of them have been Ready for long.
+// another accelerator of its vendor, or two of them have been Ready for long. A node without branch interfaces says nothing about the
+// next one: a node whose interfaces were all in use when security groups for pods were turned on never gets them (the VPC CNI asks for
+// them only while a node has room, amazon-vpc-cni-k8s#1202).
 func (l *Learnt) Lacks(name corev1.ResourceName) bool {
-	return l != nil && !l.shown[string(name)] && (l.complete && Extended(name) || l.divides(name))
+	if l == nil || l.shown[string(name)] || name == instancetypes.ResourcePodENI {
+		return false
+	}
+	return l.complete && Extended(name) || l.divides(name)
 }
 
 // divides reports whether the group's nodes show another accelerator of the vendor in the place of an accelerator.

@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -92,6 +93,8 @@ func TestAttachedFabricAdapterIsPromised(t *testing.T) {
 func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
 	on := CNI{PodInterfaces: true}
 	tag := map[string]string{resourcesPrefix + "vpc.amazonaws.com/pod-eni": "5"}
+	old := func(n *corev1.Node) { n.Status.Conditions[0].LastTransitionTime.Time = noon.Add(-time.Hour) }
+	full := learnt("m5.large", realM5Large(old), realM5Large(old, called("other"))) // all interfaces were in use when the CNI was set
 	for _, tt := range []struct {
 		name  string
 		in    Input
@@ -105,6 +108,9 @@ func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
 		{name: "the least of several types", in: Input{CNI: on}, types: []string{"m5.xlarge", "m5.large"}, want: "9"},
 		{name: "a type without", in: Input{CNI: on}, types: []string{"m5.large", "t3.large"}},
 		{name: "Windows", in: Input{CNI: on, AMIFamily: Windows}, types: []string{"m5.large"}},
+		{name: "on, after the nodes have joined", in: Input{CNI: on, Learnt: full}, types: []string{"m5.large"}, want: "9"},
+		{name: "by tag, after the nodes have joined", in: Input{Tags: tag, Learnt: full}, types: []string{"m5.large"}, want: "5"},
+		{name: "off, after the nodes have joined", in: Input{Learnt: full}, types: []string{"m5.large"}},
 	} {
 		template, _ := building(t, tt.in, tt.types...)
 		assert.Equalf(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/pod-eni"], "%s: branch interfaces", tt.name)

@@ -89,15 +89,15 @@ func (p *Pricer) of(g *group.Group, name, capacityType string, zones []string) (
 	if !ok || price.Own {
 		return price, ok
 	}
-	spec, onDemand := g.LaunchSpec, capacityType != awsmessage.Spot
-	if spec != nil && spec.Image != nil && spec.Image.Windows {
-		price.Basis = joined("Linux, without the licence of Windows", price.Basis)
+	for _, extra := range g.LaunchSpec.Unlisted() {
+		price.Basis = joined("Linux on shared hardware, without "+extra, price.Basis)
 	}
+	onDemand := capacityType != awsmessage.Spot
 	if onDemand && slices.ContainsFunc(zones, local.MatchString) {
 		price.Basis = joined("the region, for a Local Zone or Wavelength Zone", price.Basis)
 	}
-	if onDemand && g.Source.PaidAhead() {
-		price.Basis = joined("on-demand, for a group that also uses reserved capacity", price.Basis)
+	if onDemand && g.PaidAhead() {
+		price.Basis = joined("on-demand, for a group that uses reserved capacity", price.Basis)
 	}
 	return price, true
 }

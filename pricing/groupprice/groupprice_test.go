@@ -299,15 +299,21 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	prices, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
 	own := contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\n")
+	windows := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}
 	for _, tt := range []struct {
 		name   string
 		change func(*group.Group)
 		want   string
 	}{
 		{"Linux in a zone of the region", func(*group.Group) {}, ""},
-		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true} }, "Linux, without the licence of Windows"},
+		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
+		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
+		{"Windows by EKS", func(g *group.Group) { g.LaunchSpec.Nodegroup = windows }, "Linux on shared hardware, without the licence of Windows"},
+		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
+		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
-		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that also uses reserved capacity"},
+		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that uses reserved capacity"},
+		{"capacity block of the launch template", func(g *group.Group) { g.LaunchSpec.PaidAhead = true }, "on-demand, for a group that uses reserved capacity"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &group.Group{Zones: []string{"us-east-1a"}, LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large"}}}}

@@ -155,6 +155,9 @@ func (g *Group) given() (least, most int) {
 // CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
+// PaidAhead is Source.PaidAhead.
+func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
+
 // Pools returns the pools in which the group may launch in the zones. Unknown types make one pool without a type for each zone.
 func (g *Group) Pools(zones ...string) []cooldown.Pool {
 	types := []launchspec.Type{{}}

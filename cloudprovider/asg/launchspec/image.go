@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -107,6 +108,11 @@ func imageFrom(in ec2types.Image) *Image {
 		ID: aws.ToString(in.ImageId), Name: aws.ToString(in.Name), Description: aws.ToString(in.Description), RootDevice: aws.ToString(in.RootDeviceName),
 		Architecture: string(in.Architecture), Virtualization: string(in.VirtualizationType),
 		Windows: strings.EqualFold(string(in.Platform), "windows"),
+	}
+	// AWS charges for neither Linux/UNIX nor the owner's own licence (BYOL, EC2 User Guide, "AMI billing information fields", read 2026-11).
+	details := cmp.Or(aws.ToString(in.PlatformDetails), string(in.Platform))
+	if !strings.HasPrefix(details, "Linux/UNIX") && !strings.Contains(details, "BYOL") {
+		i.Licence = details
 	}
 	for _, b := range in.BlockDeviceMappings {
 		if b.Ebs != nil {

@@ -1,12 +1,16 @@
 package launchspec
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
@@ -89,4 +93,50 @@ func TestDisabledCPUsAreNotCounted(t *testing.T) {
 	for _, odd := range []*ec2types.LaunchTemplateCpuOptions{{}, {CoreCount: aws.Int32(4)}, {ThreadsPerCore: aws.Int32(1)}, {AmdSevSnp: "enabled"}} {
 		assert.Equal(t, 0, templateFrom(data(odd)).vcpus, "CPUs of incomplete options, want none stated")
 	}
+}
+
+func TestMarketOfTemplate(t *testing.T) {
+	for market, want := range map[ec2types.MarketType]LaunchSpec{
+		"":                               {},
+		ec2types.MarketTypeOnDemand:      {},
+		ec2types.MarketTypeSpot:          {Spot: true},
+		ec2types.MarketTypeCapacityBlock: {PaidAhead: true},
+		ec2types.MarketTypeInterruptibleCapacityReservation: {PaidAhead: true},
+	} {
+		data := &ec2types.ResponseLaunchTemplateData{InstanceMarketOptions: &ec2types.LaunchTemplateInstanceMarketOptions{MarketType: market}}
+		assert.Equalf(t, &want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch(), "market %q", market)
+	}
+}
+
+func TestLicenceOfImage(t *testing.T) {
+	for details, charged := range map[string]bool{"Linux/UNIX": false, "Red Hat BYOL Linux": false, "Windows BYOL": false,
+		"Windows": true, "SUSE Linux": true, "Red Hat Enterprise Linux with SQL Server Web": true, "Ubuntu Pro": true} {
+		want := ""
+		if charged {
+			want = details
+		}
+		assert.Equalf(t, want, imageFrom(ec2types.Image{PlatformDetails: aws.String(details)}).Licence, "licence of %q", details)
+	}
+	assert.Equal(t, "Windows", imageFrom(ec2types.Image{Platform: ec2types.PlatformValuesWindows}).Licence, "licence without details")
+	assert.Empty(t, imageFrom(ec2types.Image{}).Licence, "licence of an image without a platform")
+}
+
+// configurations answers with one launch configuration.
+type configurations struct {
+	AutoScalingAPI
+	one astypes.LaunchConfiguration
+}
+
+func (c configurations) DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
+	...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
+	return &autoscaling.DescribeLaunchConfigurationsOutput{LaunchConfigurations: []astypes.LaunchConfiguration{c.one}}, nil
+}
+
+func TestTenancyOfBothSources(t *testing.T) {
+	data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: ec2types.TenancyHost}}
+	assert.Equal(t, "host", templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch().Tenancy, "of a launch template")
+	old := astypes.LaunchConfiguration{LaunchConfigurationName: aws.String("old"), PlacementTenancy: aws.String("dedicated")}
+	found, err := New(configurations{one: old}, APIs{}, nil, nil).describeConfigurations(t.Context(), []string{"old"})
+	require.NoError(t, err)
+	assert.Equal(t, "dedicated", found["old"].launch().Tenancy, "of a launch configuration")
 }

@@ -84,9 +84,10 @@ func (s Source) NamesTypes() bool {
 	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
 }
 
-// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation.
-func (s Source) PaidAhead() bool {
-	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {
+// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
+// which the policy or the launch template names. An unread spec is nil.
+func (s Source) PaidAhead(spec *LaunchSpec) bool {
+	return spec != nil && spec.PaidAhead || slices.ContainsFunc(s.Segments, func(kinds []string) bool {
 		return slices.ContainsFunc(kinds, func(kind string) bool {
 			return kind != string(types.TargetCapacityTypeOnDemand) && kind != string(types.TargetCapacityTypeOnDemandCapacityReservation)
 		})

@@ -1,7 +1,10 @@
 package launchspec
 
 import (
+	"strings"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
@@ -29,7 +32,30 @@ type LaunchSpec struct {
 	Others        []OtherTemplate // the further launch templates, which overrides name
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
+	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
+	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
+}
+
+// Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are. A nil l is unread.
+func (l *LaunchSpec) Unlisted() (extras []string) {
+	if l == nil {
+		return nil
+	}
+	licence := ""
+	switch {
+	case l.Image != nil:
+		licence = l.Image.Licence
+	case l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_"): // EKS's own images are seldom read
+		licence = "Windows"
+	}
+	if licence != "" {
+		extras = append(extras, "the licence of "+licence)
+	}
+	if l.Tenancy == string(ec2types.TenancyDedicated) || l.Tenancy == string(ec2types.TenancyHost) {
+		extras = append(extras, l.Tenancy+" tenancy")
+	}
+	return extras
 }
 
 type Type struct {
@@ -83,6 +109,7 @@ type Image struct {
 	Architecture   string // as EC2 spells it: x86_64, arm64
 	Virtualization string // hvm or paravirtual
 	Windows        bool
+	Licence        string // for which AWS charges beside the instance, in EC2's words, such as "Windows with SQL Server Web"
 	RootDevice     string // the device name of its root volume
 	BlockDevices   []BlockDevice
 }

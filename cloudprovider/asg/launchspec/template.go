@@ -24,7 +24,8 @@ type template struct {
 	userData         string
 	profile          string // name or ARN of the instance profile
 	blockDevices     []BlockDevice
-	spot             bool
+	spot, paidAhead  bool
+	tenancy          string
 	vcpus            int
 	efaInterfaces    int
 	requirementsJSON string // empty where the template names a type
@@ -33,7 +34,8 @@ type template struct {
 }
 
 func (t *template) launch() *LaunchSpec {
-	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
+	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
+		PaidAhead: t.paidAhead, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -44,8 +46,12 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 		return t
 	}
 	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
-	if d.InstanceMarketOptions != nil {
-		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
+	if m := d.InstanceMarketOptions; m != nil {
+		t.spot = m.MarketType == ec2types.MarketTypeSpot
+		t.paidAhead = !t.spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
+	}
+	if d.Placement != nil {
+		t.tenancy = string(d.Placement.Tenancy)
 	}
 	if p := d.IamInstanceProfile; p != nil {
 		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
@@ -170,7 +176,7 @@ func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (
 		}
 		for _, c := range page.LaunchConfigurations {
 			t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
-				spot: aws.ToString(c.SpotPrice) != ""}
+				spot: aws.ToString(c.SpotPrice) != "", tenancy: aws.ToString(c.PlacementTenancy)}
 			for _, b := range c.BlockDeviceMappings {
 				if b.Ebs != nil {
 					t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)

@@ -141,7 +141,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 
 // capacityType returns the one capacity type of all the group's instances, or "" where it is unknown or both can come.
 func capacityType(g *group.Group) string {
-	if g.LaunchSpec == nil || g.Source.PaidAhead() {
+	if g.LaunchSpec == nil || g.PaidAhead() {
 		return ""
 	}
 	return g.CapacityType()

@@ -98,18 +98,19 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		source launchspec.Source
-		spot   bool
+		launch launchspec.LaunchSpec
 		want   string
 	}{
 		{name: "launch template", want: "on-demand"},
-		{name: "launch template that asks for spot", spot: true, want: "spot"},
+		{name: "launch template that asks for spot", launch: launchspec.LaunchSpec{Spot: true}, want: "spot"},
+		{name: "launch template that names a capacity block", launch: launchspec.LaunchSpec{PaidAhead: true}},
 		{name: "policy all spot", source: launchspec.Source{Mixed: true}, want: "spot"},
 		{name: "policy all on demand", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}, want: "on-demand"},
 		{name: "policy with a base", source: launchspec.Source{Mixed: true, OnDemandBase: 2}},
 		{name: "policy half and half", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50}},
 		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
-		assert.Equalf(t, tt.want, capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}),
+		assert.Equalf(t, tt.want, capacityType(&group.Group{Source: tt.source, LaunchSpec: &tt.launch}),
 			"%s: capacity type", tt.name)
 	}
 }

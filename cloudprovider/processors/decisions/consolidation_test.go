@@ -238,6 +238,15 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	}
 }
 
+// A node that is paid ahead saves nothing when it goes.
+func TestNodesOfACapacityBlockStay(t *testing.T) {
+	w := newDearWorld(t, 1, 3, "900m", func(g *fakeaws.AutoScalingGroup) {
+		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+			Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
+	})
+	w.untilSizes("1 big, 2 small")
+}
+
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.
 func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")

@@ -99,7 +99,7 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 		{name: "and another has", first: plain, other: with, age: time.Hour, others: time.Hour, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tags := map[string]string{awsworld.Template + "resources/example.com/fuse": "8"}
+			tags := map[string]string{awsworld.Template + "resources/example.com/fuse": "8", awsworld.Template + "resources/vpc.amazonaws.com/pod-eni": "9"}
 			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, tags))
 			w.NextLoop()
 			nodes := showing(w, "gpu", "g4dn.xlarge", tt.age, tt.first)
@@ -111,6 +111,7 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 			for _, name := range []corev1.ResourceName{"nvidia.com/gpu", "example.com/fuse"} {
 				assert.Equalf(t, tt.want, got[name] > 0, "%d of %s are promised, want some: %t", got[name], name, tt.want)
 			}
+			assert.EqualValues(t, 9, got[instancetypes.ResourcePodENI], "branch interfaces, want them whatever the nodes lack: a new one gets them")
 			template := w.View().Template("gpu")
 			if fuse := template.Capacity["example.com/fuse"]; fuse.IsZero() == tt.want || len(template.Accelerators()) != 1 {
 				t.Errorf("the template has %v, want fuse: %t, and in any case the GPU, for which a new node is waited", template.Capacity, tt.want)

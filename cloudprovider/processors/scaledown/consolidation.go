@@ -89,6 +89,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	mayGo := func(name string) bool {
 		n, known := byName[name]
 		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
+			!n.Group.PaidAhead() && // a node that is paid ahead saves nothing when it goes
 			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now)
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
