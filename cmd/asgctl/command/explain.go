@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -27,7 +28,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 replace them, and then the running autoscaler is not asked: so you can ask what other flags would do. Such loops are a new autoscaler's
 first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, or it or its controller does not exist.`
+Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c}
@@ -81,8 +82,9 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		return err
 	}
 	if len(answer.Pods) == 0 {
+		none := answer.None("pod " + namespace + "/" + name)
 		if e.cluster == nil {
-			return finding{fmt.Sprintf("no pod %s/%s waits for a node", namespace, name)}
+			return finding{none}
 		}
 		client, err := kubernetes.NewForConfig(e.cluster)
 		if err != nil {
@@ -90,7 +92,7 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		}
 		pod, err := client.CoreV1().Pods(namespace).Get(cmd.Context(), name, metav1.GetOptions{})
 		if err != nil {
-			return finding{fmt.Sprintf("no pod %s/%s waits for a node: %v", namespace, name, err)}
+			return finding{fmt.Sprintf("%s: %v", none, err)}
 		}
 		answer.AddUnlisted(pod)
 	}
@@ -150,8 +152,11 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 		}
 	}
 	wrong := ""
-	if n := answer.Unserved(); n > 0 {
+	switch n := answer.Unserved(); {
+	case n > 0:
 		wrong = fmt.Sprintf("%d of %d pods get no node", n, len(answer.Pods))
+	case answer.Incomplete():
+		wrong = fmt.Sprintf("the report had no room for %s", why.Count(answer.PodsLeft, "more pending pod"))
 	}
 	return e.cli.print(answer, answer.Text, wrong)
 }

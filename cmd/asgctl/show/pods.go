@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // Source says who decided.
@@ -27,7 +28,8 @@ type Pods struct {
 	At       time.Time         `json:"at"`
 	Reading  decision.Reading  `json:"reading"`
 	Pods     []decision.Pod    `json:"pods"`
-	Searches []decision.Search `json:"searches"` // in which the pods were
+	PodsLeft int               `json:"podsLeftOut,omitempty"` // pending ones of the cluster for which the report had no room
+	Searches []decision.Search `json:"searches"`              // in which the pods were
 
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	groups  []decision.Group
@@ -36,7 +38,8 @@ type Pods struct {
 
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
 func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
-	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, groups: r.Groups, subject: subject}
+	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, PodsLeft: r.PodsLeft,
+		Searches: []decision.Search{}, groups: r.Groups, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -65,6 +68,8 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 		d.State, d.Cause = decision.PodFits, decision.Reason{Code: decision.CodeFits, Message: "it has a node: " + pod.Spec.NodeName}
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
+	case p.PodsLeft > 0:
+		d.Cause.Message = p.None("such pod")
 	}
 	p.Pods = append(p.Pods, d)
 }
@@ -95,6 +100,18 @@ func (p *Pods) Unserved() int {
 	return n
 }
 
+// Incomplete reports whether pods of the subject may be among those for which the report had no room.
+func (p *Pods) Incomplete() bool { return p.PodsLeft > 0 && p.subject != "" }
+
+// None says that nothing of the report matched, such as "pod shop/web-0".
+func (p *Pods) None(of string) string {
+	if p.PodsLeft == 0 {
+		return "no " + of + " waits for a node"
+	}
+	return fmt.Sprintf("no %s is in the report, but %s had no room in it, and one of them may be meant", of,
+		why.Count(p.PodsLeft, "more pending pod"))
+}
+
 func unserved(state decision.PodState) bool {
 	return state != decision.PodLaunching && state != decision.PodFits
 }
@@ -106,15 +123,15 @@ func (p *Pods) Text() string {
 	case p.subject == "":
 		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return text + "no pod of " + Clean(p.subject) + " waits for a node\n" + p.problems()
+		return text + p.None("pod of "+Clean(p.subject)) + "\n" + p.problems()
 	}
 	return text + p.grouped()
 }
 
 func (p *Pods) problems() (text string) {
 	for _, g := range p.groups {
-		for _, why := range g.Problems {
-			text += "\n" + Clean(why.Message) + "\n" + next(p.then(why))
+		for _, problem := range g.Problems {
+			text += "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
 		}
 	}
 	return text
@@ -140,9 +157,9 @@ func (p *Pods) one(pod *decision.Pod) string {
 }
 
 // then is the reason with the next step that holds if the facts are old.
-func (p *Pods) then(why decision.Reason) decision.Reason {
-	why.Remedy = p.Reading.Then(why.Remedy, p.At)
-	return why
+func (p *Pods) then(cause decision.Reason) decision.Reason {
+	cause.Remedy = p.Reading.Then(cause.Remedy, p.At)
+	return cause
 }
 
 // with puts a word before a text from outside. It returns nothing where there is no text.
@@ -209,6 +226,9 @@ func (p *Pods) grouped() string {
 	})
 	text := Clean(causes[0].Cause.Message) + "\n\n" +
 		fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n", Clean(p.subject), len(p.Pods), p.Unserved())
+	if p.PodsLeft > 0 {
+		text += fmt.Sprintf("Pending pods of the cluster for which the report had no room: %d.\n", p.PodsLeft)
+	}
 	var rows [][]string
 	var reasons []decision.Reason
 	for _, c := range causes {

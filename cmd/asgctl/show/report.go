@@ -82,7 +82,7 @@ func counts(r *decision.Report) string {
 			helpless++
 		}
 	}
-	out := fmt.Sprintf("nodes %d (+%d -%d)  pending %d (%d helpless)  groups %d", ready, starting, leaving, len(r.Pods), helpless, len(r.Groups))
+	out := fmt.Sprintf("nodes %d (+%d -%d)  pending %d (%d helpless)  groups %d", ready, starting, leaving, len(r.Pods)+r.PodsLeft, helpless, len(r.Groups))
 	var bad []string
 	for _, s := range []decision.GroupState{decision.GroupPaused, decision.GroupCoolDown, decision.GroupDegraded} {
 		if states[s] > 0 {
