@@ -77,7 +77,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
-		return failure{fmt.Errorf("nobody would remove the node: %w", err)}
+		return failure{fmt.Errorf("find the autoscaler that would remove the node: %w", err)}
 	}
 	answer, found := show.NodeOf(r, show.Running, name)
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {

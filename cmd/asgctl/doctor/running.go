@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
@@ -13,7 +15,8 @@ import (
 // answerTimeout leaves the other checks their time.
 const answerTimeout = 15 * time.Second
 
-// checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's.
+// checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's. One that does not answer
+// the API server while its pod is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
 	from.Namespace = in.namespace
@@ -21,7 +24,8 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	r, err := running.Read(limited, from)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil && (from.URL != "" || in.kubeErr == nil) {
+	dead := from.URL != "" || in.ours != nil && !podutil.IsPodReady(in.ours)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && dead {
 		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true

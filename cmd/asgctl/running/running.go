@@ -130,6 +130,12 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 		return nil, fmt.Errorf("read %s of pod %s through the API server: %w: grant that, or forward port %d and give --url", path, name, err, port(pod))
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("pod %s answers no %s: it runs another autoscaler, an older version, or one whose flags switch it off", name, path)
+	case errors.Is(err, context.DeadlineExceeded), apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err):
+		// Without the error's chain, because who shortens such an error shows its status alone.
+		return nil, fmt.Errorf("the API server does not reach port %d of pod %s: "+
+			"a security group of the nodes or a NetworkPolicy may keep it out: "+
+			"kubectl --namespace %s port-forward pod/%s %[1]d, and give --url http://127.0.0.1:%[1]d (%[5]v)",
+			port(pod), name, pod.Namespace, pod.Name, err)
 	case err != nil:
 		return nil, fmt.Errorf("read %s of pod %s through the API server: %w", path, name, err)
 	}

@@ -1,14 +1,50 @@
 package running
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
+
+// The path from the API server to the pod may be blocked, which says nothing of the autoscaler.
+func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
+	for name, refuse := range map[string]http.HandlerFunc{
+		"no answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"503": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "dial tcp: i/o timeout", http.StatusServiceUnavailable)
+		},
+		"504": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusGatewayTimeout) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case "/api/v1/namespaces/kube-system/pods/a:8085/proxy/status.json":
+					refuse(w, r)
+				case "/api/v1/namespaces/kube-system/pods":
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = w.Write([]byte(`{"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"namespace": "kube-system", "name": "a"}, "status": {"phase": "Running"}}]}`))
+				default:
+					http.NotFound(w, r)
+				}
+			}))
+			defer server.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := Read(ctx, Options{Kubeconfig: loopback.Kubeconfig(t, server.URL)})
+			const want = "the API server does not reach port 8085 of pod kube-system/a: a security group of the nodes or a NetworkPolicy may keep it out: " +
+				"kubectl --namespace kube-system port-forward pod/a 8085, and give --url http://127.0.0.1:8085 ("
+			assert.ErrorContains(t, err, want)
+		})
+	}
+}
 
 func TestReportOfURL(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

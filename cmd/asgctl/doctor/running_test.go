@@ -1,0 +1,41 @@
+package doctor
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+)
+
+// The path from the API server to the pod may be blocked. Only a pod that is not Ready says that the autoscaler is dead.
+func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1/namespaces/kube-system/pods/a:8085/proxy/status.json":
+			<-r.Context().Done()
+		case "/api/v1/namespaces/kube-system/pods":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"namespace": "kube-system", "name": "a"}, "status": {"phase": "Running"}}]}`))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer server.Close()
+	for ready, findings := range map[corev1.ConditionStatus]int{corev1.ConditionTrue: 0, corev1.ConditionFalse: 1} {
+		t.Run("Ready "+string(ready), func(t *testing.T) {
+			in := &installation{namespace: usualNamespace, ours: &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}}}}
+			in.Running.Kubeconfig, in.Timeout = loopback.Kubeconfig(t, server.URL), 4*time.Second
+			c := &Check{}
+			assert.Equal(t, findings == 1, checkRunning(t.Context(), in, c), "looked")
+			assert.Len(t, c.Findings, findings)
+			if findings == 0 && assert.Len(t, c.NotChecked, 1) {
+				assert.Contains(t, c.NotChecked[0].Reason, "the API server does not reach port 8085 of pod kube-system/a: a security group")
+			}
+		})
+	}
+}
