@@ -3,6 +3,7 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -163,7 +164,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 			}
 		}
 	}
-	if i := last.UtilInfo; i != nil {
+	if i := last.UtilInfo; i != nil && finite(i.Utilization) {
 		o.Utilization = i.Utilization
 	}
 	if b := last.BlockingPod; b != nil {
@@ -185,6 +186,10 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 			decision.Span(k.Core.ScaleDownDelayAfterAdd))
 	}
 }
+
+// finite reports whether the core could compute the utilization. It divides by nothing where --ignore-daemonsets-utilization leaves a
+// DaemonSet out that requests all GPUs of the node.
+func finite(utilization float64) bool { return !math.IsNaN(utilization) && !math.IsInf(utilization, 0) }
 
 func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unremovable) {
 	pods := "its pods"

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/utils/ptr"
 
@@ -60,6 +62,18 @@ func TestNodeReasonsNameState(t *testing.T) {
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			assert.Truef(t, tt.code != decision.CodeMinSize || o.Reason.Remedy == lower, "remedy %q, want %q", o.Reason.Remedy, lower)
 		})
+	}
+}
+
+// A DaemonSet that requests all GPUs of a node leaves nothing to divide by, and JSON has no word for that.
+func TestUtilizationThatIsNoNumber(t *testing.T) {
+	for _, none := range []float64{math.NaN(), math.Inf(1)} {
+		o := decision.Node{Name: "n", Utilization: -1}
+		kept := &scaledownstatus.UnremovableNode{Reason: simulator.NoPlaceToMovePods, UtilInfo: &utilization.Info{Utilization: none}}
+		(&cluster{Collector: New(Config{}), facts: &facts{at: noon}}).weigh(&o, member{}, nil, kept)
+		assert.InDelta(t, -1, o.Utilization, 0, "not computed")
+		gone := &scaledownstatus.ScaleDownNode{Node: &corev1.Node{}, UtilInfo: utilization.Info{Utilization: none}}
+		assert.Equal(t, "not needed for 10m", removal(gone, noon.Add(-10*time.Minute), noon))
 	}
 }
 

@@ -329,7 +329,10 @@ func (c *Collector) grew(raises []raise) {
 }
 
 func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
-	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
+	text := "not needed"
+	if finite(n.UtilInfo.Utilization) {
+		text += fmt.Sprintf(" at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
+	}
 	if nodemeta.ToGo(n.Node) {
 		text = "somebody asked for its removal"
 	} else if s, moves := move.StateOf(n.Node); moves {

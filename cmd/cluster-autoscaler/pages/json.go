@@ -3,10 +3,13 @@ package pages
 import (
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -35,12 +38,20 @@ func NewJSON(record *decision.Record) http.HandlerFunc {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Vary", "Accept-Encoding")
 		var out io.Writer = w
+		compressed := gzip.NewWriter(w)
 		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			header.Set("Content-Encoding", "gzip")
-			compressed := gzip.NewWriter(w)
-			defer compressed.Close() // before the slot is free
 			out = compressed
 		}
-		_ = json.NewEncoder(out).Encode(record.Report()) // the reader has gone
+		err := json.NewEncoder(out).Encode(record.Report()) // writes all of it at once, or nothing
+		var value *json.UnsupportedValueError
+		switch {
+		case errors.As(err, &value):
+			klog.FromContext(r.Context()).Error(err, "Could not encode the report")
+			header.Del("Content-Encoding")
+			http.Error(w, "the report could not be encoded, see the log", http.StatusInternalServerError)
+		case out == compressed:
+			_ = compressed.Close() // as after any other error, the reader has gone
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -77,6 +78,24 @@ func TestReportIsCompressedOnRequest(t *testing.T) {
 	var report decision.Report
 	err = json.Unmarshal(text, &report)
 	assert.Truef(t, err == nil && report.At.Equal(r.Report().At), "report of %v, error %v", report.At, err)
+}
+
+func TestReportThatJSONCannotSayIsNoEmptyAnswer(t *testing.T) {
+	server, r := served(t)
+	r.Spent(decision.Spend{PerHour: math.NaN()})
+	for _, encoding := range []string{"gzip", "identity"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		request.Header.Set("Accept-Encoding", encoding)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusInternalServerError, response.StatusCode, encoding)
+		assert.Equal(t, "the report could not be encoded, see the log\n", string(text), encoding)
+		assert.Empty(t, response.Header.Get("Content-Encoding"), encoding)
+	}
 }
 
 func TestProcessWithoutLeaseSaysSo(t *testing.T) {
