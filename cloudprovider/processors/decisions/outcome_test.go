@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -32,6 +34,28 @@ func TestOutcomeNamesTheCallAndTheGroup(t *testing.T) {
 			assert.Truef(t, failed && got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
 				"outcome %+v, want %q and in the remedy %q", got, tt.says, tt.remedy)
 		})
+	}
+}
+
+// The core leaves pods out that consume a ProvisioningRequest, whether they fit somewhere or not.
+func TestPodOfAProvisioningRequest(t *testing.T) {
+	for _, tt := range []struct {
+		annotation string
+		on         bool // --enable-provisioning-requests
+		want       decision.PodState
+	}{
+		{"autoscaling.x-k8s.io/consume-provisioning-request", true, decision.PodIgnored},
+		{"cluster-autoscaler.kubernetes.io/consume-provisioning-request", true, decision.PodIgnored},
+		{"autoscaling.x-k8s.io/consume-provisioning-request", false, decision.PodFits},
+		{"other", true, decision.PodFits},
+	} {
+		s := &speaker{cluster: &cluster{Collector: New(Config{Core: config.AutoscalingOptions{ProvisioningRequestEnabled: tt.on}}), facts: &facts{listed: true}}}
+		got := s.other(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "a", Annotations: map[string]string{tt.annotation: "train"}}})
+		assert.Equalf(t, tt.want, got.state, "%s, on %t: %+v", tt.annotation, tt.on, got)
+		if tt.want == decision.PodIgnored {
+			assert.Equal(t, `it consumes ProvisioningRequest "train", and such pods cause no scale-up of their own`, got.cause.Message)
+			assert.Equal(t, "kubectl -n ml describe provisioningrequest train", got.cause.Remedy)
+		}
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 type outcome struct {
@@ -373,6 +376,8 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	}
 	cutoff, delay := s.Core.ExpendablePodsPriorityCutoff, loop.DelayOf(pod, s.Core.NewPodScaleUpDelay)
 	groups, asked := s.facts.asked[pod.UID]
+	request := cmp.Or(pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey],
+		pod.Annotations[provreqpods.DeprecatedProvisioningRequestPodAnnotationKey])
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
@@ -386,6 +391,10 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		return is(decision.PodDelayed, decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
 	case s.toHelp[pod.UID]:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "the next loop looks for this pod")
+	case request != "" && s.Core.ProvisioningRequestEnabled: // the core leaves such pods out
+		look := fmt.Sprintf("kubectl -n %s describe provisioningrequest %s", shellword.Quote(pod.Namespace), shellword.Quote(request))
+		return is(decision.PodIgnored, decision.CodeOther, look,
+			"it consumes ProvisioningRequest %q, and such pods cause no scale-up of their own", request)
 	case podutil.IsDaemonSetPod(pod):
 		return is(decision.PodIgnored, decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
 	case asked:
