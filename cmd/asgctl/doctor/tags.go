@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,17 +39,32 @@ func checkTags(_ context.Context, in *installation, c *Check) (looked bool) {
 	return true
 }
 
+// heeded matches the keys that the autoscaler and the cloud controller manager read, in any case: a prefix, what stands before a name
+// that the owner chooses, and the rest.
+var heeded = regexp.MustCompile(`(?i)(cluster-autoscaler/|^asg-autoscaler\.github\.io/|^kubernetes\.io/cluster/)` +
+	`(node-template/label/|node-template/taint/|schedule/)?(.*)`)
+
+// sameTag returns what the keys have in common that people take for this one, or "" if nobody reads the key. The case of a label, a
+// taint and a schedule matters.
+func sameTag(key string) string {
+	switch parts := heeded.FindStringSubmatch(key); {
+	case parts == nil:
+		return ""
+	case parts[2] != "":
+		return strings.ToLower(parts[1]+parts[2]) + parts[3]
+	default:
+		return strings.ToLower(parts[0])
+	}
+}
+
 // duplicateTags finds keys that people take for one: AWS and the autoscaler distinguish them.
 func (in *installation) duplicateTags(c *Check, g *group.Group, raw autoscalingtypes.AutoScalingGroup) {
 	first := map[string]string{}
 	for _, tag := range raw.Tags {
 		key := aws.ToString(tag.Key)
-		same := strings.ToLower(key)
-		if at := strings.Index(same, "cluster-autoscaler/"); at >= 0 {
-			same = same[at:]
-		}
+		same := sameTag(key)
 		before, twice := first[same]
-		if !twice {
+		if !twice || same == "" {
 			first[same] = key
 			continue
 		}
