@@ -109,7 +109,7 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
-	answer, err := e.pods(cmd, flags, owner, func(pod *decision.Pod) bool { return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner) })
+	answer, err := e.pods(cmd, flags, owner, func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) })
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,28 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
+func TestReplicaSetsAndCronJobsAreKnownByTheirPods(t *testing.T) {
+	const long = "a-deployment-whose-name-is-as-long-as-such-names-can-be"
+	for _, tt := range []struct {
+		owner     string
+		pod, from string // the pod's name and its owner in the report
+		want      bool
+	}{
+		{"ReplicaSet/web-5f", "web-5f-abcde", "Deployment/web", true},
+		{"ReplicaSet/web-5f", "web-6c-abcde", "Deployment/web", false},
+		{"ReplicaSet/web-5f", "web-5f-6c-abcde", "Deployment/web-5f", false},
+		{"ReplicaSet/web", "web-5f-abcde", "Deployment/web", false},
+		{"ReplicaSet/bare", "bare-abcde", "ReplicaSet/bare", true},
+		{"ReplicaSet/" + long + "-5d8f6", long + "-5dabcde", "Deployment/" + long, true},
+		{"CronJob/nightly", "nightly-29384756-abcde", "Job/nightly-29384756", true},
+		{"CronJob/nightly", "nightly-2-abcde", "Job/nightly-2", false},
+		{"CronJob/nightly", "nightly-eu-29384756-abcde", "Job/nightly-eu-29384756", false},
+		{"rollout/web", "web-5f-abcde", "Rollout/web", true},
+	} {
+		assert.Equalf(t, tt.want, OwnedBy(tt.owner, &decision.Pod{Name: tt.pod, Owner: tt.from}), "%s has %s of %s", tt.owner, tt.pod, tt.from)
+	}
+}
+
 func TestUnlistedPod(t *testing.T) {
 	for _, tt := range []struct {
 		spec     corev1.PodSpec

@@ -3,6 +3,7 @@ package show
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -87,6 +88,29 @@ func Owner(kind, name string) string {
 		}
 	}
 	return kind + "/" + name
+}
+
+// scheduled is what Kubernetes puts behind the name of a CronJob for a Job of it: the minutes since 1970.
+var scheduled = regexp.MustCompile(`^-[0-9]{8}$`)
+
+// longestBase is the length to which Kubernetes cuts the names that it completes with five random characters.
+const longestBase = 58
+
+// OwnedBy reports whether the owner has the pod. In the place of a ReplicaSet and a CronJob a report names their Deployment and their
+// Job, so that these two are known by the names of their pods and Jobs.
+func OwnedBy(owner string, pod *decision.Pod) bool {
+	kind, name, _ := strings.Cut(owner, "/")
+	switch last := strings.LastIndexByte(name, '-'); {
+	case strings.EqualFold(pod.Owner, owner):
+		return true
+	case kind == "ReplicaSet" && last > 0:
+		base := name + "-"
+		return pod.Owner == "Deployment/"+name[:last] && strings.HasPrefix(pod.Name, base[:min(len(base), longestBase)])
+	case kind == "CronJob":
+		suffix, of := strings.CutPrefix(pod.Owner, "Job/"+name)
+		return of && scheduled.MatchString(suffix)
+	}
+	return false
 }
 
 // Unserved counts the pods that get no node: none was asked for, and they fit on none that is there or on its way.
