@@ -110,8 +110,8 @@ func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler,
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r, err := autoscaler.Report(ctx)
-	if err == nil && !r.Process.Leader {
-		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	if err == nil {
+		err = running.Leads(r)
 	}
 	return r, err
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -41,12 +42,15 @@ func (c *cli) resumeMoves() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume GROUP", Short: "Have the autoscaler forget the failed moves of a group, and try again",
 		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
-its next loop. Your account needs patch on nodes.`,
+its next loop. A move that is tried again already goes on. Your account needs get and patch on nodes.`,
 		Args: cobra.ExactArgs(1),
 	}
 	withReport(&from, cmd, func(ctx context.Context, report *decision.Report, args []string) error {
+		if from.File != "" {
+			return errSaved
+		}
 		client, err := from.Client()
-		if err != nil {
+		if err = cmp.Or(running.Leads(report), err); err != nil {
 			return failure{err}
 		}
 		resumed := false
@@ -54,7 +58,14 @@ its next loop. Your account needs patch on nodes.`,
 			if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
 				continue
 			}
-			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
+			node, err := nodeOf(ctx, client, &n)
+			if err != nil {
+				return failure{err}
+			}
+			if s, _ := move.StateOf(node); s.Step != move.Waiting { // the report is older
+				continue
+			}
+			patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:null}}}`, node.ResourceVersion, move.Annotation)
 			if _, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 				return failure{fmt.Errorf("node %s: %w", n.Name, err)}
 			}
@@ -62,7 +73,7 @@ its next loop. Your account needs patch on nodes.`,
 			resumed = true
 		}
 		if !resumed {
-			return finding{fmt.Sprintf("no move of group %s has failed: see asgctl moves", args[0])}
+			return finding{fmt.Sprintf("no move of group %s waits after a failure: see asgctl moves", args[0])}
 		}
 		return nil
 	})

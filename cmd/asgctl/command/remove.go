@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,6 +66,9 @@ func (c *cli) remove() *cobra.Command {
 
 // askToGo writes the annotation and shows what happens to the node, until it is gone or ctx ends.
 func (e *explainer) askToGo(ctx context.Context, name string, replace bool, interval time.Duration) error {
+	if e.running.File != "" {
+		return errSaved
+	}
 	kube, err := e.running.Kube()
 	if err != nil {
 		return failure{err}
@@ -97,6 +101,9 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 		return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, kept.Remedy)}
 	}
 	name = answer.Node.Name // where it was given by its instance
+	if _, err := nodeOf(ctx, client, &answer.Node); err != nil {
+		return failure{err}
+	}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, string(nodemeta.RemovalRequested), value)
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return failure{fmt.Errorf("ask for the removal: %w", err)}
@@ -120,6 +127,21 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 			return finding{fmt.Sprintf("somebody took the request for node %s back", name)}
 		}
 	}
+}
+
+var errSaved = errors.New("--report is a saved report, and nodes may have changed since: ask the running autoscaler")
+
+// nodeOf reads the node of a report. Nodes of two clusters may have one name, and --url may be the autoscaler of another cluster.
+func nodeOf(ctx context.Context, client kubernetes.Interface, reported *decision.Node) (*corev1.Node, error) {
+	node, err := client.CoreV1().Nodes().Get(ctx, reported.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read node %s: %w", reported.Name, err)
+	}
+	if nodemeta.InstanceOf(node) != reported.InstanceID {
+		return nil, fmt.Errorf("node %s is instance %q in this cluster and %q for the autoscaler that answers: is it of this cluster?",
+			node.Name, nodemeta.InstanceOf(node), reported.InstanceID)
+	}
+	return node, nil
 }
 
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {

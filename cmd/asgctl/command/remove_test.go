@@ -89,13 +89,16 @@ func TestRemove(t *testing.T) {
 		{name: "a dry run of a replacement", args: []string{"n", "--replace", "--dry-run"}, exit: ExitWrongUse, stderr: "without --replace"},
 		{name: "not ours", args: []string{"n"}, reports: []decision.Node{reported(decision.NodeNeeded, decision.CodeNotAutoscaled, "", false)}, exit: ExitFindings,
 			stderr: "n is no node or instance of a group of the autoscaler"},
+		{name: "of another cluster", args: []string{"n"}, reports: []decision.Node{{Name: "n", InstanceID: "i-2", Group: "web"}}, exit: ExitCannotRun,
+			stderr: `node n is instance "i-1" in this cluster and "i-2" for the autoscaler that answers`},
 		{name: "unknown", args: []string{"other"}, reports: []decision.Node{before}, exit: ExitFindings, stderr: "other is no node"},
 		{name: "no name", exit: ExitWrongUse, stderr: "requires at least 1 arg"},
 		{name: "flags without a dry run", args: []string{"n", "--", "--expander=random"}, exit: ExitWrongUse, stderr: "with --dry-run alone"},
 		{name: "a dry run of an address", args: []string{"n", "--dry-run"}, exit: ExitWrongUse, stderr: "go with neither --url nor --report"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"}}, reports: tt.reports, least: tt.least, full: tt.full}
+			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"},
+				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full}
 			server := httptest.NewServer(w)
 			defer server.Close()
 			var stdout, stderr strings.Builder

@@ -12,14 +12,20 @@ import (
 )
 
 func (c *cli) top() *cobra.Command {
-	return c.showReport(running.Options{}, &cobra.Command{
+	from := running.Options{}
+	cmd := &cobra.Command{
 		Use: "top", Short: "Show the running autoscaler: groups, nodes in motion, pending pods and their causes, decisions",
 		Long: `Prints what the running autoscaler knows and decided. The report comes from the leader's /status.json through the API server, so no port
 has to be forwarded. Your account needs get on pods/proxy, pods and leases in the autoscaler's namespace.
 
 watch asgctl top shows it live.`,
 		Example: "  asgctl top --context prod | less -S\n  watch asgctl top\n  asgctl top -o json > status.json; asgctl top --report status.json",
-	}, func(r *decision.Report) (any, string) { return r, show.ReportTable(r) })
+		Args:    cobra.NoArgs,
+	}
+	withReport(&from, cmd, func(_ context.Context, r *decision.Report, _ []string) error {
+		return c.print(r, func() string { return show.ReportTable(r) }, "") // of a replica that stands by, too
+	})
+	return cmd
 }
 
 func (c *cli) shadow() *cobra.Command {
@@ -31,10 +37,13 @@ which pods waited for nodes, and the nodes that one of the two removed. The repo
 	}, func(r *decision.Report) (any, string) { return show.ShadowOf(r), show.ShadowTable(r) })
 }
 
-// showReport completes a command that prints what the report of an autoscaler says, as a result and a table.
+// showReport completes a command that prints what the report of a leader says, as a result and a table.
 func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string)) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	withReport(&from, cmd, func(_ context.Context, r *decision.Report, _ []string) error {
+		if err := running.Leads(r); err != nil {
+			return failure{err}
+		}
 		answer, table := result(r)
 		return c.print(answer, func() string { return table }, "")
 	})

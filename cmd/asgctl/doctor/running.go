@@ -30,6 +30,9 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true
 	}
+	if err == nil {
+		err = running.Leads(r)
+	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false

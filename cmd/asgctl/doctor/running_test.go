@@ -39,3 +39,16 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 		})
 	}
 }
+
+func TestReportOfAReplicaThatStandsByIsNoSoundAutoscaler(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"version": "v1", "process": {"holder": "b"}}`))
+	}))
+	defer server.Close()
+	in, c := &installation{}, &Check{}
+	in.Running.URL, in.Timeout = server.URL, time.Minute
+	assert.False(t, checkRunning(t.Context(), in, c), "looked")
+	if assert.Len(t, c.NotChecked, 1) {
+		assert.Equal(t, "the autoscaler that answers does not lead, and b does", c.NotChecked[0].Reason)
+	}
+}

@@ -102,6 +102,14 @@ func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
 	return a.proxied(ctx, pod)
 }
 
+// Leads returns an error about the report of a replica that stands by, which says nothing but that.
+func Leads(r *decision.Report) error {
+	if r.Process.Leader {
+		return nil
+	}
+	return fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+}
+
 func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
 	address := strings.TrimSuffix(strings.TrimSuffix(a.options.URL, path), "/") + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)

@@ -1,0 +1,61 @@
+package command
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+)
+
+func TestResumeChangesOnlyAMoveThatWaits(t *testing.T) {
+	const written = `/api/v1/nodes/n {"metadata":{"resourceVersion":"7","annotations":{"asg-autoscaler.github.io/move":null}}}`
+	for _, tt := range []struct {
+		name     string
+		step     move.Step // of the node now
+		instance string    // of the node now
+		standby  bool      // a replica that does not lead answers
+		exit     int
+		wrote    string
+	}{
+		{name: "it waits", step: move.Waiting, instance: "i-1", wrote: written},
+		{name: "it is tried again already", step: move.Placing, instance: "i-1", exit: ExitFindings},
+		{name: "a node of another cluster", step: move.Waiting, instance: "i-2", exit: ExitCannotRun},
+		{name: "a replica that stands by", step: move.Waiting, instance: "i-1", standby: true, exit: ExitCannotRun},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/" + tt.instance},
+				ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "7", Annotations: map[string]string{move.Annotation: move.State{Step: tt.step}.Text()}}}
+			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Nodes: []decision.Node{
+				{Name: "n", InstanceID: "i-1", Group: "web", Move: &decision.Move{Failures: 3, Retry: time.Now()}}}}
+			wrote := ""
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if r.URL.Path == "/status.json" {
+					_ = json.NewEncoder(w).Encode(report)
+					return
+				}
+				if r.Method == http.MethodPatch {
+					text, _ := io.ReadAll(r.Body)
+					wrote += r.URL.Path + " " + string(text)
+				}
+				_ = json.NewEncoder(w).Encode(node)
+			}))
+			defer server.Close()
+			var stdout, stderr strings.Builder
+			args := []string{"moves", "resume", "web", "--kubeconfig", loopback.Kubeconfig(t, server.URL), "--url", server.URL}
+			assert.Equalf(t, tt.exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "exits: %s", &stderr)
+			assert.Equal(t, tt.wrote, wrote)
+		})
+	}
+}
