@@ -39,7 +39,7 @@ type Process struct {
 	Leader   bool      `json:"leader"`           // it holds the lease or needs none. Without it, the report has nothing else
 	Holder   string    `json:"holder,omitempty"` // name of the replica that holds the lease, a pod's as a rule, "" where nobody is known to
 	Expander string    `json:"expander"`         // value of --expander
-	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, sorted, without secrets
+	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, one for each value, by name, without secrets
 }
 
 // Reading is the last reading of the groups from AWS.

@@ -126,16 +126,11 @@ func unpack(ctx context.Context, file, dir string) (recorded *decision.Report, a
 func replayed(p decision.Process, given []string) (flags, left []string) {
 	flags = []string{"--asg-region=" + p.Region}
 	for _, flag := range p.Flags {
-		name, value, _ := strings.Cut(flag, "=")
-		values, isList := strings.CutPrefix(value, "[")
+		name, _, _ := strings.Cut(flag, "=")
 		switch {
 		case slices.ContainsFunc(given, func(word string) bool { return word == name || strings.HasPrefix(word, name+"=") }):
 		case slices.Contains(running.OfPod, name):
 			left = append(left, name)
-		case isList:
-			for one := range strings.FieldsSeq(strings.TrimSuffix(values, "]")) {
-				flags = append(flags, name+"="+one)
-			}
 		default:
 			flags = append(flags, flag)
 		}

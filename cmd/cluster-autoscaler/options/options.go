@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	_ "k8s.io/autoscaler/cluster-autoscaler/config/flags" // registers the core's flags
+	"k8s.io/autoscaler/cluster-autoscaler/config/flags" // registers the core's flags, too
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
 	componentbaseconfig "k8s.io/component-base/config"
@@ -304,18 +304,36 @@ func CheckCloudProvider(name string) error {
 	return nil
 }
 
-// Given lists the flags that were given as --name=value, sorted by name. fs is parsed.
+// Given lists the flags that were given as --name=value, sorted by name. One that was repeated is listed with each of its values, in their
+// order, as asgctl replay gives them again. fs is parsed.
 func Given(fs *pflag.FlagSet) []string {
 	var given []string
-	fs.Visit(func(f *pflag.Flag) { given = append(given, "--"+f.Name+"="+Shown(f)) })
-	slices.Sort(given)
+	fs.Visit(func(f *pflag.Flag) { // by name
+		for _, value := range values(f) {
+			given = append(given, "--"+f.Name+"="+masked(value))
+		}
+	})
 	return given
+}
+
+func values(f *pflag.Flag) []string {
+	if list, repeated := f.Value.(pflag.SliceValue); repeated {
+		return list.GetSlice()
+	}
+	if stock := flag.Lookup(f.Name); stock != nil { // one of the core's, whose type pflag hides
+		if list, repeated := stock.Value.(*flags.MultiStringFlag); repeated {
+			return *list
+		}
+	}
+	return []string{f.Value.String()}
 }
 
 // A URL may hold a password before its host, and a token or a signature in its query. No other flag has a secret, but names files with one.
 var userOfURL, queryOfURL = regexp.MustCompile(`://\S*@`), regexp.MustCompile(`(://[^?\s]*\?)\S+`)
 
 // Shown is the value of a flag without the secrets that a URL in it may hold.
-func Shown(f *pflag.Flag) string {
-	return queryOfURL.ReplaceAllString(userOfURL.ReplaceAllString(f.Value.String(), "://***@"), "$1***")
+func Shown(f *pflag.Flag) string { return masked(f.Value.String()) }
+
+func masked(value string) string {
+	return queryOfURL.ReplaceAllString(userOfURL.ReplaceAllString(value, "://***@"), "$1***")
 }

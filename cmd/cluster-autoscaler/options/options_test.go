@@ -293,8 +293,12 @@ func foreign(name string) bool {
 }
 
 func TestGivenFlagsAreListed(t *testing.T) {
-	fs, _ := register(t, "--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a")
-	assert.Equal(t, []string{"--asg-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}, Given(fs), "given")
+	fs, _ := register(t, "--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a c", "--asg-repair-rule=Broken=Replace,5m",
+		"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--asg-move-window=allow 0 2 * * * 4h", "--asg-max-hourly-cost=9,team=ml:2")
+	want := []string{"--asg-max-hourly-cost=9", "--asg-max-hourly-cost=team=ml:2", "--asg-move-window=deny 0 8 * * MON-FRI 10h",
+		"--asg-move-window=allow 0 2 * * * 4h", "--asg-region=eu-west-1", "--asg-repair-rule=Broken=Replace,5m", "--nodes=0:1:b", "--nodes=0:1:a c",
+		"--scan-interval=5s"}
+	assert.Equal(t, want, Given(fs), "given")
 }
 
 func TestShownFlagsHaveNoSecrets(t *testing.T) {
