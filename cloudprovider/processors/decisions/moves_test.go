@@ -269,6 +269,20 @@ func TestMoveAtTheMinimumAsksNoOtherGroup(t *testing.T) {
 	assert.Truef(t, w.desired() == 3 && w.Target("zonal") == 0, "%d and %d are desired, want 3 and 0", w.desired(), w.Target("zonal"))
 }
 
+// Somebody deletes the group while its node moves. Its instances stay for a while, in a group that the core does not know any more.
+func TestMoveEndsWithItsGroup(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	require.NoError(t, w.AWS.DeleteGroup("small"))
+	w.Reread()
+	for range 3 {
+		w.loop()
+	}
+	assert.Equal(t, "", w.evicted(), "evicted")
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

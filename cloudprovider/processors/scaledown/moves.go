@@ -355,7 +355,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	m.states = map[string]move.State{}
 	for _, n := range all {
 		i, g := view.Instance(n)
-		if g == nil {
+		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
 			continue
 		}
 		byName[n.Name] = n
@@ -577,12 +577,12 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 func (m *Moves) stuck(n *corev1.Node, s move.State) bool {
 	_, g := m.Provider.View().Instance(n)
 	return g != nil && s.Reason != move.Schedule && s.Reason != move.Consolidation && g.TargetInstances() <= g.MinInstances() &&
-		m.cools(m.Provider.NodeGroupOf(n).Id())
+		m.cools(m.Provider.NodeGroupName(n))
 }
 
 // grows reports whether the group of a node may have another node in its place.
 func (m *Moves) grows(n *corev1.Node) bool {
-	g := m.Provider.View().Group(m.Provider.NodeGroupOf(n).Id())
+	g := m.Provider.View().Group(m.Provider.NodeGroupName(n))
 	return g != nil && roomOf(m.Provider, g) > 0
 }
 
