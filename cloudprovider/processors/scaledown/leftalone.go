@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
@@ -15,21 +16,43 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Rules are the core's rules of a drain, behind one more: a pod that asks to be left alone keeps its node, whatever safe-to-evict says. Like
-// safe-to-evict, the wish of a DaemonSet's pod counts for nothing. No wish counts where the move of the node ignores them.
+// safe-to-evict, the wish of a DaemonSet's pod counts for nothing. No wish counts where the move of the node ignores them. A disruption
+// budget keeps a node only for pods that it keeps from eviction: a sick node's own pods may have used it up.
 func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 	all := append(rules.Rules{doNotDisrupt{c}}, rules.Default(o)...)
 	for at, rule := range all {
 		if slices.Contains(wishes, rule.Name()) {
 			all[at] = unlessIgnored{rule}
+		} else if rule.Name() == "PDB" {
+			all[at] = unlessEvictable{rule}
 		}
 	}
 	return all
+}
+
+// unlessEvictable is the core's rule of disruption budgets, but for pods that the API server evicts although a budget lets no pod go
+// (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.35). It evicts no pod that has two budgets.
+type unlessEvictable struct{ rules.Rule }
+
+func (u unlessEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodPending {
+		return drainability.NewUndefinedStatus()
+	}
+	if of := ctx.RemainingPdbTracker.MatchingPdbs(pod); len(of) == 1 && !podutil.IsPodReady(pod) {
+		always := ptr.Deref(of[0].Spec.UnhealthyPodEvictionPolicy, "") == policyv1.AlwaysAllow
+		if has := of[0].Status; always || has.DesiredHealthy > 0 && has.CurrentHealthy >= has.DesiredHealthy {
+			return drainability.NewUndefinedStatus()
+		}
+	}
+	return u.Rule.Drainable(ctx, pod, node)
 }
 
 // doNotDisrupt blocks the drain for a pod that asks to be left alone. It reads the clock and not the time of the loop: FreshCandidates reads

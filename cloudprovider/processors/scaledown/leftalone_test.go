@@ -8,10 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -87,6 +89,45 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, nil, start)
 		assert.Truef(t, (err != nil) == tt.blocks && (moves.BlockingPod != nil) == tt.blocks && (len(moves.OnCompletionPods) > 0) == tt.completes,
 			"%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
+	}
+}
+
+// Budgets keep a node for the pods that the API server would not evict.
+func TestBudgetsKeepNoPodThatMayBeEvicted(t *testing.T) {
+	budget := func(policy policyv1.UnhealthyPodEvictionPolicyType, allowed, healthy, desired int32) *policyv1.PodDisruptionBudget {
+		return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default"},
+			Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}, UnhealthyPodEvictionPolicy: &policy},
+			Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: allowed, CurrentHealthy: healthy, DesiredHealthy: desired}}
+	}
+	const usual, always = policyv1.IfHealthyBudget, policyv1.AlwaysAllow
+	ready := func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	}
+	sick := func(*corev1.Pod) {}
+	type budgets []*policyv1.PodDisruptionBudget
+	for name, tt := range map[string]struct {
+		pod     func(*corev1.Pod)
+		budgets budgets
+		blocks  bool
+	}{
+		"ready, and one may go":           {pod: ready, budgets: budgets{budget(usual, 1, 3, 2)}},
+		"ready, and none may go":          {pod: ready, budgets: budgets{budget(always, 0, 2, 2)}, blocks: true},
+		"sick, and the others are enough": {pod: sick, budgets: budgets{budget(usual, 0, 2, 2)}},
+		"sick, and the others are few":    {pod: sick, budgets: budgets{budget(usual, 0, 1, 2)}, blocks: true},
+		"sick, and no other is wanted":    {pod: sick, budgets: budgets{budget(usual, 0, 0, 0)}, blocks: true},
+		"sick, and any of them may go":    {pod: sick, budgets: budgets{budget(always, 0, 1, 2)}},
+		"sick, with two budgets":          {pod: sick, budgets: budgets{budget(always, 0, 2, 2), budget(always, 0, 2, 2)}, blocks: true},
+		"being deleted": {pod: func(p *corev1.Pod) { ready(p); p.DeletionTimestamp = &metav1.Time{Time: start} },
+			budgets: budgets{budget(usual, 0, 1, 2)}},
+		"pending": {pod: func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, budgets: budgets{budget(usual, 0, 1, 2)}},
+	} {
+		pod, tracker := web("a", "n"), pdb.NewBasicRemainingPdbTracker()
+		tt.pod(pod)
+		require.NoError(t, tracker.SetPdbs(tt.budgets))
+		info := framework.NewNodeInfo(&corev1.Node{}, nil, framework.NewPodInfo(pod, nil))
+		deletion := options.NodeDeleteOptions{}
+		_, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, tracker, start)
+		assert.Equalf(t, tt.blocks, err != nil, "%s: %v", name, err)
 	}
 }
 
