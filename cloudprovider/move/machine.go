@@ -71,6 +71,7 @@ const (
 	HeldWorkload Hold = "workload"     // another pod of one of its workloads moves
 	HeldRollout  Hold = "rollout"      // a workload has pods that are not Ready
 	HeldRestart  Hold = "restart"      // its Deployments are restarted first
+	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
 )
 
 // LeftAlone is the message of HeldAlone.

@@ -283,6 +283,44 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
+// A move waits for an instance that starts in its group, and says so, but not for ever for one that never becomes a node.
+func TestMoveWaitsForNodesThatStart(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	require.NoError(t, w.AWS.SetLimits("small", 4, 6))
+	w.Reread()
+	n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
+	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but a node that starts in its group"
+	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q, want it to begin with %q", n.Reason.Message, want)
+	w.at = w.at.Add(16 * time.Minute)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	assert.Equal(t, 5, w.desired(), "desired, want one for the minimum")
+}
+
+// The new node of a move is not there after twenty minutes.
+func TestMoveThatWaitsForItsNewNodeIsNoFailure(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.untilMove(func(n decision.Node) bool {
+		return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
+	})
+	w.clock.Step(21 * time.Minute)
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Equalf(t, 0, n.Move.Failures, "failures, move %+v", n.Move)
+}
+
+// sick is a reason for the repair of nodes with the label outdated.
+type sick struct{ outdated }
+
+func (sick) Name() string { return move.Repair }
+
+func TestRepairWaitsForNoOtherNodes(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	w.machine.Reasons = []move.Reason{sick{}}
+	require.NoError(t, w.AWS.SetDesired("small", 4))
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

@@ -330,6 +330,9 @@ func asked(state decision.NodeState, r decision.Reason, cause string) decision.R
 func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) {
 	s, moves := move.StateOf(node)
 	held, waits := k.facts.held[node.Name]
+	if held.Hold == move.HeldStarting {
+		o.Reason.Message = held.Message
+	}
 	if moves {
 		o.Move = &decision.Move{Reason: s.Reason, Cause: s.Cause, Since: s.Since, Replacement: s.Replacement, Failures: s.Failures, Retry: s.Retry}
 		if s.Step == move.Placing && !unseen && !nodemeta.ToGo(node) {

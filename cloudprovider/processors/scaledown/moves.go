@@ -401,6 +401,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
+	before := m.held
 	m.held = d.Held
 	for _, c := range d.Changes {
 		if beingDrained(c.Node.Node) {
@@ -422,7 +423,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			continue
 		}
 		if m.leftAlone(move.Node{Node: n}) {
-			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldAlone, Message: move.LeftAlone}
+			m.hold(name, move.HeldAlone, move.LeftAlone)
 		}
 		_, held := m.held[name]
 		if !held {
@@ -432,16 +433,13 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case shown.Step != move.Placing:
 		case held: // which is nobody's failure
 			if lasts(m.holding, name, now) {
-				s = s.Held(now)
-				m.set(name, &s)
+				m.rest(name)
 			}
 		case m.stuck(n, s): // a node of another group would come in vain, and go again, without end
-			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its group is at its minimum size, and cannot launch another node now"}
-			s = s.Held(now)
-			m.set(name, &s)
-		case now.Sub(s.Began) >= longestTry && len(m.draining) > 0: // it may have waited for their drains
-			s = s.Held(now)
-			m.set(name, &s)
+			m.hold(name, move.HeldRoom, "its group is at its minimum size, and cannot launch another node now")
+			m.rest(name)
+		case now.Sub(s.Began) >= longestTry && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
+			m.rest(name)
 		case now.Sub(s.Began) >= longestTry:
 			m.postpone(name)
 		default:
@@ -507,6 +505,18 @@ func lasts(since map[string]time.Time, node string, now time.Time) bool {
 	return now.Sub(since[node]) >= blockedFor
 }
 
+// hold notes what holds a node that moves.
+func (m *Moves) hold(node string, h move.Hold, message string) {
+	s := m.states[node]
+	m.held[node] = move.Held{Why: s.Why, Reason: s.Reason, Hold: h, Message: message}
+}
+
+// rest ends a try that was held back for too long, which is nobody's failure.
+func (m *Moves) rest(node string) {
+	s := m.states[node].Held(m.Clock.Now())
+	m.set(node, &s)
+}
+
 // postpone ends a try that could not begin.
 func (m *Moves) postpone(node string) {
 	delete(m.placeless, node)
@@ -546,8 +556,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		m.postpone(name) // its node has come in vain
 	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
 		m.Metrics.Ended(s.Reason, move.Cancelled)
-		s = s.Held(m.Clock.Now())
-		m.set(name, &s)
+		m.rest(name)
 	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
 		s.Launches, s.Replacement = s.Launches-1, ""
 		m.set(name, &s)
@@ -559,14 +568,13 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
-			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "no group can launch a node for its pods"}
+			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
 	case noPlace:
 		m.postpone(name)
 	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
 	case atMinimum && consolidates:
-		s = s.Held(m.Clock.Now())
-		m.set(name, &s)
+		m.rest(name)
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
@@ -636,7 +644,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 			continue
 		}
 		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
-		m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its pods fit nowhere else: " + err.Error()}
+		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
 		case lasts(m.blocked, n.Name, now):
@@ -655,7 +663,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 	if s.Step != move.Placing || len(deployments) == 0 || !s.Restarted.IsZero() && now.Sub(s.Restarted) >= move.RestartTime {
 		return false
 	}
-	m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRestart, Message: fmt.Sprintf("its Deployments are restarted first: %v", deployments)}
+	m.hold(n.Name, move.HeldRestart, fmt.Sprintf("its Deployments are restarted first: %v", deployments))
 	switch {
 	case !s.Closed:
 		s.Closed = true

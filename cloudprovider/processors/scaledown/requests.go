@@ -103,9 +103,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.replaces(n) && !r.movesFor(n, move.Schedule) && r.starting(ctx, n, all), // a group that becomes smaller launches no replacement
-			r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
+		case r.awaitsGroup(n) && r.starting(ctx, n, all), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
 			answer(n, simulator.NoPlaceToMovePods)
+			if r.moves(n) {
+				r.Moves.hold(n.Name, move.HeldStarting, "a node that starts in its group, or in that of its new node, must be ready first")
+			}
 		default:
 			eligible = append(eligible, n)
 		}
@@ -179,6 +181,12 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n)
 }
 
+// awaitsGroup reports whether the node waits for the nodes that start in its group. A repair does not, because a group that grows all the time
+// would keep the sick node. Nor does a schedule, because a group that becomes smaller launches no replacement.
+func (r *Requests) awaitsGroup(n *corev1.Node) bool {
+	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair)
+}
+
 // movesFor reports whether the node is to be replaced for the reason.
 func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 	s, _ := move.StateOf(n)
@@ -240,16 +248,16 @@ func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, a
 	return g != nil && onTheWay(ctx, r.Provider, g, all, n.Name, r.Removals.rollback.clock.Now())
 }
 
-// onTheWay reports whether a node of the group other than the named one has yet to register, is young and not of use yet, or is being removed.
-// A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may need what they do.
+// onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or has yet to register.
+// Instances that the core has given up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may
+// need what they do.
 func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, all []*corev1.Node, but string, now time.Time) bool {
-	known, view := 0, p.View()
+	view := p.View()
 	for _, n := range all {
 		i, _ := view.Instance(n)
 		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
 			continue
 		}
-		known++
 		switch {
 		case n.Name == but:
 		case taints.HasToBeDeletedTaint(n):
@@ -259,7 +267,13 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group
 			return true
 		}
 	}
-	return known < g.TargetInstances()
+	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes()
+	for id, count := range upcoming {
+		if o := view.Group(id); o != nil && o.Name == g.Name && (g.Zone == "" || g.Zone == o.Zone) && count > len(registered[id]) {
+			return true
+		}
+	}
+	return false
 }
 
 // lacksDaemonPods reports whether a pod of a DaemonSet is not Ready on the node, or not there yet.
