@@ -204,7 +204,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 	}
 	r.moves(n, s)
-	if hold, message := r.shut(name); hold != "" {
+	if hold, message := r.shut(name, why.Ends); hold != "" {
 		r.hold(n, why, name, hold, message)
 	}
 	return due, false
@@ -261,8 +261,8 @@ func (r *round) moves(n Node, s State) {
 }
 
 // shut says why no node moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
-// its node is of no use to them. Nor does a schedule: AWS does not wait.
-func (r *round) shut(reason string) (Hold, string) {
+// its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
+func (r *round) shut(reason string, ends bool) (Hold, string) {
 	if r.closed == nil {
 		r.closed = map[string]string{}
 	}
@@ -279,7 +279,7 @@ func (r *round) shut(reason string) (Hold, string) {
 	switch {
 	case message != "":
 		return HeldWindow, message
-	case r.Pending && reason != Repair && reason != Schedule:
+	case r.Pending && reason != Repair && reason != Schedule && !ends:
 		return HeldPending, "pods wait for nodes, and they come first"
 	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
 		return HeldBudget, "--asg-move-budget lets no node move"
@@ -293,10 +293,10 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if r.LeftAlone(due.Node) {
 		return HeldAlone, LeftAlone
 	}
-	if r.failures[to] >= mostFailures {
+	if r.failures[to] >= mostFailures && !due.Ends {
 		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
 	}
-	if hold, message := r.shut(reason); hold != "" {
+	if hold, message := r.shut(reason, due.Ends); hold != "" {
 		return hold, message
 	}
 	busy := total(r.moving)
@@ -314,7 +314,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
 		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready with its pods for %s", g.Name, r.Proof)
 	}
-	if reason == Repair || reason == Schedule && due.IgnoresWishes { // in a moment AWS ends one without any care
+	if reason == Repair || due.Ends {
 		return "", ""
 	}
 	return r.heldByPods(due)

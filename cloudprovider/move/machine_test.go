@@ -26,7 +26,7 @@ func (l labelled) Name() string { return string(l) }
 
 func (l labelled) Due(n move.Node, _ time.Time) (move.Why, bool) {
 	target, due := n.Labels[string(l)]
-	return move.Why{Cause: "it is old", Target: target}, due
+	return move.Why{Cause: "it is old", Target: target, Ends: n.Labels["ends"] != ""}, due
 }
 
 func (l labelled) Judged(move.Node) bool { return true }
@@ -108,6 +108,7 @@ func TestWhichNodesMove(t *testing.T) {
 	old := map[string]string{move.Rotation: ""}
 	changed := map[string]string{move.Rotation: "v2"}
 	broken := map[string]string{move.Repair: ""}
+	ends := map[string]string{move.Rotation: "", "ends": "true"}
 	rotation := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
 	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
 	for _, tt := range []struct {
@@ -161,6 +162,24 @@ func TestWhichNodesMove(t *testing.T) {
 		}, want: "a-1 placing, a-2 held: first-move"},
 		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{pod("web", noon)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
 		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
+		{name: "pods wait, and AWS ends a node", fleet: func(f *fleet) { f.pending = true; f.node("a-1", ends) }, want: "a-1 placing"},
+		{name: "pods wait, and a node moves that AWS ends", fleet: func(f *fleet) {
+			f.pending = true
+			s := rotation
+			s.Ends = true
+			state(f.node("a-1", ends), s)
+		}},
+		{name: "a workload that moves or has not settled, and AWS ends a node", fleet: func(f *fleet) {
+			f.waiting = []*corev1.Pod{pod("web", noon)}
+			f.node("a-1", ends, "web")
+			f.node("b-1", ends, "web")
+		}, want: "a-1 placing, b-1 placing"},
+		{name: "failures stop the group, and AWS ends a node", fleet: func(f *fleet) {
+			s := rotation.Failed(noon.Add(-9 * time.Hour)).Failed(noon.Add(-8 * time.Hour)).Failed(noon.Add(-7 * time.Hour))
+			state(f.node("a-1", old), s)
+			f.node("a-2", ends)
+		}, want: "a-2 placing, a-1 held: stopped"},
+		{name: "a budget, and AWS ends a node", budgets: []string{"0"}, fleet: func(f *fleet) { f.node("a-1", ends) }, want: "a-1 held: budget"},
 		{name: "it waits for its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Minute))) }},
 		{name: "its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Hour))) }, want: "a-1 placing"},
 		{name: "three failures stop the group", fleet: func(f *fleet) {

@@ -27,6 +27,8 @@ type Why struct {
 	Target string `json:"target,omitempty"`
 	// IgnoresWishes means that no pod keeps the node by its wish to be left alone. Disruption budgets and grace periods hold.
 	IgnoresWishes bool `json:"ignoresWishes,omitempty"`
+	// Ends means that AWS ends the node in a moment, without a drain. So it waits for no pods, and not because other moves have failed.
+	Ends bool `json:"ends,omitempty"`
 	// Into is the only node group that may launch a node for the pods of a consolidation, "" for none.
 	Into string `json:"into,omitempty"`
 }

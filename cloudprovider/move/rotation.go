@@ -43,7 +43,7 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 	}
 	age := now.Sub(n.CreationTimestamp.Time)
 	if life := n.Group.MaxInstanceLifetime; life > 0 && age >= life-life/50 && !n.Instance.Protected {
-		return Why{Cause: ending(life), IgnoresWishes: true}, true // AWS ends it without a drain. It leaves protected instances alone
+		return Why{Cause: ending(life), IgnoresWishes: true, Ends: true}, true // AWS ends it without a drain. It leaves protected instances alone
 	}
 	if !n.Group.Blocked() {
 		if why, due := r.changed(n, age); due {

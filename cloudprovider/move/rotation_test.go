@@ -102,7 +102,7 @@ func TestRotationByAge(t *testing.T) {
 	}
 	eks := func(n *Node) { n.Group.Tags["eks:cluster-name"], n.Group.Tags["eks:nodegroup-name"] = "c", "n" }
 	byAge, byLife := Why{Cause: "it reaches its maximum age of 720h0m0s"}, Why{Cause: "AWS ends its instance at the group's maximum lifetime of 720h0m0s"}
-	harsh := Why{Cause: byLife.Cause, IgnoresWishes: true}
+	harsh := Why{Cause: byLife.Cause, IgnoresWishes: true, Ends: true}
 	for _, tt := range []struct {
 		name   string
 		most   time.Duration // by the flag

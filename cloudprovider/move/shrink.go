@@ -69,8 +69,9 @@ func (s *Shrink) See(nodes []Node, now time.Time) {
 // choose keeps to the nodes that leave or move already. A node that was tried in vain gives way to others, and waits for its next try beside them.
 func (s *Shrink) choose(g *group.Group, all []surplus, now time.Time) {
 	left, to := g.Surplus()
+	ends := to.Until.IsZero() && now.After(to.From.Add(-hurry)) // without an end it is AWS's
 	why := Why{Cause: fmt.Sprintf("%s lowers group %q to %d at %s", to.By, g.Name, to.Max, to.From.UTC().Format("2006-01-02 15:04 UTC")),
-		IgnoresWishes: to.Until.IsZero() && now.After(to.From.Add(-hurry))} // without an end it is AWS's
+		IgnoresWishes: ends, Ends: ends}
 	slices.SortFunc(all, func(a, b surplus) int {
 		return cmp.Or(truth(b.Leaving)-truth(a.Leaving), truth(b.Step == Placing)-truth(a.Step == Placing), a.Since.Compare(b.Since),
 			cmp.Compare(a.cost, b.cost), strings.Compare(a.Name, b.Name))
