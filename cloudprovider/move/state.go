@@ -65,6 +65,8 @@ const (
 	mostFailures = 3
 	// The pause after a failure doubles from firstPause to longestPause.
 	firstPause, longestPause, postponedPause = 10 * time.Minute, 4 * time.Hour, 5 * time.Minute
+	// inVainPause is the pause after a new node that did not help. The next try would launch another one.
+	inVainPause = time.Hour
 )
 
 // Failed is the state after a try that failed. The node waits, and longer each time.
@@ -88,6 +90,9 @@ func (s State) Postponed(now time.Time) State {
 
 // Held is the state after a try that something else than its pods has held back for too long.
 func (s State) Held(now time.Time) State { return s.waits(now, postponedPause) }
+
+// InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group.
+func (s State) InVain(now time.Time) State { return s.waits(now, inVainPause) }
 
 // waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
 func (s State) waits(now time.Time, pause time.Duration) State {

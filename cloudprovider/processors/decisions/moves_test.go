@@ -321,6 +321,24 @@ func TestRepairWaitsForNoOtherNodes(t *testing.T) {
 	w.gone(3)
 }
 
+// A pod may run on this node alone, so the node that comes for the other pod helps nobody. No second one comes, and the group's moves go on.
+func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	local := running("local", "local", "100m", "small-0")
+	local.Spec.NodeSelector = map[string]string{"outdated": "true"}
+	w.put(local)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	w.join(w.ready("small")[3])
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Truef(t, n.Move.Failures == 0 && n.Move.Retry.Sub(w.clock.Now()) > 59*time.Minute,
+		"move %+v, want no failure, and the next try in an hour", n.Move)
+	w.clock.Step(30 * time.Minute)
+	for range 3 {
+		w.loop()
+	}
+	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

@@ -565,6 +565,10 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		}
 	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
+	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement, all):
+		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
+		s = s.InVain(m.Clock.Now())
+		m.set(name, &s)
 	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
