@@ -339,6 +339,29 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
+// The new pod of a restarted Deployment waits for a node, and it waits first. Another restart would end it.
+func TestRestartedPodMayWaitForANode(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+	})
+	restarted := func() bool {
+		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
+		require.NoError(t, err)
+		s, _ := move.StateOf(n)
+		return !s.Restarted.IsZero()
+	}
+	w.untilMove(func(decision.Node) bool { return restarted() })
+	w.put(waiting("new", "set-0", "1500m"))
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
+	w.clock.Step(3 * time.Minute)
+	for range 3 {
+		n := w.node(w.loop(), "small-0")
+		assert.Equalf(t, string(move.HeldPending), n.Move.Hold, "move %+v, want it to go on", n.Move)
+	}
+	w.clock.Step(8 * time.Minute)
+	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

@@ -432,7 +432,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		switch {
 		case shown.Step != move.Placing:
 		case held: // which is nobody's failure
-			if lasts(m.holding, name, now) {
+			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
 				m.rest(name)
 			}
 		case m.stuck(n, s): // a node of another group would come in vain, and go again, without end
