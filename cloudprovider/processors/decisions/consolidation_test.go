@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -87,6 +90,22 @@ func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
 	}
 	got := w.evicted()
 	assert.Equalf(t, 1, strings.Count(got, "pod"), "evicted %q, want one pod", got)
+}
+
+// slow is a rule that takes its time, as the scheduler's filters do in a large cluster.
+type slow time.Duration
+
+func (slow) Name() string { return "Slow" }
+
+func (s slow) Drainable(*drainability.DrainContext, *corev1.Pod, *framework.NodeInfo) drainability.Status {
+	time.Sleep(time.Duration(s))
+	return drainability.NewUndefinedStatus()
+}
+
+func TestPlanIsTriedForLongerInALargeCluster(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.consolidation.Rules = append(rules.Rules{slow(40 * time.Millisecond)}, w.consolidation.Rules...)
+	w.untilSizes("0 big, 2 small")
 }
 
 // The pod of a large node fits on a small one. That comes first, and no other group launches.

@@ -31,8 +31,8 @@ import (
 const (
 	// A loop looks at mostPlans of them.
 	mostPlans = 50
-	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time. The last one, before
-	// a drain, ends at lastTry.
+	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. No try begins after it. A try ends at twice that
+	// time at first, and later ones at twice as much whenever that was too short, up to lastTry. The last one, before a drain, ends at lastTry.
 	checking, lastTry = 8 * time.Millisecond, time.Second
 	// A plan that these filters refuse is not made again for refusedFor. A node that a rule of scale-down keeps stays for the same time.
 	refusedFor = 10 * time.Minute
@@ -58,6 +58,7 @@ type Consolidation struct {
 
 	made    chan []move.Plan // nil while none are made
 	last    time.Time
+	within  time.Duration        // of a try
 	refused map[string]time.Time // plans by key, and nodes by name, until when
 	shown   []move.Plan
 }
@@ -224,6 +225,7 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext) (offers []move
 // check returns the plans that work, each by itself and none with a node of another, until there is no time to try more.
 func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Plan, now time.Time) (work []move.Plan) {
 	begun, taken := time.Now(), map[string]bool{}
+	c.within = max(c.within, 2*checking)
 	if c.refused == nil {
 		c.refused = map[string]time.Time{}
 	}
@@ -234,10 +236,15 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		_, stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, 2*checking, now)
+		_, stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, c.within, now)
 		switch {
 		case errors.Is(err, errNoTime): // others may have more luck meanwhile
+			klog.V(2).InfoS("Gave up the try of a consolidation, the next one has more time", "nodes", p.Nodes, "into", p.Into, "after", c.within)
 			c.refused[p.Key()] = now.Add(time.Minute)
+			if c.within == lastTry {
+				c.refused[p.Key()] = now.Add(refusedFor)
+			}
+			c.within = min(2*c.within, lastTry)
 		case err != nil:
 			klog.V(4).InfoS("A consolidation does not work", "nodes", p.Nodes, "into", p.Into, "cause", err)
 			c.refused[cmp.Or(stays, p.Key())] = now.Add(refusedFor)
