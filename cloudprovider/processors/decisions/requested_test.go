@@ -14,6 +14,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -104,6 +105,17 @@ func TestRequestedNodeGoes(t *testing.T) {
 	assert.Equal(t, "a", w.evicted(), "evicted, want the pod of the node")
 	n := w.node(r, "small-2")
 	assert.Truef(t, n.State != decision.NodeDraining, "another node goes, too: %+v", n)
+}
+
+// A dry run moves nothing, and may ask for the removal of a node that moves.
+func TestDryRunRemovesANodeThatMoves(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1200m")
+	n := nodes[0].DeepCopy()
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, move.State{Reason: move.Rotation, Step: move.Placing}.Text())
+	w.update(n)
+	w.asked.Also = n.Name
+	w.loop()
+	w.gone(2)
 }
 
 func TestRequestIsTakenBack(t *testing.T) {

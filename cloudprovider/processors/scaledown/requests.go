@@ -178,7 +178,7 @@ func (r *Requests) replaces(n *corev1.Node) bool {
 // moves reports whether the node is to be replaced for another reason than a request.
 func (r *Requests) moves(n *corev1.Node) bool {
 	_, moves := move.StateOf(n)
-	return moves && !nodemeta.ToGo(n)
+	return moves && !nodemeta.ToGo(n) && r.Moves != nil // a dry run moves nothing
 }
 
 // awaitsGroup reports whether the node waits for the nodes that start in its group. A repair does not, because a group that grows all the time
