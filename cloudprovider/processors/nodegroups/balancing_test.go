@@ -168,11 +168,14 @@ func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
 }
 
 func TestAllOrNothingIsNotSpread(t *testing.T) {
-	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
-	for atomic, want := range map[bool]int{false: 2, true: 0} {
-		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: atomic}
-		found, err := balancing(w, true).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
-		assert.Truef(t, err == nil && len(found) == want, "all or nothing %t: similar are %v, %v, want %d", atomic, found, err, want)
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
+	for _, tt := range []struct {
+		atomic, viewsOnly bool
+		want              int
+	}{{false, true, 2}, {true, true, 0}, {false, false, 3}, {true, false, 0}} {
+		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: tt.atomic}
+		found, err := balancing(w, tt.viewsOnly).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
+		assert.Truef(t, err == nil && len(found) == tt.want, "%+v: similar are %v, %v", tt, found, err)
 	}
 }
 
