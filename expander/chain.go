@@ -12,6 +12,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -75,6 +77,17 @@ func (c *Chain) Balances(chosen, other string) bool {
 		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other })
 }
 
+// Plan returns the plan of which the last choice is a part, see leastcost.Filter. There is none if least-cost was asked neither by name nor
+// for what pods prefer.
+func (c *Chain) Plan() (chosen, later []plan.Node) {
+	for _, s := range c.steps {
+		if f, plans := s.filter.(*leastcost.Filter); plans {
+			return f.Plan()
+		}
+	}
+	return nil, nil
+}
+
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges
 // even a single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
@@ -101,8 +114,8 @@ func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framew
 // skipped ends the plans of expanders that were not asked, because their next nodes are not those of the choice.
 func (*Chain) skipped(steps []step) {
 	for _, s := range steps {
-		if p, plans := s.filter.(interface{ Forget() }); plans {
-			p.Forget()
+		if f, plans := s.filter.(*leastcost.Filter); plans {
+			f.Forget()
 		}
 	}
 }

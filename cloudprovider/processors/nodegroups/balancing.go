@@ -23,25 +23,30 @@ type Balancing struct {
 }
 
 // FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count as
-// full, because ng already counts the rest of the group. A zone group with recently interrupted pools is not among them, unless ng is one
-// itself. A provisioning request that wants all nodes or none gets no sibling: one zone group can launch all or nothing, several cannot.
+// full, because ng already counts the rest of the group. A group with recently interrupted pools is not among them, unless ng is one
+// itself. A provisioning request that wants all nodes or none gets no other group: one group can launch all or nothing, several cannot.
 func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
+	if ctx.ProvisioningRequestScaleUpMode {
+		return nil, nil
+	}
 	similar := []cloudprovider.NodeGroup{}
-	own := zoneGroup(ng)
+	own, interrupted := zoneGroup(ng), b.Provider.Interrupted(ng.Id())
 	if !b.ZoneGroupsOnly {
 		found, err := b.NodeGroupSetProcessor.FindSimilarNodeGroups(ctx, ng, infos)
 		if err != nil {
 			return nil, err
 		}
-		similar = append(similar, slices.DeleteFunc(found, func(other cloudprovider.NodeGroup) bool { return siblings(zoneGroup(other), own) })...)
+		similar = append(similar, slices.DeleteFunc(found, func(other cloudprovider.NodeGroup) bool {
+			return siblings(zoneGroup(other), own) || !interrupted && b.Provider.Interrupted(other.Id())
+		})...)
 	}
-	if own == nil || ctx.ProvisioningRequestScaleUpMode {
+	if own == nil {
 		return similar, nil
 	}
 	for _, other := range ctx.CloudProvider.NodeGroups() {
 		z := zoneGroup(other)
-		if siblings(z, own) && z.Zone() != own.Zone() && infos[z.Id()] != nil && (!b.Provider.Interrupted(z.Id()) || b.Provider.Interrupted(own.Id())) {
+		if siblings(z, own) && z.Zone() != own.Zone() && infos[z.Id()] != nil && (interrupted || !b.Provider.Interrupted(z.Id())) {
 			size, _ := z.TargetSize()
 			similar = append(similar, &bounded{NodeGroup: z, most: size})
 		}

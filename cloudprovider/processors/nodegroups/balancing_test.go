@@ -168,21 +168,42 @@ func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
 }
 
 func TestAllOrNothingIsNotSpread(t *testing.T) {
-	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
-	for atomic, want := range map[bool]int{false: 2, true: 0} {
-		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: atomic}
-		found, err := balancing(w, true).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
-		assert.Truef(t, err == nil && len(found) == want, "all or nothing %t: similar are %v, %v, want %d", atomic, found, err, want)
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
+	for _, tt := range []struct {
+		atomic, viewsOnly bool
+		want              int
+	}{{false, true, 2}, {true, true, 0}, {false, false, 3}, {true, false, 0}} {
+		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: tt.atomic}
+		found, err := balancing(w, tt.viewsOnly).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
+		assert.Truef(t, err == nil && len(found) == tt.want, "%+v: similar are %v, %v", tt, found, err)
 	}
 }
 
-func TestInterruptedZoneIsSimilarToInterruptedOnes(t *testing.T) {
-	spot, none := awsworld.Divided("a", "m5.large", 0, 0, 9), 0
-	spot.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *spot.LaunchTemplate,
+// spot is the group with spot instances alone.
+func spot(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
+	none := 0
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none}}
-	spot.LaunchTemplate = nil
-	w := awsworld.NewDivided(t, nil, spot)
-	a, b, c := "a/"+awsworld.ZoneA, "a/"+awsworld.ZoneB, "a/"+awsworld.ZoneC
+	g.LaunchTemplate = nil
+	return g
+}
+
+func TestInterruptedGroupIsSimilarToInterruptedOnes(t *testing.T) {
+	zone := func(letter string) fakeaws.AutoScalingGroup {
+		return spot(awsworld.Zoned(awsworld.Group(letter, "m5.large", 0, 0, 9, nil), letter))
+	}
+	t.Run("zones of a group", func(t *testing.T) {
+		w := awsworld.NewDivided(t, nil, spot(awsworld.Divided("a", "m5.large", 0, 0, 9)))
+		similarAfterInterruptions(w, true, "a/"+awsworld.ZoneA, "a/"+awsworld.ZoneB, "a/"+awsworld.ZoneC)
+	})
+	t.Run("a group for each zone", func(t *testing.T) {
+		similarAfterInterruptions(awsworld.New(t, nil, zone("a"), zone("b"), zone("c")), false, "a", "b", "c")
+	})
+}
+
+// similarAfterInterruptions interrupts zone b, then zone c, and compares the node groups that are similar to those of the three zones.
+func similarAfterInterruptions(w *awsworld.World, viewsOnly bool, a, b, c string) {
+	w.T.Helper()
 	for _, tt := range []struct {
 		interrupts string
 		want       map[string][]string
@@ -193,8 +214,8 @@ func TestInterruptedZoneIsSimilarToInterruptedOnes(t *testing.T) {
 	} {
 		w.Cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: tt.interrupts}, "EC2 takes an instance back")
 		for id, want := range tt.want {
-			got := slices.Sorted(maps.Keys(similarTo(w, id, true)))
-			assert.Truef(t, slices.Equal(got, want), "after an interruption in %q, similar to %s are %v, want %v", tt.interrupts, id, got, want)
+			got := slices.Sorted(maps.Keys(similarTo(w, id, viewsOnly)))
+			assert.Truef(w.T, slices.Equal(got, want), "after an interruption in %q, similar to %s are %v, want %v", tt.interrupts, id, got, want)
 		}
 	}
 }

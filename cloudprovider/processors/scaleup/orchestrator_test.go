@@ -26,10 +26,13 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	ourexpander "github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // sized are pods of about one size, named after it. None has the size of another, because the core has no order among equals.
@@ -155,6 +158,27 @@ func (p *planner) Plan() (chosen, later []plan.Node) {
 		}
 	}
 	return nil, later
+}
+
+// The expander is least-waste, and pods merely prefer to be spread over zones.
+func TestPlanByPreferencesGoesOn(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9, pool: "a"}, "b": {max: 9, pool: "b"}, "c": {max: 9, pool: "c"}})
+	filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
+	filter.Preferences.Percent = 5
+	parts := ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter}
+	chain, err := ourexpander.New([]string{expander.LeastWasteExpanderName}, parts)
+	require.NoError(t, err)
+	w.ctx.ExpanderStrategy = chain
+	pods := replicas("web", 9, 800, func(pod *apiv1.Pod) {
+		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "pool",
+			WhenUnsatisfiable: apiv1.ScheduleAnyway, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+	})
+	result := w.scaleUp(w.start(Options{Planner: chain}), pods, "a +3", "b +3", "c +3")
+	assert.Len(t, result.PodsTriggeredScaleUp, 9, "pods with nodes")
+	planned := w.planned()
+	for _, group := range []string{"a", "b", "c"} {
+		assert.Lenf(t, slices.Concat(planned[group]...), 3, "pods of the plan's nodes in %s, of %v", group, planned)
+	}
 }
 
 func TestNoScaleUpBeginsLate(t *testing.T) {

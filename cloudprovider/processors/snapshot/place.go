@@ -29,7 +29,7 @@ type Nodes struct {
 // ports are compared first, because the filters take a hundred times as long.
 func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map[*corev1.Pod]string, error) {
 	next := make(map[*corev1.Pod]*int, len(pods)) // the node that took the last equal pod, below 0 once none did
-	for _, equal := range equalPods(pods) {
+	for _, equal := range EqualPods(pods) {
 		at := 0
 		for _, pod := range equal {
 			next[pod] = &at
@@ -64,9 +64,9 @@ func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map
 	return placed, nil
 }
 
-// equalPods groups the pods as the core does. The core's function writes to the containers of what it compares, and others read the pods of
+// EqualPods groups the pods as the core does. The core's function writes to the containers of what it compares, and others read the pods of
 // the informers meanwhile.
-func equalPods(pods []*corev1.Pod) [][]*corev1.Pod {
+func EqualPods(pods []*corev1.Pod) [][]*corev1.Pod {
 	if len(pods) == 1 {
 		return [][]*corev1.Pod{pods}
 	}

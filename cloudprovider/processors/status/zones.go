@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -18,14 +19,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods to the next loops. Each takes a fraction
-	// of a millisecond.
+	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a
+	// fraction of a millisecond.
 	maxZoneChecks = 200
 )
 
@@ -39,6 +41,9 @@ type Zones struct {
 	ZoneID   func(name string) string               // "" where it is unknown
 	Clock    clock.PassiveClock
 	nextLook map[types.UID]time.Time // by pod
+
+	unfinished types.UID // the pod whose look goes on first in the next loop, "" for none
+	from       string    // the group at which it goes on
 }
 
 func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
@@ -49,8 +54,16 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}
-	for _, info := range s.PodsRemainUnschedulable {
+	infos := slices.Clone(s.PodsRemainUnschedulable)
+	if at := slices.IndexFunc(infos, func(info corestatus.NoScaleUpInfo) bool { return info.Pod.UID == z.unfinished }); at > 0 {
+		infos[0], infos[at] = infos[at], infos[0]
+	}
+	type like struct {
+		zone  string
+		owner types.UID
+	}
+	l, tried := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}, map[like][]*corev1.Pod{}
+	for _, info := range infos {
 		pod := info.Pod
 		need, one := z.Need(pod)
 		elsewhere := one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil ||
@@ -58,12 +71,20 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		if _, later := z.nextLook[pod.UID]; later || !elsewhere {
 			continue
 		}
-		if l.left <= 0 {
-			return
+		of := like{zone: need.Zone}
+		if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+			of.owner = owner.UID
 		}
-		if !l.divide(info, need.Zone) {
-			z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
+		known := of.owner != "" && slices.ContainsFunc(tried[of], func(other *corev1.Pod) bool {
+			return len(snapshot.EqualPods([]*corev1.Pod{other, pod})) == 1
+		})
+		if !known {
+			if l.left <= 0 || !l.inVain(info, need.Zone) {
+				continue
+			}
+			tried[of] = append(tried[of], pod)
 		}
+		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
 	}
 }
 
@@ -77,29 +98,39 @@ type zoneLook struct {
 	left   int // simulations until the other pods wait for the next loop
 }
 
-// divide has each group divided whose nodes the pod would fit in the zone, and reports whether there is one. The empty zone is any. It
-// ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down.
-func (l *zoneLook) divide(info corestatus.NoScaleUpInfo, zone string) (divided bool) {
-	v := l.Provider.View()
-	for _, ng := range l.groups {
+// inVain has each group divided whose nodes the pod would fit in the zone, and reports whether it has seen all groups and divided none. The
+// empty zone is any. It ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down. Once
+// the simulations are used up, the look goes on in the next loop.
+func (l *zoneLook) inVain(info corestatus.NoScaleUpInfo, zone string) bool {
+	v, divided, first := l.Provider.View(), false, 0
+	if info.Pod.UID == l.unfinished {
+		first = max(0, slices.IndexFunc(l.groups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == l.from }))
+		l.unfinished = ""
+	}
+	for _, ng := range l.groups[first:] {
 		name := ng.Id()
 		g, t := v.Group(name), v.Template(name)
 		if g == nil || t == nil || g.Blocked() {
 			continue
 		}
+		zones := slices.DeleteFunc(slices.Clone(g.Zones), func(z string) bool { return zone != "" && z != zone })
+		if l.left < len(zones) {
+			l.unfinished, l.from, l.left = info.Pod.UID, name, 0
+			return false
+		}
 		_, heldBack := info.SkippedNodeGroups[name]
 		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {
 			if heldBack && promised == zone && l.fits(info.Pod, name, zone) {
-				return divided
+				break
 			}
 			continue
 		}
-		if !heldBack && v.Divisible(name) && slices.ContainsFunc(g.Zones, func(z string) bool { return (zone == "" || z == zone) && l.fits(info.Pod, name, z) }) {
+		if !heldBack && v.Divisible(name) && slices.ContainsFunc(zones, func(z string) bool { return l.fits(info.Pod, name, z) }) {
 			l.Provider.NeedZones(name) // the expander chooses among all of them
 			divided = true
 		}
 	}
-	return divided
+	return !divided
 }
 
 // fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.

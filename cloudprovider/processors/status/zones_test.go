@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -199,4 +201,42 @@ func TestManyPodsTakeSeveralLoops(t *testing.T) {
 		t.Logf("%d pods looked at so far, this loop took %v", len(zones.nextLook), time.Since(start))
 		assert.Equal(t, want, len(zones.nextLook), "pods were looked at")
 	}
+}
+
+// checks counts how often a pod is tried on a node.
+type checks struct {
+	clustersnapshot.ClusterSnapshot
+	count int
+}
+
+func (c *checks) CheckPredicates(pod *corev1.Pod, node string) clustersnapshot.SchedulingError {
+	c.count++
+	return c.ClusterSnapshot.CheckPredicates(pod, node)
+}
+
+// Equal pods that fit none of many groups take the simulations of one, over as many loops as these take.
+func TestManyGroupsTakeSeveralLoops(t *testing.T) {
+	const zones, equal = 3, 5
+	var groups []fakeaws.AutoScalingGroup
+	for i := range maxZoneChecks/zones + 20 {
+		groups = append(groups, awsworld.Zoned(awsworld.Group(fmt.Sprintf("several-%d", i), "m5.large", 0, 0, 5, nil), "abc"))
+	}
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, groups...))
+	counted := &checks{ClusterSnapshot: z.ctx.ClusterSnapshot}
+	z.ctx.ClusterSnapshot = counted
+	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
+	for i := range equal {
+		pod := pending(fmt.Sprintf("web-%d", i), "64", nil)
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: new(true)}}
+		pod.Spec.Affinity = &corev1.Affinity{}
+		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod})
+	}
+	looks := z.zones(testclock.NewFakePassiveClock(time.Now()))
+	looks.Process(z.ctx, s)
+	assert.Truef(t, counted.count > maxZoneChecks-zones && counted.count <= maxZoneChecks && len(looks.nextLook) == 0,
+		"%d simulations, and %d pods are done", counted.count, len(looks.nextLook))
+	slices.Reverse(s.PodsRemainUnschedulable) // the core's order is by chance
+	looks.Process(z.ctx, s)
+	assert.Truef(t, counted.count == zones*len(groups) && len(looks.nextLook) == equal,
+		"%d simulations in two loops for %d groups, and %d pods are done", counted.count, len(groups), len(looks.nextLook))
 }

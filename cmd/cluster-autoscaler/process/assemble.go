@@ -49,7 +49,6 @@ type assembly struct {
 	autoscaler core.Autoscaler
 	trigger    *loop.Trigger
 	cloud      *cloud
-	leastCost  *leastcost.Filter
 	expanders  *expander.Chain
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  kubeinformers.SharedInformerFactory
@@ -113,7 +112,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
 		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
 		recorder: kube_util.CreateEventRecorder(working, client, true), draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
-		reaction: reaction, plan: a.plan, planner: a.leastCost, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
+		reaction: reaction, plan: a.plan, planner: a.expanders, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -149,10 +148,10 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
 	failures := expander.FailurePenalties{Failures: provider, Ratio: p.options.AWS.TroublePenalty}
-	a.leastCost = leastcost.New(provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
-	a.leastCost.Preferences = preferences
+	leastCost := leastcost.New(provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	leastCost.Preferences = preferences
 	a.expanders, err = expander.New(p.expanders, expander.Config{
-		Provider: provider, Costs: provider.Costs(), LeastCost: a.leastCost,
+		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
 		Devices: devices, GroupName: provider.GroupName, Interrupted: provider.Interrupted, Problems: provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,

@@ -53,7 +53,7 @@ type parts struct {
 	reaction  *status.Reaction
 	decisions *decisions.Collector
 	plan      *plan.Plan       // of the nodes that were asked for
-	planner   scaleup.Planner  // least-cost
+	planner   scaleup.Planner  // the expanders
 	shadow    *shadow.Shadow   // nil where the process leads
 	moves     *scaledown.Moves // nil if nothing is changed
 	balances  func(chosen, other string) bool
