@@ -148,7 +148,7 @@ func (p *prometheus) await(t *testing.T, wants ...want) {
 }
 
 var (
-	absence    = regexp.MustCompile(` or absent\(.*\)$`)
+	absence    = regexp.MustCompile(`(?s)\s+or absent_over_time\(.*$`)
 	comparison = regexp.MustCompile(` (<|>) [0-9.]+$`)
 	dashboards = strings.NewReplacer("$__rate_interval", "5m", "$cluster", ".*", "$node_group", ".*")
 )
