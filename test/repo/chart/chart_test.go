@@ -388,6 +388,21 @@ func TestResourcesAreTheUsersOrOurs(t *testing.T) {
 	}
 }
 
+// Two pods on the host's network cannot share a node, so a rollout on two nodes would never end if the new pod came first.
+func TestRolloutOnTheHostsNetworkMakesRoomFirst(t *testing.T) {
+	for values, want := range map[string]string{
+		"hostNetwork: false": "{}",
+		"hostNetwork: true":  "{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}",
+		"hostNetwork: true\nupdateStrategy: {type: Recreate}": "{type: Recreate}",
+	} {
+		var strategy appsv1.DeploymentStrategy
+		require.NoError(t, yaml.Unmarshal([]byte(want), &strategy))
+		var d appsv1.Deployment
+		find(t, mustRender(t, values), "Deployment", &d)
+		assert.Emptyf(t, cmp.Diff(strategy, d.Spec.Strategy), "%s: strategy (-want +got)", values)
+	}
+}
+
 // The notes after an installation name the account, its role, and commands that reach what was installed.
 func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 	notes := func(values string) string {
