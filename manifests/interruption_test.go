@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -346,6 +347,27 @@ func TestTheConsumersPolicyIsThatOfTheIAMDocuments(t *testing.T) {
 		document = strings.NewReplacer("CLUSTER_NAME", "c", "REGION", p.region, "ACCOUNT_ID", account).Replace(document)
 		assert.Emptyf(t, cmp.Diff(parsed(t, document), fromCloudFormation(t, p).ConsumerPolicy), "%s (-iam +CloudFormation)", p.partition)
 	}
+}
+
+// The stack makes a policy and needs the cluster's name, and its outputs are what the reader of the guide needs next.
+func TestTheGuideDeploysTheStack(t *testing.T) {
+	var template struct {
+		Parameters map[string]struct{ Default *string }
+		Outputs    map[string]any
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template))
+	guide, err := os.ReadFile("../docs/install.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(guide), "aws cloudformation deploy ")
+	deploy, then, _ := strings.Cut(rest, "\naws ")
+	assert.Contains(t, deploy, "--capabilities CAPABILITY_IAM")
+	for name, parameter := range template.Parameters {
+		assert.Truef(t, parameter.Default != nil || strings.Contains(deploy, " "+name+"=CLUSTER_NAME"), "deploy %s gives no %s", deploy, name)
+	}
+	for _, name := range []string{"QueueURL", "ConsumerPolicyARN"} {
+		assert.Truef(t, template.Outputs[name] != nil && strings.Contains(then, "`"+name+"`"), "the guide does not name the output %s", name)
+	}
+	assert.Contains(t, then, "aws iam attach-role-policy")
 }
 
 func TestStacksNameNoPartition(t *testing.T) {

@@ -139,9 +139,10 @@ func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interru
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
-func (c *Cache) TooOldToRemove() bool {
-	return c.Age() > max(oldestToRemove, 2*c.options.RefreshInterval)
-}
+// OldestToRemove is the age of the last reading beyond which no node is removed.
+func (c *Cache) OldestToRemove() time.Duration { return max(oldestToRemove, 2*c.options.RefreshInterval) }
+
+func (c *Cache) TooOldToRemove() bool { return c.Age() > c.OldestToRemove() }
 
 func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.options.RefreshInterval) }
 

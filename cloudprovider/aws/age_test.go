@@ -14,6 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestMetricHasTheAgeBeyondWhichNoNodeIsRemoved(t *testing.T) {
+	for interval, want := range map[time.Duration]float64{time.Minute: 180, 3 * time.Minute: 360} {
+		w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil)).restartedWith(func(o *asg.Options, _ *aws.Options) { o.RefreshInterval = interval })
+		got := w.gauges("asg_autoscaler_snapshot_age_limit_seconds")
+		assert.Equalf(t, map[string]float64{"asg_autoscaler_snapshot_age_limit_seconds{}": want}, got, "readings each %s", interval)
+	}
+}
+
 func TestOldReadingForbidsActions(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(c *asg.Options, o *aws.Options) {

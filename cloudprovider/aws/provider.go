@@ -113,7 +113,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	for _, c := range []prometheus.Collector{p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
-	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })} {
+	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "asg_autoscaler", Name: "snapshot_age_limit_seconds",
+		Help: "Age of the last complete reading of the Auto Scaling groups beyond which no node is removed, in seconds.",
+	}, func() float64 { return o.Cache.OldestToRemove().Seconds() })} {
 		if err := o.Registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register node group metrics: %w", err)
 		}

@@ -180,7 +180,7 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "missing queue by URL", check: "queue", args: []string{"--asg-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
 			want: "it does not exist", next: "aws sqs list-queues"},
 		{name: "queue that refuses EventBridge", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Events = nil },
-			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml"},
+			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml --capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME"},
 		{name: "queue that nobody reads", check: "queue", then: func(t *testing.T, s *site) {
 			for range 1001 {
 				require.NoError(t, s.aws.SendMessage("interruptions", "{}"))

@@ -48,7 +48,8 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	}
 	if !strings.Contains(attributes[string(sqstypes.QueueAttributeNamePolicy)], eventBridge) {
 		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes does not name "+eventBridge,
-			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml")
+			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml "+
+				"--capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME")
 	}
 	c.skip("the EventBridge rules that fill the queue", "asgctl has no client of EventBridge",
 		"events:ListRuleNamesByTarget: aws events list-rule-names-by-target --target-arn "+shellword.Quote(arn))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	filename "path"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type Deployed struct {
 var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig", "--kubernetes"}
 
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
-// is ErrNone if there is no Deployment of one.
+// is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
 func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
 	if a.client == nil {
 		return nil, ErrNone
@@ -40,12 +41,26 @@ func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
 			found[d.UID] = &list.Items[i]
 		}
 	}
+	if len(found) > 1 {
+		maps.DeleteFunc(found, func(_ types.UID, d *appsv1.Deployment) bool { return shadows(d) })
+	}
 	for _, only := range found {
 		if len(found) == 1 {
 			return flagsOf(only)
 		}
 	}
 	return nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
+}
+
+// shadows reports whether the Deployment watches another autoscaler and changes nothing.
+func shadows(d *appsv1.Deployment) bool {
+	_, container := AutoscalerIn(&d.Spec.Template.Spec)
+	for _, word := range slices.Backward(Words(container)) {
+		if name, value, _ := strings.Cut(word, "="); name == "--shadow" {
+			return value != "false"
+		}
+	}
+	return false
 }
 
 func flagsOf(d *appsv1.Deployment) (*Deployed, error) {

@@ -1,6 +1,9 @@
 package running
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 func TestFlagsOfDeployment(t *testing.T) {
@@ -39,6 +46,43 @@ func TestFlagsOfDeployment(t *testing.T) {
 			got, err := flagsOf(d)
 			require.Truef(t, (err == nil) == (tt.want != nil), "error %v", err)
 			assert.Empty(t, cmp.Diff(tt.want, got), "(-want +got)")
+		})
+	}
+}
+
+// A shadow runs beside the autoscaler that it watches, whose flags count.
+func TestFlagsAreNotOfTheShadowBesideAnAutoscaler(t *testing.T) {
+	deployment := func(name string, flags ...string) appsv1.Deployment {
+		d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "aws-cluster-autoscaler", Args: flags}}
+		return d
+	}
+	stock, shadow := deployment("stock", "--nodes=1:2:web"), deployment("shadow", "--shadow", "--v=4")
+	for _, tt := range []struct {
+		name string
+		all  []appsv1.Deployment
+		want string // "" for an error
+	}{
+		{"stock and a shadow", []appsv1.Deployment{stock, shadow}, "stock"},
+		{"a shadow alone", []appsv1.Deployment{shadow}, "shadow"},
+		{"a shadow no more", []appsv1.Deployment{shadow, deployment("promoted", "--shadow", "--shadow=false")}, "promoted"},
+		{"two autoscalers", []appsv1.Deployment{stock, deployment("other")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_ = json.NewEncoder(w).Encode(appsv1.DeploymentList{Items: tt.all})
+			}))
+			defer server.Close()
+			client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+			require.NoError(t, err)
+			got, err := (&Autoscaler{client: client, selectors: selectors}).Flags(t.Context())
+			if tt.want == "" {
+				assert.ErrorIs(t, err, ErrNone)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, got.Name)
 		})
 	}
 }

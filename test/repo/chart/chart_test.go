@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	_ "k8s.io/autoscaler/cluster-autoscaler/config/flags" // the core's flags
 	"k8s.io/component-base/featuregate"
+	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
@@ -371,6 +372,35 @@ func TestProbesAndGraceFollowTheValues(t *testing.T) {
 	assert.Truef(t, probe == nil, "readiness probe %+v, want none", probe)
 	got := pod.TerminationGracePeriodSeconds
 	assert.Truef(t, got != nil && *got == 12, "grace period %v, want 12", got)
+}
+
+// Figures of ours beside a user's own could contradict them: a request above a limit is refused half-way through an upgrade.
+func TestResourcesAreTheUsersOrOurs(t *testing.T) {
+	const ours = "{limits: {memory: 600Mi}, requests: {cpu: 100m, memory: 300Mi}}"
+	for values, want := range map[string]string{
+		"{}": ours, "null": "{}", "{limits: null}": ours,
+		"{requests: {memory: 1Gi}}": "{requests: {memory: 1Gi}}",
+		"{limits: {memory: 200Mi}}": "{limits: {memory: 200Mi}}",
+	} {
+		var r corev1.ResourceRequirements
+		require.NoError(t, yaml.Unmarshal([]byte(want), &r))
+		assert.Emptyf(t, cmp.Diff(r, container(t, mustRender(t, "resources: "+values)).Resources), "resources: %s (-want +got)", values)
+	}
+}
+
+// Two pods on the host's network cannot share a node, so a rollout on two nodes would never end if the new pod came first.
+func TestRolloutOnTheHostsNetworkMakesRoomFirst(t *testing.T) {
+	for values, want := range map[string]string{
+		"hostNetwork: false": "{}",
+		"hostNetwork: true":  "{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}",
+		"hostNetwork: true\nupdateStrategy: {type: Recreate}": "{type: Recreate}",
+	} {
+		var strategy appsv1.DeploymentStrategy
+		require.NoError(t, yaml.Unmarshal([]byte(want), &strategy))
+		var d appsv1.Deployment
+		find(t, mustRender(t, values), "Deployment", &d)
+		assert.Emptyf(t, cmp.Diff(strategy, d.Spec.Strategy), "%s: strategy (-want +got)", values)
+	}
 }
 
 // The notes after an installation name the account, its role, and commands that reach what was installed.

@@ -190,13 +190,14 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 		name *regexp.Regexp
 		list string
 	}{
-		{regexp.MustCompile(`--aws-[a-z-]*[a-z]`), "docs/flags.md"},
-		{regexp.MustCompile(`cluster_autoscaler_[a-z_]*[a-z]`), "docs/metrics.md"},
+		{regexp.MustCompile(`(--(?:asg|aws)-[a-z-]*[a-z])`), "docs/flags.md"},
+		{regexp.MustCompile(`((?:asg|cluster)_autoscaler_[a-z_]*[a-z])\b`), "docs/metrics.md"},
+		{regexp.MustCompile("\\bmetric\\s+`([a-z_]+)"), "docs/metrics.md"},
 	} {
 		list := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == kind.list })].text
 		for _, d := range docs {
-			for _, name := range kind.name.FindAllString(d.text, -1) {
-				assert.Truef(t, strings.Contains(list, "| `"+name+"` |"), "%s: %s is not in %s", d.path, name, kind.list)
+			for _, found := range kind.name.FindAllStringSubmatch(d.text, -1) {
+				assert.Truef(t, strings.Contains(list, "| `"+found[1]+"` |"), "%s: %s is not in %s", d.path, found[1], kind.list)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func startCluster(t *testing.T) *scenario.Env {
 // listens on the Deployment's port, on a loopback address of its own, and the API server gets the Deployment's pod with that address.
 func startAutoscaler(t *testing.T, env *scenario.Env) {
 	t.Helper()
-	pod := shippedPod(t)
+	pod := shippedPod(t, shipped)
 	port := pod.Annotations["prometheus.io/port"]
 	ip := unusedIP(t)
 	prices := filepath.Join(t.TempDir(), "prices.csv")
@@ -99,10 +100,10 @@ func startAutoscaler(t *testing.T, env *scenario.Env) {
 	require.NoError(t, err)
 }
 
-// shippedPod returns a pod of the shipped Deployment. No scheduler sees it.
-func shippedPod(t *testing.T) *corev1.Pod {
+// shippedPod returns a pod of the manifest's Deployment. No scheduler sees it.
+func shippedPod(t *testing.T, manifest string) *corev1.Pod {
 	t.Helper()
-	raw, err := manifests.FS.ReadFile("deploy/" + shipped + ".yaml")
+	raw, err := manifests.FS.ReadFile("deploy/" + manifest + ".yaml")
 	require.NoError(t, err)
 	for _, document := range strings.Split(string(raw), "\n---\n") {
 		var d appsv1.Deployment
@@ -177,22 +178,27 @@ func interrupt(t *testing.T, env *scenario.Env, pod corev1.Pod) {
 	require.NoError(t, env.AWS.Interrupt(path.Base(node.Spec.ProviderID), 40*time.Second))
 }
 
-// discover writes the pods of the API server into a file, as the discovery of Prometheus describes pods (kubernetes_sd_config, role pod,
-// Prometheus 2.42): a target for each port, with the labels that the shipped configuration uses.
 func discover(t *testing.T, env *scenario.Env) string {
 	pods, err := env.Cluster.Client().CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
+	return list(t, pods.Items...)
+}
+
+// list writes the pods into a file, as the discovery of Prometheus describes pods (kubernetes_sd_config, role pod, Prometheus 2.42): a
+// target for each port, with the labels that the shipped configuration uses.
+func list(t *testing.T, pods ...corev1.Pod) string {
 	type target struct {
 		Targets []string          `json:"targets"`
 		Labels  map[string]string `json:"labels"`
 	}
 	targets := []target{}
 	unnamed := regexp.MustCompile("[^a-zA-Z0-9_]")
-	for _, pod := range pods.Items {
-		for _, container := range pod.Spec.Containers {
+	for _, pod := range pods {
+		for _, container := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
 			for _, port := range container.Ports {
 				labels := map[string]string{"__meta_kubernetes_namespace": pod.Namespace, "__meta_kubernetes_pod_name": pod.Name,
-					"__meta_kubernetes_pod_phase": string(pod.Status.Phase), "__meta_kubernetes_pod_ip": pod.Status.PodIP}
+					"__meta_kubernetes_pod_phase": string(pod.Status.Phase), "__meta_kubernetes_pod_ip": pod.Status.PodIP,
+					"__meta_kubernetes_pod_container_port_name": port.Name, "__meta_kubernetes_pod_container_port_number": fmt.Sprint(port.ContainerPort)}
 				for key, value := range pod.Annotations {
 					labels["__meta_kubernetes_pod_annotation_"+unnamed.ReplaceAllString(key, "_")] = value
 				}

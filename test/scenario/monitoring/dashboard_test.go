@@ -164,7 +164,7 @@ func TestRulesAndDashboardNameMetricsThatExist(t *testing.T) {
 			expressions = append(expressions, q.Expr)
 		}
 	}
-	names := regexp.MustCompile(`cluster_autoscaler[_:][a-z0-9_:]+`)
+	names := regexp.MustCompile(`(?:asg|cluster)_autoscaler[_:][a-z0-9_:]+`)
 	for _, expression := range expressions {
 		for _, name := range names.FindAllString(expression, -1) {
 			family := regexp.MustCompile(`_seconds_(bucket|count|sum)$`).ReplaceAllString(name, "_seconds")

@@ -32,11 +32,8 @@ const patience = 2 * time.Minute
 // prometheus is a running Prometheus.
 type prometheus struct{ url, log string }
 
-// startPrometheus runs a Prometheus with the shipped scrape configuration and rules, which finds the pods that the file lists. It scrapes
-// once a second.
-func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
-	t.Helper()
-	dir := t.TempDir()
+// scraping is the shipped scrape configuration for the pods that the file lists.
+func scraping(t *testing.T, pods string) map[string]any {
 	var config map[string]any
 	require.NoError(t, yaml.Unmarshal([]byte(read(t, "manifests/monitoring/scrape.yaml")), &config))
 	for _, job := range config["scrape_configs"].([]any) {
@@ -44,6 +41,14 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 		delete(job, "kubernetes_sd_configs")
 		job["file_sd_configs"] = []any{map[string]any{"files": []string{pods}}}
 	}
+	return config
+}
+
+// startPrometheus runs a Prometheus with the shipped scrape configuration and rules, which finds the pods that the file lists. It scrapes
+// once a second.
+func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
+	t.Helper()
+	dir, config := t.TempDir(), scraping(t, pods)
 	ruleFile, err := filepath.Abs(filepath.Join(monitoring, "rules.yaml"))
 	require.NoError(t, err)
 	config["rule_files"] = []string{ruleFile}
@@ -148,7 +153,7 @@ func (p *prometheus) await(t *testing.T, wants ...want) {
 }
 
 var (
-	absence    = regexp.MustCompile(` or absent\(.*\)$`)
+	absence    = regexp.MustCompile(`(?s)\s+or absent_over_time\(.*$`)
 	comparison = regexp.MustCompile(` (<|>) [0-9.]+$`)
 	dashboards = strings.NewReplacer("$__rate_interval", "5m", "$cluster", ".*", "$node_group", ".*")
 )
