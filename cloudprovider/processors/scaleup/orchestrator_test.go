@@ -415,6 +415,21 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 	assert.Empty(t, cmp.Diff(wantParts, parts), "scale-ups (-want +got)")
 }
 
+// The quota cuts two of the three nodes off.
+func TestPodsBeyondAQuotaAreNotHelped(t *testing.T) {
+	for most, want := range map[int]summary{
+		1: {Infos: []string{"a 0-1/9"}, Triggered: []string{"900m-0"}, Await: []string{"700m-0", "800m-0"}},
+		9: {Infos: []string{"a 0-1/9"}, Triggered: []string{"900m-0"}, Remain: []string{"700m-0", "800m-0"}},
+	} {
+		w := newWorld(t, map[string]zone{"a": {max: 9}})
+		w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 1}))
+		got := summarized(w.scaleUp(w.start(Options{Most: most}), slices.Concat(sized(1, 900), sized(1, 800), sized(1, 700)), "a +1"))
+		slices.Sort(got.Remain)
+		slices.Sort(got.Await)
+		assert.Emptyf(t, cmp.Diff(want, got), "%d scale-ups (-want +got)", most)
+	}
+}
+
 func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	o := w.start(Options{Zones: zonesByName{views: true}})

@@ -54,7 +54,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		if failed != nil {
 			klog.Background().Error(failed, "Could not simulate the nodes just asked for: the other pods wait for the next loop")
 		}
-		all.count(pods, placed)
+		all.count(pods, chosen[min(len(chosen), len(s.asked)-from):], placed)
 		pods = placed.others(pods)
 		if last || failed != nil || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
 			break

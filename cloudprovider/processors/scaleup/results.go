@@ -9,6 +9,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 type results []result
@@ -40,8 +42,9 @@ func (rs results) failed() (groups []cloudprovider.NodeGroup) {
 	return groups
 }
 
-// count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in.
-func (rs results) count(pods []*apiv1.Pod, placed podSet) {
+// count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in. Pods whose nodes a
+// quota cut off are not among them, unless they are placed.
+func (rs results) count(pods []*apiv1.Pod, cut []plan.Node, placed podSet) {
 	last := rs[len(rs)-1]
 	if !last.successful() {
 		return
@@ -50,7 +53,10 @@ func (rs results) count(pods []*apiv1.Pod, placed podSet) {
 	counted.added(last.status.PodsTriggeredScaleUp)
 	others := slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return counted[pod] || !placed[pod] })
 	last.status.PodsTriggeredScaleUp = slices.Concat(last.status.PodsTriggeredScaleUp, others)
-	last.status.PodsAwaitEvaluation = placed.others(last.status.PodsAwaitEvaluation)
+	without := podSet{}
+	waiting := without.added(placed.others(podsOf(cut)))
+	last.status.PodsTriggeredScaleUp = without.others(last.status.PodsTriggeredScaleUp)
+	last.status.PodsAwaitEvaluation = slices.Concat(placed.others(last.status.PodsAwaitEvaluation), waiting)
 }
 
 func (rs results) successful() (list []*status.ScaleUpStatus) {
