@@ -140,7 +140,9 @@ func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interru
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
 // OldestToRemove is the age of the last reading beyond which no node is removed.
-func (c *Cache) OldestToRemove() time.Duration { return max(oldestToRemove, 2*c.options.RefreshInterval) }
+func (c *Cache) OldestToRemove() time.Duration {
+	return max(oldestToRemove, 2*c.options.RefreshInterval)
+}
 
 func (c *Cache) TooOldToRemove() bool { return c.Age() > c.OldestToRemove() }
 

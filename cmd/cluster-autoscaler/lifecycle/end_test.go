@@ -24,11 +24,12 @@ func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
 				time.Sleep(d)
 			}}
 		}
-		End(t.Context(),
+		err := End(t.Context(),
 			takes("quick", 100*time.Millisecond, time.Second),
 			takes("stuck", time.Hour, 2*time.Second),
 			takes("last", 0, time.Second),
 		)
+		assert.ErrorIs(t, err, ErrUnfinished, "a step was given up")
 		mu.Lock()
 		defer mu.Unlock()
 		assert.Empty(t, cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order), "steps (-want +got)")
@@ -40,10 +41,11 @@ func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
 func TestStepKnowsItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left time.Duration
-		End(t.Context(), Step{Name: "part", Limit: 3 * time.Second, Do: func(ctx context.Context) {
+		err := End(t.Context(), Step{Name: "part", Limit: 3 * time.Second, Do: func(ctx context.Context) {
 			deadline, _ := ctx.Deadline()
 			left = time.Until(deadline)
 		}})
+		assert.NoError(t, err, "the step has ended")
 		assert.Equal(t, 3*time.Second, left, "what the step has left, want 3s")
 	})
 }
