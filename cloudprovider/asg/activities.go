@@ -21,36 +21,37 @@ import (
 
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
-	due := c.failuresDue()
+	due, since := c.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
-		failures, ahead, err := c.failedLaunches(ctx, due[i])
+		failures, ahead, all, err := c.failedLaunches(ctx, due[i], since[due[i]])
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
 			c.lookFailed(ctx, due[i], err)
 		default:
-			c.noteFailures(ctx, due[i], failures, ahead)
+			c.noteFailures(ctx, due[i], failures, ahead, all)
 		}
 	})
 }
 
-// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
-func (c *Cache) failuresDue() []string {
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first, and since when failures
+// may explain it.
+func (c *Cache) failuresDue() (due []string, since map[string]time.Time) {
 	now := c.clock.Now()
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
-	since := map[string]time.Time{}
+	waiting := map[string]time.Time{}
 	for name, e := range c.groups.entries {
 		if at, due := e.LookDue(now); due && !c.groups.identity.Foreign(e.Group()) {
-			since[name] = at
+			waiting[name] = at
 		}
 	}
-	due := slices.SortedFunc(maps.Keys(since), func(x, y string) int { return cmp.Or(since[x].Compare(since[y]), cmp.Compare(x, y)) })
-	due = due[:min(len(due), looksPerRound)]
+	due = slices.SortedFunc(maps.Keys(waiting), func(x, y string) int { return cmp.Or(waiting[x].Compare(waiting[y]), cmp.Compare(x, y)) })
+	due, since = due[:min(len(due), looksPerRound)], map[string]time.Time{}
 	for _, name := range due {
-		c.groups.entries[name].Look(now)
+		since[name] = c.groups.entries[name].Look(now)
 	}
-	return due
+	return due, since
 }
 
 // lookFailed plans another look after an error, and logs once if AWS denies it.
@@ -68,9 +69,9 @@ func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 }
 
 // noteFailures enters the failed launches that may explain the shortage, with the pools of all, and wakes the core if the newest is news.
-func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
+func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration, complete bool) {
 	var ours, others cooldown.Failures // empty unless they are news
-	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
+	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead, complete) })
 	all := ours
 	if len(all) == 0 {
 		all = others
@@ -100,18 +101,21 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 	signal(c.resolve)
 }
 
-// failedLaunches returns the failed launches among the newest activities of the group, the newest first. ahead is how far AWS's clock is ahead.
-func (c *Cache) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
-		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(maxActivities),
+// failedLaunches returns the failed launches of the group since a moment of AWS's clock, and earlier ones on the same pages: a lifecycle hook may give
+// up a launch that began long before. The newest come first. ahead is how far AWS's clock is ahead. all reports whether it had all of them.
+func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time) (failures []cooldown.FailedLaunch, ahead time.Duration,
+	all bool, err error) {
+	first := true
+	all, err = c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
+		if now := c.clock.Now(); first {
+			ahead, first = serverTime(page.ResultMetadata, now).Sub(now), false
+		}
+		failures = append(failures, cooldown.FailedLaunches(page.Activities)...)
 	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("describe scaling activities of %q: %w", name, err)
+	if len(failures) > 0 {
+		err = nil // they may be all there are
 	}
-	now := c.clock.Now()
-	return cooldown.FailedLaunches(out.Activities), serverTime(out.ResultMetadata, now).Sub(now), nil
+	return failures, ahead, all, err
 }
 
 // terminatedSince returns the instances of the group that AWS has begun to terminate since a moment of its clock, with the time.
@@ -156,6 +160,23 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 
 // eachSince calls do with the activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.
 func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
+	return c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
+		for _, act := range page.Activities {
+			if endedBefore(act, since) {
+				return
+			}
+			do(act)
+		}
+	})
+}
+
+// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first.
+func endedBefore(act types.Activity, since time.Time) bool {
+	return aws.ToTime(act.StartTime).Before(since) && act.EndTime != nil
+}
+
+// eachPageSince is eachSince by whole pages. So the last one may also have earlier activities.
+func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time, do func(*autoscaling.DescribeScalingActivitiesOutput)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
@@ -165,11 +186,9 @@ func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do 
 		if err != nil {
 			return false, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 		}
-		for _, act := range page.Activities {
-			if aws.ToTime(act.StartTime).Before(since) && act.EndTime != nil {
-				return true, nil // the newest come first, after those in progress
-			}
-			do(act)
+		do(page)
+		if slices.ContainsFunc(page.Activities, func(act types.Activity) bool { return endedBefore(act, since) }) {
+			return true, nil
 		}
 	}
 	return !pages.HasMorePages(), nil

@@ -45,11 +45,10 @@ const (
 	looksAtOnce   = 6
 	lookTimeout   = 10 * time.Second // short, because one group's activities are not worth more
 	movedTimeout  = 2 * time.Second  // shorter still: AWS ends instances within seconds of a desired capacity that is too low
-	maxActivities = 20               // enough to see the newest attempt in every pool. AWS lists the newest first
 	// replacedWithin is how long after it has begun to terminate an instance AWS launches another in its place (public activity logs: a second).
 	replacedWithin = 5 * time.Second
-	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivityPages bounds the
-	// search for lately terminated instances.
+	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivityPages bounds a
+	// search. AWS lists the activities in progress first, and there may be hundreds.
 	activitiesPerCall = 100
 	maxActivityPages  = 10
 )

@@ -229,6 +229,28 @@ func failedLaunch(message string) types.Activity {
 	return types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed, Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String(message)}
 }
 
+// AWS lists the activities in progress before all others.
+func TestFailureIsSeenBehindLaunchesInProgress(t *testing.T) {
+	t.Parallel()
+	for _, starting := range []int{25, 120} { // AWS lists up to 100 activities a page
+		t.Run(fmt.Sprintf("%d launches", starting), bubbled(func(t *testing.T) {
+			g := scalingGroup("a", 0, 0, 200)
+			g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "bake", Transition: "launching", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
+			w := newWorld(t, g).running()
+			w.setDesired(starting)
+			w.listed(starting)
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+			w.increase(1)
+			w.eventually(func() string {
+				if w.group("a").Failure == nil {
+					return "the failed launch is not known"
+				}
+				return ""
+			})
+		}))
+	}
+}
+
 func TestShortGroupsAreLookedAtInTurn(t *testing.T) {
 	t.Parallel()
 	const groups = 50

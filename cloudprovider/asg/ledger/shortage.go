@@ -14,11 +14,16 @@ func (l *Ledger) LookDue(now time.Time) (since time.Time, due bool) {
 	return l.look.due, !now.Before(l.look.due) && (l.requestOpen() || l.shortageOpen(l.group))
 }
 
-// Look enters that AWS is asked now, and plans the next look.
-func (l *Ledger) Look(now time.Time) {
+// Look enters that AWS is asked now, and plans the next look. A launch that began after since, by AWS's clock, may explain the shortage by its failure.
+func (l *Ledger) Look(now time.Time) (since time.Time) {
 	k := &l.look
 	k.due, k.at = now.Add(min(firstLook<<min(k.count, 10), l.Pace(slowestLook, now))), now
 	k.count++
+	since = l.shortage.since
+	if l.requestOpen() && (l.request.since.Before(since) || !l.shortageOpen(l.group)) {
+		since = l.request.since
+	}
+	return since.Add(-FailureAge) // because a launch takes a while to fail
 }
 
 // Looks returns the number of times that we have asked AWS since the last change of the shortage.
@@ -48,8 +53,8 @@ func (k *look) soon(now time.Time) {
 }
 
 // NoteFailures enters the failures that may explain the shortage of our request, and of others. Both are empty unless they are news: AWS tries one zone
-// after the other. ahead is how far AWS's clock is ahead.
-func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others cooldown.Failures) {
+// after the other. ahead is how far AWS's clock is ahead. Unless these are all failures, the cause of an instance's death is still looked for.
+func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration, all bool) (ours, others cooldown.Failures) {
 	g := l.change()
 	l.look.denied = false
 	r, s := &l.request, &l.shortage
@@ -63,7 +68,7 @@ func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Durat
 		others = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
 		s.failure = others.First()
 	}
-	s.died = false
+	s.died = s.died && !all
 	l.markOverdue(g)
 	return ours, others
 }

@@ -23,7 +23,7 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 	}
 	look := func() int {
 		failure := cooldown.Failure{At: now, Class: awsmessage.NoCapacity}
-		l.NoteFailures([]cooldown.FailedLaunch{{Failure: failure, Ended: now}}, 0)
+		l.NoteFailures([]cooldown.FailedLaunch{{Failure: failure, Ended: now}}, 0, true)
 		return l.Group().Overdue
 	}
 	read(0)
