@@ -42,8 +42,8 @@ func (rs results) failed() (groups []cloudprovider.NodeGroup) {
 	return groups
 }
 
-// count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in. Pods whose nodes a
-// quota cut off are not among them, unless they are placed.
+// count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in. It does not count
+// pods whose nodes a quota cut off, unless they have a place on others.
 func (rs results) count(pods []*apiv1.Pod, cut []plan.Node, placed podSet) {
 	last := rs[len(rs)-1]
 	if !last.successful() {
