@@ -94,6 +94,26 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 	}
 }
 
+func TestStartDoesNotWaitForManyNodegroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		most := 2
+		groups := []fakeaws.AutoScalingGroup{mixing(scalingGroup("by attributes", 0, 0, 3), fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
+			VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large"}}})}
+		for n := range 60 {
+			g := managed(fmt.Sprintf("g%02d", n), 0, 0, 3)
+			g.Tags["eks:nodegroup-name"] = g.Name
+			groups = append(groups, g)
+		}
+		config := having(groups...)
+		config.Images = []fakeaws.Image{al2023}
+		w := newWorldOf(t, config, discovered)
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeNodegroup", Latency: fakeaws.Duration(time.Minute)})
+		w.started()
+		g := w.group("by attributes")
+		assert.Truef(t, g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1, "launches %+v with problems %+v, want one type", g.LaunchSpec, g.Problems)
+	})
+}
+
 // ofImages has a group with a launch template for each image, all of its name.
 func ofImages(names ...string) (config fakeaws.Config) {
 	config.Delays = quick
@@ -109,11 +129,13 @@ func ofImages(names ...string) (config fakeaws.Config) {
 
 func TestMissingImageSpoilsNoOther(t *testing.T) {
 	t.Parallel()
-	config := ofImages("ami-0abc", "ami-0gone")
-	config.Images = []fakeaws.Image{al2023}
-	w := newWorldOf(t, config, discovered).started()
-	assert.Truef(t, w.group("ami-0abc").LaunchSpec.Image != nil && w.group("ami-0gone").LaunchSpec.Image == nil,
-		"images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
+	for _, spoiler := range []string{"ami-0gone", "ami-REPLACEME"} {
+		config := ofImages("ami-0abc", spoiler)
+		config.Images = []fakeaws.Image{al2023}
+		w := newWorldOf(t, config, discovered).started()
+		assert.Truef(t, w.group("ami-0abc").LaunchSpec.Image != nil && w.group(spoiler).LaunchSpec.Image == nil,
+			"images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group(spoiler).LaunchSpec.Image)
+	}
 }
 
 func TestHundredImagesAreReadPerCall(t *testing.T) {

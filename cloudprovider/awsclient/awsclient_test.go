@@ -213,6 +213,7 @@ func TestReasonOfAnError(t *testing.T) {
 		{answer("InvalidLaunchTemplateId.NotFound", ""), "not-found"},
 		{answer("InvalidLaunchTemplateId.VersionNotFound", ""), "not-found"},
 		{answer("ResourceNotFoundException", ""), "not-found"},
+		{answer("InvalidAMIID.Malformed", ""), "not-found"},
 		{answer("InvalidAction", ""), "unsupported"},
 		{answer("Client.UnauthorizedOperation", ""), "denied"},
 		{answer("AuthFailure.ServiceLinkedRoleCreationNotPermitted", ""), "denied"},

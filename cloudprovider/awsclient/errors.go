@@ -59,7 +59,8 @@ func IsNotFound(err error) bool {
 	case IsUnknownCall(err):
 		return false
 	}
-	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
+	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable") ||
+		code == "InvalidAMIID.Malformed" // no image can have such an ID
 }
 
 func IsGroupNotFound(err error) bool {

@@ -89,7 +89,7 @@ func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string
 	defer cancel()
 	out, err := r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: ids, IncludeDeprecated: aws.Bool(true)})
 	if isGone(err) && len(ids) > 1 {
-		// One missing image fails the call for all. A filter passes over it, but takes EC2 longer.
+		// One image that is missing, or has no proper ID, fails the call for all. A filter passes over it, but takes EC2 longer.
 		out, err = r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{IncludeDeprecated: aws.Bool(true),
 			Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
 	}

@@ -111,8 +111,10 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		return r.describeConfigurations(ctx, names)
 	})
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
+	eksCtx, cancel := context.WithTimeout(ctx, 2*optionalTimeout) // the rest is due again soon, and the look-ups below do not wait for it
+	defer cancel()
 	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
-		return r.describeNodegroup(ctx, key)
+		return r.describeNodegroup(eksCtx, key)
 	})
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {

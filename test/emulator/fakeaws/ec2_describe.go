@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -76,6 +77,9 @@ type (
 	}
 )
 
+// imageIDForm is the form of an image's ID. AWS's have 8 or 17 hexadecimal digits.
+var imageIDForm = regexp.MustCompile(`^ami-[a-z0-9]+$`)
+
 func (a *account) describeImages(r *request) (any, error) {
 	limit, err := ec2Page(r.form, 1, 1000, 1000)
 	if err != nil {
@@ -87,10 +91,11 @@ func (a *account) describeImages(r *request) (any, error) {
 		return nil, err
 	}
 	ids := r.form.list("ImageId")
+	if at := slices.IndexFunc(ids, func(id string) bool { return !imageIDForm.MatchString(id) }); at >= 0 {
+		return nil, &apiError{Code: "InvalidAMIID.Malformed", Message: fmt.Sprintf("Invalid id: %q (expecting \"ami-...\")", ids[at])}
+	}
 	for _, id := range ids {
-		if _, ok := a.images[id]; !strings.HasPrefix(id, "ami-") {
-			return nil, &apiError{Code: "InvalidAMIID.Malformed", Message: fmt.Sprintf("Invalid id: %q (expecting \"ami-...\")", id)}
-		} else if !ok {
+		if _, ok := a.images[id]; !ok {
 			return nil, &apiError{Code: "InvalidAMIID.NotFound", Message: "The image id '[" + id + "]' does not exist"}
 		}
 	}
