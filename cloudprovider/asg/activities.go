@@ -21,22 +21,28 @@ import (
 
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
-	due, since := c.failuresDue()
+	due := c.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
-		failures, ahead, all, err := c.failedLaunches(ctx, due[i], since[due[i]])
+		name := due[i].group
+		failures, ahead, all, err := c.failedLaunches(ctx, name, due[i].since)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			c.lookFailed(ctx, due[i], err)
+			c.lookFailed(ctx, name, err)
 		default:
-			c.noteFailures(ctx, due[i], failures, ahead, all)
+			c.noteFailures(ctx, name, failures, ahead, all)
 		}
 	})
 }
 
-// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first, and since when failures
-// may explain it.
-func (c *Cache) failuresDue() (due []string, since map[string]time.Time) {
+// failureLook is a group that is short, and since when failures may explain it.
+type failureLook struct {
+	group string
+	since time.Time
+}
+
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
+func (c *Cache) failuresDue() []failureLook {
 	now := c.clock.Now()
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
@@ -46,12 +52,12 @@ func (c *Cache) failuresDue() (due []string, since map[string]time.Time) {
 			waiting[name] = at
 		}
 	}
-	due = slices.SortedFunc(maps.Keys(waiting), func(x, y string) int { return cmp.Or(waiting[x].Compare(waiting[y]), cmp.Compare(x, y)) })
-	due, since = due[:min(len(due), looksPerRound)], map[string]time.Time{}
-	for _, name := range due {
-		since[name] = c.groups.entries[name].Look(now)
+	names := slices.SortedFunc(maps.Keys(waiting), func(x, y string) int { return cmp.Or(waiting[x].Compare(waiting[y]), cmp.Compare(x, y)) })
+	var due []failureLook
+	for _, name := range names[:min(len(names), looksPerRound)] {
+		due = append(due, failureLook{name, c.groups.entries[name].Look(now)})
 	}
-	return due, since
+	return due
 }
 
 // lookFailed plans another look after an error, and logs once if AWS denies it.

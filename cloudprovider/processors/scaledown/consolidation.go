@@ -240,11 +240,11 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		switch {
 		case errors.Is(err, errNoTime): // others may have more luck meanwhile
 			klog.V(2).InfoS("Gave up the try of a consolidation, the next one has more time", "nodes", p.Nodes, "into", p.Into, "after", c.within)
-			c.refused[p.Key()] = now.Add(time.Minute)
+			again := time.Minute
 			if c.within == lastTry {
-				c.refused[p.Key()] = now.Add(refusedFor)
+				again = refusedFor
 			}
-			c.within = min(2*c.within, lastTry)
+			c.refused[p.Key()], c.within = now.Add(again), min(2*c.within, lastTry)
 		case err != nil:
 			klog.V(4).InfoS("A consolidation does not work", "nodes", p.Nodes, "into", p.Into, "cause", err)
 			c.refused[cmp.Or(stays, p.Key())] = now.Add(refusedFor)

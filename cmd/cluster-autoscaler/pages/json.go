@@ -38,9 +38,10 @@ func NewJSON(record *decision.Record) http.HandlerFunc {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Vary", "Accept-Encoding")
 		var out io.Writer = w
-		compressed := gzip.NewWriter(w)
+		var compressed *gzip.Writer
 		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			header.Set("Content-Encoding", "gzip")
+			compressed = gzip.NewWriter(w)
 			out = compressed
 		}
 		err := json.NewEncoder(out).Encode(record.Report()) // writes all of it at once, or nothing
@@ -50,7 +51,7 @@ func NewJSON(record *decision.Record) http.HandlerFunc {
 			klog.FromContext(r.Context()).Error(err, "Could not encode the report")
 			header.Del("Content-Encoding")
 			http.Error(w, "the report could not be encoded, see the log", http.StatusInternalServerError)
-		case out == compressed:
+		case compressed != nil:
 			_ = compressed.Close() // as after any other error, the reader has gone
 		}
 	}
