@@ -78,7 +78,7 @@ func wantedPods(owner any) int {
 	return 0
 }
 
-// owners knows which controllers are about to make pods. A controller's object states how many it wants, and comes before them.
+// owners knows which controllers are about to make pods. A controller's object states how many it wants, and mostly comes before them.
 //
 // A controller that replaces pods is not waited for: only one that has just begun to want more is certain to make them at once. So all its pods
 // count, whether they run, have ended or are about to go. A controller has what it wants once so many are active.
@@ -135,12 +135,13 @@ func (o *owners) count(controller types.UID, pods, active int) (complete bool) {
 	return complete
 }
 
-// complete reports whether the controller is known to have as many active pods as it wants.
+// complete reports whether the controller is known to have as many active pods as it wants. One with more wants more than was read of it: its
+// object and its pods come by two watches, and under load the pods may come first.
 func (o *owners) complete(controller types.UID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c := o.by[controller]
-	return c.wanted > 0 && c.active >= c.wanted
+	return c.wanted > 0 && c.active == c.wanted
 }
 
 // need returns when a controller last began to want more pods, zero for never, and until when pods of controllers are awaited, zero for

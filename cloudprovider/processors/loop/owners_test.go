@@ -46,7 +46,8 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		owner   any
 		early   time.Duration // how long before the first pod the controller changed
 		foreign bool          // a pod of another scheduler has waited for a verdict from the start
-		failed  int           // pods of the controller that have been there
+		running int           // pods of the controller that run
+		failed  int           // pods of the controller that have been there and failed
 		then    func(*Trigger)
 		after   time.Duration // of then, counted from the first pod
 		want    time.Duration // counted from the first pod
@@ -55,6 +56,7 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		{name: "one pod of one that was wanted before", owner: replicaSet(1), early: 40e6, want: 10e6},
 		{name: "one pod of one that was wanted long before", owner: replicaSet(1), early: 60e6},
 		{name: "second pod", owner: replicaSet(2), then: second, after: 400e6, want: 400e6},
+		{name: "more pods than the controller is known to want", owner: replicaSet(1), early: 2 * time.Second, running: 1, then: second, after: 40e6, want: 90e6},
 		{name: "second pod that counts with the first", owner: replicaSet(2), after: 400e6, want: 400e6, then: func(trigger *Trigger) {
 			trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(newPod("web-1"))), false)
 		}},
@@ -89,6 +91,11 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				trigger := started(t, settings)
+				for i := range tt.running {
+					pod := owned(newPod("running-" + podName(i)))
+					pod.Spec.NodeName = "node-1"
+					trigger.PodHandler().OnAdd(pod, false)
+				}
 				for i := range tt.failed {
 					failing := owned(newPod("failed-" + podName(i)))
 					failing.Spec.NodeName = "node-1"
