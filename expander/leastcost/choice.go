@@ -47,14 +47,14 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	if !slices.ContainsFunc(d.classes, func(c class) bool { return c.scores != nil }) {
 		return best
 	}
-	cut := t.cut
 	d.narrow = true
-	preferred := f.planned(candidates, d, t)
+	own := *t // the cheapest plan may have used up its time
+	own.start, own.cut = t.clock.Now(), false
+	preferred := f.planned(candidates, d, &own)
 	if len(preferred.all()) < len(best.all()) || !d.preferences.asCheap(preferred.total, best.total) {
-		t.cut = cut
 		return best
 	}
-	preferred.preferred = true
+	preferred.preferred, t.cut = true, own.cut
 	return preferred
 }
 

@@ -2,6 +2,7 @@ package leastcost
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -68,6 +69,16 @@ func TestPlansFollowPreferences(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got), "planned pods by group (-want +got)")
 		})
 	}
+}
+
+// A busy machine may leave no time after the cheapest plan.
+func TestPlanThatFollowsPreferencesHasItsOwnTime(t *testing.T) {
+	web := preferring("spot", replicas("web", 8, "1", "1Gi"))
+	options := []expander.Option{option("spot", 9, web), option("on-demand", 9, web)}
+	f := New(flat{"spot": 1.04, "on-demand": 1}, nil, nil, 100*time.Millisecond, &ticking{})
+	f.Preferences.Percent = 5
+	best := f.BestOptions(options, map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand")})
+	assert.Truef(t, len(best) == 1 && best[0].NodeGroup.Id() == "spot", "best options %v, want spot", summary(best))
 }
 
 func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {

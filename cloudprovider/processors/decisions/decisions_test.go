@@ -410,9 +410,14 @@ func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 	w.loop()
 	key, yes := "k8s.io/cluster-autoscaler/enabled", "true"
 	require.NoError(t, errors.Join(w.AWS.DeleteGroup("old"), w.AWS.SetTags("db", map[string]*string{key: nil, "k8s.io/cluster-autoscaler/Enabled": &yes})))
-	w.Reread()
-	r := w.loop()
-	cause := w.pod(r, "one").Cause
+	var r *decision.Report
+	var cause decision.Reason
+	w.Eventually(func() string { // a group stays while AWS is being asked for its node
+		w.Reread()
+		r = w.loop()
+		cause = w.pod(r, "one").Cause
+		return map[bool]string{false: cause.Message}[strings.HasPrefix(cause.Message, `group "db" is no longer served since `)]
+	})
 	if !strings.HasPrefix(cause.Message, `group "db" is no longer served since `) ||
 		!strings.HasSuffix(cause.Message, "its tag "+key+" is missing (it has k8s.io/cluster-autoscaler/Enabled)") ||
 		!strings.Contains(cause.Remedy, `"ResourceId":"db","ResourceType":"auto-scaling-group","Key":"`+key+`","Value":"true"`) {

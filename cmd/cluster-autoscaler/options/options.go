@@ -159,7 +159,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
 	fs.Float64Var(&a.PreferencePercent, "asg-preference-percent", 5, "How much more nodes may cost, in percent, that suit better what pods prefer: preferred node affinity, "+
 		"and topology spread with ScheduleAnyway. Preferences decide between groups whose prices differ by less. 0 ignores them. From 0 to 1000.")
-	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
+	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up, and again for one that follows what pods prefer. "+
 		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
 	fs.DurationVar(&a.RefreshInterval, "asg-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups. A reading is one API call per 100 groups. At least 1s.")
