@@ -117,7 +117,16 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	}
 	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
 		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
-	w.join(w.ready("small")[0])
+	fresh := w.ready("small")[0]
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
+	w.join(fresh)
+	for range 3 {
+		n := w.node(w.loop(), "big-0")
+		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
+	}
+	fresh.Spec.Taints = nil
+	w.update(fresh)
 	w.untilSizes("0 big, 1 small")
 }
 

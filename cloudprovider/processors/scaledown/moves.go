@@ -565,11 +565,11 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		}
 	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
-	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement, all):
+	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
 		s = s.InVain(m.Clock.Now())
 		m.set(name, &s)
-	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
+	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement)):
 		m.placeless[name] = true
 		if m.roomless[name] {
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
@@ -606,9 +606,9 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
 }
 
-func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string, all []*corev1.Node) bool {
+func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
-	return g != nil && onTheWay(ctx, m.Provider, g, all, "", m.Clock.Now())
+	return g != nil && onTheWay(ctx, m.Provider, g, "", m.Clock.Now())
 }
 
 // cools reports whether the node group cannot launch for now.

@@ -103,7 +103,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.awaitsGroup(n) && r.starting(ctx, n, all), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
+		case r.awaitsGroup(n) && r.starting(ctx, n), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement):
 			answer(n, simulator.NoPlaceToMovePods)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, "a node that starts in its group, or in that of its new node, must be ready first")
@@ -243,16 +243,17 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 }
 
 // starting reports whether another node of the node's Auto Scaling group is on its way.
-func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, all []*corev1.Node) bool {
+func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
 	_, g := r.Provider.View().Instance(n)
-	return g != nil && onTheWay(ctx, r.Provider, g, all, n.Name, r.Removals.rollback.clock.Now())
+	return g != nil && onTheWay(ctx, r.Provider, g, n.Name, r.Removals.rollback.clock.Now())
 }
 
 // onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or has yet to register.
 // Instances that the core has given up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may
 // need what they do.
-func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, all []*corev1.Node, but string, now time.Time) bool {
+func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, but string, now time.Time) bool {
 	view := p.View()
+	all, _ := ctx.AllNodeLister().List() // the loop's own list and its snapshot lack nodes that have registered and start
 	for _, n := range all {
 		i, _ := view.Instance(n)
 		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
