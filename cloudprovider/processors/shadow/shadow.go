@@ -11,6 +11,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
@@ -48,12 +49,14 @@ type Shadow struct {
 
 type Options struct {
 	Provider *aws.Provider           // which asks AWS for no node from now on
+	Pods     corelisters.PodLister   // of the cluster
 	Last     func() *decision.Report // of the last loop
 	Refused  func() int              // writes
 	Clock    clock.PassiveClock
 }
 
 type waiting struct {
+	pod            types.NamespacedName
 	created, asked time.Time // asked is when the shadow first decided, zero before
 	group          string    // in which it did
 	planned        bool      // on a node of the last decision
@@ -86,19 +89,22 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
 		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
-			s.pods[pod.UID], s.again = &waiting{created: pod.CreationTimestamp.Time}, true
-		}
-	}
-	s.read(now)
-	for uid, w := range before {
-		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.Before(r.From) {
-			r.last = now
-			r.served(w)
+			s.pods[pod.UID], s.again = &waiting{pod: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, created: pod.CreationTimestamp.Time}, true
 		}
 	}
 	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool {
 		return !slices.ContainsFunc(n.Pods, func(pod *corev1.Pod) bool { return s.pods[pod.UID] != nil })
 	})
+	s.read(now)
+	for uid, w := range before {
+		if s.pods[uid] == nil && s.waits(uid, w) {
+			s.pods[uid] = w // it has room on a node that starts, and may have none in the next loop
+		}
+		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.Before(r.From) {
+			r.last = now
+			r.served(w)
+		}
+	}
 	s.end(now)
 	for _, pod := range all {
 		if w := s.pods[pod.UID]; s.again || !w.planned {
@@ -107,6 +113,12 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	}
 	clear(s.Provider.Pretended)
 	return list, nil
+}
+
+// waits reports whether the pod has no node yet.
+func (s *Shadow) waits(uid types.UID, w *waiting) bool {
+	pod, err := s.Pods.Pods(w.pod.Namespace).Get(w.pod.Name)
+	return err == nil && pod.UID == uid && pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil
 }
 
 func (s *Shadow) CleanUp() {}

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -30,6 +31,7 @@ type world struct {
 	t     *testing.T
 	clock *clocktesting.FakeClock
 	nodes *[]decision.Node // of the last loop's report
+	known cache.Indexer    // the pods of the cluster
 }
 
 func newWorld(t *testing.T, desired int) world {
@@ -48,8 +50,9 @@ func newWorld(t *testing.T, desired int) world {
 		return &decision.Report{Nodes: *nodes, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
 			{Group: "b", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "a taint"}}}}}}
 	}
-	s := New(Options{Provider: w.Provider, Last: last, Refused: func() int { return 0 }, Clock: c})
-	return world{w, s, t, c, nodes}
+	known := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	s := New(Options{Provider: w.Provider, Pods: corelisters.NewPodLister(known), Last: last, Refused: func() int { return 0 }, Clock: c})
+	return world{w, s, t, c, nodes, known}
 }
 
 // pods are pods that have waited for a second.
@@ -119,6 +122,30 @@ func TestALaterPodHasAllDecidedAgain(t *testing.T) {
 	w.clock.Step(settle)
 	w.loop(nil)
 	assert.Empty(t, cmp.Diff("pods: 4, nodes: 3 in a (leader: 0)", w.Report().Comparisons[0].What()), "comparison (-want +got)")
+}
+
+// While the leader's node starts, each loop has other pods in its room. Nothing is decided anew for the ones that are left.
+func TestPodsOfANodeThatStartsWaitOn(t *testing.T) {
+	w := newWorld(t, 0)
+	pods := w.pods(0, 3)
+	for _, pod := range pods {
+		require.NoError(t, w.known.Add(pod))
+	}
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:]})...)
+	w.raise("b", 1)
+	for at := range pods {
+		assert.Emptyf(t, w.loop(pods[at:at+1]), "pods to decide for in loop %d", at)
+	}
+	for _, pod := range pods {
+		require.NoError(t, w.known.Delete(pod))
+	}
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	c := w.Report().Comparisons
+	require.Len(t, c, 1, "comparisons")
+	assert.Equal(t, "pods: 3, nodes: 2 in a (leader: 0), 0 in b (leader: 1)", c[0].What(), "comparison")
 }
 
 func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {

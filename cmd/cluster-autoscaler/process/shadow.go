@@ -38,7 +38,7 @@ func (p *Process) newShadow(provider *aws.Provider, factory informers.SharedInfo
 	if p.refusing == nil {
 		return nil, nil
 	}
-	s := shadow.New(shadow.Options{Provider: provider, Last: p.record.Report, Clock: clock.RealClock{},
+	s := shadow.New(shadow.Options{Provider: provider, Pods: factory.Core().V1().Pods().Lister(), Last: p.record.Report, Clock: clock.RealClock{},
 		Refused: func() int { return len(p.refusing.Answered()) }})
 	p.record.ShadowFrom(s.Report)
 	_, err := factory.Core().V1().Nodes().Informer().AddEventHandler(s.NodeHandler())
