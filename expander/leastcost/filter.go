@@ -19,7 +19,7 @@ const Name = "least-cost"
 
 type prices interface {
 	// NodeCost returns the hourly cost of the next count nodes of a node group together, and whether it is known. The template
-	// is the Node that the group would add. The cost need not be proportional to count.
+	// is the Node that the group would add. The cost need not be proportional to count. All costs are in one currency.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
