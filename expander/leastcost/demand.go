@@ -26,7 +26,6 @@ type demand struct {
 	wide []rule // by which pods of the cluster and of the demand keep others off more than a node
 
 	classes []class   // without fits
-	classOf []int     // by pod
 	ables   []bits    // by class
 	offered []amounts // by candidate
 
@@ -92,7 +91,6 @@ func (d *demand) classify(candidates []candidate) {
 			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
-		d.classOf = append(d.classOf, at)
 		d.classes[at].count++
 		d.classes[at].pods = append(d.classes[at].pods, pod)
 	}
@@ -170,6 +168,7 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 	return list
 }
 
+// mean is how many pods, or what they ask for, a node of the option holds, rounded up.
 func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / c.option.NodeCount }
 
 func (d *demand) problem(candidates []candidate) *problem {
