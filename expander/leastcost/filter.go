@@ -107,7 +107,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 		devices = f.devices()
 	}
 	d := newDemand(candidates, devices)
-	d.wide = f.Preferences.wideRules(d.pods)
+	d.off, d.daemons = f.Preferences.keepingOff(d.pods, candidates)
 	b, goesOn := f.rest.next(f, candidates, d)
 	if goesOn {
 		t.cut = f.rest.cut
