@@ -62,6 +62,8 @@ func (l *layers) standIn(region string, list *List) *standIn {
 	return s
 }
 
+func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
+
 // price is the list's own amount, if that is in the book's currency, without any price to compare the list with.
 func (s *standIn) price(instanceType string) (Price, bool) {
 	price, ok := s.Lookup(instanceType)
