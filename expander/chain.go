@@ -148,7 +148,7 @@ func join(text, more string) string {
 // costs knows the cost of a group's next nodes.
 type costs interface {
 	// NodeCost is the cost per hour of the next count nodes of a node group together, and whether it is known. The template
-	// is the Node that the group would add.
+	// is the Node that the group would add. All costs are in one currency.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
@@ -156,7 +156,7 @@ type costs interface {
 type cheapest struct{ costs costs }
 
 // BestOptions returns the options that share the lowest cost, in the order given. An option of unknown cost is only kept
-// where no cost is known. Every option is kept where costs are in two currencies, because they cannot be compared.
+// where no cost is known.
 func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {
 	var best []coreexpander.Option
 	var lowest pricing.Amount
@@ -165,14 +165,8 @@ func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[strin
 		if !known {
 			continue
 		}
-		if len(best) == 0 {
-			lowest = cost
-		}
-		order, ok := cost.Compare(lowest)
-		switch {
-		case !ok:
-			return options
-		case order < 0:
+		switch order := cost.Compare(lowest); {
+		case len(best) == 0 || order < 0:
 			best, lowest = []coreexpander.Option{option}, cost
 		case order == 0:
 			best = append(best, option)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
-	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -54,8 +53,6 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
-	// Devices returns the devices that pods claim by dynamic resource allocation. It is nil for none.
-	Devices func() *drasnapshot.Snapshot
 	// GroupName is the name of the Auto Scaling group behind a zone group, and "" or the ID itself for any other node group.
 	GroupName func(nodeGroupID string) string
 	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
@@ -102,7 +99,7 @@ func (c Config) filters() map[string]func() coreexpander.Filter {
 		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
 		leastcost.Name:                      func() coreexpander.Filter { return c.LeastCost },
 		coreexpander.LeastNodesExpanderName: leastnodes.NewFilter,
-		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New(c.Devices) },
+		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New() },
 		LeastWasteStock:                     waste.NewFilter,
 		coreexpander.MostPodsExpanderName:   mostpods.NewFilter,
 		coreexpander.PriceBasedExpanderName: func() coreexpander.Filter {

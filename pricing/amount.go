@@ -29,12 +29,9 @@ func (a Amount) Plus(b Amount) Amount {
 }
 
 // Compare returns a negative number if a is less than b, a positive one if it is more, and 0 if they are equal to a billionth,
-// for smaller differences come from binary arithmetic. Amounts in two currencies cannot be compared, then ok is false.
-func (a Amount) Compare(b Amount) (order int, ok bool) {
-	if a.Currency != b.Currency {
-		return 0, false
-	}
-	return cmp.Compare(math.Round(a.PerHour*1e9), math.Round(b.PerHour*1e9)), true
+// for smaller differences come from binary arithmetic. Both must be in one currency, as all answers of a Book are.
+func (a Amount) Compare(b Amount) int {
+	return cmp.Compare(math.Round(a.PerHour*1e9), math.Round(b.PerHour*1e9))
 }
 
 // String gives the amount with its unit, such as "0.526 USD/h" or "about 0.526 USD/h", to nine decimals at most.

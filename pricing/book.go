@@ -28,7 +28,6 @@ type layers struct {
 	stands     []func() *standIn      // lists of other regions, the first that has a type counts
 	spot       map[string][]SpotQuote // by instance type, one for each zone
 	spotIsOld  bool
-	ratios     map[string]float64 // of spot to list prices, from the quotes
 }
 
 // NewBook makes the book of a region over its embedded list. terms may be nil. It returns an error if the terms are for another
@@ -96,7 +95,6 @@ func (b *Book) ListDate() time.Time {
 // replace has the book answer from next. The caller holds writing.
 func (b *Book) replace(next *layers) {
 	next.generation++
-	next.ratios = next.quotedRatios()
 	b.current.Store(next)
 }
 

@@ -44,8 +44,7 @@ func (b *Book) AgeSpot() {
 // Spot returns the price of a spot instance of the type in one of the zones, or without zones in any zone with a price. For
 // each zone the user's own figure counts, or else the live one. Where the zones differ, nobody knows the next instance's zone.
 // Groups spread over their zones evenly, so the answer is the mean, marked as an estimate. It skips zones without a figure.
-// Where no zone has one, the answer is a ratio times the on-demand list price, marked as an estimate, too: the user's spot
-// ratio, else the median ratio of EC2's quotes for the family, for its class, or for all types. Spot prices have no discount. The second result is false where the price is unknown.
+// Where no zone has one, the answer is a ratio times the on-demand list price, marked as an estimate, too. Spot prices have no discount. The second result is false where the price is unknown.
 func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	now := b.current.Load()
 	var m mean

@@ -6,48 +6,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
-func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
-	quote := func(instanceType string, perHour float64) SpotQuote {
-		return SpotQuote{instanceType, "us-east-1a", perHour, readAt}
-	}
-	ratio := func(text string) string { return ownHead + "# spot-ratio: " + text + "\n" }
+func TestUnquotedTypeIsEstimatedByARatio(t *testing.T) {
 	for _, tt := range []struct {
-		name, text, instanceType string
-		live                     []SpotQuote
-		perHour                  float64
-		basis                    string
+		name, text string
+		ratio      float64
+		basis      string
 	}{
-		{name: "by its family before others of its class", instanceType: "m5.2xlarge", perHour: 0.6 * 0.384,
-			live:  []SpotQuote{quote("m5.xlarge", 0.6*0.192), quote("m6i.xlarge", 0.8*0.192), quote("c5.xlarge", 0.2*0.17)},
-			basis: "0.6 × on-demand list price, as of the quoted m5 types"},
-		{name: "by its class before all", instanceType: "m5.2xlarge", perHour: 0.8 * 0.384,
-			live:  []SpotQuote{quote("m6i.xlarge", 0.8*0.192), quote("c5.xlarge", 0.2*0.17)},
-			basis: "0.8 × on-demand list price, as of the quoted m* types"},
-		{name: "by all", instanceType: "m5.2xlarge", perHour: 0.2 * 0.384, live: []SpotQuote{quote("c5.xlarge", 0.2*0.17)},
-			basis: "0.2 × on-demand list price, as of the quoted types"},
-		{name: "by the median", instanceType: "m5.2xlarge", perHour: 0.5 * 0.384,
-			live:  []SpotQuote{quote("m5.large", 0.4*0.096), quote("m5.xlarge", 0.6*0.192), quote("m5.4xlarge", 0.5*0.768)},
-			basis: "0.5 × on-demand list price, as of the quoted m5 types"},
-		{name: "by what the user says", instanceType: "m5.2xlarge", perHour: 0.3 * 0.384, text: ratio("0.3"),
-			live: []SpotQuote{quote("m5.xlarge", 0.6*0.192)}, basis: "0.3 × on-demand list price"},
-		{name: "of another class", instanceType: "g4dn.xlarge", perHour: 0.5 * 0.526, live: []SpotQuote{quote("m5.xlarge", 0.5*0.192)},
-			basis: "0.5 × on-demand list price, as of the quoted types"},
-		{name: "without any quote", instanceType: "m5.xlarge", perHour: 0.35 * 0.192, basis: "0.35 × on-demand list price"},
+		{name: "the user's", text: ownHead + "# spot-ratio: 0.3\n", ratio: 0.3, basis: "0.3 × on-demand list price"},
+		{name: "the default", ratio: 0.35, basis: "0.35 × on-demand list price"},
 	} {
-		got, ok := book(t, "us-east-1", tt.text, tt.live...).Spot(tt.instanceType, []string{"us-east-1a"})
-		diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: "USD"}, got.Amount, nearly)
-		assert.Truef(t, diff == "" && ok && got.Basis == tt.basis && got.InstanceType == tt.instanceType, "%s: %s by %q (-want +got):\n%s", tt.name, got.InstanceType, got.Basis, diff)
+		got, ok := book(t, "us-east-1", tt.text, SpotQuote{"m5.xlarge", "us-east-1a", 0.1, readAt}).Spot("m5.2xlarge", []string{"us-east-1a"})
+		diff := cmp.Diff(Amount{PerHour: tt.ratio * 0.384, Currency: "USD"}, got.Amount, nearly)
+		assert.Truef(t, diff == "" && ok && got.Basis == tt.basis && got.InstanceType == "m5.2xlarge", "%s: %s by %q (-want +got):\n%s", tt.name, got.InstanceType, got.Basis, diff)
 	}
-}
-
-func TestNewTermsChangeWhatRelativesTell(t *testing.T) {
-	b := book(t, "us-east-1", "", SpotQuote{"m5.xlarge", "us-east-1a", 0.096, readAt})
-	require.NoError(t, b.SetTerms(terms(t, ownHead+columns+"\nm5.xlarge,0.12\n")))
-	got, _ := b.Spot("m5.2xlarge", nil)
-	assert.Equal(t, "0.8 × on-demand list price, as of the quoted m5 types", got.Basis, "estimate by, want the ratio by the user's list")
 }
 
 func TestAnOldQuoteIsAnEstimate(t *testing.T) {

@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -42,7 +43,7 @@ func (l *layers) standIns(region string) {
 
 // standIn compares a list with the prices that the layers have.
 func (l *layers) standIn(region string, list *List) *standIn {
-	s := &standIn{List: list, region: region, currency: l.currency, oldest: list.origin.Date}
+	s := &standIn{List: list, region: region, currency: cmp.Or(l.currency, Embedded(worldwide).currency), oldest: list.origin.Date}
 	ratios := map[string][]float64{}
 	for _, r := range list.rows {
 		if price, ok := l.listed(r.instanceType); ok {
@@ -55,13 +56,15 @@ func (l *layers) standIn(region string, list *List) *standIn {
 		}
 	}
 	maps.DeleteFunc(ratios, func(of string, some []float64) bool {
-		return len(some) < fewest && (of == "" || strings.HasSuffix(of, "*")) && list.currency == l.currency
+		return len(some) < fewest && (of == "" || strings.HasSuffix(of, "*")) && list.currency == s.currency
 	})
 	s.factors = Medians(ratios)
 	return s
 }
 
-// price is the list's own amount, if the currency is the same, without any price to compare the list with.
+func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
+
+// price is the list's own amount, if that is in the book's currency, without any price to compare the list with.
 func (s *standIn) price(instanceType string) (Price, bool) {
 	price, ok := s.Lookup(instanceType)
 	basis := "list price of " + s.origin.Region
@@ -73,5 +76,5 @@ func (s *standIn) price(instanceType string) (Price, bool) {
 			return price, true
 		}
 	}
-	return price, ok && (s.currency == "" || s.currency == price.Amount.Currency)
+	return price, ok && price.Amount.Currency == s.currency
 }

@@ -23,8 +23,7 @@ type candidate struct {
 	unit    float64 // hourly cost of one node, penalty included, if the option's nodes are added together
 }
 
-// candidates returns the options with a known price in one currency, by their problems and names. With several currencies the
-// most frequent one counts, because amounts in two currencies cannot be compared.
+// candidates returns the options with a known price, by their problems and names.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
 	for _, option := range options {
@@ -39,32 +38,10 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 	slices.SortStableFunc(list, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), strings.Compare(a.id, b.id))
 	})
-	currencies := map[pricing.Currency]int{}
-	list = slices.DeleteFunc(list, func(c candidate) bool {
-		cost, known := f.cost(&c, c.option.NodeCount)
-		if known {
-			currencies[cost.Currency]++
-		}
+	return slices.DeleteFunc(list, func(c candidate) bool {
+		_, known := f.cost(&c, c.option.NodeCount)
 		return !known
 	})
-	if len(currencies) < 2 {
-		return list
-	}
-	most := mostOf(currencies)
-	return slices.DeleteFunc(list, func(c candidate) bool {
-		cost, _ := f.cost(&c, c.option.NodeCount)
-		return cost.Currency != most
-	})
-}
-
-// mostOf is the currency with the highest count, of several the first by name.
-func mostOf(counts map[pricing.Currency]int) (most pricing.Currency) {
-	for currency, count := range counts {
-		if count > counts[most] || count == counts[most] && currency < most {
-			most = currency
-		}
-	}
-	return most
 }
 
 // priced sets the cost of one node of each candidate if counts nodes are added. A count of 0 is the candidate's own number.

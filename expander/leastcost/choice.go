@@ -1,7 +1,6 @@
 package leastcost
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -34,7 +33,7 @@ type assignment struct {
 
 // cheapestChoice returns the first scale-up of the cheapest plan.
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
-	single, covered := f.cheapestSingle(candidates, d)
+	single, covered := f.cheapestSingle(candidates)
 	if !separable(candidates, d.pods) {
 		return single
 	}
@@ -68,8 +67,8 @@ func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested)
 }
 
-// cheapestSingle chooses the cheapest option with the most pods, of equals the one that leaves the least idle. It also counts its pods.
-func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int) {
+// cheapestSingle chooses the cheapest option with the most pods. It also counts its pods.
+func (f *Filter) cheapestSingle(candidates []candidate) (choice, int) {
 	most, lowest := 0, math.Inf(1)
 	var b choice
 	for i := range candidates {
@@ -84,29 +83,10 @@ func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int)
 		}
 	}
 	b.total = lowest
-	b.chosen = d.leastIdle(candidates, b.chosen)
 	b.planned = make([]assignment, len(candidates))
 	o := candidates[b.chosen[0]].option
 	b.first, b.planned[b.chosen[0]] = b.chosen[0], assignment{count: o.NodeCount, pods: o.Pods}
 	return b, most
-}
-
-func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
-	idle := make([]float64, len(candidates))
-	for _, i := range chosen {
-		o := candidates[i].option
-		used := make(amounts, len(d.dimensions.names))
-		for _, pod := range o.Pods {
-			used.add(d.requests[d.index[pod]], 1)
-		}
-		for k, offered := range d.dimensions.offeredBy(candidates[i].info)[:d.dimensions.known] {
-			if k > 0 && used[k] > 0 {
-				idle[i] += 1 - float64(used[k])/float64(max(1, offered)*int64(o.NodeCount))
-			}
-		}
-	}
-	least := slices.MinFunc(chosen, func(a, b int) int { return cmp.Compare(idle[a], idle[b]) })
-	return slices.DeleteFunc(chosen, func(i int) bool { return idle[i] > idle[least]+costTolerance })
 }
 
 // planned makes the plan and begins with the group that gets the most pods. It plans once more if a group's cost for the

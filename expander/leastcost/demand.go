@@ -23,10 +23,10 @@ type demand struct {
 	requests   []amounts          // by pod
 	dimensions *dimensions
 
-	wide []rule // by which pods of the cluster and of the demand keep others off more than a node
+	off     []rule // see keepingOff
+	daemons []*apiv1.Pod
 
 	classes []class   // without fits
-	classOf []int     // by pod
 	ables   []bits    // by class
 	offered []amounts // by candidate
 
@@ -78,7 +78,7 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 // the list may be complete.
 func (d *demand) classify(candidates []candidate) {
 	perNode := d.perNode(candidates)
-	d.shareAbility(candidates)
+	d.shareAbility()
 	scores := d.preferences.scores(d.pods, candidates, d.able)
 	index := make(map[string]int)
 	separation := separations(d.pods)
@@ -92,7 +92,6 @@ func (d *demand) classify(candidates []candidate) {
 			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
-		d.classOf = append(d.classOf, at)
 		d.classes[at].count++
 		d.classes[at].pods = append(d.classes[at].pods, pod)
 	}
@@ -102,18 +101,22 @@ func (d *demand) classify(candidates []candidate) {
 	d.checkPromises(candidates)
 }
 
-// shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources. A pod that
-// others keep off more than their nodes shares with nobody: they may be in a group's zone.
-func (d *demand) shareAbility(candidates []candidate) {
+// shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources. Only a pod of
+// the same workload stands for one that takes host ports, claims devices, keeps off daemons or is kept off by pods: these may be on every
+// node of a group, or in its zone.
+func (d *demand) shareAbility() {
 	shared := make(map[string]bits)
 	keys := make([]string, len(d.pods))
-	running := daemonsOf(candidates)
 	for i, pod := range d.pods {
-		key, alike := needs(pod, d.requests[i])
-		if !alike || slices.ContainsFunc(d.wide, func(r rule) bool { return r.concerns(pod) }) {
+		key, alike := needs(pod)
+		if !alike {
 			continue
 		}
-		key += running.avoidedBy(pod)
+		if hasHostPort(pod) || len(pod.Spec.ResourceClaims) > 0 ||
+			slices.ContainsFunc(d.off, func(r rule) bool { return r.concerns(pod) }) ||
+			slices.ContainsFunc(terms(pod), func(r rule) bool { return slices.ContainsFunc(d.daemons, r.concerns) }) {
+			key += workloadOf(pod) + " " + keyOf(d.requests[i])
+		}
 		keys[i] = key
 		if all, known := shared[key]; known {
 			all.add(d.able[i])
@@ -170,6 +173,7 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 	return list
 }
 
+// mean is how many pods, or what they ask for, a node of the option holds, rounded up.
 func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / c.option.NodeCount }
 
 func (d *demand) problem(candidates []candidate) *problem {

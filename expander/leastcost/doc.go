@@ -16,7 +16,7 @@
 // core finds pods pending, and scales up again.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
-// are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan.
+// are the plan's, and its groups take them, the plan goes on: its raises add up to the plan.
 //
 // Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.FreeRoom shows it to the core, and
 // cloudprovider/plan/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.

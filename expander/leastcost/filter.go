@@ -19,7 +19,7 @@ const Name = "least-cost"
 
 type prices interface {
 	// NodeCost returns the hourly cost of the next count nodes of a node group together, and whether it is known. The template
-	// is the Node that the group would add. The cost need not be proportional to count.
+	// is the Node that the group would add. The cost need not be proportional to count. All costs are in one currency.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
@@ -82,7 +82,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	for _, e := range d.explanations {
 		f.last[e.NodeGroup] = e
 	}
-	f.rest = d.remainder(f)
+	f.rest = d.remainder()
 	return d.choice.options(d.candidates)
 }
 
@@ -93,7 +93,6 @@ type decision struct {
 	candidates   []candidate
 	choice       choice
 	explanations []Explanation // by name of the group
-	before       *remainder    // of the plan that goes on, nil for a new one
 }
 
 // decide plans, and compares the plan with the cost of each option alone. It returns nil where no price is known.
@@ -108,18 +107,14 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 		devices = f.devices()
 	}
 	d := newDemand(candidates, devices)
-	d.wide = f.Preferences.wideRules(d.pods)
-	before := f.rest
-	b, missing := before.next(f, candidates, d)
-	if missing != 0 {
-		if other := f.cheapestChoice(candidates, d, t); missing < 0 || other.better(b) {
-			b, before = other, nil
-		}
+	d.off, d.daemons = f.Preferences.keepingOff(d.pods, candidates)
+	b, goesOn := f.rest.next(f, candidates, d)
+	if goesOn {
+		t.cut = f.rest.cut
+	} else {
+		b = f.cheapestChoice(candidates, d, t)
 	}
-	if before != nil {
-		t.cut = before.cut
-	}
-	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut), before: before}
+	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut)}
 }
 
 // log logs judgements on V(4), for the chain logs the choice. It always logs that time was short, for an operator can act on that.

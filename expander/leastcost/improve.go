@@ -162,12 +162,8 @@ func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
 	part := packing{left: counts}
 	for _, node := range to.nodes {
 		if node.shape != s {
-			part.add(p, planned{node.shape, slices.Clip(node.shares)}) // top makes a copy to add to
+			part.add(p, node)
 		}
-	}
-	left := slices.DeleteFunc(slices.Clone(pl.byValue()), func(c int) bool { return part.left[c] == 0 })
-	for i := range part.nodes {
-		pl.top(&part, i, left)
 	}
 	others := make([]int, len(room))
 	for _, u := range used {
@@ -189,31 +185,6 @@ func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
 	return true
 }
 
-// top adds pods that are left of some classes to a node that has room for them, in the order of the classes.
-func (pl *planner) top(to *packing, i int, classes []int) {
-	p, node := pl.problem, &to.nodes[i]
-	room := slices.Clone(p.shapes[node.shape].offered)
-	var present separation
-	for _, sh := range node.shares {
-		present = present.with(p.classes[sh.class].separation)
-		room.add(p.classes[sh.class].request, -sh.count)
-	}
-	for _, c := range classes {
-		class := &p.classes[c]
-		if to.left[c] == 0 || !class.fits.has(node.shape) {
-			continue
-		}
-		count := class.request.fitting(room, min(to.left[c], class.perNode-node.has(c)))
-		if count <= 0 || class.separation.from(present) {
-			continue
-		}
-		room.add(class.request, -count)
-		present = present.with(class.separation)
-		node.shares = append(node.shares, share{c, count})
-		to.left[c] -= count
-	}
-}
-
 func (n *planned) has(class int) int {
 	count := 0
 	for _, sh := range n.shares {
@@ -222,15 +193,4 @@ func (n *planned) has(class int) int {
 		}
 	}
 	return count
-}
-
-// byValue are the classes, the most valuable first.
-func (pl *planner) byValue() []int {
-	if pl.sorted == nil {
-		pl.sorted = slices.Clone(pl.all)
-		slices.SortFunc(pl.sorted, func(a, b int) int {
-			return cmp.Or(cmp.Compare(pl.values[b], pl.values[a]), cmp.Compare(a, b))
-		})
-	}
-	return pl.sorted
 }

@@ -1,8 +1,8 @@
 package leastcost
 
 import (
+	"cmp"
 	"math"
-	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -50,13 +50,19 @@ func claimed(pod *apiv1.Pod, devices *drasnapshot.Snapshot) int64 {
 	return count
 }
 
-// promised is how many claimed devices or attached volumes the node states that it takes, boundless where it states nothing. It
-// may be too many, where devices or volumes are of several kinds, and too few, where not all volumes count.
+// promised is how many claimed devices or attached volumes the node states that it takes, boundless where it states nothing. Claims may be
+// for devices of any driver on the node, so the driver with the fewest counts. It may be too few, where not all volumes count.
 func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
 	count := int64(0)
 	if name == claims {
+		devices := map[string]int64{} // by driver
 		for _, slice := range info.LocalResourceSlices {
-			count += int64(len(slice.Spec.Devices))
+			if len(slice.Spec.Devices) > 0 {
+				devices[slice.Spec.Driver] += int64(len(slice.Spec.Devices))
+			}
+		}
+		for _, n := range devices {
+			count = min(cmp.Or(count, n), n)
 		}
 	} else if info.CSINode != nil {
 		for _, driver := range info.CSINode.Spec.Drivers {
@@ -65,65 +71,20 @@ func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
 			}
 		}
 	}
-	if count == 0 {
-		return boundless
-	}
-	return count
+	return cmp.Or(count, boundless)
 }
 
-// checkPromises corrects promises by the nodes on which the core packed the pods of an option. It makes a promise boundless that these nodes
-// exceed. Devices of several kinds promise too many for claims of one kind. So a node takes the core's mean of claims where the core needs more
-// nodes than the promise and the pods without claims explain, on nodes of their own. Otherwise too few nodes would be asked for in each of many
-// loops.
+// checkPromises raises promises that the nodes exceed on which the core packed the pods of an option. A promise that is too high has the core
+// find pods pending, and the next scale-up is for them.
 func (d *demand) checkPromises(candidates []candidate) {
-	if d.dimensions.known == len(d.dimensions.names) {
-		return
-	}
-	counts := make([]int64, len(d.classes))
 	for c := range candidates {
-		clear(counts)
-		for _, pod := range candidates[c].option.Pods {
-			counts[d.classOf[d.index[pod]]]++
-		}
-		nodes := int64(candidates[c].option.NodeCount)
 		for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
-			sum, largest := d.requested(counts, dim)
-			if offered := d.offered[c][dim]; largest > offered || sum > offered*nodes {
-				d.offered[c][dim] = boundless
+			sum, largest := 0, int64(0)
+			for _, pod := range candidates[c].option.Pods {
+				asked := d.requests[d.index[pod]][dim]
+				sum, largest = sum+int(asked), max(largest, asked)
 			}
-			if d.dimensions.names[dim] != claims || sum == 0 {
-				continue
-			}
-			others := slices.Clone(counts)
-			for i, class := range d.classes {
-				if class.request[dim] > 0 {
-					others[i] = 0
-				}
-			}
-			if max(d.needed(c, counts), nodesOf(sum, d.offered[c][dim])+d.needed(c, others)) < nodes {
-				d.offered[c][dim] = max(largest, nodesOf(sum, nodes))
-			}
+			d.offered[c][dim] = max(d.offered[c][dim], largest, int64(mean(sum, candidates[c])))
 		}
 	}
 }
-
-func (d *demand) requested(counts []int64, dim int) (sum, largest int64) {
-	for i, count := range counts {
-		if count > 0 {
-			sum, largest = sum+count*d.classes[i].request[dim], max(largest, d.classes[i].request[dim])
-		}
-	}
-	return sum, largest
-}
-
-// needed returns the least nodes of a candidate that pods need in any known dimension, by the pods of each class.
-func (d *demand) needed(candidate int, counts []int64) int64 {
-	nodes := int64(0)
-	for dim := range d.dimensions.known {
-		sum, _ := d.requested(counts, dim)
-		nodes = max(nodes, nodesOf(sum, d.offered[candidate][dim]))
-	}
-	return nodes
-}
-
-func nodesOf(sum, each int64) int64 { return (sum + max(1, each) - 1) / max(1, each) }

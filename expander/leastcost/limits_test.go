@@ -37,6 +37,13 @@ func promising(info *framework.NodeInfo, devices int, volumes int32) *framework.
 		{Name: "efs.csi.aws.com"}, {Name: "ebs.csi.aws.com", Allocatable: &storagev1.VolumeNodeResources{Count: &volumes}}}}})
 }
 
+// beside adds devices of another driver to the node.
+func beside(info *framework.NodeInfo, devices int) *framework.NodeInfo {
+	info.LocalResourceSlices = append(info.LocalResourceSlices, &resourceapi.ResourceSlice{
+		Spec: resourceapi.ResourceSliceSpec{Driver: "dra.net", Devices: make([]resourceapi.Device, devices)}})
+	return info
+}
+
 // By CPU and memory alone each row's pods have room on fewer nodes.
 func TestPlansKeepPromises(t *testing.T) {
 	gpus := claiming(replicas("gpu", 40, "1", "1Gi"))
@@ -67,9 +74,8 @@ func TestPlansKeepPromises(t *testing.T) {
 		{"other pods fill nodes, too", []offer{{"eight", 16, large, 7, slices.Concat(web, gpus, more)}, {"one", 80, small, 1, slices.Concat(gpus, more)}},
 			"eight: 10 for 480"},
 		{"no limit without a promise", []offer{{"bare", 3, bare, 1, slices.Concat(quarters, bits)}, {"small", 8, small, 0.1, quarters}}, "bare: 1 for 43"},
-		// each node has one device of the claims' kind, and two of another driver
-		{"a promise that counts other kinds of devices", []offer{{"three", 40, promising(template("4", "16Gi"), 3, 0), 1, gpus},
-			{"eight", 5, promising(template("96", "1Ti"), 40, 0), 7, gpus}}, "eight: 5 for 40"},
+		{"of several drivers the one with the fewest devices", []offer{{"one", 40, beside(promising(template("4", "16Gi"), 1, 0), 2), 1, gpus},
+			{"eight", 5, beside(promising(template("96", "1Ti"), 8, 0), 32), 7, gpus}}, "eight: 5 for 40"},
 		{"a promise that the core's nodes exceed", []offer{{"disk", 1, disk, 1, disks}}, "disk: 1 for 50"},
 	} {
 		options, templates, prices := offered(tt.offers)

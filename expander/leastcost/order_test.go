@@ -193,7 +193,7 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	assert.Truef(t, several >= 10, "only %d plans have more than two groups: they say nothing", several)
 }
 
-// A plan is given up when the world is no longer the one it was made for.
+// A plan is given up when its pods or its groups are no longer what they were.
 func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	late := replicas("late", 1, "1", "1Gi")
@@ -206,14 +206,15 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 	}{
 		{name: "nothing changed", want: "small: 1 for 4"},
 		{name: "the next node of the group that grew has another price", prices: flat{"large": 0.01}, want: "small: 1 for 4"},
-		{name: "another group is cheaper", prices: flat{"other": 0.01}, want: "other: 1 for 4"},
+		{name: "another group is cheaper", prices: flat{"other": 0.01}, want: "small: 1 for 4"},
 		{name: "the group is gone", want: "other: 1 for 4",
 			pending: func(left []*apiv1.Pod) []expander.Option {
 				return []expander.Option{option("large", 1, left), option("other", 1, left)}
 			}},
-		{name: "a group is new", want: "new: 1 for 4",
+		{name: "the group takes only some of its pods", want: "new: 1 for 4",
 			pending: func(left []*apiv1.Pod) []expander.Option {
-				return []expander.Option{option("small", 1, left), option("new", 1, left)}
+				left = attaching(1, left) // so that no pod stands for another
+				return []expander.Option{option("small", 1, left[1:]), option("new", 1, left)}
 			}},
 		{name: "a pod came", want: "small: 2 for 5",
 			pending: func(left []*apiv1.Pod) []expander.Option { return []expander.Option{option("small", 2, left, late)} }},
@@ -234,20 +235,4 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 			assert.Equal(t, []string{tt.want}, summary(f.BestOptions(pending, templates)), "goes on with")
 		})
 	}
-}
-
-// The next node of a group that grew may have another price, also two raises later.
-func TestPriceOfGrownGroupEndsNoPlan(t *testing.T) {
-	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
-	last := each(replicas("last", 2, "2", "2Gi"), func(_ int, pod *apiv1.Pod) { pod.Spec.NodeSelector = map[string]string{"for": "last"} })
-	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi"), "third": template("4", "8Gi")}
-	prices := flat{"large": 0.3, "small": 0.05, "third": 0.2}
-	f := newFilter(prices, nil)
-	first := f.BestOptions([]expander.Option{option("large", 3, web, big), option("small", 2, web), option("third", 1, last)}, templates)
-	left := slices.DeleteFunc(slices.Clone(web), func(pod *apiv1.Pod) bool { return slices.Contains(first[0].Pods, pod) })
-	second := f.BestOptions([]expander.Option{option("large", 1, left), option("small", 1, left), option("third", 1, last)}, templates)
-	prices["large"] = 0.01
-	third := f.BestOptions([]expander.Option{option("large", 1, last), option("third", 1, last)}, templates)
-	assert.Empty(t, cmp.Diff([]string{"large: 2 for 6", "small: 1 for 4", "third: 1 for 2"}, summary(slices.Concat(first, second, third))),
-		"raises (-want +got)")
 }

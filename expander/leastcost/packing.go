@@ -43,7 +43,6 @@ type planner struct {
 	promise []float64 // the same for the pods that are left
 	looked  []bool    // by shape: its promise is for the node to be added next
 	all     []int     // every class
-	sorted  []int     // see byValue
 	random  *rand.Rand
 }
 

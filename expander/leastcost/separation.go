@@ -108,8 +108,18 @@ func (r rule) concerns(pod *apiv1.Pod) bool {
 	return (r.namespaces == nil || slices.Contains(r.namespaces, pod.Namespace)) && r.selector.Matches(labels.Set(pod.Labels))
 }
 
-// wideRules returns the terms of the pods, and of those on nodes of the cluster, that have one beyond the node among theirs, each once.
-func (p Preferences) wideRules(pods []*apiv1.Pod) []rule {
+// keepingOff returns the terms by which pods keep others off a whole group, each once: those of the pending pods and of pods in the cluster
+// that have one beyond the node among theirs, and those of the daemons, the pods that run on every node of a candidate. It returns these
+// as well, one of those with the same labels.
+func (p Preferences) keepingOff(pods []*apiv1.Pod, candidates []candidate) (rules []rule, daemons []*apiv1.Pod) {
+	known := map[string]bool{}
+	add := func(pod *apiv1.Pod) {
+		for _, r := range terms(pod) {
+			if !known[r.key] {
+				known[r.key], rules = true, append(rules, r)
+			}
+		}
+	}
 	if p.Running != nil {
 		running, _ := p.Running() // with an error, as if none ran
 		pods = slices.Clone(pods)
@@ -119,19 +129,20 @@ func (p Preferences) wideRules(pods []*apiv1.Pod) []rule {
 			}
 		}
 	}
-	var rules []rule
-	known := map[string]bool{}
 	for _, pod := range pods {
-		if !slices.ContainsFunc(avoided(pod), wide) {
-			continue
+		if slices.ContainsFunc(avoided(pod), wide) {
+			add(pod)
 		}
-		for _, r := range terms(pod) {
-			if !known[r.key] {
-				known[r.key], rules = true, append(rules, r)
+	}
+	for _, c := range candidates {
+		for _, daemon := range c.info.Pods() {
+			if key := "daemon " + daemon.Pod.Namespace + " " + labels.Set(daemon.Pod.Labels).String(); !known[key] {
+				known[key], daemons = true, append(daemons, daemon.Pod)
+				add(daemon.Pod)
 			}
 		}
 	}
-	return rules
+	return rules, daemons
 }
 
 func wide(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
@@ -164,41 +175,6 @@ func workloadOf(pod *apiv1.Pod) string {
 	return pod.Namespace + " " + labels.Set(pod.Labels).String()
 }
 
-// daemons are the pods that run on every node of a group, such as those of DaemonSets, each kind once.
-type daemons struct {
-	pods  []*apiv1.Pod
-	rules [][]rule // of their anti-affinity, by pod
-}
-
-func daemonsOf(candidates []candidate) daemons {
-	var d daemons
-	known := make(map[string]bool)
-	for _, c := range candidates {
-		for _, info := range c.info.Pods() {
-			if key := info.Pod.Namespace + " " + labels.Set(info.Pod.Labels).String(); !known[key] {
-				known[key] = true
-				d.pods, d.rules = append(d.pods, info.Pod), append(d.rules, terms(info.Pod))
-			}
-		}
-	}
-	return d
-}
-
-// avoidedBy is equal for pods that must stay off the same daemons. The core leaves the groups of these out of its options.
-func (d daemons) avoidedBy(pod *apiv1.Pod) string {
-	var b strings.Builder
-	own := terms(pod)
-	concerns := func(rules []rule, pod *apiv1.Pod) bool {
-		return slices.ContainsFunc(rules, func(r rule) bool { return r.concerns(pod) })
-	}
-	for i, daemon := range d.pods {
-		if concerns(own, daemon) || concerns(d.rules[i], pod) {
-			fmt.Fprintf(&b, " %d", i)
-		}
-	}
-	return b.String()
-}
-
 func avoided(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
 	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAntiAffinity == nil {
 		return nil
@@ -226,9 +202,8 @@ func hostPorts(pod *apiv1.Pod) []string {
 }
 
 // needs returns a pod's demands on a node beside resources, never "", and whether another pod with the same needs can stand for
-// it. It cannot where other nodes matter, nor where a volume claim may tie it to its own zone. Where the pod takes host ports,
-// which pods on every node may have, or claims devices, only a pod with the same owner and requests can.
-func needs(pod *apiv1.Pod, request amounts) (string, bool) {
+// it. It cannot where other nodes matter, nor where a volume claim may tie it to its own zone.
+func needs(pod *apiv1.Pod) (string, bool) {
 	spec := &pod.Spec
 	if slices.ContainsFunc(spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod) || slices.ContainsFunc(spec.Volumes, nodemeta.HasClaim) {
 		return "", false
@@ -238,16 +213,5 @@ func needs(pod *apiv1.Pod, request amounts) (string, bool) {
 		affinity = spec.Affinity.NodeAffinity
 	}
 	text, err := json.Marshal([]any{spec.SchedulerName, spec.NodeSelector, affinity, spec.Tolerations, spec.ResourceClaims})
-	if err != nil {
-		return "", false
-	}
-	key := string(text)
-	if hasHostPort(pod) || len(spec.ResourceClaims) > 0 {
-		owner := metav1.GetControllerOfNoCopy(pod)
-		if owner == nil {
-			return "", false
-		}
-		key += string(owner.UID) + " " + keyOf(request)
-	}
-	return key, true
+	return string(text), err == nil
 }

@@ -1,20 +1,17 @@
 package leastwaste
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
-	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// acceleratorDrivers share accelerators out by dynamic resource allocation. Each installs a device class of its own name.
+// acceleratorDrivers share accelerators out by dynamic resource allocation.
 var acceleratorDrivers = []string{"gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "neuron.aws.com"}
 
 // The names of NVIDIA's device plugin where a GPU is divided: one name for each size of its parts, and one for the GPUs that are
@@ -108,66 +105,20 @@ func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
 	return driver, count + int64(len(divided))
 }
 
-// used counts what the pods ask for: at least 1 if any pod asks for one, or a part of one, and never more than there are.
-func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache, devices *drasnapshot.Snapshot) int64 {
+// used counts what the pods ask for: at least 1 if any pod asks for one, or a part of one, and never more than there are. Where a driver
+// shares the devices out, each claim of a pod counts as one of them.
+func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache) int64 {
 	total := 0.0
-	seen := map[drasnapshot.ResourceClaimId]bool{}
 	for _, pod := range pods {
 		for name, quantity := range requests.of(pod).accelerators {
 			total += float64(quantity.Value()) * a.units[name]
 		}
-		if devices == nil || len(pod.Spec.ResourceClaims) == 0 {
-			continue
-		}
-		claims, err := devices.PodClaims(pod)
-		if err != nil {
-			continue // the core places no such pod
-		}
-		for _, claim := range claims {
-			if id := drasnapshot.GetClaimId(claim); !seen[id] { // several pods may share one
-				seen[id] = true
-				total += float64(claimed(claim, a.count, devices))
-			}
+		if len(a.units) == 0 {
+			total += float64(len(pod.Spec.ResourceClaims))
 		}
 	}
 	if total > 0 && total < 1 {
 		return 1
 	}
 	return min(int64(total), a.count*int64(nodes))
-}
-
-// claimed is how many accelerators a claim asks for on a node that has so many. The first alternative counts.
-func claimed(claim *resourceapi.ResourceClaim, all int64, devices *drasnapshot.Snapshot) int64 {
-	total := int64(0)
-	for _, r := range claim.Spec.Devices.Requests {
-		exactly := ptr.Deref(r.Exactly, resourceapi.ExactDeviceRequest{})
-		if r.Exactly == nil && len(r.FirstAvailable) > 0 {
-			first := r.FirstAvailable[0]
-			exactly.DeviceClassName, exactly.AllocationMode, exactly.Count = first.DeviceClassName, first.AllocationMode, first.Count
-		}
-		switch {
-		case ptr.Deref(exactly.AdminAccess, false) || !accelerates(exactly.DeviceClassName, devices): // administrators take none away
-		case exactly.AllocationMode == resourceapi.DeviceAllocationModeAll:
-			total += all
-		default:
-			total += max(1, exactly.Count)
-		}
-	}
-	return total
-}
-
-// accelerates reports whether the devices of a class are accelerators: the class is a known driver's own, or selects its devices.
-func accelerates(class string, devices *drasnapshot.Snapshot) bool {
-	if slices.Contains(acceleratorDrivers, class) {
-		return true
-	}
-	known, err := devices.DeviceClasses().Get(class)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(known.Spec.Selectors, func(s resourceapi.DeviceSelector) bool {
-		return s.CEL != nil && slices.ContainsFunc(acceleratorDrivers, func(driver string) bool {
-			return strings.Contains(s.CEL.Expression, fmt.Sprintf("'%s'", driver)) || strings.Contains(s.CEL.Expression, fmt.Sprintf("%q", driver))
-		})
-	})
 }

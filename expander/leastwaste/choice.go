@@ -7,7 +7,6 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
@@ -166,14 +165,14 @@ func (e Explanation) String() string {
 		e.Score, e.Verdict)
 }
 
-func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
+func explain(option expander.Option, info *framework.NodeInfo, requests requestCache) Explanation {
 	each := acceleratorsOf(info)
 	e := Explanation{
 		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: each.name,
 		Used: requests.sum(option.Pods), Offered: offeredBy(info, requests).times(option.NodeCount),
 	}
 	if each.count > 0 {
-		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests, devices)
+		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests)
 		e.Offered.Accelerators = each.count * int64(option.NodeCount)
 	}
 	e.Score = Score(e.Used, e.Offered)

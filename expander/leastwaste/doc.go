@@ -15,8 +15,8 @@
 // Autoscaler's own least-waste expander. Unlike there, a score is always a number, whatever a node claims to offer.
 //
 // A Filter keeps every option that shares the first place, so the next expander of a chain can choose among them. It holds
-// no state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
-// belongs on the goroutine of the core's loop. Claimed devices count only if they belong to known accelerator drivers.
+// no state, starts no goroutine and makes no call. Devices of dynamic resource allocation count only if they belong to known
+// accelerator drivers, and then a claim of a pod counts as one of them.
 //
 // The package owns the score. It must not import cloudprovider/aws, because an expander works with the node groups of any
 // provider, nor the AWS SDK, because every fact about the options is known before.

@@ -4,27 +4,24 @@ import (
 	"fmt"
 
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 )
 
 // Filter keeps the options that leave the least idle.
 type Filter struct {
-	devices func() *drasnapshot.Snapshot
-	last    map[string]fmt.Stringer // see Words
+	last map[string]fmt.Stringer // see Words
 }
 
 // Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
 func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 
-// New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices returns the claims and devices of
-// dynamic resource allocation from the core's snapshot of the cluster. It is nil, or returns nil, where there are none.
-func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
+// New returns a Filter, ready for the expander chain of the Cluster Autoscaler.
+func New() *Filter { return &Filter{} }
 
 // BestOptions keeps the given order. It leaves out an option whose group has no node template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
-	explanations, judged := f.explainAll(options, nodeInfos)
+	explanations, judged := explainAll(options, nodeInfos)
 	f.last = make(map[string]fmt.Stringer, len(explanations))
 	var best []expander.Option
 	for i, e := range explanations {
@@ -38,13 +35,9 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 }
 
 // explainAll returns the options that could be judged, and an explanation for each under the same index.
-func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) ([]Explanation, []expander.Option) {
+func explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) ([]Explanation, []expander.Option) {
 	var explanations []Explanation
 	var judged []expander.Option
-	var devices *drasnapshot.Snapshot
-	if f.devices != nil {
-		devices = f.devices()
-	}
 	requests := requestCache{}
 	for _, option := range options {
 		info := nodeInfos[option.NodeGroup.Id()]
@@ -52,7 +45,7 @@ func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*fra
 			klog.Background().V(2).Info("Left out a scale-up option without a node template", "nodeGroup", option.NodeGroup.Id())
 			continue
 		}
-		explanations = append(explanations, explain(option, info, requests, devices))
+		explanations = append(explanations, explain(option, info, requests))
 		judged = append(judged, option)
 	}
 	judge(explanations)

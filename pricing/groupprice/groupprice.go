@@ -18,7 +18,7 @@ type Prices interface {
 	// Discount is taken off the on-demand price of a type, as a ratio.
 	Discount(instanceType string) float64
 	// SpotRatio is what spot instances of a type without a price cost by their on-demand price.
-	SpotRatio(instanceType string) float64
+	SpotRatio() float64
 	Currency() pricing.Currency
 }
 
@@ -109,7 +109,7 @@ var local = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-\d+-`)
 // estimate turns an estimated on-demand price into one of the capacity type.
 func (p *Pricer) estimate(price pricing.Price, capacityType string) pricing.Price {
 	if capacityType == awsmessage.Spot {
-		price.Amount.PerHour *= p.prices.SpotRatio(price.InstanceType)
+		price.Amount.PerHour *= p.prices.SpotRatio()
 		price.Basis = "spot by ratio of " + price.Basis
 		return price
 	}

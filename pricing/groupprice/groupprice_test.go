@@ -43,7 +43,7 @@ func (s sheet) Spot(name string, zones []string) (pricing.Price, bool) {
 }
 
 func (sheet) Currency() pricing.Currency { return "USD" }
-func (sheet) SpotRatio(string) float64   { return 0.1 }
+func (sheet) SpotRatio() float64         { return 0.1 }
 func (sheet) Discount(string) float64    { return 0 }
 
 func priceOf(name string, perHour float64) pricing.Price {
@@ -237,8 +237,8 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 		"Next() = %+v, want the price itself", next)
 }
 
-func (book) SpotRatio(string) float64 { return 0.25 }
-func (book) Discount(string) float64  { return 0 }
+func (book) SpotRatio() float64      { return 0.25 }
+func (book) Discount(string) float64 { return 0 }
 
 func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	in := func(lifecycle group.Lifecycle, name, zone string) group.Instance {

@@ -120,7 +120,7 @@ func TestPricesAreReadAtOnceAndPeriodically(t *testing.T) {
 
 func TestNewTypeIsReadWithinSeconds(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
-		assert.Equal(t, "0.036501901 USD/h by 0.38 × on-demand list price, as of the quoted types", spotOf(t, r, "m5.large"),
+		assert.Equal(t, "0.0336 USD/h by 0.35 × on-demand list price", spotOf(t, r, "m5.large"),
 			"price of a type that nobody uses")
 		m.change(func() { m.inUse = Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}} })
 		pass(lookEvery)

@@ -152,7 +152,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	leastCost.Preferences = preferences
 	a.expanders, err = expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
-		Devices: devices, GroupName: provider.GroupName, Interrupted: provider.Interrupted, Problems: provider.ProblemCount,
+		GroupName: provider.GroupName, Interrupted: provider.Interrupted, Problems: provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
