@@ -10,9 +10,9 @@ const (
 	managedLargeVCPU    = 30 // from here on the larger cap applies
 )
 
-// maxPods returns the number of pods on a node of type t, and its source. A number in user data overrules observed nodes, those
-// overrule an expression in user data, that the CNI's settings, and these the plain formula. The cap of a managed node group
-// overrules everything that is not observed, unless the group brings its own image.
+// maxPods returns the number of pods on a node of type t, and its source. User data overrules observed nodes, those overrule
+// the CNI's settings, and these the plain formula. The cap of a managed node group overrules everything that is not observed,
+// unless the group brings its own image.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := in.unboundedPods(t, d)
 	if ud := in.UserData; ud != nil && ud.MostPods > 0 && int64(ud.MostPods) < pods {
@@ -30,13 +30,13 @@ func (in *Input) unboundedPods(t instancetypes.Type, d Declared) (int64, Source)
 	switch ud := in.UserData; {
 	case ud != nil && ud.MaxPods > 0:
 		pods, source = int64(ud.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	case ud != nil && ud.PodsExpression.Understood() && t.ENIMaxPods() > 0:
+		pods, _ = ud.PodsExpression.pods(t)
+		source = Source{Kind: SourceUserData, Detail: "maxPodsExpression"}
 	case ud != nil && ud.IgnoreAddresses:
 		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
 	case seen:
 		return m.capacity.pods, observedSource(t) // the cap is in it
-	case ud != nil && ud.PodsExpression && t.ENIMaxPods() > 0: // it is there most often because the first interface takes no pods
-		pods = CNI{CustomNetworking: true}.addressable(t)
-		source = Source{Kind: SourceUserData, Detail: "maxPodsExpression, which only the node computes"}
 	case in.followsCNI(d) && t.ENIMaxPods() > 0:
 		pods, source = in.CNI.addressable(t), Source{Kind: SourceCNI, Detail: in.CNI.String()}
 	}

@@ -149,15 +149,19 @@ func ImageHugePages(t instancetypes.Type) int64 {
 // reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after them,
 // count the pods that the interfaces can address, even if kubelet gets another number. Bottlerocket counts kubelet's number.
 // For an unknown image the larger one is safe. nodeadm counts the result of an expression instead of the addresses, whatever
-// number kubelet gets (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read 2026-11). For an expression, kubelet's default is
-// the least safe number.
+// number kubelet gets (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read 2026-11). For an expression that is not
+// understood, kubelet's default is the least safe number.
 func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	addressable := int64(t.ENIMaxPods())
 	if addressable == 0 {
 		return effective
 	}
-	if in.UserData != nil && in.UserData.PodsExpression && in.Family() == AL2023 {
-		return max(addressable, effective, defaultMaxPods)
+	if in.UserData != nil && in.UserData.PodsExpression != "" && in.Family() == AL2023 {
+		pods, understood := in.UserData.PodsExpression.pods(t)
+		if !understood {
+			pods = max(addressable, effective, defaultMaxPods)
+		}
+		return pods
 	}
 	switch in.Family() {
 	case AL2, AL2023, Ubuntu:

@@ -18,9 +18,9 @@ type UserData struct {
 	// IgnoreAddresses makes the image not limit pods by the addresses of its network interfaces (bootstrap.sh --use-max-pods
 	// false). Where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool
-	// PodsExpression means that an expression which only the node evaluates computes the number of pods where MaxPods is 0 (nodeadm's
-	// maxPodsExpression). Memory is reserved for its result even where MaxPods has another number.
-	PodsExpression bool
+	// PodsExpression computes the number of pods where MaxPods is 0. Memory is reserved for its result even where MaxPods has
+	// another number.
+	PodsExpression PodsExpression
 
 	KubeReserved   Reservation
 	SystemReserved Reservation

@@ -179,7 +179,7 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 	f.InstanceStore, f.Mirrored = f.InstanceStore && other.InstanceStore, f.Mirrored || other.Mirrored
 	if f.PodsExpression != other.PodsExpression {
 		conditional("maxPodsExpression", "", false)
-		f.PodsExpression = true
+		f.PodsExpression = nodetemplate.UnknownPods
 	}
 	if f.ClusterName != other.ClusterName {
 		f.ClusterName = ""

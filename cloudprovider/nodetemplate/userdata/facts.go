@@ -53,13 +53,14 @@ const (
 
 // Steps for pieces of work beside the steps for their bytes. BenchmarkHostile shows whether they are still right.
 const (
-	documentWork = 256  // a document, a script or a part, however short
-	parserWork   = 1024 // the parser of a YAML stream, of TOML or of a script
-	shellWork    = 16   // a byte of a script for its parser
-	gzipWork     = 8192 // the tables of a decoder
-	packedWork   = 16   // a byte of gzip, which may unpack to nothing
-	wordWork     = 8    // a word of a command
-	settingWork  = 200  // a label, a taint or an amount
+	documentWork   = 256  // a document, a script or a part, however short
+	parserWork     = 1024 // the parser of a YAML stream, of TOML or of a script
+	shellWork      = 16   // a byte of a script for its parser
+	gzipWork       = 8192 // the tables of a decoder
+	packedWork     = 16   // a byte of gzip, which may unpack to nothing
+	wordWork       = 8    // a word of a command
+	settingWork    = 200  // a label, a taint or an amount
+	expressionWork = 64   // a byte of maxPodsExpression
 )
 
 // clusterName matches what EKS accepts (EKS API reference, CreateCluster), and dots, which other clusters use.

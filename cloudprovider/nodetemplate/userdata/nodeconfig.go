@@ -52,8 +52,10 @@ func (r *reader) evaluate(specs []any) Facts {
 		f.ClusterName = cluster
 	}
 	r.settingsOf(&f).apply(slices.Concat(flags, r.kubeletArgs), r.kubelet, config)
-	if f.PodsExpression = expression != ""; f.PodsExpression {
-		r.problem("maxPodsExpression", expression, nodetemplate.ReasonUnresolved, "maxPods in spec.kubelet.config and no expression")
+	f.PodsExpression = nodetemplate.PodsExpression(expression)
+	if expression != "" && !(r.spend(expressionWork*len(expression)) && f.PodsExpression.Understood()) {
+		r.problem("maxPodsExpression", expression, nodetemplate.ReasonUnresolved,
+			"a whole number in CEL without macros, of default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib, or maxPods in spec.kubelet.config and no expression")
 	}
 	return f
 }

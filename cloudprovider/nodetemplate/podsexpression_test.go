@@ -1,0 +1,99 @@
+package nodetemplate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// An m5.large has 2 vCPUs, 8 GiB and 3 interfaces of 10 addresses, which address 29 pods.
+func TestPodsExpression(t *testing.T) {
+	m5 := members(t, "m5.large")[0].Type
+	for _, tt := range []struct {
+		expression string
+		want       int64
+		unclear    bool // not understood here
+	}{
+		{expression: "max_pods + 2", want: 31},
+		{expression: "max_pods < 30 ? max_pods : 30", want: 29},
+		{expression: "max_pods < 20 ? max_pods : 20", want: 20},
+		{expression: "((default_enis - 1) * (ips_per_eni - 1)) + 2", want: 20},
+		{expression: "110", want: 110},
+		{expression: "10 - 4 - 3", want: 3},
+		{expression: "2 + 3 * 4", want: 14},
+		{expression: "-3 + max_pods", want: 26},
+		{expression: "max_pods * 8 / 10", want: 23},
+		{expression: "max_pods % 10", want: 9},
+		{expression: "max_pods >= 29 ? (max_pods <= 29 ? 1 : 2) : 3", want: 1},
+		{expression: "max_pods == 30 ? 1 : max_pods != 29 ? 2 : 3", want: 3},
+		{expression: "max_pods > 0 ? 5 : 1 / 0", want: 5},
+		{expression: "vcpus * 10 < max_pods ? vcpus * 10 : max_pods", want: 20},
+		{expression: "physical_memory_mib / 1024 > 7 ? 110 : max_pods", want: 110},
+
+		{expression: "int(double(max_pods) * 0.8)", want: 23},
+
+		// Where the result is no number of pods, nodeadm takes the usual one.
+		{expression: "0", want: 29},
+		{expression: "1 - 5", want: 29},
+		{expression: "5 / (max_pods - 29)", want: 29},
+		{expression: "1000000000 * 1000000000 * 1000000000", want: 29},
+		{expression: "3000000000", want: 29},
+
+		{expression: "max_pods > 3", unclear: true},
+		{expression: "max_pods ? 1 : 2", unclear: true},
+		{expression: "1 + (2 < 3)", unclear: true},
+		{expression: "max_pods +", unclear: true},
+		{expression: "(max_pods", unclear: true},
+		{expression: "max_pods 1", unclear: true},
+		{expression: "0.5", unclear: true},
+		{expression: "gpus", unclear: true},
+		{expression: strings.Repeat("(", 5000), unclear: true},
+		{expression: string(UnknownPods), unclear: true},
+	} {
+		e := PodsExpression(tt.expression)
+		got, ok := e.pods(m5)
+		assert.Falsef(t, ok == tt.unclear || e.Understood() == tt.unclear || ok && got != tt.want,
+			"%.60q is %d, understood %t, want %d", tt.expression, got, ok, tt.want)
+	}
+}
+
+// nodeadm reserves memory for the result of the expression, and gives kubelet maxPods of the NodeConfig beside it.
+func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		data     UserData
+		family   AMIFamily
+		pods     int64
+		reserved int64 // pods for which memory is reserved
+	}{
+		{name: "no expression", family: AL2023, data: UserData{MaxPods: 110}, pods: 110, reserved: 29},
+		{name: "an expression alone", family: AL2023, data: UserData{PodsExpression: "110"}, pods: 110, reserved: 110},
+		{name: "fewer", family: AL2023, data: UserData{PodsExpression: "max_pods - 9"}, pods: 20, reserved: 20},
+		{name: "beside a number of pods", family: AL2023, data: UserData{PodsExpression: "110", MaxPods: 50}, pods: 50, reserved: 110},
+		{name: "no number of pods", family: AL2023, data: UserData{PodsExpression: "max_pods - 29"}, pods: 29, reserved: 29},
+		{name: "not understood", family: AL2023, data: UserData{PodsExpression: "gpus * 2"}, pods: 29, reserved: 110},
+		{name: "not understood, beside a larger number", family: AL2023, data: UserData{PodsExpression: "gpus * 2", MaxPods: 150}, pods: 150, reserved: 150},
+	} {
+		template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
+		assert.Equalf(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "%s: pods", tt.name)
+		kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
+		want := (255 + 11*tt.reserved + 100) * mib
+		assert.Equalf(t, want, kept, "%s: %d MiB kept from pods, want %d MiB", tt.name, kept/mib, want/mib)
+	}
+}
+
+func FuzzPodsExpression(f *testing.F) {
+	f.Add("max_pods < 30 ? max_pods : (default_enis - 1) * ips_per_eni % 7")
+	f.Add(strings.Repeat("-", 1000) + "1")
+	f.Add(strings.Repeat("(", 500) + "1" + strings.Repeat(")", 500))
+	f.Add(strings.Repeat("1<1?1:", 150) + "1")
+	f.Add("[[[[1]]]].size() + 'a'.matches('(a+)+') ? 1 : 2")
+	m5 := members(f, "m5.large")[0].Type
+	f.Fuzz(func(t *testing.T, text string) {
+		e := PodsExpression(text)
+		n, ok := e.pods(m5)
+		assert.Falsef(t, ok && (n < 1 || n > maxExpressionPods) || ok != e.Understood(), "%q is %d, %t", text, n, ok)
+	})
+}
