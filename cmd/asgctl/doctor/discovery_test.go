@@ -97,7 +97,7 @@ func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
 		args              []string
 	}{
 		{name: "given here", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
-		{name: "flag of the pod", args: []string{"--aws-region=us-west-2"}, want: "us-west-2"},
+		{name: "flag of the pod", args: []string{"--asg-region=us-west-2"}, want: "us-west-2"},
 		{name: "environment of the pod", want: "eu-west-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
