@@ -42,7 +42,7 @@ var checks = []check{
 	{"iam", "each action of the shipped policy, by a harmless call", false, checkIAM},
 	{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", true, checkOwnership},
 	{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", false, checkRBAC},
-	{"tags", "tags that are malformed, missing, duplicate or not propagated", true, checkTags},
+	{"tags", "tags that are malformed or missing", true, checkTags},
 	{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
 	{"groups", "launch templates, images and user data of the groups", true, checkGroups},
 	{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},

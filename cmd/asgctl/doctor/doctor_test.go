@@ -120,12 +120,6 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "malformed tag", check: "tags", account: func(c *fakeaws.Config) {
 			quoted(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] = "web"
 		}, want: `group "web": `, next: "state the taint that the nodes have"},
-		{name: "key in another case", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["K8s.io/Cluster-Autoscaler/enabled"] = "true" },
-			want: `the tags "K8s.io/Cluster-Autoscaler/enabled" and "` + enabled + `", which count as two`, next: `"Key":"K8s.io/Cluster-Autoscaler/enabled"`},
-		{name: "key with another prefix", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["kubernetes.io/cluster-autoscaler/enabled"] = "true" },
-			want: "which count as two", next: `"Key":"kubernetes.io/cluster-autoscaler/enabled"`},
-		{name: "tag not propagated", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").NotPropagated = []string{"kubernetes.io/cluster/prod"} },
-			want: `"kubernetes.io/cluster/prod" is not propagated`, next: `"PropagateAtLaunch":true`},
 		{name: "missing discovery tag", check: "tags", account: func(c *fakeaws.Config) { delete(quoted(c, "web").Tags, enabled) },
 			want: `group "web": it lacks the discovery tag "` + enabled + `"`, next: enabled},
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
