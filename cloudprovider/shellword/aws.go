@@ -6,10 +6,8 @@ import (
 	"strings"
 )
 
-type Tag struct {
-	Key, Value string
-	Propagate  bool // to the instances
-}
+// Tag is a tag of a group that its instances do not get.
+type Tag struct{ Key, Value string }
 
 // groupTag is a tag in the AWS CLI's JSON. Its short form splits at commas.
 type groupTag struct {
@@ -24,7 +22,7 @@ type groupTag struct {
 func SetTags(group string, tags ...Tag) string {
 	list := make([]string, len(tags))
 	for i, t := range tags {
-		list[i] = JSON(groupTag{group, "auto-scaling-group", t.Key, &t.Value, &t.Propagate})
+		list[i] = JSON(groupTag{group, "auto-scaling-group", t.Key, &t.Value, new(bool)})
 	}
 	text := "[" + strings.Join(list, ",") + "]"
 	if len(list) > 1 {

@@ -43,14 +43,11 @@ func (c *cli) template() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "template GROUP[/ZONE]", Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with its source,
-and the assumed labels. With --node-list it observes the nodes as the autoscaler does,
-and shows the facts it refuses. If a group is scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise
-it. Every instance type of the group counts as offered there. Exits with 3 if there is no such group or zone, or too little is
-known to add a node.`,
-		Example: "  asgctl template gpu-spot\n  kubectl get nodes -o json > nodes.json; asgctl template gpu-spot --node-list nodes.json\n" +
-			"  asgctl template web/us-east-1a\n" +
-			"  asgctl template gpu-spot --from ./recorded -o json",
-		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeGroup,
+and the assumed labels. It does not know what the autoscaler learns from real nodes. If a group is scaled zone by zone,
+GROUP/ZONE is the node group of one zone, whose nodes promise it. Every instance type of the group counts as offered there.
+Exits with 3 if there is no such group or zone, or too little is known to add a node.`,
+		Example: "  asgctl template gpu-spot\n  asgctl template web/us-east-1a\n  asgctl template gpu-spot --from ./recorded -o json",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: c.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.read.Only = args[0]
 			r, err := c.reading(cmd.Context())
@@ -70,8 +67,6 @@ known to add a node.`,
 		},
 	}
 	c.readFlags(cmd)
-	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File with the output of kubectl get nodes -o json: facts observed on real nodes of the group, "+
-		"and the refused ones with their reasons.")
 	return cmd
 }
 

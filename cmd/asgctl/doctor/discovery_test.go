@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,7 +15,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
@@ -47,34 +45,11 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 	}
 }
 
-func TestTagsThatCountAsTwo(t *testing.T) {
-	const template = "k8s.io/cluster-autoscaler/node-template/"
-	for _, tt := range []struct {
-		one, other string
-		two        bool
-	}{
-		{"Environment", "environment", false}, // nobody reads it
-		{"k8s.io/cluster-autoscaler/enabled", "kubernetes.io/cluster-autoscaler/Enabled", true},
-		{"asg-autoscaler.github.io/paused", "ASG-Autoscaler.github.io/Paused", true},
-		{"kubernetes.io/cluster/prod", "Kubernetes.io/cluster/prod", true},
-		{template + "label/team", "K8s.io/cluster-autoscaler/Node-Template/label/team", true},
-		{template + "label/Team", template + "label/team", false},
-		{template + "taint/Team", template + "taint/team", false},
-		{template + "resources/Nvidia.com/gpu", template + "resources/nvidia.com/gpu", true},
-		{"asg-autoscaler.github.io/schedule/Day", "asg-autoscaler.github.io/schedule/day", false},
-	} {
-		c := &Check{}
-		(&installation{}).duplicateTags(c, &group.Group{Name: "web"}, autoscalingtypes.AutoScalingGroup{Tags: []autoscalingtypes.TagDescription{
-			{Key: &tt.one}, {Key: &tt.other}, {}}})
-		assert.Equalf(t, tt.two, len(c.Findings) == 1, "%q and %q: %+v", tt.one, tt.other, c.Findings)
-	}
-}
-
 // asks returns an installation whose cluster has the pods.
 func asks(pods ...corev1.Pod) *installation {
 	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
 	for i := range pods {
-		in.pods.value.add(&pods[i])
+		in.addPod(&pods[i])
 	}
 	return in
 }
@@ -97,7 +72,7 @@ func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
 		args              []string
 	}{
 		{name: "given here", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
-		{name: "flag of the pod", args: []string{"--aws-region=us-west-2"}, want: "us-west-2"},
+		{name: "flag of the pod", args: []string{"--asg-region=us-west-2"}, want: "us-west-2"},
 		{name: "environment of the pod", want: "eu-west-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

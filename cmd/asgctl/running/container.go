@@ -57,8 +57,7 @@ func autoscalerOf(c corev1.Container) string {
 	return ""
 }
 
-// Words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too, by its
-// current name.
+// Words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too.
 func Words(c corev1.Container) []string {
 	var words []string
 	variables := map[string]string{} // one with a value from elsewhere stays as it is written
@@ -73,21 +72,9 @@ func Words(c corev1.Container) []string {
 			words[last] += "=" + word
 			continue
 		}
-		if rest, isFlag := strings.CutPrefix(word, "--"); isFlag {
-			name, _, _ := strings.Cut(rest, "=")
-			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
-		}
 		words = append(words, word)
 	}
 	return words
-}
-
-// Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
-func Current(name string) string {
-	if rest, former := strings.CutPrefix(name, "aws-"); former && name != "aws-use-static-instance-list" {
-		return "asg-" + rest
-	}
-	return name
 }
 
 // Environment returns the first of the variables that has a value, or "".

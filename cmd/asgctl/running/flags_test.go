@@ -36,8 +36,6 @@ func TestFlagsOfDeployment(t *testing.T) {
 		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"},
 			Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "old"}, {Name: "CLUSTER", Value: "prod"}, {Name: "QUEUE", ValueFrom: &corev1.EnvVarSource{}}}},
 			&Deployed{Flags: []string{"--asg-cluster-name=prod"}, Left: []string{"--asg-interruption-queue", "--asg-price-file"}}},
-		{"former names", corev1.Container{Args: []string{"--aws-nominate=off", "--aws-price-file=/etc/y", "--aws-use-static-instance-list=true"}},
-			&Deployed{Flags: []string{"--asg-nominate=off", "--aws-use-static-instance-list=true"}, Left: []string{"--asg-price-file"}}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,6 +30,7 @@ const (
 	instanceTypesFile  = "instance-types.json"
 	offeringsFile      = "instance-type-offerings.json"
 	spotPricesFile     = "spot-prices.json"
+	requirementsFile   = "instance-types-of-requirements.json"
 )
 
 // maxFileBytes bounds one file: a page of a hundred groups with all their instances and tags takes about a megabyte.
@@ -45,6 +46,7 @@ type Account struct {
 	nodegroups     []ekstypes.Nodegroup
 	offerings      []ec2types.InstanceTypeOffering
 	spotPrices     []ec2types.SpotPrice
+	typesMet       []typesMet
 	missing        map[string]bool // files that are not there
 	types          *instancetypes.Catalogue
 }
@@ -61,6 +63,7 @@ func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, erro
 		load(a, nodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
 		load(a, offeringsFile, "InstanceTypeOfferings", &a.offerings, func(o ec2types.InstanceTypeOffering) *string { return o.Location }),
 		load(a, spotPricesFile, "SpotPriceHistory", &a.spotPrices, func(p ec2types.SpotPrice) *string { return p.SpotPrice }),
+		load(a, requirementsFile, "TypesMet", &a.typesMet, func(t typesMet) *string { return &t.Request }),
 		a.loadTypes(),
 	); err != nil {
 		return nil, err

@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,7 +43,7 @@ func (a *Account) answer(in any) (any, error) {
 	case *ec2.DescribeImagesInput:
 		return a.DescribeImages(in)
 	case *ec2.GetInstanceTypesFromInstanceRequirementsInput:
-		return a.GetInstanceTypesFromInstanceRequirements(in)
+		return a.typesThatMeet(in)
 	case *eks.DescribeNodegroupInput:
 		return a.DescribeNodegroup(in)
 	case *ec2.DescribeInstanceTypeOfferingsInput:
@@ -138,6 +140,26 @@ func (a *Account) DescribeNodegroup(in *eks.DescribeNodegroupInput) (*eks.Descri
 	}
 	return nil, notRecorded("ResourceNotFoundException",
 		fmt.Sprintf("node group %s of cluster %s", aws.ToString(in.NodegroupName), aws.ToString(in.ClusterName)), nodegroupsFile)
+}
+
+// typesMet is the answer to one request for the types that meet requirements, as a loop records it. An answer that the AWS CLI prints does not
+// say what was asked.
+type typesMet struct {
+	Request string // as JSON
+	ec2.GetInstanceTypesFromInstanceRequirementsOutput
+}
+
+func (a *Account) typesThatMeet(in *ec2.GetInstanceTypesFromInstanceRequirementsInput) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error) {
+	request, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range a.typesMet {
+		if t.Request == string(request) {
+			return &t.GetInstanceTypesFromInstanceRequirementsOutput, nil
+		}
+	}
+	return nil, errors.New("the files do not say which instance types meet the requirements")
 }
 
 // recorded returns the error of a call whose file is missing.

@@ -49,7 +49,6 @@ type Options struct {
 	Region            string
 	CloudConfig       string                          // path, may be ""
 	InstanceTypesFile string                          // path, may be ""
-	NodeList          string                          // path of kubectl's output of nodes, may be ""
 	Version           string                          // of this binary, for the user agent
 	Middleware        []func(*middleware.Stack) error // of every client of AWS
 }
@@ -103,10 +102,6 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := readNodes(o.NodeList)
-	if err != nil {
-		return nil, err
-	}
 	in, types, regionOf, err := o.connect(ctx, catalogue)
 	if err != nil {
 		return nil, err
@@ -128,12 +123,11 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	for _, g := range r.Groups {
 		region := regionOf(g.Name)
-		seen := fromgroup.Seen{Learnt: r.observe(g, nodes, time.Now())}
-		template := seen.Build(g, region, r.Catalogue)
+		template := fromgroup.Seen{}.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
 		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = seen.Build(view, region, r.Catalogue)
+			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, r.Catalogue)
 		}
 	}
 	return r, nil

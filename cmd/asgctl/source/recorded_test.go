@@ -1,6 +1,7 @@
 package source
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,54 +111,20 @@ func TestNodegroupOfAnotherClusterIsNotThere(t *testing.T) {
 	assert.Truef(t, awsclient.IsNotFound(err), "error = %v, want AWS's for what is not there", err)
 }
 
-func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
-	a := account(t, map[string]string{groupsFile: groups})
-	size := func(vcpu, memoryMiB int32) ec2types.InstanceRequirementsRequest {
-		return ec2types.InstanceRequirementsRequest{
-			VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(vcpu), Max: aws.Int32(vcpu)},
-			MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(memoryMiB), Max: aws.Int32(memoryMiB)},
-		}
+// A recorded loop has each answer with its request. Answers of the AWS CLI do not say what was asked.
+func TestTypesThatMeetRequirementsAreOfTheSameRequest(t *testing.T) {
+	ask := func(vcpu int32) *ec2.GetInstanceTypesFromInstanceRequirementsInput {
+		return &ec2.GetInstanceTypesFromInstanceRequirementsInput{InstanceRequirements: &ec2types.InstanceRequirementsRequest{
+			VCpuCount: &ec2types.VCpuCountRangeRequest{Min: &vcpu}}}
 	}
-	for _, tt := range []struct {
-		name         string
-		change       func(*ec2types.InstanceRequirementsRequest)
-		arm          bool
-		with, lacks  string
-		vcpu, memory int32
-	}{
-		{name: "size", vcpu: 2, memory: 8192, with: "m5.large", lacks: "m5.xlarge"},
-		{name: "burstable types are out", vcpu: 2, memory: 8192, with: "m5.large", lacks: "t3.large"},
-		{name: "unless they are wanted", vcpu: 2, memory: 8192, with: "t3.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.BurstablePerformance = "included" }},
-		{name: "ARM", vcpu: 2, memory: 8192, arm: true, with: "m6g.large", lacks: "m5.large"},
-		{name: "AMD", vcpu: 2, memory: 8192, with: "m5a.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) {
-			r.CpuManufacturers = []ec2types.CpuManufacturer{"amd"}
-		}},
-		{name: "excluded", vcpu: 2, memory: 8192, with: "m6i.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.ExcludedInstanceTypes = []string{"m5.*"} }},
-		{name: "no accelerator", vcpu: 4, memory: 16384, with: "m5.xlarge", lacks: "g4dn.xlarge", change: func(r *ec2types.InstanceRequirementsRequest) {
-			r.AcceleratorCount = &ec2types.AcceleratorCountRequest{Max: aws.Int32(0)}
-		}},
-		{name: "a T4", vcpu: 4, memory: 16384, with: "g4dn.xlarge", lacks: "g5.xlarge", change: func(r *ec2types.InstanceRequirementsRequest) {
-			r.AcceleratorNames = []ec2types.AcceleratorName{"t4"}
-		}},
-		{name: "local disks", vcpu: 2, memory: 8192, with: "m5d.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.LocalStorage = "required" }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := size(tt.vcpu, tt.memory)
-			if tt.change != nil {
-				tt.change(&r)
-			}
-			in := &ec2.GetInstanceTypesFromInstanceRequirementsInput{ArchitectureTypes: []ec2types.ArchitectureType{"x86_64"}, InstanceRequirements: &r}
-			if tt.arm {
-				in.ArchitectureTypes[0] = "arm64"
-			}
-			out, err := a.GetInstanceTypesFromInstanceRequirements(in)
-			require.NoError(t, err)
-			got := map[string]bool{}
-			for _, found := range out.InstanceTypes {
-				got[*found.InstanceType] = true
-			}
-			assert.Truef(t, got[tt.with] && !got[tt.lacks],
-				"%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
-		})
-	}
+	request, err := json.Marshal(ask(2))
+	require.NoError(t, err)
+	recorded, err := json.Marshal([]any{map[string]any{"Request": string(request), "InstanceTypes": []any{map[string]any{"InstanceType": "m5.large"}}}})
+	require.NoError(t, err)
+	a := account(t, map[string]string{groupsFile: groups, requirementsFile: string(recorded)})
+	out, err := a.typesThatMeet(ask(2))
+	require.NoError(t, err)
+	assert.Equal(t, "m5.large", *out.InstanceTypes[0].InstanceType)
+	_, err = a.typesThatMeet(ask(4))
+	assert.ErrorContains(t, err, "the files do not say which instance types meet the requirements")
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/middleware"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,6 +40,7 @@ const (
 	ReportFile = "report.json" // of a recording, as /status.json
 	kubeFolder = "kubernetes"  // of a recording, with the API server's lists by path
 	groupsOf   = "AutoScalingGroups"
+	typesOf    = "TypesMet"
 )
 
 // Ring holds what the last loops decided by, and their decisions. It refers to the objects of the caches, which nobody changes, and puts them
@@ -127,6 +129,13 @@ var members = map[string]struct {
 	"Nodegroup":              {"nodegroups.json", []string{"ClusterName", "NodegroupName"}},
 	"InstanceTypeOfferings":  {"instance-type-offerings.json", []string{"InstanceType", "Location"}},
 	"SpotPriceHistory":       {"spot-prices.json", []string{"InstanceType", "AvailabilityZone", "ProductDescription"}},
+	typesOf:                  {"instance-types-of-requirements.json", []string{"Request"}},
+}
+
+// typesMet is AWS's answer to one request for the types that meet requirements. It does not say what was asked.
+type typesMet struct {
+	Request string // as JSON
+	*ec2.GetInstanceTypesFromInstanceRequirementsOutput
 }
 
 // AWS has the answers to a client's reads recorded.
@@ -134,7 +143,10 @@ func (r *Ring) AWS(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Record",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleInitialize(ctx, in)
-			if answer := reflect.Indirect(reflect.ValueOf(out.Result)); err == nil && answer.Kind() == reflect.Struct {
+			if types, is := out.Result.(*ec2.GetInstanceTypesFromInstanceRequirementsOutput); is && err == nil {
+				request, _ := json.Marshal(in.Parameters) // a request always has a JSON form
+				r.keep(typesOf, reflect.ValueOf([]typesMet{{string(request), types}}))
+			} else if answer := reflect.Indirect(reflect.ValueOf(out.Result)); err == nil && answer.Kind() == reflect.Struct {
 				for name := range members {
 					r.keep(name, answer.FieldByName(name))
 				}

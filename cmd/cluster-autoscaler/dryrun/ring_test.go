@@ -184,6 +184,8 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	}
 	answer(t, r, &eks.DescribeNodegroupOutput{Nodegroup: &ekstypes.Nodegroup{ClusterName: awssdk.String("shop"), NodegroupName: awssdk.String("ng")}})
 	answer(t, r, &ec2.DescribeInstancesOutput{})
+	answer(t, r, &ec2.GetInstanceTypesFromInstanceRequirementsOutput{
+		InstanceTypes: []ec2types.InstanceTypeInfoFromInstanceRequirements{{InstanceType: awssdk.String("m5.large")}}})
 	loops(r, factory, 1)
 	answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{{AutoScalingGroupName: awssdk.String("web")}}})
 	_, _, archive := fetch(t, r, "")
@@ -192,6 +194,7 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	assert.Truef(t, len(groups) == 1 && awssdk.ToInt32(groups[0].DesiredCapacity) == 3 && awssdk.ToInt32(groups[0].MaxSize) == 6,
 		"the groups are %+v", groups)
 	assert.Contains(t, read(t, archive, "nodegroups.json"), `"NodegroupName":"ng"`)
+	assert.Contains(t, read(t, archive, "instance-types-of-requirements.json"), `"InstanceTypes":[{"InstanceType":"m5.large"}],"NextToken":null,"Request":"null"`)
 }
 
 func TestAnswersOfAWSAreBoundedInBytes(t *testing.T) {

@@ -32,7 +32,7 @@ const (
 
 var sectionText = map[string]string{
 	sectionOurs: `The stock autoscaler does not have these flags. [Zones](zones.md), [Prices](prices.md), [Expanders](expanders.md) and
-[Interruptions](interruptions.md) explain the flags of these names. Before, they began with ` + "`--aws-`" + `, which is still understood.`,
+[Interruptions](interruptions.md) explain the flags of these names.`,
 	sectionUnset: `These flags exist in the stock autoscaler. If you do not give them, another value counts here. A value that you give counts as it is.`,
 	sectionNewer: `Releases 1.36 and 1.37 of the stock autoscaler add these flags. They are obeyed here.`,
 	sectionStock: `The text comes from the stock autoscaler.`,

@@ -7,7 +7,6 @@ import (
 	"net"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -111,23 +110,9 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	o.AWS.addFlags(fs)
 	o.addNewer(fs)
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
-	fs.SetNormalizeFunc(formerNames(fs))
+	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
 	fs.AddGoFlagSet(stock)
 	return o, describeStock(fs)
-}
-
-// formerNames lets a caller write --aws- in place of --asg-, as our flags began before.
-func formerNames(fs *pflag.FlagSet) func(*pflag.FlagSet, string) pflag.NormalizedName {
-	ours := map[pflag.NormalizedName]bool{}
-	fs.VisitAll(func(f *pflag.Flag) { ours[pflag.NormalizedName(f.Name)] = strings.HasPrefix(f.Name, "asg-") })
-	return func(fs *pflag.FlagSet, name string) pflag.NormalizedName {
-		n := cliflag.WordSepNormalizeFunc(fs, name)
-		rest, former := strings.CutPrefix(string(n), "aws-")
-		if now := "asg-" + pflag.NormalizedName(rest); former && ours[now] {
-			return now
-		}
-		return n
-	}
 }
 
 // leaderElection has the defaults of the stock autoscaler.

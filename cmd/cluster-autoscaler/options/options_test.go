@@ -147,13 +147,10 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.NoError(t, CheckCloudProvider(fs.Lookup("cloud-provider").Value.String()))
 }
 
-func TestOurFlagsHaveTheirFormerNamesToo(t *testing.T) {
-	fs, options := register(t, "--aws-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list",
-		"--asg_region=cn-northwest-1", "--leader-elect=false")
-	got := []string{options.AWS.ClusterName, options.AWS.PriceFile, fs.Lookup("cluster-name").Value.String(), options.AWS.Region}
-	assert.Equal(t, []string{"prod", "prices.csv", "clusterapi", "cn-northwest-1"}, got)
+func TestFlagsOfOursStandBesideStocks(t *testing.T) {
+	fs, options := register(t, "--asg-cluster-name=prod", "--cluster-name=clusterapi", "--asg_region=cn-northwest-1", "--leader-elect=false")
+	assert.Equal(t, []string{"prod", "clusterapi", "cn-northwest-1"}, []string{options.AWS.ClusterName, fs.Lookup("cluster-name").Value.String(), options.AWS.Region})
 	assert.False(t, options.LeaderElection.LeaderElect, "leader election")
-	assert.Error(t, fs.Parse([]string{"--aws-foo=1"}), "an unknown flag is taken for one of ours")
 }
 
 func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
