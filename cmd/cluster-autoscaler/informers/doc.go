@@ -1,4 +1,4 @@
-// Package informers is about the informers of the process: what their caches keep, and whether they fill.
+// Package informers makes the informers of the process: what their caches keep, whether they fill, and how they stay up to date.
 //
 // The caches hold every pod, node and ReplicaSet of the cluster, and are most of the memory in a large one. Trim drops the fields that
 // neither the core nor this program reads, and keeps one copy of what the pods of one owner have in common. Only nodes are written
@@ -10,7 +10,8 @@
 // kube-apiserver ends a watch that does not take its events quickly enough (forget in apiserver's storage/cacher/cache_watcher.go),
 // which happens in a burst of changes. client-go watches again at once, unless the watch lasted less than a second and brought
 // nothing. Then it pauses for 0.8 s to 1.6 s, and for up to twice as long each further time (NewReflectorWithOptions in tools/cache).
-// Meanwhile the autoscaler sees neither pods nor nodes. kube-scheduler has the same pauses, and the autoscaler waits for its verdicts.
+// Meanwhile the autoscaler sees neither pods nor nodes. So each watch of pods or nodes brings a bookmark before it ends, and a rate bounds
+// how often one begins.
 //
 // The package owns the lists of dropped and of shared fields, and the start-up checks of Kubernetes APIs. It makes no AWS call and
 // imports no other package of this module, because objects are trimmed before anybody sees them.

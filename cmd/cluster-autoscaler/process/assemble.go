@@ -68,7 +68,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	p.decisions = p.newDecisions()
 	informers.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
-	factory := kubeinformers.NewSharedInformerFactoryWithOptions(client, 0, kubeinformers.WithTransform(informers.Trim))
+	factory := informers.New(client, informers.Trim)
 	informers.DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
 	// with a claim fits nowhere.

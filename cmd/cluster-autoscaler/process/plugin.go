@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/client-go/informers"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
 
@@ -91,7 +91,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
 	p.measure()
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(cache.TransformStripManagedFields()))
+	factory := informers.New(client, cache.TransformStripManagedFields())
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
 	a, err := p.askAWS(ctx, working, opts)
