@@ -23,17 +23,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
-// An Exchange is one call and AWS's answer, a line of a recording. The members of Request and Answer have the SDK's names. Sentences of AWS are not
-// in it, because they may name anything of the account.
+// An Exchange is one call and AWS's answer, a line of a recording. The members of Request and Answer have the SDK's names.
 type Exchange struct {
 	Version string `json:"version"`
 	Region  string `json:"region"`
 	Service string `json:"service"`
 	Action  string `json:"action"`
 	Request any    `json:"request"`
-	Status  int    `json:"status,omitempty"`  // of HTTP, 0 where nothing came
-	Code    string `json:"code,omitempty"`    // AWS's error code
-	Failure string `json:"failure,omitempty"` // why nothing came, such as timeout
+	Status  int    `json:"status,omitempty"` // of HTTP, 0 where nothing came
+	Code    string `json:"code,omitempty"`   // AWS's error code
+	Message string `json:"message,omitempty"`
 	Answer  any    `json:"answer,omitempty"`
 }
 
@@ -92,21 +91,24 @@ func (r *Recorder) write(ctx context.Context, request, answer any, metadata midd
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &api):
-		e.Code = api.ErrorCode()
+		e.Code, e.Message = api.ErrorCode(), r.words(api.ErrorMessage())
 	case err != nil:
-		e.Failure = awsclient.Reason(err)
+		e.Message = awsclient.Reason(err)
 	default:
 		e.Answer = r.masked("", reflect.ValueOf(answer))
 	}
 	r.err = cmp.Or(r.err, json.NewEncoder(r.file).Encode(e))
 }
 
-// public are the members of the SDK's structures that are plain text and have words of AWS. All others may have anything. An enumeration of the SDK
-// is not plain text and has words of AWS.
-var public = strings.Fields(`AllowedInstanceTypes AvailabilityZone AvailabilityZoneId AvailabilityZoneIds AvailabilityZones DesiredCapacityType
-	ErrorCode ExcludedInstanceTypes HealthCheckType HealthStatus InstanceType InstanceTypes Location MarketType OnDemandAllocationStrategy
-	PlatformDetails ProcessName RegionName ResourceType SpotAllocationStrategy SpotMaxPrice SpotPrice Version Versions WeightedCapacity
-	ZoneId ZoneName ZoneType`)
+// Members of the SDK's structures that are plain text. Those of public have words of AWS, and those of worded have sentences of AWS.
+// All others may have anything. An enumeration of the SDK is not plain text and has words of AWS.
+var (
+	public = strings.Fields(`AllowedInstanceTypes AvailabilityZone AvailabilityZoneId AvailabilityZoneIds AvailabilityZones DesiredCapacityType
+		ErrorCode ExcludedInstanceTypes HealthCheckType HealthStatus InstanceType InstanceTypes Location MarketType OnDemandAllocationStrategy
+		PlatformDetails ProcessName RegionName ResourceType SpotAllocationStrategy SpotMaxPrice SpotPrice Version Versions WeightedCapacity
+		ZoneId ZoneName ZoneType`)
+	worded = strings.Fields("Cause ErrorMessage StatusMessage")
+)
 
 // masked returns what v has, as JSON writes it. Member is the name of the member that v is in.
 func (r *Recorder) masked(member string, v reflect.Value) any {
@@ -151,6 +153,8 @@ func (r *Recorder) masked(member string, v reflect.Value) any {
 			return nil
 		case enumeration || text == "" || text == "self" || slices.Contains(public, member):
 			return text
+		case slices.Contains(worded, member):
+			return r.words(text)
 		}
 		return r.name(member, text)
 	}
@@ -162,12 +166,43 @@ func (r *Recorder) name(member, text string) string {
 	if r.names[text] == "" {
 		n := len(r.names) + 1
 		r.names[text] = fmt.Sprintf("%s-%d", member, n)
-		if id := ids.FindStringSubmatch(text); id != nil {
+		if id := ids.FindStringSubmatch(text); id != nil && id[0] == text {
 			r.names[text] = fmt.Sprintf("%s-%017x", id[1], n)
 		}
 	}
 	return r.names[text]
 }
 
+// words masks a sentence of AWS.
+func (r *Recorder) words(text string) string {
+	for _, m := range masks {
+		text = m.pattern.ReplaceAllString(text, m.by)
+	}
+	text = ids.ReplaceAllStringFunc(text, func(id string) string { return r.name("", id) })
+	var texts []string
+	for known := range r.names {
+		if strings.Trim(known, "0123456789") != "" && strings.Contains(text, known) {
+			texts = append(texts, regexp.QuoteMeta(known))
+		}
+	}
+	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
+	known := regexp.MustCompile(`\b(` + strings.Join(texts, "|") + `)\b`)
+	return known.ReplaceAllStringFunc(text, func(text string) string { return r.names[text] })
+}
+
+// masks hide what belongs to the account. Quoted words are names as a rule. Long words are encoded authorization messages, which hold
+// names.
+var masks = []struct {
+	pattern *regexp.Regexp
+	by      string
+}{
+	{regexp.MustCompile(`\barn:[^\s"',]+`), "ARN"},
+	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
+	{regexp.MustCompile(`\bA[A-Z]IA[A-Z2-7]{12,}\b`), "ACCESS_KEY"},
+	{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}\b`), "ADDRESS"},
+	{regexp.MustCompile(`["'][^"']+["']\B`), "…"},
+	{regexp.MustCompile(`\S{60,}`), "…"},
+}
+
 // ids are of things in the account.
-var ids = regexp.MustCompile(`^(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}$`)
+var ids = regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}\b`)

@@ -28,7 +28,7 @@ so before it can be a node. It launches only if the group has room, has the tag 
 states no other cluster, and if you type its name. The instance costs what AWS takes for it.
 
 With --record FILE it also writes every call and AWS's answer to FILE, one JSON document a line, for the project's tests. Names, IDs,
-account numbers, user data, sentences of AWS and other texts of the account are masked.
+account numbers, user data and other texts of the account are masked. Look through the file before you send it.
 
 Exits with 3 if a permission lacks, or if the launch is refused or did not go as documented.`,
 		Example: "  asgctl account\n  asgctl account --asg-cluster-name prod --launch web --record answers.jsonl",

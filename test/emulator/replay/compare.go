@@ -21,7 +21,7 @@ func compare(recorded, replayed accountcheck.Exchange) []string {
 		found = append(found, fmt.Sprintf("status: recorded %d, the emulator sends %d", recorded.Status, replayed.Status))
 	}
 	if recorded.Code != replayed.Code {
-		found = append(found, fmt.Sprintf("code: recorded %q, the emulator sends %q", recorded.Code, replayed.Code))
+		found = append(found, fmt.Sprintf("code: recorded %q, the emulator sends %q (%s)", recorded.Code, replayed.Code, replayed.Message))
 	}
 	if recorded.Code != "" || replayed.Code != "" {
 		return found

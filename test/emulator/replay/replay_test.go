@@ -54,7 +54,7 @@ func TestDifferencesNameCallFieldAndValues(t *testing.T) {
 		{"other code", func(all []accountcheck.Exchange) {
 			call(all, "SetDesiredCapacity", "ValidationError").Code = "ScalingActivityInProgress"
 		},
-			`SetDesiredCapacity: code: recorded "ScalingActivityInProgress", the emulator sends "ValidationError"`},
+			`SetDesiredCapacity: code: recorded "ScalingActivityInProgress", the emulator sends "ValidationError" (New SetDesiredCapacity`},
 		{"refused call", func(all []accountcheck.Exchange) { call(all, "LaunchInstances", "").Code = "ResourceInUse" },
 			`Auto Scaling LaunchInstances: code: recorded "ResourceInUse", the emulator sends ""`},
 		{"other status", func(all []accountcheck.Exchange) { call(all, "CreateFleet", "DryRunOperation").Status = 200 },
