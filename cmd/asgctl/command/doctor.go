@@ -27,7 +27,7 @@ Exits with 3 if it finds something, and with 1 if neither AWS nor the cluster ca
 
 Checks: ` + strings.Join(doctor.Names(), ", "),
 		Example: "  asgctl doctor\n  asgctl doctor -o json\n  kubectl -n kube-system exec deploy/cluster-autoscaler -- /asgctl doctor --asg-cluster-name prod\n" +
-			"  asgctl doctor --skip types,rivals",
+			"  asgctl doctor --skip types,limits",
 		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range o.Skip {
 				if !slices.Contains(doctor.Names(), name) {

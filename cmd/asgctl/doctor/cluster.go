@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,12 +26,19 @@ const (
 	maxAutoscalers = 500
 )
 
+// pods are the facts that the checks need of all pods, which may be many.
+type pods struct {
+	waiting     int          // pods that the scheduler found no place for
+	waits       string       // one of them, as namespace/name
+	autoscalers []corev1.Pod // of any Cluster Autoscaler, or Karpenter
+}
+
 // readCluster reads the facts of the cluster. Each keeps its own error.
 func (in *installation) readCluster(ctx context.Context) {
 	err := in.connect(ctx)
 	in.kubeErr = err
 	in.nodes = fact[map[string]*corev1.Node]{value: map[string]*corev1.Node{}, what: "the nodes", needs: "list nodes", err: err}
-	in.autoscalers = fact[[]corev1.Pod]{what: "the pods", needs: "list pods in all namespaces", err: err}
+	in.pods = fact[pods]{what: "the pods", needs: "list pods in all namespaces", err: err}
 	in.daemonSets = fact[[]appsv1.DaemonSet]{what: "the DaemonSets", needs: "list daemonsets.apps in all namespaces", err: err}
 	if err != nil {
 		return
@@ -40,7 +49,7 @@ func (in *installation) readCluster(ctx context.Context) {
 			in.nodes.value[id] = node
 		}
 	})
-	in.autoscalers.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.addPod)
+	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.pods.value.add)
 	in.takeFlags()
 	in.daemonSets.err = each(ctx, in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List, func(d *appsv1.DaemonSet) {
 		in.daemonSets.value = append(in.daemonSets.value, *d)
@@ -70,12 +79,19 @@ func each[T any, L runtime.Object](ctx context.Context, list func(context.Contex
 	})
 }
 
-// addPod keeps the pod if it runs an autoscaler.
-func (in *installation) addPod(pod *corev1.Pod) {
-	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-	if kind, _ := running.AutoscalerIn(&pod.Spec); kind != "" && !ended && len(in.autoscalers.value) < maxAutoscalers {
+func (p *pods) add(pod *corev1.Pod) {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return
+	}
+	if pod.Spec.NodeName == "" && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
+	}) {
+		p.waiting++
+		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
+	}
+	if kind, _ := running.AutoscalerIn(&pod.Spec); kind != "" && len(p.autoscalers) < maxAutoscalers {
 		pod.ManagedFields = nil
-		in.autoscalers.value = append(in.autoscalers.value, *pod)
+		p.autoscalers = append(p.autoscalers, *pod)
 	}
 }
 

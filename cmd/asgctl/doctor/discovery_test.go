@@ -49,7 +49,7 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 func asks(pods ...corev1.Pod) *installation {
 	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
 	for i := range pods {
-		in.addPod(&pods[i])
+		in.pods.value.add(&pods[i])
 	}
 	return in
 }

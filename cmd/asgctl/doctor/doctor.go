@@ -46,6 +46,7 @@ var checks = []check{
 	{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
 	{"groups", "launch templates, images and user data of the groups", true, checkGroups},
 	{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
+	{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
 	{"types", "instance types without known facts, or that differ much", true, nil},
 	{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
 	{"queue", "the queue of interruptions and its rules", false, checkQueue},

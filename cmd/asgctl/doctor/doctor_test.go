@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
@@ -152,6 +153,8 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
 		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.Suspend("web", "Launch")) },
 			want: `group "web": `, next: "resume-processes"},
+		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
+			want: "minimum and maximum are both 0", next: "aws autoscaling update-auto-scaling-group --region us-west-2 --auto-scaling-group-name other --max-size 1"},
 		{name: "unknown type", check: "types", account: func(c *fakeaws.Config) {
 			c.InstanceTypes = []fakeaws.InstanceType{{Name: "z9.large", VCPU: 2, MemoryMiB: 8192}}
 			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "new", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "z9.large"}}})
@@ -219,6 +222,15 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
+		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Max = 2 },
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep 1 pod waiting`, next: "--max-size 4"},
+		{name: "managed node group at its maximum", check: "limits", account: func(c *fakeaws.Config) {
+			web := quoted(c, "web")
+			web.Max, web.Tags["eks:cluster-name"], web.Tags["eks:nodegroup-name"] = 2, "prod", "workers"
+		}, then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep`,
+			next: "aws eks update-nodegroup-config --region us-west-2 --cluster-name prod --nodegroup-name workers --scaling-config maxSize=4"},
+		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep`, next: "raise the maximum in --nodes=0:2:web"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
@@ -245,14 +257,14 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}
 }
 
-// A node has some minutes for its device plugin. Instances with scale-in protection are safe from AZRebalance.
+// A node has some minutes for its device plugin, and a minimum size for its first pods. Instances with scale-in protection are safe from AZRebalance.
 func TestYoungAndProtectedNodesAreSound(t *testing.T) {
 	newSite(t, func(c *fakeaws.Config) {
 		web := quoted(c, "web")
 		c.Delays.GPU, web.Min, web.SuspendedProcesses, web.ProtectNewInstances = fakeaws.Never, 2, nil, true
 	})
 	_, report, _ := run(t)
-	areSound(t, report, "accelerators", "processes")
+	areSound(t, report, "accelerators", "limits", "processes")
 }
 
 // withoutAccess takes rules about a resource from a ClusterRole, waits until the API server denies the autoscaler the access, and gives them back in
@@ -306,6 +318,18 @@ func (s *site) pod(t *testing.T, name, image string) {
 	t.Helper()
 	s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: corev1.PodSpec{
 		NodeName: "control", Containers: []corev1.Container{{Name: "main", Image: image}}}})
+}
+
+// waitingPod creates a pod that fits nowhere, and waits until the scheduler says so.
+func (s *site) waitingPod(t *testing.T) {
+	t.Helper()
+	pod := s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "large", Namespace: "default"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "main", Image: "x", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100")}}}}}})
+	s.until(t, "the pod is unschedulable", func(ctx context.Context) (bool, error) {
+		now, err := s.client.CoreV1().Pods("default").Get(ctx, pod.Name, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(now.Status.Conditions, func(c corev1.PodCondition) bool { return c.Reason == corev1.PodReasonUnschedulable }), err
+	})
 }
 
 // removePlugin deletes the DaemonSet of the device plugin until the end of the test.

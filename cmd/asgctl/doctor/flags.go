@@ -47,7 +47,7 @@ func flagsOf(c corev1.Container) flags {
 // ServiceAccount is given.
 func (in *installation) takeFlags() {
 	identities := map[[2]string][]corev1.Pod{}
-	for _, pod := range in.autoscalers.value {
+	for _, pod := range in.pods.value.autoscalers {
 		kind, container := running.AutoscalerIn(&pod.Spec)
 		f := flagsOf(container)
 		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !f.shadows() && !f.core()) {

@@ -59,13 +59,13 @@ type installation struct {
 	account    fact[map[string]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
 	groups     fact[*source.Reading]                              // the discovered ones
 
-	kube        kubernetes.Interface
-	kubeErr     error                         // why the cluster cannot be asked
-	nodes       fact[map[string]*corev1.Node] // by instance ID
-	autoscalers fact[[]corev1.Pod]            // pods of any Cluster Autoscaler, or Karpenter
-	daemonSets  fact[[]appsv1.DaemonSet]
-	ours        *corev1.Pod // the autoscaler's own, a running one if there is one, nil for none
-	flags       flags       // of it
+	kube       kubernetes.Interface
+	kubeErr    error                         // why the cluster cannot be asked
+	nodes      fact[map[string]*corev1.Node] // by instance ID
+	pods       fact[pods]
+	daemonSets fact[[]appsv1.DaemonSet]
+	ours       *corev1.Pod // the autoscaler's own, a running one if there is one, nil for none
+	flags      flags       // of it
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.

@@ -37,7 +37,7 @@ func TestChecksWithoutACluster(t *testing.T) {
 	newSite(t, nil)
 	code, report, complaints := run(t, "--kubeconfig", filepath.Join(t.TempDir(), "none"), "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod")
 	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
-	for _, name := range []string{"rbac", "accelerators", "rivals"} {
+	for _, name := range []string{"rbac", "limits", "accelerators", "rivals"} {
 		c := checkOf(t, report, name)
 		assert.Truef(t, c.Outcome == doctor.NotChecked && needs(c) != "", "%+v", c)
 	}
@@ -70,7 +70,7 @@ func TestChecksWithoutPermissions(t *testing.T) {
 		"--asg-interruption-queue", "interruptions")
 	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for name, want := range map[string]string{
-		"rbac": "create subjectaccessreviews.authorization.k8s.io", "accelerators": "list nodes", "rivals": "list pods",
+		"rbac": "create subjectaccessreviews.authorization.k8s.io", "limits": "list pods", "accelerators": "list nodes", "rivals": "list pods",
 		"queue": "sqs:GetQueueAttributes",
 	} {
 		c := checkOf(t, report, name)

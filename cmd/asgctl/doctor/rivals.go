@@ -15,7 +15,7 @@ import (
 const karpenterGroup = "karpenter.sh"
 
 func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) {
-	if !in.autoscalers.missing(c) {
+	if !in.pods.missing(c) {
 		looked = true
 		in.rivalPods(c)
 	}
@@ -29,7 +29,7 @@ func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) 
 // autoscaler, and one with a kubeconfig serves another cluster.
 func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
-	for _, pod := range in.autoscalers.value {
+	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
 		kind, container := running.AutoscalerIn(&pod.Spec)
 		f := flagsOf(container)
