@@ -260,10 +260,12 @@ func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load()
 //
 // Before the first Refresh a node whose instance is on its way out is in no group. The core then takes its own taint off the nodes of all groups,
 // because an earlier process may have left it there, and pods would come to a node that ends. A shadow has no node in any group then, because the
-// taints are the leader's.
+// taints are the leader's. After that a node whose instance is in standby is in no group, because the group's size does not count it, and the core
+// would miss a node that is on its way.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	group := p.NodeGroupOf(node)
-	if group == nil || !p.looped.Load() && (p.Pretended != nil || p.isGoing(node)) {
+	switch looped := p.looped.Load(); {
+	case group == nil, looped && p.InStandby(node), !looped && (p.Pretended != nil || p.isGoing(node)):
 		return nil, nil
 	}
 	return group, nil
@@ -329,16 +331,15 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 // once EC2 confirms it, because it may have been detached. The error says that an instance was in none of our groups, so that the
 // core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
-	if node.Annotations[annotationNotAutoscaled] == "false" {
+	id, ok := instanceID(node.Spec.ProviderID)
+	if i, _ := p.view.Load().snapshot.Instance(id); ok && i != nil {
+		return !i.Lifecycle.Leaving(), nil
+	}
+	if node.Annotations[annotationNotAutoscaled] == "false" { // which says nothing of a node of our groups, whose sizes count it
 		return false, nil
 	}
-	id, ok := instanceID(node.Spec.ProviderID)
 	if !ok || strings.HasPrefix(node.Name, "fargate") {
 		return true, cloudprovider.ErrNotImplemented
-	}
-	snapshot := p.view.Load().snapshot
-	if i, _ := snapshot.Instance(id); i != nil {
-		return !i.Lifecycle.Leaving(), nil
 	}
 	if terminated, _ := p.terminated.Known().Of(id); terminated {
 		return false, nil

@@ -85,6 +85,10 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	if got, err := w.HasInstance(other); got || err != nil {
 		t.Errorf("HasInstance of a node marked as not autoscaled = %t, %v, want false", got, err)
 	}
+	nodes[1].Annotations = other.Annotations
+	if got, err := w.HasInstance(nodes[1]); !got || err != nil {
+		t.Errorf("HasInstance of a group's own node with that mark = %t, %v, want true", got, err)
+	}
 }
 
 func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {

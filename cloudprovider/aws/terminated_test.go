@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -41,6 +42,13 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 	}
 	has, err := w.HasInstance(standby)
 	assert.Truef(t, has && err == nil, "HasInstance of an instance in standby = %t, %v, want that it is there", has, err)
+	w.Eventually(func() string {
+		w.Reread()
+		if group, err := w.NodeGroupForNode(standby); group != nil || err != nil {
+			return fmt.Sprintf("node group of an instance in standby = %v, %v, want none, because its size does not count it", group, err)
+		}
+		return ""
+	})
 }
 
 func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
