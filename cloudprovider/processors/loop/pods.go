@@ -143,6 +143,9 @@ func Unjudged(pod *apiv1.Pod) bool {
 	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && verdict(pod) == nil
 }
 
+// Unplaced reports whether the scheduler found no place for the pod, or has yet to look at it.
+func Unplaced(pod *apiv1.Pod) bool { return unschedulable(pod) || Unjudged(pod) }
+
 // verdict is what the scheduler says of a pod without a node, nil if it has said nothing, or nothing that counts any more.
 func verdict(pod *apiv1.Pod) *apiv1.PodCondition {
 	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {

@@ -43,9 +43,10 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	if err != nil {
 		return pending, err
 	}
+	// A verdict may have come since the core made its list, which then lacks the pod.
 	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] &&
+		if pod.Status.Phase == corev1.PodPending && loop.Unplaced(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] &&
 			!pod.CreationTimestamp.Time.Before(oldest) && s.hasClaims(pod) {
 			pending = append(pending, pod)
 		}

@@ -58,6 +58,8 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 	}{
 		{"siblings", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("a", "", of("web")), pod("b", "", of("web")), pod("other", "", of("batch")), pod("alone", "", alone)},
 			[]string{"judged", "a", "b"}},
+		{"a sibling that was judged after the core made its list", []*corev1.Pod{judged}, []*corev1.Pod{judged,
+			pod("late", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))}, []string{"judged", "late"}},
 		{"siblings that need no node", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("bound", "node-1", of("web")), pod("leaving", "", of("web"), leaving),
 			pod("gated", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
 		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
