@@ -321,6 +321,24 @@ func TestRepairWaitsForNoOtherNodes(t *testing.T) {
 	w.gone(3)
 }
 
+// ending is a reason for nodes that AWS is about to end.
+type ending struct{ outdated }
+
+func (e ending) Due(n move.Node, now time.Time) (move.Why, bool) {
+	why, due := e.outdated.Due(n, now)
+	why.Ends = true
+	return why, due
+}
+
+func TestNodeThatAWSEndsWaitsForNoOtherNodes(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	w.machine.Reasons = []move.Reason{ending{}}
+	require.NoError(t, w.AWS.SetDesired("small", 4))
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+}
+
 // A pod may run on this node alone, so the node that comes for the other pod helps nobody. No second one comes, and the group's moves go on.
 func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")

@@ -182,9 +182,11 @@ func (r *Requests) moves(n *corev1.Node) bool {
 }
 
 // awaitsGroup reports whether the node waits for the nodes that start in its group. A repair does not, because a group that grows all the time
-// would keep the sick node. Nor does a schedule, because a group that becomes smaller launches no replacement.
+// would keep the sick node, and nor does a node that AWS is about to end. Nor does a schedule, because a group that becomes smaller launches no
+// replacement.
 func (r *Requests) awaitsGroup(n *corev1.Node) bool {
-	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair)
+	s, _ := move.StateOf(n)
+	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair) && !(s.Ends && r.moves(n))
 }
 
 // movesFor reports whether the node is to be replaced for the reason.
