@@ -421,6 +421,9 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 				if left[ids[1]] && (tt.code == "" || !tt.stays) {
 					return "the instance of the newer version is still there"
 				}
+				if left[ids[0]] && !tt.stays {
+					return "the instance of the older version is still there"
+				}
 				return ""
 			})
 			assert.Truef(t, left[ids[0]] == tt.stays && (err != nil) == tt.stays,
