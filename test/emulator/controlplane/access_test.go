@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -62,18 +61,6 @@ func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-func TestKubeconfigOfMissingServiceAccount(t *testing.T) {
-	_, err := shared(t).ServiceAccountKubeconfig(t.Context(), "default", "missing")
-	assert.Truef(t, apierrors.IsNotFound(err), "ServiceAccountKubeconfig() = %v, want a NotFound error", err)
-}
-
-func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
-	info, err := os.Stat(shared(t).Kubeconfig())
-	require.NoError(t, err)
-	got := info.Mode().Perm()
-	assert.Truef(t, got == 0o600, "mode = %o, want 600", got)
 }
 
 func TestForbiddenReadsRefusalsOnly(t *testing.T) {

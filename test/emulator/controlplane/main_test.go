@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -14,11 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 // TestMain stops the cluster that tests share, and lets the test binary play the process that dies in TestNothingOutlivesAKilledProcess.
 func TestMain(m *testing.M) {
-	flag.Parse()
 	if os.Getenv(victimVariable) != "" {
 		playVictim()
 	}
