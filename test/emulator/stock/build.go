@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/filelock"
 )
@@ -24,17 +24,17 @@ const (
 	ExternalGRPC = "externalgrpc" // the provider is a plugin
 )
 
-// Build returns the path of the stock autoscaler with the provider of the tag. It compiles it first if the user's cache lacks this version. Processes
+// Build returns the path of the stock autoscaler with the provider of the tag. It compiles it first if the user's cache lacks it for this go.mod. Processes
 // that build at the same time wait for the first. A test that runs with the race detector has its packages compiled for it
 // already, so it builds stock faster with the detector, too.
 func Build(ctx context.Context, progress io.Writer, tag string, race bool) (string, error) {
-	modules, err := modules(ctx, tag)
-	if err != nil {
-		return "", err
-	}
 	flags := []string{"-tags=" + tag, "-ldflags=-s -w"}
 	if race {
 		flags = append(flags, "-race")
+	}
+	key, err := key(flags)
+	if err != nil {
+		return "", err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -44,7 +44,7 @@ func Build(ctx context.Context, progress io.Writer, tag string, race bool) (stri
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "cluster-autoscaler-"+key(slices.Concat(modules, flags)))
+	path := filepath.Join(dir, "cluster-autoscaler-"+key)
 	unlock, err := filelock.Lock(ctx, path+".lock", nil)
 	if err != nil {
 		return "", err
@@ -62,22 +62,6 @@ func Build(ctx context.Context, progress io.Writer, tag string, race bool) (stri
 	return path, os.Rename(path+".partial", path)
 }
 
-// modules are the Go release and all modules that the stock autoscaler is built from, sorted. It fails if go.mod or go.sum lacks one.
-func modules(ctx context.Context, tag string) ([]string, error) {
-	list := goCommand(ctx, "list", "-tags="+tag, "-deps", "-f={{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Path}} {{.Version}}{{end}}{{end}}", mainPackage)
-	out, err := list.Output()
-	if err != nil {
-		return nil, fmt.Errorf("list the modules of the stock autoscaler: %w\n%s", err, complaint(err))
-	}
-	release, err := goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
-	if err != nil {
-		return nil, fmt.Errorf("ask the go command for its version: %w", err)
-	}
-	modules := append(strings.Split(string(out), "\n"), strings.Fields(string(release))...)
-	slices.Sort(modules)
-	return slices.Compact(modules), nil
-}
-
 // goCommand leaves out the flags of our own build, whose tag picks another provider.
 func goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
@@ -85,15 +69,24 @@ func goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// key identifies the inputs of a build: this module's versions of all modules, the Go release and the flags.
+func key(flags []string) (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	hash := sha256.New()
+	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, flags)
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "..", "..", name))
+		if err != nil {
+			return "", err
+		}
+		hash.Write(content)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
+
 func complaint(err error) string {
 	if exit, ok := err.(*exec.ExitError); ok {
 		return string(exit.Stderr)
 	}
 	return ""
-}
-
-// key identifies the inputs of a build.
-func key(inputs []string) string {
-	sum := sha256.Sum256([]byte(strings.Join(inputs, "\n")))
-	return hex.EncodeToString(sum[:8])
 }
