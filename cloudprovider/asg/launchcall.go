@@ -241,7 +241,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
+	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, now) })
 	result.launched = arrived
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)

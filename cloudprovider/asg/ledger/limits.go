@@ -30,5 +30,5 @@ const (
 	predecessorLaunches = time.Minute
 	// FailureAge is the greatest age of a replayed failure that we believe, and the longest that we believe it. A cool-down of the process that saw it first lasts longer.
 	FailureAge = 2 * time.Minute
-	ClockSkew  = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer
+	ClockSkew  = 2 * time.Second // bounds the difference between AWS's clock and ours
 )
