@@ -93,7 +93,7 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 		if g != nil {
 			meaning = g.Complete(meaning) // where the group has only one choice
 		}
-		_, closes := c.available.failed.Fail(name, meaning, f.Message, time.Time{})
+		_, closes := c.available.failed.Fail(name, meaning, f.Message)
 		known = known || closes
 	}
 	if !known && len(others) > 0 {

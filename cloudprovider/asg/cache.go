@@ -131,7 +131,7 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 		return // the pool is not known
 	}
 	c.available.interrupted.Fail("", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: pool.InstanceType, Zone: pool.Zone,
-		CapacityType: awsmessage.Spot}, message, time.Time{})
+		CapacityType: awsmessage.Spot}, message)
 }
 
 // WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch.

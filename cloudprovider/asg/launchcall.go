@@ -21,7 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
-// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
+// launchOrder makes one call and enters its answer.
 func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
 	began := c.clock.Now()
 	defer func() {
@@ -39,12 +39,6 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 	o.began = c.clock.Now()
 	o.key = ledger.KeyOf(g, o.zone, o.batch, at)
 	out, err := c.launchInstances(ctx, g, o)
-	if err == nil && c.isOldFailure(g, o, out) {
-		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
-		o.began = c.clock.Now()
-		o.key = o.key.Retry(at)
-		out, err = c.launchInstances(ctx, g, o)
-	}
 	if err != nil {
 		return launchResult{err: o.wrap(err)}
 	}
@@ -53,13 +47,15 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 
 // launchInstances makes one call and repeats it with its token until AWS reports the outcome. The token makes the tries one launch.
 func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
-	uses := 0
-	c.look(g.Name, func(e *entry) { uses = e.Uses(o.key) })
+	token := func() (token *string) {
+		c.look(g.Name, func(e *entry) { token = aws.String(e.Token(g.Name, o.key)) })
+		return token
+	}
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
 		AvailabilityZones:    []string{o.zone},
-		ClientToken:          aws.String(o.key.Token(g.Name, uses)),
+		ClientToken:          token(),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for misses, working := 0, false; ; {
@@ -85,8 +81,13 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			}
 			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
-			c.groups.update(g.Name, func(e *entry) { e.NoteConflict(o.key, c.clock.Now()) })
-			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
+			ended := false
+			c.look(g.Name, func(e *entry) { ended = e.PassOver(o.key, g.ReadAt) })
+			if !ended || asked > workingPatience {
+				return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
+			}
+			in.ClientToken = token()
+			continue
 		case awsclient.IsThrottled(err) && asked < throttledPatience:
 		case awsclient.IsUnsent(err), c.isNoRefusalOfTheCall(err):
 			return nil, err
@@ -207,17 +208,17 @@ func (c *Cache) leaveAlone(g *group.Group, missed *unansweredError) {
 }
 
 func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
+	if c.replayed(g, o, out) {
+		c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, nil, c.clock.Now()) })
+		return launchResult{replayed: true}
+	}
 	if err := c.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
 	}
 	c.refusals.forget(g.Name)
 	var result launchResult
 	var arrived []group.Instance
-	instances := out.Instances
-	if result.replayed = c.replayed(g, o, out); result.replayed {
-		instances = nil
-	}
-	for _, some := range instances {
+	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
 			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			var weighed bool
@@ -232,7 +233,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	for _, e := range out.Errors {
 		m := meaningOf(g, o, e)
 		failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
-		c.available.failed.Fail(g.Name, m, failure.Message, o.key.OldUntil())
+		c.available.failed.Fail(g.Name, m, failure.Message)
 		result.failures = append(result.failures, *failure)
 	}
 	for _, k := range result.failures.Kinds() {
@@ -243,7 +244,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	}
 	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, now) })
 	result.launched = arrived
-	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
+	if len(arrived) == 0 && len(result.failures) == 0 {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
 	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // another try goes elsewhere then

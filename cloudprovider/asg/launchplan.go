@@ -53,17 +53,6 @@ func union(list, others []group.Instance) []group.Instance {
 	return list
 }
 
-// coolsDown reports whether a failure of the class keeps a group with that number of zones from launching for minutes.
-func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
-	switch class {
-	case awsmessage.NoCapacity, awsmessage.SpotLimit:
-		return o.alone || zones == 1
-	case awsmessage.Quota, awsmessage.Permission, awsmessage.Configuration:
-		return true
-	}
-	return false
-}
-
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.
 func (c *Cache) synchronously(g *group.Group) (bool, error) {
 	if c.options.LaunchMode == LaunchDesiredCapacity {

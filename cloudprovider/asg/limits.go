@@ -3,7 +3,6 @@ package asg
 import (
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 )
 
@@ -83,8 +82,5 @@ const (
 	maxReplays = 20
 )
 
-// These sums must hold: a write outlives the polls inside it, and a replayed failure is younger than the cool-down it causes.
-const (
-	_ = uint64(writeTimeout - workingPatience - ledger.PredecessorCall)
-	_ = uint64(cooldown.ShortestPoolCoolDown - ledger.FailureAge)
-)
+// A write outlives the polls inside it.
+const _ = uint64(writeTimeout - workingPatience - ledger.PredecessorCall)

@@ -1,10 +1,7 @@
 package asg
 
 import (
-	"slices"
-
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
@@ -16,9 +13,11 @@ func (c *Cache) fromPredecessor(before, g *group.Group, zone string) (come int) 
 }
 
 // replayed reports whether AWS gave the answer to a previous leader: the group already had some of the instances, or they had been on their way out
-// before our first try.
+// before our first try. A failure that may be old counts as one, too: another try is worth it, because there may be capacity now, and somebody may have
+// corrected the group.
 func (c *Cache) replayed(g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) (replayed bool) {
 	c.look(o.group, func(e *entry) {
+		replayed = len(out.Instances) == 0 && len(out.Errors) > 0 && e.MayBeOldFailure(o.key)
 		for _, some := range out.Instances {
 			for _, id := range some.InstanceIds {
 				replayed = replayed || g.Instance(id) != nil || e.EndedBefore(id, o.began)
@@ -26,19 +25,4 @@ func (c *Cache) replayed(g *group.Group, o launchRequest, out *autoscaling.Launc
 		}
 	})
 	return replayed
-}
-
-// isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now, and
-// somebody may have corrected the group. The retry uses a token that all processes share for FailureAge, so that the next process gets its answer if
-// this one ends meanwhile. A process does not retry its own launches.
-func (c *Cache) isOldFailure(g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
-	lasting := func(e types.LaunchInstancesError) bool {
-		return o.coolsDown(meaningOf(g, o, e).Class, len(g.LaunchZones()))
-	}
-	if len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
-		return false
-	}
-	old := false
-	c.look(o.group, func(e *entry) { old = e.MayBeOldFailure(o.key) })
-	return old
 }

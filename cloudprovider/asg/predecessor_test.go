@@ -109,11 +109,6 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 	}
 }
 
-// inOneWindow are two moments within which tokens stay the same, the second long enough after the first for a failure to be old.
-func inOneWindow() (then, now *clocktesting.FakeClock) {
-	return clockAt(150 * time.Second), clockAt(285 * time.Second)
-}
-
 // at is a process that launches synchronously where it can, reads this clock, and may have had a predecessor.
 func at(clock clock.WithTicker) func(*asg.Options) {
 	return func(o *asg.Options) { o.LaunchMode, o.Clock, o.NoPredecessor = asg.LaunchAuto, clock, false }
@@ -126,32 +121,30 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 		group fakeaws.AutoScalingGroup
 		zone  string
 		code  string
-		asked int // how often, while it lasts
 	}{
-		{"no capacity where no other zone will do", divided("a", 0, 3, 9), "us-west-2b", "InsufficientInstanceCapacity", 2},
-		{"no capacity in the only zone", scalingGroup("a", 0, 1, 9), "", "InsufficientInstanceCapacity", 2},
-		{"a group that was wrong", scalingGroup("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
-		{"a throttled launch", divided("a", 0, 3, 9), "us-west-2b", "RequestLimitExceeded", 1},
+		{"no capacity where no other zone will do", divided("a", 0, 3, 9), "us-west-2b", "InsufficientInstanceCapacity"},
+		{"no capacity in the only zone", scalingGroup("a", 0, 1, 9), "", "InsufficientInstanceCapacity"},
+		{"a group that was wrong", scalingGroup("a", 0, 1, 9), "", "InvalidKeyPair.NotFound"},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			then, now := inOneWindow()
-			launch := func(w *world) error {
+			launch := func(w *world) (calls int, err error) {
+				w.aws.ResetCalls()
 				if tt.zone == "" {
-					return errorOf(w.cache.Increase(t.Context(), "a", 1))
+					_, err = w.cache.Increase(t.Context(), "a", 1)
+				} else {
+					_, err = zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
 				}
-				return errorOf(zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1))
+				return w.aws.Calls()[launchCall], err
 			}
-			w := newWorld(t, tt.group).with(at(then)).started()
+			now := clockAt(-time.Hour) // an old process, which knows that its failures are new
+			w := newWorld(t, tt.group).with(at(now)).started()
+			now.SetTime(edge().Add(150 * time.Second))
 			shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code})
-			w.aws.ResetCalls()
-			if err := launch(w); err == nil || w.aws.Calls()[launchCall] != tt.asked {
-				t.Fatalf("error %v after %d launches, want one after %d", err, w.aws.Calls()[launchCall], tt.asked)
-			}
+			calls, err := launch(w)
+			require.Truef(t, err != nil && calls == 1, "error %v after %d launches, want one after one", err, calls)
 			w.aws.ClearShortages(shortage)
-			next := w.with(at(now)).started() // wants the same where the same is there
-			err := launch(next)
-			_, resting := next.cache.CoolDown(next.group("a"))
-			assert.Truef(t, !resting && (err == nil || tt.asked != 2), "error %v, it rests: %v, want a launch, or at least another soon", err, resting)
+			calls, err = launch(w.with(at(clockAt(285 * time.Second))).started()) // wants the same where the same is there
+			assert.Truef(t, err == nil && calls == 2, "error %v after %d launches, want none after two", err, calls)
 		}))
 	}
 }
@@ -183,8 +176,7 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 
 var began = time.Now()
 
-// edge is a moment at which both windows of client tokens end: ten minutes for a launch, two for one past an old failure. The time of a bubble begins
-// at one.
+// edge is a moment at which a window of client tokens ends. The time of a bubble begins at one.
 func edge() time.Time {
 	if isBubble() {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -298,31 +290,6 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	}
 }
 
-func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := slowly(t, divided("a", 0, 3, 20))
-		launch := func(w *world) error {
-			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
-		}
-		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-		require.Error(t, launch(w.with(at(clockAt(90*time.Second))).started()), "a zone without capacity has launched")
-		w.aws.ClearShortages(shortage)
-		now := clockAt(4*time.Minute + 50*time.Millisecond)
-		tokens := func(o *asg.Options) {
-			o.TokenTime = func(context.Context) (time.Time, error) { return edge().Add(4*time.Minute - 50*time.Millisecond), nil }
-		}
-		next := w.with(at(now)).with(tokens).started() // sees nothing of the launch yet
-		w.with(at(clockAt(4*time.Minute-50*time.Millisecond))).started().kill(2, true, launch)
-		done := make(chan error, 1)
-		go func() { done <- launch(next) }()
-		over := func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) == 5 }
-		if err := steps(next, now, over, done); err != nil || w.perZone("a")["b"] != 3 || w.desired("a") != 5 {
-			t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", w.perZone("a"), w.desired("a"), err)
-		}
-	})
-}
-
 func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	t.Parallel()
 	now := clockAt(-50 * time.Millisecond)
@@ -332,23 +299,4 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	w.increasesTo(3, 3) // want 3 without a wait
 	calls := w.aws.Calls()
 	assert.Truef(t, calls["DescribeAutoScalingGroups"] == 1 && calls[launchCall] == 1, "calls %v, want one reading and one launch", calls)
-}
-
-func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 9))
-	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	_, err := w.with(at(clockAt(11*time.Second))).started().cache.Increase(t.Context(), "a", 1)
-	require.Error(t, err, "a group without capacity has launched")
-	w.aws.ClearShortages(shortage)
-	now := clockAt(90 * time.Second)
-	next := w.with(at(now)).started()
-	_, err = next.cache.Increase(t.Context(), "a", 1)
-	require.Truef(t, err != nil && w.desired("a") == 0, "%d are desired, error %v, want AWS to repeat both failures", w.desired("a"), err)
-	_, resting := next.cache.CoolDown(next.group("a"))
-	assert.True(t, resting, "the group does not rest")
-	now.SetTime(edge().Add(2*time.Minute + 20*time.Second)) // the time of tokens may be late
-	rests, resting := next.cache.CoolDown(next.group("a"))
-	assert.Falsef(t, resting, "the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge()))
-	next.increasesTo(1, 1)
 }

@@ -25,7 +25,6 @@ import (
 //
 //	aws FILE                                 serve the account described in FILE, see fakeaws.Config, under the shipped IAM policies
 //	policy without ACTION...                 take these actions out of the policies, so that AWS denies them
-//	believed TIME                            wait until an autoscaler that starts now believes a failed launch for so long
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
 //	shadow                                   an autoscaler that starts from now on has the permissions of a shadow. Start stock before
@@ -163,7 +162,6 @@ func simpleCommands() map[string]command {
 		"autoscaler": {"start|kill|stop|restart [MANIFEST] [FLAG...]", false, (*script).autoscaler},
 		"aws":        {"FILE", false, (*script).aws},
 		"bootstrap":  {"GROUP FILE", true, (*script).bootstrap},
-		"believed":   {"TIME", false, (*script).believed},
 		"delete":     {"group|template NAME", true, (*script).delete},
 		"deed":       {"GROUP KIND [KEY=VALUE...]", true, (*script).deed},
 		"edit":       {"GROUP FILE", true, (*script).edit},
@@ -246,35 +244,6 @@ func (s *script) autoscaler(args []string) error {
 	default:
 		return fmt.Errorf("autoscaler cannot %q", action)
 	}
-}
-
-// believed keeps a new process away from the moment at which it takes an early failure for a previous leader's, and tries again.
-func (s *script) believed(args []string) error {
-	d, err := time.ParseDuration(args[0])
-	if err != nil {
-		return err
-	}
-	select {
-	case <-s.ctx.Done():
-	case <-time.After(untilBelieved(time.Now(), d)):
-	}
-	return nil
-}
-
-// retryWindow is the length of the windows of tokens by which a process retries past a failure that may be a previous leader's (cloudprovider/asg,
-// failureAge). At the end of a window the failure is forgotten.
-const retryWindow = 2 * time.Minute
-
-// untilBelieved returns how long to wait at the time until no window ends for d, which is below 110 s, or has begun within 10 s.
-func untilBelieved(now time.Time, d time.Duration) time.Duration {
-	const begun = 10 * time.Second
-	switch since := time.Duration(now.UnixNano() % int64(retryWindow)); {
-	case since < begun:
-		return begun - since
-	case since > retryWindow-d:
-		return retryWindow - since + begun
-	}
-	return 0
 }
 
 func (s *script) kubectl(args []string) error {

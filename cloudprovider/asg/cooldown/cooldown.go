@@ -84,8 +84,8 @@ type List struct {
 func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 
 // Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
-// about a pool, such as a throttled call. The cool-down is over at latest, unless that is zero.
-func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest time.Time) (Period, bool) {
+// about a pool, such as a throttled call.
+func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period, bool) {
 	pool := Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}
 	p := Period{by: group, Class: m.Class, Message: message, Pool: pool}
 	length := capacityCoolDown
@@ -115,9 +115,6 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}, brokenCoolDown
 	default:
 		return Period{}, false
-	}
-	if left := latest.Sub(l.clock.Now()); !latest.IsZero() && left < length {
-		length = left
 	}
 	return l.add(p, length), true
 }

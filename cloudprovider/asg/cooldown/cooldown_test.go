@@ -28,7 +28,7 @@ func TestInstanceEndsWhatItProvesWrong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			now := clocktesting.NewFakeClock(time.Now())
 			l := NewList(now)
-			l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}, "", time.Time{})
+			l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}, "")
 			l.Succeed(tt.group, tt.pool, now.Now().Add(tt.launched))
 			_, holds := l.Of("a", spot)
 			assert.Truef(t, holds != tt.ends, "the cool-down holds: %t, want %t", holds, !tt.ends)
@@ -44,7 +44,7 @@ func TestLowSpotPriceCoolsDownItsGroupOnly(t *testing.T) {
 		}
 		l := NewList(clocktesting.NewFakeClock(time.Now()))
 		pool := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}
-		l.Fail("a", awsmessage.OfLaunch(code, text, pool.InstanceType, pool.Zone, awsmessage.Spot), text, time.Time{})
+		l.Fail("a", awsmessage.OfLaunch(code, text, pool.InstanceType, pool.Zone, awsmessage.Spot), text)
 		for group, want := range map[string]bool{"a": true, "b": false} {
 			p, holds := l.Of(group, pool)
 			if holds != want || holds && (p.Class != awsmessage.NoCapacity || p.length != capacityCoolDown) {
@@ -61,9 +61,9 @@ func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
 	spot := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}
 	unknown := Pool{InstanceType: "m5.large", Zone: "us-west-2a"}
 	failed := awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: spot.InstanceType, Zone: spot.Zone, CapacityType: spot.CapacityType}
-	l.Fail("mixed", failed, "", time.Time{})
+	l.Fail("mixed", failed, "")
 	now.Step(capacityCoolDown / 2)
-	l.Fail("spot", failed, "", time.Time{})
+	l.Fail("spot", failed, "")
 	for _, mixed := range []bool{true, false} { // before and after the end of its own cool-down
 		for _, tt := range []struct {
 			group string
@@ -84,7 +84,7 @@ func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
 func TestReportedFailureReplacesAnUnansweredLaunch(t *testing.T) {
 	l := NewList(clocktesting.NewFakeClock(time.Now()))
 	l.Unanswered("a", "us-west-2a", "timeout")
-	l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, Zone: "us-west-2a"}, "", time.Time{})
+	l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, Zone: "us-west-2a"}, "")
 	assert.Empty(t, l.UnansweredZones("a"), "unanswered launches, want none")
 }
 
@@ -111,7 +111,7 @@ func TestFailureClosesNoMoreThanAWSNames(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := NewList(clocktesting.NewFakeClock(time.Now()))
-			l.Fail("gpu", tt.failed, "", time.Time{})
+			l.Fail("gpu", tt.failed, "")
 			_, holds := l.Of(tt.group, tt.pool)
 			assert.Equalf(t, tt.want, holds, "%s of group %s is left alone", tt.pool, tt.group)
 		})

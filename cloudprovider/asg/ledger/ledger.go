@@ -31,8 +31,7 @@ type Ledger struct {
 	launching int                 // launches that AWS has not answered
 	grown     int                 // how much readings have raised the desired capacity meanwhile, maybe for these launches
 
-	keyUses   map[Key]int          // synchronous launches that have ended
-	conflicts map[string]time.Time // since when a previous leader's launch stands in the way, by zone
+	keyUses map[Key]int // synchronous launches that have ended
 	// endedBefore holds instances seen on their way out, with the time. It is nil once no previous leader's launch can be replayed.
 	endedBefore map[string]time.Time
 }
@@ -117,16 +116,15 @@ type Arrival struct {
 
 // Key identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
 type Key struct {
-	zone        string
-	batch       int
-	window      int64 // since 1970, counted in TokenAge
-	members     string
-	retryWindow int64 // since 1970, counted in FailureAge: a retry past a failure that may be old. Else zero
+	zone    string
+	batch   int
+	window  int64 // since 1970, counted in TokenAge
+	members string
 }
 
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
-		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}, underWay: underWay{wanted: map[string]int{}}}
+		keyUses: map[Key]int{}, endedBefore: map[string]time.Time{}, underWay: underWay{wanted: map[string]int{}}}
 }
 
 // Group returns the group as AWS has accepted it, or nil before the first reading.

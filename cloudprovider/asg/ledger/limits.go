@@ -19,6 +19,7 @@ const (
 	// The pause doubles up to slowestLook, and further in a group in which nothing moves.
 	firstLook   = 3 * time.Second
 	slowestLook = 30 * time.Second
+	failureAge  = 2 * time.Minute // a launch that failed may have begun that long before we saw its instances missing
 )
 
 // Previous leaders.
@@ -28,7 +29,5 @@ const (
 	tokenLag        = 2 * PredecessorCall // bounds how late the time of tokens follows the clock while no launch is under way
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
-	// FailureAge is the greatest age of a replayed failure that we believe, and the longest that we believe it. A cool-down of the process that saw it first lasts longer.
-	FailureAge = 2 * time.Minute
-	ClockSkew  = 2 * time.Second // bounds the difference between AWS's clock and ours
+	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours
 )

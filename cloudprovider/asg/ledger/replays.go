@@ -26,38 +26,21 @@ func KeyOf(g *group.Group, zone string, batch int, at time.Time) Key {
 		}
 	}
 	slices.Sort(there)
-	return Key{zone: zone, batch: batch, window: windowOf(at, TokenAge), members: strings.Join(there, " ")}
+	return Key{zone: zone, batch: batch, window: windowOf(at), members: strings.Join(there, " ")}
 }
 
-// windowOf returns the number of the window of that length that contains the moment, counted since 1970.
-func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
-
-// Retry returns the key of a retry past a failure that may be old.
-func (k Key) Retry(at time.Time) Key {
-	k.retryWindow = windowOf(at, FailureAge)
-	return k
-}
-
-// OldUntil returns when a failure past another one can no longer be a replay, because the next token differs, zero where it is none.
-func (k Key) OldUntil() time.Time {
-	if k.retryWindow == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, (k.retryWindow+1)*int64(FailureAge)).Add(tokenLag)
-}
+// windowOf returns the number of the TokenAge that contains the moment, counted since 1970.
+func windowOf(at time.Time) int64 { return at.UnixNano() / int64(TokenAge) }
 
 // Token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
-// its predecessor did not live to see, instead of making another. uses counts the calls with the key that have ended.
-func (k Key) Token(name string, uses int) string {
+// its predecessor did not live to see, instead of making another. Calls with the key that have ended count.
+func (l *Ledger) Token(name string, k Key) string {
 	hash := sha256.New()
-	for _, p := range []string{name, k.zone, strconv.Itoa(k.batch), strconv.FormatInt(k.window, 10), strconv.Itoa(uses), k.members,
-		strconv.FormatInt(k.retryWindow, 10)} {
+	for _, p := range []string{name, k.zone, strconv.Itoa(k.batch), strconv.FormatInt(k.window, 10), strconv.Itoa(l.keyUses[k]), k.members} {
 		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
 	}
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }
-
-func (l *Ledger) Uses(k Key) int { return l.keyUses[k] }
 
 // UseKey counts a call that ended, and forgets the keys of past windows.
 func (l *Ledger) UseKey(k Key) {
@@ -65,23 +48,21 @@ func (l *Ledger) UseKey(k Key) {
 	l.keyUses[k]++
 }
 
-// NoteConflict enters that a previous leader began another launch in the zone. It will end: its instances show, or nothing came of it.
-func (l *Ledger) NoteConflict(k Key, now time.Time) {
-	switch since, before := l.conflicts[k.zone]; {
-	case !before:
-		l.conflicts[k.zone] = now
-	case now.Sub(since) >= PredecessorCall:
-		delete(l.conflicts, k.zone)
+// PassOver has the next token of the key used, because a previous leader used this one for another launch. It reports false while that may not have
+// ended at the time of the reading behind ours. After that its instances show in the reading, or nothing came of it.
+func (l *Ledger) PassOver(k Key, readAt time.Time) (ended bool) {
+	if ended = readAt.Sub(l.metAt) >= PredecessorCall; ended {
 		l.UseKey(k)
 	}
+	return ended
 }
 
 // mayReplay reports whether a previous leader may have used tokens of the window.
-func (l *Ledger) mayReplay(window int64) bool { return window <= windowOf(l.metAt, TokenAge) }
+func (l *Ledger) mayReplay(window int64) bool { return window <= windowOf(l.metAt) }
 
 // MayBeOldFailure reports whether a failure with the key may be one that a previous leader had. A process does not retry its own launches.
 func (l *Ledger) MayBeOldFailure(k Key) bool {
-	return k.retryWindow == 0 && l.keyUses[k] == 0 && l.mayReplay(k.window)
+	return l.keyUses[k] == 0 && l.mayReplay(k.window)
 }
 
 // Grown reports whether all instances that a previous leader asked for have appeared.
@@ -102,7 +83,7 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 
 // noteEndedBefore remembers instances that ended before g, with the time, until AWS can no longer replay an answer about them.
 func (l *Ledger) noteEndedBefore(g *group.Group) {
-	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag), TokenAge)) {
+	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag))) {
 		l.endedBefore = nil // to free the memory: no launch brings back an ended instance
 		return
 	}

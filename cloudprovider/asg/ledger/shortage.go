@@ -23,7 +23,7 @@ func (l *Ledger) Look(now time.Time) (since time.Time) {
 	if l.requestOpen() && (l.request.since.Before(since) || !l.shortageOpen(l.group)) {
 		since = l.request.since
 	}
-	return since.Add(-FailureAge) // because a launch takes a while to fail
+	return since.Add(-failureAge) // because a launch takes a while to fail
 }
 
 // Looks returns the number of times that we have asked AWS since the last change of the shortage.
@@ -106,7 +106,7 @@ func (l *Ledger) noteShortage(g *group.Group) {
 	if l.group == nil {
 		return // the first look is due at once, because AWS has had time
 	}
-	s.since = later(g.ReadAt.Add(-FailureAge), l.group.ReadAt)
+	s.since = later(g.ReadAt.Add(-failureAge), l.group.ReadAt)
 	l.look.soon(g.ReadAt)
 }
 
