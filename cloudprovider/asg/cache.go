@@ -39,8 +39,6 @@ type Options struct {
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
 	// once, and may be called by several goroutines. Nil is not called.
 	Launched func(Launch)
-	// GaveBack is called with the instances that StartGiveBack gave back in a group, by any goroutine. It must return at once.
-	GaveBack func(group string, instances int)
 	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
 	// if this one failed. It must return at once. Nil is not called.
 	Read func(last time.Time, reason, text string)
@@ -72,9 +70,6 @@ type Cache struct {
 func NewCache(o Options) *Cache {
 	if o.Launched == nil {
 		o.Launched = func(Launch) {}
-	}
-	if o.GaveBack == nil {
-		o.GaveBack = func(string, int) {}
 	}
 	if o.Read == nil {
 		o.Read = func(time.Time, string, string) {}

@@ -58,33 +58,18 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 // other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A reading after the write repairs the desired
 // capacity upwards at once if an instance arrived in between.
 func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
-	return c.withdraw(ctx, name, func(ctx context.Context, g *group.Group) (int, error) {
-		ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
-		defer cancel()
-		begun, err := c.begun(ctx, name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
-		begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
-		switch {
-		case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnknownCall(err):
-			return 0, err
-		case len(begun) == 0:
-			return n, nil
-		}
-		return min(n, g.NotBegun(begun)), nil
-	})
-}
-
-// withdraw is Withdraw of as many instances as most allows in the fresh reading.
-func (c *Cache) withdraw(ctx context.Context, name string, most func(context.Context, *group.Group) (int, error)) (int, *group.Group, error) {
 	ctx, unlock, g, err := c.lockAndRead(ctx, name, c.Reread)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer unlock()
-	n, err := most(ctx, g)
+	if n, err = c.notBegun(ctx, g, n); err != nil {
+		return 0, g, err
+	}
 	plan := ledger.Withdrawal{Desired: g.DesiredCapacity}
 	c.look(name, func(e *entry) { plan = e.PlanWithdrawal(g, n) })
-	if err != nil || plan.Desired == g.DesiredCapacity {
-		return 0, g, err
+	if plan.Desired == g.DesiredCapacity {
+		return 0, g, nil
 	}
 	if err := c.lower(ctx, g, plan.Desired); err != nil {
 		again := awsclient.IsUnauthenticated(err) || !awsclient.IsDenied(err) && !awsclient.IsInvalid(err) // credentials are renewed
@@ -93,6 +78,21 @@ func (c *Cache) withdraw(ctx context.Context, name string, most func(context.Con
 	c.groups.update(name, func(e *entry) { e.Withdrew(plan, c.clock.Now()) })
 	g, err = c.repair(ctx, g, plan.Desired, 0)
 	return plan.Instances, g, err
+}
+
+// notBegun returns how many of n missing instances AWS has not begun to launch. All of them count if AWS does not show its launches.
+func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
+	defer cancel()
+	begun, err := c.begun(ctx, g.Name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
+	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
+	switch {
+	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnknownCall(err):
+		return 0, err
+	case len(begun) == 0:
+		return n, nil
+	}
+	return min(n, g.NotBegun(len(begun))), nil
 }
 
 // lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.

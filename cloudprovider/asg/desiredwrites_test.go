@@ -128,6 +128,7 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 // AWS failed to launch in one zone, and has begun to launch in the other.
 func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 	t.Parallel()
+	began := aws.Time(time.Now().Add(time.Minute)) // after the reading, however slow the machine is
 	for _, tt := range []struct {
 		name     string
 		activity types.Activity
@@ -139,6 +140,16 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "a launch", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now())}, taken: 1},
 		{name: "a known instance", activity: types.Activity{Description: aws.String("Launching a new EC2 instance: i-1"), StartTime: aws.Time(time.Now().Add(-time.Hour))}, taken: 1},
 		{name: "an old wait", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now().Add(-time.Minute))}, taken: 2},
+		{name: "a wait for a spot instance", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeWaitingForSpotInstanceId,
+			Description: aws.String("Launching a new EC2 instance"), StartTime: began}, taken: 1},
+		{name: "a launch that ended", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
+			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 1},
+		{name: "a failed launch", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed,
+			Description: aws.String("Launching a new EC2 instance.  Status Reason: none left"),
+			StartTime:   began, EndTime: began}, taken: 2},
+		{name: "a cancelled launch", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeCancelled,
+			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 2},
+		{name: "a termination", activity: types.Activity{Description: aws.String("Terminating EC2 instance: i-2"), StartTime: began}, taken: 2},
 		{name: "denied", denied: true, taken: 2},
 		{name: "unknown", unknown: true, taken: 2},
 	} {

@@ -556,3 +556,9 @@ func (w *world) takes(do func(), ok func() string) time.Duration {
 		require.Truef(w.t, time.Since(began) <= 5*time.Minute, "still not after 5 minutes: %s", wrong)
 	}
 }
+
+// suspendLaunch keeps AWS from beginning a launch.
+func (w *world) suspendLaunch() {
+	w.t.Helper()
+	w.must(w.aws.Suspend("a", "Launch"))
+}

@@ -146,19 +146,6 @@ func (p *Provider) LookUp(ctx context.Context) {
 	p.offers.Once(ctx) // of types that were unknown before
 }
 
-// GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to
-// launch, down to the minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target
-// size falls once AWS has accepted it, and Changed reports that.
-func (p *Provider) GiveBack(nodeGroup string, n int) {
-	g := p.View().Group(nodeGroup)
-	if g == nil || p.Paused(g).Down {
-		return
-	}
-	if n = min(n, g.Withdrawable()); n > 0 {
-		p.cache.StartGiveBack(p.ctx, g.Name, n)
-	}
-}
-
 // NeedZones has a group scaled zone by zone from the next loop on, because a pod needs one of its zones.
 func (p *Provider) NeedZones(group string) { p.cache.NeedZones(p.ctx, group) }
 

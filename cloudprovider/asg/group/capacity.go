@@ -199,18 +199,12 @@ func (g *Group) Counted() []Instance {
 	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return !i.Lifecycle.Counts() })
 }
 
-// NotBegun returns the number of missing instances that AWS has not begun to launch. Every begun instance that the reading lacks counts at the
+// NotBegun returns the number of missing instances that AWS has not begun to launch, of which it has begun some. Each of these counts at the
 // greatest weight.
-func (g *Group) NotBegun(begun []string) int {
-	left := g.DesiredCapacity - g.CountedCapacity()
-	for _, id := range begun {
-		if g.Instance(id) != nil {
-			continue
-		}
-		if g.Source.CountsHardware() {
-			return 0 // nobody knows how much it brings
-		}
-		left -= g.Source.MaxWeight()
+func (g *Group) NotBegun(begun int) int {
+	if g.Source.CountsHardware() {
+		return 0 // nobody knows how much they bring
 	}
+	left := g.DesiredCapacity - g.CountedCapacity() - begun*g.Source.MaxWeight()
 	return max(0, left) / g.Source.MinWeight()
 }

@@ -292,3 +292,12 @@ func TestReadingWithoutZonesDividesByInstances(t *testing.T) {
 	g.Instances = nil
 	assert.Empty(t, g.ByZone(), "views of a group without zones and instances, want none")
 }
+
+// The group counts 2 or 3 for an instance, or its hardware. Nobody knows which one AWS is launching.
+func TestBegunLaunchMayBringTheGreatestWeight(t *testing.T) {
+	g := &Group{DesiredCapacity: 8, Instances: []Instance{{ID: "i-1", Lifecycle: "InService", Weight: 1}},
+		Source: launchspec.Source{Overrides: []launchspec.Override{{Weight: 2}, {Weight: 3}}}}
+	assert.Equal(t, 2, g.NotBegun(1), "instances of weight 2 in what is left of 7 beside one of weight 3")
+	g.Source.CapacityUnit = "vcpu"
+	assert.Equal(t, 0, g.NotBegun(1), "instances beside one of an unknown number of vCPUs")
+}

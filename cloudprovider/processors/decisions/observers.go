@@ -52,12 +52,6 @@ func (c *Collector) Launched(l asg.Launch) {
 	}
 }
 
-// GaveBack records instances that were given back before AWS began to launch them.
-func (c *Collector) GaveBack(group string, instances int) {
-	c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: group, Reason: decision.Reason{Code: decision.CodeUnneeded,
-		Message: "gave back " + why.Count(instances, "instance") + " that no pod needs and AWS had not begun to launch"}})
-}
-
 // enoughMissed readings in a row make the age of the last one a fact to show. AWS misses a single one now and then.
 const enoughMissed = 2
 

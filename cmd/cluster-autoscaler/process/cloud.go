@@ -115,7 +115,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Discovery:   discovery, RefreshInterval: ours.RefreshInterval, MotionInterval: ours.MotionInterval, Clock: clock.RealClock{},
 		LaunchMode: ours.LaunchMode, ZonalGroups: ours.ZonalGroups, Types: c.catalogue,
-		Launched: p.decisions.Launched, GaveBack: p.decisions.GaveBack, Read: p.decisions.Read,
+		Launched: p.decisions.Launched, Read: p.decisions.Read,
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}
 	if p.succession != nil {

@@ -125,7 +125,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext, p.giveBack(with)))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
@@ -164,11 +164,14 @@ func (with parts) replaces() bool { return with.moves != nil && len(with.moves.M
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
+func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	var requestsGuard pods.PodListProcessor
+	var requestsGuard, waitForLeader pods.PodListProcessor
 	if requests.injector != nil {
 		requestsGuard = oneZone
+	}
+	if with.shadow != nil {
+		waitForLeader = with.shadow
 	}
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
@@ -187,20 +190,9 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requestsGuard,
 		requests.processor,
 		injection.limit,
-		giveBack, // behind all that put pods on upcoming nodes
+		waitForLeader,
 		decisions.ToHelp{Collector: with.decisions},
 	)
-}
-
-// giveBack gives nodes under way back, or has pods wait for the leader of a shadow. It is nil where the autoscaler is to remove no node.
-func (p *Process) giveBack(with parts) pods.PodListProcessor {
-	switch {
-	case with.shadow != nil:
-		return with.shadow
-	case !p.options.ScaleDown:
-		return nil
-	}
-	return podlist.NewGiveBack(with.provider, clock.RealClock{})
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then the ones considered before, then by what their pods cost to move. With

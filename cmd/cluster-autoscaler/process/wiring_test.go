@@ -289,7 +289,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
-	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil, nil)
+	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil)
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
