@@ -1,9 +1,9 @@
 // Package loop decides when the autoscaler's next loop runs.
 //
 // A loop runs at once when the cloud's state changed, when a node has been unneeded for long enough, and after a loop that achieved
-// something. It runs soon after a pod became unschedulable or a claim was bound, and after a node became empty or takes pods that it
-// refused. Otherwise it runs once per scan interval. The Trigger waits until no pod is likely to follow, so that a burst is packed as a
-// whole, but no longer than a limit counted from the first pod. So does the first loop of a process.
+// something. It runs soon after a pod became unschedulable or waits for another cause of its own, and after a node became empty or takes
+// pods that it refused. Otherwise it runs once per scan interval. The Trigger waits until no pod is likely to follow, so that a burst is
+// packed as a whole, but no longer than a limit counted from the first pod. So does the first loop of a process.
 //
 // Nothing that a loop does may start the next one again and again. The end of a node's unneeded time counts once, whether or not the node
 // goes. The core's own taints do not count. Loops for changes of nodes take a bounded share of the time.

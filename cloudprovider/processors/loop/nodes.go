@@ -58,9 +58,13 @@ func (t *Trigger) PodLostPlace() {
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
 // to the informer whose lister the loop reads.
 func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
-	return changes(t.nodes.burst, t.clock, func(old, node *apiv1.Node) bool {
-		return nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints))
-	})
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, after any) {
+		old, okOld := before.(*apiv1.Node)
+		node, ok := after.(*apiv1.Node)
+		if okOld && ok && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
+			t.nodes.add(t.clock.Now())
+		}
+	}}
 }
 
 // lostTaint reports whether a taint that keeps pods away is gone. The core's own taint of a node that is being removed does not count. It

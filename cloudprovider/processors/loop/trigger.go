@@ -24,9 +24,9 @@ type WakeReason string
 const (
 	Start        WakeReason = "start"
 	ScanInterval WakeReason = "scan interval"
-	PodsPending  WakeReason = "unschedulable pods" // or a claim that such a pod may have waited for
-	NodeChanged  WakeReason = "node changed"       // it became empty, or takes pods that it refused
-	NodeUnneeded WakeReason = "node unneeded"      // for as long as it must be
+	PodsPending  WakeReason = "unschedulable pods"
+	NodeChanged  WakeReason = "node changed"  // it became empty, or takes pods that it refused
+	NodeUnneeded WakeReason = "node unneeded" // for as long as it must be
 	CloudChanged WakeReason = "cloud changed"
 	Interruption WakeReason = "interruption"
 )

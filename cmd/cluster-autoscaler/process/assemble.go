@@ -192,7 +192,6 @@ func (p *Process) watch(a *assembly) error {
 	}
 	all := []watched{
 		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
-		{"claims of volumes", kube.PersistentVolumeClaims().Informer(), a.trigger.ClaimHandler()},
 		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
 		{"ReplicationControllers", kube.ReplicationControllers().Informer(), a.trigger.OwnerHandler()},
 		{"ReplicaSets", apps.ReplicaSets().Informer(), a.trigger.OwnerHandler()},
@@ -202,9 +201,6 @@ func (p *Process) watch(a *assembly) error {
 	if p.options.ScaleDown {
 		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
 			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored})
-	}
-	if p.core.DynamicResourceAllocationEnabled {
-		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})
 	}
 	if b := a.buffers; b != nil {
 		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},
