@@ -190,6 +190,12 @@ func status(l group.Lifecycle) *cloudprovider.InstanceStatus {
 	return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceDeleting}
 }
 
+// Failing reports whether AWS could not launch all that the node group was asked for.
+func (p *Provider) Failing(nodeGroup string) bool {
+	g := p.View().Group(nodeGroup)
+	return g != nil && (g.Failure != nil || len(g.Failed) > 0)
+}
+
 // placeholders returns the placeholder instances. One that AWS could not launch carries the reason if and only if it can be withdrawn.
 // The core takes a group's size for wrong while an error persists, and in the end stops scaling. The instances of a failed increase are there
 // for one loop.

@@ -53,6 +53,8 @@ type Options struct {
 	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
 	// --enforce-node-group-min-size says. May be nil.
 	BelowClock func(nodeGroup string) bool
+	// Failing reports whether AWS could not launch all that a node group was asked for. May be nil.
+	Failing func(nodeGroup string) bool
 	// Admit returns the pods to scale up for. May be nil.
 	Admit func([]*apiv1.Pod) []*apiv1.Pod
 	// Complete adds to the result of a scale-up what only others know. May be nil.
@@ -85,6 +87,7 @@ type Orchestrator struct {
 	packed    packings                // of the scale-up under way
 	raises    []*status.ScaleUpStatus // successful ones of the last loop
 	enforced  bool                    // --enforce-node-group-min-size
+	failed    []failedRequest         // that this loop shows
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
 }
 
@@ -114,6 +117,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 // Refresh implements the core's observer of the start of a loop. It has the core raise groups to their minimum sizes in this loop if one is below
 // its minimum by the clock.
 func (o *Orchestrator) Refresh() {
+	o.seeFailed()
 	o.context.EnforceNodeGroupMinSize = o.enforced || o.BelowClock != nil &&
 		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
 }
@@ -133,6 +137,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	if o.Memory != nil {
 		defer o.Memory()()
 	}
+	o.pauseFailed(nodeInfos)
 	o.raises, o.asked, o.packed = nil, nil, packings{}
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
 		return o.Core.ScaleUp(pods, slices.Concat(nodes, asked), daemonSets, nodeInfos, allOrNothing)

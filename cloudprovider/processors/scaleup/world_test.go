@@ -59,6 +59,7 @@ type world struct {
 	ctx        *cacontext.AutoscalingContext
 	provider   *testprovider.TestCloudProvider
 	processors *caprocessors.AutoscalingProcessors
+	state      *clusterstate.ClusterStateRegistry
 	nodeInfos  map[string]*framework.NodeInfo
 	plan       *plan.Plan            // of the nodes that were asked for
 	limits     []estimator.Threshold // of the core's packing
@@ -158,10 +159,11 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
 		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
 	require.NoError(w.t, err)
-	state := clusterstate.NewClusterStateRegistry(w.provider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
+	state := clusterstate.NewClusterStateRegistry(w.ctx.CloudProvider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
 		coretest.NewBackoff(), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
+	w.state = state
 	w.processors.ScaleStateNotifier.Register(state)
 	o.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
 		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),

@@ -94,7 +94,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core: cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), Most: ours.ScaleUpsPerLoop,
-		Plan: asked, Planner: with.planner, Pretends: with.shadow != nil, Zones: oneZone, BelowClock: belowClock,
+		Plan: asked, Planner: with.planner, Pretends: with.shadow != nil, Zones: oneZone, BelowClock: belowClock, Failing: provider.Failing,
 		Admit: admit, Complete: complete, Memory: lifecycle.Burst, Clock: clock.RealClock{},
 	})
 	if with.replaces() {
