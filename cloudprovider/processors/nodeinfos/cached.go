@@ -16,18 +16,20 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
-// dropMisleading replaces cached NodeInfos that do not show the group's next node: the group now launches something else or in other
-// zones, or the node's figures are refused. From the others it removes labels that most nodes of the group lack.
+// dropMisleading replaces NodeInfos that do not show the group's next node: the group now launches something else, other instance types
+// or in other zones, or the node's figures are refused. From the others it removes labels that most nodes of the group lack.
 //
 // The core keeps a group's last NodeInfo for years. It would never notice that the launch template changed while the group had no
-// nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone.
+// nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone. So may nodes of a type
+// that the group no longer launches, and a pod that fits such a node may never fit the next one.
 func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeInfo, daemonSets []*appsv1.DaemonSet, taintConfig taints.TaintConfig) {
 	for id, info := range infos {
 		group, t := v.NodeGroup(id), v.Template(id)
 		if group == nil || t == nil || nodemeta.Template.On(info.Node()) {
 			continue
 		}
-		if !outsideZones(info.Node(), v.Group(id)) && !n.provider.Outdated(group.AutoScalingGroup()) && !refused(v, group, t, info.Node()) {
+		if !outsideZones(info.Node(), v.Group(id)) && !ofFormerType(info.Node(), v.Group(id)) &&
+			!n.provider.Outdated(group.AutoScalingGroup()) && !refused(v, group, t, info.Node()) {
 			infos[id] = withoutOddLabels(info, t)
 			continue
 		}
@@ -43,6 +45,13 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 func outsideZones(node *corev1.Node, g *group.Group) bool {
 	zone := nodemeta.Zone(node.Spec.ProviderID)
 	return zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, zone)
+}
+
+// ofFormerType reports whether the node group launches no more instances of the node's type.
+func ofFormerType(node *corev1.Node, g *group.Group) bool {
+	own := node.Labels[corev1.LabelInstanceTypeStable]
+	return own != "" && g != nil && g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 &&
+		!slices.ContainsFunc(g.LaunchSpec.Types, func(t launchspec.Type) bool { return t.Name == own })
 }
 
 // refused reports whether the figures of the node are not the figures of the group's next node.

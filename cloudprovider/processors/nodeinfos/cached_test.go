@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +81,35 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
 	}
 	assert.Equal(t, "", got.Labels["kubernetes.io/seen"], "the next node still is the copy of one of the old version")
+}
+
+// An old node may stay for as long as its pods run.
+func TestLiveNodeOfAFormerTypeIsNoModelForTheNext(t *testing.T) {
+	for _, tt := range []struct{ before, now string }{{"g4dn.12xlarge", "g4dn.xlarge"}, {"g4dn.xlarge", "g4dn.12xlarge"}} {
+		t.Run(tt.now, func(t *testing.T) {
+			w := awsworld.New(t, func(c *fakeaws.Config) {
+				c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+					{ImageID: "ami-0abc", InstanceType: tt.before}, {ImageID: "ami-0abc", InstanceType: tt.now}}})
+			}, awsworld.Group("a", "workers", 0, 1, 5, nil))
+			w.NextLoop()
+			gpusOf := func(instanceType string) string {
+				facts, _ := instancetypes.Embedded().Lookup(instanceType)
+				_, count := facts.Accelerator()
+				return strconv.Itoa(count)
+			}
+			infos, live := newProvider(w), showing(w, "a", tt.before, time.Hour, offers(tt.before, "nvidia.com/gpu", gpusOf(tt.before)))
+			check := func(when, instanceType string) {
+				t.Helper()
+				gpus := next(w, infos, "a", live...).Status.Allocatable["nvidia.com/gpu"]
+				assert.Equalf(t, gpusOf(instanceType), gpus.String(), "%s: GPUs of the next node, want those of a %s", when, instanceType)
+			}
+			check("before the change", tt.before)
+			require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}}))
+			w.Reread()
+			w.Eventually(func() string { return cmp.Diff([]string{tt.now}, w.View().Template("a").InstanceTypes) })
+			check("after it", tt.now)
+		})
+	}
 }
 
 func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {

@@ -32,7 +32,8 @@ type sharing struct {
 // shown collects how the live nodes of a group publish their GPUs.
 type shown struct {
 	byPlugin bool                         // as nvidia.com/gpu, or in parts of it
-	slices   []*resourceapi.ResourceSlice // the driver's, from one of the nodes
+	byDriver bool                         // in slices
+	slices   []*resourceapi.ResourceSlice // the driver's, from one of the nodes whose type the group still launches
 }
 
 // sharing looks at the cluster. It returns nil without the device class of NVIDIA's driver.
@@ -54,8 +55,11 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 		if group := n.provider.NodeGroupOf(node); group != nil {
 			seen := s.nodes[group.AutoScalingGroup()]
 			seen.byPlugin = seen.byPlugin || showsGPUs(node)
-			if published, _ := devices.NodeResourceSlices(node.Name); len(seen.slices) == 0 {
-				seen.slices = ofDriver(published)
+			all, _ := devices.NodeResourceSlices(node.Name)
+			published := ofDriver(all)
+			seen.byDriver = seen.byDriver || len(published) > 0
+			if len(seen.slices) == 0 && !ofFormerType(node, n.provider.View().Group(group.Id())) {
+				seen.slices = published
 			}
 			s.nodes[group.AutoScalingGroup()] = seen
 		}
@@ -80,13 +84,13 @@ func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
-	live := len(cached) > 0 || len(seen.slices) > 0
+	live := len(cached) > 0 || seen.byDriver
 	if live {
 		info = s.withoutCount(info, seen.byPlugin)
 	}
 	switch {
 	case len(cached) > 0 && sameGPUs(t.InstanceTypes, catalogue):
-	case live && sameGPUs(t.InstanceTypes, catalogue):
+	case len(seen.slices) > 0 && sameGPUs(t.InstanceTypes, catalogue):
 		info = withSlices(info, renamed(seen.slices, info.Node().Name))
 	case live || !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
 		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):

@@ -168,6 +168,22 @@ func TestDevicesOfMixedTypesAreAssumed(t *testing.T) {
 	}
 }
 
+func TestDevicesOfAFormerTypeAreNotThoseOfTheNext(t *testing.T) {
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	node := c.node(time.Hour, wholeNode)
+	node.Labels[corev1.LabelInstanceTypeStable] = "g4dn.xlarge"
+	require.NoError(t, c.w.AWS.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "four",
+		Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "g4dn.12xlarge"}}}))
+	require.NoError(t, c.w.AWS.EditGroup("gpu", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "four", Version: "1"}}))
+	c.w.Reread()
+	c.w.Eventually(func() string { return cmp.Diff([]string{"g4dn.12xlarge"}, c.w.View().Template("gpu").InstanceTypes) })
+	c.loop([]*corev1.Node{node}, published(node.Name, "Tesla T4"))
+	info, _ := c.registry.GetNodeInfo("gpu")
+	require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
+	assert.Len(t, info.LocalResourceSlices[0].Spec.Devices, 4, "devices of the next node")
+	assert.Zero(t, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"], "the driver's devices are promised by count, too")
+}
+
 func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
 	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
