@@ -26,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
@@ -350,8 +351,25 @@ func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
+// GetNodeGpuConfig returns the accelerator by which the core measures how much of a node is used. The core itself knows whole GPUs alone,
+// and would take other nodes with the label of GPUs for unused. A Ready node that shows no accelerator, or several kinds of which pods may
+// ask for any, has none here: the devices in its slices count, or CPU and memory.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
-	return gpu.GetNodeGPUFromCloudProvider(p, node)
+	config := gpu.GetNodeGPUFromCloudProvider(p, node)
+	if _, whole := gpu.NodeHasGpuAllocatable(node); config == nil || whole || !nodemeta.Ready(node) {
+		return config
+	}
+	kinds := 0
+	for name, shown := range node.Status.Allocatable {
+		if nodetemplate.IsAccelerator(name) && !shown.IsZero() {
+			config.ExtendedResourceName = name
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return nil
+	}
+	return config
 }
 
 // Cleanup implements cloudprovider.CloudProvider. Everything in the background ends with Run's context.

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -66,6 +68,45 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 			}
 			assert.Truef(t, got != nil && got.Id() == tt.want, "belongs to %v, want %q", got, tt.want)
 		})
+	}
+}
+
+func TestHowTheCoreMeasuresALabelledNode(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, tt := range []struct {
+		name     string
+		offered  corev1.ResourceList
+		asked    corev1.ResourceList
+		unready  bool
+		resource corev1.ResourceName // that it is measured by
+		want     float64
+	}{
+		{name: "whole GPUs", offered: awsworld.Resources("cpu", "4", "memory", "16Gi", "nvidia.com/gpu", "4"),
+			asked: awsworld.Resources("cpu", "3", "nvidia.com/gpu", "2"), resource: "nvidia.com/gpu", want: 0.5},
+		{name: "parts of GPUs", offered: awsworld.Resources("cpu", "4", "memory", "16Gi", "nvidia.com/mig-1g.10gb", "8", "nvidia.com/gpu", "0"),
+			asked: awsworld.Resources("nvidia.com/mig-1g.10gb", "6"), resource: "nvidia.com/mig-1g.10gb", want: 0.75},
+		{name: "parts of several sizes",
+			offered: awsworld.Resources("cpu", "4", "memory", "16Gi", "nvidia.com/mig-1g.10gb", "4", "nvidia.com/mig-3g.40gb", "1"),
+			asked:   awsworld.Resources("cpu", "3", "nvidia.com/mig-3g.40gb", "1"), resource: "cpu", want: 0.75},
+		{name: "Neuron devices and their cores",
+			offered: awsworld.Resources("cpu", "4", "memory", "16Gi", "aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "2"),
+			asked:   awsworld.Resources("memory", "12Gi", "aws.amazon.com/neuroncore", "2"), resource: "memory", want: 0.75},
+		{name: "nothing shown", offered: awsworld.Resources("cpu", "4", "memory", "16Gi"),
+			asked: awsworld.Resources("cpu", "3"), resource: "cpu", want: 0.75},
+		{name: "nothing shown while it is not Ready", offered: awsworld.Resources("cpu", "4", "memory", "16Gi"),
+			asked: awsworld.Resources("cpu", "3"), unready: true, resource: "nvidia.com/gpu"},
+	} {
+		node := awsworld.M5Large("n", "", map[string]string{w.GPULabel(): "nvidia-tesla-t4"})
+		node.Status.Allocatable = tt.offered
+		if tt.unready {
+			node.Status.Conditions = nil
+		}
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: tt.asked}}}}}
+		info := framework.NewNodeInfo(node, nil, framework.NewPodInfo(pod, nil))
+		got, err := utilization.Calculate(info, false, false, true, w.GetNodeGpuConfig(node), time.Now())
+		require.NoError(t, err)
+		assert.Truef(t, got.ResourceName == tt.resource && got.Utilization == tt.want, "%s: %v of %s, want %v of %s",
+			tt.name, got.Utilization, got.ResourceName, tt.want, tt.resource)
 	}
 }
 
