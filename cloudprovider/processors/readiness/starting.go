@@ -9,11 +9,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -100,13 +100,24 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	}
 	published := *ctx
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
-	// The core knows whole accelerators only. Nodes with parts of them and the label of GPUs would never be ready.
-	divided := func(node *corev1.Node) bool {
-		_, whole := gpu.NodeHasGpuAllocatable(node)
-		return !whole && hasAccelerator(node.Status.Allocatable)
+	published.CloudProvider = judged{ctx.CloudProvider, s.provider}
+	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+}
+
+// judged wraps the core's provider for its processor of GPUs. That one takes a node with the label of GPUs and without whole ones for
+// starting, unless a driver shares them out. So nodes that StartingNodes has judged count as such: their template promises an accelerator,
+// or they show some.
+type judged struct {
+	cloudprovider.CloudProvider
+	provider *aws.Provider
+}
+
+func (j judged) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
+	t := j.provider.View().Template(j.provider.NodeGroupName(node))
+	if hasAccelerator(node.Status.Allocatable) || t != nil && hasAccelerator(t.Capacity) {
+		return &cloudprovider.GpuConfig{DraDriverName: "judged"}
 	}
-	all, judged := s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, slices.DeleteFunc(slices.Clone(stillReady), divided), devices, volumes)
-	return all, append(judged, slices.DeleteFunc(stillReady, func(node *corev1.Node) bool { return !divided(node) })...)
+	return j.CloudProvider.GetNodeGpuConfig(node)
 }
 
 func (s *StartingNodes) forget(nodes []*corev1.Node) {

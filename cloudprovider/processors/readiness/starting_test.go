@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
 	"k8s.io/utils/clock"
@@ -31,6 +33,9 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 	ready := func(id string, age time.Duration, shown corev1.ResourceList) *corev1.Node {
 		n := w.Nodes(id)[0]
 		n.CreationTimestamp = metav1.NewTime(now.Add(-age))
+		if id == "gpu" { // by the label the core would take all of them for starting
+			n.Labels = map[string]string{w.GPULabel(): "nvidia-tesla-t4"}
+		}
 		n.Status = corev1.NodeStatus{Allocatable: shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
 		return n
 	}
@@ -38,6 +43,7 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		name      string
 		node      *corev1.Node
 		pods      []*corev1.Pod
+		driver    string // of a slice with the node's devices
 		wantReady bool
 		wantEvent bool
 	}{
@@ -45,6 +51,8 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		{name: "published", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/gpu", "1")), wantReady: true},
 		{name: "not published yet", node: ready("gpu", 9*time.Minute, awsworld.Resources("cpu", "4"))},
 		{name: "published in slices", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/mig-1g.5gb", "7")), wantReady: true},
+		{name: "shared out by a driver", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "gpu.nvidia.com",
+			wantReady: true},
 		{name: "not published, but used already", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), wantReady: true,
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
@@ -66,8 +74,10 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			s, ctx := starting(w, testclock.NewFakePassiveClock(now))
 			ctx.ListerRegistry = podsOf{list: tt.pods}
 			nodes := []*corev1.Node{tt.node}
+			slice := &resourceapi.ResourceSlice{Spec: resourceapi.ResourceSliceSpec{Driver: tt.driver, NodeName: &tt.node.Name}}
+			devices := drasnapshot.NewSnapshot(nil, map[string][]*resourceapi.ResourceSlice{tt.node.Name: {slice}}, nil, nil)
 			for range 3 { // loops
-				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, nil)
+				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, devices, nil)
 				assert.Equal(t, tt.wantReady, len(stillReady) == 1, "counts as ready")
 				require.Len(t, all, 1, "nodes of 1")
 				if r, _ := kubernetes.GetNodeReadiness(all[0]); !tt.wantReady && (r.Ready || r.Reason != kubernetes.ResourceUnready) {
