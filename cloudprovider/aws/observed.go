@@ -38,9 +38,8 @@ type nodeFacts struct {
 type groupNodeFacts struct {
 	group      string
 	launch     *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
-	since      time.Time              // when it was first seen
+	since      time.Time              // when it was first seen, or when the first known node that started from it was made
 	replaced   bool                   // nodes may have started from another description
-	shown      bool                   // a node has settled that seems to have started from this description
 	deleted    []deletedNode          // the newest last
 	changed    bool                   // since they were summed up
 	conclusion *nodetemplate.Learnt   // sums up all nodes, deleted ones included. Another pointer means other facts
@@ -150,10 +149,11 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	if w.settled = nodetemplate.Settled(node, now); !w.settled {
 		return
 	}
-	alike := known.startedAlike(instance, node)
-	known.shown = known.shown || alike || node.CreationTimestamp.After(known.since)
-	if !alike {
+	if !known.startedAlike(instance, node) {
 		return
+	}
+	if made := node.CreationTimestamp.Time; made.Before(known.since) {
+		known.since = made
 	}
 	if observed := nodetemplate.Observe(node, instance.Type, now); !observed.Equal(w.observed) {
 		w.observed, known.changed = observed, true
@@ -165,15 +165,15 @@ func (f *nodeFacts) belongs(w *observedNode) bool {
 	return w.of != nil && f.groups[w.of.group] == w.of
 }
 
-// outdated reports whether nothing is known about nodes that started from the group's launch description, only about nodes from an earlier
-// one. While the cluster has such an earlier node, it still counts.
-func (f *nodeFacts) outdated(group string, now time.Time) bool {
+// outdated reports whether a node that was made then started from an earlier launch description than the group's next node will. While the
+// cluster has such an earlier node, it still counts.
+func (f *nodeFacts) outdated(group string, made, now time.Time) bool {
 	known := f.groups[group]
-	if known == nil || !known.replaced || known.shown {
+	if known == nil || !known.replaced || !made.Before(known.since) {
 		return false
 	}
 	for _, w := range f.current {
-		if w.of != nil && w.of.group == group && nodetemplate.Settled(w.node, now) {
+		if w.of != nil && w.of.group == group && w.node.CreationTimestamp.Time.Before(known.since) && nodetemplate.Settled(w.node, now) {
 			return false
 		}
 	}
@@ -251,9 +251,10 @@ func (f *nodeFacts) sumUp() (news bool) {
 	return news
 }
 
-// Outdated reports whether all observed nodes of an Auto Scaling group started from another launch description than the next node will.
-func (p *Provider) Outdated(group string) bool {
+// Outdated reports whether a node of an Auto Scaling group that was made then started from an earlier launch description than the next node
+// will, and the cluster has no such node any more.
+func (p *Provider) Outdated(group string, made time.Time) bool {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	return p.facts.outdated(group, p.clock.Now())
+	return p.facts.outdated(group, made, p.clock.Now())
 }

@@ -29,7 +29,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 			continue
 		}
 		if !outsideZones(info.Node(), v.Group(id)) && !ofFormerType(info.Node(), v.Group(id)) &&
-			!n.provider.Outdated(group.AutoScalingGroup()) && !refused(v, group, t, info.Node()) {
+			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
 			infos[id] = withoutOddLabels(info, t)
 			continue
 		}

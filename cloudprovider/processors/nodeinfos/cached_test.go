@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -81,6 +82,33 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
 	}
 	assert.Equal(t, "", got.Labels["kubernetes.io/seen"], "the next node still is the copy of one of the old version")
+}
+
+// The core passes over a node that lacks its GPU, and serves the copy of an earlier one meanwhile.
+func TestStartingNodeBringsNoOldCopyBack(t *testing.T) {
+	w := awsworld.New(t, func(c *fakeaws.Config) {
+		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0def", InstanceType: "m5.large"}}})
+	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
+	infos := newProvider(w)
+	copied := func(live ...*corev1.Node) string { return next(w, infos, "a", live...).Labels["kubernetes.io/seen"] }
+	old := w.Members("a", map[string]string{"kubernetes.io/seen": "old"})
+	w.Cluster.Put(t, old...)
+	require.Equal(t, "old", copied(old...), "the next node is the copy of")
+	w.Cluster.Drop(t, old...)
+	w.Emptied("a")
+	require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}}))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff("ami-0def", w.View().Group("a").LaunchSpec.ImageID) })
+	require.Empty(t, copied(), "before the first new node the next one is the copy of")
+	require.NoError(t, w.AWS.SetDesired("a", 1))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff(1, len(w.View().Group("a").Instances)) })
+	young := w.Members("a", map[string]string{"kubernetes.io/seen": "new"})
+	young[0].CreationTimestamp = metav1.NewTime(time.Now().Add(time.Second))
+	w.Cluster.Put(t, young...)
+	assert.Empty(t, copied(), "while the new node is starting the next one is the copy of")
+	assert.Equal(t, "new", copied(young...), "with the new node the next one is the copy of")
 }
 
 // An old node may stay for as long as its pods run.
