@@ -42,6 +42,21 @@ func (t Template) Usable() bool {
 // acceleratorPrefixes begin the resource names under which device plugins publish accelerators, whole or in slices.
 var acceleratorPrefixes = []string{"nvidia.com/", "amd.com/gpu", "habana.ai/", "aws.amazon.com/neuron", "gpu.intel.com/"}
 
+// acceleratorDrivers share accelerators out by dynamic resource allocation, by the domain of the names that device plugins give these.
+var acceleratorDrivers = map[string]string{"nvidia.com": "gpu.nvidia.com", "amd.com": "gpu.amd.com", "gpu.intel.com": "gpu.intel.com",
+	"aws.amazon.com": "neuron.aws.com"}
+
+// SharesAccelerators reports whether the driver shares accelerators out by dynamic resource allocation.
+func SharesAccelerators(driver string) bool {
+	return slices.Contains(slices.Collect(maps.Values(acceleratorDrivers)), driver)
+}
+
+// Shares reports whether the driver shares out accelerators of the vendor of this one.
+func Shares(driver string, accelerator corev1.ResourceName) bool {
+	domain, _, _ := strings.Cut(string(accelerator), "/")
+	return IsAccelerator(accelerator) && driver == acceleratorDrivers[domain]
+}
+
 // Accelerators returns what a node publishes once its device plugin runs. It is empty, not nil, for a group without.
 func (t Template) Accelerators() corev1.ResourceList {
 	list := corev1.ResourceList{}

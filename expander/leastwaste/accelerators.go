@@ -1,7 +1,6 @@
 package leastwaste
 
 import (
-	"slices"
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -10,9 +9,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
-
-// acceleratorDrivers share accelerators out by dynamic resource allocation.
-var acceleratorDrivers = []string{"gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "neuron.aws.com"}
 
 // The names of NVIDIA's device plugin where a GPU is divided: one name for each size of its parts, and one for the GPUs that are
 // whole (github.com/NVIDIA/k8s-device-plugin, strategy "mixed", read 2026-11).
@@ -89,7 +85,7 @@ func acceleratorsOf(info *framework.NodeInfo) accelerators {
 func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
 	divided := map[string]bool{}
 	for _, slice := range list {
-		if !slices.Contains(acceleratorDrivers, slice.Spec.Driver) || driver != "" && slice.Spec.Driver != driver {
+		if !nodetemplate.SharesAccelerators(slice.Spec.Driver) || driver != "" && slice.Spec.Driver != driver {
 			continue
 		}
 		driver = slice.Spec.Driver

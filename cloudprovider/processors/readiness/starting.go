@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
@@ -100,7 +101,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	}
 	published := *ctx
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
-	published.CloudProvider = judged{ctx.CloudProvider, s.provider}
+	published.CloudProvider = judged{ctx.CloudProvider, s.provider, devices}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
 }
 
@@ -110,11 +111,12 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 type judged struct {
 	cloudprovider.CloudProvider
 	provider *aws.Provider
+	devices  *drasnapshot.Snapshot
 }
 
 func (j judged) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 	t := j.provider.View().Template(j.provider.NodeGroupName(node))
-	if hasAccelerator(node.Status.Allocatable) || t != nil && hasAccelerator(t.Capacity) {
+	if hasAccelerator(node.Status.Allocatable) || inSlices(node, j.devices, nodetemplate.SharesAccelerators) || t != nil && hasAccelerator(t.Capacity) {
 		return &cloudprovider.GpuConfig{DraDriverName: "judged"}
 	}
 	return j.CloudProvider.GetNodeGpuConfig(node)
@@ -197,7 +199,8 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
 			continue // kubelet's own
 		}
 		promised = true
-		if shown := node.Status.Allocatable[name]; !shown.IsZero() || nodetemplate.IsAccelerator(name) && inSlices(node, devices) {
+		shares := func(driver string) bool { return nodetemplate.Shares(driver, name) }
+		if shown := node.Status.Allocatable[name]; !shown.IsZero() || inSlices(node, devices, shares) {
 			continue
 		}
 		// Until a node with parts of an accelerator has settled, its group's template still promises the whole one.
@@ -209,13 +212,13 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
 	return promised, lacks
 }
 
-// inSlices reports whether a driver publishes the node's devices in resource slices.
-func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot) bool {
+// inSlices reports whether such a driver publishes devices of the node in resource slices.
+func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot, such func(driver string) bool) bool {
 	if devices == nil {
 		return false
 	}
-	published, shared := devices.NodeResourceSlices(node.Name)
-	return shared && len(published) > 0
+	published, _ := devices.NodeResourceSlices(node.Name)
+	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return such(s.Spec.Driver) })
 }
 
 func hasAccelerator(resources corev1.ResourceList) bool {

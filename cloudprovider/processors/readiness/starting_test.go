@@ -39,6 +39,8 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		n.Status = corev1.NodeStatus{Allocatable: shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
 		return n
 	}
+	untold := ready("plain", time.Minute, awsworld.Resources("cpu", "2")) // a tag may state that the group has no GPUs by count
+	untold.Labels = map[string]string{w.GPULabel(): "nvidia-tesla-t4"}
 	for _, tt := range []struct {
 		name      string
 		node      *corev1.Node
@@ -53,6 +55,9 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		{name: "published in slices", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/mig-1g.5gb", "7")), wantReady: true},
 		{name: "shared out by a driver", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "gpu.nvidia.com",
 			wantReady: true},
+		{name: "shared out by a driver, and not promised", node: untold, driver: "gpu.nvidia.com", wantReady: true},
+		{name: "other devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "compute-domain.nvidia.com"},
+		{name: "another vendor's devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "neuron.aws.com"},
 		{name: "not published, but used already", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), wantReady: true,
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
