@@ -25,7 +25,7 @@ func (p *Provider) SetMissing(group string, resource corev1.ResourceName, node s
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	delete(p.missing, group)
-	if g := p.cache.Snapshot().Group(group); g != nil && resource != "" {
+	if g := p.View().AutoScalingGroup(group); g != nil && resource != "" {
 		p.missing[group] = missingDevice{resource, node, g.LaunchSpec, until}
 	}
 	p.anew = true

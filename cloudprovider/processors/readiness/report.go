@@ -37,8 +37,9 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 	}
 	seen.lateShown = true
 	if group := s.provider.NodeGroupOf(node); group != nil {
-		if name := group.AutoScalingGroup(); !seen.ready.Before(s.failed[name].last) {
-			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now(), node.Spec.ProviderID}
+		name := group.AutoScalingGroup()
+		if g := s.provider.View().AutoScalingGroup(name); g != nil && !seen.ready.Before(s.failed[name].last) {
+			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now(), node.Spec.ProviderID, g.LaunchSpec}
 			if seen.lost.IsZero() {
 				var until time.Time // after the first failure the group gets another chance at once
 				if s.failed[name].count > 1 {

@@ -18,7 +18,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -50,9 +52,10 @@ type StartingNodes struct {
 // failures counts how often in a row nodes of a group showed no accelerator in time. Nodes that were Ready before the last failure
 // belong to it.
 type failures struct {
-	count int
-	last  time.Time
-	node  string // the last one, by provider ID
+	count  int
+	last   time.Time
+	node   string                 // the last one, by provider ID
+	launch *launchspec.LaunchSpec // of these nodes
 }
 
 // startup is the history of one node.
@@ -123,6 +126,10 @@ func (j judged) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 }
 
 func (s *StartingNodes) forget(nodes []*corev1.Node) {
+	maps.DeleteFunc(s.failed, func(group string, f failures) bool {
+		g := s.provider.View().AutoScalingGroup(group)
+		return g == nil || g.LaunchSpec != f.launch
+	})
 	if len(s.nodes) == 0 {
 		return
 	}
@@ -198,6 +205,9 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
 		if !strings.Contains(string(name), "/") || q.IsZero() {
 			continue // kubelet's own
 		}
+		if !t.Sources.Capacity[string(name)].Declared() && s.formerLacks(node, name) {
+			continue
+		}
 		promised = true
 		shares := func(driver string) bool { return nodetemplate.Shares(driver, name) }
 		if shown := node.Status.Allocatable[name]; !shown.IsZero() || inSlices(node, devices, shares) {
@@ -210,6 +220,22 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
 		}
 	}
 	return promised, lacks
+}
+
+// formerLacks reports whether the node cannot have a device that the group's next node will have: an accelerator that is none of its
+// type's, or a fabric adapter that its version of the launch template may not have had.
+func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceName) bool {
+	v := s.provider.View()
+	i, g := v.Instance(node)
+	if i == nil || g.LaunchSpec == nil {
+		return false
+	}
+	if device == instancetypes.ResourceEFA {
+		return i.Origin != "" && len(g.LaunchSpec.Origins) > 0 && !slices.Contains(g.LaunchSpec.Origins, i.Origin)
+	}
+	facts, known := v.Catalogue().Lookup(i.Type)
+	return known && nodetemplate.IsAccelerator(device) &&
+		!slices.ContainsFunc(facts.Accelerators(), func(r instancetypes.Resource) bool { return r.Name == string(device) })
 }
 
 // inSlices reports whether such a driver publishes devices of the node in resource slices.

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
@@ -288,6 +289,57 @@ func TestNodesThatWorkDoNotHideTheFailuresOfNewOnes(t *testing.T) {
 	g.starts(last)
 	g.NextLoop()
 	has("once the node that failed shows its GPU", false, "")
+}
+
+// changes has the group launch something else from now on.
+func (g *gpuNodes) changes(to fakeaws.LaunchTemplateVersion) {
+	g.T.Helper()
+	to.ImageID = "ami-0def"
+	require.NoError(g.T, g.AWS.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "changed", Versions: []fakeaws.LaunchTemplateVersion{to}}))
+	require.NoError(g.T, g.AWS.EditGroup("gpu", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "changed", Version: "1"}}))
+	g.Reread()
+	g.Eventually(func() string {
+		if l := g.View().Group("gpu").LaunchSpec; l != nil && l.ImageID == to.ImageID {
+			return ""
+		}
+		return "the launch template is not read"
+	})
+}
+
+// Nodes that work are not to blame for what only the next one will have.
+func TestNodesOfAFormerLaunchTemplateAreNotToBlame(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		to    fakeaws.LaunchTemplateVersion
+		shown corev1.ResourceList
+		want  time.Duration // that a node of before which shows no more counts as starting
+	}{
+		{name: "another vendor's accelerator", to: fakeaws.LaunchTemplateVersion{InstanceType: "inf2.xlarge"},
+			shown: awsworld.Resources("cpu", "4")},
+		{name: "a fabric adapter",
+			to:    fakeaws.LaunchTemplateVersion{InstanceType: "g4dn.8xlarge", NetworkInterfaces: []fakeaws.NetworkInterface{{Type: "efa"}}},
+			shown: awsworld.Resources("nvidia.com/gpu", "1")},
+		{name: "the same accelerator", to: fakeaws.LaunchTemplateVersion{InstanceType: "g4dn.2xlarge"},
+			shown: awsworld.Resources("cpu", "4"), want: 3 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, nil)
+			g.changes(tt.to)
+			former := g.boots()
+			former.Status.Allocatable = tt.shown
+			assert.Equal(t, tt.want, g.startsFor(former), "the node of before counts as starting for")
+			assert.Equalf(t, tt.want > 0, len(g.Events.All()) > 0, "events %q, want some: %t", g.Events.All(), tt.want > 0)
+		})
+	}
+}
+
+func TestFailuresEndWithTheirLaunchTemplate(t *testing.T) {
+	g := newGPUNodes(t, 4, nil)
+	for range 3 {
+		g.startsFor(g.boots())
+	}
+	g.changes(fakeaws.LaunchTemplateVersion{InstanceType: "g4dn.xlarge"})
+	assert.Equal(t, 3*time.Minute, g.startsFor(g.boots()).Round(time.Minute), "the first node after the change counts as starting for")
 }
 
 func TestHowLongAnAcceleratorIsWaitedFor(t *testing.T) {
