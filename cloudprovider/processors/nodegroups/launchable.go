@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -16,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that cannot grow now: the core would ask and complain about each at
@@ -75,7 +77,7 @@ func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*c
 		return why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}
 	}
 	device := l.Provider.Withheld(g.Name) // its nodes came up without the accelerator
-	if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
+	if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device, info) }) {
 		return why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)}
 	}
 	return why.Refusal{}
@@ -87,14 +89,23 @@ func (l *Launchable) Now(ctx *cacontext.AutoscalingContext, groups []cloudprovid
 	return able
 }
 
-func asks(pod *corev1.Pod, device corev1.ResourceName) bool {
+// asks reports whether the pod asks for the device, by count or, where a driver shares it out as far as is known, by a claim.
+func asks(pod *corev1.Pod, device corev1.ResourceName, info *framework.NodeInfo) bool {
 	asked := podutil.PodRequests(pod)[device]
-	return !asked.IsZero()
+	return !asked.IsZero() || len(pod.Spec.ResourceClaims) > 0 && slices.ContainsFunc(info.LocalResourceSlices, assumed(device))
+}
+
+// assumed reports whether no node of the kind has published the slice with the device.
+func assumed(device corev1.ResourceName) func(*resourceapi.ResourceSlice) bool {
+	return func(s *resourceapi.ResourceSlice) bool {
+		return nodemeta.Assumed.On(s) && nodetemplate.Shares(s.Spec.Driver, device)
+	}
 }
 
 // without returns info with a node that gives pods no device. Its capacity still shows the device, by which expanders keep other pods off.
 func without(info *framework.NodeInfo, device corev1.ResourceName) *framework.NodeInfo {
 	info = info.DeepCopy()
+	info.LocalResourceSlices = slices.DeleteFunc(info.LocalResourceSlices, assumed(device))
 	node := info.Node()
 	delete(node.Status.Allocatable, device)
 	info.SetNode(node) // has the scheduler's sums made again

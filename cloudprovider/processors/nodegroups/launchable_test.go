@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -75,6 +76,20 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 		return len(able) == 0
 	}
 	assert.Truef(t, left(gpu) && !left(gpu, cpu), "left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
+	claiming := &corev1.Pod{Spec: corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu"}}}}
+	slice := &resourceapi.ResourceSlice{Spec: resourceapi.ResourceSliceSpec{Driver: "gpu.nvidia.com"}}
+	shared := infos(w)
+	shared["gpu"].LocalResourceSlices = []*resourceapi.ResourceSlice{slice}
+	for _, assumed := range []bool{false, true} {
+		if assumed {
+			nodemeta.Assumed.Mark(slice)
+		}
+		able, _ := growing(w, w.NodeGroups(), shared, gpu, claiming)
+		assert.Equalf(t, assumed, len(able) == 0, "left out for a pod with a claim, too, while its devices are assumed: %t", assumed)
+		_, next, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), shared, []*corev1.Pod{cpu})
+		require.NoError(t, err)
+		assert.Equalf(t, assumed, len(next["gpu"].LocalResourceSlices) == 0, "the next node offers none while they are assumed: %t", assumed)
+	}
 	w.SetMissing("gpu", "", "", time.Time{})
 	assert.False(t, left(gpu), "left out although a node shows its GPU")
 }
