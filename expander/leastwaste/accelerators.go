@@ -42,6 +42,8 @@ type accelerators struct {
 	name  string // resource or driver by which pods ask for them, "" for none
 	count int64
 	units map[apiv1.ResourceName]float64 // how many accelerators one of each resource is
+	// shared is set where a driver shares accelerators out. At zero nodes a group may seem to have them by count, too.
+	shared bool
 }
 
 // acceleratorsOf counts a node's accelerators. The parts of divided GPUs count one each, beside the GPUs that are whole. Any other
@@ -75,8 +77,10 @@ func acceleratorsOf(info *framework.NodeInfo) accelerators {
 			a.units[resource] = 1
 		}
 	}
+	driver, devices := devicesIn(info.LocalResourceSlices)
+	a.shared = driver != ""
 	if a.count == 0 {
-		a.name, a.count = devicesIn(info.LocalResourceSlices)
+		a.name, a.count = driver, devices
 	}
 	return a
 }
@@ -109,7 +113,7 @@ func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache) 
 		for name, quantity := range requests.of(pod).accelerators {
 			total += float64(quantity.Value()) * a.units[name]
 		}
-		if len(a.units) == 0 {
+		if a.shared {
 			total += float64(len(pod.Spec.ResourceClaims))
 		}
 	}

@@ -35,6 +35,7 @@ func TestClaimsCountAsDevicesOfDrivers(t *testing.T) {
 		{"no claim", sharing(template("8", "32Gi"), "gpu.nvidia.com", four...), []*apiv1.Pod{pod("1", "1Gi")}, 0, 4},
 		{"never more than there are", sharing(template("8", "32Gi"), "gpu.nvidia.com", four...), []*apiv1.Pod{claiming(9)}, 4, 4},
 		{"network interfaces", sharing(template("8", "32Gi"), "dra.net", four...), []*apiv1.Pod{claiming(1)}, 0, 0},
+		{"by count or in slices", sharing(with(template("8", "32Gi"), gpu, "4"), "gpu.nvidia.com", four...), []*apiv1.Pod{claiming(3)}, 3, 4},
 		{"GPUs that a plugin publishes", with(template("8", "32Gi"), gpu, "4"), []*apiv1.Pod{claiming(1)}, 0, 4},
 	} {
 		got := New().Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
