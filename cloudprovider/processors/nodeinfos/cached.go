@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,7 +18,7 @@ import (
 )
 
 // dropMisleading replaces cached NodeInfos that do not show the group's next node: the group now launches something else or in other
-// zones, or the node's figures are refused. From the others it removes labels that most nodes of the group lack.
+// zones, or the node's figures are refused. From the others it removes odd labels.
 //
 // The core keeps a group's last NodeInfo for years. It would never notice that the launch template changed while the group had no
 // nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone.
@@ -54,20 +55,22 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], fromgroup.Facts(launch, v.Catalogue()))
 }
 
-// withoutOddLabels returns info without the labels that most nodes of the group lack, unless its template promises them.
+// withoutOddLabels returns info without its odd labels, or with the values that the template promises for their keys.
 func withoutOddLabels(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
-	var node *corev1.Node
+	labels := maps.Clone(info.Node().Labels)
 	for key, value := range info.Node().Labels {
-		if !t.Seen.Learnt.Odd(key, value) || t.Labels[key] == value {
-			continue
+		promised, known := t.Labels[key]
+		switch odd := t.Seen.Learnt.Odd(key, value); {
+		case odd && known:
+			labels[key] = promised
+		case odd:
+			delete(labels, key)
 		}
-		if node == nil {
-			node = info.Node().DeepCopy()
-		}
-		delete(node.Labels, key)
 	}
-	if node == nil {
+	if maps.Equal(labels, info.Node().Labels) {
 		return info
 	}
+	node := info.Node().DeepCopy()
+	node.Labels = labels
 	return rebuilt(info, node, info.LocalResourceSlices)
 }

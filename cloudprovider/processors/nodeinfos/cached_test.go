@@ -163,21 +163,24 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 }
 
 func TestRareLabelIsNotPromised(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{awsworld.Template + "label/new": "promised", awsworld.Template + "label/lifecycle": "OnDemand"}))
 	nodes, infos := w.Cluster, newProvider(w)
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
 	next(w, infos, "a", real...)
 	nodes.Drop(t, real[1])
 	last := real[0].DeepCopy()
-	last.Labels["debug"], last.Labels["new"] = "by-hand", "promised"
+	last.Labels["debug"], last.Labels["empty"], last.Labels["new"], last.Labels["lifecycle"] = "by-hand", "", "promised", "Ec2Spot"
 	nodes.Put(t, last)
 	check := func(when string, live ...*corev1.Node) {
 		t.Helper()
 		got := next(w, infos, "a", live...).Labels
 		assert.Truef(t, got["kubernetes.io/seen"] != "" && got["team"] == "dsp" && got["new"] == "promised",
 			"%s: the next node is taken to have the labels %v, want those of the last", when, got)
-		assert.Equalf(t, "", got["debug"], "%s: the next node is taken to have the label that one node was given by hand", when)
+		assert.Equalf(t, "OnDemand", got["lifecycle"], "%s: the next node's value, want the promised one and not that of one node", when)
+		for _, key := range []string{"debug", "empty"} {
+			assert.NotContainsf(t, got, key, "%s: the next node is taken to have the label that one node was given by hand", when)
+		}
 	}
 	check("on the last node", last)
 	nodes.Drop(t, last)
