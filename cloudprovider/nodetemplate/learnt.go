@@ -230,7 +230,12 @@ func (l *Learnt) divides(whole corev1.ResourceName) bool {
 
 // untainted reports whether the group's nodes have lost a taint with which they registered.
 func (l *Learnt) untainted(taint corev1.Taint) bool {
-	return l != nil && lastingTaint(taint) && !l.shown[shownTaint+taintName(taint)]
+	return l != nil && lastingTaint(taint) && !l.Tainted(taint)
+}
+
+// Tainted reports whether a node of the group shows the taint, if one that lasts.
+func (l *Learnt) Tainted(taint corev1.Taint) bool {
+	return l != nil && l.shown[shownTaint+taintName(taint)]
 }
 
 // shownTaint begins the names of taints among the shown things, because a taint is often called like a resource.

@@ -31,6 +31,7 @@ import (
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
 //     restarting, or may have been so when the core made the copy. A divided GPU is no whole one.
 //   - In a group of several sizes it has no more than the smallest.
+//   - It has the taints that the template states and another node of the group shows.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
