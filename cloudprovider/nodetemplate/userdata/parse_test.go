@@ -124,6 +124,9 @@ func TestScripts(t *testing.T) {
 			script: "if spot; then cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=s\"]}}\nEOF\n" +
 				"else cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=o\"]}}\nEOF\nfi",
 		},
+		{name: "kubeadm", script: "cat >a <<A\napiVersion: kubeadm.k8s.io/v1beta3\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: {node-labels: \"a=1,b=$(x)\"}}\nA\n", want: "a=1 ! --node-labels b"},
+		{name: "kubeadm in a branch", script: "if x; then cat >a <<A\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: node-labels, value: a=1}]}\nA\nfi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
+		{name: "kubeadm that is not YAML", script: "cat >a <<A\nkind: JoinConfiguration\n: : -\n\t-\nA\n", want: " ! JoinConfiguration"},
 		{name: "unknown arguments", script: bootstrap + `"--node-labels=a=1 $MORE"`, want: "a=1 ! kubelet arguments"},
 		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: " ! shell script"}, // a shell does not run it
 		{name: "after a line that is no shell", script: "x )\n" + bootstrap + `"--node-labels=a=1"`, want: "a=1 ! shell script"},
