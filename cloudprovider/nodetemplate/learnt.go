@@ -28,7 +28,7 @@ import (
 type Learnt struct {
 	types    map[string]measured // by instance type
 	labels   map[string]string
-	odd      map[[2]string]bool // labels with their values that most nodes do not carry
+	odd      map[[2]string]bool // labels with their values that the next node is not expected to carry
 	shown    map[string]bool    // taints and extended resources, as in Observed
 	complete bool               // enough nodes have had the time to show all their resources
 	refused  []refusal          // of present nodes, by name
@@ -203,7 +203,8 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 	})
 }
 
-// Odd reports whether most nodes do not carry the label, though at least one does or did.
+// Odd reports whether the next node is not expected to carry the label, though a node does or did: most nodes lack its key or share another
+// value, or it is the value of one node alone.
 func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
 
 // Lacks reports whether the group's nodes show, for good, none of a resource that something promises for the next one: they show
@@ -229,7 +230,12 @@ func (l *Learnt) divides(whole corev1.ResourceName) bool {
 
 // untainted reports whether the group's nodes have lost a taint with which they registered.
 func (l *Learnt) untainted(taint corev1.Taint) bool {
-	return l != nil && lastingTaint(taint) && !l.shown[shownTaint+taintName(taint)]
+	return l != nil && lastingTaint(taint) && !l.Tainted(taint)
+}
+
+// Tainted reports whether a node of the group shows the taint, if one that lasts.
+func (l *Learnt) Tainted(taint corev1.Taint) bool {
+	return l != nil && l.shown[shownTaint+taintName(taint)]
 }
 
 // shownTaint begins the names of taints among the shown things, because a taint is often called like a resource.
@@ -278,20 +284,27 @@ func behind(nodes []*Observed) []*Observed {
 	return few
 }
 
+// shareLabels finds the labels that most nodes carry, and the odd ones. Where most nodes carry a key and no value of it has a majority, as in
+// a group of half on-demand and half spot nodes, each value of several nodes may be the next node's.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
-	count := map[[2]string]int{}
+	count, keys := map[[2]string]int{}, map[string]int{}
 	for _, o := range nodes {
 		for key, value := range o.labels {
 			count[[2]string{key, value}]++
+			keys[key]++
 		}
 	}
 	for label, carriers := range count {
-		switch {
-		case 2*carriers <= len(nodes):
-			l.odd[label] = true
-		case carriers >= minLabelledNodes:
+		if 2*carriers > len(nodes) && carriers >= minLabelledNodes {
 			l.labels[label[0]] = label[1]
+		}
+	}
+	for label, carriers := range count {
+		_, shared := l.labels[label[0]]
+		several := !shared && 2*keys[label[0]] > len(nodes) && carriers >= minLabelledNodes
+		if 2*carriers <= len(nodes) && !several {
+			l.odd[label] = true
 		}
 	}
 }

@@ -158,33 +158,42 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 }
 
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
-	with, without := realM5Large(labelled("team", "dsp")), realM5Large()
-	of := func(with, without *corev1.Node, counts [2]int) (nodes []*corev1.Node) {
-		return slices.Concat(slices.Repeat([]*corev1.Node{with}, counts[0]), slices.Repeat([]*corev1.Node{without}, counts[1]))
+	kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
+	of := func(counts [3]int) (nodes []*corev1.Node) {
+		for i, n := range counts {
+			nodes = append(nodes, slices.Repeat(kinds[i:i+1], n)...)
+		}
+		return nodes
 	}
 	for _, tt := range []struct {
 		name          string
-		present, gone [2]int // nodes with the label and without
+		present, gone [3]int // nodes with the label, without its key, and with another value
 		want          bool
-		odd           bool // most nodes lack it
+		odd           bool // the next node is not expected to carry it
 	}{
-		{name: "one node alone", present: [2]int{1, 0}},
-		{name: "two nodes", present: [2]int{2, 0}, want: true},
-		{name: "one of two", present: [2]int{1, 1}, odd: true},
-		{name: "two of three", present: [2]int{2, 1}, want: true},
-		{name: "two of four", present: [2]int{2, 2}, odd: true},
-		{name: "one, and the one before it", present: [2]int{1, 0}, gone: [2]int{1, 0}, want: true},
-		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}, odd: true},
-		{name: "lost by the last node", present: [2]int{0, 1}, gone: [2]int{4, 0}, want: true},
-		{name: "on none of the nodes there are", present: [2]int{0, 2}, gone: [2]int{9, 0}},
-		{name: "all nodes are gone", gone: [2]int{2, 0}, want: true},
+		{name: "one node alone", present: [3]int{1, 0}},
+		{name: "two nodes", present: [3]int{2, 0}, want: true},
+		{name: "one of two", present: [3]int{1, 1}, odd: true},
+		{name: "two of three", present: [3]int{2, 1}, want: true},
+		{name: "two of four", present: [3]int{2, 2}, odd: true},
+		{name: "one, and the one before it", present: [3]int{1, 0}, gone: [3]int{1, 0}, want: true},
+		{name: "put on the last node by hand", present: [3]int{1, 0}, gone: [3]int{0, 4}, odd: true},
+		{name: "lost by the last node", present: [3]int{0, 1}, gone: [3]int{4, 0}, want: true},
+		{name: "on none of the nodes there are", present: [3]int{0, 2}, gone: [3]int{9, 0}},
+		{name: "all nodes are gone", gone: [3]int{2, 0}, want: true},
+		{name: "half of the nodes, the others have another value", present: [3]int{2, 0, 2}},
+		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}},
+		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}},
+		{name: "most nodes lack the key", present: [3]int{2, 4, 1}, odd: true},
+		{name: "most nodes share another value", present: [3]int{2, 0, 3}, odd: true},
+		{name: "one value for each node", present: [3]int{1, 0, 1}, odd: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t)
-			in.Learnt = Conclude(observed("m5.large", of(with, without, tt.present)...), observed("m5.large", of(with, without, tt.gone)...),
+			in.Learnt = Conclude(observed("m5.large", of(tt.present)...), observed("m5.large", of(tt.gone)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
-			_, got := template.Labels["team"]
+			got := template.Labels["team"] == "dsp"
 			assert.Truef(t, got == tt.want && len(problems) == 0, "promised: %t with problems %v, want %t and none", got, problems, tt.want)
 			assert.Equalf(t, tt.odd, in.Learnt.Odd("team", "dsp"), "the label is odd: %t, want %t", !tt.odd, tt.odd)
 		})

@@ -2,6 +2,8 @@ package userdata
 
 import (
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // cloudConfig reads the commands and files of a cloud-config document, in cloud-init's order.
@@ -25,7 +27,7 @@ func (r *reader) commands(list []any, nesting int) {
 		case []any:
 			for _, word := range item {
 				if s, ok := word.(string); ok {
-					script.WriteString("'" + strings.ReplaceAll(s, "'", `'\''`) + "' ")
+					script.WriteString(shellword.Quote(s) + " ")
 				}
 			}
 		}

@@ -1,7 +1,7 @@
 // Package userdata reads a node's labels, taints, limits and reservations from the user data of its launch template.
 //
 // It knows the forms by which EKS nodes join: shell scripts that call /etc/eks/bootstrap.sh, nodeadm's NodeConfig,
-// Bottlerocket's settings, the PowerShell bootstrap that EKS documents for Windows, and kubelet configuration. It unwraps
+// Bottlerocket's settings, the PowerShell bootstrap that EKS documents for Windows, kubelet's configuration and kubeadm's. It unwraps
 // cloud-init's wrappings: base64, gzip, MIME with several parts, cloud-config, files written by a script. It owns these
 // forms. It must import neither the AWS SDK nor the core, so that user data can be read anywhere and fuzzed.
 //

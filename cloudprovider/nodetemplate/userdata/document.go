@@ -4,7 +4,10 @@ import (
 	"io"
 	"mime"
 	"mime/quotedprintable"
+	"regexp"
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // document reads one document: the whole of user data, a part of it, or a file that it writes. contentType is the declared type
@@ -55,11 +58,29 @@ func (r *reader) file(text string, nesting int) {
 	switch kind := kind(text, ""); {
 	case kind == "" && kubeletKind.MatchString(text):
 		r.kubeletConfig(text)
-	case kind == "" || kind == "unmarked" || kind == "toml":
+	case kind == "":
+		r.runScript(r.quoted(text), nesting)
+	case kind == "unmarked" || kind == "toml":
 		r.runScript(text, nesting)
 	default:
 		r.dispatch(text, "", nesting)
 	}
+}
+
+// environmentLine matches a line that gives kubelet arguments without quotes, and has nothing that only a shell understands. A
+// backslash continues it.
+var environmentLine = regexp.MustCompile("(?ms)^[ \t]*(?:" + strings.Join(kubeletVariables, "|") + ")=[ \t]*-(?:[^\\\\\n$`;&|]|\\\\.)*$")
+
+// quoted sets quotes around the arguments of kubelet in a file. Of the environment of a systemd unit, such as /etc/default/kubelet,
+// systemd takes the rest of the line for the value, where a shell takes one word.
+func (r *reader) quoted(text string) string {
+	if !r.spend(4 * len(text)) {
+		return ""
+	}
+	return environmentLine.ReplaceAllStringFunc(text, func(line string) string {
+		name, value, _ := strings.Cut(line, "=")
+		return name + "=" + shellword.Quote(strings.TrimSpace(value))
+	})
 }
 
 // entity reads a MIME message, or a part of one, and its parts in their order. mime/multipart refuses what EKS generates: parts

@@ -15,7 +15,7 @@ var (
 	nodeConfigKind = regexp.MustCompile(`(?m)(?:^|[{,])[ \t]*"?apiVersion"?:[ \t]*["']?node\.eks\.aws/`)
 	// A line begins with a table or a key within Bottlerocket's settings.
 	settingsKey = regexp.MustCompile(`(?m)^[ \t]*(?:\[+[ \t]*"?settings"?[ \t]*[\].]|settings[ \t]*[.=])`)
-	kubeletKind = regexp.MustCompile(`kind["']?:[ \t]*["']?KubeletConfiguration\b`)
+	kubeletKind = regexp.MustCompile(`kind["']?:[ \t]*["']?(KubeletConfiguration|JoinConfiguration)\b`)
 )
 
 // kind returns the kind of a document, or "" if nothing here reads it.

@@ -320,11 +320,34 @@ func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 	return t, ""
 }
 
-// kubeletConfig reads a kubelet configuration that user data writes to a file, laid over the image's own.
+// kubeletConfig reads a configuration of kubelet, laid over the image's own, or of kubeadm join, that user data writes to a file.
 func (r *reader) kubeletConfig(text string) {
-	for _, doc := range r.yamlDocuments(text, "KubeletConfiguration") {
+	for _, doc := range r.yamlDocuments(text, kubeletKind.FindStringSubmatch(text)[1]) {
+		if textAt(doc, "kind") == "JoinConfiguration" {
+			r.addKubeletArgs(joinArgs(at(doc, "nodeRegistration")), r.conditions > 0)
+			continue
+		}
 		r.kubelet = merge(r.kubelet, doc)
 	}
+}
+
+// joinArgs returns the arguments of kubelet that kubeadm makes of nodeRegistration. Its kubeletExtraArgs are a map up to v1beta3, then a
+// list of names and values.
+func joinArgs(registration any) (args []string) {
+	var taints []string
+	for _, item := range listAt(registration, "taints") {
+		taints = append(taints, textAt(item, "key")+"="+textAt(item, "value")+":"+textAt(item, "effect"))
+	}
+	if len(taints) > 0 {
+		args = append(args, "--register-with-taints="+strings.Join(taints, ","))
+	}
+	for _, p := range sortedPairs(mapAt(registration, "kubeletExtraArgs")) {
+		args = append(args, "--"+p.key+"="+p.value)
+	}
+	for _, item := range listAt(registration, "kubeletExtraArgs") {
+		args = append(args, "--"+textAt(item, "name")+"="+textAt(item, "value"))
+	}
+	return args
 }
 
 // applyConfig lays a kubelet configuration over the image's, so settings that it does not name stay.

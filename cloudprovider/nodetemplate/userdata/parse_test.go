@@ -124,10 +124,17 @@ func TestScripts(t *testing.T) {
 			script: "if spot; then cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=s\"]}}\nEOF\n" +
 				"else cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=o\"]}}\nEOF\nfi",
 		},
+		{name: "kubeadm", script: "cat >a <<A\napiVersion: kubeadm.k8s.io/v1beta3\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: {node-labels: \"a=1,b=$(x)\"}}\nA\n", want: "a=1 ! --node-labels b"},
+		{name: "kubeadm in a branch", script: "if x; then cat >a <<A\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: node-labels, value: a=1}]}\nA\nfi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
+		{name: "kubeadm that is not YAML", script: "cat >a <<A\nkind: JoinConfiguration\n: : -\n\t-\nA\n", want: " ! JoinConfiguration"},
 		{name: "unknown arguments", script: bootstrap + `"--node-labels=a=1 $MORE"`, want: "a=1 ! kubelet arguments"},
 		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: " ! shell script"}, // a shell does not run it
 		{name: "after a line that is no shell", script: "x )\n" + bootstrap + `"--node-labels=a=1"`, want: "a=1 ! shell script"},
 		{name: "two here-documents", script: "cat >a <<A; cat >b <<'B'\nKUBELET_EXTRA_ARGS=--node-labels=a=1\nA\nEnvironment=\"KUBELET_EXTRA_ARGS=--node-labels=b=2\" \"B=2\"\nB\n", want: "a=1 b=2"},
+		{name: "environment file", script: "cat >/etc/default/kubelet <<A\nB=2\nKUBELET_EXTRA_ARGS=--v 2 --node-labels=a=1 --eviction-hard=memory.available<100Mi --node-labels='b=2'\nC=3\nA\n", want: "a=1 b=2"},
+		{name: "environment file with a continued line", script: "cat >/etc/default/kubelet <<'A'\n KUBELET_EXTRA_ARGS= --node-labels=a=1 \\\n  --node-labels=b=2\nA\n", want: "a=1 b=2"},
+		{name: "environment file with a variable", script: "cat >/etc/default/kubelet <<A\nKUBELET_EXTRA_ARGS=--v=2 --node-labels=a=1,b=$(hostname)\nA\n", want: "a=1 ! --node-labels b"},
+		{name: "file of a shell", script: "cat >/f <<'A'\nKUBELET_EXTRA_ARGS=--node-labels=a=1; B=2\nA\n", want: "a=1"},
 		{name: "systemd unit", script: "cat >a <<A\n; note (x)\nDescription=Kubelet's (local)\nExecStart=/usr/bin/kubelet --node-labels=a=1\nA\n", want: "a=1"},
 		{name: "exported in quotes", script: "export \"KUBELET_EXTRA_ARGS=--node-labels=a=1\"", want: "a=1"},
 		{name: "Latin-1", script: "# Gr\xf6\xdfe\n" + bootstrap + "--node-labels=a=1", want: "a=1"},
@@ -306,6 +313,7 @@ func hostile(t testing.TB) map[string]string {
 		"PowerShell variables":   "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
 		"brackets":               zip(t, strings.Repeat("<", 250_000)),
 		"settings":               zip(t, strings.Repeat("[ settings ", 22_000)),
+		"environment":            zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
 		"kinds":                  script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
 	}
 	for _, opener := range []string{"$(", "((", "$((", "{ ", "(", "`\\", "\"$(", "${a:-", "a&&", "a|", "! ", "((-", "if ", "case x in x) ", "f()", "[[ (", "<(",

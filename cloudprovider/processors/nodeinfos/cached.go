@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,7 +18,7 @@ import (
 )
 
 // dropMisleading replaces NodeInfos that do not show the group's next node: the group now launches something else, other instance types
-// or in other zones, or the node's figures are refused. From the others it removes labels that most nodes of the group lack.
+// or in other zones, or the node's figures are refused. It corrects the labels and taints of the others.
 //
 // The core keeps a group's last NodeInfo for years. It would never notice that the launch template changed while the group had no
 // nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone. So may nodes of a type
@@ -30,7 +31,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		}
 		if !outsideZones(info.Node(), v.Group(id)) && !ofFormerType(info.Node(), v.Group(id)) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
-			infos[id] = withoutOddLabels(info, t)
+			infos[id] = corrected(info, t, taintConfig)
 			continue
 		}
 		// On an error nothing is known about the new launch description, so the cached NodeInfo stays the best guess.
@@ -63,20 +64,35 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], fromgroup.Facts(launch, v.Catalogue()))
 }
 
-// withoutOddLabels returns info without the labels that most nodes of the group lack, unless its template promises them.
-func withoutOddLabels(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
-	var node *corev1.Node
-	for key, value := range info.Node().Labels {
-		if !t.Seen.Learnt.Odd(key, value) || t.Labels[key] == value {
-			continue
+// corrected returns info without its odd labels, or with the values that the template promises for their keys, and with the taints that
+// the next node may have and the live one lacks.
+func corrected(info *framework.NodeInfo, t *fromgroup.Template, taintConfig taints.TaintConfig) *framework.NodeInfo {
+	live := info.Node()
+	labels, missing := maps.Clone(live.Labels), missingTaints(live, t, taintConfig)
+	for key, value := range live.Labels {
+		promised, known := t.Labels[key]
+		switch odd := t.Seen.Learnt.Odd(key, value); {
+		case odd && known:
+			labels[key] = promised
+		case odd:
+			delete(labels, key)
 		}
-		if node == nil {
-			node = info.Node().DeepCopy()
-		}
-		delete(node.Labels, key)
 	}
-	if node == nil {
+	if len(missing) == 0 && maps.Equal(labels, live.Labels) {
 		return info
 	}
+	node := live.DeepCopy()
+	node.Labels, node.Spec.Taints = labels, append(node.Spec.Taints, missing...)
 	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// missingTaints returns the taints of the template that keep pods away and that the live node lacks, though another node of the group
+// shows them: in a group of both capacity types often only the spot nodes are tainted, and launches for pods that do not tolerate it would
+// not end. A taint that no node shows is left out. A tag may state one that the owner has long taken off the nodes, and pods would wait for
+// ever, while a launch too much ends as soon as its node shows the taint. Start-up taints go again.
+func missingTaints(live *corev1.Node, t *fromgroup.Template, taintConfig taints.TaintConfig) []corev1.Taint {
+	return slices.DeleteFunc(taints.SanitizeTaints(t.Taints, taintConfig), func(taint corev1.Taint) bool {
+		has := slices.ContainsFunc(live.Spec.Taints, func(have corev1.Taint) bool { return have.MatchTaint(&taint) })
+		return has || taint.Effect == corev1.TaintEffectPreferNoSchedule || !t.Seen.Learnt.Tainted(taint)
+	})
 }

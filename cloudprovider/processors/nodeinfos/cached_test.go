@@ -16,6 +16,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -223,24 +225,66 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 }
 
 func TestRareLabelIsNotPromised(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{awsworld.Template + "label/new": "promised", awsworld.Template + "label/lifecycle": "OnDemand"}))
 	nodes, infos := w.Cluster, newProvider(w)
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
 	next(w, infos, "a", real...)
 	nodes.Drop(t, real[1])
 	last := real[0].DeepCopy()
-	last.Labels["debug"], last.Labels["new"] = "by-hand", "promised"
+	last.Labels["debug"], last.Labels["empty"], last.Labels["new"], last.Labels["lifecycle"] = "by-hand", "", "promised", "Ec2Spot"
 	nodes.Put(t, last)
 	check := func(when string, live ...*corev1.Node) {
 		t.Helper()
 		got := next(w, infos, "a", live...).Labels
 		assert.Truef(t, got["kubernetes.io/seen"] != "" && got["team"] == "dsp" && got["new"] == "promised",
 			"%s: the next node is taken to have the labels %v, want those of the last", when, got)
-		assert.Equalf(t, "", got["debug"], "%s: the next node is taken to have the label that one node was given by hand", when)
+		assert.Equalf(t, "OnDemand", got["lifecycle"], "%s: the next node's value, want the promised one and not that of one node", when)
+		for _, key := range []string{"debug", "empty"} {
+			assert.NotContainsf(t, got, key, "%s: the next node is taken to have the label that one node was given by hand", when)
+		}
 	}
 	check("on the last node", last)
 	nodes.Drop(t, last)
 	w.Emptied("a")
 	check("at zero")
+}
+
+func TestTaintOfOtherNodesCountsForTheNext(t *testing.T) {
+	const noSchedule, noExecute, prefer = corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute, corev1.TaintEffectPreferNoSchedule
+	taint := func(key, value string, effect corev1.TaintEffect) []corev1.Taint {
+		return []corev1.Taint{{Key: key, Value: value, Effect: effect}}
+	}
+	spot := taint("spot", "true", noSchedule)
+	for _, tt := range []struct {
+		name                    string
+		stated, other, of, want []corev1.Taint // by the template, on another node, on the live node and on the next one
+	}{
+		{name: "on another node", stated: spot, other: spot, want: spot},
+		{name: "that evicts", stated: taint("spot", "", noExecute), other: taint("spot", "", noExecute), want: taint("spot", "", noExecute)},
+		{name: "beside a taint of the live node", stated: spot, other: spot, of: taint("team", "a", noSchedule), want: append(taint("team", "a", noSchedule), spot...)},
+		{name: "with another value on the live node", stated: spot, other: spot, of: taint("spot", "yes", noSchedule), want: taint("spot", "yes", noSchedule)},
+		{name: "on no node", stated: spot},
+		{name: "with another effect there", stated: spot, other: taint("spot", "true", noExecute)},
+		{name: "that nobody states", other: spot},
+		{name: "that keeps no pod away", stated: taint("spot", "true", prefer), other: taint("spot", "true", prefer)},
+		{name: "that an agent takes off", stated: taint("example.com/booting", "", noSchedule), other: taint("example.com/booting", "", noSchedule)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			live, other := awsworld.M5Large("live", "", nil), awsworld.M5Large("other", "", nil)
+			live.Spec.Taints, other.Spec.Taints = tt.of, tt.other
+			template := &fromgroup.Template{Template: nodetemplate.Template{Taints: tt.stated}}
+			flags := taints.NewTaintConfig(config.AutoscalingOptions{StartupTaints: []string{"example.com/booting"}})
+			check := func(when string, want []corev1.Taint) {
+				t.Helper()
+				got := corrected(framework.NewNodeInfo(live, nil), template, flags).Node().Spec.Taints
+				assert.Equalf(t, want, got, "%s: taints of the next node", when)
+			}
+			check("before the nodes are known", tt.of)
+			template.Seen.Learnt = nodetemplate.Conclude([]*nodetemplate.Observed{
+				nodetemplate.Observe(live, "m5.large", time.Now()), nodetemplate.Observe(other, "m5.large", time.Now())}, nil, instancetypes.Embedded().Lookup)
+			check("with both nodes", tt.want)
+			assert.Equal(t, tt.of, live.Spec.Taints, "the live node itself was changed")
+		})
+	}
 }

@@ -31,12 +31,13 @@ import (
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
 //     restarting, or may have been so when the core made the copy. A divided GPU is no whole one.
 //   - In a group of several sizes it has no more than the smallest.
+//   - It has the taints that the template states and another node of the group shows.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
 //   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
-//     sound node of its type. Neither does a label that most nodes of the group lack.
+//     sound node of its type. Neither does a label that the group's next node is not expected to carry.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {
