@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -88,7 +89,10 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 		defer n.provider.adopt(n.name)
 		return terminate(ctx, n.name, gone.ids)
 	}
-	if gone.placeholders > 0 {
+	if g := n.group(); gone.placeholders > 0 && g.TargetInstances() <= g.MinInstances() {
+		// An error would keep the core from the other groups, which it asks for next under --force-delete-unregistered-nodes.
+		klog.FromContext(n.provider.ctx).V(2).Info("Left instances that the minimum size asks for", "nodeGroup", n.id, "missing", gone.placeholders)
+	} else if gone.placeholders > 0 {
 		errs = append(errs, n.withdraw(gone.placeholders))
 	}
 	switch {

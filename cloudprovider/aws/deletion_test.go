@@ -71,6 +71,18 @@ func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 	})
 }
 
+// The core goes on to no other group after an error, and asks again in each loop.
+func TestForcedDeletionLeavesWhatTheMinimumWaitsFor(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	require.NoError(t, w.AWS.SetLimits("a", 3, 5))
+	w.Reread()
+	nodes := w.Nodes("a")
+	require.Len(t, nodes, 3, "nodes, with two that never came")
+	assert.NoError(t, w.NodeGroup("a").ForceDeleteNodes(nodes[1:]))
+	w.desires("a", 3)
+}
+
 func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 2, 5, nil))
 	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})

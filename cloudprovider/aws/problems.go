@@ -24,7 +24,7 @@ import (
 type Problem struct {
 	Group   string // name of the Auto Scaling group, "" for all groups
 	Reason  string // out of a small set
-	About   string // the tag's key or the resource, "" where the Reason says enough
+	About   string // the tag's key or the resources, "" where the Reason says enough
 	Message string // one sentence with problem and cause
 	Remedy  string // the next step, may be empty
 }

@@ -82,12 +82,12 @@ type Provider struct {
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
-	seen       evidence                 // for Refresh alone
-	changing   sync.Mutex               // held while a view is made from the one before
-	facts      *nodeFacts               // under changing
-	missing    map[string]missingDevice // by Auto Scaling group, under changing
-	anew       bool                     // missing or late has changed
-	unknown    []string                 // instance types in use that the catalogue lacks, under changing
+	seen       evidence                  // for Refresh alone
+	changing   sync.Mutex                // held while a view is made from the one before
+	facts      *nodeFacts                // under changing
+	missing    map[string]missingDevices // by Auto Scaling group, under changing
+	anew       bool                      // missing or late has changed
+	unknown    []string                  // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
 	looped     atomic.Bool // Refresh was called
 }
@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
+		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)

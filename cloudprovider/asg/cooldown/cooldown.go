@@ -96,7 +96,7 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
 		case m.InstanceType == "", m.Zone == "":
 			p.Group = group // AWS does not name the pool
-		case m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
+		case awsmessage.OfReservation(m.Code, message), m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
 			p.Group = group // the reservation or the maximum price is the group's
 		}
 	case awsmessage.SpotLimit, awsmessage.Quota: // each family of types has its own

@@ -36,19 +36,21 @@ func TestInstanceEndsWhatItProvesWrong(t *testing.T) {
 	}
 }
 
-func TestLowSpotPriceCoolsDownItsGroupOnly(t *testing.T) {
-	for _, text := range []string{"", "Your Spot request price of 0.001 is lower than the minimum required Spot request fulfillment price of 0.5762."} {
-		code := "SpotMaxPriceTooLow"
-		if text != "" {
-			code = ""
-		}
+func TestLackOfTheGroupsOwnCoolsDownItAlone(t *testing.T) {
+	for _, tt := range []struct{ code, text, capacityType string }{
+		{"SpotMaxPriceTooLow", "", awsmessage.Spot},
+		{"", "Your Spot request price of 0.001 is lower than the minimum required Spot request fulfillment price of 0.5762.", awsmessage.Spot},
+		{"ReservationCapacityExceeded", "", awsmessage.OnDemand},
+		{"", "The requested reservation does not have sufficient compatible and available capacity for this request.", awsmessage.OnDemand},
+		{"", "Your Capacity Block reservation cr-1 is not active yet. Launching EC2 instance failed.", awsmessage.OnDemand},
+	} {
 		l := NewList(clocktesting.NewFakeClock(time.Now()))
-		pool := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}
-		l.Fail("a", awsmessage.OfLaunch(code, text, pool.InstanceType, pool.Zone, awsmessage.Spot), text)
+		pool := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: tt.capacityType}
+		l.Fail("a", awsmessage.OfLaunch(tt.code, tt.text, pool.InstanceType, pool.Zone, pool.CapacityType), tt.text)
 		for group, want := range map[string]bool{"a": true, "b": false} {
 			p, holds := l.Of(group, pool)
 			if holds != want || holds && (p.Class != awsmessage.NoCapacity || p.length != capacityCoolDown) {
-				t.Errorf("%q: group %s is left alone: %t, %+v, want %t for lack of capacity", text, group, holds, p, want)
+				t.Errorf("%s %q: group %s is left alone: %t, %+v, want %t for lack of capacity", tt.code, tt.text, group, holds, p, want)
 			}
 		}
 	}

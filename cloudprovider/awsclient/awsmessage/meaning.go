@@ -99,6 +99,11 @@ func LacksAddresses(code, text string) bool {
 	return code == "InsufficientFreeAddressesInSubnet" || fullSubnet.MatchString(text)
 }
 
+// OfReservation reports whether a lack of capacity is of a capacity reservation or a capacity block, which is full or not active.
+func OfReservation(code, text string) bool {
+	return code == "ReservationCapacityExceeded" || strings.Contains(strings.ToLower(text), "reservation")
+}
+
 // AbandonedByHook reports whether a lifecycle hook abandoned a launch: its action was completed with that result, or by nobody in time.
 func AbandonedByHook(text string) bool {
 	return strings.Contains(text, "Lifecycle Action") && strings.Contains(text, "abandoned")

@@ -80,7 +80,7 @@ func (s *search) add(a decision.Answer) {
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
-			return r.resource != "" && string(r.resource) == missing.About
+			return r.resource != "" && slices.Contains(resourcesOf(missing), string(r.resource))
 		})
 		if len(c.failing) == 0 {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
@@ -104,12 +104,20 @@ func (s *search) add(a decision.Answer) {
 // MissingDevice is the problem of a group, which may be nil, whose nodes came up without an accelerator that the pod asks for.
 func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 	for _, p := range cmp.Or(g, &decision.Group{}).Problems {
-		if asked := requests(pod)[corev1.ResourceName(p.About)]; p.Code == decision.CodeAccelerator && !asked.IsZero() {
+		if p.Code == decision.CodeAccelerator && slices.ContainsFunc(resourcesOf(p), func(name string) bool { return asks(pod, name) }) {
 			p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
 			return p, true
 		}
 	}
 	return decision.Reason{}, false
+}
+
+// resourcesOf are the resources that a problem of accelerators is about.
+func resourcesOf(p decision.Reason) []string { return strings.Split(p.About, ", ") }
+
+func asks(pod *corev1.Pod, resource string) bool {
+	asked := requests(pod)[corev1.ResourceName(resource)]
+	return !asked.IsZero()
 }
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.

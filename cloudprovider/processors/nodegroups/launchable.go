@@ -3,6 +3,7 @@ package nodegroups
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -42,9 +43,9 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
 			continue
 		}
-		if device := l.Provider.Withheld(g.Name); device != "" {
+		if devices := l.Provider.Withheld(g.Name); len(devices) > 0 {
 			infos = maps.Clone(infos) // the loop goes on with the core's
-			infos[ng.Id()] = without(infos[ng.Id()], device)
+			infos[ng.Id()] = without(infos[ng.Id()], devices)
 		}
 		candidate := l.candidate(ng, g)
 		if l.Bound != nil {
@@ -76,9 +77,9 @@ func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*c
 	if by := l.Provider.Capped(g); by != nil {
 		return why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}
 	}
-	device := l.Provider.Withheld(g.Name) // its nodes came up without the accelerator
-	if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device, info) }) {
-		return why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)}
+	devices := l.Provider.Withheld(g.Name) // its nodes came up without these
+	if len(devices) > 0 && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, devices, info) }) {
+		return why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + strings.Join(devices, ", ")}
 	}
 	return why.Refusal{}
 }
@@ -89,25 +90,32 @@ func (l *Launchable) Now(ctx *cacontext.AutoscalingContext, groups []cloudprovid
 	return able
 }
 
-// asks reports whether the pod asks for the device, by count or, where a driver shares it out as far as is known, by a claim.
-func asks(pod *corev1.Pod, device corev1.ResourceName, info *framework.NodeInfo) bool {
-	asked := podutil.PodRequests(pod)[device]
-	return !asked.IsZero() || len(pod.Spec.ResourceClaims) > 0 && slices.ContainsFunc(info.LocalResourceSlices, assumed(device))
+// asks reports whether the pod asks for any of the devices, by count or, where a driver shares it out as far as is known, by a claim.
+func asks(pod *corev1.Pod, devices []string, info *framework.NodeInfo) bool {
+	requests := podutil.PodRequests(pod)
+	return slices.ContainsFunc(devices, func(device string) bool {
+		asked := requests[corev1.ResourceName(device)]
+		return !asked.IsZero()
+	}) || len(pod.Spec.ResourceClaims) > 0 && slices.ContainsFunc(info.LocalResourceSlices, assumed(devices))
 }
 
-// assumed reports whether no node of the kind has published the slice with the device.
-func assumed(device corev1.ResourceName) func(*resourceapi.ResourceSlice) bool {
+// assumed reports whether no node of the kind has published the slice, which has some of the devices.
+func assumed(devices []string) func(*resourceapi.ResourceSlice) bool {
 	return func(s *resourceapi.ResourceSlice) bool {
-		return nodemeta.Assumed.On(s) && nodetemplate.Shares(s.Spec.Driver, device)
+		return nodemeta.Assumed.On(s) && slices.ContainsFunc(devices, func(device string) bool {
+			return nodetemplate.Shares(s.Spec.Driver, corev1.ResourceName(device))
+		})
 	}
 }
 
-// without returns info with a node that gives pods no device. Its capacity still shows the device, by which expanders keep other pods off.
-func without(info *framework.NodeInfo, device corev1.ResourceName) *framework.NodeInfo {
+// without returns info with a node that gives pods no devices. Its capacity still shows them, by which expanders keep other pods off.
+func without(info *framework.NodeInfo, devices []string) *framework.NodeInfo {
 	info = info.DeepCopy()
-	info.LocalResourceSlices = slices.DeleteFunc(info.LocalResourceSlices, assumed(device))
+	info.LocalResourceSlices = slices.DeleteFunc(info.LocalResourceSlices, assumed(devices))
 	node := info.Node()
-	delete(node.Status.Allocatable, device)
+	for _, device := range devices {
+		delete(node.Status.Allocatable, corev1.ResourceName(device))
+	}
 	info.SetNode(node) // has the scheduler's sums made again
 	return info
 }

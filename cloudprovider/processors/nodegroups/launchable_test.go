@@ -66,16 +66,18 @@ func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 
 func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
-	w.SetMissing("gpu", "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
+	w.SetMissing("gpu", []string{"nvidia.com/gpu", "vpc.amazonaws.com/efa"}, "gpu-0", time.Now().Add(time.Hour))
 	pod := func(asked corev1.ResourceList) *corev1.Pod {
 		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asked}}}}}
 	}
 	gpu, cpu := pod(awsworld.Resources("nvidia.com/gpu", "1")), pod(awsworld.Resources("cpu", "1"))
+	efa := pod(awsworld.Resources("vpc.amazonaws.com/efa", "1"))
 	left := func(pods ...*corev1.Pod) bool {
 		able, _ := growing(w, w.NodeGroups(), infos(w), pods...)
 		return len(able) == 0
 	}
-	assert.Truef(t, left(gpu) && !left(gpu, cpu), "left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
+	assert.Truef(t, left(gpu) && left(gpu, efa) && !left(gpu, cpu),
+		"left out for a pod with a GPU: %t, and one with an adapter: %t, for others, too: %t", left(gpu), left(gpu, efa), left(gpu, cpu))
 	claiming := &corev1.Pod{Spec: corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu"}}}}
 	slice := &resourceapi.ResourceSlice{Spec: resourceapi.ResourceSliceSpec{Driver: "gpu.nvidia.com"}}
 	shared := infos(w)
@@ -90,14 +92,14 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equalf(t, assumed, len(next["gpu"].LocalResourceSlices) == 0, "the next node offers none while they are assumed: %t", assumed)
 	}
-	w.SetMissing("gpu", "", "", time.Time{})
+	w.SetMissing("gpu", nil, "", time.Time{})
 	assert.False(t, left(gpu), "left out although a node shows its GPU")
 }
 
 // A pod that asks for no GPU waits, too. It can have a node of the group, and the pod with a GPU cannot.
 func TestGroupWithoutItsDeviceTakesOtherPodsAlone(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
-	w.SetMissing("gpu", "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
+	w.SetMissing("gpu", []string{"aws.amazon.com/neuron", "nvidia.com/gpu"}, "gpu-0", time.Now().Add(time.Hour))
 	full := infos(w)
 	groups, able, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), full, []*corev1.Pod{{}})
 	require.NoError(t, err)

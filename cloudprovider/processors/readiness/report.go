@@ -2,6 +2,7 @@ package readiness
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,12 +12,13 @@ import (
 )
 
 // reportWait reports once that a wait takes longer than usual, with its reason and its end.
-func (s *StartingNodes) reportWait(node *corev1.Node, promised corev1.ResourceName, w wait) {
+func (s *StartingNodes) reportWait(node *corev1.Node, lacks []string, w wait) {
 	seen := s.nodes[node.Spec.ProviderID]
 	if seen.waitShown || s.clock.Now().Before(w.unusual) {
 		return
 	}
 	seen.waitShown = true
+	promised := strings.Join(lacks, ", ")
 	what := fmt.Sprintf("has been Ready for %s without %s", decision.Span(s.clock.Since(seen.ready).Round(time.Second)), promised)
 	if !seen.lost.IsZero() {
 		what = fmt.Sprintf("has lost %s", promised)
@@ -30,7 +32,7 @@ func (s *StartingNodes) reportWait(node *corev1.Node, promised corev1.ResourceNa
 }
 
 // reportLate reports once that the wait for a node is over, and counts the failure of its group.
-func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceName) {
+func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
 	seen := s.nodes[node.Spec.ProviderID]
 	if seen.lateShown {
 		return
@@ -45,10 +47,11 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 				if s.failed[name].count > 1 {
 					until = s.clock.Now().Add(backOff)
 				}
-				s.provider.SetMissing(name, promised, node.Name, until)
+				s.provider.SetMissing(name, lacks, node.Name, until)
 			}
 		}
 	}
+	promised := strings.Join(lacks, ", ")
 	what := fmt.Sprintf("has not published %s in %s", promised,
 		decision.Span(s.clock.Since(node.CreationTimestamp.Time).Round(time.Second)))
 	if !seen.lost.IsZero() {

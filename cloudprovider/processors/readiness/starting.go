@@ -61,6 +61,7 @@ type failures struct {
 // startup is the history of one node.
 type startup struct {
 	ready     time.Time // since when it is Ready
+	old       bool      // it was past its start-up time when first seen, and may have no interface left for pod-eni
 	missing   bool      // it has been seen without an accelerator
 	shown     bool      // it has shown an accelerator
 	lost      time.Time // when the accelerator disappeared, or zero
@@ -86,13 +87,13 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		if promised := s.follow(node, devices); promised != "" && !uses().used[node.Name] {
+		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 && !uses().used[node.Name] {
 			if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
 				starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
-				s.reportWait(node, promised, w)
+				s.reportWait(node, lacks, w)
 				continue
 			}
-			s.reportLate(node, promised)
+			s.reportLate(node, lacks)
 		}
 		stillReady = append(stillReady, node)
 	}
@@ -140,41 +141,48 @@ func (s *StartingNodes) forget(nodes []*corev1.Node) {
 	maps.DeleteFunc(s.nodes, func(id string, _ *startup) bool { return !there[id] })
 }
 
-// follow brings the history of a Ready node up to date. It returns a resource that the node lacks although its group promises it, or "".
-func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot) corev1.ResourceName {
+// follow brings the history of a Ready node up to date. It returns the resources that the node lacks although its group promises them.
+func (s *StartingNodes) follow(ctx *cacontext.AutoscalingContext, node *corev1.Node, devices *drasnapshot.Snapshot) []string {
 	group := s.provider.NodeGroupOf(node)
 	promised, lacks := s.promised(group, node, devices)
 	if !promised {
-		return ""
+		return nil
 	}
 	now := s.clock.Now()
 	seen := s.nodes[node.Spec.ProviderID]
 	if seen == nil {
-		seen = &startup{ready: now}
+		most := group.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime
+		seen = &startup{ready: now, old: now.Sub(node.CreationTimestamp.Time) > most}
 		s.nodes[node.Spec.ProviderID] = seen
 	}
 	if since := nodemeta.ReadySince(node); !since.IsZero() && since.Before(seen.ready) {
 		seen.ready = since
 	}
-	if lacks == "" {
+	if len(lacks) == 0 {
 		name := group.AutoScalingGroup()
 		if s.failed[name].mendedBy(node, seen) {
 			delete(s.failed, name)
-			s.provider.SetMissing(name, "", "", now)
+			s.provider.SetMissing(name, nil, "", now)
 		}
 		if seen.missing && !seen.shown {
 			samples := append(s.took[name], now.Sub(seen.ready))
 			s.took[name] = samples[max(0, len(samples)-mostSamples):]
 		}
-		*seen = startup{ready: seen.ready, shown: true}
-		return ""
+		*seen = startup{ready: seen.ready, old: seen.old, shown: true}
+		return nil
 	}
 	// kubelet keeps the capacity for some minutes after the device plugin ended, or after its devices became unhealthy.
-	kept := node.Status.Capacity[lacks]
-	if had := seen.shown || !kept.IsZero(); had && seen.lost.IsZero() {
+	kept := func(name string) bool {
+		q := node.Status.Capacity[corev1.ResourceName(name)]
+		return !q.IsZero()
+	}
+	if had := seen.shown || slices.ContainsFunc(lacks, kept); had && seen.lost.IsZero() {
 		seen.lost, seen.shown = now, true
 	}
 	seen.missing = true
+	if seen.old {
+		lacks = slices.DeleteFunc(lacks, func(name string) bool { return name == instancetypes.ResourcePodENI })
+	}
 	return lacks
 }
 
@@ -190,16 +198,15 @@ func (f failures) mendedBy(node *corev1.Node, seen *startup) bool {
 	return seen.lateShown || !seen.ready.Before(f.last)
 }
 
-// promised reports whether the group's template promises resources that device plugins and controllers publish, and returns one of them
-// that the node lacks, or "".
-func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
-	devices *drasnapshot.Snapshot) (promised bool, lacks corev1.ResourceName) {
+// promised reports whether the group's template promises resources that device plugins and controllers publish, and returns those that
+// the node lacks, sorted.
+func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node, devices *drasnapshot.Snapshot) (promised bool, lacks []string) {
 	if group == nil {
-		return false, ""
+		return false, nil
 	}
 	t := s.provider.View().Template(group.Id())
 	if t == nil {
-		return false, ""
+		return false, nil
 	}
 	for name, q := range t.Capacity {
 		if !strings.Contains(string(name), "/") || q.IsZero() {
@@ -216,9 +223,10 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
 		// Until a node with parts of an accelerator has settled, its group's template still promises the whole one.
 		parts := nodetemplate.IsAccelerator(name) && hasAccelerator(node.Status.Allocatable)
 		if !parts || !nodetemplate.Settled(node, s.clock.Now()) {
-			lacks = max(lacks, name)
+			lacks = append(lacks, string(name))
 		}
 	}
+	slices.Sort(lacks)
 	return promised, lacks
 }
 

@@ -241,19 +241,57 @@ func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
 	assert.Truef(t, strings.HasPrefix(problem(), want), "problem %q, want %q", problem(), want)
 	assert.Empty(t, g.Withheld("gpu"), "is withheld after the first failure")
 	fails()
-	if got := g.Withheld("gpu"); got != "nvidia.com/gpu" || !strings.Contains(problem(), ", next try at ") {
+	if got := g.Withheld("gpu"); !slices.Equal(got, []string{"nvidia.com/gpu"}) || !strings.Contains(problem(), ", next try at ") {
 		t.Errorf("withheld is %q after two failures, problem %q", got, problem())
 	}
 	works := g.boots()
 	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	g.starts(works)
 	g.NextLoop()
-	assert.Truef(t, problem() == "" && g.Withheld("gpu") == "",
+	assert.Truef(t, problem() == "" && g.Withheld("gpu") == nil,
 		"problem %q and withheld %q while a node shows its GPU", problem(), g.Withheld("gpu"))
 	works.Status.Allocatable = awsworld.Resources("cpu", "4")
 	g.startsFor(works)
 	g.NextLoop()
 	assert.Equal(t, "", problem(), "problem for a GPU that was there")
+}
+
+// A device plugin publishes several resources, and pods ask for one of them. A node may lack those of two device plugins, too.
+func TestAllThatANodeLacksIsWithheld(t *testing.T) {
+	g := newGPUNodes(t, 2, map[string]string{awsworld.Template + "resources/vpc.amazonaws.com/efa": "1"})
+	g.now.SetTime(time.Now()) // as the provider's clock
+	for range 2 {
+		g.startsFor(g.boots())
+		g.NextLoop()
+	}
+	assert.Equal(t, []string{"nvidia.com/gpu", "vpc.amazonaws.com/efa"}, g.Withheld("gpu"))
+	assert.Contains(t, strings.Join(g.Events.All(), "\n"), "has not published nvidia.com/gpu, vpc.amazonaws.com/efa in ")
+}
+
+// The network interfaces of older nodes may all have been in use when security groups for pods were turned on.
+func TestOlderNodesWithoutPodInterfacesAreNotReported(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		age   time.Duration
+		lacks string
+		want  bool // an event
+	}{
+		{name: "an older node", age: time.Hour},
+		{name: "an older node without its GPU", age: time.Hour, lacks: "nvidia.com/gpu", want: true},
+		{name: "a new node", age: time.Minute, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, map[string]string{awsworld.Template + "resources/vpc.amazonaws.com/pod-eni": "9"})
+			n := g.boots()
+			n.CreationTimestamp = metav1.NewTime(g.now.Now().Add(-tt.age))
+			if tt.lacks == "" {
+				n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+			}
+			g.startsFor(n)
+			missing := slices.DeleteFunc(g.Events.All(), func(e string) bool { return !strings.Contains(e, "AcceleratorMissing") })
+			assert.Equalf(t, tt.want, len(missing) == 1, "events %q, want one: %t", missing, tt.want)
+		})
+	}
 }
 
 // Nodes on which the device plugin works all the time say nothing about new ones, on which it does not.
@@ -269,14 +307,14 @@ func TestNodesThatWorkDoNotHideTheFailuresOfNewOnes(t *testing.T) {
 		g.NextLoop()
 		return node
 	}
-	has := func(when string, problem bool, withheld corev1.ResourceName) {
+	has := func(when string, problem bool, withheld ...string) {
 		t.Helper()
 		got := slices.ContainsFunc(g.Problems(), func(p aws.Problem) bool { return p.Reason == aws.ReasonMissingDevice })
-		assert.Truef(t, got == problem && g.Withheld("gpu") == withheld,
+		assert.Truef(t, got == problem && slices.Equal(g.Withheld("gpu"), withheld),
 			"%s: a problem %t, withheld %q, want %t, %q", when, got, g.Withheld("gpu"), problem, withheld)
 	}
 	fails()
-	has("after the first failure", true, "")
+	has("after the first failure", true)
 	last := fails()
 	has("after the second failure", true, "nvidia.com/gpu")
 	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "0")
@@ -288,7 +326,7 @@ func TestNodesThatWorkDoNotHideTheFailuresOfNewOnes(t *testing.T) {
 	last.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	g.starts(last)
 	g.NextLoop()
-	has("once the node that failed shows its GPU", false, "")
+	has("once the node that failed shows its GPU", false)
 }
 
 // changes has the group launch something else from now on.

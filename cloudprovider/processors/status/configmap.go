@@ -6,26 +6,53 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/yaml"
 )
+
+// Events publishes the core's events about the status ConfigMap. The core keeps the ConfigMap that it made itself. Somebody may delete it,
+// and Writer then makes another. Safe for concurrent use.
+type Events struct {
+	record.EventRecorder
+	written atomic.Pointer[corev1.ConfigMap] // the latest, without its text
+}
+
+// about returns the ConfigMap that is there, which made was at first.
+func (e *Events) about(made runtime.Object) runtime.Object {
+	if written := e.written.Load(); written != nil {
+		return written
+	}
+	return made
+}
+
+func (e *Events) Event(made runtime.Object, eventType, reason, message string) {
+	e.EventRecorder.Event(e.about(made), eventType, reason, message)
+}
+
+func (e *Events) Eventf(made runtime.Object, eventType, reason, format string, args ...any) {
+	e.EventRecorder.Eventf(e.about(made), eventType, reason, format, args...)
+}
 
 // Writer writes the status after each loop, in Run. The core itself must write no status (AutoscalingOptions.WriteStatusConfigMap).
 type Writer struct {
 	core            corestatus.AutoscalingStatusProcessor
 	client          kubernetes.Interface
 	namespace, name string
+	events          *Events
 	wake            chan struct{}
 	writing         chan struct{} // has an element during a write or the deletion
 
@@ -40,8 +67,8 @@ type loopStatus struct {
 	facts *api.ClusterAutoscalerStatus
 }
 
-func NewWriter(core corestatus.AutoscalingStatusProcessor, client kubernetes.Interface, namespace, name string) *Writer {
-	return &Writer{core: core, client: client, namespace: namespace, name: name,
+func NewWriter(core corestatus.AutoscalingStatusProcessor, client kubernetes.Interface, namespace, name string, events *Events) *Writer {
+	return &Writer{core: core, client: client, namespace: namespace, name: name, events: events,
 		wake: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 }
 
@@ -120,9 +147,11 @@ func (w *Writer) send(ctx context.Context, newest *loopStatus) error {
 	}
 	m.Data["status"] = text
 	metav1.SetMetaDataAnnotation(&m.ObjectMeta, utils.ConfigMapLastUpdatedKey, status.Time)
-	if _, err := write(); err != nil {
+	if m, err = write(); err != nil {
 		return fmt.Errorf("write the ConfigMap: %w", err)
 	}
+	m.Data = nil
+	w.events.written.Store(m)
 	return nil
 }
 

@@ -14,11 +14,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/yaml"
 )
 
@@ -28,12 +30,15 @@ const (
 	slow      = 5 * time.Second // of each write
 )
 
-// world is an API server that takes long for writes, and a Writer that writes to it.
+// world is an API server that takes long for writes, a Writer that writes to it, and what publishes the core's events.
 type world struct {
+	record.EventRecorder
 	t      *testing.T
 	server *fake.Clientset
 	writer *Writer
 	writes int
+	log    *utils.LogEventRecorder // the core's
+	about  []types.UID             // of its events
 }
 
 func inWorld(t *testing.T, test func(*world)) {
@@ -47,9 +52,14 @@ func inWorld(t *testing.T, test func(*world)) {
 				return false, nil, nil
 			})
 		}
-		_, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now())
+		w.server.PrependReactor("create", "configmaps", func(action kubetesting.Action) (bool, runtime.Object, error) {
+			action.(kubetesting.CreateAction).GetObject().(*corev1.ConfigMap).UID = types.UID(fmt.Sprint("made-", time.Now().Unix()))
+			return false, nil, nil
+		})
+		events := &Events{EventRecorder: w}
+		log, err := utils.NewStatusMapRecorder(w.server, namespace, events, true, name)
 		require.NoError(t, err)
-		w.writer, w.writes = NewWriter(corestatus.NewDefaultAutoscalingStatusProcessor(), w.server, namespace, name), 0
+		w.writer, w.writes, w.log = NewWriter(corestatus.NewDefaultAutoscalingStatusProcessor(), w.server, namespace, name, events), 0, log
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.writer.Run(ctx) }()
@@ -57,6 +67,10 @@ func inWorld(t *testing.T, test func(*world)) {
 		cancel()
 		assert.NoError(t, <-ended)
 	})
+}
+
+func (w *world) Event(about runtime.Object, _, _, _ string) {
+	w.about = append(w.about, about.(*corev1.ConfigMap).UID)
 }
 
 // loop ends a loop of the core.
@@ -120,10 +134,15 @@ func TestRemovedStatusComesBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.loop("one")
 		time.Sleep(2 * slow)
+		first := w.written().UID
+		w.log.Event(corev1.EventTypeNormal, "ScaledUpGroup", "")
 		require.NoError(t, w.server.CoreV1().ConfigMaps(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
 		w.loop("two")
 		time.Sleep(2 * slow)
 		w.wantWritten("two")
+		w.log.Event(corev1.EventTypeNormal, "ScaledUpGroup", "")
+		assert.NotEqual(t, first, w.written().UID)
+		assert.Equal(t, []types.UID{first, w.written().UID}, w.about, "the ConfigMaps that events are about")
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -58,37 +57,44 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if at := slices.IndexFunc(infos, func(info corestatus.NoScaleUpInfo) bool { return info.Pod.UID == z.unfinished }); at > 0 {
 		infos[0], infos[at] = infos[at], infos[0]
 	}
-	type like struct {
-		zone  string
-		owner types.UID
+	infos = slices.DeleteFunc(infos, func(info corestatus.NoScaleUpInfo) bool {
+		_, later := z.nextLook[info.Pod.UID]
+		return later || !z.needs(info.Pod)
+	})
+	pods := make([]*corev1.Pod, len(infos))
+	for at, info := range infos {
+		pods[at] = info.Pod
 	}
-	l, tried := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}, map[like][]*corev1.Pod{}
+	kinds := map[*corev1.Pod]int{} // each owner's pods are compared with few others
+	for kind, equal := range snapshot.EqualPods(pods) {
+		for _, pod := range equal {
+			kinds[pod] = kind
+		}
+	}
+	type like struct {
+		zone string
+		kind int
+	}
+	l, tried := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}, map[like]bool{}
 	for _, info := range infos {
 		pod := info.Pod
-		need, one := z.Need(pod)
-		elsewhere := one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil ||
-			slices.ContainsFunc(pod.Spec.Volumes, nodemeta.HasClaim)
-		if _, later := z.nextLook[pod.UID]; later || !elsewhere {
+		need, _ := z.Need(pod)
+		of := like{need.Zone, kinds[pod]}
+		if !tried[of] && (l.left <= 0 || !l.inVain(info, need.Zone)) {
 			continue
 		}
-		of := like{zone: need.Zone}
-		if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
-			of.owner = owner.UID
-		}
-		known := of.owner != "" && slices.ContainsFunc(tried[of], func(other *corev1.Pod) bool {
-			return len(snapshot.EqualPods([]*corev1.Pod{other, pod})) == 1
-		})
-		if !known {
-			if l.left <= 0 || !l.inVain(info, need.Zone) {
-				continue
-			}
-			tried[of] = append(tried[of], pod)
-		}
+		tried[of] = true
 		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
 	}
 }
 
 func (*Zones) CleanUp() {}
+
+// needs reports whether the pod may need a certain zone.
+func (z *Zones) needs(pod *corev1.Pod) bool {
+	_, one := z.Need(pod)
+	return one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil || slices.ContainsFunc(pod.Spec.Volumes, nodemeta.HasClaim)
+}
 
 // zoneLook is a look at the pods of one loop.
 type zoneLook struct {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	cqv1alpha1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacityquota/autoscaling.x-k8s.io/v1alpha1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
@@ -78,7 +79,13 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
-	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
+	// By these options the core writes no status, and makes no recorder of events about the status ConfigMap.
+	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, opts.AutoscalingOptions, client, factory)
+	events := &status.Events{EventRecorder: opts.AutoscalingKubeClients.Recorder}
+	log, err := utils.NewStatusMapRecorder(client, p.core.ConfigNamespace, events, p.core.WriteStatusConfigMap, p.core.StatusConfigMapName)
+	if err == nil { // else the core's function has logged it
+		opts.AutoscalingKubeClients.LogRecorder = log
+	}
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
@@ -111,7 +118,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
 		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
-		recorder: kube_util.CreateEventRecorder(working, client, true), draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
+		recorder: kube_util.CreateEventRecorder(working, client, true), events: events,
+		draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
 		reaction: reaction, plan: a.plan, planner: a.expanders, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }

@@ -48,6 +48,7 @@ type parts struct {
 	event     func(eventType, reason, message string)
 	client    kubernetes.Interface
 	recorder  record.EventRecorder // drops no second event on a pod
+	events    *status.Events       // about the status ConfigMap
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
 	reaction  *status.Reaction
@@ -147,7 +148,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	p.wireScaleDown(opts, core, with, &made)
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if p.core.WriteStatusConfigMap {
-		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
+		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName,
+			with.events)
 		core.AutoscalingStatusProcessor = made.status
 	}
 	if made.buffers != nil {

@@ -57,7 +57,7 @@ var troubles = []trouble{
 		}},
 	{name: "missing device", code: decision.CodeAccelerator, says: "group %q: its nodes came up without nvidia.com/gpu", remedy: "kubectl get daemonsets", read: true,
 		begin: func(_ *testing.T, a *autoscaler, group string) { // as after its second node without one
-			a.world.SetMissing(group, "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
+			a.world.SetMissing(group, []string{"nvidia.com/gpu", "vpc.amazonaws.com/efa"}, "gpu-0", time.Now().Add(time.Hour))
 		}},
 	{name: "degraded", code: decision.CodeConfiguration, says: "AWS refuses what the group would launch", remedy: "correct the group's launch template",
 		begin: func(_ *testing.T, a *autoscaler, group string) {
