@@ -240,13 +240,18 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 		name                  string
 		least, desired, stays int
 		asks                  bool // the core asks for another node meanwhile
+		schedule              string
 	}{
 		{name: "without another"},
+		{name: "while a schedule allows none", schedule: "any any any any any for=1h max=0"},
 		{name: "AWS replaces it at the minimum size", least: 1, desired: 1, stays: 1},
 		{name: "beside the next that the core asks for", desired: 1, stays: 1, asks: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup(tt.least, 1, 100)
+			if tt.schedule != "" {
+				g.Tags[group.TagSchedule+"always"] = tt.schedule
+			}
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 				Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 8}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
 			g.LaunchTemplate = nil

@@ -113,8 +113,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)
-	var limit *group.LimitError
-	if !errors.As(err, &limit) {
+	if !group.AtMinimum(err) {
 		return err
 	}
 	// The core may be about to raise the group, for pods whose replacement it has not decided on yet.
@@ -127,7 +126,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err = h.gatherTermination(ctx, j.group, j.instance, false); !errors.As(err, &limit) {
+		if err = h.gatherTermination(ctx, j.group, j.instance, false); !group.AtMinimum(err) {
 			return err
 		}
 	}
