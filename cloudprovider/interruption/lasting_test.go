@@ -234,6 +234,41 @@ func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
 	})
 }
 
+// Nothing of the last drain is known but what the node says.
+func TestInstanceReusedFromWarmPoolIsLeftInService(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		restart bool
+		asleep  time.Duration
+	}{
+		{name: "after a restart", restart: true},
+		{name: "after an hour in the pool", asleep: 61 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, within(2*time.Hour, hooked(scalingGroup(0, 2, 5))), func(t *testing.T, w *world) {
+				w.silent()
+				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+				groups := func(o *interruption.Options) { o.Groups = l }
+				stop := w.running(groups)
+				w.run(l.instance, "a")
+				l.is.Store(true)
+				w.send(hookMessage(l.instance, time.Now()))
+				w.waitEmptyQueue()
+				require.Truef(t, w.evictions("a") == 1 && w.cordoned() == 1, "%d evictions, want a drained node", w.evictions("a"))
+				time.Sleep(tt.asleep)
+				if tt.restart {
+					stop()
+					w.running(groups)
+				}
+				w.run(l.instance, "b")
+				l.is.Store(false)
+				w.within(3*time.Minute, "its node back in use", func() bool { return w.cordoned() == 0 })
+				assert.Zero(t, w.evictions("b")+w.terminations(), "evictions and terminations of an instance in service")
+			})
+		})
+	}
+}
+
 // One instance of weight 8 serves a desired capacity of 1.
 func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 	for _, tt := range []struct {
