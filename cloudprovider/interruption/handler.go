@@ -96,6 +96,7 @@ type Handler struct {
 	drainer    *drain.Drainer
 	metrics    *metrics
 	planned    atomic.Int32  // messages of planned drains that are being handled
+	hooks      atomic.Int32  // messages of lifecycle hooks whose drains are awaited
 	ownersTime time.Duration // ownersTime, but in tests
 
 	readings awsclient.Batcher[string, struct{}, error]         // of groups, by name

@@ -130,25 +130,40 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	}
 }
 
-// A thousand messages wait for their turn, as many as the queue has handled at once.
-func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
-	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
-		w.silent()
-		ids := w.inService()
-		w.run(ids[0], "held")
-		w.run(ids[1], "other")
-		w.refused.Store(true)
-		w.running(drainOnRebalance)
-		for n := range 1000 {
-			w.send(recommendation(ids[n%2], time.Now()))
-		}
-		w.wait("all recommendations received", func() bool { return w.aws.Queues()[0].Visible == 0 })
-		began := time.Now()
-		w.send(warning(ids[2], began))
-		w.waitTerminated(ids[2])
-		took := time.Since(began)
-		assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
-	})
+// A thousand messages wait, as many as the queue has handled at once.
+func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		hook    bool
+		nodes   int // that the messages are about
+		message func(instance string) string
+	}{
+		{name: "planned drains", nodes: 2, message: advised},
+		{name: "lifecycle hooks", hook: true, nodes: 1, message: func(id string) string { return hookMessage(id, time.Now()) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+				w.silent()
+				ids := w.inService()
+				l := &leaving{Cache: w.cache, instance: ids[0]}
+				l.is.Store(tt.hook)
+				w.run(ids[0], "held")
+				w.run(ids[1], "other")
+				w.refused.Store(true)
+				w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = l })
+				for n := range 1000 {
+					w.send(tt.message(ids[n%tt.nodes]))
+				}
+				w.wait("all messages received", func() bool { return w.aws.Queues()[0].Visible == 0 })
+				began := time.Now()
+				w.send(warning(ids[2], began))
+				w.wait("its node cordoned", func() bool { return w.nodes()[ids[2]].Spec.Unschedulable })
+				w.waitTerminated(ids[2])
+				took := time.Since(began)
+				assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
+			})
+		})
+	}
 }
 
 // EKS names nodes by IP address, and a name may come again.
