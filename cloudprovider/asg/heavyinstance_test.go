@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -36,21 +38,39 @@ func TestQuickHeavyInstanceIsNoLostUpdate(t *testing.T) {
 }
 
 func TestHeavyInstanceCanGo(t *testing.T) {
-	t.Parallel()
-	w := oneHeavy(t)
-	g := w.group("a")
-	assert.Equal(t, 0, g.MinInstances(), "fewest instances of the group, want none")
-	assert.Empty(t, g.AtMin(g), "limits keep the instance, want none")
-	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 || state.Desired != 0 {
-			return fmt.Sprintf("%d instances of %d desired, want none", len(state.Instances), state.Desired)
-		}
-		return ""
-	})
+	for _, tt := range []struct{ name, flag, schedule string }{
+		{name: "below all limits"},
+		{name: "above the maximum of a flag", flag: "0:8:a"},
+		{name: "while a schedule allows none", schedule: "any any any any any for=1h max=0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := oneHeavy(t)
+			if tt.schedule != "" {
+				w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &tt.schedule}))
+			}
+			w = w.with(func(o *asg.Options) {
+				if tt.flag != "" {
+					named, err := group.ParseNamed(tt.flag)
+					w.must(err)
+					o.Discovery = ownership.Discovery{Named: []group.Named{named}}
+				}
+			}).started()
+			g := w.group("a")
+			assert.Equal(t, 0, g.MinInstances(), "fewest instances of the group, want none")
+			assert.Empty(t, g.AtMin(g), "limits keep the instance, want none")
+			w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+			w.eventually(func() string {
+				if state, _ := w.aws.Group("a"); len(state.Instances) > 0 || state.Desired != 0 {
+					return fmt.Sprintf("%d instances of %d desired, want none", len(state.Instances), state.Desired)
+				}
+				return ""
+			})
+		})
+	}
 }
 
-// A heavy instance above the maximum size cannot go: AWS takes no desired capacity that covers it.
+// A heavy instance above AWS's maximum size cannot go: AWS takes no desired capacity that covers it.
 func TestHeavyInstanceStaysForTheLimits(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string][2]int{"its minimum": {2, 1000}, "above the maximum": {0, 8}} {

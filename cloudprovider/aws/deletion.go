@@ -39,7 +39,7 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	}
 	var needed []string
 	for id, why := range partial.Stays {
-		if _, limited := errors.AsType[*group.LimitError](why); limited {
+		if group.AtMinimum(why) {
 			needed = append(needed, id)
 			delete(partial.Stays, id)
 		}

@@ -31,12 +31,9 @@ type annotation struct {
 	Terminating time.Time `json:"terminating,omitzero"` // when termination began
 }
 
-// annotationOf reads the annotation of a node. It reports false without one, and without a node. Of one that somebody has spoilt it reads
-// what comes before: the reason may be of unknown kind, with a deadline that has passed.
+// annotationOf reads the annotation of a node. It reports false without one. Of one that somebody has spoilt it reads what comes before:
+// the reason may be of unknown kind, with a deadline that has passed.
 func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
-	if node == nil {
-		return m, false
-	}
 	text, annotated := node.Annotations[Taint]
 	_ = json.Unmarshal([]byte(text), &m)
 	return m, annotated

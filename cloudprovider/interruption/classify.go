@@ -29,9 +29,10 @@ const (
 	patience = 10 * time.Minute
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
-	// plannedAtOnce bounds the messages of planned drains that are handled at once. They may wait for hours, and a warning must
-	// find a free slot of the queue's 1000. plannedLater is the pause of the others.
-	plannedAtOnce, plannedLater = 500, 5 * time.Minute
+	// plannedAtOnce and hooksAtOnce bound the messages of planned drains and of lifecycle hooks that are handled at once. They may
+	// wait for hours, and a warning must find a free slot of the queue's 1000. plannedLater is the pause of the other planned drains.
+	// The other drains of hooks go on, and each return of their message is a heartbeat.
+	plannedAtOnce, hooksAtOnce, plannedLater = 500, 400, 5 * time.Minute
 	// retryLater is the pause of a message that waits for another job to end.
 	retryLater = 15 * time.Second
 )

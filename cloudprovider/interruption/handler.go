@@ -96,6 +96,7 @@ type Handler struct {
 	drainer    *drain.Drainer
 	metrics    *metrics
 	planned    atomic.Int32  // messages of planned drains that are being handled
+	hooks      atomic.Int32  // messages of lifecycle hooks whose drains are awaited
 	ownersTime time.Duration // ownersTime, but in tests
 
 	readings awsclient.Batcher[string, struct{}, error]         // of groups, by name
@@ -142,27 +143,20 @@ func (h *Handler) Run(ctx context.Context) error {
 			Failed: func(call string) { h.metrics.failures.WithLabelValues(call).Inc() }})
 		work.Go(func() { _ = consumer.Run(ctx) })
 	}
-	ticker := h.Clock.NewTicker(reconcileEvery)
-	defer ticker.Stop()
-	var reconciling sync.Mutex // a look may take longer than the pause
-	reconcile := func() {
-		if reconciling.TryLock() {
-			defer reconciling.Unlock()
+	work.Go(func() {
+		for ; ctx.Err() == nil; sleep(ctx, h.Clock, reconcileEvery) {
 			h.reconcile(ctx)
 		}
-	}
-	work.Go(reconcile)
-	for ctx.Err() == nil {
+	})
+	for {
 		select {
 		case <-ctx.Done():
+			work.Wait()
+			return nil
 		case j := <-h.starts:
 			work.Go(func() { h.do(ctx, j) })
-		case <-ticker.C():
-			work.Go(reconcile)
 		}
 	}
-	work.Wait()
-	return nil
 }
 
 // nodes returns the nodes of the instance, Ready ones first. It has several if its kubelet registered under another name.
@@ -191,8 +185,8 @@ func (h *Handler) node(instance string) *corev1.Node {
 // later.
 func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Result {
 	e, err := event.Parse(m.Body)
-	if err != nil {
-		return h.discard(ctx, m, err)
+	if why, bad := errors.AsType[*event.Unusable](err); bad {
+		return h.discard(ctx, m, why)
 	}
 	h.metrics.received.WithLabelValues(string(e.Kind)).Inc()
 	result, out := h.classify(ctx, m, e)
@@ -202,15 +196,10 @@ func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Result {
 }
 
 // discard counts an unusable message.
-func (h *Handler) discard(ctx context.Context, m queue.Message, err error) queue.Result {
-	out := broken
-	var why *event.Unusable
-	if errors.As(err, &why) {
-		out = outcome(why.Reason)
-	}
+func (h *Handler) discard(ctx context.Context, m queue.Message, why *event.Unusable) queue.Result {
 	h.metrics.received.WithLabelValues(string(unusable)).Inc()
-	h.metrics.handled.WithLabelValues(string(unusable), string(out)).Inc()
-	klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", out, "err", err)
+	h.metrics.handled.WithLabelValues(string(unusable), string(why.Reason)).Inc()
+	klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", why.Reason, "err", why)
 	return queue.Done()
 }
 

@@ -3,6 +3,7 @@ package interruption
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,15 +68,17 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	if !ok {
 		return queue.Retry(retryLater), putBack(ctx)
 	}
+	defer h.hooks.Add(-1)
+	if h.hooks.Add(1) > hooksAtOnce {
+		h.heartbeat(ctx, e)
+		return queue.Retry(retryLater), postponed
+	}
 	beating, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		h.heartbeats(beating, e)
-	}()
+	var beats sync.WaitGroup
+	beats.Go(func() { h.heartbeats(beating, e) })
 	result, out := h.await(ctx, []*job{j})
 	stop()
-	<-ended
+	beats.Wait()
 	if result == queue.Done() {
 		return h.complete(ctx, e, out)
 	}
@@ -98,19 +101,20 @@ func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, _ []struct{})
 func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 	for {
 		sleep(ctx, h.Clock, heartbeatEvery)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || isOver(h.heartbeat(ctx, e)) {
 			return
 		}
-		_, err := h.Hooks.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String(e.Group),
-			LifecycleHookName: aws.String(e.Hook), InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e)})
-		if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).V(1).Info("Could not extend a lifecycle action", "group", e.Group, "hook", e.Hook, "instance", e.Instances[0],
-				"err", awsclient.Brief(err), "remedy", "allow autoscaling:RecordLifecycleActionHeartbeat")
-			if isOver(err) {
-				return
-			}
-		}
 	}
+}
+
+func (h *Handler) heartbeat(ctx context.Context, e event.Event) error {
+	_, err := h.Hooks.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String(e.Group),
+		LifecycleHookName: aws.String(e.Hook), InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e)})
+	if err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).V(1).Info("Could not extend a lifecycle action", "group", e.Group, "hook", e.Hook, "instance", e.Instances[0],
+			"err", awsclient.Brief(err), "remedy", "allow autoscaling:RecordLifecycleActionHeartbeat")
+	}
+	return err
 }
 
 // tokenOf returns the token of a lifecycle action, nil if it has none.

@@ -130,25 +130,40 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	}
 }
 
-// A thousand messages wait for their turn, as many as the queue has handled at once.
-func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
-	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
-		w.silent()
-		ids := w.inService()
-		w.run(ids[0], "held")
-		w.run(ids[1], "other")
-		w.refused.Store(true)
-		w.running(drainOnRebalance)
-		for n := range 1000 {
-			w.send(recommendation(ids[n%2], time.Now()))
-		}
-		w.wait("all recommendations received", func() bool { return w.aws.Queues()[0].Visible == 0 })
-		began := time.Now()
-		w.send(warning(ids[2], began))
-		w.waitTerminated(ids[2])
-		took := time.Since(began)
-		assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
-	})
+// A thousand messages wait, as many as the queue has handled at once.
+func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		hook    bool
+		nodes   int // that the messages are about
+		message func(instance string) string
+	}{
+		{name: "planned drains", nodes: 2, message: advised},
+		{name: "lifecycle hooks", hook: true, nodes: 1, message: func(id string) string { return hookMessage(id, time.Now()) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+				w.silent()
+				ids := w.inService()
+				l := &leaving{Cache: w.cache, instance: ids[0]}
+				l.is.Store(tt.hook)
+				w.run(ids[0], "held")
+				w.run(ids[1], "other")
+				w.refused.Store(true)
+				w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = l })
+				for n := range 1000 {
+					w.send(tt.message(ids[n%tt.nodes]))
+				}
+				w.wait("all messages received", func() bool { return w.aws.Queues()[0].Visible == 0 })
+				began := time.Now()
+				w.send(warning(ids[2], began))
+				w.wait("its node cordoned", func() bool { return w.nodes()[ids[2]].Spec.Unschedulable })
+				w.waitTerminated(ids[2])
+				took := time.Since(began)
+				assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
+			})
+		})
+	}
 }
 
 // EKS names nodes by IP address, and a name may come again.
@@ -234,19 +249,59 @@ func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
 	})
 }
 
+// Nothing of the last drain is known but what the node says.
+func TestInstanceReusedFromWarmPoolIsLeftInService(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		restart bool
+		asleep  time.Duration
+	}{
+		{name: "after a restart", restart: true},
+		{name: "after an hour in the pool", asleep: 61 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, within(2*time.Hour, hooked(scalingGroup(0, 2, 5))), func(t *testing.T, w *world) {
+				w.silent()
+				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+				groups := func(o *interruption.Options) { o.Groups = l }
+				stop := w.running(groups)
+				w.run(l.instance, "a")
+				l.is.Store(true)
+				w.send(hookMessage(l.instance, time.Now()))
+				w.waitEmptyQueue()
+				require.Truef(t, w.evictions("a") == 1 && w.cordoned() == 1, "%d evictions, want a drained node", w.evictions("a"))
+				time.Sleep(tt.asleep)
+				if tt.restart {
+					stop()
+					w.running(groups)
+				}
+				w.run(l.instance, "b")
+				l.is.Store(false)
+				w.within(3*time.Minute, "its node back in use", func() bool { return w.cordoned() == 0 })
+				assert.Zero(t, w.evictions("b")+w.terminations(), "evictions and terminations of an instance in service")
+			})
+		})
+	}
+}
+
 // One instance of weight 8 serves a desired capacity of 1.
 func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 	for _, tt := range []struct {
 		name                  string
 		least, desired, stays int
 		asks                  bool // the core asks for another node meanwhile
+		schedule              string
 	}{
 		{name: "without another"},
+		{name: "while a schedule allows none", schedule: "any any any any any for=1h max=0"},
 		{name: "AWS replaces it at the minimum size", least: 1, desired: 1, stays: 1},
 		{name: "beside the next that the core asks for", desired: 1, stays: 1, asks: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup(tt.least, 1, 100)
+			if tt.schedule != "" {
+				g.Tags[group.TagSchedule+"always"] = tt.schedule
+			}
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 				Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 8}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
 			g.LaunchTemplate = nil

@@ -40,7 +40,12 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 		if instance != nil || nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) {
 			h.restore(ctx, node, "the instance is still there")
 		}
-	case reused[id] && (m.Kind == event.TerminateHook || m.Kind == event.StateChange): // which have ended with its stay in the pool
+	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle.Counts():
+		// A warm pool has given it back, also where we have not seen it leave. Soon after the message the reading may be older.
+		if reused[id] || now.Sub(m.Began) > hookSettle {
+			h.restore(ctx, node, "the instance is in service again")
+		}
+	case reused[id] && m.Kind == event.StateChange: // which has ended with its stay in the pool
 		h.restore(ctx, node, "the instance is in service again")
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes
 	case h.dealtWith(id): // terminated, which AWS has yet to show

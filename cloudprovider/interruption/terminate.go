@@ -113,8 +113,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)
-	var limit *group.LimitError
-	if !errors.As(err, &limit) {
+	if !group.AtMinimum(err) {
 		return err
 	}
 	// The core may be about to raise the group, for pods whose replacement it has not decided on yet.
@@ -127,7 +126,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err = h.gatherTermination(ctx, j.group, j.instance, false); !errors.As(err, &limit) {
+		if err = h.gatherTermination(ctx, j.group, j.instance, false); !group.AtMinimum(err) {
 			return err
 		}
 	}
@@ -138,8 +137,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 // gatherTermination terminates the instance, together with other callers' instances, and returns why it stays.
 func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool) error {
 	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather)
-	var partial *asg.TerminationError
-	if errors.As(err, &partial) {
+	if partial, some := errors.AsType[*asg.TerminationError](err); some {
 		return partial.Stays[instance]
 	}
 	return err

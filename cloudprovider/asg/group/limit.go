@@ -1,6 +1,9 @@
 package group
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Limit is a setting that keeps a group from growing or from shrinking. Its sizes are in the group's capacity units.
 type Limit struct {
@@ -61,6 +64,12 @@ func (e *LimitError) Error() string {
 		side, verb = "maximum", "above"
 	}
 	return fmt.Sprintf("auto scaling group %q: a desired capacity of %d is %s its %s size of %d", e.Group, e.Desired, verb, side, e.Limit)
+}
+
+// AtMinimum reports whether a write would have left less than the minimum size.
+func AtMinimum(err error) bool {
+	limit, limited := errors.AsType[*LimitError](err)
+	return limited && !limit.LimitIsMost
 }
 
 // Full returns the error of an increase by n without room: in the group, where left is the part that other zones leave, or else in the zone.

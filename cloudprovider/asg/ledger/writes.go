@@ -18,8 +18,12 @@ func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
 	reached, least, weight := g.Reached(), l.Floor(), g.Source.MinWeight()
 	wanted := max(reached+n*weight, min(least, g.MaxSize))
 	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
-	if desired > g.MaxSize {
-		return Raise{}, &group.LimitError{Group: g.Name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	most := g.MaxSize
+	if n == 0 { // the instances are there already, whatever a flag or a schedule allows
+		most = max(most, g.AWSMax)
+	}
+	if desired > most {
+		return Raise{}, &group.LimitError{Group: g.Name, Desired: desired, Limit: most, LimitIsMost: true}
 	}
 	return Raise{Desired: desired, request: request{
 		asked:     l.request.asked + max(0, wanted-max(least, reached))/weight, // with the instances that are still starting

@@ -65,21 +65,13 @@ type Drainer struct {
 	// Stuck is called once with each pod that could not be moved for another reason than a budget.
 	Stuck func(pod *corev1.Pod, err error)
 
-	mu        sync.Mutex
-	evictions map[string]chan struct{} // by namespace, one token per eviction under way, guarded by mu
+	evictions sync.Map // chan struct{} by namespace, one token per eviction under way
 }
 
 // evictionSlots are the tokens of a namespace. Each eviction puts one in, and takes it out at the end.
 func (d *Drainer) evictionSlots(namespace string) chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.evictions[namespace] == nil {
-		if d.evictions == nil {
-			d.evictions = map[string]chan struct{}{}
-		}
-		d.evictions[namespace] = make(chan struct{}, evictionsAtOnce)
-	}
-	return d.evictions[namespace]
+	slots, _ := d.evictions.LoadOrStore(namespace, make(chan struct{}, evictionsAtOnce))
+	return slots.(chan struct{})
 }
 
 // byNode indexes the pods by the name of their node.

@@ -68,9 +68,7 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 		case !p.HandsOff:
 			r.ask(evictions, r.due(pods, now), time.Time{})
 		}
-		if err := r.pause(ctx, pods, p); err != nil {
-			return r.end(ctx, endCalls), err
-		}
+		r.pause(ctx, pods, p)
 	}
 }
 
@@ -181,7 +179,7 @@ func (r *round) call(ctx context.Context, pod *corev1.Pod, forced bool, deadline
 }
 
 // pause waits until the next look, and records the answers that come meanwhile.
-func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
+func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) {
 	wait := lookEvery
 	if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { _, moved := r.moved[pod.UID]; return moved || pod.DeletionTimestamp != nil }) {
 		wait = lookSoon
@@ -197,14 +195,14 @@ func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case o := <-r.outcomes:
 			r.record(ctx, o)
 			if left := wait - r.Clock.Since(now); o.err == nil && left > lookSoon {
 				timer.Reset(lookSoon)
 			}
 		case <-timer.C():
-			return nil
+			return
 		}
 	}
 }

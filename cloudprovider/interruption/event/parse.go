@@ -61,7 +61,7 @@ func parse(body []byte, mayBeWrapped bool) (Event, error) {
 	switch {
 	case m.DetailType != "":
 		return fromEventBridge(m)
-	case m.Event == testNotification, m.LifecycleTransition == testNotification:
+	case m.Event == testNotification:
 		return Event{}, unusable(Test, "")
 	case m.LifecycleTransition != "":
 		return fromHook(Event{ID: m.RequestID, Time: timeOf(m.Time)}, m.lifecycle)
@@ -156,9 +156,6 @@ func fromLifecycle(e Event, detail json.RawMessage) (Event, error) {
 	if err := json.Unmarshal(detail, &d); err != nil {
 		return Event{}, unusable(Garbage, "detail: %v", err)
 	}
-	if d.LifecycleTransition == testNotification {
-		return Event{}, unusable(Test, "")
-	}
 	return fromHook(e, d)
 }
 
@@ -168,6 +165,8 @@ func fromHook(e Event, d lifecycle) (Event, error) {
 		e.Kind = TerminateHook
 	case "autoscaling:EC2_INSTANCE_LAUNCHING":
 		e.Kind = LaunchHook
+	case testNotification:
+		return Event{}, unusable(Test, "")
 	default:
 		return Event{}, unusable(UnknownType, "lifecycle transition %.64q", d.LifecycleTransition)
 	}

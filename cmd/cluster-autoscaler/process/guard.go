@@ -25,7 +25,7 @@ var anyName = []string{"/metrics", "/health-check", "/readyz"}
 func guarded(handler http.Handler, namespace string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(anyName, r.URL.Path) && !ownName(r.Host, namespace) && !ownOrigin(r) {
-			http.Error(w, "this host name may belong to somebody else: use an IP address, localhost or the name of the Service",
+			http.Error(w, "this host name may belong to somebody else: use an IP address, localhost or the name of the Service with .svc",
 				http.StatusMisdirectedRequest)
 			return
 		}
@@ -51,8 +51,10 @@ func ownName(host, namespace string) bool {
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	service, own := strings.CutSuffix(host, "."+namespace)
+	// A public top-level domain, such as tools or cloud, has no hyphen, unless it begins with xn--.
+	own = own && !strings.Contains(service, ".") && strings.Contains(namespace, "-") && !strings.HasPrefix(namespace, "xn--")
 	_, err := netip.ParseAddr(host)
-	return err == nil || !strings.Contains(host, ".") || own && !strings.Contains(service, ".") || strings.HasSuffix(host, ".localhost") ||
+	return err == nil || !strings.Contains(host, ".") || own || strings.HasSuffix(host, ".localhost") ||
 		strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
 }
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -24,9 +25,9 @@ var fine = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 })
 
 func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
-	handler := guarded(fine, "kube-system")
 	for _, tt := range []struct {
 		host, path, site string // site is the browser's statement about the page behind the request
+		namespace        string // kube-system if empty
 		want             int
 	}{
 		{host: "127.0.0.1:8085", want: http.StatusOK},
@@ -38,7 +39,10 @@ func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
 		{host: "cluster-autoscaler.kube-system:8085", want: http.StatusOK},
 		{host: "cluster-autoscaler.kube-system.svc:8085", want: http.StatusOK},
 		{host: "cluster-autoscaler.kube-system.svc.cluster.local.", want: http.StatusOK},
-		{host: "", want: http.StatusOK}, // no browser leaves it out
+		{host: "", want: http.StatusOK},                                                    // no browser leaves it out
+		{host: "evil.tools:8085", namespace: "tools", want: http.StatusMisdirectedRequest}, // a public top-level domain
+		{host: "evil.xn--a-b", namespace: "xn--a-b", want: http.StatusMisdirectedRequest},
+		{host: "cluster-autoscaler.tools.svc:8085", namespace: "tools", want: http.StatusOK},
 		{host: "rebound.example.com:8085", want: http.StatusMisdirectedRequest},
 		{host: "127.0.0.1.example.com", want: http.StatusMisdirectedRequest},
 		{host: "rebound.example.kube-system", want: http.StatusMisdirectedRequest},
@@ -58,7 +62,7 @@ func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
 		if tt.site != "" {
 			request.Header.Set("Sec-Fetch-Site", tt.site)
 		}
-		handler.ServeHTTP(answer, request)
+		guarded(fine, cmp.Or(tt.namespace, "kube-system")).ServeHTTP(answer, request)
 		assert.Equalf(t, tt.want, answer.Code, "%s of host %q with %q answers", path, tt.host, tt.site)
 	}
 }
