@@ -30,8 +30,8 @@ import (
 // place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts. Nor does the core launch
 // another node in the place of one that comes from a warm pool.
 //
-// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
-// event: it goes when nothing else needs it, and the waiting pods get another node.
+// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time: it goes when
+// nothing else needs it, and the waiting pods get another node. One event reports each node that is late, whoever uses it.
 //
 // The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
 // counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
@@ -86,13 +86,18 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		if promised := s.follow(node, devices); promised != "" && !uses().used[node.Name] {
-			if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
-				starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
-				s.reportWait(node, promised, w)
-				continue
+		if promised := s.follow(node, devices); promised != "" {
+			seen, used := s.nodes[node.Spec.ProviderID], uses().used[node.Name]
+			if !used || !seen.lateShown && seen.lost.IsZero() {
+				w := s.wait(ctx, node, all, uses)
+				if waits := s.clock.Now().Before(w.until); waits && !used {
+					starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+					s.reportWait(node, promised, w)
+					continue
+				} else if !waits {
+					s.reportLate(node, promised)
+				}
 			}
-			s.reportLate(node, promised)
 		}
 		stillReady = append(stillReady, node)
 	}
