@@ -45,7 +45,7 @@ type StartingNodes struct {
 	nodes    map[string]*startup        // in groups with accelerators, by provider ID
 	took     map[string][]time.Duration // from Ready to shown, the latest nodes last, by Auto Scaling group
 	failed   map[string]failures        // by Auto Scaling group
-	// joined is when the instance of a node that is not Ready came into its group, by provider ID: zero while it is in none.
+	// joined is when the instance of a node that was not Ready before came into its group, by provider ID: zero while it is in none.
 	joined map[string]time.Time
 }
 
@@ -80,7 +80,8 @@ func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message str
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
 	addCSINodes(volumes, all)
-	all = s.asMade(all)
+	s.join(ctx, all)
+	all, ready = s.asMade(all), s.asMade(ready)
 	starting := map[string]*corev1.Node{}
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))
