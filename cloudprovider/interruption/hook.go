@@ -48,8 +48,9 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		}
 		instance, owner = h.Groups.Snapshot().Instance(id)
 	}
+	occupied := h.drainer.Occupied(h.names(h.nodes(id))...)
 	switch {
-	case instance == nil && h.node(id) == nil: // of the warm pool, or gone
+	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
 		return h.complete(ctx, e, noNode)
 	case instance == nil || owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
@@ -61,7 +62,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return h.complete(ctx, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
-	if h.drainer.Occupied(h.names(h.nodes(id))...) {
+	if occupied {
 		r.Deadline = r.Began.Add(max(hookTime, h.timeouts.Join(ctx, hookOf{e.Group, e.Hook}, hookGather)))
 	}
 	j, ok := h.begin(ctx, id, e.Group, r)

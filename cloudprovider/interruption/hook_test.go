@@ -116,11 +116,12 @@ func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name, group, want string
-		node              bool
+		node, pod         bool
 		completions       int
 	}{
 		{name: "in the warm pool", group: "spot", want: "no-node", completions: 1},
-		{name: "detached", group: "spot", want: "stale", node: true},
+		{name: "in the warm pool, once warmed", group: "spot", want: "no-node", node: true, completions: 1},
+		{name: "detached", group: "spot", want: "stale", node: true, pod: true},
 		{name: "of another cluster", group: "theirs", want: "left-to-others"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,6 +131,9 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 					_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"},
 						Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}}, metav1.CreateOptions{})
 					require.NoError(t, err)
+				}
+				if tt.pod {
+					w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })
 				}
 				w.running()
 				w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))

@@ -36,9 +36,10 @@ const sure = 2 * time.Minute
 
 // Cluster is what a Machine decides by.
 type Cluster struct {
-	Nodes   []Node        // of our groups
-	Pending bool          // pods wait for nodes that come or are to come
-	Waiting []*corev1.Pod // all pods without a node
+	Nodes    []Node        // of our groups
+	Starting []Node        // further ones, which do not move: they are no proof yet, and their pods may not be Ready
+	Pending  bool          // pods wait for nodes that come or are to come
+	Waiting  []*corev1.Pod // all pods without a node
 	// LeftAlone reports whether a node is left alone for now, because of its group, its zone, itself, or because somebody else drains it.
 	LeftAlone func(n Node) bool
 }
@@ -132,6 +133,11 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		r.sizes[n.Group.Name]++
 		if due, waits := r.look(n, undue[n.Name]); waits {
 			waiting = append(waiting, due)
+		}
+	}
+	for _, n := range c.Starting {
+		if _, reason := r.due(n, now); reason < 0 {
+			r.conforms(n)
 		}
 	}
 	slices.SortFunc(waiting, func(a, b candidate) int {
@@ -337,7 +343,7 @@ func (r *round) heldByPods(due candidate) (Hold, string) {
 		for _, pod := range r.Waiting {
 			r.unready[workload(pod)] = true
 		}
-		for _, n := range r.Nodes {
+		for _, n := range slices.Concat(r.Nodes, r.Starting) {
 			for _, pod := range r.leaving(n) {
 				if !podReady(pod, time.Time{}) {
 					r.unready[workload(pod)] = true

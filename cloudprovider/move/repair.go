@@ -17,6 +17,9 @@ const (
 	smallGroup = 5
 	// startTime is the age up to which a node may still be starting. It does not count as unhealthy unless its repair is due.
 	startTime = 10 * time.Minute
+	// pretended begins the reason of the condition with which the core hides that a node is Ready, since the node was made: it lacks a device, or has a
+	// start-up taint.
+	pretended = "cluster-autoscaler.kubernetes.io/"
 	// mostReasons bounds what is remembered of a condition, because nodes write it.
 	mostReasons = 16
 )
@@ -112,7 +115,7 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 	before, met := r.seen[n.UID]
 	for at := range n.Status.Conditions {
 		c := &n.Status.Conditions[at]
-		if !unhealthy(c) {
+		if !unhealthy(c) || strings.HasPrefix(c.Reason, pretended) {
 			continue
 		}
 		// The node's clock may be wrong, so no condition is older than its node, or than a look at which it was healthy.

@@ -167,6 +167,12 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 		{name: "pressure", looks: []look{at(0, condition("DiskPressure=True", ago(5*time.Hour)), condition("StorageReady=True", ago(5*time.Hour)))}},
 		{name: "earliest of several", looks: []look{at(0, condition("Ready=False", ago(31*time.Minute)), condition("KernelReady=False", ago(32*time.Minute)))},
 			want: "Replace: condition KernelReady has been False for 30m0s"},
+		{name: "start-up taint", looks: []look{
+			at(31*time.Minute, condition("Ready=False/cluster-autoscaler.kubernetes.io/startup-taint", ago(24*time.Hour))),
+			at(0, condition("Ready=False/cluster-autoscaler.kubernetes.io/startup-taint", ago(24*time.Hour)))}},
+		{name: "device that is gone, on an unhealthy node", want: "Replace: condition KernelReady has been False for 30m0s",
+			looks: []look{at(0, condition("Ready=False/cluster-autoscaler.kubernetes.io/resource-not-ready", ago(24*time.Hour)),
+				condition("KernelReady=False", ago(30*time.Minute)))}},
 		{name: "text of the node", looks: []look{at(0, condition("KernelReady=False/"+strings.Repeat("x\n", 50), ago(time.Hour)))},
 			want: `Replace: condition KernelReady has been False for 30m0s ("` + strings.Repeat(`x\n`, 32) + `")`},
 	} {

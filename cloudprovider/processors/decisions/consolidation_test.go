@@ -26,6 +26,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	t.Helper()
 	o := options()
 	o.ScaleDownDelayAfterAdd, o.ScanInterval = 100*time.Hour, planEvery // the core itself removes nothing
+	o.NodeGroupDefaults.MaxNodeStartupTime = 100 * time.Hour
 	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: parseBudgets(t, "100%")}
 	large := awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"})
 	for _, change := range changes {
@@ -110,6 +111,13 @@ func TestPlanIsTriedForLongerInALargeCluster(t *testing.T) {
 
 // The pod of a large node fits on a small one. That comes first, and no other group launches.
 func TestCheaperNodeReplacesADearOne(t *testing.T) {
+	for name, age := range map[string]time.Duration{"launched": 0, "slow to start": 11 * time.Minute, "from a warm pool": 72 * time.Hour} {
+		t.Run(name, func(t *testing.T) { cheaperReplaces(t, age) })
+	}
+}
+
+// cheaperReplaces has a new node that registered some time ago. The core takes it for one that starts.
+func cheaperReplaces(t *testing.T, age time.Duration) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.untilSizes("1 big, 1 small")
 	for range 3 {
@@ -118,7 +126,7 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
 		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
 	fresh := w.ready("small")[0]
-	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-age))
 	fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
 	w.join(fresh)
 	for range 3 {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -294,6 +295,55 @@ func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	w.at = w.at.Add(16 * time.Minute)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
 	assert.Equal(t, 5, w.desired(), "desired, want one for the minimum")
+}
+
+// changed is a reason for nodes with the label outdated, after a change of their group.
+type changed struct{ outdated }
+
+func (c changed) Due(n move.Node, now time.Time) (move.Why, bool) {
+	why, due := c.outdated.Due(n, now)
+	why.Target = "2"
+	return why, due
+}
+
+// The core hides a new node that is not Ready for it.
+func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
+	notReady := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionFalse}
+	ready := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-9 * time.Minute))}
+	for _, tt := range []struct {
+		name   string
+		reason move.Reason
+		ready  corev1.NodeCondition
+		taint  string
+		pod    bool
+		want   move.Hold
+	}{
+		{name: "its change is not proven", reason: changed{}, ready: notReady, want: move.HeldFirst},
+		{name: "its start-up taint is there", reason: changed{}, ready: ready, taint: taints.StartupTaintPrefix + "cni", want: move.HeldFirst},
+		{name: "its pod is not Ready", reason: outdated{}, ready: notReady, pod: true, want: move.HeldRollout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &move.Machine{Reasons: []move.Reason{tt.reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true, m)
+			nodes := w.ready("small")
+			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
+			nodes[1].CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
+			nodes[1].Status.Conditions = []corev1.NodeCondition{tt.ready}
+			if tt.taint != "" {
+				nodes[1].Spec.Taints = []corev1.Taint{{Key: tt.taint, Effect: corev1.TaintEffectNoSchedule}}
+			}
+			w.join(nodes...)
+			w.put(running("pod-0", "set", "100m", nodes[0].Name))
+			if tt.pod {
+				starts := running("pod-1", "set", "100m", nodes[1].Name)
+				starts.Status.Conditions[0].Status = corev1.ConditionFalse
+				w.put(starts)
+			}
+			w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(tt.want) })
+			assert.Equal(t, "", w.evicted(), "evicted")
+		})
+	}
 }
 
 // The new node of a move is not there after twenty minutes.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
@@ -41,8 +42,10 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 	d.counted = map[string][]*corev1.Pod{}
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
-		if err != nil { // the node is gone
-			d.counted[name] = nil
+		if err != nil {
+			if _, err := ctx.AllNodeLister().Get(name); apierrors.IsNotFound(err) { // otherwise it starts, and the snapshot lacks it until it is Ready
+				d.counted[name] = nil
+			}
 			continue
 		}
 		if !info.Node().Spec.Unschedulable {

@@ -12,6 +12,9 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 )
 
@@ -38,6 +41,15 @@ func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
 
 func named(p *corev1.Pod) { p.UID = types.UID(p.Name) }
 
+// registered are the nodes of the API server.
+func registered(t *testing.T, nodes ...*corev1.Node) kubernetes.ListerRegistry {
+	cached := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	for _, n := range nodes {
+		require.NoError(t, cached.Add(n))
+	}
+	return kubernetes.NewListerRegistry(kubernetes.NewAllNodeLister(corelisters.NewNodeLister(cached)), nil, nil, nil, nil, nil, nil, nil, nil)
+}
+
 func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
@@ -48,9 +60,10 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
 			pod("agent", "draining", ofDaemonSet), pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
 	require.NoError(t, err)
-	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned"}}
+	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned", "starting"}}
 	pods := &Draining{Drains: d}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+	ctx.ListerRegistry = registered(t, node("starting", true))
 	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
 	require.NoError(t, err)
 	var names []string

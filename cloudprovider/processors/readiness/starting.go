@@ -30,8 +30,8 @@ import (
 // place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts. Nor does the core launch
 // another node in the place of one that comes from a warm pool.
 //
-// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
-// event: it goes when nothing else needs it, and the waiting pods get another node.
+// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time: it goes when
+// nothing else needs it, and the waiting pods get another node. One event reports each node that is late, whoever uses it.
 //
 // The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
 // counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
@@ -45,7 +45,7 @@ type StartingNodes struct {
 	nodes    map[string]*startup        // in groups with accelerators, by provider ID
 	took     map[string][]time.Duration // from Ready to shown, the latest nodes last, by Auto Scaling group
 	failed   map[string]failures        // by Auto Scaling group
-	// joined is when the instance of a node that is not Ready came into its group, by provider ID: zero while it is in none.
+	// joined is when the instance of a node that was not Ready before came into its group, by provider ID: zero while it is in none.
 	joined map[string]time.Time
 }
 
@@ -81,19 +81,25 @@ func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message str
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
 	addCSINodes(volumes, all)
-	all = s.asMade(all)
+	s.join(ctx, all)
+	all, ready = s.asMade(all), s.asMade(ready)
 	starting := map[string]*corev1.Node{}
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 && !uses().used[node.Name] {
-			if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
-				starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
-				s.reportWait(node, lacks, w)
-				continue
+		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 {
+			seen, used := s.nodes[node.Spec.ProviderID], uses().used[node.Name]
+			if !used || !seen.lateShown && seen.lost.IsZero() {
+				w := s.wait(ctx, node, all, uses)
+				if waits := s.clock.Now().Before(w.until); waits && !used {
+					starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+					s.reportWait(node, lacks, w)
+					continue
+				} else if !waits {
+					s.reportLate(node, lacks)
+				}
 			}
-			s.reportLate(node, lacks)
 		}
 		stillReady = append(stillReady, node)
 	}

@@ -73,6 +73,8 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodFailed)}},
 		{name: "zero published", node: ready("gpu", 9*time.Minute, awsworld.Resources("nvidia.com/gpu", "0"))},
 		{name: "never published", node: ready("gpu", 11*time.Minute, awsworld.Resources("cpu", "4")), wantReady: true, wantEvent: true},
+		{name: "never published, and used", node: ready("gpu", 11*time.Minute, awsworld.Resources("cpu", "4")), wantReady: true, wantEvent: true,
+			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not ours", node: awsworld.Node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"), wantReady: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

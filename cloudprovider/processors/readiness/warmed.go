@@ -7,43 +7,52 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// asMade returns the nodes with those as new that are not Ready since their instances came into their groups. Such an instance comes from a warm pool.
-// Its node registered when it was warmed, maybe days ago. The core counts a node that is not Ready as upcoming by the age of the node alone, and would
-// launch another one for the same pods in every loop.
-func (s *StartingNodes) asMade(all []*corev1.Node) []*corev1.Node {
+// join notes when the instances of nodes come from a warm pool into their groups, for the start-up time of these groups. Such a node registered when it
+// was warmed, maybe days ago. The core counts a node that is not Ready, or not complete yet, as upcoming by the age of the node alone, and would launch
+// another one for the same pods in every loop.
+func (s *StartingNodes) join(ctx *cacontext.AutoscalingContext, all []*corev1.Node) {
 	if len(s.provider.NodeGroups()) == 0 {
-		return all // the groups have not been read
+		return // the groups have not been read
 	}
-	there, copied := map[string]bool{}, false
-	for at, node := range all {
+	there, now := make(map[string]bool, len(all)), s.clock.Now()
+	for _, node := range all {
 		id := node.Spec.ProviderID
 		there[id] = true
 		joined, outside := s.joined[id]
 		switch {
-		case nodemeta.Ready(node):
-			delete(s.joined, id)
-			continue
 		case !s.provider.IsMember(node):
-			s.joined[id] = time.Time{}
-			continue
+			delete(s.joined, id)
+			if !nodemeta.Ready(node) {
+				s.joined[id] = time.Time{}
+			}
 		case outside && joined.IsZero():
-			joined = s.clock.Now()
-			s.joined[id] = joined
+			s.joined[id] = now
+		case outside:
+			if g := s.provider.NodeGroupOf(node); g != nil && now.Sub(joined) >= g.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime {
+				delete(s.joined, id)
+			}
 		}
-		if !joined.After(node.CreationTimestamp.Time) {
-			continue
-		}
-		if !copied {
-			all, copied = slices.Clone(all), true
-		}
-		node = node.DeepCopy()
-		node.CreationTimestamp = metav1.NewTime(joined)
-		all[at] = node
 	}
 	maps.DeleteFunc(s.joined, func(id string, _ time.Time) bool { return !there[id] })
-	return all
+}
+
+// asMade returns the nodes with those of a warm pool as new as in their groups.
+func (s *StartingNodes) asMade(nodes []*corev1.Node) []*corev1.Node {
+	if len(s.joined) == 0 {
+		return nodes
+	}
+	nodes = slices.Clone(nodes)
+	for at, node := range nodes {
+		if joined := s.joined[node.Spec.ProviderID]; joined.After(node.CreationTimestamp.Time) {
+			made := *node
+			made.CreationTimestamp = metav1.NewTime(joined)
+			nodes[at] = &made
+		}
+	}
+	return nodes
 }

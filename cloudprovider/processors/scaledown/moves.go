@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
@@ -400,7 +402,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		moves := func(s move.State) bool { return s.Step == move.Placing }
 		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)
 	}
-	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held = d.Held
 	for _, c := range d.Changes {
@@ -463,6 +465,30 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
+}
+
+// starting returns the nodes of our groups that the core takes for upcoming. Neither its list of all nodes nor its snapshot has them. known are the others.
+func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*corev1.Node) (nodes []move.Node) {
+	pods := sync.OnceValue(func() map[string][]*corev1.Pod {
+		list, _ := ctx.AllPodLister().List() // it reads a cache, as that of the nodes does
+		on := map[string][]*corev1.Pod{}
+		for _, p := range list {
+			on[p.Spec.NodeName] = append(on[p.Spec.NodeName], p)
+		}
+		return on
+	})
+	registered, _ := ctx.AllNodeLister().List()
+	for _, n := range registered {
+		i, g := m.Provider.View().Instance(n)
+		if known[n.Name] != nil || g == nil || g.Deleting {
+			continue
+		}
+		if nodemeta.Ready(n) { // but for the core
+			n = kubernetes.GetUnreadyNodeCopy(n, kubernetes.StartupNodes)
+		}
+		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Pods: func() []*corev1.Pod { return slices.Clone(pods()[n.Name]) }})
+	}
+	return nodes
 }
 
 // left reports whether a move has left something on the node.

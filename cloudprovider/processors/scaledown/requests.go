@@ -250,7 +250,7 @@ func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node) b
 	return g != nil && onTheWay(ctx, r.Provider, g, n.Name, r.Removals.rollback.clock.Now())
 }
 
-// onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or has yet to register.
+// onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or is upcoming for the core.
 // Instances that the core has given up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may
 // need what they do.
 func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, but string, now time.Time) bool {
@@ -270,9 +270,12 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group
 			return true
 		}
 	}
-	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes()
+	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		if o := view.Group(id); o != nil && o.Name == g.Name && (g.Zone == "" || g.Zone == o.Zone) && count > len(registered[id]) {
+		if slices.Contains(registered[id], but) {
+			count--
+		}
+		if o := view.Group(id); o != nil && o.Name == g.Name && (g.Zone == "" || g.Zone == o.Zone) && count > 0 {
 			return true
 		}
 	}
