@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -52,7 +53,13 @@ type cluster struct {
 
 func (c cluster) AllNodeLister() kubeutil.NodeLister { return c }
 
-func (c cluster) List() ([]*corev1.Node, error) { panic("not asked for") }
+func (c cluster) List() (nodes []*corev1.Node, err error) {
+	list, err := c.CoreV1().Nodes().List(context.Background(), metav1.ListOptions{})
+	for at := range list.Items {
+		nodes = append(nodes, &list.Items[at])
+	}
+	return nodes, err
+}
 
 func (c cluster) Get(name string) (*corev1.Node, error) {
 	node, err := c.Tracker().Get(corev1.SchemeGroupVersion.WithResource("nodes"), "", name)
@@ -79,6 +86,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		removing []string
 		status   *scaledownstatus.ScaleDownStatus
 		refuses  bool   // the API server does
+		member   string // the tainted node whose instance counts in a group
 		want     string // the nodes that are tainted then
 	}
 	for _, tt := range []struct {
@@ -95,6 +103,12 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		{"the next removal has begun", []loop{{status: failed("a"), removing: []string{"a"}}, {status: idle}}},
 		{"the next removal begins later", []loop{{status: failed("a")}, {removing: []string{"a"}, status: idle}, {status: idle}}},
 		{"the instance is on its way out", []loop{{status: failed("ending")}, {status: idle}}},
+		{"a warm pool gives the instance back", []loop{{status: removed}, {status: idle, member: "a"},
+			{status: idle, member: "a", want: "b ending interrupted"}}},
+		{"a warm pool takes the instance again", []loop{{status: idle, member: "a"}, {status: idle}, {status: idle, member: "a"}}},
+		{"the node of a member is being removed", []loop{{status: idle, member: "a"}, {removing: []string{"a"}, status: idle, member: "a"}}},
+		{"a new leader could not take the taint back", []loop{{status: idle, member: "a"}, {status: idle, member: "a", refuses: true},
+			{status: idle, member: "a", want: "b ending interrupted"}}},
 		{"drained for an interruption", []loop{{status: failed("interrupted")}, {status: idle, want: "a b ending"}}},
 		{"the API server refuses", []loop{{status: failed("a")}, {status: idle, refuses: true}, {status: idle, refuses: true},
 			{status: idle, want: "b ending interrupted"}}},
@@ -114,6 +128,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
 			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 			for n, l := range tt.loops {
+				r.rollback.isMember = func(n *corev1.Node) bool { return n.Name == l.member }
 				var chosen []simulator.NodeToBeRemoved
 				for _, name := range l.chosen {
 					chosen = append(chosen, simulator.NodeToBeRemoved{Node: node(name)})
@@ -122,6 +137,9 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 				removals.nodes, refuses = l.removing, l.refuses
 				r.Process(ctx, l.status)
 				now.Step(settled)
+				if l.member != "" {
+					now.Step(abandoned)
+				}
 				list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 				require.NoError(t, err)
 				tainted := map[string]bool{}
