@@ -2,12 +2,14 @@ package scaledown
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -77,7 +79,7 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 			continue
 		}
 		if err := release(ctx, name, r.cordoned[name]); err != nil {
-			klog.ErrorS(err, "Could not take back the taint of a removal that failed, trying again in the next loop", "node", name)
+			klog.ErrorS(err, "Could not put a node back whose removal failed, trying again in the next loop", "node", name)
 			return
 		}
 		delete(r.failed, name)
@@ -102,21 +104,27 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	}
 }
 
-// release takes the core's taint off the node, and the core's cordon with it, unless the node was cordoned before. It leaves nodes whose instances are
-// on their way out.
+// release takes the core's taint off the node, and the core's cordon with it. If the node was cordoned before, the cordon stays, or comes back where
+// the core has lifted it with its taint. It leaves nodes whose instances are on their way out.
 func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) error {
-	node, err := ctx.ListerRegistry.AllNodeLister().Get(name)
-	if errors.IsNotFound(err) || err == nil && !taints.HasToBeDeletedTaint(node) {
+	node, err := ctx.AllNodeLister().Get(name)
+	if errors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if stays, err := ctx.CloudProvider.HasInstance(node); err == nil && !stays {
+	tainted := taints.HasToBeDeletedTaint(node)
+	lifted := !tainted && cordoned && ctx.CordonNodeBeforeTerminate && !node.Spec.Unschedulable
+	if stays, err := ctx.CloudProvider.HasInstance(node); !tainted && !lifted || err == nil && !stays {
 		return nil
 	}
 	uncordon := ctx.CordonNodeBeforeTerminate && !cordoned && !taints.HasTaint(node, interruption.Taint)
-	_, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon)
+	node, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon) // which reads a node anew that has no taint
+	if err == nil && lifted && !node.Spec.Unschedulable {
+		node.Spec.Unschedulable = true
+		_, err = ctx.ClientSet.CoreV1().Nodes().Update(context.TODO(), node, metav1.UpdateOptions{}) // as the core
+	}
 	return err
 }
 

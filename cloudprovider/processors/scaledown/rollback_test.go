@@ -167,24 +167,52 @@ func node(name string) *corev1.Node {
 }
 
 func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
-	open, cordoned, left := node("open"), node("cordoned"), node("left")
-	client := fake.NewClientset(open.DeepCopy(), cordoned.DeepCopy(), left.DeepCopy())
-	now := clocktesting.NewFakeClock(time.Now())
-	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
-		CloudProvider: instances{}, ScaleDownActuator: &removing{}}
-	ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
-	open.Spec.Taints, open.Spec.Unschedulable = nil, false
-	cordoned.Spec.Taints, cordoned.Spec.Unschedulable = nil, true
-	left.Spec.Unschedulable = true // with the taint of a removal that failed
-	r.FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: open}, {Node: cordoned}, {Node: left}})
-	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
-	now.Step(settled)
-	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
-	for name, want := range map[string]bool{"open": false, "cordoned": true, "left": false} {
-		got, err := client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-		require.NoError(t, err)
-		assert.Truef(t, got.Spec.Unschedulable == want && !taints.HasToBeDeletedTaint(got),
-			"node %s is cordoned: %t, want %t; taints %v, want none", name, got.Spec.Unschedulable, want, got.Spec.Taints)
+	for _, tt := range []struct {
+		name      string
+		cordoned  bool // when it was chosen
+		tainted   bool // likewise
+		cleanedUp bool // by the core
+		reopened  bool // by somebody else, while it was tainted
+		want      bool
+	}{
+		{name: "open"},
+		{name: "open, the core has cleaned up", cleanedUp: true},
+		{name: "cordoned", cordoned: true, want: true},
+		{name: "cordoned, and the core has lifted that", cordoned: true, cleanedUp: true, want: true},
+		{name: "cordoned, and reopened meanwhile", cordoned: true, reopened: true},
+		{name: "left of an earlier removal", cordoned: true, tainted: true},
+		{name: "left of an earlier removal, the core has cleaned up", cordoned: true, tainted: true, cleanedUp: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			then, left := node("a"), node("a")
+			then.Spec.Unschedulable, left.Spec.Unschedulable = tt.cordoned, !tt.cleanedUp && !tt.reopened
+			if !tt.tainted {
+				then.Spec.Taints = nil
+			}
+			if tt.cleanedUp {
+				left.Spec.Taints = nil
+			}
+			client := fake.NewClientset(left)
+			now := clocktesting.NewFakeClock(time.Now())
+			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
+				CloudProvider: instances{}, ScaleDownActuator: &removing{}}
+			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
+			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
+			r.FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: then}})
+			r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
+			refuses := true
+			client.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return refuses, nil, errors.New("the API server is unwell")
+			})
+			for range 2 {
+				now.Step(settled)
+				r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
+				refuses = false
+			}
+			got, err := client.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
+			require.NoError(t, err)
+			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
+				"the node is cordoned: %t, want %t; taints %v, want none", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
+		})
 	}
 }
