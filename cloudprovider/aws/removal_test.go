@@ -125,6 +125,7 @@ func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
 			w.waitWhile("the next removal would begin in the second in which the group changed", func() bool { return time.Now().Unix() == formed })
 			begin(nodes[1])
 			assert.NoError(t, ended(nodes[1]), "the removal that began after")
+			assert.True(t, w.IsMember(nodes[0]) && !w.IsMember(nodes[1]), "the second node alone is no longer a member as soon as its removal ends")
 			assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate an instance")
 		})
 	}

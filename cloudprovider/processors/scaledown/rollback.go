@@ -121,7 +121,7 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 	}
 	uncordon := ctx.CordonNodeBeforeTerminate && !cordoned && !taints.HasTaint(node, interruption.Taint)
 	node, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon) // which reads a node anew that has no taint
-	if err == nil && lifted && !node.Spec.Unschedulable {
+	if err == nil && lifted {
 		node.Spec.Unschedulable = true
 		_, err = ctx.ClientSet.CoreV1().Nodes().Update(context.TODO(), node, metav1.UpdateOptions{}) // as the core
 	}

@@ -28,6 +28,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // removing is the nodes that are being removed.
@@ -214,5 +215,13 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
 				"the node is cordoned: %t, want %t; taints %v, want none", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
 		})
+	}
+}
+
+func TestDryRunLeavesTheTaintsOfTheLeader(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	for _, dry := range []bool{false, true} {
+		r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, DryRun: dry, Clock: clocktesting.NewFakeClock(time.Now())})
+		assert.Equalf(t, !dry, r.rollback.isMember(w.Nodes("a")[0]), "a tainted node is put back into use, dry run %t", dry)
 	}
 }
