@@ -133,7 +133,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		case placeholder:
 			gone.placeholders++
 		default:
-			if err := n.provider.registered.noOtherNode(id, node); err != nil {
+			if err := n.provider.registered.mayEnd(id, node, n.since); err != nil {
 				return removal{}, err
 			}
 			gone.ids = append(gone.ids, id)

@@ -29,8 +29,9 @@ const answerPatience = 2 * time.Second
 type NodeGroup struct {
 	provider *Provider
 	id       string
-	name     string // of the Auto Scaling group
-	zone     string // of a zone group, empty for the whole group
+	name     string    // of the Auto Scaling group
+	zone     string    // of a zone group, empty for the whole group
+	since    time.Time // a removal that began before is not of this node group
 }
 
 // vanished replaces a node group that the view has no longer.

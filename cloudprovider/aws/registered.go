@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -77,17 +79,26 @@ func (r *registeredNodes) read(ctx context.Context) {
 	r.known.Store(&ids)
 }
 
-// noOtherNode refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
+// mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
 // unregistered, or a Ready one. Pods run on it.
-func (r *registeredNodes) noOtherNode(instance string, node *corev1.Node) error {
+//
+// It also refuses a removal that is older than its node group. The core begins a removal under one ID, and ends it under the ID of the
+// moment. Where a group has become zone groups meanwhile, or is whole again, the core would never end it, and so drain no other node. After an
+// error the core ends it under the first ID (deleteNodesAndRegisterStatus, read 2026-11).
+func (r *registeredNodes) mayEnd(instance string, node *corev1.Node, since time.Time) error {
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
 	}
 	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
 	for _, other := range registered {
-		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance && other.Name != node.Name &&
-			(unregistered || nodemeta.Ready(other)) {
+		began, _ := taints.GetToBeDeletedTime(other)
+		switch id, _ := instanceID(other.Spec.ProviderID); {
+		case id != instance:
+		case other.Name == node.Name && began != nil && began.Before(since):
+			return fmt.Errorf("delete node %q: its group has come to be scaled zone by zone, or as a whole, since its removal began, "+
+				"so it is removed later", node.Name)
+		case other.Name != node.Name && (unregistered || nodemeta.Ready(other)):
 			return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 		}
 	}

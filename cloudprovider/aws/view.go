@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -111,7 +112,10 @@ func (p *Provider) add(v, before *View, g *group.Group) {
 	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
 	ng := before.byID[id]
 	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
-		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone}
+		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone, since: p.clock.Now()}
+		if before.snapshot.Group(g.Name) == nil { // no removal began before, but the core counts whole seconds
+			ng.since = ng.since.Truncate(time.Second)
+		}
 	}
 	v.groups[id], v.templates[id], v.byID[id] = g, t, ng
 	v.zonal = v.zonal || g.Zone != ""

@@ -52,6 +52,8 @@ func NewRemovals(o Options) *Removals {
 	}
 	if o.DryRun {
 		r.filters = append(r.filters, drainNothing)
+	} else { // the taints are the leader's
+		r.rollback.isMember = o.Provider.IsMember
 	}
 	return r
 }

@@ -1,10 +1,15 @@
 package scaledown
 
 import (
+	"cmp"
+	"context"
 	"maps"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -18,9 +23,16 @@ import (
 // settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
 const settled = 2 * time.Second
 
+// abandoned is for how long a node has the core's taint and counts in its group, without a removal, before rollback puts it back into use. By then
+// a reading shows which instances were gone before the core could end them.
+const abandoned = time.Minute
+
 // rollback finishes what the core leaves of a removal that failed. The core taints and cordons nodes before it removes them. If it cannot taint all of
 // them, or a removal fails, it takes that back. If the API server refuses that, the core leaves the node as it is, until it chooses the node again after five
 // minutes or more, or until its next start (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). rollback takes it back in a later loop.
+//
+// It also puts nodes back into use whose removal nobody goes on with. A warm pool may have given the instance back. Or the API server has
+// refused to let a new leader take back the taint of the leader before, which the core tries once (cleanUpIfRequired, read 2026-11).
 type rollback struct {
 	clock    clock.PassiveClock
 	chosen   []string             // by this loop
@@ -28,11 +40,14 @@ type rollback struct {
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
+	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when
+	isMember func(*corev1.Node) bool
 	ended    func(node string, ok bool)
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
-	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{}, ended: func(string, bool) {}}
+	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{},
+		isMember: func(*corev1.Node) bool { return false }, ended: func(string, bool) {}}
 }
 
 // process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
@@ -54,7 +69,9 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		}
 	}
 	empty, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
-	for _, name := range append(empty, drained...) {
+	removing := append(empty, drained...)
+	r.findLeft(ctx, removing, now)
+	for _, name := range removing {
 		delete(r.failed, name)
 	}
 	for name, since := range r.failed { // in any order, so that no node stands in the way of the others
@@ -62,7 +79,7 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 			continue
 		}
 		if err := release(ctx, name, r.cordoned[name]); err != nil {
-			klog.ErrorS(err, "Could not take back the taint of a removal that failed, trying again in the next loop", "node", name)
+			klog.ErrorS(err, "Could not put a node back whose removal failed, trying again in the next loop", "node", name)
 			return
 		}
 		delete(r.failed, name)
@@ -70,21 +87,44 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	}
 }
 
-// release takes the core's taint off the node, and the core's cordon with it, unless the node was cordoned before. It leaves nodes whose instances are
-// on their way out.
+// findLeft has the nodes released whose removal nobody goes on with. An instance that the core has ended counts in no group.
+func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string, now time.Time) {
+	before := r.left
+	r.left = map[string]time.Time{}
+	all, _ := ctx.AllNodeLister().List()
+	for _, n := range all {
+		if !taints.HasToBeDeletedTaint(n) || slices.Contains(removing, n.Name) || !r.isMember(n) {
+			continue
+		}
+		since := cmp.Or(before[n.Name], now)
+		r.left[n.Name] = since
+		if now.Sub(since) >= abandoned {
+			r.failed[n.Name] = since
+		}
+	}
+}
+
+// release takes the core's taint off the node, and the core's cordon with it. If the node was cordoned before, the cordon stays, or comes back where
+// the core has lifted it with its taint. It leaves nodes whose instances are on their way out.
 func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) error {
-	node, err := ctx.ListerRegistry.AllNodeLister().Get(name)
-	if errors.IsNotFound(err) || err == nil && !taints.HasToBeDeletedTaint(node) {
+	node, err := ctx.AllNodeLister().Get(name)
+	if errors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if stays, err := ctx.CloudProvider.HasInstance(node); err == nil && !stays {
+	tainted := taints.HasToBeDeletedTaint(node)
+	lifted := !tainted && cordoned && ctx.CordonNodeBeforeTerminate && !node.Spec.Unschedulable
+	if stays, err := ctx.CloudProvider.HasInstance(node); !tainted && !lifted || err == nil && !stays {
 		return nil
 	}
 	uncordon := ctx.CordonNodeBeforeTerminate && !cordoned && !taints.HasTaint(node, interruption.Taint)
-	_, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon)
+	node, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon) // which reads a node anew that has no taint
+	if err == nil && lifted {
+		node.Spec.Unschedulable = true
+		_, err = ctx.ClientSet.CoreV1().Nodes().Update(context.TODO(), node, metav1.UpdateOptions{}) // as the core
+	}
 	return err
 }
 

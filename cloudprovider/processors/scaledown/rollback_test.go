@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // removing is the nodes that are being removed.
@@ -52,7 +54,13 @@ type cluster struct {
 
 func (c cluster) AllNodeLister() kubeutil.NodeLister { return c }
 
-func (c cluster) List() ([]*corev1.Node, error) { panic("not asked for") }
+func (c cluster) List() (nodes []*corev1.Node, err error) {
+	list, err := c.CoreV1().Nodes().List(context.Background(), metav1.ListOptions{})
+	for at := range list.Items {
+		nodes = append(nodes, &list.Items[at])
+	}
+	return nodes, err
+}
 
 func (c cluster) Get(name string) (*corev1.Node, error) {
 	node, err := c.Tracker().Get(corev1.SchemeGroupVersion.WithResource("nodes"), "", name)
@@ -79,6 +87,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		removing []string
 		status   *scaledownstatus.ScaleDownStatus
 		refuses  bool   // the API server does
+		member   string // the tainted node whose instance counts in a group
 		want     string // the nodes that are tainted then
 	}
 	for _, tt := range []struct {
@@ -95,6 +104,12 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		{"the next removal has begun", []loop{{status: failed("a"), removing: []string{"a"}}, {status: idle}}},
 		{"the next removal begins later", []loop{{status: failed("a")}, {removing: []string{"a"}, status: idle}, {status: idle}}},
 		{"the instance is on its way out", []loop{{status: failed("ending")}, {status: idle}}},
+		{"a warm pool gives the instance back", []loop{{status: removed}, {status: idle, member: "a"},
+			{status: idle, member: "a", want: "b ending interrupted"}}},
+		{"a warm pool takes the instance again", []loop{{status: idle, member: "a"}, {status: idle}, {status: idle, member: "a"}}},
+		{"the node of a member is being removed", []loop{{status: idle, member: "a"}, {removing: []string{"a"}, status: idle, member: "a"}}},
+		{"a new leader could not take the taint back", []loop{{status: idle, member: "a"}, {status: idle, member: "a", refuses: true},
+			{status: idle, member: "a", want: "b ending interrupted"}}},
 		{"drained for an interruption", []loop{{status: failed("interrupted")}, {status: idle, want: "a b ending"}}},
 		{"the API server refuses", []loop{{status: failed("a")}, {status: idle, refuses: true}, {status: idle, refuses: true},
 			{status: idle, want: "b ending interrupted"}}},
@@ -114,6 +129,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
 			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 			for n, l := range tt.loops {
+				r.rollback.isMember = func(n *corev1.Node) bool { return n.Name == l.member }
 				var chosen []simulator.NodeToBeRemoved
 				for _, name := range l.chosen {
 					chosen = append(chosen, simulator.NodeToBeRemoved{Node: node(name)})
@@ -122,6 +138,9 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 				removals.nodes, refuses = l.removing, l.refuses
 				r.Process(ctx, l.status)
 				now.Step(settled)
+				if l.member != "" {
+					now.Step(abandoned)
+				}
 				list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 				require.NoError(t, err)
 				tainted := map[string]bool{}
@@ -149,24 +168,60 @@ func node(name string) *corev1.Node {
 }
 
 func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
-	open, cordoned, left := node("open"), node("cordoned"), node("left")
-	client := fake.NewClientset(open.DeepCopy(), cordoned.DeepCopy(), left.DeepCopy())
-	now := clocktesting.NewFakeClock(time.Now())
-	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
-		CloudProvider: instances{}, ScaleDownActuator: &removing{}}
-	ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
-	open.Spec.Taints, open.Spec.Unschedulable = nil, false
-	cordoned.Spec.Taints, cordoned.Spec.Unschedulable = nil, true
-	left.Spec.Unschedulable = true // with the taint of a removal that failed
-	r.FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: open}, {Node: cordoned}, {Node: left}})
-	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
-	now.Step(settled)
-	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
-	for name, want := range map[string]bool{"open": false, "cordoned": true, "left": false} {
-		got, err := client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-		require.NoError(t, err)
-		assert.Truef(t, got.Spec.Unschedulable == want && !taints.HasToBeDeletedTaint(got),
-			"node %s is cordoned: %t, want %t; taints %v, want none", name, got.Spec.Unschedulable, want, got.Spec.Taints)
+	for _, tt := range []struct {
+		name      string
+		cordoned  bool // when it was chosen
+		tainted   bool // likewise
+		cleanedUp bool // by the core
+		reopened  bool // by somebody else, while it was tainted
+		want      bool
+	}{
+		{name: "open"},
+		{name: "open, the core has cleaned up", cleanedUp: true},
+		{name: "cordoned", cordoned: true, want: true},
+		{name: "cordoned, and the core has lifted that", cordoned: true, cleanedUp: true, want: true},
+		{name: "cordoned, and reopened meanwhile", cordoned: true, reopened: true},
+		{name: "left of an earlier removal", cordoned: true, tainted: true},
+		{name: "left of an earlier removal, the core has cleaned up", cordoned: true, tainted: true, cleanedUp: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			then, left := node("a"), node("a")
+			then.Spec.Unschedulable, left.Spec.Unschedulable = tt.cordoned, !tt.cleanedUp && !tt.reopened
+			if !tt.tainted {
+				then.Spec.Taints = nil
+			}
+			if tt.cleanedUp {
+				left.Spec.Taints = nil
+			}
+			client := fake.NewClientset(left)
+			now := clocktesting.NewFakeClock(time.Now())
+			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
+				CloudProvider: instances{}, ScaleDownActuator: &removing{}}
+			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
+			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
+			r.FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: then}})
+			r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
+			refuses := true
+			client.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return refuses, nil, errors.New("the API server is unwell")
+			})
+			for range 2 {
+				now.Step(settled)
+				r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
+				refuses = false
+			}
+			got, err := client.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
+			require.NoError(t, err)
+			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
+				"the node is cordoned: %t, want %t; taints %v, want none", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
+		})
+	}
+}
+
+func TestDryRunLeavesTheTaintsOfTheLeader(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	for _, dry := range []bool{false, true} {
+		r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, DryRun: dry, Clock: clocktesting.NewFakeClock(time.Now())})
+		assert.Equalf(t, !dry, r.rollback.isMember(w.Nodes("a")[0]), "a tainted node is put back into use, dry run %t", dry)
 	}
 }

@@ -1,0 +1,132 @@
+package aws_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/actuation"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/deletiontracker"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// heldPods lists the pods once it may. The core lists them when it has tainted the nodes that it removes.
+type heldPods struct {
+	kubeutil.PodLister
+	may chan struct{}
+}
+
+func (h heldPods) List() ([]*corev1.Pod, error) {
+	<-h.may
+	return h.PodLister.List()
+}
+
+// A removal that the core never ends would keep it from draining any other node.
+func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
+	whole, divided := awsworld.Zoned(awsworld.Group("a", "m5.large", 0, 3, 9, nil), "abc"), awsworld.Divided("a", "m5.large", 0, 3, 9)
+	divide := func(w world) string {
+		w.NeedZones("a")
+		return "a/" + awsworld.ZoneA
+	}
+	unite := func(w world) string {
+		require.NoError(t, w.AWS.Resume("a", "AZRebalance"))
+		w.Reread()
+		return "a"
+	}
+	for _, tt := range []struct {
+		name   string
+		group  fakeaws.AutoScalingGroup
+		drains bool
+		change func(world) string
+	}{
+		{"a node is drained, and the group is divided", whole, true, divide},
+		{"an empty node goes, and the group is divided", whole, false, divide},
+		{"a node is drained, and the group is whole again", divided, true, unite},
+		{"an empty node goes, and the group is whole again", divided, false, unite},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newDividedWorld(t, nil, tt.group)
+			var nodes []*corev1.Node
+			var pods []*corev1.Pod
+			client := fake.NewClientset()
+			client.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+				w.Cluster.Put(t, a.(clienttesting.UpdateAction).GetObject().(*corev1.Node))
+				return false, nil, nil
+			})
+			client.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) { // evictions
+				return true, nil, nil
+			})
+			for _, id := range w.IDs() {
+				for _, n := range w.Members(id, nil) {
+					n.Name = n.Name[:1] + n.Spec.ProviderID[len(n.Spec.ProviderID)-17:]
+					require.NoError(t, client.Tracker().Add(n))
+					w.Cluster.Put(t, n)
+					nodes = append(nodes, n)
+					if tt.drains { // the API server does not have it, as if it were gone at once
+						pods = append(pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "of-" + n.Name, Namespace: "default"},
+							Spec: corev1.PodSpec{NodeName: n.Name}})
+					}
+				}
+			}
+			held := heldPods{kubeutil.NewTestPodLister(pods), make(chan struct{})}
+			listers := kubeutil.NewListerRegistry(kubeutil.NewTestNodeLister(nodes), nil, held, kubeutil.NewTestPodDisruptionBudgetLister(nil),
+				nil, nil, nil, nil, nil)
+			given := config.AutoscalingOptions{MaxScaleDownParallelism: 10, MaxDrainParallelism: 1, PredicateParallelism: 1}
+			ctx, err := coretest.NewScaleTestAutoscalingContext(given, client, listers, w, nil, nil, nil)
+			require.NoError(t, err)
+			actuator := actuation.NewActuator(&ctx, nodegroupchange.NewNodeGroupChangeObserversList(), deletiontracker.NewNodeDeletionTracker(0),
+				options.NodeDeleteOptions{}, rules.Rules{}, nodegroupconfig.NewDefaultNodeGroupConfigProcessor(given.NodeGroupDefaults))
+			begin := func(n *corev1.Node) {
+				t.Helper()
+				empty, drained := []*corev1.Node{n}, []*corev1.Node(nil)
+				if tt.drains {
+					empty, drained = drained, empty
+				}
+				result, _, err := actuator.StartDeletion(empty, drained)
+				require.Truef(t, result == status.ScaleDownNodeDeleteStarted && err == nil, "the removal of %s: %v, %v", n.Name, result, err)
+			}
+			ended := func(n *corev1.Node) error {
+				t.Helper()
+				w.waitWhile("it is being removed", func() bool {
+					empty, drained := actuator.CheckStatus().DeletionsInProgress()
+					return len(empty)+len(drained) > 0
+				})
+				results, _ := actuator.DeletionResults()
+				return results[n.Name].Err
+			}
+			begin(nodes[0])
+			form := tt.change(w)
+			w.waitWhile("the group has its old form", func() bool { return w.View().NodeGroup(form) == nil })
+			close(held.may)
+			assert.ErrorContains(t, ended(nodes[0]), "is removed later", "the removal that began before")
+			assert.Equal(t, 0, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate an instance")
+			n, err := client.CoreV1().Nodes().Get(t.Context(), nodes[0].Name, metav1.GetOptions{})
+			require.NoError(t, err)
+			assert.False(t, taints.HasToBeDeletedTaint(n), "the node is still tainted")
+
+			formed := time.Now().Unix()
+			w.waitWhile("the next removal would begin in the second in which the group changed", func() bool { return time.Now().Unix() == formed })
+			begin(nodes[1])
+			assert.NoError(t, ended(nodes[1]), "the removal that began after")
+			assert.True(t, w.IsMember(nodes[0]) && !w.IsMember(nodes[1]), "the second node alone is no longer a member as soon as its removal ends")
+			assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate an instance")
+		})
+	}
+}
