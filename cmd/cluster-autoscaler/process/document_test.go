@@ -136,6 +136,7 @@ var recordedEvents = []recordedEvent{
 	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
+	{"ScaleUpFailed", "Warning", "config map", "AWS refused a request or could not launch for it, and the group pauses. It is the stock autoscaler's event, also where the core took the scale-up for finished because nodes of the group end."},
 	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
 	{"ScaleDownRequestBlocked", "Warning", "node", "Somebody asks for the removal of the node (`cluster-autoscaler.kubernetes.io/scale-down-requested`), and it stays. The message has the cause. It comes once for each cause."},
 }
