@@ -15,7 +15,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -113,6 +115,18 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
 	published.CloudProvider = judged{ctx.CloudProvider, s.provider, devices}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+}
+
+// GetNodeResourceTargets counts none of the devices of a node about which the core's processor has an error. That is a node with the label of GPUs
+// that shows no whole one and is in no group, such as another tool's node with Neuron devices. The core would launch no node for any group.
+func (s *StartingNodes) GetNodeResourceTargets(ctx *cacontext.AutoscalingContext, node *corev1.Node, group cloudprovider.NodeGroup) (
+	[]customresources.CustomResourceTarget, errors.AutoscalerError) {
+	targets, err := s.CustomResourcesProcessor.GetNodeResourceTargets(ctx, node, group)
+	if err != nil {
+		klog.Background().V(4).Info("Counted no devices of a node", "node", node.Name, "err", err)
+		return nil, nil
+	}
+	return targets, nil
 }
 
 // judged wraps the core's provider for its processor of GPUs. That one takes a node with the label of GPUs and without whole ones for

@@ -100,6 +100,17 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 }
 
 // The core knows whole GPUs only, by the label that some nodes have.
+// The core counts the devices of all nodes before it launches any, and ends with an error of a node.
+func TestForeignNodeWithoutWholeGPUKeepsNoGroupFromGrowing(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
+	n := awsworld.Node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
+	n.Labels = map[string]string{w.GPULabel(): "inferentia2"}
+	n.Status.Allocatable = awsworld.Resources("aws.amazon.com/neuron", "2")
+	s := NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+	targets, err := s.GetNodeResourceTargets(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, n, nil)
+	assert.Truef(t, err == nil && len(targets) == 0, "devices %v, error %v, want neither", targets, err)
+}
+
 func TestDividedGPUIsStartingUntilItHasSettled(t *testing.T) {
 	g := newGPUNodes(t, 1, nil)
 	n := g.boots()

@@ -139,8 +139,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	o.pauseFailed(nodeInfos)
 	o.raises, o.asked, o.packed = nil, nil, packings{}
+	there := ofNoGroup(nodes)
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
-		return o.Core.ScaleUp(pods, slices.Concat(nodes, asked), daemonSets, nodeInfos, allOrNothing)
+		return o.Core.ScaleUp(pods, slices.Concat(there, ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)
 	}
 	var result *status.ScaleUpStatus
 	var err errors.AutoscalerError
@@ -152,10 +153,30 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
 		o.context.ClusterSnapshot.Revert()
 	}
+	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable &&
+		len(result.PodsRemainUnschedulable) == 0 {
+		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of the pods.
+		result.Result = status.ScaleUpLimitedByMaxNodesTotal
+		for _, pod := range pods {
+			result.PodsRemainUnschedulable = append(result.PodsRemainUnschedulable, status.NoScaleUpInfo{Pod: pod})
+		}
+	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
 	}
 	return result, err
+}
+
+// ofNoGroup returns the nodes as the core is to count them for its limits of CPUs, memory and quotas: each by itself. It would count all nodes
+// of a group, and the next one, by one of them, which may have another size. It uses them for nothing else.
+func ofNoGroup(nodes []*apiv1.Node) []*apiv1.Node {
+	copies := make([]*apiv1.Node, len(nodes))
+	for at, node := range nodes {
+		own := *node
+		own.Spec.ProviderID = ""
+		copies[at] = &own
+	}
+	return copies
 }
 
 // ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
@@ -172,7 +193,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	if most := o.context.MaxNodesTotal; most > 0 {
 		o.keepWithin(most-len(nodes), nodeInfos)
 	}
-	return o.Core.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
+	return o.Core.ScaleUpToNodeGroupMinSize(ofNoGroup(nodes), nodeInfos)
 }
 
 // keepWithin leaves out the groups that would exceed --max-nodes-total. The core compares that with the size of each group by itself.
