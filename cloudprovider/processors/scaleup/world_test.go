@@ -71,7 +71,7 @@ type world struct {
 
 func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
 	t.Helper()
-	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: time.Second}
+	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: 10 * time.Second}
 	for _, c := range change {
 		c(&options)
 	}
