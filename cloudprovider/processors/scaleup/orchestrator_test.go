@@ -188,13 +188,13 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 		took  time.Duration
 		asked []string
 	}{
-		{name: "in time", took: time.Second - 1, asked: []string{"a +1", "b +1"}},
-		{name: "late", took: time.Second, asked: []string{"a +1"}},
-		{name: "late after a failure", dry: true, took: time.Second, asked: []string{"a +1"}},
+		{name: "in time", took: packingTime - 1, asked: []string{"a +1", "b +1"}},
+		{name: "late", took: packingTime, asked: []string{"a +1"}},
+		{name: "late after a failure", dry: true, took: packingTime, asked: []string{"a +1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
-			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
+			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}})
 			o := w.start(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
 			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
 			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)

@@ -43,6 +43,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
+// packingTime limits the packing of a loop. A busy machine takes a second for what others do in milliseconds.
+const packingTime = 10 * time.Second
+
 // zone is a node group of the test's cloud. Its nodes have one CPU and 1 GiB.
 type zone struct {
 	min, max int
@@ -71,7 +74,7 @@ type world struct {
 
 func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
 	t.Helper()
-	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: 10 * time.Second}
+	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: packingTime}
 	for _, c := range change {
 		c(&options)
 	}
