@@ -96,6 +96,11 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
 	want := "its tag k8s.io/cluster-autoscaler/enabled is missing"
 	assert.Truef(t, strings.HasSuffix(p.Message, ": "+want), "%q, want it to end with %q", p.Message, want)
+	for key, value := range map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/main": "owned", ownedBy + "main": "owned", "team": "true"} {
+		discovery := ownership.Discovery{Filters: []ownership.TagFilter{{{Key: key}}}}
+		p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{})
+		assert.Containsf(t, p.Remedy, `"Value":"`+value+`"`, "the value at %s", key)
+	}
 }
 
 func TestOurNameBeforeAnyGroupIsRead(t *testing.T) {

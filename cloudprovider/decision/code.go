@@ -39,6 +39,12 @@ const (
 	CodeFits           Code = "fits"              // there is a place, on a node or one on its way
 )
 
+// Codes of the gauge of pending pods alone.
+const (
+	CodeIgnored Code = "ignored"  // the autoscaler looks for no node for such a pod, for another reason than its priority
+	CodeLeftOut Code = "left-out" // more pods wait than the report has room for
+)
+
 // Codes of the outcome of a launch, beside CodeNone for success, CodeLaunching where AWS launches on its own, and CodeDenied.
 const (
 	CodeNoCapacity    Code = "no-capacity"   // EC2 has none in the pool

@@ -97,7 +97,7 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 			}
 			lacks = append(lacks, text)
 		}
-		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, g.Tags[tag.Key], "true")})
+		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, g.Tags[tag.Key], tag.Usual())})
 	}
 	if len(tags) == 0 {
 		lacks = []string{"a reading did not have it"}
@@ -109,6 +109,16 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 }
 
 type Tag struct{ Key, Value string }
+
+// Usual is the value that a group gets that lacks the tag: the filter's own, or "owned" at the key of a cluster. With another one there the shipped
+// policy lets nobody change the group.
+func (t Tag) Usual() string {
+	name, discovery := strings.CutPrefix(t.Key, "k8s.io/cluster-autoscaler/")
+	if discovery && name != "enabled" || strings.HasPrefix(t.Key, "kubernetes.io/cluster/") {
+		return cmp.Or(t.Value, "owned")
+	}
+	return cmp.Or(t.Value, "true")
+}
 
 // ParseDiscovery reads the values of the --nodes and --node-group-auto-discovery flags.
 func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {

@@ -45,10 +45,14 @@ func counts(count func(report *decision.Report, now map[string]int)) func(*decis
 
 func pendingPods(report *decision.Report, now map[string]int) {
 	for i := range report.Pods {
-		now[reason(report.Pods[i].Cause.Code)]++
+		code := report.Pods[i].Cause.Code
+		if report.Pods[i].State == decision.PodIgnored && code != decision.CodePriority {
+			code = decision.CodeIgnored
+		}
+		now[reason(code)]++
 	}
 	if report.PodsLeft > 0 {
-		now[string(decision.CodeOther)] += report.PodsLeft
+		now[string(decision.CodeLeftOut)] = report.PodsLeft
 	}
 }
 

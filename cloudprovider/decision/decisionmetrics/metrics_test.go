@@ -53,7 +53,9 @@ func TestReportsBecomeGauges(t *testing.T) {
 	got := samples(t, registry)
 	assert.Truef(t, got == "", "before the first report:\n%s", got)
 	*report = &decision.Report{
-		Pods: []decision.Pod{{Cause: because(decision.CodeMaxSize)}, {Cause: because(decision.CodeMaxSize)}, {}},
+		Pods: []decision.Pod{{Cause: because(decision.CodeMaxSize)}, {Cause: because(decision.CodeMaxSize)}, {},
+			{State: decision.PodIgnored, Cause: because(decision.CodeScheduling)}, {State: decision.PodIgnored, Cause: because(decision.CodePriority)}},
+		PodsLeft: 5,
 		Groups: []decision.Group{
 			{Name: "a", State: decision.GroupReady, Ready: 3, Starting: 1},
 			{Name: "b/eu-central-1a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{
@@ -71,8 +73,11 @@ node_groups{state="degraded"} 0
 node_groups{state="full"} 0
 node_groups{state="paused"} 0
 node_groups{state="ready"} 1
+pending_pods{reason="ignored"} 1
+pending_pods{reason="left-out"} 5
 pending_pods{reason="max-size"} 2
 pending_pods{reason="none"} 1
+pending_pods{reason="priority"} 1
 `
 	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "(-want +got)")
 
@@ -84,8 +89,11 @@ node_groups{state="degraded"} 0
 node_groups{state="full"} 0
 node_groups{state="paused"} 0
 node_groups{state="ready"} 0
+pending_pods{reason="ignored"} 0
+pending_pods{reason="left-out"} 0
 pending_pods{reason="max-size"} 0
 pending_pods{reason="none"} 0
+pending_pods{reason="priority"} 0
 `
 	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "after all groups and pods are gone (-want +got)")
 }

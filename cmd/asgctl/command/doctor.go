@@ -59,8 +59,8 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 	flags.Lookup("asg-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
 	flags.StringVar(&o.Queue, "asg-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
 	o.Running.KubeFlags(flags)
-	flags.StringVar(&o.Running.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: "+
-		"those of the only autoscaler in the cluster, or else kube-system.")
+	flags.StringVar(&o.Running.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If empty: of the one in whose pod "+
+		"asgctl runs, or of the only one in the cluster, or else kube-system.")
 	flags.StringVar(&o.Account, "service-account", "", "ServiceAccount of the autoscaler. If empty: as for --autoscaler-namespace, or else cluster-autoscaler.")
 	flags.StringVarP(&o.Running.Namespace, "namespace", "n", "", "As --autoscaler-namespace.")
 	_ = flags.MarkHidden("namespace") // the flag is there

@@ -20,9 +20,6 @@ import (
 // loops runs loops of an autoscaler with the flags, until the question is answered. They change nothing. It may be called once, because the core
 // keeps its flags in variables of the program.
 func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question) (*decision.Report, error) {
-	log := c.log()
-	klog.SetLogger(log)
-	ctrl.SetLogger(klog.NewKlogr())
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	opts, err := options.Register(fs, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
 	if err != nil {
@@ -35,10 +32,14 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("flags of the autoscaler: %q is none", fs.Arg(0))
 	}
+	pflag.CommandLine.AddFlagSet(fs) // where the core looks whether --scheduler-config-file and --drain-priority-config are given
 	p, err := process.FromFlags(fs, opts, c.read.Version)
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
+	log := c.log()
+	klog.SetLogger(log) // not before, because a flag that the core refuses ends the process with a line of the log
+	ctrl.SetLogger(klog.NewKlogr())
 	r, err := p.DryRun(klog.NewContext(ctx, log), kube, asked)
 	if err != nil {
 		return nil, failure{err}

@@ -100,7 +100,7 @@ func TestNodePoolsAreRivals(t *testing.T) {
 	}
 }
 
-func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
+func TestOurAutoscalerAndItsRivals(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways
 	plugin := corev1.Container{Name: clusterAutoscaler, Command: []string{"./cluster-autoscaler", "--nodes=0:3:web", "--asg-plugin-address=:8087"}}
 	core := corev1.Container{Name: clusterAutoscaler, Args: []string{"--cloud-provider=externalgrpc"}}
@@ -117,27 +117,46 @@ func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
 	stock := ofAccount("stock", corev1.Container{})
 	stock.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "stock-5d8f", Controller: new(true)}}
 	for _, tt := range []struct {
-		name, account, want, nodes, next string
-		pods                             []corev1.Pod
-		rivals                           int
+		name, namespace, account, want, nodes, next string
+		pods                                        []corev1.Pod
+		rivals                                      int
+		here                                        string // the account of the pod in which asgctl runs
+		unsure                                      bool
 	}{
 		{name: "apart", pods: []corev1.Pod{ofAccount(clusterAutoscaler, core), ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web"},
 		{name: "apart, the core's account is given", account: "core", pods: []corev1.Pod{ofAccount("core", core), ofAccount("plugin", plugin)}, want: "core"},
 		{name: "sidecar", pods: []corev1.Pod{beside(func(c *corev1.Container) { c.RestartPolicy = &always })}, want: "one-pod", nodes: "0:3:web"},
-		{name: "init container that ends", pods: []corev1.Pod{beside(func(*corev1.Container) {})}, want: clusterAutoscaler, rivals: 1},
+		{name: "init container that ends", pods: []corev1.Pod{beside(func(*corev1.Container) {})}, want: clusterAutoscaler, unsure: true},
 		{name: "another autoscaler", account: "plugin", pods: []corev1.Pod{ofAccount("plugin", plugin), stock}, want: "plugin", nodes: "0:3:web", rivals: 1,
 			next: "kubectl --namespace kube-system scale deployment/stock --replicas=0"},
 		{name: "release and a shadow", pods: []corev1.Pod{release, ofAccount("shadow", corev1.Container{Args: []string{"--shadow"}})}, want: "default", nodes: "0:3:web"},
 		{name: "autoscaler of another cluster", account: "a", pods: []corev1.Pod{ofAccount("a", corev1.Container{}), hosted}, want: "a"},
+		{name: "the namespace of the only autoscaler is given", namespace: usualNamespace, pods: []corev1.Pod{stock}, want: "stock"},
+		{name: "another namespace is given", namespace: "other", pods: []corev1.Pod{stock}, want: clusterAutoscaler, unsure: true},
+		{name: "one of two is in the given namespace", namespace: "default", pods: []corev1.Pod{stock, release}, want: "default", nodes: "0:3:web", rivals: 1},
+		{name: "two autoscalers", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: clusterAutoscaler, unsure: true},
+		{name: "two autoscalers, asgctl runs in one", here: "plugin", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web", rivals: 1},
+		{name: "two autoscalers, one has the usual names", pods: []corev1.Pod{stock, ofAccount(clusterAutoscaler, plugin)}, want: clusterAutoscaler, nodes: "0:3:web", rivals: 1},
+		{name: "an account that runs nothing is given with its namespace", namespace: usualNamespace, account: "a", pods: []corev1.Pod{stock}, want: "a", rivals: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("POD_NAMESPACE", usualNamespace)
+			t.Setenv("SERVICE_ACCOUNT", tt.here)
 			in := asks(tt.pods...)
+			if in.Running.Namespace = tt.namespace; tt.namespace != "" {
+				in.namespace = tt.namespace
+			}
 			if in.Account = tt.account; tt.account != "" {
 				in.serviceAccount = tt.account
 			}
 			in.takeFlags()
-			c := &Check{}
+			c, roles := &Check{}, &Check{}
 			in.rivalPods(c)
+			assert.Equal(t, tt.unsure, len(c.NotChecked) == 1, "rivals are not checked")
+			if tt.unsure {
+				assert.False(t, checkRBAC(t.Context(), in, roles), "looked at roles")
+				assert.Equal(t, "--namespace and --service-account", roles.NotChecked[0].Needs)
+			}
 			assert.Equal(t, tt.want == "default", in.namespace == "default", "namespace")
 			assert.Truef(t, tt.next == "" || tt.next == c.Findings[0].Next, "%+v", c.Findings)
 			assert.Truef(t, in.serviceAccount == tt.want && in.flags.last("nodes") == tt.nodes && len(c.Findings) == tt.rivals,

@@ -16,8 +16,8 @@ type Options struct {
 	Read source.Options
 	// Queue is the value of --asg-interruption-queue, or "" for the pod's.
 	Queue string
-	// Running selects the cluster and the autoscaler, and Account is the autoscaler's ServiceAccount. If it and the namespace are empty, the
-	// only autoscaler in the cluster counts, or else the names of the shipped manifests.
+	// Running selects the cluster and the autoscaler, and Account is the autoscaler's ServiceAccount. Without it or the namespace, the one in whose
+	// pod this process runs counts, or the only autoscaler in the cluster, or else the names of the shipped manifests.
 	Running running.Options
 	Account string
 	// Skip names checks to leave out.

@@ -122,6 +122,8 @@ func TestFaultsInAWS(t *testing.T) {
 		}, want: `group "web": `, next: "state the taint that the nodes have"},
 		{name: "missing discovery tag", check: "tags", account: func(c *fakeaws.Config) { delete(quoted(c, "web").Tags, enabled) },
 			want: `group "web": it lacks the discovery tag "` + enabled + `"`, next: enabled},
+		{name: "missing discovery tag of the cluster", check: "tags", account: func(c *fakeaws.Config) { delete(quoted(c, "web").Tags, owned) },
+			args: []string{"--node-group-auto-discovery", "asg:tag=" + enabled + "," + owned}, want: `it lacks the discovery tag "` + owned + `"`, next: `"Value":"owned"`},
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
 			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
 		}, want: `group "other": it is left alone`, next: "make a group of this cluster for the pods"},

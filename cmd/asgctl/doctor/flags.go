@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"cmp"
+	"os"
 	"slices"
 	"strings"
 
@@ -42,21 +43,23 @@ func flagsOf(c corev1.Container) flags {
 	return found
 }
 
-// takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. If no pod has the namespace and ServiceAccount, and
-// none were given, the only autoscaler of the cluster is ours. One in the shadow of another, and a core that a plugin answers, count only if their
-// ServiceAccount is given.
+// takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. Of the pods that have the given namespace and
+// ServiceAccount, ours is the one in which asgctl runs, or the only autoscaler, or the one with the usual names. One in the shadow of another, and a
+// core that a plugin answers, count only if their ServiceAccount is given.
 func (in *installation) takeFlags() {
-	identities := map[[2]string][]corev1.Pod{}
+	identities, runs := map[[2]string][]corev1.Pod{}, false
 	for _, pod := range in.pods.value.autoscalers {
 		kind, container := running.AutoscalerIn(&pod.Spec)
-		f := flagsOf(container)
-		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !f.shadows() && !f.core()) {
-			of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
+		f, of := flagsOf(container), [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
+		runs = runs || kind == clusterAutoscaler && !f.shadows()
+		given := cmp.Or(in.Running.Namespace, of[0]) == of[0] && cmp.Or(in.Account, of[1]) == of[1]
+		if kind == clusterAutoscaler && given && (of[1] == in.Account || !f.shadows() && !f.core()) {
 			identities[of] = append(identities[of], pod)
 		}
 	}
-	if given := in.Running.Namespace + in.Account; given == "" && len(identities) == 1 {
-		for of := range identities {
+	here := [2]string{os.Getenv("POD_NAMESPACE"), os.Getenv("SERVICE_ACCOUNT")} // of the chart's pods
+	for of := range identities {
+		if len(identities) == 1 || of == here {
 			in.namespace, in.serviceAccount = of[0], of[1]
 		}
 	}
@@ -66,6 +69,7 @@ func (in *installation) takeFlags() {
 		_, container = running.AutoscalerIn(&in.ours.Spec)
 		in.flags = flagsOf(container)
 	}
+	in.unsure = in.ours == nil && runs && (in.Running.Namespace == "" || in.Account == "")
 	in.Queue = cmp.Or(in.Queue, in.flags.last("asg-interruption-queue"))
 	for name, value := range map[string]*string{
 		"asg-cluster-name": &in.Read.ClusterName, "asg-region": &in.Read.Region,
@@ -76,6 +80,11 @@ func (in *installation) takeFlags() {
 		}
 	}
 	in.Read.Region = cmp.Or(in.Read.Region, running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"))
+}
+
+// skipUnsure notes what cannot be checked while nobody knows which autoscaler is ours.
+func (in *installation) skipUnsure(c *Check, subject string) {
+	c.skip(subject, "it is not clear which of the autoscalers that run is meant", "--namespace and --service-account")
 }
 
 // takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it

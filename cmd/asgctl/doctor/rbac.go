@@ -44,6 +44,10 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.skip("the roles of "+user, brief(in.kubeErr), "--kubeconfig")
 		return false
 	}
+	if in.unsure && in.Account == "" {
+		in.skipUnsure(c, "the roles of the autoscaler")
+		return false
+	}
 	if in.flags.shadows() {
 		c.skip("the roles of "+user, "it runs with --shadow", "kubectl auth can-i --list --as "+shellword.Quote(user))
 		return false

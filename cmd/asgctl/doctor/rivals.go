@@ -37,6 +37,10 @@ func (in *installation) rivalPods(c *Check) {
 			continue
 		}
 		seen[of] = true
+		if in.unsure && kind == clusterAutoscaler {
+			in.skipUnsure(c, "other Cluster Autoscalers")
+			continue
+		}
 		next := "describe pod " + shellword.Quote(pod.Name)
 		if name := deployment(&pod); name != "" {
 			next = "scale " + shellword.Quote(name) + " --replicas=0"

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -43,7 +42,7 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 	var lacks []shellword.Tag
 	for _, tag := range in.wanted() {
 		if value, there := has[tag.Key]; !there || tag.Value != "" && value != tag.Value {
-			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, "true")})
+			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: tag.Usual()})
 		}
 	}
 	if len(lacks) == 0 {

@@ -23,7 +23,8 @@ type Deployed struct {
 }
 
 // OfPod are the flags whose values are files of the pod, or its connections.
-var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig", "--kubernetes"}
+var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig",
+	"--kubernetes", "--scheduler-config-file"}
 
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
 // is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
