@@ -90,9 +90,9 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	return result, out
 }
 
-// beginAll begins a job for every instance of the event that is in our groups. An instance that has to wait for other nodes of
-// its group is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so that it is
-// not received once for every try. unknown reports that some instances are in no group of ours.
+// beginAll begins a job for every instance of the event that is in our groups. An instance that has to wait for its node, or for
+// other nodes of its group, is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so
+// that it is not received once for every try. unknown reports that some instances are in no group of ours.
 func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, unknown bool, out outcome) {
 	waiting := slices.Clone(e.Instances)
 	if e.Kind == event.StateChange {
@@ -111,6 +111,8 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 				out = counted
 			case h.gaveUp(id, r):
 				out = gaveUp
+			case r.waitsForOthers(h.Clock.Now()) && h.node(id) == nil: // it has time to join the cluster
+				return false
 			default:
 				j, ok := h.begin(ctx, id, group.Name, r)
 				if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
@@ -181,8 +183,8 @@ func (h *Handler) nothingToDo(e event.Event, i *group.Instance, g *group.Group) 
 		}
 		h.remember(i.ID) // the core or Auto Scaling ended it, and its last message is still to come
 		return true
-	case event.ScheduledChange:
-		return i.Lifecycle.Leaving()
+	case event.ScheduledChange: // an instance without a node has then been rebooted, or its end has a message of its own
+		return i.Lifecycle.Leaving() || h.node(i.ID) == nil && !e.Starts.After(h.Clock.Now())
 	}
 	return false
 }

@@ -270,7 +270,9 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 			q := w.aws.Queues()[0]
 			assert.Truef(t, q.Visible != 0, "the message is not there for the next leader: %+v", q)
 			w.refused.Store(false)
+			groups := &pools{Cache: w.cache}
 			w.running(func(o *interruption.Options) {
+				o.Groups = groups
 				if !withMessage {
 					o.Queue = ""
 				}
@@ -278,6 +280,7 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 			w.waitTerminated(warned)
 			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1,
 				"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
+			assert.Equal(t, int32(1), groups.noted.Load(), "times the next leader notes the pool that EC2 takes back")
 		})
 	}
 }
@@ -308,10 +311,12 @@ func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 	w, late := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.run(late, "a")
 	w.refused.Store(true)
-	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute))
-	w.running()
+	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute), "began", time.Now().Add(-3*time.Minute).UTC().Format(time.RFC3339))
+	groups := &pools{Cache: w.cache}
+	w.running(func(o *interruption.Options) { o.Groups = groups })
 	time.Sleep(6 * time.Second)
 	require.Equal(t, 0, w.terminations(), "terminated with a pod on it")
+	require.Zero(t, groups.noted.Load(), "pools noted three minutes after the warning")
 	w.refused.Store(false)
 	w.waitTerminated(late)
 	assert.Truef(t, w.evicted["a"] == 1 && w.desired() == 1, "evicted %v, desired %d", w.evicted, w.desired())

@@ -119,6 +119,50 @@ func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 	}
 }
 
+// AWS has planned the change before the instance joins the cluster.
+func TestPlannedDrainWaitsForItsNode(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		message func(instance string) string
+		joins   bool
+		after   time.Duration // the instance is left alone until then
+		outcome string
+		ended   int // instances
+		evicted int
+	}{
+		{name: "a reboot", message: later("REBOOT_MAINTENANCE", 2*time.Hour), joins: true, after: 12 * time.Minute, outcome: "drained",
+			ended: 1, evicted: 1},
+		{name: "a reboot without a node", message: later("REBOOT_MAINTENANCE", 12*time.Minute), after: 11 * time.Minute, outcome: "counted"},
+		{name: "a reboot at an unknown time", outcome: "counted",
+			message: func(id string) string { return change("REBOOT_MAINTENANCE", time.Time{}, id) }},
+		{name: "a retirement", message: later("RETIREMENT", 35*time.Minute), after: 14 * time.Minute, outcome: "no-node", ended: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				starts, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+				node := w.nodes()[starts]
+				require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+				w.running()
+				w.send(tt.message(starts))
+				time.Sleep(tt.after)
+				require.Truef(t, w.terminations() == 0 && w.desired() == 2, "%d terminations, desired %d, want an instance that may join the cluster",
+					w.terminations(), w.desired())
+				if tt.joins {
+					node.ResourceVersion = ""
+					_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+					require.NoError(t, err)
+					w.run(starts, "a")
+				}
+				w.within(3*time.Minute, "dealt with", func() bool { return w.handled()[tt.outcome+" scheduled-change"] == 1 })
+				w.waitEmptyQueue()
+				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && w.evictions("a") == tt.evicted,
+					"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
+			})
+		})
+	}
+}
+
 // AWS launches the replacement, and ends the instance when that is in service. An eviction before then would leave its pods without a node.
 func TestRecommendationIsLeftToCapacityRebalancing(t *testing.T) {
 	g := hooked(scalingGroup(0, 2, 5))

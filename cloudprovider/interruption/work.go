@@ -44,7 +44,8 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	c := j.current()
-	if c.poolIsShort() && !j.resumed.poolIsShort() {
+	// The process that began the drain has noted the pool, this one may not have. After the cool-down its note would be over.
+	if c.poolIsShort() && (!j.resumed.poolIsShort() || h.Clock.Since(j.resumed.Began) < cooldown.ShortestPoolCoolDown) {
 		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
