@@ -93,7 +93,7 @@ func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.G
 func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 	defer cancel()
-	begun, err := c.begun(ctx, g.Name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
+	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ClockSkew), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
 	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 	switch {
 	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnknownCall(err):

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -153,23 +154,29 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "denied", denied: true, taken: 2},
 		{name: "unknown", unknown: true, taken: 2},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
-			w.suspendLaunch()
-			w.increase(2)
-			if tt.activity.Description != nil {
-				w.calls.inProgress = &tt.activity
-			}
-			if tt.denied {
-				w.aws.Deny(activitiesCall)
-			}
-			if tt.unknown {
-				w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
-			}
-			if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
-				t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
-			}
-		})
+		for _, ahead := range []time.Duration{0, 5 * time.Minute, -5 * time.Minute} { // our clock
+			t.Run(fmt.Sprint(tt.name, " ", ahead), func(t *testing.T) {
+				w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) {
+					if ahead != 0 {
+						o.Clock = clocktesting.NewFakeClock(time.Now().Add(ahead))
+					}
+				}).started()
+				w.suspendLaunch()
+				w.increase(2)
+				if tt.activity.Description != nil {
+					w.calls.inProgress = &tt.activity
+				}
+				if tt.denied {
+					w.aws.Deny(activitiesCall)
+				}
+				if tt.unknown {
+					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
+				}
+				if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
+					t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
+				}
+			})
+		}
 	}
 }
 
