@@ -24,13 +24,13 @@ func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
 		name := due[i].group
-		failures, ahead, all, err := c.failedLaunches(ctx, name, due[i].since)
+		failures, all, err := c.failedLaunches(ctx, name, due[i].since)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
 			c.lookFailed(ctx, name, err)
 		default:
-			c.noteFailures(ctx, name, failures, ahead, all)
+			c.noteFailures(ctx, name, failures, all)
 		}
 	})
 }
@@ -75,9 +75,9 @@ func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 }
 
 // noteFailures enters the failed launches that may explain the shortage, with the pools of all, and wakes the core if the newest is news.
-func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration, complete bool) {
+func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, complete bool) {
 	var ours, others cooldown.Failures // empty unless they are news
-	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead, complete) })
+	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, time.Duration(c.skew.Load()), complete) })
 	all := ours
 	if len(all) == 0 {
 		all = others
@@ -108,20 +108,15 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 }
 
 // failedLaunches returns the failed launches of the group since a moment of AWS's clock, and earlier ones on the same pages: a lifecycle hook may give
-// up a launch that began long before. The newest come first. ahead is how far AWS's clock is ahead. all reports whether it had all of them.
-func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time) (failures []cooldown.FailedLaunch, ahead time.Duration,
-	all bool, err error) {
-	first := true
+// up a launch that began long before. The newest come first. all reports whether it had all of them.
+func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time) (failures []cooldown.FailedLaunch, all bool, err error) {
 	all, err = c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
-		if now := c.clock.Now(); first {
-			ahead, first = serverTime(page.ResultMetadata, now).Sub(now), false
-		}
 		failures = append(failures, cooldown.FailedLaunches(page.Activities)...)
 	})
 	if len(failures) > 0 {
 		err = nil // they may be all there are
 	}
-	return failures, ahead, all, err
+	return failures, all, err
 }
 
 // begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. An instance without an ID yet is "", and
@@ -179,8 +174,8 @@ func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time,
 	return !pages.HasMorePages(), nil
 }
 
-// movedSince returns the capacity that AWS launched since a moment in place of other instances, and that is still excess in g because AWS had not
-// terminated these by then. It is 0 where AWS does not say. It costs a call.
+// movedSince returns the capacity that AWS launched since a moment of its clock in place of other instances, and that is still excess in g because
+// AWS had not terminated these by then. It is 0 where AWS does not say. It costs a call.
 func (c *Cache) movedSince(ctx context.Context, g *group.Group, since time.Time) int {
 	capacity := 0
 	for _, act := range c.newest(ctx, g.Name) {
@@ -214,7 +209,7 @@ func (c *Cache) replacements(ctx context.Context, g, before *group.Group, ended 
 	for _, act := range c.newest(ctx, g.Name) {
 		id, launching, terminating := cooldown.Subject(act)
 		switch {
-		case terminating && replaces(act) && g.LeftUncounted(before, id) && !aws.ToTime(act.StartTime).Before(before.ReadAt.Add(-replacedWithin)):
+		case terminating && replaces(act) && g.LeftUncounted(before, id) && !aws.ToTime(act.StartTime).Before(c.byAWS(before.ReadAt).Add(-replacedWithin)):
 			moved -= g.Source.MaxWeight() // the launch in its place brought nothing beyond it
 		case !launching || changesDesired(act):
 		case replaces(act):

@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -9,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -59,6 +61,7 @@ type Cache struct {
 	// does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
 	calls    struct{ launch, batchTermination *cooldown.Breaker }
 	refusals *refusals
+	skew     atomic.Int64             // how many nanoseconds AWS's clock is ahead of ours, by the last reading
 	absent   map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
 	resolve  chan struct{}            // a launch source may be new
@@ -131,6 +134,14 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 
 // WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch.
 func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interruptedIn(g, g.Zones...) }
+
+// byAWS returns a moment of our clock by AWS's, if the two differ: answers name whole seconds.
+func (c *Cache) byAWS(moment time.Time) time.Time {
+	if skew := time.Duration(c.skew.Load()); skew.Abs() > ledger.ClockSkew {
+		return moment.Add(skew)
+	}
+	return moment
+}
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 

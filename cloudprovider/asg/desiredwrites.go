@@ -56,8 +56,18 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
 // the minimum size, the instances that a reading made for the purpose counts, and the launches that AWS has begun since: after a failure AWS tries
 // other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A reading after the write repairs the desired
-// capacity upwards at once if an instance arrived in between.
+// capacity upwards at once if an instance arrived in between. After an error the next try has to wait, and the instances are overdue until then: the
+// core would count on them, and wait for AWS in each loop.
 func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
+	taken, g, err := c.withdraw(ctx, name, n)
+	if err != nil && taken == 0 {
+		until := c.clock.Now().Add(awsclient.RetryAfter(err, withdrawalPauses))
+		g = c.groups.update(name, func(e *entry) { e.NotWithdrawn(until) })
+	}
+	return taken, g, err
+}
+
+func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
 	ctx, unlock, g, err := c.lockAndRead(ctx, name, c.Reread)
 	if err != nil {
 		return 0, nil, err
@@ -72,8 +82,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 		return 0, g, nil
 	}
 	if err := c.lower(ctx, g, plan.Desired); err != nil {
-		again := awsclient.IsUnauthenticated(err) || !awsclient.IsDenied(err) && !awsclient.IsInvalid(err) // credentials are renewed
-		return 0, c.groups.update(name, func(e *entry) { e.NotWithdrawn(again) }), err
+		return 0, g, err
 	}
 	c.groups.update(name, func(e *entry) { e.Withdrew(plan, c.clock.Now()) })
 	g, err = c.repair(ctx, g, plan.Desired, 0)
@@ -84,7 +93,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 	defer cancel()
-	begun, err := c.begun(ctx, g.Name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
+	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ClockSkew), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
 	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 	switch {
 	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnknownCall(err):

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -153,23 +154,29 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "denied", denied: true, taken: 2},
 		{name: "unknown", unknown: true, taken: 2},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
-			w.suspendLaunch()
-			w.increase(2)
-			if tt.activity.Description != nil {
-				w.calls.inProgress = &tt.activity
-			}
-			if tt.denied {
-				w.aws.Deny(activitiesCall)
-			}
-			if tt.unknown {
-				w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
-			}
-			if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
-				t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
-			}
-		})
+		for _, ahead := range []time.Duration{0, 5 * time.Minute, -5 * time.Minute} { // our clock
+			t.Run(fmt.Sprint(tt.name, " ", ahead), func(t *testing.T) {
+				w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) {
+					if ahead != 0 {
+						o.Clock = clocktesting.NewFakeClock(time.Now().Add(ahead))
+					}
+				}).started()
+				w.suspendLaunch()
+				w.increase(2)
+				if tt.activity.Description != nil {
+					w.calls.inProgress = &tt.activity
+				}
+				if tt.denied {
+					w.aws.Deny(activitiesCall)
+				}
+				if tt.unknown {
+					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
+				}
+				if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
+					t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
+				}
+			})
+		}
 	}
 }
 
@@ -268,17 +275,49 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 
 func TestFailedWithdrawalIsRetried(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress", "ExpiredToken", "InvalidClientTokenId"} {
-		t.Run(code, func(t *testing.T) {
-			w := withoutCapacity(t, 0)
+	for _, tt := range []struct {
+		call, code string
+		pause      time.Duration
+	}{
+		{desiredCall, "InternalFailure", time.Minute}, // after a throttled call, the SDK's limiter keeps a bubble busy for ever
+		{desiredCall, "ScalingActivityInProgress", time.Minute},
+		{desiredCall, "ExpiredToken", 10 * time.Minute},
+		{desiredCall, "InvalidClientTokenId", 10 * time.Minute},
+		{desiredCall, "AccessDenied", 10 * time.Minute},
+		{activitiesCall, "InternalFailure", time.Minute},
+		{"DescribeAutoScalingGroups", "InternalFailure", time.Minute},
+	} {
+		t.Run(tt.call+" "+tt.code, bubbled(func(t *testing.T) {
+			now := clockAt(time.Minute)
+			w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) { o.Clock = now }).running()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 			w.increase(3)
-			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})
+			shown := func(target, withdrawable int) func() string {
+				return func() string {
+					if g := w.group("a"); g.TargetInstances() != target || g.Withdrawable() != withdrawable || withdrawable > 0 && g.Failure == nil {
+						return fmt.Sprintf("a target of %d, %d to withdraw and failure %v, want %d and %d", g.TargetInstances(), g.Withdrawable(), g.Failure, target, withdrawable)
+					}
+					return ""
+				}
+			}
+			w.within(now, time.Minute, shown(4, 3))
+			w.aws.Inject(fakeaws.Fault{Action: tt.call, Code: tt.code})
 			_, _, err := w.cache.Withdraw(t.Context(), "a", 3)
 			require.Error(t, err, "nothing was refused")
+			if wrong := shown(1, 0)(); wrong != "" {
+				t.Error("just after the failure: " + wrong)
+			}
+			now.Step(5 * time.Second)
+			w.aws.ClearFaults()
 			w.refresh()
-			assert.Equal(t, 3, w.group("a").Withdrawable(), "can be withdrawn after one call that failed")
-			w.withdraws(3, 3, 0)
-		})
+			if wrong := shown(1, 0)(); wrong != "" {
+				t.Error("a moment later: " + wrong)
+			}
+			now.Step(tt.pause)
+			w.within(now, 10*time.Second, shown(4, 3))
+			w.calls.between.Store(true)
+			w.withdraws(3, 3, 1)
+		}))
 	}
 }
 

@@ -35,10 +35,12 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 	if err != nil {
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
 	}
-	if now {
+	if now || !c.options.NoPredecessor { // otherwise another writer has raised it
 		if n -= c.fromPredecessor(before, g, ""); n <= 0 {
 			return g, nil
 		}
+	}
+	if now {
 		answers := c.calls.launch.Answers(name)
 		launched, err := c.launch(ctx, g, "", n)
 		if g.Shortfall(n, launched) > 0 {

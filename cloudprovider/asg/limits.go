@@ -55,6 +55,9 @@ const (
 // Writes.
 const (
 	writeTimeout = 45 * time.Second // bounds a write with its reading, its wait for the group lock and its retries
+	// A withdrawal that failed is tried again after as long as a look-up that failed withdrawalPauses times: half a minute, or some minutes if AWS
+	// denied it.
+	withdrawalPauses = 5
 	// An increase of a zone waits gatherZonesFor for others of its group, so that they share one reading and run in parallel. The core makes
 	// the increases of one scale-up at the same moment, or one after the other.
 	gatherZonesFor = 20 * time.Millisecond

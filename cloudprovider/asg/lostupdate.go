@@ -53,7 +53,7 @@ func (c *Cache) repairGroup(ctx context.Context, name string) error {
 	if !lost {
 		return nil
 	}
-	moved := c.movedSince(ctx, g, at)
+	moved := c.movedSince(ctx, g, c.byAWS(at))
 	if c.look(name, func(e *entry) { covering, lost = e.Lost(moved) }); lost {
 		_, err = c.repairTo(ctx, g, covering)
 	}

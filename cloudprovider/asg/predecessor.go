@@ -6,7 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this request.
+// fromPredecessor counts instances that g has more than before because a previous leader already asked for them. They satisfy part of this request.
 func (c *Cache) fromPredecessor(before, g *group.Group, zone string) (come int) {
 	c.look(g.Name, func(e *entry) { come = e.FromPredecessor(before, g, zone, c.clock.Now()) })
 	return come

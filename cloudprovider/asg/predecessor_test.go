@@ -298,3 +298,20 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	calls := w.aws.Calls()
 	assert.Truef(t, calls["DescribeAutoScalingGroups"] == 1 && calls[launchCall] == 1, "calls %v, want one reading and one launch", calls)
 }
+
+// AWS may carry out a predecessor's raise after the first reading of its successor.
+func TestSuccessorRepeatsNoRaise(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []asg.LaunchMode{asg.LaunchDesiredCapacity, asg.LaunchAuto} {
+		t.Run(string(mode), bubbled(func(t *testing.T) {
+			now := clockAt(time.Minute)
+			w := newWorld(t, scalingGroup("a", 0, 3, 20)).with(at(now)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+			w.setDesired(5)
+			w.increasesTo(2, 5)
+			w.increasesTo(2, 7) // the next pods need more
+			now.Step(2 * time.Minute)
+			w.setDesired(9) // another writer's: a predecessor's would have shown by now
+			w.increasesTo(2, 11)
+		}))
+	}
+}

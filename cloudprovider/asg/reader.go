@@ -186,6 +186,8 @@ func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalin
 		if err != nil {
 			return nil, fmt.Errorf("describe auto scaling groups: %w", err)
 		}
+		now := c.clock.Now()
+		c.skew.Store(int64(serverTime(page.ResultMetadata, now).Sub(now)))
 		for _, g := range page.AutoScalingGroups {
 			if name := aws.ToString(g.AutoScalingGroupName); name != "" {
 				found[name] = g

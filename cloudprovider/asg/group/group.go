@@ -71,7 +71,7 @@ type Group struct {
 	UnshownCapacity  int            // of recent instances that the reading misses, maybe because it is older
 	OthersWant       int            // the least desired capacity that other writers want, as far as is known
 	BookedIn         map[string]int // Booked by zone, "" for any
-	WithdrawalFailed bool           // AWS did not let us take back our request
+	WithdrawalFailed bool           // AWS did not let us take back our request, and the next try has to wait
 
 	flag Named // the --nodes flag that names the group, or zero
 	most int   // the maximum size of a zone group that gets all the rest of the group's

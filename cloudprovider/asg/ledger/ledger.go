@@ -67,11 +67,11 @@ type lostUpdate struct {
 
 // request counts instances that we asked for and AWS has not launched.
 type request struct {
-	asked            int       // none of these has been in service yet
-	instances        int       // the missing ones among asked
-	since            time.Time // by AWS's clock where the answer has its time
-	failure          *cooldown.Failure
-	withdrawalFailed bool // AWS did not let us take it back
+	asked     int       // none of these has been in service yet
+	instances int       // the missing ones among asked
+	since     time.Time // by AWS's clock where the answer has its time
+	failure   *cooldown.Failure
+	heldUntil time.Time // a withdrawal has failed, and the next try has to wait
 }
 
 // shortage is the gap between the desired and the launched capacity, whoever asked for it.

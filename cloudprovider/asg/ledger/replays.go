@@ -68,17 +68,20 @@ func (l *Ledger) MayBeOldFailure(k Key) bool {
 // Grown reports whether all instances that a previous leader asked for have appeared.
 func (l *Ledger) Grown(now time.Time) bool { return now.Sub(l.metAt) > predecessorLaunches }
 
-// FromPredecessor counts instances of the fresh reading g that appeared since before because a previous leader already asked for them. It counts in
-// instances of the least weight, in the zone if one is named.
+// FromPredecessor counts instances that the fresh reading g has or desires more than before because a previous leader already asked for them. If a zone
+// is named, it counts those that appeared in it. It counts in instances of the least weight.
 func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.Time) int {
 	if before == nil || l.Grown(now) {
 		return 0
 	}
-	come := 0
+	grown, come := max(0, g.DesiredCapacity-before.DesiredCapacity), 0
+	if zone == "" {
+		return grown / g.Source.MinWeight()
+	}
 	for _, i := range g.NewSince(before, zone) {
 		come += i.Weight
 	}
-	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
+	return min(come, grown) / g.Source.MinWeight()
 }
 
 // noteEndedBefore remembers instances that ended before g, with the time, until AWS can no longer replay an answer about them.

@@ -203,12 +203,12 @@ func (w *world) withdraw(done, answered bool) bool {
 	case answered:
 		w.doubted, w.began = doubted, began
 		w.Refused()
-		w.NotWithdrawn(false)
+		w.NotWithdrawn(w.now.Add(time.Minute))
 		return true
 	default:
 		w.now, w.sure = w.now.Add(time.Second), false
 		if w.read(0); w.Group().DesiredCapacity > plan.Desired {
-			w.NotWithdrawn(true)
+			w.NotWithdrawn(w.now)
 			return true
 		}
 	}

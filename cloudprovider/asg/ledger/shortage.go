@@ -139,7 +139,8 @@ func (l *Ledger) markOverdue(g *group.Group) {
 	if g.Overdue = 0; l.grown > 0 {
 		return
 	}
-	if s := l.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
+	held := g.WithdrawalFailed && l.request.failure != nil
+	if s := l.shortage; held || s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
 		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}
 }
@@ -153,7 +154,7 @@ func (r *request) settle(g *group.Group) {
 		*r = request{}
 	}
 	r.instances = min(r.asked, g.Missing())
-	g.Requested, g.Failure, g.WithdrawalFailed = r.instances, r.failure, r.withdrawalFailed
+	g.Requested, g.Failure, g.WithdrawalFailed = r.instances, r.failure, g.ReadAt.Before(r.heldUntil)
 	if r.instances == 0 {
 		g.Failure = nil
 	}

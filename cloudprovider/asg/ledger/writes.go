@@ -91,10 +91,12 @@ func (l *Ledger) Withdrew(w Withdrawal, now time.Time) {
 	l.request.settle(g)
 }
 
-// NotWithdrawn enters that a withdrawal failed. again reports that the next try may succeed.
-func (l *Ledger) NotWithdrawn(again bool) {
-	l.request.withdrawalFailed = !again
-	l.request.settle(l.change())
+// NotWithdrawn enters that a withdrawal failed and is not worth another try until then. The instances count as overdue meanwhile.
+func (l *Ledger) NotWithdrawn(until time.Time) {
+	g := l.change()
+	l.request.heldUntil = until
+	l.request.settle(g)
+	l.markOverdue(g)
 }
 
 func (l *Ledger) AttemptedAt() time.Time { return l.written.at }

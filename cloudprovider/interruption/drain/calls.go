@@ -15,7 +15,7 @@ import (
 
 // listed lists the pods to move from the API server, in one call for each node. The cache may lack pods that the scheduler
 // bound while a node was being cordoned.
-func (d *Drainer) listed(ctx context.Context, nodes []string) (pods []*corev1.Pod, err error) {
+func (d *Drainer) listed(ctx context.Context, nodes []string, moves func(*corev1.Pod) bool) (pods []*corev1.Pod, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	for _, node := range nodes {
@@ -24,9 +24,8 @@ func (d *Drainer) listed(ctx context.Context, nodes []string) (pods []*corev1.Po
 		if err != nil {
 			return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
 		}
-		now := d.Clock.Now()
 		for n := range list.Items {
-			if pod := &list.Items[n]; Moves(pod, now) {
+			if pod := &list.Items[n]; moves(pod) {
 				pods = append(pods, pod)
 			}
 		}

@@ -86,11 +86,13 @@ var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
 }}
 
 // Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
-func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes)) > 0 }
+func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes, d.moves)) > 0 }
+
+func (d *Drainer) moves(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) }
 
 // LeftAlone returns a pod to move that asks to be left alone, or nil. It makes no call.
 func (d *Drainer) LeftAlone(node string) *corev1.Pod {
-	for _, pod := range d.cached([]string{node}) {
+	for _, pod := range d.cached([]string{node}, d.moves) {
 		if asks, _, _ := nodemeta.LeftAlone(pod, d.Clock.Now()); asks {
 			return pod
 		}
@@ -99,13 +101,12 @@ func (d *Drainer) LeftAlone(node string) *corev1.Pod {
 }
 
 // cached are the pods to move according to the cache. They are shared and must not be changed.
-func (d *Drainer) cached(nodes []string) []*corev1.Pod {
-	now := d.Clock.Now()
+func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, node := range nodes {
 		objects, _ := d.Pods.ByIndex(byNode, node) // without the index every look is a list
 		for _, object := range objects {
-			if pod, ok := object.(*corev1.Pod); ok && Moves(pod, now) {
+			if pod, ok := object.(*corev1.Pod); ok && moves(pod) {
 				pods = append(pods, pod)
 			}
 		}
@@ -119,6 +120,6 @@ func (d *Drainer) cached(nodes []string) []*corev1.Pod {
 func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
 	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
-		stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
+		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }

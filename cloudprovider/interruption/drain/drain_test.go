@@ -37,7 +37,18 @@ type cluster struct {
 	pods         cache.SharedIndexInformer
 	stop         func()
 	moved, stuck []string
+	ahead        time.Duration // how far the drainer's clock is ahead of the API server's
 }
+
+// aheadClock is ahead of the real one. Its timers are not.
+type aheadClock struct {
+	clock.RealClock
+	ahead time.Duration
+}
+
+func (c aheadClock) Now() time.Time { return time.Now().Add(c.ahead) }
+
+func (c aheadClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 	client := fake.NewClientset()
@@ -77,7 +88,7 @@ func (c *cluster) times(verb, pod string) int {
 func on(nodes ...string) func() []string { return func() []string { return nodes } }
 
 func (c *cluster) drainer() *drain.Drainer {
-	return &drain.Drainer{Client: c.Client(), Pods: c.pods.GetIndexer(), Clock: clock.RealClock{},
+	return &drain.Drainer{Client: c.Client(), Pods: c.pods.GetIndexer(), Clock: aheadClock{ahead: c.ahead},
 		Moved: func(pod *corev1.Pod, forced bool) {
 			c.moved = append(c.moved, fmt.Sprintf("%s forced=%v", pod.Name, forced))
 		},
@@ -171,6 +182,10 @@ func TestDrain(t *testing.T) {
 			want: journey{}},
 		{name: "a pod has its grace", pods: []*corev1.Pod{pod("a", grace(25))}, plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 25 * time.Second, Moved: []string{"a forced=false"}}},
+		{name: "a pod has its grace by a clock that is ahead", pods: []*corev1.Pod{pod("a", grace(25))},
+			world: func(_ *testing.T, c *cluster) { c.ahead = 5 * time.Minute },
+			plan:  func() drain.Plan { return drain.Plan{Deadline: in(7 * time.Minute)} },
+			want:  journey{Result: drain.Result{Evicted: 1}, Took: 25 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a pod without a controller loses its emptyDir", pods: []*corev1.Pod{
 			pod("a", func(p *corev1.Pod) {
 				p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 )
 
 // round is one Drain under way. One goroutine uses it. Calls run beside it and report through outcomes.
@@ -21,12 +23,13 @@ type round struct {
 	outcomes  chan outcome
 	asking    map[types.UID]bool // pods with a call under way
 
-	present []types.UID        // the pods to move at the last look
-	unseen  bool               // the last look failed
-	tried   map[types.UID]try  // pods whose eviction or deletion was tried
-	moved   map[types.UID]bool // pods on their way, and whether by force
-	absent  map[types.UID]bool // pods that the API server no longer has, whatever the cache shows
-	stuck   map[types.UID]bool // pods that Stuck was called with
+	present []types.UID             // the pods to move at the last look
+	alive   map[types.UID]time.Time // when a pod was last seen that nobody had deleted
+	unseen  bool                    // the last look failed
+	tried   map[types.UID]try       // pods whose eviction or deletion was tried
+	moved   map[types.UID]bool      // pods on their way, and whether by force
+	absent  map[types.UID]bool      // pods that the API server no longer has, whatever the cache shows
+	stuck   map[types.UID]bool      // pods that Stuck was called with
 	owners  map[types.UID]bool
 
 	forcing      bool // budgets no longer count
@@ -102,14 +105,14 @@ func (r *round) settle(ctx context.Context) {
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	var err error
-	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
+	pods := slices.DeleteFunc(r.cached(r.nodes(), r.moves), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, max(left, time.Second))
 			defer cancel()
 		}
-		pods, err = r.listed(ctx, r.nodes())
+		pods, err = r.listed(ctx, r.nodes(), r.moves)
 	}
 	names := r.nodes() // another node may have got a name meanwhile
 	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !slices.Contains(names, pod.Spec.NodeName) })
@@ -122,6 +125,21 @@ func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, er
 		r.present = append(r.present, pod.UID)
 	}
 	return pods, nil
+}
+
+// moves is Moves. The API server's clock may be minutes from ours, so a pod that was alive at an earlier look has its grace by ours.
+func (r *round) moves(pod *corev1.Pod) bool {
+	now := r.Clock.Now()
+	alive, seen := r.alive[pod.UID]
+	switch {
+	case pod.DeletionTimestamp == nil:
+		r.alive[pod.UID] = now
+	case seen:
+		ours := *pod
+		ours.DeletionTimestamp = &metav1.Time{Time: alive.Add(time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second)}
+		pod = &ours
+	}
+	return Moves(pod, now)
 }
 
 // due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could

@@ -186,9 +186,19 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
 		return nil, err
 	}
-	klog.FromContext(ctx).V(2).Info("Filled the caches")
+	log := klog.FromContext(ctx)
+	log.V(2).Info("Filled the caches")
+	if a.cloud.cache.Age() > freshForLoop {
+		if err := a.cloud.cache.Refresh(ctx); err != nil {
+			log.Error(err, "Could not read the Auto Scaling groups anew for the first loop, their first reading stays")
+		}
+	}
 	return a, nil
 }
+
+// freshForLoop is the greatest age of the reading that the first loop decides on. The caches of a large cluster take longer to fill, and AWS may carry
+// out a previous leader's last call meanwhile.
+const freshForLoop = 2 * time.Second
 
 // watch shows the trigger what happens in the cluster.
 func (p *Process) watch(a *assembly) error {

@@ -6,16 +6,19 @@ import (
 	"os"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
 
-// tryLimit bounds the call that finds out early whether the API server can be reached.
-const tryLimit = 30 * time.Second
+// tryLimit bounds a call that finds out early whether the API server can be reached. After tryFirst, and then each tryPause, there is another.
+const tryLimit, tryFirst, tryPause = 30 * time.Second, 2 * time.Second, 10 * time.Second
 
 // identity is the name by which the lease knows this process. It is the pod's name, so that a restarted container takes its
 // lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network. Two replicas on one
@@ -42,13 +45,8 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 	if err != nil {
 		return err
 	}
-	trying, cancel := context.WithTimeout(ctx, tryLimit)
-	defer cancel()
-	if _, err := client.CoreV1().Nodes().List(trying, metav1.ListOptions{Limit: 1}); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return fmt.Errorf("list nodes: %w", err)
+	if err := p.reach(ctx, client); err != nil || ctx.Err() != nil {
+		return err
 	}
 	recorder := kube_util.CreateEventRecorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
 	labels := map[string]string{}
@@ -70,4 +68,27 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 		Lock: p.succession, Holder: p.record.SetHolder, WorkGrace: workGrace, ReleaseGrace: releaseGrace,
 		LeaseDuration: election.LeaseDuration.Duration, RenewDeadline: election.RenewDeadline.Duration, RetryPeriod: election.RetryPeriod.Duration,
 	}, work)
+}
+
+// reach returns once the API server lists nodes, or ctx ends. The process is not ready meanwhile. The error is a refusal. Whatever else is in the way may
+// pass, and then a process that had ended would still wait for kubelet to start it again.
+func (p *Process) reach(ctx context.Context, client kubernetes.Interface) error {
+	defer p.ready.done()
+	for pause := tryFirst; ; pause = tryPause {
+		trying, cancel := context.WithTimeout(ctx, tryLimit)
+		_, err := client.CoreV1().Nodes().List(trying, metav1.ListOptions{Limit: 1})
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+			return fmt.Errorf("list nodes: %w", err)
+		}
+		p.ready.await("the API server: see the log for what is in the way")
+		klog.FromContext(ctx).Error(err, "Could not reach the API server, trying again", "in", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
 }
