@@ -226,8 +226,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
-		pool := cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()}
-		c.available.failed.Succeed(g.Name, pool, c.clock.Now())
+		c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {

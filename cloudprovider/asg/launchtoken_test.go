@@ -125,6 +125,34 @@ func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 	}
 }
 
+// Capacity that a group has for itself stays although others find none, and its own lack says nothing about others.
+func TestShortageOfOthersLeavesOwnCapacity(t *testing.T) {
+	t.Parallel()
+	reserved, block := scalingGroup("own", 0, 0, 9), mixing(scalingGroup("own", 0, 0, 9))
+	reserved.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-only", IDs: []string{"cr-1"}}
+	block.MixedInstancesPolicy.Distribution.Segments = [][]string{{"capacity-block"}}
+	for name, tt := range map[string]struct {
+		own                fakeaws.AutoScalingGroup
+		short, other, code string
+	}{
+		"reservation, no capacity elsewhere":    {reserved, "a", "own", "InsufficientInstanceCapacity"},
+		"reservation, quota of others":          {reserved, "a", "own", "VcpuLimitExceeded"},
+		"capacity block, no capacity elsewhere": {block, "a", "own", "InsufficientInstanceCapacity"},
+		"no capacity in the reservation":        {reserved, "own", "a", "InsufficientInstanceCapacity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 0, 9), tt.own).with(synchronous).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: tt.short, Code: tt.code})
+			w.failsToIncrease(tt.short, 1)
+			_, resting := w.cache.CoolDown(w.group(tt.other))
+			assert.False(t, resting, "the other group rests")
+			w.done(w.cache.Increase(t.Context(), tt.other, 1))
+			_, resting = w.cache.CoolDown(w.group(tt.short))
+			assert.True(t, resting, "the group without capacity rests, also after a launch of the other")
+		})
+	}
+}
+
 func TestOldFailureCausesNoProbe(t *testing.T) {
 	t.Parallel()
 	b := scalingGroup("b", 0, 0, 9)

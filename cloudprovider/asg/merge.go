@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -98,8 +97,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	}
 	for _, i := range inService {
 		if !c.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
-			pool := cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}
-			c.available.failed.Succeed(g.Name, pool, i.At.Add(-ledger.ClockSkew))
+			c.available.failed.Succeed(g.Name, g.Pool(i.Type, i.Zone), i.At.Add(-ledger.ClockSkew))
 		}
 	}
 	return moved

@@ -15,8 +15,12 @@ const (
 // unless the group brings its own image.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := in.unboundedPods(t, d)
-	if ud := in.UserData; ud != nil && ud.MostPods > 0 && int64(ud.MostPods) < pods {
-		return int64(ud.MostPods), Source{Kind: SourceUserData, Detail: "max pods of one launch template or branch"}
+	ud := in.UserData
+	if ud != nil && ud.MostPods > 0 && int64(ud.MostPods) < pods {
+		pods, source = int64(ud.MostPods), Source{Kind: SourceUserData, Detail: "max pods of one launch template or branch"}
+	}
+	if ud != nil && ud.PodsPerCore > 0 && int64(ud.PodsPerCore*t.VCPU) < pods {
+		pods, source = int64(ud.PodsPerCore*t.VCPU), Source{Kind: SourceUserData, Detail: "pods per core"}
 	}
 	return pods, source
 }

@@ -14,7 +14,8 @@ type UserData struct {
 	Taints  []corev1.Taint
 	MaxPods int // 0 when it states none
 	// MostPods bounds the pods where MaxPods is 0, unless it is 0 as well: one of several launch templates or branches states it.
-	MostPods int
+	MostPods    int
+	PodsPerCore int // bounds the pods by the CPUs of the type, 0 when it states none
 	// IgnoreAddresses makes the image not limit pods by the addresses of its network interfaces (bootstrap.sh --use-max-pods
 	// false). Where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool

@@ -16,6 +16,11 @@ type Pool struct {
 	InstanceType string
 	Zone         string
 	CapacityType string // awsmessage.OnDemand or Spot
+	Own          bool   // only one group has it: reserved capacity, or hardware of its own
+}
+
+func poolOf(m awsmessage.Meaning) Pool {
+	return Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType, Own: m.Own}
 }
 
 func (p Pool) String() string {
@@ -56,11 +61,11 @@ func (p Period) Since() time.Time {
 	return p.Until.Add(-p.length)
 }
 
-// holdsFor reports whether the cool-down holds for the group's pool. A group may buy some instances in another way than the capacity
-// type that failed. Then only its own failure counts.
+// holdsFor reports whether the cool-down holds for the group's pool. A group may have capacity of its own, or buy some instances in
+// another way than the capacity type that failed. Then only its own failure counts.
 func (p Period) holdsFor(group string, pool Pool) bool {
-	otherWay := p.CapacityType != "" && pool.CapacityType == "" && p.by != "" && p.by != group
-	return (p.Group == "" || p.Group == group) && p.has(pool) && !otherWay
+	otherWay := pool.Own || p.CapacityType != "" && pool.CapacityType == ""
+	return (p.Group == "" || p.Group == group) && p.has(pool) && !(otherWay && p.by != "" && p.by != group)
 }
 
 // over reports whether the cool-down ended long ago. It counts for nothing then.
@@ -86,8 +91,7 @@ func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 // Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
 // about a pool, such as a throttled call.
 func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period, bool) {
-	pool := Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}
-	p := Period{by: group, Class: m.Class, Message: message, Pool: pool}
+	p := Period{by: group, Class: m.Class, Message: message, Pool: poolOf(m)}
 	length := capacityCoolDown
 	switch m.Class {
 	case awsmessage.NoCapacity:
@@ -96,8 +100,8 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
 		case m.InstanceType == "", m.Zone == "":
 			p.Group = group // AWS does not name the pool
-		case awsmessage.OfReservation(m.Code, message), m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
-			p.Group = group // the reservation or the maximum price is the group's
+		case awsmessage.OfOwnCapacity(m.Code, message), m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
+			p.Group = group // the reservation, the host or the maximum price is the group's
 		}
 	case awsmessage.SpotLimit, awsmessage.Quota: // each family of types has its own
 		p.Zone = ""
@@ -115,6 +119,9 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}, brokenCoolDown
 	default:
 		return Period{}, false
+	}
+	if m.Own {
+		p.Group = group
 	}
 	return l.add(p, length), true
 }

@@ -43,6 +43,8 @@ func TestLackOfTheGroupsOwnCoolsDownItAlone(t *testing.T) {
 		{"ReservationCapacityExceeded", "", awsmessage.OnDemand},
 		{"", "The requested reservation does not have sufficient compatible and available capacity for this request.", awsmessage.OnDemand},
 		{"", "Your Capacity Block reservation cr-1 is not active yet. Launching EC2 instance failed.", awsmessage.OnDemand},
+		{"InsufficientCapacityOnHost", "", awsmessage.OnDemand},
+		{"", "You do not have a host with a matching configuration and sufficient capacity.", awsmessage.OnDemand},
 	} {
 		l := NewList(clocktesting.NewFakeClock(time.Now()))
 		pool := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: tt.capacityType}
@@ -102,11 +104,11 @@ func TestFailureClosesNoMoreThanAWSNames(t *testing.T) {
 		want   bool
 	}{
 		{"spot quota, its type", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, true},
-		{"spot quota, its type elsewhere", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", b, awsmessage.Spot}, true},
-		{"spot quota, its type on demand", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", a, awsmessage.OnDemand}, false},
-		{"spot quota, another type", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"m5.large", a, awsmessage.Spot}, false},
+		{"spot quota, its type elsewhere", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", b, awsmessage.Spot, false}, true},
+		{"spot quota, its type on demand", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"g4dn.xlarge", a, awsmessage.OnDemand, false}, false},
+		{"spot quota, another type", awsmessage.Meaning{Class: awsmessage.SpotLimit, InstanceType: "g4dn.xlarge", Zone: a}, "other", Pool{"m5.large", a, awsmessage.Spot, false}, false},
 		{"spot quota of an unnamed type", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "gpu", gpu, true},
-		{"spot quota of an unnamed type, another group", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "other", Pool{"m5.large", a, awsmessage.Spot}, false},
+		{"spot quota of an unnamed type, another group", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "other", Pool{"m5.large", a, awsmessage.Spot, false}, false},
 		{"shortage in an unnamed zone", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "gpu", gpu, true},
 		{"shortage in an unnamed zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "other", gpu, false},
 		{"shortage in a zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, true},

@@ -24,8 +24,7 @@ type Failure struct {
 }
 
 func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
-	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class,
-		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class, Pool: poolOf(m)}
 }
 
 // failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.

@@ -158,24 +158,37 @@ func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpe
 // PaidAhead is Source.PaidAhead.
 func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
 
+// hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
+func (g *Group) hasOwnCapacity() bool {
+	r := g.Reservations
+	return g.Source.OwnCapacity(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+}
+
+// Pool returns the pool of the group's instances of a type in a zone.
+func (g *Group) Pool(instanceType, zone string) cooldown.Pool {
+	return cooldown.Pool{InstanceType: instanceType, Zone: zone, CapacityType: g.CapacityType(), Own: g.hasOwnCapacity()}
+}
+
 // Pools returns the pools in which the group may launch in the zones. Unknown types make one pool without a type for each zone.
 func (g *Group) Pools(zones ...string) []cooldown.Pool {
 	types := []launchspec.Type{{}}
 	if g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 {
 		types = g.LaunchSpec.Types
 	}
-	capacityType := g.CapacityType()
+	pool := g.Pool("", "")
 	pools := make([]cooldown.Pool, 0, len(zones)*len(types))
 	for _, zone := range zones {
 		for _, t := range types {
-			pools = append(pools, cooldown.Pool{InstanceType: t.Name, Zone: zone, CapacityType: capacityType})
+			pool.InstanceType, pool.Zone = t.Name, zone
+			pools = append(pools, pool)
 		}
 	}
 	return pools
 }
 
-// complete fills in what a message leaves open about a pool if the group has only one choice.
+// Complete fills in what a message leaves open about a pool if the group has only one choice.
 func (g *Group) Complete(m awsmessage.Meaning) awsmessage.Meaning {
+	m.Own = g.hasOwnCapacity()
 	m.CapacityType = cmp.Or(m.CapacityType, g.CapacityType())
 	if m.InstanceType == "" && g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1 {
 		m.InstanceType = g.LaunchSpec.Types[0].Name

@@ -108,6 +108,30 @@ func TestMarketOfTemplate(t *testing.T) {
 	}
 }
 
+func TestOwnCapacityOfTemplate(t *testing.T) {
+	target := &ec2types.CapacityReservationTargetResponse{CapacityReservationId: aws.String("cr-1")}
+	for _, tt := range []struct {
+		tenancy    ec2types.Tenancy
+		preference ec2types.CapacityReservationPreference
+		target     *ec2types.CapacityReservationTargetResponse
+		want       bool
+	}{
+		{tenancy: ec2types.TenancyDefault},
+		{tenancy: ec2types.TenancyDedicated, want: true},
+		{tenancy: ec2types.TenancyHost, want: true},
+		{preference: ec2types.CapacityReservationPreferenceOpen},
+		{preference: ec2types.CapacityReservationPreferenceCapacityReservationsOnly, want: true},
+		{target: target, want: true},
+	} {
+		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy},
+			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
+				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
+		spec := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch()
+		assert.Equalf(t, tt.want, Source{}.OwnCapacity(spec), "%+v", tt)
+	}
+	assert.True(t, Source{Segments: [][]string{{reservedOnDemand, "on-demand"}}}.OwnCapacity(nil), "reserved segment")
+}
+
 func TestLicenceOfImage(t *testing.T) {
 	for details, charged := range map[string]bool{"Linux/UNIX": false, "Red Hat BYOL Linux": false, "Windows BYOL": false,
 		"Windows": true, "SUSE Linux": true, "Red Hat Enterprise Linux with SQL Server Web": true, "Ubuntu Pro": true} {

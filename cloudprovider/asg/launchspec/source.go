@@ -87,11 +87,18 @@ func (s Source) NamesTypes() bool {
 // PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
 // which the policy or the launch template names. An unread spec is nil.
 func (s Source) PaidAhead(spec *LaunchSpec) bool {
-	return spec != nil && spec.PaidAhead || slices.ContainsFunc(s.Segments, func(kinds []string) bool {
-		return slices.ContainsFunc(kinds, func(kind string) bool {
-			return kind != string(types.TargetCapacityTypeOnDemand) && kind != string(types.TargetCapacityTypeOnDemandCapacityReservation)
-		})
+	return spec != nil && spec.PaidAhead || slices.ContainsFunc(slices.Concat(s.Segments...), func(kind string) bool {
+		return kind != string(types.TargetCapacityTypeOnDemand) && kind != reservedOnDemand
 	})
+}
+
+const reservedOnDemand = string(types.TargetCapacityTypeOnDemandCapacityReservation)
+
+// OwnCapacity reports whether instances may run in capacity that other launches leave alone: it is reserved, or hardware of its
+// own. An unread spec is nil.
+func (s Source) OwnCapacity(spec *LaunchSpec) bool {
+	return s.PaidAhead(spec) || spec != nil && (spec.Reserved || spec.ownHardware()) ||
+		slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
 }
 
 // replacesImageOf reports whether an override replaces the image of the launch template.

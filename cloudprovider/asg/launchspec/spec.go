@@ -33,8 +33,13 @@ type LaunchSpec struct {
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
 	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
+	Reserved      bool            // the launch template itself names capacity reservations, see Source.OwnCapacity
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
+}
+
+func (l *LaunchSpec) ownHardware() bool {
+	return l.Tenancy == string(ec2types.TenancyDedicated) || l.Tenancy == string(ec2types.TenancyHost)
 }
 
 // Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are. A nil l is unread.
@@ -52,7 +57,7 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	if licence != "" {
 		extras = append(extras, "the licence of "+licence)
 	}
-	if l.Tenancy == string(ec2types.TenancyDedicated) || l.Tenancy == string(ec2types.TenancyHost) {
+	if l.ownHardware() {
 		extras = append(extras, l.Tenancy+" tenancy")
 	}
 	return extras

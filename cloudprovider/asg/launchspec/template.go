@@ -24,7 +24,9 @@ type template struct {
 	userData         string
 	profile          string // name or ARN of the instance profile
 	blockDevices     []BlockDevice
-	spot, paidAhead  bool
+	spot             bool
+	paidAhead        bool
+	reserved         bool
 	tenancy          string
 	vcpus            int
 	efaInterfaces    int
@@ -35,7 +37,7 @@ type template struct {
 
 func (t *template) launch() *LaunchSpec {
 	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
-		PaidAhead: t.paidAhead, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
+		PaidAhead: t.paidAhead, Reserved: t.reserved, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -49,6 +51,10 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	if m := d.InstanceMarketOptions; m != nil {
 		t.spot = m.MarketType == ec2types.MarketTypeSpot
 		t.paidAhead = !t.spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
+	}
+	if c := d.CapacityReservationSpecification; c != nil {
+		only := ec2types.CapacityReservationPreferenceCapacityReservationsOnly
+		t.reserved = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
 	}
 	if d.Placement != nil {
 		t.tenancy = string(d.Placement.Tenancy)

@@ -36,6 +36,7 @@ type Meaning struct {
 	Zone         string // where the launch failed
 	CapacityType string // OnDemand or Spot
 	Action       string // that IAM does not allow, such as autoscaling:SetDesiredCapacity
+	Own          bool   // the launch was into capacity that only its group has, which no message says
 }
 
 // maxText bounds the part of a text that is read. AWS's longest texts, with an encoded authorisation failure, state everything before it.
@@ -99,9 +100,11 @@ func LacksAddresses(code, text string) bool {
 	return code == "InsufficientFreeAddressesInSubnet" || fullSubnet.MatchString(text)
 }
 
-// OfReservation reports whether a lack of capacity is of a capacity reservation or a capacity block, which is full or not active.
-func OfReservation(code, text string) bool {
-	return code == "ReservationCapacityExceeded" || strings.Contains(strings.ToLower(text), "reservation")
+// OfOwnCapacity reports whether a lack of capacity is of a capacity reservation, a capacity block or a dedicated host, which is full or
+// not active.
+func OfOwnCapacity(code, text string) bool {
+	said := strings.ToLower(code + " " + text)
+	return strings.Contains(said, "reservation") || strings.Contains(said, "host")
 }
 
 // AbandonedByHook reports whether a lifecycle hook abandoned a launch: its action was completed with that result, or by nobody in time.

@@ -187,6 +187,10 @@ func TestAMessageNamesItsPool(t *testing.T) {
 			awsmessage.Meaning{Class: awsmessage.Configuration, Code: "Unsupported", InstanceType: "mac2-m2pro.metal", Zone: "us-west-2-lax-1a"},
 		},
 		{
+			"European Sovereign Cloud", "Unsupported", "Your requested instance type (m5.large) is not supported in your requested Availability Zone (eusc-de-east-1a).",
+			awsmessage.Meaning{Class: awsmessage.Configuration, Code: "Unsupported", InstanceType: "m5.large", Zone: "eusc-de-east-1a"},
+		},
+		{
 			"Wavelength Zone and GovCloud", "", "nothing in us-gov-west-1a and us-east-1-wl1-bos-wlz-1",
 			awsmessage.Meaning{},
 		},

@@ -14,7 +14,7 @@ var (
 	typeName = regexp.MustCompile(`(?:^|[^\w.-])([a-z][a-z0-9-]{0,15}[0-9][a-z0-9-]{0,15}\.(?:nano|micro|small|medium|x*large|[0-9]{1,3}xlarge|metal(?:-[0-9]{1,3}xl)?))(?:$|[^\w-])`)
 
 	// zoneName also fits Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1).
-	zoneName = regexp.MustCompile(`\b[a-z]{2,3}(?:-[a-z]{2,9}){1,3}-[0-9](?:[a-z]\b|-[a-z]{3}-[0-9][a-z]\b|-wl[0-9]-[a-z]{3}-wlz-[0-9]\b)`)
+	zoneName = regexp.MustCompile(`\b[a-z]{2,4}(?:-[a-z]{2,9}){1,3}-[0-9](?:[a-z]\b|-[a-z]{3}-[0-9][a-z]\b|-wl[0-9]-[a-z]{3}-wlz-[0-9]\b)`)
 
 	// elsewhere begins the part of a text that recommends other zones.
 	elsewhere = regexp.MustCompile(`(?i)you can currently get|please retry|or choosing|in another availability zone|in the following availability zones`)

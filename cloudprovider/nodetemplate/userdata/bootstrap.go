@@ -165,6 +165,10 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 		}
 		f.MaxPods = min(f.MaxPods, other.MaxPods)
 	}
+	if f.PodsPerCore != other.PodsPerCore {
+		conditional("--pods-per-core", "", true)
+		f.PodsPerCore = min(cmp.Or(f.PodsPerCore, other.PodsPerCore), cmp.Or(other.PodsPerCore, f.PodsPerCore))
+	}
 	if mostReserved(&f.KubeReserved, other.KubeReserved) {
 		conditional("--kube-reserved", "", true)
 	}

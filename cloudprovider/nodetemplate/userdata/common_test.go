@@ -10,6 +10,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// kubelet takes the listed CPUs for both of its reservations, and no more pods than the cores allow.
+func TestCPUsOfKubelet(t *testing.T) {
+	const script, cpus = "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args ", "'--kube-reserved=cpu=500m --system-reserved=cpu=1 --max-pods=100 "
+	const config = "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {config: {maxPods: 100, kubeReserved: {cpu: 500m}, "
+	compute, ok := instancetypes.Embedded().Lookup("c5.4xlarge") // 16 vCPUs
+	require.True(t, ok, "c5.4xlarge is not in the catalogue")
+	for _, tt := range []struct {
+		data         string
+		millis, pods int64
+		problems     int
+	}{
+		{data: script + cpus + "--reserved-cpus=0-2,8 --pods-per-core=4'", millis: 12_000, pods: 64},
+		{data: config + `reservedSystemCPUs: "0-3", podsPerCore: 4}}}`, millis: 12_000, pods: 64},
+		{data: config + "reservedSystemCPUs: 1, podsPerCore: 10}}}", millis: 15_000, pods: 100},
+		{data: script + "\ncat >f <<E\nkind: KubeletConfiguration\nreservedSystemCPUs: 0-3\npodsPerCore: 4\nmaxPods: 100\nE\n", millis: 12_000, pods: 64},
+		{data: script + cpus + "'", millis: 14_500, pods: 100},
+		{data: script + cpus + "--pods-per-core=0'", millis: 14_500, pods: 100},
+		{data: script + cpus + "--reserved-cpus=3-0 --pods-per-core=-1'", millis: 14_500, pods: 100, problems: 2},
+		{data: script + cpus + "--reserved-cpus=0-99999999 --pods-per-core=a'", millis: 14_500, pods: 100, problems: 2},
+		{data: script + cpus + "--reserved-cpus='$(x)' --pods-per-core='$(y)", millis: 14_500, pods: 100, problems: 2},
+	} {
+		f, problems := Parse(tt.data, "")
+		assert.Lenf(t, problems, tt.problems, "%s: problems", tt.data)
+		built, _ := nodetemplate.Build(nodetemplate.Input{Group: "g", UserData: &f.UserData, Members: []nodetemplate.Member{{Type: compute}}})
+		assert.Equalf(t, []int64{tt.millis, tt.pods}, []int64{built.Allocatable.Cpu().MilliValue(), built.Allocatable.Pods().Value()},
+			"%s: CPU and pods", tt.data)
+	}
+}
+
 // The next node may start from either launch template, so it has no more than either of them gives.
 func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
 	large, ok := instancetypes.Embedded().Lookup("m5.large") // 29 pods by its interfaces
@@ -24,6 +53,9 @@ func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
 		{args: []string{"--max-pods=110", ""}, pods: 29},
 		{args: []string{"", "--max-pods=10", "--max-pods=20"}, pods: 10},
 		{args: []string{"--max-pods=20", "", "--max-pods=10"}, pods: 10},
+		{args: []string{"--pods-per-core=10", "--pods-per-core=5"}, pods: 10},
+		{args: []string{"--pods-per-core=0", "--pods-per-core=5"}, pods: 10},
+		{args: []string{"--pods-per-core=5", ""}, pods: 10},
 		{args: []string{"--eviction-hard=memory.available<500Mi", ""}, pods: 29},
 		{args: []string{"--eviction-hard=memory.available<500Mi", "--eviction-hard=memory.available<10%"}, pods: 29},
 		{args: []string{"--eviction-hard=memory.available<10%,nodefs.available<2Gi", "--eviction-hard=memory.available<500Mi"}, pods: 29},

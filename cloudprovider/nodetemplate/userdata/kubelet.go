@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	kubeletapis "k8s.io/kubelet/pkg/apis"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -17,9 +18,10 @@ import (
 type settings struct {
 	*budget
 	*nodetemplate.UserData
+	reservedCPUs *string // a list of them
 }
 
-func (r *reader) settingsOf(f *Facts) settings { return settings{&r.budget, &f.UserData} }
+func (r *reader) settingsOf(f *Facts) settings { return settings{&r.budget, &f.UserData, new(string)} }
 
 // apply lays kubelet's configurations over the facts in their order, and then its arguments.
 func (s settings) apply(args []string, configs ...map[string]any) {
@@ -27,6 +29,7 @@ func (s settings) apply(args []string, configs ...map[string]any) {
 		s.applyConfig(config)
 	}
 	s.applyFlags(args)
+	s.reserveCPUs(*s.reservedCPUs)
 }
 
 // splitArgs splits at white space outside quotes and removes the quotes, as systemd does with the variable for kubelet's arguments.
@@ -84,7 +87,8 @@ func (s settings) applyFlags(args []string) {
 }
 
 var kubeletFlags = []string{
-	"--node-labels", "--register-with-taints", "--max-pods", "--kube-reserved", "--system-reserved", "--eviction-hard",
+	"--node-labels", "--register-with-taints", "--max-pods", "--pods-per-core", "--kube-reserved", "--system-reserved", "--reserved-cpus",
+	"--eviction-hard",
 }
 
 const literal = "a literal value, for only the node can evaluate this"
@@ -102,6 +106,10 @@ func (s settings) applyFlag(flag, value string, first bool) {
 		}
 	case "--max-pods":
 		s.maxPods(flag, value)
+	case "--pods-per-core":
+		s.podsPerCore(flag, value)
+	case "--reserved-cpus":
+		*s.reservedCPUs = value
 	case "--kube-reserved", "--system-reserved":
 		reservation := &s.KubeReserved
 		if flag == "--system-reserved" {
@@ -244,6 +252,40 @@ func (s settings) maxPods(what, value string) {
 	s.MaxPods = n
 }
 
+func (s settings) podsPerCore(what, value string) {
+	n, err := strconv.Atoi(strings.TrimSpace(value))
+	switch {
+	case s.unresolvedIn(what, "", value):
+	case err != nil || n < 0 || n > mostPods:
+		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 0 to 10000")
+	default:
+		s.PodsPerCore = n
+	}
+}
+
+const mostCPUs = 4096 // above the CPUs of any node
+
+// reserveCPUs reserves the CPUs of a list such as "0-3,8", in place of the CPU of both reservations.
+func (s settings) reserveCPUs(list string) {
+	const name = "--reserved-cpus"
+	if list == "" || s.unresolvedIn(name, "", list) {
+		return
+	}
+	n := 0
+	for item := range strings.SplitSeq(list, ",") {
+		from, to, _ := strings.Cut(item, "-")
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(cmp.Or(to, from))
+		if err != nil || err2 != nil || first > last || last >= mostCPUs {
+			s.problem(name, list, nodetemplate.ReasonKubeletSetting, "a list of CPUs such as 0-3,8")
+			return
+		}
+		n += last - first + 1
+	}
+	put(&s.KubeReserved.Resources, corev1.ResourceCPU, resource.Quantity{})
+	put(&s.SystemReserved.Resources, corev1.ResourceCPU, *resource.NewQuantity(int64(n), resource.DecimalSI))
+}
+
 // reserve reads the resources kept from pods. Kubelet also knows "pid", which is no resource of a node.
 func (s settings) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
 	for _, p := range list {
@@ -355,6 +397,10 @@ func (s settings) applyConfig(config map[string]any) {
 	if value, ok := config["maxPods"].(string); ok {
 		s.maxPods("kubelet maxPods", value)
 	}
+	if value, ok := config["podsPerCore"].(string); ok {
+		s.podsPerCore("kubelet podsPerCore", value)
+	}
+	*s.reservedCPUs = cmp.Or(textAt(config, "reservedSystemCPUs"), *s.reservedCPUs)
 	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
 	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
 	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))

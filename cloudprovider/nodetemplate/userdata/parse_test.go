@@ -138,19 +138,23 @@ func TestScripts(t *testing.T) {
 		{name: "systemd unit", script: "cat >a <<A\n; note (x)\nDescription=Kubelet's (local)\nExecStart=/usr/bin/kubelet --node-labels=a=1\nA\n", want: "a=1"},
 		{name: "exported in quotes", script: "export \"KUBELET_EXTRA_ARGS=--node-labels=a=1\"", want: "a=1"},
 		{name: "Latin-1", script: "# Gr\xf6\xdfe\n" + bootstrap + "--node-labels=a=1", want: "a=1"},
+		{name: "GBK", script: "# \xbd\xda\xb5\xe3\n" + bootstrap + "--node-labels=a=1", want: "a=1"},
+		{name: "archive behind the script", script: bootstrap + "--node-labels=a=1\nexit 0\n\x00\xfdPK\x03\x04\x00\xff\n", want: "a=1"},
 		{name: "block after a condition", script: "T=a\nspot && { echo; T=b; }\n" + bootstrap + `"--node-labels=a=1,t=$T"`, want: "a=1 ! --node-labels t"},
 		{name: "argument in braces", script: bootstrap + `"--node-labels=a=1 ${1}"`, want: "a=1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f, problems := Parse("#!/bin/bash\n"+tt.script, "")
-			got := strings.Join(strings.Split(labelText(f), ","), " ")
-			for i, p := range problems {
-				if i == 0 {
-					got += " !"
+			for _, data := range []string{"#!/bin/bash\n" + tt.script, encode("#!/bin/bash\n" + tt.script)} {
+				f, problems := Parse(data, "")
+				got := strings.ReplaceAll(labelText(f), ",", " ")
+				for i, p := range problems {
+					if i == 0 {
+						got += " !"
+					}
+					got += " " + p.Key
 				}
-				got += " " + p.Key
+				assert.Truef(t, got == tt.want, "got %q, want %q\n%s", got, tt.want, describe(f, problems))
 			}
-			assert.Truef(t, got == tt.want, "got %q, want %q\n%s", got, tt.want, describe(f, problems))
 		})
 	}
 }
@@ -221,12 +225,17 @@ func TestOtherForms(t *testing.T) {
 		{name: "broken gzip", data: "\x1f\x8b\x08broken", problems: 1},
 		{name: "quoted-printable part", data: "MIME-Version: 1.0\nContent-Type: text/x-shellscript\nContent-Transfer-Encoding: quoted-printable\n\n" + strings.ReplaceAll(script, "=", "=3D"), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
 		{name: "part that is not base64", data: "MIME-Version: 1.0\nContent-Type: text/x-shellscript\nContent-Transfer-Encoding: base64\n\n" + script, problems: 1},
+		{name: "part in another encoding", data: strings.Replace(both, "#!/bin/bash\n", "#!/bin/bash\n# Gr\xf6\xdfe\n", 1), form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
+		{name: "YAML in another encoding", data: "# \xbd\xda\xb5\xe3\n" + config, form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
+		{name: "TOML in another encoding", data: "# \xbd\xda\xb5\xe3\n" + rocket, form: FormBottlerocket, pods: 30, want: nodetemplate.Bottlerocket},
 		{name: "no boundary", data: "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--b\n\n" + script, problems: 1},
 		{name: "too large", data: strings.Repeat("#", maxRawBytes+1), problems: 1},
 	} {
-		f, problems := Parse(tt.data, tt.family)
-		assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || len(problems) != tt.problems || f.Found() != (tt.form != ""),
-			"%s: want form %q, pods %d, family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.want, tt.problems, describe(f, problems))
+		for _, data := range []string{tt.data, encode(tt.data)} {
+			f, problems := Parse(data, tt.family)
+			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || len(problems) != tt.problems || f.Found() != (tt.form != ""),
+				"%s: want form %q, pods %d, family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.want, tt.problems, describe(f, problems))
+		}
 	}
 }
 

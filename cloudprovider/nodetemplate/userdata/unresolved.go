@@ -18,9 +18,9 @@ var (
 	marksShown   = strings.NewReplacer(markStart+markEnd, "$(…)", markStart, "${", markEnd, "}")
 )
 
-// clean prepares text from outside: no marks, no NULs, Unix line ends.
+// clean prepares text from outside: no marks, no NULs, Unix line ends, and UTF-8 only, without which no YAML or TOML can be parsed.
 func clean(s string) string {
-	s = strings.TrimPrefix(s, "\ufeff")
+	s = strings.ToValidUTF8(strings.TrimPrefix(s, "\ufeff"), "?")
 	if !strings.ContainsAny(s, "\x00\r") && !strings.Contains(s, markStart) && !strings.Contains(s, markEnd) {
 		return s
 	}

@@ -5,10 +5,10 @@ import (
 	"encoding/base64"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
-// unwrap undoes base64 and gzip. It reports false, with a Problem, where there is nothing to read.
+// unwrap undoes base64 and gzip. It reports false, with a Problem, where there is nothing to read. Every form has characters that
+// base64 does not have. So text that can be decoded is base64, even if a script holds bytes of another encoding, or an archive.
 func (r *reader) unwrap(data string) (string, bool) {
 	if len(data) > maxRawBytes {
 		r.unreadable("", "64 KiB at most, EC2 keeps 16 KiB")
@@ -17,7 +17,7 @@ func (r *reader) unwrap(data string) (string, bool) {
 	if strings.TrimSpace(data) == "" {
 		return "", false
 	}
-	if decoded, ok := decodeBase64(data); ok && plausible(decoded) {
+	if decoded, ok := decodeBase64(data); ok {
 		data = decoded
 	}
 	return r.inflate(data)
@@ -28,9 +28,6 @@ func decodeBase64(s string) (string, bool) {
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(s), ""), "="))
 	return string(b), err == nil && len(b) > 0
 }
-
-// plausible distinguishes decoded text or gzip from a plain word that happens to be base64 too.
-func plausible(s string) bool { return isGzip(s) || utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func isGzip(s string) bool { return strings.HasPrefix(s, "\x1f\x8b") }
 

@@ -33,6 +33,9 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 	if f.MaxPods != 0 || f.IgnoreAddresses || f.InstanceStore {
 		line("pods %d, ignore addresses %v, instance store %v", f.MaxPods, f.IgnoreAddresses, f.InstanceStore)
 	}
+	if f.PodsPerCore != 0 {
+		line("pods per core %d", f.PodsPerCore)
+	}
 	for _, r := range []struct {
 		name string
 		nodetemplate.Reservation
