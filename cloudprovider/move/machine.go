@@ -199,6 +199,9 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if begun && (s.Reason != name || s.Target != why.Target) { // other tries count no more
 		s.Failures, s.Retry = 0, time.Time{}
 	}
+	if why.Ends && !s.Ends { // AWS does not wait for its next try
+		s.Retry = time.Time{}
+	}
 	why.IgnoresWishes = why.IgnoresWishes || begun && name != Consolidation && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
 	if !begun || s.Step != Placing {

@@ -181,6 +181,13 @@ func TestWhichNodesMove(t *testing.T) {
 		}, want: "a-2 placing, a-1 held: stopped"},
 		{name: "a budget, and AWS ends a node", budgets: []string{"0"}, fleet: func(f *fleet) { f.node("a-1", ends) }, want: "a-1 held: budget"},
 		{name: "it waits for its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Minute))) }},
+		{name: "AWS ends the node before its next try", fleet: func(f *fleet) { state(f.node("a-1", ends), rotation.Failed(noon.Add(-time.Minute))) },
+			want: "a-1 placing"},
+		{name: "AWS ends the node, and a try in its last moments has failed", fleet: func(f *fleet) {
+			s := rotation.Failed(noon.Add(-time.Minute))
+			s.Ends = true
+			state(f.node("a-1", ends), s)
+		}},
 		{name: "its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Hour))) }, want: "a-1 placing"},
 		{name: "three failures stop the group", fleet: func(f *fleet) {
 			s := rotation.Failed(noon.Add(-9 * time.Hour)).Failed(noon.Add(-8 * time.Hour))
