@@ -213,7 +213,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 	}
 	r.moves(n, s)
-	if hold, message := r.shut(name, why.Ends); hold != "" {
+	if hold, message := r.shut(n.Group, name, why.Ends); hold != "" {
 		r.hold(n, why, name, hold, message)
 	}
 	return due, false
@@ -269,9 +269,9 @@ func (r *round) moves(n Node, s State) {
 	}
 }
 
-// shut says why no node moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
+// shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
 // its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
-func (r *round) shut(reason string, ends bool) (Hold, string) {
+func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
 	if r.closed == nil {
 		r.closed = map[string]string{}
 	}
@@ -292,6 +292,8 @@ func (r *round) shut(reason string, ends bool) (Hold, string) {
 		return HeldPending, "pods wait for nodes, and they come first"
 	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
 		return HeldBudget, "--asg-move-budget lets no node move"
+	case GroupBudgets(g).Left(reason, 1, nil) <= 0:
+		return HeldBudget, fmt.Sprintf("group %q lets no node move", g.Name)
 	}
 	return "", ""
 }
@@ -305,7 +307,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if r.failures[to] >= mostFailures && !due.Ends {
 		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
 	}
-	if hold, message := r.shut(reason, due.Ends); hold != "" {
+	if hold, message := r.shut(g, reason, due.Ends); hold != "" {
 		return hold, message
 	}
 	busy := total(r.moving)

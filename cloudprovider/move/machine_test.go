@@ -162,6 +162,10 @@ func TestWhichNodesMove(t *testing.T) {
 		}, want: "a-1 placing, a-2 held: first-move"},
 		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{pod("web", noon)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
 		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
+		{name: "a budget of 0 for the group of a node that moves", fleet: func(f *fleet) {
+			state(f.node("a-1", old), rotation)
+			f.groups["a"].Tags = map[string]string{move.TagBudget: "0"}
+		}, want: "a-1 held: budget"},
 		{name: "pods wait, and AWS ends a node", fleet: func(f *fleet) { f.pending = true; f.node("a-1", ends) }, want: "a-1 placing"},
 		{name: "pods wait, and a node moves that AWS ends", fleet: func(f *fleet) {
 			f.pending = true
