@@ -284,6 +284,29 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
+// Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again.
+func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+	})
+	marked := func() (taint, annotation bool) {
+		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
+		require.NoError(t, err)
+		_, annotation = move.StateOf(n)
+		return taints.HasTaint(n, move.Taint), annotation
+	}
+	w.untilMove(func(decision.Node) bool { taint, _ := marked(); return taint })
+	require.NoError(t, w.AWS.SetTags("small", map[string]*string{awsworld.EnabledTag: nil}))
+	w.Reread()
+	w.Eventually(func() string {
+		w.loop()
+		if taint, annotation := marked(); taint || annotation {
+			return fmt.Sprintf("the node has the taint: %t, the annotation: %t", taint, annotation)
+		}
+		return ""
+	})
+}
+
 // A move waits for an instance that starts in its group, and says so, but not for ever for one that never becomes a node.
 func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")

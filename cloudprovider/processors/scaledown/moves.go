@@ -354,9 +354,13 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
+	moved := m.states
 	m.states = map[string]move.State{}
 	for _, n := range all {
 		i, g := view.Instance(n)
+		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
+			m.Writer.Write(n.Name, nil)
+		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
 			continue
 		}
