@@ -332,6 +332,9 @@ func (m *Moves) launched(node, group string) {
 	klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 }
 
+// starts is the message of HeldStarting.
+const starts = "a node that starts in its group, or in that of its new node, must be ready first"
+
 // set gives a node a state, nil for none. Others see it once the cache shows it.
 func (m *Moves) set(node string, s *move.State) {
 	w := written{at: m.Clock.Now()}
@@ -599,7 +602,10 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
 		s = s.InVain(m.Clock.Now())
 		m.set(name, &s)
-	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement)):
+	case noPlace && m.coming(ctx, s.Replacement):
+		m.placeless[name] = true
+		m.hold(name, move.HeldStarting, starts)
+	case noPlace && s.Launches < most:
 		m.placeless[name] = true
 		if m.roomless[name] {
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
