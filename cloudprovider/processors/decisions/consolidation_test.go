@@ -34,6 +34,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	}
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 	}, large, awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
 	w := newMovingWorld(t, on, o, true, m)
@@ -136,6 +137,27 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	fresh.Spec.Taints = nil
 	w.update(fresh)
 	w.untilSizes("0 big, 1 small")
+}
+
+// The group launches another type than the plan counts on, and nobody knows what that costs.
+func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.AWS.Deny("DescribeInstanceTypes")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "x9z.large"}}}}))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.Reread()
+	w.untilSizes("1 big, 1 small")
+	fresh := w.ready("small")[0]
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.join(fresh)
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "big-0"); n.Move != nil && w.evicted() == "" {
+			return fmt.Sprintf("move %+v", n.Move)
+		}
+		return ""
+	})
+	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
 }
 
 // Three nodes go for a spot one, the pods of which leave one after the other.

@@ -133,10 +133,18 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 	if p.Into == "" {
 		return true
 	}
+	come := false
 	for _, n := range byName {
 		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
-			return spending.Instance(n.Group, n.Instance).PerHour < price
+			cost := spending.Instance(n.Group, n.Instance).PerHour
+			if cost == 0 || cost >= price { // it may cost anything where that is not known
+				return false
+			}
+			come = true
 		}
+	}
+	if come {
+		return true
 	}
 	template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
 	if !known {
