@@ -75,6 +75,9 @@ const (
 	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
 )
 
+// Lasts reports whether it may hold until somebody does something. A workload that is never Ready holds as one that rolls out.
+func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
+
 // LeftAlone is the message of HeldAlone.
 const LeftAlone = "it, its group or its zone is left alone"
 

@@ -167,11 +167,32 @@ func TestOneNodeReplacesSeveral(t *testing.T) {
 	}
 }
 
-func oneReplacesSeveral(t *testing.T, budget string) {
-	w := newDearWorld(t, 0, 3, "1500m", func(g *fakeaws.AutoScalingGroup) {
-		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
-			Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
+func onSpot(g *fakeaws.AutoScalingGroup) {
+	g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
+}
+
+// The workload of one of three nodes is not Ready. The new node would not pay for the other two.
+func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "1500m", onSpot)
+	crashing := running("small-pod-2", "small-set-2", "1500m", "small-2")
+	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
+	w.put(crashing)
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "small-0"); w.size("big") == 0 && (n.Move == nil || n.Move.Retry.IsZero()) {
+			return fmt.Sprintf("move %+v", n.Move)
+		}
+		return ""
 	})
+	for range 10 {
+		w.clock.Step(planEvery)
+		w.loop()
+	}
+	assert.Truef(t, w.sizes() == "0 big, 3 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
+}
+
+func oneReplacesSeveral(t *testing.T, budget string) {
+	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
 	n := w.ready("big")[0]
@@ -296,13 +317,20 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	}
 }
 
-// A node that is paid ahead saves nothing when it goes.
-func TestNodesOfACapacityBlockStay(t *testing.T) {
-	w := newDearWorld(t, 1, 3, "900m", func(g *fakeaws.AutoScalingGroup) {
-		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
-			Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
-	})
-	w.untilSizes("1 big, 2 small")
+// The dearest node may not go: it is paid ahead and saves nothing, or its group lets no node move. Others go instead.
+func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
+	for name, change := range map[string]func(*fakeaws.AutoScalingGroup){
+		"a Capacity Block": func(g *fakeaws.AutoScalingGroup) {
+			g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+				Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
+		},
+		"a budget of 0": func(g *fakeaws.AutoScalingGroup) { g.Tags[move.TagBudget] = "consolidation:0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 1, 3, "900m", change)
+			w.untilSizes("1 big, 2 small")
+		})
+	}
 }
 
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.

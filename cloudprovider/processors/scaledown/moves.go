@@ -208,15 +208,15 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	for _, p := range others { // they have their turn in the next loop
 		m.hopeless[p.UID] = true
 	}
-	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
+	none := m.Consolidation != nil && (m.Consolidation.Reason.Launched || m.Consolidation.Reason.Stays)
 	for _, s := range m.states { // of an earlier leader
-		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
+		none = none || s.Reason == move.Consolidation && s.Launches > 0
 	}
 	m.only = map[string]int{}
 	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
 		g := m.Provider.View().Group(m.states[node].Into)
-		if g == nil || launched {
+		if g == nil || none {
 			m.roomless[node] = true
 			return true
 		}
@@ -412,6 +412,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held = d.Held
+	if p := m.plan(); p != nil {
+		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool { return m.held[name].Hold.Lasts() })
+	}
 	for _, c := range d.Changes {
 		if beingDrained(c.Node.Node) {
 			continue
