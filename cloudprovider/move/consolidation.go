@@ -30,6 +30,7 @@ type Consolidate struct {
 	On       bool   // plans are carried out
 	Currency string // of the plans
 	Launched bool   // a node was asked for by the plan, which gets no other
+	Stays    bool   // what holds a node of the plan may last, so the plan gets no node
 
 	// It sets these. Plan is the one that it follows, nil for none. Saved is the saving per hour of the plans that this process has carried out.
 	Plan  *Plan
@@ -52,7 +53,7 @@ func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
-	c.Plan, c.since, c.done, c.Launched, c.ended = &p, now, 0, false, map[string]bool{}
+	c.Plan, c.since, c.done, c.Launched, c.Stays, c.ended = &p, now, 0, false, false, map[string]bool{}
 }
 
 // refusal says for how long a node stays.
@@ -111,6 +112,8 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	switch {
 	case moving:
 		c.since = now
+	case now.Sub(c.since) >= begins && c.Stays: // others have their turn
+		c.Drop(now)
 	case c.done == len(c.Plan.Nodes), now.Sub(c.since) >= begins:
 		c.Plan = nil
 	}

@@ -48,7 +48,7 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		if s != nil {
 			metav1.SetMetaDataAnnotation(&h.Node.ObjectMeta, Annotation, s.Text())
 		}
-		return Node{Node: h.Node}
+		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return nil }}
 	}
 	placing := State{Reason: Consolidation, Step: Placing, Launches: 1}
 	for _, tt := range []struct {
@@ -75,6 +75,13 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		}
 		assert.Truef(t, (c.Plan != nil) == tt.plan && due == tt.due && c.Saved == tt.saved,
 			"%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
+	}
+	for _, stays := range []bool{false, true} {
+		c, late := &Consolidate{On: true}, now.Add(6*time.Minute)
+		c.Adopt(Plan{Nodes: []string{"a"}}, now)
+		c.Stays = stays
+		c.See([]Node{node(nil)}, late)
+		assert.Equalf(t, !stays, c.MayGo(node(nil), 0, late), "may go at once after a plan that did not begin, stays %t", stays)
 	}
 	c := &Consolidate{On: true} // of the next leader
 	if _, due := c.Due(node(&placing), now); !due {

@@ -75,6 +75,9 @@ const (
 	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
 )
 
+// Lasts reports whether it may hold until somebody does something. A workload that is never Ready holds as one that rolls out.
+func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
+
 // LeftAlone is the message of HeldAlone.
 const LeftAlone = "it, its group or its zone is left alone"
 
@@ -199,6 +202,9 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if begun && (s.Reason != name || s.Target != why.Target) { // other tries count no more
 		s.Failures, s.Retry = 0, time.Time{}
 	}
+	if why.Ends && !s.Ends { // AWS does not wait for its next try
+		s.Retry = time.Time{}
+	}
 	why.IgnoresWishes = why.IgnoresWishes || begun && name != Consolidation && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
 	if !begun || s.Step != Placing {
@@ -210,7 +216,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 	}
 	r.moves(n, s)
-	if hold, message := r.shut(name, why.Ends); hold != "" {
+	if hold, message := r.shut(n.Group, name, why.Ends); hold != "" {
 		r.hold(n, why, name, hold, message)
 	}
 	return due, false
@@ -266,9 +272,9 @@ func (r *round) moves(n Node, s State) {
 	}
 }
 
-// shut says why no node moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
+// shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
 // its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
-func (r *round) shut(reason string, ends bool) (Hold, string) {
+func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
 	if r.closed == nil {
 		r.closed = map[string]string{}
 	}
@@ -289,6 +295,8 @@ func (r *round) shut(reason string, ends bool) (Hold, string) {
 		return HeldPending, "pods wait for nodes, and they come first"
 	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
 		return HeldBudget, "--asg-move-budget lets no node move"
+	case GroupBudgets(g).Left(reason, 1, nil) <= 0:
+		return HeldBudget, fmt.Sprintf("group %q lets no node move", g.Name)
 	}
 	return "", ""
 }
@@ -302,7 +310,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if r.failures[to] >= mostFailures && !due.Ends {
 		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
 	}
-	if hold, message := r.shut(reason, due.Ends); hold != "" {
+	if hold, message := r.shut(g, reason, due.Ends); hold != "" {
 		return hold, message
 	}
 	busy := total(r.moving)

@@ -162,6 +162,10 @@ func TestWhichNodesMove(t *testing.T) {
 		}, want: "a-1 placing, a-2 held: first-move"},
 		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{pod("web", noon)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
 		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
+		{name: "a budget of 0 for the group of a node that moves", fleet: func(f *fleet) {
+			state(f.node("a-1", old), rotation)
+			f.groups["a"].Tags = map[string]string{move.TagBudget: "0"}
+		}, want: "a-1 held: budget"},
 		{name: "pods wait, and AWS ends a node", fleet: func(f *fleet) { f.pending = true; f.node("a-1", ends) }, want: "a-1 placing"},
 		{name: "pods wait, and a node moves that AWS ends", fleet: func(f *fleet) {
 			f.pending = true
@@ -181,6 +185,13 @@ func TestWhichNodesMove(t *testing.T) {
 		}, want: "a-2 placing, a-1 held: stopped"},
 		{name: "a budget, and AWS ends a node", budgets: []string{"0"}, fleet: func(f *fleet) { f.node("a-1", ends) }, want: "a-1 held: budget"},
 		{name: "it waits for its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Minute))) }},
+		{name: "AWS ends the node before its next try", fleet: func(f *fleet) { state(f.node("a-1", ends), rotation.Failed(noon.Add(-time.Minute))) },
+			want: "a-1 placing"},
+		{name: "AWS ends the node, and a try in its last moments has failed", fleet: func(f *fleet) {
+			s := rotation.Failed(noon.Add(-time.Minute))
+			s.Ends = true
+			state(f.node("a-1", ends), s)
+		}},
 		{name: "its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Hour))) }, want: "a-1 placing"},
 		{name: "three failures stop the group", fleet: func(f *fleet) {
 			s := rotation.Failed(noon.Add(-9 * time.Hour)).Failed(noon.Add(-8 * time.Hour))

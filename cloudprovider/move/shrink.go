@@ -67,6 +67,7 @@ func (s *Shrink) See(nodes []Node, now time.Time) {
 }
 
 // choose keeps to the nodes that leave or move already. A node that was tried in vain gives way to others, and waits for its next try beside them.
+// In the last hurry it waits no more.
 func (s *Shrink) choose(g *group.Group, all []surplus, now time.Time) {
 	left, to := g.Surplus()
 	ends := to.Until.IsZero() && now.After(to.From.Add(-hurry)) // without an end it is AWS's
@@ -78,7 +79,7 @@ func (s *Shrink) choose(g *group.Group, all []surplus, now time.Time) {
 	})
 	for _, n := range all {
 		switch {
-		case n.Step == Waiting && n.Reason == Schedule && now.Before(n.Retry):
+		case n.Step == Waiting && n.Reason == Schedule && now.Before(n.Retry) && (n.Ends || !ends):
 			s.due[n.Name] = why
 		case n.Instance.Weight <= left:
 			left -= n.Instance.Weight

@@ -34,6 +34,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	}
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 	}, large, awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
 	w := newMovingWorld(t, on, o, true, m)
@@ -138,6 +139,27 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	w.untilSizes("0 big, 1 small")
 }
 
+// The group launches another type than the plan counts on, and nobody knows what that costs.
+func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.AWS.Deny("DescribeInstanceTypes")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "x9z.large"}}}}))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.Reread()
+	w.untilSizes("1 big, 1 small")
+	fresh := w.ready("small")[0]
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.join(fresh)
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "big-0"); n.Move != nil && w.evicted() == "" {
+			return fmt.Sprintf("move %+v", n.Move)
+		}
+		return ""
+	})
+	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
+}
+
 // Three nodes go for a spot one, the pods of which leave one after the other.
 func TestOneNodeReplacesSeveral(t *testing.T) {
 	for _, budget := range []string{"1", "100%"} {
@@ -145,11 +167,32 @@ func TestOneNodeReplacesSeveral(t *testing.T) {
 	}
 }
 
-func oneReplacesSeveral(t *testing.T, budget string) {
-	w := newDearWorld(t, 0, 3, "1500m", func(g *fakeaws.AutoScalingGroup) {
-		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
-			Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
+func onSpot(g *fakeaws.AutoScalingGroup) {
+	g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
+}
+
+// The workload of one of three nodes is not Ready. The new node would not pay for the other two.
+func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "1500m", onSpot)
+	crashing := running("small-pod-2", "small-set-2", "1500m", "small-2")
+	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
+	w.put(crashing)
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "small-0"); w.size("big") == 0 && (n.Move == nil || n.Move.Retry.IsZero()) {
+			return fmt.Sprintf("move %+v", n.Move)
+		}
+		return ""
 	})
+	for range 10 {
+		w.clock.Step(planEvery)
+		w.loop()
+	}
+	assert.Truef(t, w.sizes() == "0 big, 3 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
+}
+
+func oneReplacesSeveral(t *testing.T, budget string) {
+	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
 	n := w.ready("big")[0]
@@ -274,13 +317,20 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	}
 }
 
-// A node that is paid ahead saves nothing when it goes.
-func TestNodesOfACapacityBlockStay(t *testing.T) {
-	w := newDearWorld(t, 1, 3, "900m", func(g *fakeaws.AutoScalingGroup) {
-		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
-			Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
-	})
-	w.untilSizes("1 big, 2 small")
+// The dearest node may not go: it is paid ahead and saves nothing, or its group lets no node move. Others go instead.
+func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
+	for name, change := range map[string]func(*fakeaws.AutoScalingGroup){
+		"a Capacity Block": func(g *fakeaws.AutoScalingGroup) {
+			g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+				Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
+		},
+		"a budget of 0": func(g *fakeaws.AutoScalingGroup) { g.Tags[move.TagBudget] = "consolidation:0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 1, 3, "900m", change)
+			w.untilSizes("1 big, 2 small")
+		})
+	}
 }
 
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.

@@ -284,6 +284,29 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
+// Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again.
+func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+	})
+	marked := func() (taint, annotation bool) {
+		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
+		require.NoError(t, err)
+		_, annotation = move.StateOf(n)
+		return taints.HasTaint(n, move.Taint), annotation
+	}
+	w.untilMove(func(decision.Node) bool { taint, _ := marked(); return taint })
+	require.NoError(t, w.AWS.SetTags("small", map[string]*string{awsworld.EnabledTag: nil}))
+	w.Reread()
+	w.Eventually(func() string {
+		w.loop()
+		if taint, annotation := marked(); taint || annotation {
+			return fmt.Sprintf("the node has the taint: %t, the annotation: %t", taint, annotation)
+		}
+		return ""
+	})
+}
+
 // A move waits for an instance that starts in its group, and says so, but not for ever for one that never becomes a node.
 func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")
@@ -362,15 +385,6 @@ type sick struct{ outdated }
 
 func (sick) Name() string { return move.Repair }
 
-func TestRepairWaitsForNoOtherNodes(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m")
-	w.machine.Reasons = []move.Reason{sick{}}
-	require.NoError(t, w.AWS.SetDesired("small", 4))
-	w.Reread()
-	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	w.gone(3)
-}
-
 // ending is a reason for nodes that AWS is about to end.
 type ending struct{ outdated }
 
@@ -380,13 +394,33 @@ func (e ending) Due(n move.Node, now time.Time) (move.Why, bool) {
 	return why, due
 }
 
-func TestNodeThatAWSEndsWaitsForNoOtherNodes(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m")
-	w.machine.Reasons = []move.Reason{ending{}}
-	require.NoError(t, w.AWS.SetDesired("small", 4))
-	w.Reread()
-	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	w.gone(3)
+// The other node does not start in time, before or after their own new node is there.
+func TestRepairsAndNodesThatAWSEndsWaitForNoOtherNodes(t *testing.T) {
+	for name, reason := range map[string]move.Reason{"repair": sick{}, "AWS ends it": ending{}} {
+		for _, replaced := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, replaced %t", name, replaced), func(t *testing.T) {
+				cpu, size := "500m", 3
+				if replaced {
+					cpu, size = "1500m", 4
+				}
+				w, _ := newRotationWorld(t, cpu)
+				w.machine.Reasons = []move.Reason{reason}
+				var fresh []*corev1.Node
+				if replaced {
+					w.untilMove(func(n decision.Node) bool {
+						return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
+					})
+					fresh = w.ready("small")[3:]
+					require.Len(t, fresh, 1, "want one node for the pod")
+				}
+				require.NoError(t, w.AWS.SetDesired("small", size+1))
+				w.Reread()
+				w.join(fresh...)
+				w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+				w.gone(size)
+			})
+		}
+	}
 }
 
 // A pod may run on this node alone, so the node that comes for the other pod helps nobody. No second one comes, and the group's moves go on.

@@ -91,7 +91,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		n, known := byName[name]
 		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
 			!n.Group.PaidAhead() && // a node that is paid ahead saves nothing when it goes
-			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now)
+			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now) &&
+			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
@@ -133,10 +134,18 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 	if p.Into == "" {
 		return true
 	}
+	come := false
 	for _, n := range byName {
 		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
-			return spending.Instance(n.Group, n.Instance).PerHour < price
+			cost := spending.Instance(n.Group, n.Instance).PerHour
+			if cost == 0 || cost >= price { // it may cost anything where that is not known
+				return false
+			}
+			come = true
 		}
+	}
+	if come {
+		return true
 	}
 	template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
 	if !known {

@@ -208,15 +208,15 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	for _, p := range others { // they have their turn in the next loop
 		m.hopeless[p.UID] = true
 	}
-	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
+	none := m.Consolidation != nil && (m.Consolidation.Reason.Launched || m.Consolidation.Reason.Stays)
 	for _, s := range m.states { // of an earlier leader
-		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
+		none = none || s.Reason == move.Consolidation && s.Launches > 0
 	}
 	m.only = map[string]int{}
 	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
 		g := m.Provider.View().Group(m.states[node].Into)
-		if g == nil || launched {
+		if g == nil || none {
 			m.roomless[node] = true
 			return true
 		}
@@ -332,6 +332,9 @@ func (m *Moves) launched(node, group string) {
 	klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 }
 
+// starts is the message of HeldStarting.
+const starts = "a node that starts in its group, or in that of its new node, must be ready first"
+
 // set gives a node a state, nil for none. Others see it once the cache shows it.
 func (m *Moves) set(node string, s *move.State) {
 	w := written{at: m.Clock.Now()}
@@ -354,9 +357,13 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
+	moved := m.states
 	m.states = map[string]move.State{}
 	for _, n := range all {
 		i, g := view.Instance(n)
+		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
+			m.Writer.Write(n.Name, nil)
+		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
 			continue
 		}
@@ -405,6 +412,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held = d.Held
+	if p := m.plan(); p != nil {
+		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool { return m.held[name].Hold.Lasts() })
+	}
 	for _, c := range d.Changes {
 		if beingDrained(c.Node.Node) {
 			continue
@@ -595,7 +605,10 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
 		s = s.InVain(m.Clock.Now())
 		m.set(name, &s)
-	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement)):
+	case noPlace && m.coming(ctx, s.Replacement):
+		m.placeless[name] = true
+		m.hold(name, move.HeldStarting, starts)
+	case noPlace && s.Launches < most:
 		m.placeless[name] = true
 		if m.roomless[name] {
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")

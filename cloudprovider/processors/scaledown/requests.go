@@ -103,10 +103,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.awaitsGroup(n) && r.starting(ctx, n), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement):
+		case r.awaitsGroup(n) && (r.starting(ctx, n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NoPlaceToMovePods)
 			if r.moves(n) {
-				r.Moves.hold(n.Name, move.HeldStarting, "a node that starts in its group, or in that of its new node, must be ready first")
+				r.Moves.hold(n.Name, move.HeldStarting, starts)
 			}
 		default:
 			eligible = append(eligible, n)
@@ -181,7 +181,7 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n) && r.Moves != nil // a dry run moves nothing
 }
 
-// awaitsGroup reports whether the node waits for the nodes that start in its group. A repair does not, because a group that grows all the time
+// awaitsGroup reports whether the node waits for the nodes that start in its group, or in that of its new node. A repair does not, because a group that grows all the time
 // would keep the sick node, and nor does a node that AWS is about to end. Nor does a schedule, because a group that becomes smaller launches no
 // replacement.
 func (r *Requests) awaitsGroup(n *corev1.Node) bool {
