@@ -404,13 +404,13 @@ func (w *world) setDesired(desired int) {
 // eventually waits until ok returns "".
 func (w *world) eventually(ok func() string) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		wrong := ok()
 		if wrong == "" {
 			return
 		}
-		require.Truef(w.t, !time.Now().After(deadline), "still not after 10 s: %s", wrong)
+		require.Truef(w.t, !time.Now().After(deadline), "still not after a minute: %s", wrong)
 		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -76,7 +76,7 @@ func (w *world) run(c *queue.Consumer) (stop func()) {
 // wait waits until so reports true.
 func (w *world) wait(what string, so func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not so in time: %s; queue %+v", what, w.state())
 		}

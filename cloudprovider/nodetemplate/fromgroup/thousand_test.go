@@ -2,6 +2,7 @@ package fromgroup_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,8 +40,14 @@ func read(t testing.TB, n int) *asg.Cache {
 				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}}})
 	}
 	_, cache := over(t, config)
+	for deadline := time.Now().Add(2 * time.Minute); slices.ContainsFunc(cache.Snapshot().Groups(), unread); { // the start waits for some seconds
+		require.False(t, time.Now().After(deadline), "launch templates are unread after two minutes")
+		require.NoError(t, cache.Refresh(t.Context()))
+	}
 	return cache
 }
+
+func unread(g *group.Group) bool { return g.LaunchSpec == nil }
 
 // discoveryTag is on every group that is read.
 const discoveryTag = "k8s.io/cluster-autoscaler/enabled"

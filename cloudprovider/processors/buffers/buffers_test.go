@@ -175,12 +175,17 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 	factory.Start(t.Context().Done())
 	awaitWatch(t, &w.kube.Fake, "deployments")
 	w.awaitReplicas(t, "web", 0)
-	for _, pods := range []int32{40, 3} {
+	scale := func(pods int32) {
 		w.pods.Store(pods)
 		_, err := w.kube.AppsV1().Deployments("default").Update(t.Context(), deployment(pods), metav1.UpdateOptions{})
 		require.NoError(t, err)
-		w.awaitReplicas(t, "web", (pods+1)/2)
 	}
+	require.Eventually(t, func() bool { // the fake client notes a watch before it begins
+		scale(40)
+		return ptr.Deref(w.cached("web").Status.Replicas, -1) == 20
+	}, time.Minute, 100*time.Millisecond)
+	scale(3)
+	w.awaitReplicas(t, "web", 2)
 	<-resized
 	keys := w.client.store.ListKeys()
 	assert.Truef(t, slices.Equal(keys, []string{"default/web"}), "the cache has %v", keys)
