@@ -110,7 +110,7 @@ func nodesOf(t *testing.T, server *fakeaws.Server) map[string]corev1.Node {
 	defer watch.Stop()
 	require.NoError(t, server.Attach(client))
 	nodes := map[string]corev1.Node{}
-	for timeout := time.After(10 * time.Second); len(nodes) < want; {
+	for timeout := time.After(time.Minute); len(nodes) < want; {
 		select {
 		case e := <-watch.ResultChan():
 			if node, ok := e.Object.(*corev1.Node); ok {

@@ -65,7 +65,7 @@ func needsCluster(t *testing.T) {
 // eventually waits until check returns no error, and fails the test with its last error after 20 seconds.
 func eventually(t *testing.T, check func(context.Context) error) {
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true,
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true,
 		func(ctx context.Context) (bool, error) {
 			last = check(ctx)
 			return last == nil, nil

@@ -48,7 +48,7 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	})
 	require.NoError(t, s.Attach(client))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady })
 	assert.NoErrorf(t, err, "%v", s.Events())
@@ -86,7 +86,7 @@ func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 	_, err = s.NextNode("none")
 	assert.Error(t, err, "a group that does not exist has a next node")
 	setDesired(t, c, group, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = s.WaitFor(ctx, func(e Event) bool { return e.Kind == Launched && e.Group == group })
 	require.NoError(t, err)
