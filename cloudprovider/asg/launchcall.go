@@ -209,7 +209,7 @@ func (c *Cache) leaveAlone(g *group.Group, missed *unansweredError) {
 
 func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
 	if c.replayed(g, o, out) {
-		c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, nil, c.clock.Now()) })
+		c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, nil, o.began, c.clock.Now(), c.clock.Now()) })
 		return launchResult{replayed: true}
 	}
 	if err := c.deniedIn(ctx, g, o, out); err != nil {
@@ -241,7 +241,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, now) })
+	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
 	result.launched = arrived
 	if len(arrived) == 0 && len(result.failures) == 0 {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)

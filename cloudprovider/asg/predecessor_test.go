@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
@@ -48,31 +50,35 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	}
 }
 
-func TestReplayOfLongGoneInstancesCountsForAMinute(t *testing.T) {
+func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Terminate = ms(3100) // AWS lists what it ends for a while
 		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(synchronous)
+		window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
+		began := window()
 		for round := range 3 { // each from nothing, each by a process that has just started
+			w.aws.ResetCalls()
 			next, stop := w.with(synchronous).runningUntil()
-			took := next.takes(func() { // as the core does: what is missing of three is asked for
-				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-					require.NoErrorf(t, errorOf(next.cache.Increase(t.Context(), "a", missing)), "round %d", round)
-				}
-			}, func() string {
+			next.eventually(func() string { // as the core does: what is missing of three is asked for
 				if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
 					return ""
 				}
+				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
+					require.NoErrorf(t, errorOf(next.cache.Increase(t.Context(), "a", missing)), "round %d", round)
+				}
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
-			assert.LessOrEqualf(t, took, time.Duration(round)*65*time.Second+5*time.Second, "round %d: time until AWS launches, a minute for each answer that it repeats", round)
 			next.eventually(func() string {
 				if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
 					return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
 				}
 				return ""
 			})
+			if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
+				t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
+			}
 			next.end("a")
 			stop()
 		}
@@ -145,6 +151,40 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			assert.Truef(t, err == nil && calls == 2, "error %v after %d launches, want none after two", err, calls)
 		}))
 	}
+}
+
+func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
+	t.Parallel()
+	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
+	asks := []struct {
+		group, zone string
+		before, now int
+	}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
+	for _, ask := range asks {
+		w.done(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
+		w.end(ask.group)
+	}
+	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
+	next := w.with(synchronous).started()
+	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}
+	for _, ask := range asks {
+		g, err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
+		state, _ := w.aws.Group(ask.group)
+		assert.Truef(t, err == nil && len(g.Counted()) == ask.now && len(state.Instances) == ask.now,
+			"group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()), len(state.Instances), ask.now)
+	}
+}
+
+func TestEarlyDeathIsNoReplay(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 9))
+	w.calls.lags = true
+	w.calls.activities = func(string) bool {
+		w.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now()), Description: aws.String("Terminating EC2 instance: " + w.ids("a")[0])}
+		return false
+	}
+	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+	assert.Truef(t, err == nil && w.desired("a") == 2, "%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
+	assert.NotNil(t, w.calls.inProgress, "nobody asked which instances have ended")
 }
 
 func TestReplayEndsNoCoolDown(t *testing.T) {

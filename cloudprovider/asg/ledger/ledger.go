@@ -32,8 +32,10 @@ type Ledger struct {
 	grown     int                 // how much readings have raised the desired capacity meanwhile, maybe for these launches
 
 	keyUses map[Key]int // synchronous launches that have ended
-	// endedBefore holds instances seen on their way out, with the time. It is nil once no previous leader's launch can be replayed.
-	endedBefore map[string]time.Time
+	// endedBefore holds instances seen on their way out, with the time, and instances that AWS had terminated before our first launch. It is nil once no
+	// previous leader's launch can be replayed.
+	endedBefore    map[string]time.Time
+	replaysChecked bool
 }
 
 // knownDesired is our knowledge of a group's desired capacity.
@@ -112,6 +114,8 @@ type departed struct {
 type Arrival struct {
 	group.Instance
 	At time.Time
+	// predecessorsLast: if AWS began to terminate the instance by then, by its clock, the answer was a replay. Zero if it cannot be one.
+	predecessorsLast time.Time
 }
 
 // Key identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.

@@ -29,5 +29,5 @@ const (
 	tokenLag        = 2 * PredecessorCall // bounds how late the time of tokens follows the clock while no launch is under way
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
-	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours
+	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer
 )

@@ -15,7 +15,7 @@ import (
 
 // AWS answers a launch whose token it remembers with the instances of the first time. It documents no length for its memory, so nothing depends on
 // one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the outcome of a launch that
-// a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those, so they count for ReadingLag.
+// a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those.
 
 // KeyOf returns the key of the launch number batch in the zone, g being the group behind the plan, and at the time that successors share.
 func KeyOf(g *group.Group, zone string, batch int, at time.Time) Key {
@@ -84,6 +84,14 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 	return min(come, grown) / g.Source.MinWeight()
 }
 
+// predecessorsLast returns last, or zero if this process has lived too long for replays, or has already asked AWS.
+func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
+	if l.replaysChecked || !l.mayReplay(k.window) {
+		return time.Time{}
+	}
+	return last
+}
+
 // noteEndedBefore remembers instances that ended before g, with the time, until AWS can no longer replay an answer about them.
 func (l *Ledger) noteEndedBefore(g *group.Group) {
 	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag))) {
@@ -106,4 +114,36 @@ func (l *Ledger) noteEndedBefore(g *group.Group) {
 func (l *Ledger) EndedBefore(id string, moment time.Time) bool {
 	at, ended := l.endedBefore[id]
 	return ended && at.Before(moment)
+}
+
+// MayBeReplayed reports whether AWS may have launched the instance for a previous leader, and terminated it since.
+func (l *Ledger) MayBeReplayed(id string) bool { return !l.arriving[id].predecessorsLast.IsZero() }
+
+// ReplaysUntil is the last moment by AWS's clock at which instances can have ended that we were told of as launched, and that a later reading does not
+// show. It is zero if there are none.
+func (l *Ledger) ReplaysUntil() (until time.Time) {
+	for _, a := range l.arriving {
+		if !l.replaysChecked && !a.predecessorsLast.IsZero() && l.group.ReadAt.After(a.At) {
+			until = later(until, a.predecessorsLast)
+		}
+	}
+	return until
+}
+
+// ReplaysChecked enters that AWS was asked which instances it terminated: ended, with the time. It drops launched ones that ended until the moment, and
+// returns how many.
+func (l *Ledger) ReplaysChecked(ended map[string]time.Time, until time.Time) (dropped int) {
+	g := l.change()
+	l.replaysChecked = true
+	for id, at := range ended {
+		if l.endedBefore != nil {
+			l.endedBefore[id] = time.Time{} // before every later request
+		}
+		if a, arriving := l.arriving[id]; arriving && !at.After(until) && !a.predecessorsLast.IsZero() {
+			delete(l.arriving, id)
+			l.shift(g, -a.Weight, g.ReadAt, false)
+			dropped++
+		}
+	}
+	return dropped
 }
