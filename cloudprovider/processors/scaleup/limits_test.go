@@ -16,7 +16,9 @@ import (
 )
 
 // byProviderID knows the groups of nodes by their provider IDs, as we do.
-type byProviderID struct{ *testprovider.TestCloudProvider }
+type byProviderID struct {
+	*testprovider.TestCloudProvider
+}
 
 func (b byProviderID) NodeGroupForNode(node *apiv1.Node) (cloudprovider.NodeGroup, error) {
 	if node.Spec.ProviderID == "" {
