@@ -71,7 +71,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	defer h.hooks.Add(-1)
 	if h.hooks.Add(1) > hooksAtOnce {
-		h.heartbeat(ctx, e)
+		_ = h.heartbeat(ctx, e) // which logs it. The next return of the message is another
 		return queue.Retry(retryLater), postponed
 	}
 	beating, stop := context.WithCancel(ctx)
