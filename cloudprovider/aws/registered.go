@@ -92,14 +92,16 @@ func (r *registeredNodes) mayEnd(instance string, node *corev1.Node, since time.
 	}
 	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
 	for _, other := range registered {
-		began, _ := taints.GetToBeDeletedTime(other)
-		switch id, _ := instanceID(other.Spec.ProviderID); {
-		case id != instance:
-		case other.Name == node.Name && began != nil && began.Before(since):
+		if id, _ := instanceID(other.Spec.ProviderID); id != instance {
+			continue
+		}
+		if other.Name != node.Name {
+			if unregistered || nodemeta.Ready(other) {
+				return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
+			}
+		} else if began, _ := taints.GetToBeDeletedTime(other); began != nil && began.Before(since) {
 			return fmt.Errorf("delete node %q: its group has come to be scaled zone by zone, or as a whole, since its removal began, "+
 				"so it is removed later", node.Name)
-		case other.Name != node.Name && (unregistered || nodemeta.Ready(other)):
-			return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 		}
 	}
 	return nil

@@ -272,8 +272,8 @@ func (r *round) moves(n Node, s State) {
 	}
 }
 
-// shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
-// its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
+// shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair
+// waits for no pod: its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
 func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
 	if r.closed == nil {
 		r.closed = map[string]string{}

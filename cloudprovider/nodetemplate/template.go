@@ -48,7 +48,12 @@ var acceleratorDrivers = map[string]string{"nvidia.com": "gpu.nvidia.com", "amd.
 
 // SharesAccelerators reports whether the driver shares accelerators out by dynamic resource allocation.
 func SharesAccelerators(driver string) bool {
-	return slices.Contains(slices.Collect(maps.Values(acceleratorDrivers)), driver)
+	for _, known := range acceleratorDrivers {
+		if known == driver {
+			return true
+		}
+	}
+	return false
 }
 
 // Shares reports whether the driver shares out accelerators of the vendor of this one.

@@ -110,10 +110,13 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 
 type Tag struct{ Key, Value string }
 
+// OwnedPrefix begins the tag that the shipped policy's condition asks for, with the value "owned". The cluster's name follows.
+const OwnedPrefix = "k8s.io/cluster-autoscaler/"
+
 // Usual is the value that a group gets that lacks the tag: the filter's own, or "owned" at the key of a cluster. With another one there the shipped
 // policy lets nobody change the group.
 func (t Tag) Usual() string {
-	name, discovery := strings.CutPrefix(t.Key, "k8s.io/cluster-autoscaler/")
+	name, discovery := strings.CutPrefix(t.Key, OwnedPrefix)
 	if discovery && name != "enabled" || strings.HasPrefix(t.Key, "kubernetes.io/cluster/") {
 		return cmp.Or(t.Value, "owned")
 	}
@@ -149,7 +152,7 @@ func Assumed(cluster string) []string {
 	if cluster == "" {
 		return []string{enabled}
 	}
-	return []string{enabled + ",k8s.io/cluster-autoscaler/" + cluster, enabled + ",kubernetes.io/cluster/" + cluster + "=owned"}
+	return []string{enabled + "," + OwnedPrefix + cluster, enabled + ",kubernetes.io/cluster/" + cluster + "=owned"}
 }
 
 func parseTagFilter(spec string) (TagFilter, error) {

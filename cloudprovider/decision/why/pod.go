@@ -104,7 +104,11 @@ func (s *search) add(a decision.Answer) {
 // MissingDevice is the problem of a group, which may be nil, whose nodes came up without an accelerator that the pod asks for.
 func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 	for _, p := range cmp.Or(g, &decision.Group{}).Problems {
-		if p.Code == decision.CodeAccelerator && slices.ContainsFunc(resourcesOf(p), func(name string) bool { return asks(pod, name) }) {
+		if p.Code != decision.CodeAccelerator {
+			continue
+		}
+		asked := requests(pod)
+		if slices.ContainsFunc(resourcesOf(p), func(name string) bool { q := asked[corev1.ResourceName(name)]; return !q.IsZero() }) {
 			p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
 			return p, true
 		}
@@ -114,11 +118,6 @@ func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 
 // resourcesOf are the resources that a problem of accelerators is about.
 func resourcesOf(p decision.Reason) []string { return strings.Split(p.About, ", ") }
-
-func asks(pod *corev1.Pod, resource string) bool {
-	asked := requests(pod)[corev1.ResourceName(resource)]
-	return !asked.IsZero()
-}
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
 func (s *search) spread() {

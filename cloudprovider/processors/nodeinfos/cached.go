@@ -1,7 +1,6 @@
 package nodeinfos
 
 import (
-	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -68,21 +67,24 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 // the next node may have and the live one lacks.
 func corrected(info *framework.NodeInfo, t *fromgroup.Template, taintConfig taints.TaintConfig) *framework.NodeInfo {
 	live := info.Node()
-	labels, missing := maps.Clone(live.Labels), missingTaints(live, t, taintConfig)
+	missing := missingTaints(live, t, taintConfig)
+	var odd []string
 	for key, value := range live.Labels {
-		promised, known := t.Labels[key]
-		switch odd := t.Seen.Learnt.Odd(key, value); {
-		case odd && known:
-			labels[key] = promised
-		case odd:
-			delete(labels, key)
+		if promised, known := t.Labels[key]; t.Seen.Learnt.Odd(key, value) && !(known && promised == value) {
+			odd = append(odd, key)
 		}
 	}
-	if len(missing) == 0 && maps.Equal(labels, live.Labels) {
+	if len(missing)+len(odd) == 0 {
 		return info
 	}
 	node := live.DeepCopy()
-	node.Labels, node.Spec.Taints = labels, append(node.Spec.Taints, missing...)
+	for _, key := range odd {
+		delete(node.Labels, key)
+		if promised, known := t.Labels[key]; known {
+			node.Labels[key] = promised
+		}
+	}
+	node.Spec.Taints = append(node.Spec.Taints, missing...)
 	return rebuilt(info, node, info.LocalResourceSlices)
 }
 

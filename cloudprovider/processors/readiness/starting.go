@@ -90,18 +90,9 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 {
-			seen, used := s.nodes[node.Spec.ProviderID], uses().used[node.Name]
-			if !used || !seen.lateShown && seen.lost.IsZero() {
-				w := s.wait(ctx, node, all, uses)
-				if waits := s.clock.Now().Before(w.until); waits && !used {
-					starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
-					s.reportWait(node, lacks, w)
-					continue
-				} else if !waits {
-					s.reportLate(node, lacks)
-				}
-			}
+		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 && s.starts(ctx, node, lacks, all, uses) {
+			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+			continue
 		}
 		stillReady = append(stillReady, node)
 	}
@@ -115,6 +106,25 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
 	published.CloudProvider = judged{ctx.CloudProvider, s.provider, devices}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+}
+
+// starts reports whether a Ready node that lacks resources counts as starting. It reports the wait, and its end also for a node in use.
+func (s *StartingNodes) starts(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
+	uses func() usesOfNodes) bool {
+	seen, used := s.nodes[node.Spec.ProviderID], uses().used[node.Name]
+	if used && (seen.lateShown || !seen.lost.IsZero()) {
+		return false
+	}
+	w := s.wait(ctx, node, all, uses)
+	switch {
+	case !s.clock.Now().Before(w.until):
+		s.reportLate(node, lacks)
+		return false
+	case used:
+		return false
+	}
+	s.reportWait(node, lacks, w)
+	return true
 }
 
 // GetNodeResourceTargets counts none of the devices of a node about which the core's processor has an error. That is a node with the label of GPUs

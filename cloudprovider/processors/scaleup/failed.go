@@ -19,8 +19,11 @@ type failedRequest struct {
 // count them. So the core is told to look at once.
 func (o *Orchestrator) seeFailed() {
 	o.failed = nil
+	if o.Failing == nil {
+		return
+	}
 	for _, g := range o.context.CloudProvider.NodeGroups() {
-		if o.Failing == nil || !o.Failing(g.Id()) {
+		if !o.Failing(g.Id()) {
 			continue
 		}
 		o.context.ClusterStateRegistry.InvalidateNodeInstancesCacheEntry(g)

@@ -82,7 +82,7 @@ func Refusal(g *group.Group, cluster string) string {
 			return p.Message
 		}
 	}
-	tag := "k8s.io/cluster-autoscaler/" + cluster
+	tag := ownership.OwnedPrefix + cluster
 	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	switch {
 	case g.Tags[tag] != "owned":

@@ -8,13 +8,11 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 )
-
-// ownedPrefix begins the tag that the shipped policy's condition asks for. The cluster's name follows.
-const ownedPrefix = "k8s.io/cluster-autoscaler/"
 
 func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.clientsErr != nil {
@@ -65,7 +63,7 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 		c.skip(subject, "the name of the cluster is not known", "--asg-cluster-name")
 		return false
 	}
-	key := ownedPrefix + own
+	key := ownership.OwnedPrefix + own
 	tagged := false
 	in.eachGroup(func(g *group.Group) { tagged = tagged || g.Tags[key] == "owned" })
 	in.eachGroup(func(g *group.Group) {
