@@ -98,6 +98,8 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		s.Overrides = []launchspec.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
 		return s
 	}
+	inOrder := mixed(0, 100)
+	inOrder.Overrides = []launchspec.Override{{InstanceType: "m5.xlarge", Weight: 1}, {InstanceType: "m5a.xlarge", Weight: 1}}
 	weighted := mixed(2, 0)
 	weighted.Overrides = []launchspec.Override{{Weight: 1}, {Weight: 2}}
 	reserved := mixed(0, 100)
@@ -126,11 +128,17 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "half above the base, where on-demand is ahead", source: mixed(10, 50), launch: launching("m5.large"), has: 11, n: 1,
 			want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true},
 		{name: "a capacity block may come before on-demand", source: reserved, launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}},
-		{name: "the first in order is the next on-demand", source: mixed(0, 100), launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
+		{name: "the first in order is the next on-demand", source: inOrder, launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
 			n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "the cheapest on-demand where types are found by requirements", source: byRequirements(mixed(0, 100)),
+			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements, which know no order",
+			source: withStrategies(byRequirements(mixed(0, 100)), "prioritized", "", 0),
+			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements of the launch template",
+			source: withStrategies(mixed(0, 100), "prioritized", "", 0),
 			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "spot spreads over the two cheapest unless told otherwise", source: mixed(0, 0), launch: launching("m5.xlarge", "m5a.xlarge", "c5.large"), n: 4,
 			want: []Part{part(spot, 2, "c5.large", 0.008), part(spot, 2, "m5a.xlarge", 0.015)}, sure: true},

@@ -145,16 +145,18 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	return cheapest[:1]
 }
 
-// strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.
+// strategyOf returns the allocation strategy, with AWS's defaults. Types that are found by requirements have no priorities. Without overrides
+// the launch template has requirements, or there is only one type.
 func strategyOf(g *group.Group, capacityType string) string {
-	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.Requirements != nil })
-	switch {
-	case capacityType == awsmessage.Spot:
+	if capacityType == awsmessage.Spot {
 		return cmp.Or(g.Source.SpotStrategy, lowestPrice)
-	case byRequirements:
-		return cmp.Or(g.Source.OnDemandStrategy, lowestPrice)
 	}
-	return cmp.Or(g.Source.OnDemandStrategy, prioritized)
+	strategy := cmp.Or(g.Source.OnDemandStrategy, prioritized)
+	requires := func(o launchspec.Override) bool { return o.Requirements != nil }
+	if strategy == prioritized && (len(g.Source.Overrides) == 0 || slices.ContainsFunc(g.Source.Overrides, requires)) {
+		return lowestPrice
+	}
+	return strategy
 }
 
 func estimated(choices []choice, format string, args ...any) []choice {
