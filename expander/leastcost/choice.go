@@ -47,8 +47,7 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 		return best
 	}
 	d.narrow = true
-	own := *t // the cheapest plan may have used up its time
-	own.start, own.cut = t.clock.Now(), false
+	own := *t
 	preferred := f.planned(candidates, d, &own)
 	if len(preferred.all()) < len(best.all()) || !d.preferences.asCheap(preferred.total, best.total) {
 		return best
@@ -94,6 +93,7 @@ func (f *Filter) cheapestSingle(candidates []candidate) (choice, int) {
 func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	counts := make([]int, len(candidates))
 	first := f.priced(candidates, counts)
+	t.start, t.cut = t.clock.Now(), false
 	b := f.plannedAt(first, d, t)
 	for i, a := range b.planned {
 		counts[i] = a.count
