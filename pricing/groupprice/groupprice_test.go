@@ -351,3 +351,21 @@ func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
 	assert.InDelta(t, of(plain, true), of(half, true), 1e-9, "spot")
 	assert.InDelta(t, of(plain, false)/2, of(half, false), 1e-9, "on-demand")
 }
+
+// Run with: go test -run - -bench Next -benchmem ./pricing/groupprice. The group launches any of 300 types.
+func BenchmarkNext(b *testing.B) {
+	prices, err := pricing.NewBook("us-east-1", nil)
+	require.NoError(b, err)
+	l := launching(pricing.Embedded("us-east-1").Types()[:300]...)
+	l.Image = &launchspec.Image{Architecture: "x86_64"}
+	for name, source := range map[string]launchspec.Source{"on-demand": mixed(0, 100), "spot": mixed(0, 0)} {
+		b.Run(name, func(b *testing.B) {
+			p := New(prices, instancetypes.Embedded())
+			g := &group.Group{Name: "g", Source: source, LaunchSpec: l, Zones: []string{"us-east-1a", "us-east-1b", "us-east-1c"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Next(g, 1)
+			}
+		})
+	}
+}
