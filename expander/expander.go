@@ -103,7 +103,8 @@ func (c Config) filters() map[string]func() coreexpander.Filter {
 		LeastWasteStock:                     waste.NewFilter,
 		coreexpander.MostPodsExpanderName:   mostpods.NewFilter,
 		coreexpander.PriceBasedExpanderName: func() coreexpander.Filter {
-			return price.NewFilter(c.Provider, price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister()), price.SimpleNodeUnfitness)
+			nodes := price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister())
+			return keepsSimilar{price.NewFilter(c.Provider, nodes, price.SimpleNodeUnfitness)}
 		},
 		coreexpander.PriorityBasedExpanderName: func() coreexpander.Filter { return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName) },
 		coreexpander.RandomExpanderName:        random.NewFilter,

@@ -13,9 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -32,6 +34,8 @@ type group struct {
 
 func (g *group) Id() string { return g.id }
 
+func (*group) Exist() bool { return true }
+
 func (g *group) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
 	return &defaults, nil
 }
@@ -41,6 +45,14 @@ type unpriced struct{ cloudprovider.CloudProvider }
 func (unpriced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
 	return nil, errors.NewAutoscalerError(errors.ConfigurationError, "no price list")
 }
+
+// priced is a provider where all nodes and pods cost the same.
+type priced struct{ cloudprovider.CloudProvider }
+
+func (p priced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) { return p, nil }
+func (priced) NodePrice(*apiv1.Node, time.Time, time.Time) (float64, error)    { return 1, nil }
+func (priced) PodPrice(*apiv1.Pod, time.Time, time.Time) (float64, error)      { return 1, nil }
+func (priced) GPULabel() string                                                { return "gpu" }
 
 // flat costs the same per node of a group, whatever its template.
 type flat map[string]float64
@@ -136,6 +148,22 @@ func TestPlanEndsWhereAnotherExpanderChooses(t *testing.T) {
 	chosen, later := planner.Plan()
 	assert.Truef(t, got.NodeGroup.Id() == "large" && len(chosen)+len(later) == 0, "group %q, and %d nodes of a plan, want large and none",
 		got.NodeGroup.Id(), len(chosen)+len(later))
+}
+
+func TestAnyExpanderLeavesNodesToBeBalanced(t *testing.T) {
+	for _, names := range []string{"least-waste", "least-nodes,price", "most-pods,least-waste-stock", "least-cost,price", "price"} {
+		costs := flat{"a": 1, "b": 1, "c": 1}
+		lister := kubeutil.NewTestNodeLister(nil)
+		chain, err := parsed(names, Config{Provider: priced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, nil, time.Minute, clock.RealClock{}),
+			Clients: &cacontext.AutoscalingKubeClients{ListerRegistry: kubeutil.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}})
+		require.NoError(t, err)
+		list := offer("a", "b", "c")
+		for i := range list {
+			list[i].SimilarNodeGroups = []cloudprovider.NodeGroup{&group{id: "a"}, &group{id: "b"}, &group{id: "c"}}
+		}
+		chain.BestOption(list, map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("c")})
+		assert.Truef(t, chain.Balances("a", "b") && chain.Balances("a", "c"), "%s: b or c may not grow for a", names)
+	}
 }
 
 func TestNoOptionIsChosenFromNone(t *testing.T) {

@@ -21,6 +21,8 @@ type candidate struct {
 	info    *framework.NodeInfo
 	penalty Penalty
 	unit    float64 // hourly cost of one node, penalty included, if the option's nodes are added together
+
+	costs map[int]pricing.Amount // by number of nodes, as far as they were asked for
 }
 
 // candidates returns the options with a known price, by their problems and names.
@@ -33,7 +35,7 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 			klog.Background().V(2).Info("Left out a scale-up option without node template, nodes or pods", "nodeGroup", id)
 			continue
 		}
-		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id)})
+		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id), costs: map[int]pricing.Amount{}})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), strings.Compare(a.id, b.id))
@@ -61,7 +63,13 @@ func (f *Filter) weighed(c *candidate, count int) float64 {
 }
 
 func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
-	cost, known := f.prices.NodeCost(c.id, c.info.Node(), count)
+	cost, known := c.costs[count]
+	if !known {
+		cost, known = f.prices.NodeCost(c.id, c.info.Node(), count)
+		if known {
+			c.costs[count] = cost
+		}
+	}
 	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)
 }
 

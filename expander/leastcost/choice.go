@@ -18,9 +18,9 @@ type choice struct {
 	chosen []int // options that do equally well
 	first  int   // the one of them to which the plan gives the nodes
 
-	planned []assignment // by candidate
-	alike   [][]int      // by candidate: those whose nodes are equal to the plan, itself among them, nil for a whole option
-	total   float64      // the plan's total cost
+	planned []assignment        // by candidate
+	alike   map[string][]string // by group: those whose nodes are equal to the plan, itself among them, nil for a whole option
+	total   float64             // the plan's total cost
 
 	preferred bool // it follows what pods prefer
 }
@@ -47,8 +47,7 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 		return best
 	}
 	d.narrow = true
-	own := *t // the cheapest plan may have used up its time
-	own.start, own.cut = t.clock.Now(), false
+	own := *t
 	preferred := f.planned(candidates, d, &own)
 	if len(preferred.all()) < len(best.all()) || !d.preferences.asCheap(preferred.total, best.total) {
 		return best
@@ -94,6 +93,7 @@ func (f *Filter) cheapestSingle(candidates []candidate) (choice, int) {
 func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	counts := make([]int, len(candidates))
 	first := f.priced(candidates, counts)
+	t.start, t.cut = t.clock.Now(), false
 	b := f.plannedAt(first, d, t)
 	for i, a := range b.planned {
 		counts[i] = a.count
@@ -116,31 +116,33 @@ func (b choice) better(than choice) bool {
 func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 	p := d.problem(candidates)
 	result := p.solve(t)
-	b := choice{planned: p.assign(result, candidates), alike: make([][]int, len(candidates))}
+	b := choice{planned: p.assign(result, candidates), alike: make(map[string][]string, len(candidates))}
+	b.begin(f, candidates)
 	for _, s := range p.shapes {
+		var ids []string
 		for _, i := range s.groups {
-			b.alike[i] = s.groups
+			ids = append(ids, candidates[i].id)
+		}
+		for _, id := range ids {
+			b.alike[id] = ids
+		}
+		if slices.Contains(s.groups, b.first) {
+			b.chosen = slices.DeleteFunc(slices.Clone(s.groups), func(i int) bool {
+				return i != b.first && candidates[i].option.NodeCount < b.planned[b.first].count
+			})
 		}
 	}
-	b.begin(f, candidates)
 	return b
 }
 
-// begin sets the plan's cost, and chooses the group with the most pods to begin with.
+// begin sets the plan's cost, and the group with the most pods to begin with.
 func (b *choice) begin(f *Filter, candidates []candidate) {
-	first, most := 0, -1
 	for i, a := range b.planned {
 		if a.count > 0 {
 			b.total += f.weighed(&candidates[i], a.count)
 		}
-		if len(a.pods) > most {
-			first, most = i, len(a.pods)
-		}
-	}
-	b.first = first
-	for _, i := range b.alike[first] {
-		if i == first || candidates[i].option.NodeCount >= b.planned[first].count {
-			b.chosen = append(b.chosen, i)
+		if len(a.pods) > len(b.planned[b.first].pods) {
+			b.first = i
 		}
 	}
 }
@@ -185,7 +187,7 @@ func (b choice) options(candidates []candidate) []expander.Option {
 		}
 		if b.preferred {
 			o.SimilarNodeGroups = slices.DeleteFunc(slices.Clone(o.SimilarNodeGroups), func(other cloudprovider.NodeGroup) bool {
-				return !slices.ContainsFunc(b.alike[b.first], func(k int) bool { return candidates[k].id == other.Id() })
+				return !slices.Contains(b.alike[candidates[i].id], other.Id())
 			})
 		}
 		list = append(list, o)

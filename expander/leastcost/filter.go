@@ -97,7 +97,7 @@ type decision struct {
 
 // decide plans, and compares the plan with the cost of each option alone. It returns nil where no price is known.
 func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *decision {
-	t := &timer{clock: f.clock, start: f.clock.Now(), limit: f.limit, brief: f.behind}
+	t := &timer{clock: f.clock, limit: f.limit, brief: f.behind}
 	candidates := f.candidates(options, nodeInfos)
 	if len(candidates) == 0 {
 		return nil

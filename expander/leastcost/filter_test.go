@@ -22,6 +22,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -422,6 +423,22 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	assert.Truef(t, last.TotalPods == len(every), "with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
 }
 
+// The prices of a thousand groups with hundreds of types each may take longer than the limit.
+func TestPricesTakeNoTimeOfThePlan(t *testing.T) {
+	options, templates, prices := world(rand.New(rand.NewPCG(5, 5)), 20, 12, 30)
+	now, asked := clocktesting.NewFakePassiveClock(time.Time{}), map[string]int{}
+	slow := costs(func(id string, count int) (pricing.Amount, bool) {
+		now.SetTime(now.Now().Add(time.Minute))
+		asked[fmt.Sprint(id, " +", count)]++
+		return prices.NodeCost(id, nil, count)
+	})
+	want := newFilter(prices, nil).Explain(options, templates)
+	assert.Equal(t, want, New(slow, nil, nil, time.Second, now).Explain(options, templates), "the plan is not whole")
+	for cost, times := range asked {
+		assert.Equalf(t, 1, times, "the cost of %s was asked for several times", cost)
+	}
+}
+
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	web, small := replicas("web", 20, "1", "1Gi"), template("4", "8Gi")
 	options, nodes, prices := offered([]offer{{"a", 2, small, 1, web[:8]}, {"b", 3, small, 1, web[8:]}}) // each at its limit
@@ -466,11 +483,16 @@ func many(random *rand.Rand, groups, pods, kinds int) ([]expander.Option, map[st
 // all allocations of a plan. It needs less at a time. "of-best" is the plan's cost by that of a plan without a time limit.
 func BenchmarkBestOptions(b *testing.B) {
 	plan := func(b *testing.B, options []expander.Option, templates map[string]*framework.NodeInfo, prices flat) {
+		hurried := func() *Filter {
+			f := New(prices, nil, nil, time.Second, clock.RealClock{})
+			f.Preferences.Percent = 5
+			return f
+		}
 		b.ReportAllocs()
 		for b.Loop() {
-			New(prices, nil, nil, time.Second, clock.RealClock{}).BestOptions(options, templates)
+			hurried().BestOptions(options, templates)
 		}
-		e := New(prices, nil, nil, time.Second, clock.RealClock{}).Explain(options, templates)[0]
+		e := hurried().Explain(options, templates)[0]
 		b.ReportMetric(e.TotalCost.PerHour, "USD/h")
 		b.ReportMetric(float64(e.TotalPods), "pods")
 		if e.Cut {
@@ -492,6 +514,16 @@ func BenchmarkBestOptions(b *testing.B) {
 			plan(b, options, templates, prices)
 		})
 	}
+	b.Run("pods=5000/kinds=200/groups=1000/spread over zones", func(b *testing.B) {
+		options, templates, prices := many(rand.New(rand.NewPCG(1, 1)), 1000, 5000, 200)
+		for i, o := range options {
+			templates[o.NodeGroup.Id()].Node().Labels = map[string]string{apiv1.LabelTopologyZone: string(rune('a' + i%3))}
+			for _, pod := range o.Pods {
+				pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{TopologyKey: apiv1.LabelTopologyZone, WhenUnsatisfiable: apiv1.ScheduleAnyway}}
+			}
+		}
+		plan(b, options, templates, prices)
+	})
 }
 
 // Explain returns how BestOptions judges the options: one Explanation for each option with a known price, by name of the group.

@@ -80,7 +80,7 @@ func (p Preferences) scores(pods []*apiv1.Pod, candidates []candidate, able []bi
 	if p.Percent <= 0 || !slices.ContainsFunc(pods, prefers) {
 		return all
 	}
-	byTerms, spread := map[string][]int64{}, p.newDomains(pods)
+	byTerms, spread, members := map[string][]int64{}, p.newDomains(pods), byValue(candidates)
 	for i, pod := range pods {
 		if !prefers(pod) {
 			continue
@@ -95,7 +95,7 @@ func (p Preferences) scores(pods []*apiv1.Pod, candidates []candidate, able []bi
 		}
 		for _, c := range pod.Spec.TopologySpreadConstraints {
 			if soft(c) {
-				spread.deal(pod, c.TopologyKey, candidates, able[i], score)
+				spread.deal(pod, c.TopologyKey, members(c.TopologyKey, able[i]), score)
 			}
 		}
 		least, most := int64(math.MaxInt64), int64(0)
@@ -169,22 +169,39 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 	return s
 }
 
-// deal gives a pod to the domain with the fewest pods of its workload, of its candidates', and adds to their scores.
-func (s domains) deal(pod *apiv1.Pod, key string, candidates []candidate, able bits, score []int64) {
-	of := func(c int) domain { return domain{workloadOf(pod), key, candidates[c].info.Node().Labels[key]} }
+// deal gives a pod to the domain with the fewest pods of its workload, and adds to the scores of the domain's members. members are
+// candidates by value of the label.
+func (s domains) deal(pod *apiv1.Pod, key string, members map[string][]int, score []int64) {
 	var least domain
-	able.each(func(c int) {
-		if d := of(c); d.value != "" && (least.value == "" || s[d] < s[least] || s[d] == s[least] && d.value < least.value) {
+	workload := workloadOf(pod)
+	for value := range members {
+		if d := (domain{workload, key, value}); least.value == "" || s[d] < s[least] || s[d] == s[least] && value < least.value {
 			least = d
 		}
-	})
+	}
 	if least.value == "" {
 		return
 	}
 	s[least]++
-	able.each(func(c int) {
-		if of(c) == least {
-			score[c] += whole
+	for _, c := range members[least.value] {
+		score[c] += whole
+	}
+}
+
+// byValue returns a function that sorts candidates of a set by their value of a label. It remembers the answers.
+func byValue(candidates []candidate) func(label string, able bits) map[string][]int {
+	known := map[string]map[string][]int{}
+	return func(label string, able bits) map[string][]int {
+		key := label + " " + keyOf(able)
+		if known[key] == nil {
+			members := map[string][]int{}
+			able.each(func(c int) {
+				if value := candidates[c].info.Node().Labels[label]; value != "" {
+					members[value] = append(members[value], c)
+				}
+			})
+			known[key] = members
 		}
-	})
+		return known[key]
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -93,4 +94,38 @@ func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
 		"best options %v, want a with c alone beside it, and c", summary(best))
 	assert.Contains(t, f.Words()["a"].String(), "the cheapest plan that follows what pods prefer", "words do not say why")
 	assert.Len(t, options[0].SimilarNodeGroups, 2, "the given option has changed")
+}
+
+// Its second and third scale-up are for pods that prefer nothing, and its groups are alike.
+func TestPlanThatFollowsPreferencesIsBalancedToItsEnd(t *testing.T) {
+	large, huge := template("4", "16Gi", "1"), template("32", "16Gi", "8")
+	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"),
+		"gpu-a": large, "gpu-b": large, "gpu-c": huge, "gpu-d": huge}
+	web, gpu, more := preferring("spot", replicas("web", 12, "1", "1Gi")), replicas("gpu", 6, "1", "1Gi", "1"), replicas("more", 4, "30", "1Gi", "8")
+	f := newFilter(flat{"spot": 1, "on-demand": 1, "gpu-a": 2, "gpu-b": 2, "gpu-c": 50, "gpu-d": 50}, nil)
+	f.Preferences.Percent = 5
+	options := []expander.Option{option("spot", 9, web), option("on-demand", 9, web), option("gpu-a", 9, gpu), option("gpu-b", 9, gpu),
+		option("gpu-c", 9, more), option("gpu-d", 9, more)}
+	for i := range options {
+		for id := range templates {
+			options[i].SimilarNodeGroups = append(options[i].SimilarNodeGroups, &group{id: id})
+		}
+	}
+	for _, tt := range []struct {
+		options  []expander.Option
+		want     string
+		balanced []string
+	}{
+		{options, "spot", []string{"spot"}},
+		{[]expander.Option{options[2], options[4]}, "gpu-a", []string{"gpu-a", "gpu-b"}},
+		{options[4:5], "gpu-c", []string{"gpu-c", "gpu-d"}},
+	} {
+		best := f.BestOptions(tt.options, templates)
+		require.Truef(t, len(best) == 1 && best[0].NodeGroup.Id() == tt.want, "best options %v, want %s", summary(best), tt.want)
+		var balanced []string
+		for _, ng := range best[0].SimilarNodeGroups {
+			balanced = append(balanced, ng.Id())
+		}
+		assert.ElementsMatch(t, tt.balanced, balanced, "may grow for "+tt.want)
+	}
 }

@@ -15,7 +15,8 @@ type remainder struct {
 	later  []plan.Node // in the order of the plan
 	cut    bool        // time was short for the plan
 
-	preferred bool // the plan follows what pods prefer
+	preferred bool                // the plan follows what pods prefer
+	alike     map[string][]string // see choice
 }
 
 // remainder returns what is left of the plan after its choice, or nil.
@@ -24,7 +25,7 @@ func (d *decision) remainder() *remainder {
 	if len(b.planned[b.first].nodes) == 0 {
 		return nil
 	}
-	r := &remainder{chosen: b.planned[b.first].nodes, cut: d.explanations[0].Cut, preferred: b.preferred}
+	r := &remainder{chosen: b.planned[b.first].nodes, cut: d.explanations[0].Cut, preferred: b.preferred, alike: b.alike}
 	for i, a := range b.planned {
 		if i != b.first {
 			r.later = append(r.later, a.nodes...)
@@ -56,7 +57,7 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	for _, pod := range d.pods {
 		pending[pod.UID] = pod
 	}
-	b = choice{planned: make([]assignment, len(candidates)), alike: make([][]int, len(candidates)), preferred: r.preferred}
+	b = choice{planned: make([]assignment, len(candidates)), alike: r.alike, preferred: r.preferred}
 	placed := 0
 	for _, node := range r.later {
 		pods := node.Waiting(pending)
@@ -69,12 +70,12 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 			return b, false
 		}
 		b.planned[i].add(node.Group, pods)
-		b.alike[i] = []int{i}
 		placed += len(pods)
 	}
 	if placed < len(d.pods) {
 		return b, false
 	}
 	b.begin(f, candidates)
+	b.chosen = []int{b.first}
 	return b, true
 }

@@ -11,7 +11,7 @@ const planShare = 0.7
 
 type timer struct {
 	clock clock.PassiveClock
-	start time.Time
+	start time.Time // of one plan: what it is made from may take any time
 	limit time.Duration
 	brief bool // the first good plan counts: other expanders have weighed the options
 	cut   bool // a step came to an end for want of time

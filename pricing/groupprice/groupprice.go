@@ -83,23 +83,27 @@ func (p *Pricer) Price(name, capacityType string, zones []string) (pricing.Price
 	return p.estimate(price, capacityType), ok
 }
 
-// of is Price for an instance of g. It is an estimate where the price is of something else than g pays for, unless the user states it.
-func (p *Pricer) of(g *group.Group, name, capacityType string, zones []string) (pricing.Price, bool) {
-	price, ok := p.Price(name, capacityType, zones)
-	if !ok || price.Own {
-		return price, ok
-	}
+// of returns Price for instances of g, by type. It is an estimate where the price is of something else than g pays for, unless the user
+// states it.
+func (p *Pricer) of(g *group.Group, capacityType string, zones []string) func(name string) (pricing.Price, bool) {
+	elsewhere := ""
 	for _, extra := range g.LaunchSpec.Unlisted() {
-		price.Basis = joined("Linux on shared hardware, without "+extra, price.Basis)
+		elsewhere = joined("Linux on shared hardware, without "+extra, elsewhere)
 	}
 	onDemand := capacityType != awsmessage.Spot
 	if onDemand && slices.ContainsFunc(zones, local.MatchString) {
-		price.Basis = joined("the region, for a Local Zone or Wavelength Zone", price.Basis)
+		elsewhere = joined("the region, for a Local Zone or Wavelength Zone", elsewhere)
 	}
 	if onDemand && g.PaidAhead() {
-		price.Basis = joined("on-demand, for a group that uses reserved capacity", price.Basis)
+		elsewhere = joined("on-demand, for a group that uses reserved capacity", elsewhere)
 	}
-	return price, true
+	return func(name string) (pricing.Price, bool) {
+		price, ok := p.Price(name, capacityType, zones)
+		if ok && !price.Own && elsewhere != "" {
+			price.Basis = joined(elsewhere, price.Basis)
+		}
+		return price, ok
+	}
 }
 
 // local are Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1). A zone with the region's prices is called like the region,

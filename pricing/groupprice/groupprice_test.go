@@ -98,6 +98,8 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		s.Overrides = []launchspec.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
 		return s
 	}
+	inOrder := mixed(0, 100)
+	inOrder.Overrides = []launchspec.Override{{InstanceType: "m5.xlarge", Weight: 1}, {InstanceType: "m5a.xlarge", Weight: 1}}
 	weighted := mixed(2, 0)
 	weighted.Overrides = []launchspec.Override{{Weight: 1}, {Weight: 2}}
 	reserved := mixed(0, 100)
@@ -126,11 +128,17 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "half above the base, where on-demand is ahead", source: mixed(10, 50), launch: launching("m5.large"), has: 11, n: 1,
 			want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true},
 		{name: "a capacity block may come before on-demand", source: reserved, launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}},
-		{name: "the first in order is the next on-demand", source: mixed(0, 100), launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
+		{name: "the first in order is the next on-demand", source: inOrder, launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
 			n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "the cheapest on-demand where types are found by requirements", source: byRequirements(mixed(0, 100)),
+			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements, which know no order",
+			source: withStrategies(byRequirements(mixed(0, 100)), "prioritized", "", 0),
+			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements of the launch template",
+			source: withStrategies(mixed(0, 100), "prioritized", "", 0),
 			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "spot spreads over the two cheapest unless told otherwise", source: mixed(0, 0), launch: launching("m5.xlarge", "m5a.xlarge", "c5.large"), n: 4,
 			want: []Part{part(spot, 2, "c5.large", 0.008), part(spot, 2, "m5a.xlarge", 0.015)}, sure: true},
@@ -342,4 +350,22 @@ func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
 	}
 	assert.InDelta(t, of(plain, true), of(half, true), 1e-9, "spot")
 	assert.InDelta(t, of(plain, false)/2, of(half, false), 1e-9, "on-demand")
+}
+
+// Run with: go test -run - -bench Next -benchmem ./pricing/groupprice. The group launches any of 300 types.
+func BenchmarkNext(b *testing.B) {
+	prices, err := pricing.NewBook("us-east-1", nil)
+	require.NoError(b, err)
+	l := launching(pricing.Embedded("us-east-1").Types()[:300]...)
+	l.Image = &launchspec.Image{Architecture: "x86_64"}
+	for name, source := range map[string]launchspec.Source{"on-demand": mixed(0, 100), "spot": mixed(0, 0)} {
+		b.Run(name, func(b *testing.B) {
+			p := New(prices, instancetypes.Embedded())
+			g := &group.Group{Name: "g", Source: source, LaunchSpec: l, Zones: []string{"us-east-1a", "us-east-1b", "us-east-1c"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Next(g, 1)
+			}
+		})
+	}
 }

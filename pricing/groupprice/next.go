@@ -116,9 +116,9 @@ func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 // choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is unknown, it
 // returns the most likely type or a mean, marked as an estimate. It skips types without a price, and returns none if none has one.
 func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) []choice {
-	var priced []choice
+	priced, of := make([]choice, 0, len(types)), p.of(g, capacityType, g.Zones)
 	for _, t := range types {
-		if price, ok := p.of(g, t.name, capacityType, g.Zones); ok {
+		if price, ok := of(t.name); ok {
 			priced = append(priced, choice{candidate: t, price: price})
 		}
 	}
@@ -145,16 +145,18 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	return cheapest[:1]
 }
 
-// strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.
+// strategyOf returns the allocation strategy, with AWS's defaults. Types that are found by requirements have no priorities. Without
+// overrides the launch template has requirements, or there is only one type.
 func strategyOf(g *group.Group, capacityType string) string {
-	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.Requirements != nil })
-	switch {
-	case capacityType == awsmessage.Spot:
+	if capacityType == awsmessage.Spot {
 		return cmp.Or(g.Source.SpotStrategy, lowestPrice)
-	case byRequirements:
-		return cmp.Or(g.Source.OnDemandStrategy, lowestPrice)
 	}
-	return cmp.Or(g.Source.OnDemandStrategy, prioritized)
+	strategy := cmp.Or(g.Source.OnDemandStrategy, prioritized)
+	requires := func(o launchspec.Override) bool { return o.Requirements != nil }
+	if strategy == prioritized && (len(g.Source.Overrides) == 0 || slices.ContainsFunc(g.Source.Overrides, requires)) {
+		return lowestPrice
+	}
+	return strategy
 }
 
 func estimated(choices []choice, format string, args ...any) []choice {

@@ -25,7 +25,7 @@ func (p *Pricer) Present(g *group.Group) map[string]Cost {
 		var c Cost
 		c.plus(pricing.Amount{Currency: p.prices.Currency()}, true)
 		for _, i := range running {
-			price, ok := p.of(g, i.Type, capacityType, []string{i.Zone})
+			price, ok := p.of(g, capacityType, []string{i.Zone})(i.Type)
 			if !ok {
 				c.Unpriced, c.Amount.Estimated = c.Unpriced+1, true
 				continue
@@ -44,7 +44,7 @@ func (p *Pricer) Present(g *group.Group) map[string]Cost {
 // Instance returns the cost of one instance of g, of a mixed group by the policy's shares. It is zero without a price.
 func (p *Pricer) Instance(g *group.Group, i *group.Instance) (cost pricing.Amount) {
 	for capacityType, share := range shares(g, g.DesiredCapacity) {
-		price, known := p.of(g, i.Type, capacityType, []string{i.Zone})
+		price, known := p.of(g, capacityType, []string{i.Zone})(i.Type)
 		if share > 0 && !known {
 			return pricing.Amount{}
 		}
