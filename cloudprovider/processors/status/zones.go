@@ -105,8 +105,8 @@ type zoneLook struct {
 }
 
 // inVain has each group divided whose nodes the pod would fit in the zone, and reports whether it has seen all groups and divided none. The
-// empty zone is any. It ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down. Once
-// the simulations are used up, the look goes on in the next loop.
+// empty zone is any. Another group that promises the zone and is held back counts for nothing, because it may be at its maximum for ever.
+// Once the simulations are used up, the look goes on in the next loop.
 func (l *zoneLook) inVain(info corestatus.NoScaleUpInfo, zone string) bool {
 	v, divided, first := l.Provider.View(), false, 0
 	if info.Pod.UID == l.unfinished {
@@ -125,13 +125,8 @@ func (l *zoneLook) inVain(info corestatus.NoScaleUpInfo, zone string) bool {
 			return false
 		}
 		_, heldBack := info.SkippedNodeGroups[name]
-		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {
-			if heldBack && promised == zone && l.fits(info.Pod, name, zone) {
-				break
-			}
-			continue
-		}
-		if !heldBack && v.Divisible(name) && slices.ContainsFunc(zones, func(z string) bool { return l.fits(info.Pod, name, z) }) {
+		_, promised := t.Labels[corev1.LabelTopologyZone]
+		if !heldBack && !promised && v.Divisible(name) && slices.ContainsFunc(zones, func(z string) bool { return l.fits(info.Pod, name, z) }) {
 			l.Provider.NeedZones(name) // the expander chooses among all of them
 			divided = true
 		}

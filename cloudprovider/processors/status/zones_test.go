@@ -166,6 +166,17 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	}
 }
 
+// A full group that promises the zone may stay full for ever.
+func TestFullGroupKeepsNoOtherFromBeingDivided(t *testing.T) {
+	for _, name := range []string{"a-full", "z-full"} {
+		z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc"),
+			awsworld.Zoned(awsworld.Group(name, "m5.large", 0, 1, 1, nil), "b")))
+		pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+		assert.Empty(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), name, pod), "node groups that the pod wakes")
+		assert.Truef(t, z.Dividing(), "with %s the other group will be divided", name)
+	}
+}
+
 // A group that promises the zone takes the pod after its cool-down.
 func TestCoolingGroupTakesNoPod(t *testing.T) {
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
