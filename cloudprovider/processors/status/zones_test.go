@@ -177,6 +177,19 @@ func TestFullGroupKeepsNoOtherFromBeingDivided(t *testing.T) {
 	}
 }
 
+// A pod that has waited for long is not left alone for long once the cause is mended.
+func TestGroupThatCanGrowAgainIsDividedAtOnce(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc")))
+	now := testclock.NewFakePassiveClock(time.Now())
+	zones, pod := z.zones(now), pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+	pod.CreationTimestamp = metav1.NewTime(now.Now().Add(-time.Hour))
+	z.loop(zones, "several", pod)
+	assert.False(t, z.Dividing(), "at its maximum the group will be divided")
+	now.SetTime(now.Now().Add(15 * time.Second))
+	z.loop(zones, "", pod)
+	assert.True(t, z.Dividing(), "below its maximum the group will be divided")
+}
+
 // A group that promises the zone takes the pod after its cool-down.
 func TestCoolingGroupTakesNoPod(t *testing.T) {
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
