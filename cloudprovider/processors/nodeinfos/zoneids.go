@@ -90,10 +90,10 @@ func (z *ZoneIDs) Label(node *corev1.Node) {
 
 // complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
 // the live node stays. A divisible group need not promise a zone that it only assumes.
-func (z *ZoneIDs) complete(info *framework.NodeInfo, t *fromgroup.Template, divisible bool) {
+func (z *ZoneIDs) complete(info *framework.NodeInfo, t *fromgroup.Template, divisible bool, zones []string) {
 	node := info.Node()
 	z.Label(node)
 	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed && divisible {
-		node.Labels[nodemeta.ZoneAssumed] = "true"
+		node.Labels[nodemeta.ZoneAssumed] = nodemeta.AmongZones(zones)
 	}
 }

@@ -128,14 +128,19 @@ func pending(name, cpu string, selector map[string]string) *corev1.Pod {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}
 }
 
+// zonesOnly is a pod whose affinity names the zones.
+func zonesOnly(operator corev1.NodeSelectorOperator, zones ...string) *corev1.Pod {
+	pod := pending("zones", "1", nil)
+	pod.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+			{Key: corev1.LabelTopologyZone, Operator: operator, Values: zones}}}}}}}
+	return pod
+}
+
 func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	inB := map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}
 	requested := pending("requested", "1", inB)
 	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "training"}
-	eitherZone := pending("either", "1", nil)
-	eitherZone.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
-			{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{awsworld.ZoneB, awsworld.ZoneC}}}}}}}}
 	for _, tt := range []struct {
 		name      string
 		pod       *corev1.Pod
@@ -146,7 +151,10 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	}{
 		{name: "one zone", pod: pending("b", "1", inB), divided: true},
 		{name: "the zone of the template", pod: pending("a", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}), divided: true},
-		{name: "one of two zones", pod: eitherZone, divided: true},
+		{name: "one of two zones", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneB, awsworld.ZoneC), divided: true},
+		{name: "two zones, the assumed one among them", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneA, awsworld.ZoneB), divided: true},
+		{name: "all zones but one", pod: zonesOnly(corev1.NodeSelectorOpNotIn, awsworld.ZoneC), divided: true},
+		{name: "all zones", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC), woken: true},
 		{name: "pod of a ProvisioningRequest", pod: requested, divided: true},
 		{name: "no zone", pod: pending("free", "1", nil), woken: true},
 		{name: "too big for the group", pod: pending("big", "64", inB)},
@@ -164,6 +172,14 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestGroupInThePodsZonesAloneStaysWhole(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("three", "m5.large", 0, 0, 5, nil), "abc"),
+		awsworld.Zoned(awsworld.Group("two", "m5.large", 0, 0, 5, nil), "ab")))
+	woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", zonesOnly(corev1.NodeSelectorOpNotIn, awsworld.ZoneC))
+	assert.Equal(t, []string{"two"}, woken, "node groups that the pod wakes")
+	assert.False(t, z.Dividing(), "a group will be divided")
 }
 
 // A full group that promises the zone may stay full for ever.
