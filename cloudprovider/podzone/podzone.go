@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // LabelZoneID is the zone's identifier, the same in all AWS accounts, on nodes from Kubernetes 1.30 on
@@ -68,6 +69,17 @@ func Refused(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) strin
 			return !slices.ContainsFunc(c.Terms, func(term corev1.NodeSelectorTerm) bool { return canHold(term, zone, nameOf) })
 		})
 	}
+}
+
+// DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
+func DependsOnPods(pod *corev1.Pod) bool {
+	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
+	terms := slices.Concat(ptr.Deref(a.PodAffinity, corev1.PodAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution,
+		ptr.Deref(a.PodAntiAffinity, corev1.PodAntiAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution)
+	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool { return slices.Contains(NameLabels, t.TopologyKey) }) ||
+		slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+			return c.WhenUnsatisfiable == corev1.DoNotSchedule && slices.Contains(NameLabels, c.TopologyKey)
+		})
 }
 
 func ofPod(pod *corev1.Pod) []Constraint {

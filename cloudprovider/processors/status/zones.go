@@ -83,6 +83,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		tried[of] = true
 		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
 	}
+	l.divideGrown(s)
 }
 
 func (*Zones) CleanUp() {}
@@ -144,6 +145,30 @@ func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 		}
 	}
 	return !divided
+}
+
+// divideGrown has each whole group divided that grew for a pod which other pods keep out of some of its zones. The node that was asked
+// for may come up in one of these, and so might the next ones.
+func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
+	v := l.Provider.View()
+	pods := slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), func(pod *corev1.Pod) bool { return !podzone.DependsOnPods(pod) })
+	for _, grown := range s.ScaleUpInfos {
+		name := grown.Group.Id()
+		if !v.Divisible(name) {
+			continue
+		}
+		for _, equal := range snapshot.EqualPods(pods) {
+			zones := v.Group(name).Zones
+			if l.left < len(zones) {
+				return
+			}
+			fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
+			if len(fitting) > 0 && len(fitting) < len(zones) {
+				l.Provider.NeedZones(name)
+				break
+			}
+		}
+	}
 }
 
 // fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.

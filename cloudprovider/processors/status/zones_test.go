@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
@@ -92,6 +93,7 @@ func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (
 			require.NoError(z.T, z.ctx.ClusterSnapshot.AddNodeInfo(info))
 			if z.ctx.ClusterSnapshot.CheckPredicates(pod, info.Node().Name) == nil {
 				fits, woken = true, append(woken, ng.Id())
+				s.ScaleUpInfos = append(s.ScaleUpInfos, nodegroupset.ScaleUpInfo{Group: ng})
 			}
 			z.ctx.ClusterSnapshot.Revert()
 		}
@@ -170,6 +172,51 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 			if err := w.Refresh(); err != nil || w.View().HasZoneGroups() != tt.divided || w.Dividing() {
 				t.Errorf("the group is divided: %t, want %t (error %v)", w.View().HasZoneGroups(), tt.divided, err)
 			}
+		})
+	}
+}
+
+// The pod fits the zone that is assumed. The node may come up in another, and so may all after it.
+func TestPodThatOtherPodsKeepOutOfZonesDividesGroup(t *testing.T) {
+	db := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
+	terms := []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelTopologyZone, LabelSelector: db}}
+	near := &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	away := &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	for _, tt := range []struct {
+		name     string
+		running  []string // zones of the pods that run
+		affinity *corev1.Affinity
+		spread   corev1.UnsatisfiableConstraintAction
+		divided  bool
+	}{
+		{name: "near a pod", running: []string{awsworld.ZoneA}, affinity: near, divided: true},
+		{name: "away from a pod", running: []string{awsworld.ZoneB}, affinity: away, divided: true},
+		{name: "away from no pod", affinity: away},
+		{name: "spread", running: []string{awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.DoNotSchedule, divided: true},
+		{name: "spread, and any zone does", running: []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.DoNotSchedule},
+		{name: "spread as well as possible", running: []string{awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.ScheduleAnyway},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc")))
+			for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+				node := awsworld.M5Large("in-"+zone, "aws:///"+zone+"/i-0fffffffffffffff0", map[string]string{corev1.LabelTopologyZone: zone})
+				node.Spec.Unschedulable = true
+				var pods []*framework.PodInfo
+				if slices.Contains(tt.running, zone) {
+					db := pending("in-"+zone, "1", nil)
+					db.Labels = map[string]string{"app": "db"}
+					pods = append(pods, framework.NewPodInfo(db, nil))
+				}
+				require.NoError(t, z.ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(node, nil, pods...)))
+			}
+			pod := pending("waiting", "1", nil)
+			pod.Labels, pod.Spec.Affinity = map[string]string{"app": "db"}, tt.affinity
+			if tt.spread != "" {
+				pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone,
+					WhenUnsatisfiable: tt.spread, LabelSelector: db}}
+			}
+			assert.Len(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod), 1, "node groups that the pod wakes")
+			assert.Equal(t, tt.divided, z.Dividing(), "the group will be divided")
 		})
 	}
 }
