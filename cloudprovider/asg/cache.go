@@ -116,6 +116,12 @@ func (c *Cache) Shifted(g *group.Group, zone string) bool {
 	return shifted
 }
 
+// Closed reports whether nothing can be launched in the group's zone now. It makes no call and is safe for concurrent use.
+func (c *Cache) Closed(g *group.Group, zone string) bool {
+	_, closed := c.available.inZone(g, zone)
+	return closed
+}
+
 // Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the
 // pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
 func (c *Cache) Trouble(g *group.Group) (cooldown.Period, bool) {

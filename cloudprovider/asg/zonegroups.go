@@ -79,7 +79,7 @@ func (c *Cache) availableZones(g *group.Group) []string {
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // the minimum size needs no launch
 	}
-	available := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, cooling := c.available.inAllZones(g, zone); return cooling })
+	available := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return c.Closed(g, zone) })
 	if len(available) == 0 {
 		return zones
 	}

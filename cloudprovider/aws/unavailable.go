@@ -17,6 +17,7 @@ type present interface {
 	TooOldToRemove() bool // to choose a node to remove by
 	CoolDown(*group.Group) (cooldown.Period, bool)
 	CoolDowns(*group.Group) []cooldown.Period
+	Closed(g *group.Group, zone string) bool
 	Changed() <-chan struct{}
 	AwaitIncreases(context.Context) error
 }

@@ -1,10 +1,24 @@
 package nodemeta
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // ZoneAssumed is a label on the simulated node of a whole group that can be scaled zone by zone. Its zone labels name one zone of
-// several, and a pod that needs one waits until the group is divided. A label rather than an annotation, because pods select nodes by it.
+// several, and a pod that cannot run in all of them waits until the group is divided. The value is AmongZones of them. A label rather than
+// an annotation, because pods select nodes by it.
 const ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
+
+// AmongZones stands for the zones in the value of a label, which is too short for their names.
+func AmongZones(zones []string) string {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(strings.Join(zones, " ")))
+	return strconv.FormatUint(hash.Sum64(), 36)
+}
 
 type Annotation string
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // LabelZoneID is the zone's identifier, the same in all AWS accounts, on nodes from Kubernetes 1.30 on
@@ -33,7 +34,7 @@ type Constraint struct {
 }
 
 // Of returns the one zone in which all node constraints of the pod and its volumes can hold. It returns false if several zones
-// are left, none, or if nothing names a zone. NotIn does not count, for its effect depends on which zones exist. nameOf returns
+// are left, none, or if nothing names a zone. NotIn names none, for its effect depends on which zones exist. nameOf returns
 // the name of the zone with an ID, or "".
 func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (Need, bool) {
 	var left []string
@@ -58,6 +59,27 @@ func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (N
 		return Need{}, false
 	}
 	return Need{Zone: left[0], Said: said, OfVolume: ofVolume}, true
+}
+
+// Refused returns whether a node constraint of the pod or its volumes keeps the pod out of a zone.
+func Refused(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) func(zone string) bool {
+	all := append(ofPod(pod), volumes...)
+	return func(zone string) bool {
+		return slices.ContainsFunc(all, func(c Constraint) bool {
+			return !slices.ContainsFunc(c.Terms, func(term corev1.NodeSelectorTerm) bool { return canHold(term, zone, nameOf) })
+		})
+	}
+}
+
+// DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
+func DependsOnPods(pod *corev1.Pod) bool {
+	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
+	terms := slices.Concat(ptr.Deref(a.PodAffinity, corev1.PodAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution,
+		ptr.Deref(a.PodAntiAffinity, corev1.PodAntiAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution)
+	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool { return slices.Contains(NameLabels, t.TopologyKey) }) ||
+		slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+			return c.WhenUnsatisfiable == corev1.DoNotSchedule && slices.Contains(NameLabels, c.TopologyKey)
+		})
 }
 
 func ofPod(pod *corev1.Pod) []Constraint {
@@ -102,24 +124,37 @@ func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
 	return slices.Compact(all), true
 }
 
-// ofTerm returns the zones in which all of the term's expressions can hold, and false if none names a zone.
+// ofTerm returns the zones that the term names and in which it can hold, and false if it names none.
 func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []string, constrained bool) {
 	for _, e := range term.MatchExpressions {
-		if e.Operator != corev1.NodeSelectorOpIn || e.Key != LabelZoneID && !slices.Contains(NameLabels, e.Key) {
-			continue
+		if values, about := named(e, nameOf); about && e.Operator == corev1.NodeSelectorOpIn {
+			zones, constrained = append(zones, values...), true
 		}
-		values := slices.Clone(e.Values)
-		if e.Key == LabelZoneID {
-			for i, id := range values {
-				values[i] = cmp.Or(nameOf(id), id)
-			}
-		}
-		if constrained {
-			values = intersection(zones, values)
-		}
-		zones, constrained = values, true
 	}
-	return zones, constrained
+	return slices.DeleteFunc(zones, func(zone string) bool { return !canHold(term, zone, nameOf) }), constrained
+}
+
+// canHold reports whether the term can hold in the zone. Expressions that name no zone hold in all zones or in none.
+func canHold(term corev1.NodeSelectorTerm, zone string, nameOf func(string) string) bool {
+	for _, e := range term.MatchExpressions {
+		values, about := named(e, nameOf)
+		in := slices.Contains(values, zone)
+		if about && (e.Operator == corev1.NodeSelectorOpIn && !in || e.Operator == corev1.NodeSelectorOpNotIn && in) {
+			return false
+		}
+	}
+	return len(term.MatchExpressions)+len(term.MatchFields) > 0
+}
+
+// named returns the zones of an expression, and whether it is about the zone at all.
+func named(e corev1.NodeSelectorRequirement, nameOf func(string) string) (zones []string, about bool) {
+	if e.Key != LabelZoneID {
+		return e.Values, slices.Contains(NameLabels, e.Key)
+	}
+	for _, id := range e.Values {
+		zones = append(zones, cmp.Or(nameOf(id), id))
+	}
+	return zones, true
 }
 
 func intersection(a, b []string) []string {

@@ -68,6 +68,8 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 		{name: "two terms, two zones", affinity: required(term([]string{zoneKey, "In", "us-east-1a"}), term([]string{zoneKey, "In", "us-east-1b"}))},
 		{name: "a term without a zone", affinity: required(term([]string{zoneKey, "In", "us-east-1b"}), term([]string{"team", "In", "a"}))},
 		{name: "an empty term matches nothing", affinity: required(term([]string{zoneKey, "In", "us-east-1b"}), term()), want: Need{Zone: "us-east-1b", Said: affinity}},
+		{name: "another expression refuses one of two", affinity: required(term([]string{zoneKey, "In", "us-east-1a", "us-east-1b"}, []string{idKey, "NotIn", "use1-az1"})),
+			want: Need{Zone: "us-east-1b", Said: affinity}},
 		{name: "operators that leave it open", affinity: required(term([]string{zoneKey, "Exists"}, []string{ebsKey, "NotIn", "us-east-1a"}))},
 		{name: "preferred only", affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{
 			{Weight: 1, Preference: term([]string{zoneKey, "In", "us-east-1b"})}}}}},
@@ -86,6 +88,41 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 			diff := cmp.Diff(tt.want, got)
 			assert.Truef(t, diff == "" && ok == (tt.want != Need{}), "needs one: %t, want %t (-want +got):\n%s", ok, tt.want != Need{}, diff)
 			assert.Empty(t, cmp.Diff(before, pod), "the pod was changed")
+		})
+	}
+}
+
+func TestZonesThatRefuseAPod(t *testing.T) {
+	inA, inB := term([]string{zoneKey, "In", "us-east-1a"}), term([]string{ebsKey, "In", "us-east-1b"})
+	for _, tt := range []struct {
+		name     string
+		selector map[string]string
+		affinity *corev1.Affinity
+		volumes  []Constraint
+		want     string // letters of the zones
+	}{
+		{name: "says nothing"},
+		{name: "node selector", selector: map[string]string{idKey: "use1-az2"}, want: "ac"},
+		{name: "another label", selector: map[string]string{"team": "us-east-1b"}},
+		{name: "affinity to two", affinity: required(term([]string{zoneKey, "In", "us-east-1a", "us-east-1b"})), want: "c"},
+		{name: "affinity to two, by terms", affinity: required(inA, inB), want: "c"},
+		{name: "a term without a zone", affinity: required(inA, term([]string{"team", "In", "a"}))},
+		{name: "an empty term matches nothing", affinity: required(inA, term()), want: "bc"},
+		{name: "all but one", affinity: required(term([]string{zoneKey, "NotIn", "us-east-1c"})), want: "c"},
+		{name: "all but one, by ID", affinity: required(term([]string{idKey, "NotIn", "use1-az1"})), want: "a"},
+		{name: "any", affinity: required(term([]string{zoneKey, "Exists"}))},
+		{name: "storage class of two", volumes: []Constraint{{"class", []corev1.NodeSelectorTerm{inA, inB}}}, want: "c"},
+		{name: "storage class and affinity", affinity: required(term([]string{zoneKey, "NotIn", "us-east-1a"})),
+			volumes: []Constraint{{"class", []corev1.NodeSelectorTerm{inA, inB}}}, want: "ac"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			refused, got := Refused(&corev1.Pod{Spec: corev1.PodSpec{NodeSelector: tt.selector, Affinity: tt.affinity}}, tt.volumes, nameOf), ""
+			for _, letter := range "abc" {
+				if refused("us-east-1" + string(letter)) {
+					got += string(letter)
+				}
+			}
+			assert.Equal(t, tt.want, got, "letters of the zones that refuse the pod")
 		})
 	}
 }

@@ -76,7 +76,7 @@ type search struct {
 func (s *search) add(a decision.Answer) {
 	c := candidate{Answer: a, group: s.groups[a.Group]}
 	if n := s.nodes[a.Group]; n != nil {
-		c.known, c.failing = true, n.failing(s.pod, s.asked, s.zoneOfVolume(), c.group)
+		c.known, c.failing = true, n.failing(s.pod, s.asked, s.need, c.group)
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
@@ -139,19 +139,11 @@ func scheduler(said decision.Reason) requirement {
 	return r
 }
 
-// zoneOfVolume is the zone that a volume needs, rather than the pod's own fields, or "".
-func (s *search) zoneOfVolume() string {
-	if !s.need.OfVolume {
-		return ""
-	}
-	return s.need.Zone
-}
-
 // covers reports whether the requirement says as much as a code of the scheduler's.
 func (s *search) covers(r requirement, code decision.Code) bool {
 	switch code {
 	case decision.CodeVolume:
-		return r.code == decision.CodeZone && s.zoneOfVolume() != ""
+		return r.code == decision.CodeZone && s.need.OfVolume
 	case decision.CodeResources, decision.CodeAccelerator:
 		return r.resource != "" || r.code == decision.CodeDegraded
 	case decision.CodeNodeSelector, decision.CodeZone:

@@ -6,6 +6,7 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // requests returns what a node must have free for the pod, the pod itself included.
@@ -41,7 +42,7 @@ func (n *GroupNode) Nodes(pods []*corev1.Pod) int {
 
 // Takes reports whether a next node of the group has all that the pod asks for.
 func (n *GroupNode) Takes(pod *corev1.Pod, g *decision.Group) bool {
-	return len(n.failing(pod, requests(pod), "", g)) == 0
+	return len(n.failing(pod, requests(pod), podzone.Need{}, g)) == 0
 }
 
 func Add(sum, more corev1.ResourceList) {

@@ -47,9 +47,9 @@ type requirement struct {
 	said        decision.Reason // by the scheduler
 }
 
-// failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests, and zone is the one that a volume of the pod needs, or "".
-func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, zone string, g *decision.Group) []requirement {
-	all := slices.Concat(n.selectors(pod, zone, g), n.resources(asked), n.taints(pod))
+// failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests.
+func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, need podzone.Need, g *decision.Group) []requirement {
+	all := slices.Concat(n.selectors(pod, need, g), n.resources(asked), n.taints(pod))
 	slices.SortStableFunc(all, func(a, b requirement) int { return b.weight - a.weight })
 	return all
 }
@@ -85,28 +85,29 @@ func (n *GroupNode) taints(pod *corev1.Pod) (failing []requirement) {
 
 // selectors are the conditions on labels that the node fails. Of the alternative terms of the node affinity the one counts that the
 // node fails least.
-func (n *GroupNode) selectors(pod *corev1.Pod, zone string, g *decision.Group) (failing []requirement) {
+func (n *GroupNode) selectors(pod *corev1.Pod, need podzone.Need, g *decision.Group) (failing []requirement) {
 	is := func(key, value string) {
-		failing = append(failing, n.expression(corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}}, g)...)
+		e := corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}}
+		failing = append(failing, n.expression(e, need, g)...)
 	}
-	if zone != "" {
-		is(corev1.LabelTopologyZone, zone)
+	if need.OfVolume {
+		is(corev1.LabelTopologyZone, need.Zone)
 	}
 	for _, key := range slices.Sorted(maps.Keys(pod.Spec.NodeSelector)) {
 		is(key, pod.Spec.NodeSelector[key])
 	}
 	if required := podzone.Required(pod); required != nil {
-		failing = append(failing, n.affinity(required, g)...)
+		failing = append(failing, n.affinity(required, need, g)...)
 	}
 	return n.oneZone(failing)
 }
 
 // affinity returns what the node fails of the best term.
-func (n *GroupNode) affinity(required *corev1.NodeSelector, g *decision.Group) (best []requirement) {
+func (n *GroupNode) affinity(required *corev1.NodeSelector, need podzone.Need, g *decision.Group) (best []requirement) {
 	for i, term := range required.NodeSelectorTerms {
 		var failing []requirement
 		for _, e := range term.MatchExpressions {
-			failing = append(failing, n.expression(e, g)...)
+			failing = append(failing, n.expression(e, need, g)...)
 		}
 		for _, f := range term.MatchFields {
 			failing = append(failing, requirement{code: decision.CodeNodeSelector, id: "field " + f.Key, key: f.Key, weight: weightSelector,
@@ -129,7 +130,11 @@ func (n *GroupNode) oneZone(failing []requirement) []requirement {
 	return append(slices.DeleteFunc(failing, func(r requirement) bool { return r.code == decision.CodeZone }), heaviest)
 }
 
-func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, g *decision.Group) []requirement {
+// expression returns the expression if the node fails it. The need names the zone whose identifier the pod asks for, if that is known.
+func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, need podzone.Need, g *decision.Group) []requirement {
+	if e.Key == podzone.LabelZoneID && e.Operator == corev1.NodeSelectorOpIn && need.Zone != "" && !slices.Contains(e.Values, need.Zone) {
+		e.Key, e.Values = corev1.LabelTopologyZone, []string{need.Zone}
+	}
 	zone := slices.Contains(podzone.NameLabels, e.Key)
 	has, ok := n.Labels[e.Key]
 	among := zone && g != nil && len(g.Zones) > 1

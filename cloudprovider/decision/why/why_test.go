@@ -277,7 +277,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 // firstCode is the code of the plugin at which the scheduler would stop: taints come before selectors, and those before sizes.
 func firstCode(n *GroupNode, pod *corev1.Pod) decision.Code {
 	for _, code := range []decision.Code{decision.CodeTaint, decision.CodeNodeSelector, decision.CodeResources, decision.CodeAccelerator} {
-		for _, r := range n.failing(pod, requests(pod), "", nil) {
+		for _, r := range n.failing(pod, requests(pod), podzone.Need{}, nil) {
 			if r.code == code {
 				return code
 			}

@@ -74,7 +74,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			if volumes != nil {
 				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
 			}
-			n.zoneIDs.complete(info, t, v.Divisible(id))
+			n.completeZone(info.Node(), t, v.Group(id), v.Divisible(id))
 		}
 		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info

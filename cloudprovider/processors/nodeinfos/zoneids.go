@@ -7,8 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
@@ -88,12 +88,35 @@ func (z *ZoneIDs) Label(node *corev1.Node) {
 	}
 }
 
-// complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
-// the live node stays. A divisible group need not promise a zone that it only assumes.
-func (z *ZoneIDs) complete(info *framework.NodeInfo, t *fromgroup.Template, divisible bool) {
-	node := info.Node()
-	z.Label(node)
-	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed && divisible {
-		node.Labels[nodemeta.ZoneAssumed] = "true"
+// completeZone adds the zone's identifier to the labels of a NodeInfo's node, which is the core's own copy. A label from a tag or from
+// the live node stays. A zone that is only assumed is an open one, and a divisible group need not promise it.
+func (n *Provider) completeZone(node *corev1.Node, t *fromgroup.Template, g *group.Group, divisible bool) {
+	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed {
+		n.leaveClosedZone(node, g)
+		if divisible {
+			node.Labels[nodemeta.ZoneAssumed] = nodemeta.AmongZones(g.Zones)
+		}
+	}
+	n.zoneIDs.Label(node)
+}
+
+// leaveClosedZone puts the node into the group's first open zone if nothing can be launched in its own. A pod that needs the closed zone
+// would have the group launch node after node, all in other zones.
+func (n *Provider) leaveClosedZone(node *corev1.Node, g *group.Group) {
+	zone := node.Labels[corev1.LabelTopologyZone]
+	if len(n.provider.CoolDowns(g)) == 0 || !n.provider.Closed(g, zone) {
+		return
+	}
+	at := slices.IndexFunc(g.Zones, func(zone string) bool { return !n.provider.Closed(g, zone) })
+	if at < 0 {
+		return
+	}
+	for _, key := range podzone.NameLabels {
+		if node.Labels[key] == zone {
+			node.Labels[key] = g.Zones[at]
+		}
+	}
+	if node.Labels[podzone.LabelZoneID] == n.zoneIDs.ID(zone) {
+		delete(node.Labels, podzone.LabelZoneID)
 	}
 }

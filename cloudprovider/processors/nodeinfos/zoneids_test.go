@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // inZone is a node of no group of ours, with a zone's identifier if id is not "".
@@ -54,7 +55,7 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			want := map[string][]string{
 				"one":     {"cn-northwest-1a", tt.want, ""},
-				"several": {"cn-northwest-1a", tt.want, "true"},
+				"several": {"cn-northwest-1a", tt.want, nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB})},
 				// Nobody can choose its zone. As with the stock provider, its template shows one, and pods that need it wake the group.
 				"kept-whole": {"cn-northwest-1a", tt.want, ""},
 				"declared":   {"cn-northwest-1a", "mine", ""},
@@ -101,7 +102,7 @@ func TestZoneGroupHasTheIDOfItsZone(t *testing.T) {
 	w.Eventually(func() string {
 		return cmp.Diff(map[string][]string{
 			"a/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""}, "a/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""},
-			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", "true"},
+			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC})},
 		}, shownZones(w, other))
 	})
 	shown := inZone(awsworld.ZoneB, "cnnw1-az7")
@@ -124,4 +125,23 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 			"divided/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""}, "divided/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""},
 			"whole": {awsworld.ZoneA, "cnnw1-az7", ""}}, shownZones(w, other))
 	})
+}
+
+// AWS launches nothing in a zone under a zonal shift. A pod that needs it had the group launch node after node in the others.
+func TestNextNodeIsInAnOpenZone(t *testing.T) {
+	half := 50
+	mixed := awsworld.Zoned(awsworld.Group("mixed", "", 0, 0, 9, nil), "abc")
+	mixed.LaunchTemplate = nil
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}
+	mixed.ZonalShift, mixed.ShiftedZones = true, []string{awsworld.ZoneA}
+	w := awsworld.NewDivided(t, nil, mixed)
+	shown := []*corev1.Node{inZone(awsworld.ZoneA, "cnnw1-az7"), inZone(awsworld.ZoneB, "cnnw1-az1")}
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{"mixed": {awsworld.ZoneB, "cnnw1-az1", ""}}, shownZones(w, shown...))
+	})
+	node := process(w, newProvider(w), nil, shown...)["mixed"].Node()
+	for _, key := range podzone.NameLabels {
+		assert.Equal(t, awsworld.ZoneB, node.Labels[key], key)
+	}
 }

@@ -1,6 +1,7 @@
 package podlist
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,21 +13,30 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// OneZone keeps pods that must run in one zone away from whole groups that can be scaled zone by zone. The node for such a pod might
-// come up in another zone. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
-// take these pods. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
+// OneZone keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
+// might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
+// take the pod. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown
 	Volumes  podzone.Volumes
 }
 
-// Process returns the pods with a copy in place of each pod that needs one zone. The copy asks for a node that promises its zone.
+// Process returns the pods with a copy in place of each pod that a zone of such a group refuses. The copy refuses the group's node.
 func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
-	processed := slices.Clone(pods)
+	v, among := z.Provider.View(), map[string][]string{}
+	for _, ng := range v.NodeGroups() {
+		if v.Divisible(ng.Id()) {
+			zones := v.Group(ng.Id()).Zones
+			among[nodemeta.AmongZones(zones)] = zones
+		}
+	}
+	processed, values := slices.Clone(pods), slices.Sorted(maps.Keys(among))
 	for i, pod := range processed {
-		if z.Needs(pod) {
-			processed[i] = withPromisedZone(pod)
+		refused := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)
+		not := slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !slices.ContainsFunc(among[value], refused) })
+		if len(not) > 0 {
+			processed[i] = withPromisedZone(pod, not)
 		}
 	}
 	return processed, nil
@@ -46,9 +56,10 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 
 func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
-// withPromisedZone returns a copy of the pod that no node with nodemeta.ZoneAssumed takes. Everything else is shared with the pod.
-func withPromisedZone(pod *corev1.Pod) *corev1.Pod {
-	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}
+// withPromisedZone returns a copy of the pod that no node takes whose nodemeta.ZoneAssumed has one of the values. Everything else is shared
+// with the pod.
+func withPromisedZone(pod *corev1.Pod, not []string) *corev1.Pod {
+	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpNotIn, Values: not}
 	required := &corev1.NodeSelector{}
 	if before := podzone.Required(pod); before != nil {
 		for _, term := range before.NodeSelectorTerms {

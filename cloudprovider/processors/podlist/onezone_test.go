@@ -12,7 +12,7 @@ import (
 
 func TestOneZonePodAsksForPromisedZone(t *testing.T) {
 	inA := corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{"us-east-1a"}}
-	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}
+	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpNotIn, Values: []string{"ab"}}
 	field := corev1.NodeSelectorRequirement{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{"node"}}
 	expressions := func(e ...corev1.NodeSelectorRequirement) corev1.NodeSelectorTerm {
 		return corev1.NodeSelectorTerm{MatchExpressions: e}
@@ -41,7 +41,7 @@ func TestOneZonePodAsksForPromisedZone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{Affinity: tt.before}}
 			untouched := pod.DeepCopy()
-			got := withPromisedZone(pod)
+			got := withPromisedZone(pod, []string{"ab"})
 			assert.Empty(t, cmp.Diff(tt.want, got.Spec.Affinity), "affinity (-want +got)")
 			assert.Empty(t, cmp.Diff(untouched, pod), "the pod itself was changed")
 		})

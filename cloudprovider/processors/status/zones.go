@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -23,7 +22,7 @@ import (
 
 const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
-	// bound claim, mostly comes soon after the pod.
+	// bound claim, mostly comes soon after the pod. Another group that can be divided ends the time.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
 	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a
 	// fraction of a millisecond.
@@ -40,6 +39,7 @@ type Zones struct {
 	ZoneID   func(name string) string               // "" where it is unknown
 	Clock    clock.PassiveClock
 	nextLook map[types.UID]time.Time // by pod
+	able     map[string]bool         // groups that could be divided and grow in the last loop
 
 	unfinished types.UID // the pod whose look goes on first in the next loop, "" for none
 	from       string    // the group at which it goes on
@@ -53,17 +53,15 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	infos := slices.Clone(s.PodsRemainUnschedulable)
-	if at := slices.IndexFunc(infos, func(info corestatus.NoScaleUpInfo) bool { return info.Pod.UID == z.unfinished }); at > 0 {
-		infos[0], infos[at] = infos[at], infos[0]
+	l := &zoneLook{Zones: z, ctx: ctx, groups: z.divisible(s), left: maxZoneChecks}
+	var pods []*corev1.Pod
+	for _, info := range s.PodsRemainUnschedulable {
+		if _, later := z.nextLook[info.Pod.UID]; !later && z.needs(info.Pod) {
+			pods = append(pods, info.Pod)
+		}
 	}
-	infos = slices.DeleteFunc(infos, func(info corestatus.NoScaleUpInfo) bool {
-		_, later := z.nextLook[info.Pod.UID]
-		return later || !z.needs(info.Pod)
-	})
-	pods := make([]*corev1.Pod, len(infos))
-	for at, info := range infos {
-		pods[at] = info.Pod
+	if at := slices.IndexFunc(pods, func(pod *corev1.Pod) bool { return pod.UID == z.unfinished }); at > 0 {
+		pods[0], pods[at] = pods[at], pods[0]
 	}
 	kinds := map[*corev1.Pod]int{} // each owner's pods are compared with few others
 	for kind, equal := range snapshot.EqualPods(pods) {
@@ -75,20 +73,42 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		zone string
 		kind int
 	}
-	l, tried := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}, map[like]bool{}
-	for _, info := range infos {
-		pod := info.Pod
+	tried := map[like]bool{}
+	for _, pod := range pods {
 		need, _ := z.Need(pod)
 		of := like{need.Zone, kinds[pod]}
-		if !tried[of] && (l.left <= 0 || !l.inVain(info, need.Zone)) {
+		if !tried[of] && (l.left <= 0 || !l.inVain(pod, need.Zone)) {
 			continue
 		}
 		tried[of] = true
 		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
 	}
+	l.divideGrown(s)
 }
 
 func (*Zones) CleanUp() {}
+
+// divisible returns the groups that can be divided and grow. All pods of a scale-up share the groups that are held back. If one of the groups
+// could not in the last loop, no pod is left alone any longer.
+func (z *Zones) divisible(s *corestatus.ScaleUpStatus) (groups []string) {
+	v, able, heldBack := z.Provider.View(), map[string]bool{}, map[string]corestatus.Reasons{}
+	if len(s.PodsRemainUnschedulable) > 0 {
+		heldBack = s.PodsRemainUnschedulable[0].SkippedNodeGroups
+	}
+	for _, ng := range s.ConsideredNodeGroups {
+		name := ng.Id()
+		_, held := heldBack[name]
+		if held || !v.Divisible(name) || v.Group(name).Blocked() || v.Template(name).Labels[corev1.LabelTopologyZone] != "" {
+			continue
+		}
+		groups, able[name] = append(groups, name), true
+		if !z.able[name] {
+			clear(z.nextLook)
+		}
+	}
+	z.able = able
+	return groups
+}
 
 // needs reports whether the pod may need a certain zone.
 func (z *Zones) needs(pod *corev1.Pod) bool {
@@ -100,43 +120,55 @@ func (z *Zones) needs(pod *corev1.Pod) bool {
 type zoneLook struct {
 	*Zones
 	ctx    *cacontext.AutoscalingContext
-	groups []cloudprovider.NodeGroup
-	left   int // simulations until the other pods wait for the next loop
+	groups []string // that can be divided and grow
+	left   int      // simulations until the other pods wait for the next loop
 }
 
 // inVain has each group divided whose nodes the pod would fit in the zone, and reports whether it has seen all groups and divided none. The
-// empty zone is any. It ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down. Once
-// the simulations are used up, the look goes on in the next loop.
-func (l *zoneLook) inVain(info corestatus.NoScaleUpInfo, zone string) bool {
-	v, divided, first := l.Provider.View(), false, 0
-	if info.Pod.UID == l.unfinished {
-		first = max(0, slices.IndexFunc(l.groups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == l.from }))
+// empty zone is any. Another group that promises the zone and is held back counts for nothing, because it may be at its maximum for ever.
+// Once the simulations are used up, the look goes on in the next loop.
+func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
+	divided, first := false, 0
+	if pod.UID == l.unfinished {
+		first = max(0, slices.Index(l.groups, l.from))
 		l.unfinished = ""
 	}
-	for _, ng := range l.groups[first:] {
-		name := ng.Id()
-		g, t := v.Group(name), v.Template(name)
-		if g == nil || t == nil || g.Blocked() {
-			continue
-		}
-		zones := slices.DeleteFunc(slices.Clone(g.Zones), func(z string) bool { return zone != "" && z != zone })
+	for _, name := range l.groups[first:] {
+		zones := slices.DeleteFunc(slices.Clone(l.Provider.View().Group(name).Zones), func(z string) bool { return zone != "" && z != zone })
 		if l.left < len(zones) {
-			l.unfinished, l.from, l.left = info.Pod.UID, name, 0
+			l.unfinished, l.from, l.left = pod.UID, name, 0
 			return false
 		}
-		_, heldBack := info.SkippedNodeGroups[name]
-		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {
-			if heldBack && promised == zone && l.fits(info.Pod, name, zone) {
-				break
-			}
-			continue
-		}
-		if !heldBack && v.Divisible(name) && slices.ContainsFunc(zones, func(z string) bool { return l.fits(info.Pod, name, z) }) {
+		if slices.ContainsFunc(zones, func(z string) bool { return l.fits(pod, name, z) }) {
 			l.Provider.NeedZones(name) // the expander chooses among all of them
 			divided = true
 		}
 	}
 	return !divided
+}
+
+// divideGrown has each whole group divided that grew for a pod which other pods keep out of some of its zones. The node that was asked
+// for may come up in one of these, and so might the next ones.
+func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
+	v := l.Provider.View()
+	pods := slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), func(pod *corev1.Pod) bool { return !podzone.DependsOnPods(pod) })
+	for _, grown := range s.ScaleUpInfos {
+		name := grown.Group.Id()
+		if !v.Divisible(name) {
+			continue
+		}
+		for _, equal := range snapshot.EqualPods(pods) {
+			zones := v.Group(name).Zones
+			if l.left < len(zones) {
+				return
+			}
+			fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
+			if len(fitting) > 0 && len(fitting) < len(zones) {
+				l.Provider.NeedZones(name)
+				break
+			}
+		}
+	}
 }
 
 // fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
@@ -92,6 +93,7 @@ func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (
 			require.NoError(z.T, z.ctx.ClusterSnapshot.AddNodeInfo(info))
 			if z.ctx.ClusterSnapshot.CheckPredicates(pod, info.Node().Name) == nil {
 				fits, woken = true, append(woken, ng.Id())
+				s.ScaleUpInfos = append(s.ScaleUpInfos, nodegroupset.ScaleUpInfo{Group: ng})
 			}
 			z.ctx.ClusterSnapshot.Revert()
 		}
@@ -128,14 +130,19 @@ func pending(name, cpu string, selector map[string]string) *corev1.Pod {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}
 }
 
+// zonesOnly is a pod whose affinity names the zones.
+func zonesOnly(operator corev1.NodeSelectorOperator, zones ...string) *corev1.Pod {
+	pod := pending("zones", "1", nil)
+	pod.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+			{Key: corev1.LabelTopologyZone, Operator: operator, Values: zones}}}}}}}
+	return pod
+}
+
 func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	inB := map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}
 	requested := pending("requested", "1", inB)
 	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "training"}
-	eitherZone := pending("either", "1", nil)
-	eitherZone.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
-			{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{awsworld.ZoneB, awsworld.ZoneC}}}}}}}}
 	for _, tt := range []struct {
 		name      string
 		pod       *corev1.Pod
@@ -146,7 +153,10 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	}{
 		{name: "one zone", pod: pending("b", "1", inB), divided: true},
 		{name: "the zone of the template", pod: pending("a", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}), divided: true},
-		{name: "one of two zones", pod: eitherZone, divided: true},
+		{name: "one of two zones", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneB, awsworld.ZoneC), divided: true},
+		{name: "two zones, the assumed one among them", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneA, awsworld.ZoneB), divided: true},
+		{name: "all zones but one", pod: zonesOnly(corev1.NodeSelectorOpNotIn, awsworld.ZoneC), divided: true},
+		{name: "all zones", pod: zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC), woken: true},
 		{name: "pod of a ProvisioningRequest", pod: requested, divided: true},
 		{name: "no zone", pod: pending("free", "1", nil), woken: true},
 		{name: "too big for the group", pod: pending("big", "64", inB)},
@@ -164,6 +174,83 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The pod fits the zone that is assumed. The node may come up in another, and so may all after it.
+func TestPodThatOtherPodsKeepOutOfZonesDividesGroup(t *testing.T) {
+	db := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
+	terms := []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelTopologyZone, LabelSelector: db}}
+	near := &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	away := &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	for _, tt := range []struct {
+		name     string
+		running  []string // zones of the pods that run
+		affinity *corev1.Affinity
+		spread   corev1.UnsatisfiableConstraintAction
+		divided  bool
+	}{
+		{name: "near a pod", running: []string{awsworld.ZoneA}, affinity: near, divided: true},
+		{name: "away from a pod", running: []string{awsworld.ZoneB}, affinity: away, divided: true},
+		{name: "away from no pod", affinity: away},
+		{name: "spread", running: []string{awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.DoNotSchedule, divided: true},
+		{name: "spread, and any zone does", running: []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.DoNotSchedule},
+		{name: "spread as well as possible", running: []string{awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.ScheduleAnyway},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc")))
+			for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+				node := awsworld.M5Large("in-"+zone, "aws:///"+zone+"/i-0fffffffffffffff0", map[string]string{corev1.LabelTopologyZone: zone})
+				node.Spec.Unschedulable = true
+				var pods []*framework.PodInfo
+				if slices.Contains(tt.running, zone) {
+					db := pending("in-"+zone, "1", nil)
+					db.Labels = map[string]string{"app": "db"}
+					pods = append(pods, framework.NewPodInfo(db, nil))
+				}
+				require.NoError(t, z.ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(node, nil, pods...)))
+			}
+			pod := pending("waiting", "1", nil)
+			pod.Labels, pod.Spec.Affinity = map[string]string{"app": "db"}, tt.affinity
+			if tt.spread != "" {
+				pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone,
+					WhenUnsatisfiable: tt.spread, LabelSelector: db}}
+			}
+			assert.Len(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod), 1, "node groups that the pod wakes")
+			assert.Equal(t, tt.divided, z.Dividing(), "the group will be divided")
+		})
+	}
+}
+
+func TestGroupInThePodsZonesAloneStaysWhole(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("three", "m5.large", 0, 0, 5, nil), "abc"),
+		awsworld.Zoned(awsworld.Group("two", "m5.large", 0, 0, 5, nil), "ab")))
+	woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", zonesOnly(corev1.NodeSelectorOpNotIn, awsworld.ZoneC))
+	assert.Equal(t, []string{"two"}, woken, "node groups that the pod wakes")
+	assert.False(t, z.Dividing(), "a group will be divided")
+}
+
+// A full group that promises the zone may stay full for ever.
+func TestFullGroupKeepsNoOtherFromBeingDivided(t *testing.T) {
+	for _, name := range []string{"a-full", "z-full"} {
+		z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc"),
+			awsworld.Zoned(awsworld.Group(name, "m5.large", 0, 1, 1, nil), "b")))
+		pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+		assert.Empty(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), name, pod), "node groups that the pod wakes")
+		assert.Truef(t, z.Dividing(), "with %s the other group will be divided", name)
+	}
+}
+
+// A pod that has waited for long is not left alone for long once the cause is mended.
+func TestGroupThatCanGrowAgainIsDividedAtOnce(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc")))
+	now := testclock.NewFakePassiveClock(time.Now())
+	zones, pod := z.zones(now), pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+	pod.CreationTimestamp = metav1.NewTime(now.Now().Add(-time.Hour))
+	z.loop(zones, "several", pod)
+	assert.False(t, z.Dividing(), "at its maximum the group will be divided")
+	now.SetTime(now.Now().Add(15 * time.Second))
+	z.loop(zones, "", pod)
+	assert.True(t, z.Dividing(), "below its maximum the group will be divided")
 }
 
 // A group that promises the zone takes the pod after its cool-down.

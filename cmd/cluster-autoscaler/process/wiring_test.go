@@ -41,6 +41,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // wiredWith is the wiring of a process with features as flags would switch them on.
@@ -285,8 +286,9 @@ func (a adding) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 func (adding) CleanUp() {}
 
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
-	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
-	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{},
+	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}}}
+	with := parts{provider: w.Provider, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
 	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil)
@@ -298,7 +300,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	}
 	require.Len(t, pending, 1, "pods are pending")
 	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
-	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", nodemeta.ZoneAssumed: "true"}
+	node.Labels = map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA, nodemeta.ZoneAssumed: nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB})}
 	cluster := testsnapshot.NewTestSnapshotOrDie(t)
 	require.NoError(t, cluster.AddNodeInfo(framework.NewTestNodeInfo(node)))
 	assert.NotNil(t, cluster.CheckPredicates(pending[0], node.Name), "the pod fits on a node whose zone is assumed")
