@@ -40,10 +40,14 @@ type features struct {
 	requests  requests
 }
 
-// newFeatures makes the features that are on. It waits until ProvisioningRequests have been read once, but not beyond ctx.
+// newFeatures makes the features that are on. It waits until their objects have been read once, but not beyond ctx.
 // The controller of buffers and the informer of requests end with working.
-func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
-	f := features{injection: newInjection(p.core), buffers: p.startBuffers(working, client)}
+func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface,
+	factory informers.SharedInformerFactory) (f features, err error) {
+	f.injection = newInjection(p.core)
+	if f.buffers, err = p.startBuffers(ctx, working, client, factory); err != nil {
+		return f, fmt.Errorf("capacity buffers: %w", err)
+	}
 	if p.core.ProvisioningRequestEnabled {
 		requests, err := p.readRequests(ctx, working, factory)
 		if err != nil {
@@ -80,15 +84,23 @@ type capacityBuffers struct {
 }
 
 // startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
-// logs an error and works on without buffers, as stock does.
-func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) capacityBuffers {
+// logs an error and works on without buffers, as stock does. The caches of the factory come first, because awaitCaches
+// says which of them do not fill.
+func (p *Process) startBuffers(ctx, working context.Context, kube kubernetes.Interface,
+	factory informers.SharedInformerFactory) (none capacityBuffers, err error) {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{}
+		return none, nil
 	}
-	all, err := buffers.New(forCustomResources(p.kube))
-	if err != nil {
+	if err := p.awaitCaches(ctx, factory); err != nil {
+		return none, err
+	}
+	all, err := buffers.New(ctx, forCustomResources(p.kube))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return none, err
+	case err != nil:
 		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
-		return capacityBuffers{}
+		return none, nil
 	}
 	if p.core.CapacitybufferControllerEnabled {
 		var resolver fakepods.Resolver = fakepods.NewDefaultingResolver()
@@ -98,9 +110,9 @@ func (p *Process) startBuffers(working context.Context, kube kubernetes.Interfac
 		all.Control(working, resolver)
 	}
 	if !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{Buffers: all}
+		return capacityBuffers{Buffers: all}, nil
 	}
-	return newBuffers(all)
+	return newBuffers(all), nil
 }
 
 // Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
