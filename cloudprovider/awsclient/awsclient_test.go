@@ -3,9 +3,11 @@ package awsclient_test
 import (
 	"context"
 	"encoding/csv"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
@@ -127,6 +130,26 @@ func TestTheEndpointOfTheEnvironmentServesAllClients(t *testing.T) {
 	require.NoError(t, err)
 	assert.NoError(t, callAll(t.Context(), clients))
 	assert.Empty(t, cmp.Diff(oneOfEach, server.Calls()), "calls (-want +got)")
+}
+
+// Behind a proxy that opens TLS, no system has the proxy's certificate.
+func TestTheCABundleServesTheQueueToo(t *testing.T) {
+	setEnvironment(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	t.Setenv("AWS_CA_BUNDLE", file)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+	require.NoError(t, err)
+	_, groups := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	_, queue := clients.SQS.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(server.URL + "/1/queue")})
+	for _, err := range []error{groups, queue} {
+		var answer *awshttp.ResponseError
+		assert.Truef(t, errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusTeapot, "no answer of the server: %v", err)
+	}
 }
 
 func overrides(url string) string {

@@ -78,8 +78,8 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}
 	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
 	queues := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
-		if o.HTTPClient == nil {
-			s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
+		if shared, own := cfg.HTTPClient.(*awshttp.BuildableClient); own && o.HTTPClient == nil { // with the certificates of AWS_CA_BUNDLE
+			s.HTTPClient = shared.WithTimeout(longPollTimeout)
 		}
 		override(&s.EndpointResolverV2, o.CloudConfig, "sqs", cfg.Region)
 	})
