@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -107,6 +108,36 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 				"region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
 		})
 	}
+}
+
+// answering answers every request without a network.
+type answering func(*http.Request) string
+
+func (a answering) Do(r *http.Request) (*http.Response, error) {
+	header := http.Header{"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": {"60"}}
+	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(strings.NewReader(a(r)))}, nil
+}
+
+func TestRoleIsAssumedInTheRegionOfTheMetadata(t *testing.T) {
+	setEnvironment(t)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("token"), 0o600))
+	for name, value := range map[string]string{
+		"AWS_EC2_METADATA_DISABLED": "false", "AWS_CA_BUNDLE": "", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/scaler", "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+	var hosts []string
+	metadata := map[string]string{"/latest/api/token": "token", "/latest/dynamic/instance-identity/document": `{"region": "us-west-2"}`}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{HTTPClient: answering(func(r *http.Request) string {
+		hosts = append(hosts, r.URL.Host)
+		return metadata[r.URL.Path]
+	})})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"us-west-2", "instance metadata"}, []string{clients.Region, clients.RegionFrom})
+	_, err = clients.EC2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{})
+	assert.Containsf(t, hosts, "sts.us-west-2.amazonaws.com", "error %v", err)
 }
 
 // callAll makes one call of each service.

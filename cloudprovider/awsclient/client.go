@@ -115,10 +115,11 @@ func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Confi
 		}
 	}
 	if cfg.Region == "" {
-		regionFrom = "instance metadata"
-		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
+		if o.Region, err = regionFromIMDS(ctx, cfg); err != nil {
 			return aws.Config{}, "", err
 		}
+		cfg, _, err = o.load(ctx, metric) // anew, because the credentials of a role keep the region with which they were loaded
+		return cfg, "instance metadata", err
 	}
 	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), metric.attach)
 	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)
