@@ -3,9 +3,12 @@ package awsclient_test
 import (
 	"context"
 	"encoding/csv"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
@@ -106,6 +110,36 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	}
 }
 
+// answering answers every request without a network.
+type answering func(*http.Request) string
+
+func (a answering) Do(r *http.Request) (*http.Response, error) {
+	header := http.Header{"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": {"60"}}
+	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(strings.NewReader(a(r)))}, nil
+}
+
+func TestRoleIsAssumedInTheRegionOfTheMetadata(t *testing.T) {
+	setEnvironment(t)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("token"), 0o600))
+	for name, value := range map[string]string{
+		"AWS_EC2_METADATA_DISABLED": "false", "AWS_CA_BUNDLE": "", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/scaler", "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+	var hosts []string
+	metadata := map[string]string{"/latest/api/token": "token", "/latest/dynamic/instance-identity/document": `{"region": "us-west-2"}`}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{HTTPClient: answering(func(r *http.Request) string {
+		hosts = append(hosts, r.URL.Host)
+		return metadata[r.URL.Path]
+	})})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"us-west-2", "instance metadata"}, []string{clients.Region, clients.RegionFrom})
+	_, err = clients.EC2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{})
+	assert.Containsf(t, hosts, "sts.us-west-2.amazonaws.com", "error %v", err)
+}
+
 // callAll makes one call of each service.
 func callAll(ctx context.Context, c *awsclient.Clients) error {
 	_, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
@@ -127,6 +161,26 @@ func TestTheEndpointOfTheEnvironmentServesAllClients(t *testing.T) {
 	require.NoError(t, err)
 	assert.NoError(t, callAll(t.Context(), clients))
 	assert.Empty(t, cmp.Diff(oneOfEach, server.Calls()), "calls (-want +got)")
+}
+
+// Behind a proxy that opens TLS, no system has the proxy's certificate.
+func TestTheCABundleServesTheQueueToo(t *testing.T) {
+	setEnvironment(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	t.Setenv("AWS_CA_BUNDLE", file)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+	require.NoError(t, err)
+	_, groups := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	_, queue := clients.SQS.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(server.URL + "/1/queue")})
+	for _, err := range []error{groups, queue} {
+		var answer *awshttp.ResponseError
+		assert.Truef(t, errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusTeapot, "no answer of the server: %v", err)
+	}
 }
 
 func overrides(url string) string {

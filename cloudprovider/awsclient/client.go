@@ -78,8 +78,8 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}
 	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
 	queues := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
-		if o.HTTPClient == nil {
-			s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
+		if shared, own := cfg.HTTPClient.(*awshttp.BuildableClient); own && o.HTTPClient == nil { // with the certificates of AWS_CA_BUNDLE
+			s.HTTPClient = shared.WithTimeout(longPollTimeout)
 		}
 		override(&s.EndpointResolverV2, o.CloudConfig, "sqs", cfg.Region)
 	})
@@ -115,10 +115,11 @@ func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Confi
 		}
 	}
 	if cfg.Region == "" {
-		regionFrom = "instance metadata"
-		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
+		if o.Region, err = regionFromIMDS(ctx, cfg); err != nil {
 			return aws.Config{}, "", err
 		}
+		cfg, _, err = o.load(ctx, metric) // anew, because the credentials of a role keep the region with which they were loaded
+		return cfg, "instance metadata", err
 	}
 	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), metric.attach)
 	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)

@@ -47,8 +47,8 @@ type Buffers struct {
 	nodes    map[string][]string // see Nodes
 }
 
-// New fills the caches of buffers and of the objects that they may refer to. It waits for them as long as that takes, as the core does.
-func New(kube *rest.Config) (*Buffers, error) {
+// New fills the caches of buffers and of the objects that they may refer to. It waits for them, but not beyond ctx.
+func New(ctx context.Context, kube *rest.Config) (*Buffers, error) {
 	objects, err := versioned.NewForConfig(kube)
 	others, failed := kubernetes.NewForConfig(kube)
 	if err = errors.Join(err, failed); err != nil {
@@ -59,13 +59,25 @@ func New(kube *rest.Config) (*Buffers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return of(objects, others, scales, mapper)
+	return of(ctx, objects, others, scales, mapper)
 }
 
-func of(objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter, mapper meta.RESTMapper) (*Buffers, error) {
+func of(ctx context.Context, objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter,
+	mapper meta.RESTMapper) (*Buffers, error) {
 	c := &client{Interface: objects, AutoscalingV1beta1Interface: objects.AutoscalingV1beta1(), visits: make(chan string, maxVisits),
 		provisioning: map[types.UID]metav1.Condition{}, found: make(chan []*v1beta1.CapacityBuffer, 1)}
-	core, err := cbclient.NewCapacityBufferClientFromClients(c, others, scales, mapper)
+	var core *cbclient.CapacityBufferClient
+	var err error
+	made := make(chan struct{})
+	go func() { // the core waits for ever
+		defer close(made)
+		core, err = cbclient.NewCapacityBufferClientFromClients(c, others, scales, mapper)
+	}()
+	select {
+	case <-made:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("fill the caches of CapacityBuffers and of what they refer to: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func newWorld(t testing.TB, pods int32, list ...*v1beta1.CapacityBuffer) *world 
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{appsv1.SchemeGroupVersion})
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("Deployment"), meta.RESTScopeNamespace)
 	var err error
-	w.Buffers, err = of(w.objects, w.kube, scales, mapper)
+	w.Buffers, err = of(t.Context(), w.objects, w.kube, scales, mapper)
 	require.NoError(t, err)
 	awaitWatch(t, &w.objects.Fake, "capacitybuffers")
 	return w

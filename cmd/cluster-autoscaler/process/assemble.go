@@ -18,6 +18,7 @@ import (
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	kubeinformers "k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	kubecache "k8s.io/client-go/tools/cache"
@@ -79,13 +80,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
-	// By these options the core writes no status, and makes no recorder of events about the status ConfigMap.
-	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, opts.AutoscalingOptions, client, factory)
-	events := &status.Events{EventRecorder: opts.AutoscalingKubeClients.Recorder}
-	log, err := utils.NewStatusMapRecorder(client, p.core.ConfigNamespace, events, p.core.WriteStatusConfigMap, p.core.StatusConfigMapName)
-	if err == nil { // else the core's function has logged it
-		opts.AutoscalingKubeClients.LogRecorder = log
-	}
+	var events *status.Events
+	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
@@ -122,6 +118,20 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
 		reaction: reaction, plan: a.plan, planner: a.expanders, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
+}
+
+// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. The first status is written to statuses.
+func (p *Process) kubeClients(working context.Context, client, statuses kubernetes.Interface,
+	factory kubeinformers.SharedInformerFactory) (*cacontext.AutoscalingKubeClients, *status.Events) {
+	core := p.core
+	core.WriteStatusConfigMap = false // the core would make a recorder of its own
+	clients := cacontext.NewAutoscalingKubeClients(working, core, client, factory)
+	events := &status.Events{EventRecorder: clients.Recorder}
+	log, err := utils.NewStatusMapRecorder(statuses, core.ConfigNamespace, events, p.core.WriteStatusConfigMap, core.StatusConfigMapName)
+	if err == nil { // else the core's function has logged it
+		clients.LogRecorder = log
+	}
+	return clients, events
 }
 
 // askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
+	provreqlisters "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/listers/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -27,6 +29,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
@@ -40,10 +43,14 @@ type features struct {
 	requests  requests
 }
 
-// newFeatures makes the features that are on. It waits until ProvisioningRequests have been read once, but not beyond ctx.
+// newFeatures makes the features that are on. It waits until their objects have been read once, but not beyond ctx.
 // The controller of buffers and the informer of requests end with working.
-func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
-	f := features{injection: newInjection(p.core), buffers: p.startBuffers(working, client)}
+func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface,
+	factory informers.SharedInformerFactory) (f features, err error) {
+	f.injection = newInjection(p.core)
+	if f.buffers, err = p.startBuffers(ctx, working, client, factory); err != nil {
+		return f, fmt.Errorf("capacity buffers: %w", err)
+	}
 	if p.core.ProvisioningRequestEnabled {
 		requests, err := p.readRequests(ctx, working, factory)
 		if err != nil {
@@ -80,15 +87,23 @@ type capacityBuffers struct {
 }
 
 // startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
-// logs an error and works on without buffers, as stock does.
-func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) capacityBuffers {
+// logs an error and works on without buffers, as stock does. The caches of the factory come first, because awaitCaches
+// says which of them do not fill.
+func (p *Process) startBuffers(ctx, working context.Context, kube kubernetes.Interface,
+	factory informers.SharedInformerFactory) (none capacityBuffers, err error) {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{}
+		return none, nil
 	}
-	all, err := buffers.New(forCustomResources(p.kube))
-	if err != nil {
+	if err := p.awaitCaches(ctx, factory); err != nil {
+		return none, err
+	}
+	all, err := buffers.New(ctx, forCustomResources(p.kube))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return none, err
+	case err != nil:
 		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
-		return capacityBuffers{}
+		return none, nil
 	}
 	if p.core.CapacitybufferControllerEnabled {
 		var resolver fakepods.Resolver = fakepods.NewDefaultingResolver()
@@ -98,9 +113,9 @@ func (p *Process) startBuffers(working context.Context, kube kubernetes.Interfac
 		all.Control(working, resolver)
 	}
 	if !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{Buffers: all}
+		return capacityBuffers{Buffers: all}, nil
 	}
-	return newBuffers(all)
+	return newBuffers(all), nil
 }
 
 // Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
@@ -126,14 +141,35 @@ type requests struct {
 
 const provisioningResync = time.Hour
 
-// readRequests fills the cache of ProvisioningRequests and returns the client that reads it.
+// copies is an indexer that gives its readers copies, which they may change.
+type copies struct{ cache.Indexer }
+
+func (c copies) List() []any {
+	list := c.Indexer.List()
+	for i, object := range list {
+		list[i] = object.(runtime.Object).DeepCopyObject()
+	}
+	return list
+}
+
+func (c copies) GetByKey(key string) (any, bool, error) {
+	object, known, err := c.Indexer.GetByKey(key)
+	if known {
+		object = object.(runtime.Object).DeepCopyObject()
+	}
+	return object, known, err
+}
+
+// readRequests fills the cache of ProvisioningRequests and returns the client that reads it. The core sets conditions in what it has read
+// before it writes them, so it gets copies. Otherwise the cache would keep conditions that were not written.
 func (p *Process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
 	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	factory := provreqinformers.NewSharedInformerFactory(clientset, provisioningResync)
-	client := provreqclient.NewProvisioningRequestClient(clientset, factory.Autoscaling().V1().ProvisioningRequests().Lister(),
+	read := copies{factory.Autoscaling().V1().ProvisioningRequests().Informer().GetIndexer()}
+	client := provreqclient.NewProvisioningRequestClient(clientset, provreqlisters.NewProvisioningRequestLister(read),
 		kube.Core().V1().PodTemplates().Lister())
 	factory.Start(working.Done())
 	return client, p.awaitCaches(ctx, factory)

@@ -12,12 +12,17 @@ import (
 )
 
 // health answers /health-check. The core's answer depends on its loops, and a loop needs no call to AWS to succeed. So the answer is
-// 500 as well where the last reading of the groups is older than --max-failing-time.
+// 500 as well where the last reading of the groups is older than --max-failing-time, and than two times --asg-refresh-interval.
 type health struct {
 	*metrics.HealthCheck
 	limit time.Duration
 	// age returns how long ago the groups were read. It is nil before the first reading.
 	age atomic.Pointer[func() time.Duration]
+}
+
+func (p *Process) newHealth() *health {
+	return &health{HealthCheck: metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime),
+		limit: max(p.core.MaxFailingTime, 2*p.options.AWS.RefreshInterval)}
 }
 
 // watch has the readings count from now on.

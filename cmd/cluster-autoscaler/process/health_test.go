@@ -3,29 +3,40 @@ package process
 import (
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 )
 
 func TestHealthNeedsAReading(t *testing.T) {
-	h := &health{HealthCheck: metrics.NewHealthCheck(time.Hour, time.Hour), limit: 15 * time.Minute}
-	get := func() (int, string) {
-		recorder := httptest.NewRecorder()
-		h.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/health-check", nil))
-		return recorder.Code, recorder.Body.String()
-	}
-	code, body := get()
-	assert.Equalf(t, http.StatusOK, code, "before the first reading: %s, want 200", body)
-	age := 14 * time.Minute
-	h.watch(func() time.Duration { return age })
-	code, body = get()
-	assert.Equalf(t, http.StatusOK, code, "with a reading of %v ago: %s, want 200", age, body)
-	age = 16 * time.Minute
-	if code, body := get(); code != http.StatusInternalServerError || !strings.Contains(body, "16m ago") {
-		t.Errorf("with a reading of %v ago: %d %s, want 500 that names its age", age, code, body)
+	for _, tt := range []struct {
+		name     string
+		interval time.Duration // of readings
+		age      time.Duration // of the last one, 0 before the first
+		want     string        // in the answer if it is 500
+	}{
+		{"before the first reading", time.Minute, 0, ""},
+		{"fresh enough", time.Minute, 14 * time.Minute, ""},
+		{"too old", time.Minute, 16 * time.Minute, "16m ago"},
+		{"between rare readings", 20 * time.Minute, 39 * time.Minute, ""},
+		{"rare readings that fail", 20 * time.Minute, 41 * time.Minute, "41m ago"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &Process{}
+			p.core.MaxInactivityTime, p.core.MaxFailingTime, p.options.AWS.RefreshInterval = time.Hour, 15*time.Minute, tt.interval
+			h := p.newHealth()
+			if tt.age > 0 {
+				h.watch(func() time.Duration { return tt.age })
+			}
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health-check", nil))
+			want := http.StatusOK
+			if tt.want != "" {
+				want = http.StatusInternalServerError
+			}
+			assert.Equal(t, want, answer.Code, answer.Body)
+			assert.Contains(t, answer.Body.String(), tt.want)
+		})
 	}
 }

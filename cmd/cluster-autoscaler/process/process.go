@@ -63,7 +63,7 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	p.health = &health{HealthCheck: metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime), limit: p.core.MaxFailingTime}
+	p.health = p.newHealth()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
 	p.record = p.newRecord()
 	p.ready.record = p.record

@@ -6,7 +6,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The replicas that are a plugin, with the permission for their lease and without.
@@ -31,9 +34,14 @@ func needsItsLease(t *testing.T, l *lab) {
 	r.isRefusedNothing(t)
 }
 
-// servesWithoutItsLease has a plugin with the rules of rbac.yaml alone. It is ready to answer, and says that it cannot lead.
+// servesWithoutItsLease has a plugin with the rules of rbac.yaml alone. It is ready to answer, and says that it cannot lead. The status of
+// the core stays.
 func servesWithoutItsLease(t *testing.T, l *lab) {
 	r := l.replica(t, pluginWithoutLease, shipped(t, "rbac"))
+	maps := l.client.CoreV1().ConfigMaps(r.name)
+	status, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cluster-autoscaler-status"},
+		Data: map[string]string{"status": "autoscalerStatus: Running"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	r.start(t, unasked)
 	r.awaitLog(t, `Error retrieving lease lock.*cannot get resource \\?"leases\\?"`)
 	eventually(t, func(ctx context.Context) string {
@@ -49,4 +57,7 @@ func servesWithoutItsLease(t *testing.T, l *lab) {
 		}
 		return ""
 	})
+	after, err := maps.Get(t.Context(), status.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, status.Data, after.Data)
 }

@@ -1,0 +1,48 @@
+package process
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+)
+
+func TestWhoWritesTheFirstStatus(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before string // status, "" without a ConfigMap
+		plugin bool
+		want   string // in the status
+	}{
+		{"leader", "autoscalerStatus: Running", false, "autoscalerStatus: Initializing"},
+		{"plugin", "autoscalerStatus: Running", true, "autoscalerStatus: Running"},
+		{"plugin before its core", "", true, "autoscalerStatus: Initializing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, p := fake.NewClientset(), &Process{}
+			p.core.WriteStatusConfigMap, p.core.ConfigNamespace, p.core.StatusConfigMapName = true, "kube-system", "cluster-autoscaler-status"
+			if tt.before != "" {
+				require.NoError(t, client.Tracker().Add(&corev1.ConfigMap{
+					ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{"status": tt.before}}))
+			}
+			var statuses kubernetes.Interface = client
+			if tt.plugin {
+				statuses = othersStatus{client}
+			}
+			clients, events := p.kubeClients(t.Context(), client, statuses, informers.NewSharedInformerFactory(client, 0))
+			after, err := client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), "cluster-autoscaler-status", metav1.GetOptions{})
+			require.NoError(t, err)
+			assert.Contains(t, after.Data["status"], tt.want)
+			recorder := record.NewFakeRecorder(1)
+			events.EventRecorder = recorder
+			clients.LogRecorder.Event(corev1.EventTypeWarning, "NodeGroupProblem", "a group")
+			assert.Len(t, recorder.Events, 1, "events about the ConfigMap")
+		})
+	}
+}
