@@ -108,6 +108,25 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	}
 }
 
+// clockSkew is well above the difference between the clocks of the control plane and of the autoscaler.
+const clockSkew = 5 * time.Second
+
+// keepCordons notes the nodes that somebody else had cordoned before an earlier process tainted them, and has their cordon put back. The core lifts it
+// with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
+func (r *rollback) keepCordons(nodes []*corev1.Node) {
+	for _, n := range nodes {
+		tainted, err := taints.GetToBeDeletedTime(n)
+		if err != nil || tainted == nil || !r.isMember(n) || taints.HasTaint(n, interruption.Taint) {
+			continue
+		}
+		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
+			return t.Key == corev1.TaintNodeUnschedulable && t.TimeAdded != nil && tainted.Sub(t.TimeAdded.Time) > clockSkew
+		}) {
+			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
+		}
+	}
+}
+
 // release takes the core's taint off the node, and the core's cordon with it. If the node was cordoned before, the cordon stays, or comes back where
 // the core has lifted it with its taint. It leaves nodes whose instances are on their way out.
 func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) error {
