@@ -46,7 +46,7 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	}
 	var replaceErr error
 	if len(needed) > 0 {
-		_, replaceErr = p.cache.Replace(ctx, name, needed)
+		_, replaceErr = p.cache.Replace(p.ctx, name, needed) // AWS's answers may have used up the caller's patience with other writes
 	}
 	if len(partial.Stays) == 0 {
 		return replaceErr

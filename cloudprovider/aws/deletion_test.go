@@ -4,9 +4,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
@@ -69,6 +74,18 @@ func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// AWS takes longer for a reading than the core's loop waits for another write.
+func TestForcedDeletionAtTheMinimumOfASlowAWS(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 10, 10, 20, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })}
+	w.AWS.Inject(fakeaws.Fault{Service: "autoscaling", Latency: ms(150)})
+	for at, n := range w.Nodes("a") {
+		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+		now.Step(5 * time.Second) // so that the group is read anew
+		assert.NoErrorf(t, w.NodeGroup("a").ForceDeleteNodes([]*corev1.Node{n}), "deletion %d", at)
+	}
 }
 
 // The core goes on to no other group after an error, and asks again in each loop.

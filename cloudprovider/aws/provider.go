@@ -259,9 +259,11 @@ func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup,
 	return group, nil
 }
 
+// isGoing reports whether the node's instance leaves its group, or has left it, by the newest reading. The view is as old as the caches of a large
+// cluster take to fill.
 func (p *Provider) isGoing(node *corev1.Node) bool {
-	stays, err := p.HasInstance(node)
-	return err == nil && !stays
+	i, _ := p.instanceNow(node)
+	return i == nil || i.Lifecycle.Leaving()
 }
 
 func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {

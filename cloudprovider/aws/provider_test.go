@@ -214,6 +214,23 @@ func TestCoreLeavesItsTaintOnNodeThatEnds(t *testing.T) {
 	}
 }
 
+// AWS ends the instances while the caches of a new process fill.
+func TestCoreLeavesItsTaintOnNodeThatEndedMeanwhile(t *testing.T) {
+	for _, takes := range []time.Duration{time.Hour, time.Millisecond} {
+		w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Terminate = fakeaws.Duration(takes) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+		nodes := w.Nodes("a")
+		require.NoError(t, w.AWS.SetDesired("a", 0))
+		for deadline := time.Now().Add(time.Minute); w.IsMember(nodes[0]) || w.IsMember(nodes[1]); time.Sleep(10 * time.Millisecond) {
+			require.True(t, time.Now().Before(deadline), "the instances stay for a minute")
+			require.NoError(t, w.Cache.Refresh(t.Context()))
+		}
+		for at, node := range nodes {
+			group, err := w.NodeGroupForNode(node)
+			assert.Truef(t, group == nil && err == nil, "the end takes %v: node %d is in group %v, error %v, want none", takes, at, group, err)
+		}
+	}
+}
+
 // failingNodes is a lister that cannot list.
 type failingNodes struct{ corelisters.NodeLister }
 

@@ -34,6 +34,12 @@ func (p *Provider) InStandby(node *corev1.Node) bool {
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
+// IsLeaving reports whether the node's instance is on its way out, whoever ends it. A lifecycle hook may hold it there for hours.
+func (p *Provider) IsLeaving(node *corev1.Node) bool {
+	i, _ := p.instanceNow(node)
+	return i != nil && i.Lifecycle.Leaving()
+}
+
 // IsMember reports whether the node's instance counts in a group of ours.
 func (p *Provider) IsMember(node *corev1.Node) bool {
 	i, _ := p.instanceNow(node)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Taint keeps pods away that tolerate a cordon. Its value is the kind of the event. The annotation of the same key has all that the next
@@ -112,13 +113,17 @@ func withoutTaint(taints []corev1.Taint) []corev1.Taint {
 	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool { return t.Key == Taint })
 }
 
-// drainedByCore and drainedByOther report who else drains the node: the core's scale-down, or aws-node-termination-handler.
+// drainedByCore and drainedByHandler report who else drains the node: the core's scale-down, or aws-node-termination-handler.
 func drainedByCore(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
 }
 
-func drainedByOther(node *corev1.Node) bool {
-	return drainedByCore(node) || slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		return strings.HasPrefix(t.Key, terminationHandler)
-	})
+func drainedByHandler(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return strings.HasPrefix(t.Key, terminationHandler) })
+}
+
+// comesAgain reports whether another pod may take the pod's place under its name, such as one of a StatefulSet.
+func comesAgain(pod *corev1.Pod) bool {
+	c := metav1.GetControllerOf(pod)
+	return c != nil && !slices.Contains([]string{"ReplicaSet", "ReplicationController", "Job"}, c.Kind)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -105,9 +106,11 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 			switch {
 			case h.dealtWith(id):
 				out = duplicate
+			case e.Kind == event.StateChange && h.Groups.Snapshot().Warmed(id): // it may be in service when the message comes again
+				out = counted
 			case instance == nil:
 				unknown = true
-			case h.nothingToDo(e, instance, group):
+			case h.nothingToDo(e, announced, instance, group):
 				out = counted
 			case h.gaveUp(id, r):
 				out = gaveUp
@@ -169,7 +172,7 @@ func putBack(ctx context.Context) outcome {
 }
 
 // nothingToDo reports whether an event about an instance of our groups is only counted.
-func (h *Handler) nothingToDo(e event.Event, i *group.Instance, g *group.Group) bool {
+func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Instance, g *group.Group) bool {
 	switch e.Kind {
 	case event.Rebalance: // Capacity Rebalancing has its own replacement first, and then ends the instance
 		return h.Rebalance != Drain || g.CapacityRebalance || i.Lifecycle.Leaving() || h.node(i.ID) == nil
@@ -177,6 +180,9 @@ func (h *Handler) nothingToDo(e event.Event, i *group.Instance, g *group.Group) 
 		node := h.node(i.ID)
 		if i.Lifecycle.Starting() && node == nil {
 			return true // a decrement would hide the failed launch, and the core would launch the group again, for ever
+		}
+		if node != nil && strings.HasPrefix(e.State, "stop") && nodemeta.ReadySince(node).After(announced) {
+			return true // it was stopped in a warm pool, or by somebody, and has been started since
 		}
 		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
 			return false

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -100,6 +101,32 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 		assert.Truef(t, !strings.HasSuffix(what, " state-change") || what == "counted state-change", "its message is handled as %q", what)
 	}
 	assert.Empty(t, w.evicted, "evicted from a node that the core has drained")
+}
+
+// The core evicts one priority after the other (--drain-priority-config). It goes by name, and would evict the next pod of a StatefulSet, too.
+func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		node := w.nodes()[warned]
+		w.run(warned, "low", "high")
+		w.create("named-0", func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Status.Phase = node.Name, corev1.PodRunning
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: "named", Controller: ptr.To(true)}}
+		})
+		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
+		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.within(5*time.Second, "evicted", func() bool { return w.evictions("low") == 1 && w.evictions("high") == 1 })
+		time.Sleep(10 * time.Second)
+		assert.Zero(t, w.evictions("named-0"), "evictions of a pod that comes again under its name")
+		require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", "named-0")) // by the core
+		w.waitTerminated(warned)
+		w.waitEmptyQueue()
+		assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "handled %v, want no pod deleted by force", w.handled())
+	})
 }
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -322,6 +323,48 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 				w.wait("the others in service", func() bool { return len(w.inService()) == tt.stays })
 				assert.Truef(t, w.desired() == tt.desired && w.evictions("a") == 1,
 					"desired %d, %d evictions, want %d and one", w.desired(), w.evictions("a"), tt.desired)
+			})
+		})
+	}
+}
+
+// EC2 says that an instance stops when a warm pool gets it. AWS may say so again, and late.
+func TestStopInWarmPoolEndsNoNode(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("received in service %t", late), func(t *testing.T) {
+			g := scalingGroup(0, 1, 5)
+			g.WarmPool = &fakeaws.WarmPool{Warmed: 1}
+			inBubble(t, g, func(t *testing.T, w *world) {
+				w.silent()
+				pool, err := w.aws.Warmed("spot")
+				require.NoError(t, err)
+				warmed, stopped := pool[0], time.Now()
+				event := strings.Replace(stateChange(warmed, "stopped"), "{", fmt.Sprintf(`{"time":%q,`, stopped.UTC().Format(time.RFC3339)), 1)
+				h := w.handler()
+				h.LeaveToOthers(150 * time.Second)
+				w.background(h.Run)
+				if !late {
+					w.send(event)
+				}
+				time.Sleep(40 * time.Second)
+				_, err = w.cache.Increase(t.Context(), "spot", 1)
+				require.NoError(t, err)
+				w.wait("in service, with its node", func() bool { return slices.Contains(w.inService(), warmed) && w.nodes()[warmed] != nil })
+				node := w.nodes()[warmed]
+				node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
+				_, err = w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
+				require.NoError(t, err)
+				w.run(warmed, "a")
+				w.wait("in service in a reading", func() bool {
+					i, _ := w.cache.Snapshot().Instance(warmed)
+					return i != nil && i.Lifecycle == "InService"
+				})
+				if late {
+					w.send(event)
+				}
+				w.within(3*time.Minute, "its message deleted", func() bool { return w.handled()["counted state-change"] == 1 })
+				time.Sleep(3 * time.Minute)
+				assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "cordons, evictions and terminations of a node in use")
 			})
 		})
 	}

@@ -245,8 +245,14 @@ func (h *Handler) plan(j *job) drain.Plan {
 	if c.endsAtDeadline() && h.AtDeadline == Force {
 		p.Force = c.force()
 	}
-	if node := h.node(j.instance); node != nil {
-		p.HandsOff = drainedByOther(node)
+	switch node := h.node(j.instance); {
+	case node == nil:
+	case drainedByHandler(node), drainedByCore(node) && !c.endsAtDeadline():
+		p.HandsOff = func(*corev1.Pod) bool { return true }
+	case drainedByCore(node):
+		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on
+		// another node, and takes one that is gone for evicted (evictPod, read 2026-11).
+		p.HandsOff = comesAgain
 	}
 	return p
 }
@@ -262,7 +268,7 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 // Ready nodes, or until as little time is left as after a warning. It reports whether the pods are to be evicted: those without such a
 // place only if AWS ends the instance.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
-	if h.replacedByAWS(j) || drainedByOther(nodes[0]) {
+	if h.replacedByAWS(j) || drainedByCore(nodes[0]) || drainedByHandler(nodes[0]) {
 		j.decide()
 		return true
 	}

@@ -39,8 +39,8 @@ type Plan struct {
 	Deadline time.Time
 	// From Force on, pods that are still held back are deleted. Zero means never.
 	Force time.Time
-	// HandsOff means that somebody else drains the node, so Drain evicts nothing and only waits.
-	HandsOff bool
+	// HandsOff reports whether somebody else moves the pod, so that Drain does not evict it and only waits. Nil means of none.
+	HandsOff func(*corev1.Pod) bool
 }
 
 // Result counts the pods of a drain.

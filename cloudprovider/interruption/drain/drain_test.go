@@ -137,6 +137,8 @@ func pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return p
 }
 
+func anyPod(*corev1.Pod) bool { return true }
+
 func grace(seconds int64) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &seconds }
 }
@@ -228,10 +230,10 @@ func TestDrain(t *testing.T) {
 			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=false"}}},
 		{name: "another drain is only waited for", pods: []*corev1.Pod{pod("a")},
 			world: func(_ *testing.T, c *cluster) { time.AfterFunc(6900*time.Millisecond, func() { c.remove("a") }) },
-			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute), HandsOff: true} },
+			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute), HandsOff: anyPod} },
 			want:  journey{Took: 7 * time.Second}},
 		{name: "another drain that takes too long is helped", pods: []*corev1.Pod{pod("a", grace(5))},
-			plan: func() drain.Plan { p := warned(); p.HandsOff = true; return p },
+			plan: func() drain.Plan { p := warned(); p.HandsOff = anyPod; return p },
 			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}}},
 		{name: "a pod bound during the cordon is found", pods: []*corev1.Pod{pod("a")},
 			world: func(t *testing.T, c *cluster) { time.AfterFunc(4500*time.Millisecond, func() { c.add(t, pod("b")) }) },

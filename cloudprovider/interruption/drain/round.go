@@ -65,11 +65,14 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 			r.settle(ctx)
 			evictions = calls // for pods that we may not delete
 		}
-		switch {
-		case r.forcing:
-			r.ask(calls, r.due(pods, now), p.Deadline)
-		case !p.HandsOff:
-			r.ask(evictions, r.due(pods, now), time.Time{})
+		due := r.due(pods, now)
+		if p.HandsOff != nil && !r.forcing {
+			due = slices.DeleteFunc(due, p.HandsOff)
+		}
+		if r.forcing {
+			r.ask(calls, due, p.Deadline)
+		} else {
+			r.ask(evictions, due, time.Time{})
 		}
 		r.pause(ctx, pods, p)
 	}

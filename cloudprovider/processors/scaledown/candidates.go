@@ -16,8 +16,9 @@ import (
 )
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by, and leaves out the nodes that the provider
-// keeps. It also leaves out unneeded nodes with a pod that asks to be left alone for a time: the core would not look at such a node for minutes
-// after its time has ended, because it remembers which nodes a pod blocked.
+// keeps. Nodes whose instance is ending are no candidates either, and no pods move to them. It also leaves out unneeded nodes with a pod that asks
+// to be left alone for a time: the core would not look at such a node for minutes after its time has ended, because it remembers which nodes a pod
+// blocked.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
@@ -41,7 +42,7 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		if f.provider.Keeps(n) {
+		if f.provider.Keeps(n) || f.provider.IsLeaving(n) {
 			return true
 		}
 		by := longest(ctx, n.Name, now)
@@ -54,6 +55,11 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 		}
 		return len(unneeded) > 0
 	}), err
+}
+
+func (f *FreshCandidates) GetPodDestinationCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	destinations, err := f.ScaleDownNodeProcessor.GetPodDestinationCandidates(ctx, all)
+	return slices.DeleteFunc(slices.Clone(destinations), f.provider.IsLeaving), err
 }
 
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.

@@ -78,6 +78,17 @@ func TestShiftedZoneHasNoCandidates(t *testing.T) {
 	w.Eventually(func() string { return cmp.Diff([]string{awsworld.ZoneA}, candidates(t, fresh(w), all...)) })
 }
 
+// A lifecycle hook may hold an ending instance for hours. The core would remove its node in every loop, and move pods to it.
+func TestNodeOfEndingInstanceNeitherGoesNorTakesPods(t *testing.T) {
+	w := awsworld.New(t, func(c *fakeaws.Config) { c.Delays.Terminate = fakeaws.Duration(time.Hour) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Members("a", nil)
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	want := []string{nodes[1].Name}
+	assert.Equal(t, want, candidates(t, fresh(w), nodes...), "nodes that may go")
+	destinations, err := fresh(w).GetPodDestinationCandidates(nil, nodes)
+	assert.Truef(t, err == nil && len(destinations) == 1 && destinations[0] == nodes[1], "pods may move to %v, %v, want %s", destinations, err, want)
+}
+
 // AWS does not let an instance in standby be terminated. The core would drain its node, fail, and drain it again.
 func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))

@@ -3,6 +3,7 @@ package scaledown
 import (
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -73,6 +74,9 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	r.rollback.chose(candidates)
 	return candidates, stay
 }
+
+// KeepCordons takes in, before the first loop, which nodes with the core's taint somebody else had cordoned.
+func (r *Removals) KeepCordons(nodes []*corev1.Node) { r.rollback.keepCordons(nodes) }
 
 // Process takes back what removals that failed have left.
 func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {

@@ -100,7 +100,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
 	for _, n := range r.asked {
 		switch {
-		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
+		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
 		case r.awaitsGroup(n) && (r.starting(ctx, n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):

@@ -40,7 +40,7 @@ type rollback struct {
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
-	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when
+	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
 	isMember func(*corev1.Node) bool
 	ended    func(node string, ok bool)
 }
@@ -87,19 +87,42 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	}
 }
 
-// findLeft has the nodes released whose removal nobody goes on with. An instance that the core has ended counts in no group.
+// findLeft has the nodes released whose removal nobody goes on with. An instance that the core has ended counts in no group. If it counts again, a
+// warm pool has given it back for pods that wait.
 func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string, now time.Time) {
 	before := r.left
 	r.left = map[string]time.Time{}
 	all, _ := ctx.AllNodeLister().List()
 	for _, n := range all {
-		if !taints.HasToBeDeletedTaint(n) || slices.Contains(removing, n.Name) || !r.isMember(n) {
+		if !taints.HasToBeDeletedTaint(n) || slices.Contains(removing, n.Name) {
 			continue
 		}
-		since := cmp.Or(before[n.Name], now)
+		since, member := cmp.Or(before[n.Name], now), r.isMember(n)
+		if !member {
+			since = now.Add(-abandoned)
+		}
 		r.left[n.Name] = since
-		if now.Sub(since) >= abandoned {
+		if member && now.Sub(since) >= abandoned {
 			r.failed[n.Name] = since
+		}
+	}
+}
+
+// clockSkew is well above the difference between the clocks of the control plane and of the autoscaler.
+const clockSkew = 5 * time.Second
+
+// keepCordons notes the nodes that somebody else had cordoned before an earlier process tainted them, and has their cordon put back. The core lifts it
+// with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
+func (r *rollback) keepCordons(nodes []*corev1.Node) {
+	for _, n := range nodes {
+		tainted, err := taints.GetToBeDeletedTime(n)
+		if err != nil || tainted == nil || !r.isMember(n) || taints.HasTaint(n, interruption.Taint) {
+			continue
+		}
+		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
+			return t.Key == corev1.TaintNodeUnschedulable && t.TimeAdded != nil && tainted.Sub(t.TimeAdded.Time) > clockSkew
+		}) {
+			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
 		}
 	}
 }

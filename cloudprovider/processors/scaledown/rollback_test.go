@@ -25,6 +25,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -104,9 +105,9 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		{"the next removal has begun", []loop{{status: failed("a"), removing: []string{"a"}}, {status: idle}}},
 		{"the next removal begins later", []loop{{status: failed("a")}, {removing: []string{"a"}, status: idle}, {status: idle}}},
 		{"the instance is on its way out", []loop{{status: failed("ending")}, {status: idle}}},
-		{"a warm pool gives the instance back", []loop{{status: removed}, {status: idle, member: "a"},
-			{status: idle, member: "a", want: "b ending interrupted"}}},
-		{"a warm pool takes the instance again", []loop{{status: idle, member: "a"}, {status: idle}, {status: idle, member: "a"}}},
+		{"a warm pool gives the instance back", []loop{{status: removed}, {status: idle, member: "a", want: "b ending interrupted"}}},
+		{"a warm pool takes the instance again", []loop{{status: idle, member: "a"}, {status: idle}, {status: idle}}},
+		{"a warm pool gives back what is being removed again", []loop{{status: removed}, {removing: []string{"a"}, status: idle, member: "a"}}},
 		{"the node of a member is being removed", []loop{{status: idle, member: "a"}, {removing: []string{"a"}, status: idle, member: "a"}}},
 		{"a new leader could not take the taint back", []loop{{status: idle, member: "a"}, {status: idle, member: "a", refuses: true},
 			{status: idle, member: "a", want: "b ending interrupted"}}},
@@ -214,6 +215,54 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 			require.NoError(t, err)
 			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
 				"the node is cordoned: %t, want %t; taints %v, want none", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
+		})
+	}
+}
+
+// The core of a new process lifts every cordon with its taint.
+func TestRollbackKeepsTheCordonOfOthersOverARestart(t *testing.T) {
+	tainted := time.Unix(1763860000, 0)
+	for _, tt := range []struct {
+		name     string
+		cordoned time.Duration // before the taint
+		never    bool
+		foreign  bool // the node is no member of a group
+		refuses  bool // the API server refuses the core's clean-up
+		want     bool
+	}{
+		{name: "cordoned by somebody else", cordoned: time.Hour, want: true},
+		{name: "cordoned by somebody else, the clean-up is refused", cordoned: time.Hour, refuses: true, want: true},
+		{name: "cordoned by the core"},
+		{name: "cordoned by the core, by a slow clock", cordoned: time.Second},
+		{name: "cordoned without a time", never: true},
+		{name: "of no group", cordoned: time.Hour, foreign: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			left := node("a")
+			cordon := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
+			if !tt.never {
+				cordon.TimeAdded = &metav1.Time{Time: tainted.Add(-tt.cordoned)}
+			}
+			left.Spec.Taints = append(left.Spec.Taints, cordon)
+			client := fake.NewClientset(left)
+			now := clocktesting.NewFakeClock(tainted.Add(time.Minute))
+			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
+				CloudProvider: instances{}, ScaleDownActuator: &removing{}}
+			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
+			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
+			r.rollback.isMember = func(*corev1.Node) bool { return !tt.foreign }
+			r.KeepCordons([]*corev1.Node{left})
+			if !tt.refuses {
+				taints.CleanAllToBeDeleted([]*corev1.Node{left}, client, record.NewFakeRecorder(1), true)
+			}
+			for range 2 {
+				r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
+				now.Step(settled)
+			}
+			got, err := client.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
+			require.NoError(t, err)
+			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
+				"the node is cordoned: %t, want %t; taints %v, want none of the core", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	cqv1alpha1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacityquota/autoscaling.x-k8s.io/v1alpha1"
@@ -203,6 +204,11 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 			log.Error(err, "Could not read the Auto Scaling groups anew for the first loop, their first reading stays")
 		}
 	}
+	nodes, err := a.informers.Core().V1().Nodes().Lister().List(labels.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("list the nodes: %w", err)
+	}
+	a.requests.Removals.KeepCordons(nodes)
 	return a, nil
 }
 
