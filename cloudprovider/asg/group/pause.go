@@ -48,10 +48,13 @@ func (p Pause) At(now time.Time) Pause {
 	return p
 }
 
-// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances. The group loses no node then, because AWS
-// replaces instances, and it still grows unless the new instance would go soon.
+// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances or terminates none. The group loses no
+// node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
 func (g *Group) LeftAlone(now time.Time) Pause {
 	p, o := g.Pause.At(now), g.Operation
+	if o == (launchspec.Operation{}) && g.Suspended(ProcessTerminate) {
+		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: launchspec.ResumeProcess(g.Name, ProcessTerminate)}
+	}
 	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
 		return p
 	}
@@ -78,7 +81,7 @@ func (p Pause) Why(group string) (cause, remedy string) {
 	end := shellword.DeleteTag(group, TagPaused)
 	switch {
 	case p.Operation.Text != "":
-		return ", because " + p.Operation.Text, "wait for its end: " + p.Operation.See
+		return ", because " + p.Operation.Text, p.Operation.Remedy
 	case p.Malformed:
 		return ", because its tag " + TagPaused + " is neither true nor scale-up nor scale-down, or its end cannot be read", "correct the tag, or delete it: " + end
 	}

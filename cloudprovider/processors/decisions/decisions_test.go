@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -316,6 +317,26 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	if list := entries(r, decision.ScaleDown); len(list) != 1 || list[0].Node != "small-2" || list[0].Group != "small" {
 		t.Errorf("scale-downs %+v, want the node that is not needed", list)
 	}
+}
+
+// AWS would refuse to terminate the drained node.
+func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
+	g := awsworld.Group("small", "m5.large", 0, 2, 5, nil)
+	g.SuspendedProcesses = []string{"Terminate"}
+	w := newWorld(t, onAWS(t, g), options(), true)
+	w.join(w.ready("small")...)
+	w.put(running("busy", "busy", "1500m", "small-0"), running("idle", "idle", "100m", "small-1"),
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
+	for range 3 {
+		n := w.node(w.loop(), "small-1")
+		assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Code == decision.CodePaused && strings.HasSuffix(n.Reason.Message, "because its process Terminate is suspended") &&
+			strings.Contains(n.Reason.Remedy, "--scaling-processes Terminate --auto-scaling-group-name small"), "node %+v, want it to name the process", n)
+		w.at = w.at.Add(6 * time.Minute)
+	}
+	cached, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-1", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Truef(t, len(cached.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
+		"taints %v, evicted %q, calls %v, want none", cached.Spec.Taints, w.evicted(), w.AWS.Calls())
 }
 
 // The core looks into a blocked node every five minutes. In between it says only that it has done so.
