@@ -98,7 +98,7 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	switch {
 	case len(gone.ids) == 0:
 	case n.provider.Paused(n.group()).Down:
-		errs = append(errs, n.pausedError(n.provider.Paused(n.group())))
+		errs = append(errs, n.pausedError(n.provider.Paused(n.group()).Of(true)))
 	case unregistered(nodes):
 		errs = append(errs, n.inLoop(end))
 	default:

@@ -20,7 +20,7 @@ type Pause struct {
 	Up, Down  bool                 // the group grows no more, and loses no node that is not needed
 	Until     time.Time            // zero without an end
 	Malformed bool                 // the tag cannot be read, and its group is left alone altogether
-	Operation launchspec.Operation // the reason, zero where it is the tag
+	Operation launchspec.Operation // AWS's, zero where the tag alone is the reason
 }
 
 func ReadPause(tags map[string]string) Pause {
@@ -58,10 +58,21 @@ func (g *Group) LeftAlone(now time.Time) Pause {
 	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
 		return p
 	}
-	if p.Up { // the owner can change the tag, and is told of it first
-		return Pause{Up: true, Down: true, Until: p.Until}
+	if p.Up && !o.Ends {
+		return Pause{Up: true, Down: true, Until: p.Until, Operation: o}
 	}
 	return Pause{Up: o.Ends, Down: true, Operation: o}
+}
+
+// Of returns the part of what LeftAlone returned that has one reason: why the group loses no node, or else why it grows no more.
+func (p Pause) Of(down bool) Pause {
+	switch o := p.Operation; {
+	case o == launchspec.Operation{}:
+		return p
+	case down || o.Ends:
+		return Pause{Up: o.Ends, Down: true, Operation: o}
+	}
+	return Pause{Up: p.Up, Until: p.Until}
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left
@@ -76,7 +87,7 @@ func Replacing(before, g *Group) bool {
 	})
 }
 
-// Why says why a group is left alone, to stand behind "is paused", and how that ends.
+// Why says why a group is left alone, to stand behind "is paused", and how that ends. The Pause has one reason.
 func (p Pause) Why(group string) (cause, remedy string) {
 	end := shellword.DeleteTag(group, TagPaused)
 	switch {

@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -319,18 +320,21 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
-// AWS would refuse to terminate the drained node.
+// AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.
 func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
-	g := awsworld.Group("small", "m5.large", 0, 2, 5, nil)
+	g := awsworld.Group("small", "m5.large", 0, 2, 5, map[string]string{group.TagPaused: "scale-up until=2126-12-01T06:00Z"})
 	g.SuspendedProcesses = []string{"Terminate"}
 	w := newWorld(t, onAWS(t, g), options(), true)
 	w.join(w.ready("small")...)
 	w.put(running("busy", "busy", "1500m", "small-0"), running("idle", "idle", "100m", "small-1"),
 		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
 	for range 3 {
-		n := w.node(w.loop(), "small-1")
-		assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Code == decision.CodePaused && strings.HasSuffix(n.Reason.Message, "because its process Terminate is suspended") &&
-			strings.Contains(n.Reason.Remedy, "--scaling-processes Terminate --auto-scaling-group-name small"), "node %+v, want it to name the process", n)
+		r := w.loop()
+		n, p := w.node(r, "small-1"), w.group(r, "small").Paused
+		assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == `scale-down of group "small" is paused, because its process Terminate is suspended` &&
+			strings.Contains(n.Reason.Remedy, "--scaling-processes Terminate --auto-scaling-group-name small"), "node %+v", n)
+		assert.Truef(t, p != nil && p.ScaleUp && p.ScaleDown &&
+			p.Reason.Message == `scale-up of group "small" is paused until 2126-12-01 06:00:00 UTC by its tag asg-autoscaler.github.io/paused`, "group paused %+v", p)
 		w.at = w.at.Add(6 * time.Minute)
 	}
 	cached, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-1", metav1.GetOptions{})
