@@ -86,10 +86,10 @@ func (m memo[K, V]) due(now time.Time) []K {
 	return due
 }
 
-// failing reports whether a look-up failed for a reason that may pass.
+// failing reports whether a look-up failed for a reason that may pass, or is due because a call is no longer denied.
 func (m memo[K, V]) failing() bool {
 	for _, e := range m.entries {
-		if e.err != nil && !isGone(e.err) {
+		if e.err != nil && (!lasts(e.err) || awsclient.IsDenied(e.err) && m.denial.failed == 0) {
 			return true
 		}
 	}

@@ -78,3 +78,8 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 var errGone = errors.New("it does not exist")
 
 func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
+
+// lasts reports whether a look-up fails with the error until somebody changes something.
+func lasts(err error) bool {
+	return isGone(err) || awsclient.IsDenied(err) || awsclient.IsUnsupported(err)
+}
