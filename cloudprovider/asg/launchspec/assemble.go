@@ -28,6 +28,9 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
 	}
+	if r.nodegroups.unsure(key, nodegroupTries) {
+		return nil, problems // it may have taints
+	}
 	return launch, problems
 }
 

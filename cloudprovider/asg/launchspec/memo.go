@@ -50,6 +50,12 @@ func (m memo[K, V]) get(key K) (*V, error) {
 	return nil, errNotRead
 }
 
+// unsure reports whether a key never had a value, and one of its first so many look-ups may still bring it.
+func (m memo[K, V]) unsure(key K, tries int) bool {
+	e := m.entries[key]
+	return e == nil || e.value == nil && e.failed < tries && !lasts(e.err)
+}
+
 func (m memo[K, V]) want(key K) {
 	if e := m.entries[key]; e != nil {
 		e.wanted = true
