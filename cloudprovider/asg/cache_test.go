@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -200,6 +201,34 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 			"problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
 	}
 	assert.Empty(t, cmp.Diff(problems[0], problems[1]), "two look-ups that were denied alike (-first +second)")
+}
+
+// Pods that do not tolerate the taint would get a node of the group.
+func TestGroupWaitsForItsNodegroup(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fails time.Duration
+		want  bool // the node group is known in the end
+	}{"throttled at the start": {10 * time.Second, true}, "without an endpoint": {time.Hour, false}} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			config := having(managed("a", 0, 0, 3))
+			config.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a",
+				Taints: []fakeaws.EKSTaint{{Key: "dedicated", Value: "batch", Effect: "NO_SCHEDULE"}}}}
+			w := newWorldOf(t, config, discovered)
+			w.aws.Inject(fakeaws.Fault{Action: "DescribeNodegroup", Code: "Throttling", For: fakeaws.Duration(tt.fails)})
+			w.running()
+			g := w.group("a")
+			assert.Truef(t, g.LaunchSpec == nil && !g.Blocked() && len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonNodegroupUnread,
+				"launches %+v with problems %+v, want nothing for now", g.LaunchSpec, g.Problems)
+			for range 120 {
+				time.Sleep(500 * time.Millisecond)
+				spec := w.group("a").LaunchSpec
+				require.Truef(t, spec == nil || !tt.want || spec.Nodegroup != nil && len(spec.Nodegroup.Taints) == 1, "launches %+v, want the taint", spec)
+			}
+			spec := w.group("a").LaunchSpec
+			assert.Truef(t, spec != nil && (spec.Nodegroup != nil) == tt.want, "launches %+v a minute later", spec)
+		}))
+	}
 }
 
 func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {

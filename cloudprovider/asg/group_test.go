@@ -166,7 +166,7 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	assert.Truef(t, err == nil && w.desired("a") == 0, "desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
 }
 
-func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
+func TestSuspendedTerminateProcessKeepsInstances(t *testing.T) {
 	t.Parallel()
 	g := scalingGroup("a", 0, 2, 5)
 	g.SuspendedProcesses = []string{"AZRebalance", "Terminate"}
@@ -175,7 +175,7 @@ func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
 		t.Errorf("suspended processes are %v, want %v, and a group that can grow", got, g.SuspendedProcesses)
 	}
 	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
-	assert.Truef(t, err == nil && w.desired("a") == 1, "desired capacity is %d, error %v, want 1", w.desired("a"), err)
+	assert.Truef(t, err != nil && w.desired("a") == 2, "desired capacity is %d, error %v, want a refusal", w.desired("a"), err)
 }
 
 func TestLaunchModeOfGroup(t *testing.T) {

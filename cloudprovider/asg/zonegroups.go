@@ -45,7 +45,7 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 	if !allowed || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil || unplaced {
 		return whole, false, problems
 	}
-	rebalanced := !slices.Contains(g.SuspendedProcesses, processRebalance)
+	rebalanced := !g.Suspended(processRebalance)
 	if rebalanced && (asked || g.ZonesNeeded) {
 		problems = append(problems, rebalanceProblem(g))
 	}

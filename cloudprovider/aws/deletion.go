@@ -89,16 +89,20 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 		defer n.provider.adopt(n.name)
 		return terminate(ctx, n.name, gone.ids)
 	}
+	// An error for unregistered nodes would keep the core from the other groups, which it asks for next under --force-delete-unregistered-nodes.
+	log := klog.FromContext(n.provider.ctx).V(2)
 	if g := n.group(); gone.placeholders > 0 && g.TargetInstances() <= g.MinInstances() {
-		// An error would keep the core from the other groups, which it asks for next under --force-delete-unregistered-nodes.
-		klog.FromContext(n.provider.ctx).V(2).Info("Left instances that the minimum size asks for", "nodeGroup", n.id, "missing", gone.placeholders)
+		log.Info("Left instances that the minimum size asks for", "nodeGroup", n.id, "missing", gone.placeholders)
 	} else if gone.placeholders > 0 {
 		errs = append(errs, n.withdraw(gone.placeholders))
 	}
+	p := n.provider.Paused(n.group()).Of(true)
 	switch {
 	case len(gone.ids) == 0:
-	case n.provider.Paused(n.group()).Down:
-		errs = append(errs, n.pausedError(n.provider.Paused(n.group())))
+	case p.Down && unregistered(nodes):
+		log.Info("Left instances that have not joined", "instances", gone.ids, "reason", n.pausedError(p))
+	case p.Down:
+		errs = append(errs, n.pausedError(p))
 	case unregistered(nodes):
 		errs = append(errs, n.inLoop(end))
 	default:

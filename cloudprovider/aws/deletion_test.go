@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
@@ -98,6 +99,16 @@ func TestForcedDeletionLeavesWhatTheMinimumWaitsFor(t *testing.T) {
 	require.Len(t, nodes, 3, "nodes, with two that never came")
 	assert.NoError(t, w.NodeGroup("a").ForceDeleteNodes(nodes[1:]))
 	w.desires("a", 3)
+}
+
+// The same, while the group is paused.
+func TestForcedDeletionLeavesInstancesOfAPausedGroup(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, map[string]string{group.TagPaused: "scale-down"}))
+	nodes := w.Nodes("a")
+	require.ErrorContains(t, w.NodeGroup("a").ForceDeleteNodes(nodes), group.TagPaused, "deletion of a registered node")
+	nodes[0].Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(nodes))
+	assert.Zero(t, w.AWS.Calls()[terminateCall], "calls to terminate")
 }
 
 func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {

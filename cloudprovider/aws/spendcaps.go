@@ -186,7 +186,7 @@ func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
 // at raises of other groups under the same cap at the same time, and a pause may have begun. Instances that AWS refuses count until the next view.
 func (n *NodeGroup) raise(delta int, ask func() error) error {
 	if p := n.provider.Paused(n.group()); p.Up {
-		return n.pausedError(p)
+		return n.pausedError(p.Of(false))
 	}
 	caps := n.provider.SpendCaps()
 	caps.mu.Lock()

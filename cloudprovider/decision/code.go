@@ -19,7 +19,7 @@ const (
 	CodeScheduling     Code = "scheduling"        // another plugin of the scheduler
 	CodeMaxSize        Code = "max-size"          // the group's maximum
 	CodeMaxNodesTotal  Code = "max-nodes-total"   // --max-nodes-total
-	CodePaused         Code = "paused"            // the tag of the group's owner, which keeps its nodes, too
+	CodePaused         Code = "paused"            // the tag of the group's owner, or AWS works on its instances or terminates none; nodes stay, too
 	CodeQuota          Code = "quota"             // cluster-wide limits of cores, memory, accelerators, CapacityQuota
 	CodeSpendCap       Code = "spend-cap"         // another node would cost more than an owner allows
 	CodeCoolDown       Code = "cool-down"         // a launch failed before

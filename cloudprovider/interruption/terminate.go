@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -86,9 +85,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 // keepsStopped reports whether AWS keeps an instance of the group that somebody stops or terminates, so that he may start it
 // again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
 func keepsStopped(g *group.Group) bool {
-	return g != nil && slices.ContainsFunc(g.SuspendedProcesses, func(process string) bool {
-		return process == "HealthCheck" || process == "ReplaceUnhealthy" || process == "Terminate"
-	})
+	return g != nil && (g.Suspended("HealthCheck") || g.Suspended("ReplaceUnhealthy") || g.Suspended(group.ProcessTerminate))
 }
 
 // notTerminated explains to people why an instance was not terminated.

@@ -42,7 +42,7 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 		return Why{}, false
 	}
 	age := now.Sub(n.CreationTimestamp.Time)
-	if life := n.Group.MaxInstanceLifetime; life > 0 && age >= life-life/50 && !n.Instance.Protected {
+	if life := n.Group.MaxInstanceLifetime; life > 0 && age >= life-life/50 && !n.Instance.Protected && !n.Group.Suspended(group.ProcessTerminate) {
 		return Why{Cause: ending(life), IgnoresWishes: true, Ends: true}, true // AWS ends it without a drain. It leaves protected instances alone
 	}
 	if !n.Group.Blocked() {

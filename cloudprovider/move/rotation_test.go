@@ -125,6 +125,9 @@ func TestRotationByAge(t *testing.T) {
 		{name: "lifetime is near", days: 27, change: []func(*Node){life(30)}, want: byLife},
 		{name: "lifetime is near, and AWS does not care for problems", days: 27, change: []func(*Node){life(30), problem}, want: byLife},
 		{name: "lifetime is nearly over", days: 29.4, change: []func(*Node){life(30), problem}, want: harsh},
+		{name: "lifetime is nearly over, and AWS terminates nothing", days: 29.4, change: []func(*Node){life(30), func(n *Node) {
+			n.Group.SuspendedProcesses = []string{"Launch", "Terminate"}
+		}}, want: byLife},
 		{name: "lifetime is nearly over, and AWS spares protected instances", days: 29.4, change: []func(*Node){life(30), func(n *Node) { n.Instance.Protected = true }}, want: byLife},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package group
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,6 +102,12 @@ type Reservations struct {
 	IDs        []string `json:"ids,omitempty"`            // none where any open reservation serves
 	Groups     []string `json:"resourceGroups,omitempty"` // ARNs of resource groups of reservations
 }
+
+// ProcessTerminate is the process by which AWS terminates instances in service (EC2 Auto Scaling User Guide, Process types, read 2026-11).
+const ProcessTerminate = "Terminate"
+
+// Suspended reports whether a process of the group is suspended.
+func (g *Group) Suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }
 
 // LaunchGroup returns the group in the form of the launch spec Resolver, nil for nil.
 func (g *Group) LaunchGroup() *launchspec.Group {

@@ -20,7 +20,7 @@ type Pause struct {
 	Up, Down  bool                 // the group grows no more, and loses no node that is not needed
 	Until     time.Time            // zero without an end
 	Malformed bool                 // the tag cannot be read, and its group is left alone altogether
-	Operation launchspec.Operation // the reason, zero where it is the tag
+	Operation launchspec.Operation // AWS's, zero where the tag alone is the reason
 }
 
 func ReadPause(tags map[string]string) Pause {
@@ -48,17 +48,31 @@ func (p Pause) At(now time.Time) Pause {
 	return p
 }
 
-// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances. The group loses no node then, because AWS
-// replaces instances, and it still grows unless the new instance would go soon.
+// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances or terminates none. The group loses no
+// node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
 func (g *Group) LeftAlone(now time.Time) Pause {
 	p, o := g.Pause.At(now), g.Operation
+	if o == (launchspec.Operation{}) && g.Suspended(ProcessTerminate) {
+		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: launchspec.ResumeProcess(g.Name, ProcessTerminate)}
+	}
 	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
 		return p
 	}
-	if p.Up { // the owner can change the tag, and is told of it first
-		return Pause{Up: true, Down: true, Until: p.Until}
+	if p.Up && !o.Ends {
+		return Pause{Up: true, Down: true, Until: p.Until, Operation: o}
 	}
 	return Pause{Up: o.Ends, Down: true, Operation: o}
+}
+
+// Of returns the part of what LeftAlone returned that has one reason: why the group loses no node, or else why it grows no more.
+func (p Pause) Of(down bool) Pause {
+	switch o := p.Operation; {
+	case o == launchspec.Operation{}:
+		return p
+	case down || o.Ends:
+		return Pause{Up: o.Ends, Down: true, Operation: o}
+	}
+	return Pause{Up: p.Up, Until: p.Until}
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left
@@ -73,12 +87,12 @@ func Replacing(before, g *Group) bool {
 	})
 }
 
-// Why says why a group is left alone, to stand behind "is paused", and how that ends.
+// Why says why a group is left alone, to stand behind "is paused", and how that ends. The Pause has one reason.
 func (p Pause) Why(group string) (cause, remedy string) {
 	end := shellword.DeleteTag(group, TagPaused)
 	switch {
 	case p.Operation.Text != "":
-		return ", because " + p.Operation.Text, "wait for its end: " + p.Operation.See
+		return ", because " + p.Operation.Text, p.Operation.Remedy
 	case p.Malformed:
 		return ", because its tag " + TagPaused + " is neither true nor scale-up nor scale-down, or its end cannot be read", "correct the tag, or delete it: " + end
 	}

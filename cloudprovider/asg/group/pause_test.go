@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 func TestPauseIsReadFromItsTag(t *testing.T) {
@@ -53,5 +55,54 @@ func TestPauseEnds(t *testing.T) {
 	assert.Truef(t, got == (Pause{}), "at its end the pause is %+v", got)
 	if got := (Pause{Down: true}).At(end); !got.Down {
 		t.Error("a pause without an end is over")
+	}
+}
+
+// A tag for one direction and AWS's own work for the other are both told, each for its direction.
+func TestEachDirectionIsLeftAloneForItsReason(t *testing.T) {
+	end := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
+	updates, deletes := launchspec.Operation{Text: "EKS updates it"}, launchspec.Operation{Text: "EKS deletes it", Ends: true}
+	terminate := []string{"Launch", ProcessTerminate}
+	const tag, suspended, until = " by its tag " + TagPaused, ", because its process Terminate is suspended", " until=2026-12-01T06:00Z"
+	for _, tt := range []struct {
+		name      string
+		tag       string
+		operation launchspec.Operation
+		suspended []string
+		up, down  string // why, "" for not left alone
+		end       bool   // for the first of them
+	}{
+		{name: "neither", suspended: []string{"AZRebalance"}},
+		{name: "update", operation: updates, down: ", because EKS updates it"},
+		{name: "update, paused for scale-up", tag: "scale-up" + until, operation: updates, up: tag, down: ", because EKS updates it", end: true},
+		{name: "update, paused for scale-down", tag: "scale-down" + until, operation: updates, down: tag, end: true},
+		{name: "update, paused", tag: "true" + until, operation: updates, up: tag, down: tag, end: true},
+		{name: "end, paused for scale-up", tag: "scale-up" + until, operation: deletes, up: ", because EKS deletes it", down: ", because EKS deletes it"},
+		{name: "end, paused for scale-down", tag: "scale-down" + until, operation: deletes, up: ", because EKS deletes it", down: ", because EKS deletes it"},
+		{name: "no termination", suspended: terminate, down: suspended},
+		{name: "no termination, paused for scale-up", tag: "scale-up", suspended: terminate, up: tag, down: suspended},
+		{name: "no termination, paused for scale-down", tag: "scale-down", suspended: terminate, down: tag},
+		{name: "no termination during an update", operation: updates, suspended: terminate, down: ", because EKS updates it"},
+	} {
+		g := &Group{Name: "web", Operation: tt.operation, SuspendedProcesses: tt.suspended}
+		if tt.tag != "" {
+			g.Pause = ReadPause(map[string]string{TagPaused: tt.tag})
+		}
+		p := g.LeftAlone(end.Add(-time.Hour))
+		assert.Truef(t, p.Up == (tt.up != "") && p.Down == (tt.down != ""), "%s: %+v is left alone", tt.name, p)
+		for _, down := range []bool{false, true} {
+			want := tt.up
+			if down {
+				want = tt.down
+			}
+			of := p.Of(down)
+			cause, remedy := of.Why("web")
+			if want == "" {
+				continue
+			}
+			assert.Equalf(t, want, cause, "%s: cause, down %t", tt.name, down)
+			assert.Equalf(t, want == suspended, strings.Contains(remedy, "resume-processes"), "%s: remedy %q, down %t", tt.name, remedy, down)
+			assert.Equalf(t, want == tag && tt.end, of.Until.Equal(end), "%s: until %v, down %t", tt.name, of.Until, down)
+		}
 	}
 }

@@ -130,7 +130,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 		turns(raises)
 		turns(lowers)
 		turns(over)
-		if !now.Before(over) || slices.Contains(g.SuspendedProcesses, "ScheduledActions") {
+		if !now.Before(over) || g.Suspended("ScheduledActions") {
 			continue
 		}
 		if now.Before(raises) {

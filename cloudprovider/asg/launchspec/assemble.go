@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Spec assembles what g launches from the fetched answers. Without a LaunchSpec, a Problem says why.
@@ -14,7 +13,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	if slices.Contains(g.SuspendedProcesses, "Launch") {
 		problems = append(problems, Problem{Reason: ReasonLaunchSuspended, Blocks: true,
 			Message: "its Launch process is suspended, so AWS launches nothing in it",
-			Remedy:  "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + shellword.Quote(g.Name)})
+			Remedy:  ResumeProcess(g.Name, "Launch")})
 	}
 	key := nodegroupOf(g)
 	if launch == nil || key == (nodegroupKey{}) {
@@ -28,6 +27,9 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	if err != nil {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
+	}
+	if r.nodegroups.unsure(key, nodegroupTries) {
+		return nil, problems // it may have taints
 	}
 	return launch, problems
 }

@@ -36,4 +36,6 @@ const (
 	RetryFirst     = 2 * time.Second  // how often the caller should look for due look-ups
 	RetryMost      = time.Minute      // how long the Resolver leaves a missing object alone. Somebody may create it again
 	goneImageRetry = 10 * time.Minute // longer, because AWS never gives an image ID out twice
+	// nodegroupTries look-ups may fail before an EKS node group is taken to have the labels and taints of its tags alone, as where EKS has no endpoint.
+	nodegroupTries = 4
 )

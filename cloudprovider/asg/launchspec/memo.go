@@ -50,6 +50,12 @@ func (m memo[K, V]) get(key K) (*V, error) {
 	return nil, errNotRead
 }
 
+// unsure reports whether a key never had a value, and one of its first so many look-ups may still bring it.
+func (m memo[K, V]) unsure(key K, tries int) bool {
+	e := m.entries[key]
+	return e == nil || e.value == nil && e.failed < tries && !lasts(e.err)
+}
+
 func (m memo[K, V]) want(key K) {
 	if e := m.entries[key]; e != nil {
 		e.wanted = true
@@ -86,10 +92,10 @@ func (m memo[K, V]) due(now time.Time) []K {
 	return due
 }
 
-// failing reports whether a look-up failed for a reason that may pass.
+// failing reports whether a look-up failed for a reason that may pass, or is due because a call is no longer denied.
 func (m memo[K, V]) failing() bool {
 	for _, e := range m.entries {
-		if e.err != nil && !isGone(e.err) {
+		if e.err != nil && (!lasts(e.err) || awsclient.IsDenied(e.err) && m.denial.failed == 0) {
 			return true
 		}
 	}

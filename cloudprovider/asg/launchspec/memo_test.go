@@ -27,14 +27,18 @@ func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 	}
 	got := look(denied)
 	require.Truef(t, got == groups, "%d calls at first, want one for each of %d groups", got, groups)
-	calls := 0
+	calls, passes, last := 0, 0, now
 	for range 30 * 60 / 2 { // half an hour, as the loop does it
-		now = now.Add(RetryFirst)
-		calls += look(denied)
+		if now = now.Add(RetryFirst); m.failing() || now.Sub(last) >= RetryMost {
+			passes, last = passes+1, now
+			calls += look(denied)
+		}
 	}
 	assert.Truef(t, calls >= 3 && calls <= 12, "%d calls in half an hour while all are denied, want a few", calls)
+	assert.Truef(t, passes <= 30, "%d passes over the groups in half an hour, want one in a minute", passes)
 	now = now.Add(10 * time.Minute)
 	assert.Equal(t, 1, look(nil), "calls to find out that it is allowed now")
+	assert.True(t, m.failing(), "the others are due soon")
 	assert.Equal(t, groups-1, look(nil), "calls once it is allowed, want one for each of the others")
 }
 

@@ -18,16 +18,18 @@ import (
 
 // Operation is AWS's own work on the instances of a group. The zero value is none.
 type Operation struct {
-	Text string // such as `EKS updates its node group "web"`
-	See  string // the command that shows its progress
-	Ends bool   // a new instance would go soon
+	Text   string // such as `EKS updates its node group "web"`
+	Remedy string // mostly the command that shows its progress
+	Ends   bool   // a new instance would go soon
 }
+
+const waitFor = "wait for its end: "
 
 // stateOf returns what EKS does with a node group, and what it finds wrong.
 func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
 	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.cluster), shellword.Quote(key.name))
 	does := func(verb string) Operation {
-		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.name), See: see}
+		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.name), Remedy: waitFor + see}
 	}
 	switch n.Status {
 	case ekstypes.NodegroupStatusCreating:
@@ -70,7 +72,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 	for _, last := range out.InstanceRefreshes {
 		if last.EndTime == nil && !ended[last.Status] {
 			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
-			o.See = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
+			o.Remedy = waitFor + "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
 		}
 	}
 	return o, nil

@@ -45,6 +45,12 @@ func unread(err error, reason, what, action, instead string) Problem {
 	return p
 }
 
+// ResumeProcess is the remedy where a process of a group is suspended.
+func ResumeProcess(group, process string) string {
+	return "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes " + process +
+		" --auto-scaling-group-name " + shellword.Quote(group)
+}
+
 // missing says whether the launch template is gone or its version alone, and how the group gets another. A new template has another ID.
 func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 	name, other := cmp.Or(ref.ID, ref.Name), "LaunchTemplateName=TEMPLATE"
@@ -72,3 +78,8 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 var errGone = errors.New("it does not exist")
 
 func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
+
+// lasts reports whether a look-up fails with the error until somebody changes something.
+func lasts(err error) bool {
+	return isGone(err) || awsclient.IsDenied(err) || awsclient.IsUnsupported(err)
+}

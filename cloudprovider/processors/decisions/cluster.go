@@ -172,6 +172,11 @@ func describe(g *group.Group, id string) decision.Group {
 	return o
 }
 
+func pauseOf(o *decision.Group, p group.Pause) *decision.Pause {
+	cause, remedy := p.Why(o.AutoScaling)
+	return why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, cause, remedy)
+}
+
 func limits(reached []group.Limit) (list []decision.Limit) {
 	for _, l := range reached {
 		list = append(list, decision.Limit(l))
@@ -203,8 +208,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
 	by := k.Provider.Capped(g)
 	if p := g.LeftAlone(now); p.Up || p.Down {
-		cause, remedy := p.Why(g.Name)
-		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, cause, remedy)
+		o.Paused = pauseOf(o, p.Of(!p.Up))
+		o.Paused.ScaleDown = p.Down
 	}
 	switch {
 	case o.Paused != nil && o.Paused.ScaleUp:

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -316,6 +318,29 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	if list := entries(r, decision.ScaleDown); len(list) != 1 || list[0].Node != "small-2" || list[0].Group != "small" {
 		t.Errorf("scale-downs %+v, want the node that is not needed", list)
 	}
+}
+
+// AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.
+func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
+	g := awsworld.Group("small", "m5.large", 0, 2, 5, map[string]string{group.TagPaused: "scale-up until=2126-12-01T06:00Z"})
+	g.SuspendedProcesses = []string{"Terminate"}
+	w := newWorld(t, onAWS(t, g), options(), true)
+	w.join(w.ready("small")...)
+	w.put(running("busy", "busy", "1500m", "small-0"), running("idle", "idle", "100m", "small-1"),
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
+	for range 3 {
+		r := w.loop()
+		n, p := w.node(r, "small-1"), w.group(r, "small").Paused
+		assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == `scale-down of group "small" is paused, because its process Terminate is suspended` &&
+			strings.Contains(n.Reason.Remedy, "--scaling-processes Terminate --auto-scaling-group-name small"), "node %+v", n)
+		assert.Truef(t, p != nil && p.ScaleUp && p.ScaleDown &&
+			p.Reason.Message == `scale-up of group "small" is paused until 2126-12-01 06:00:00 UTC by its tag asg-autoscaler.github.io/paused`, "group paused %+v", p)
+		w.at = w.at.Add(6 * time.Minute)
+	}
+	cached, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-1", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Truef(t, len(cached.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
+		"taints %v, evicted %q, calls %v, want none", cached.Spec.Taints, w.evicted(), w.AWS.Calls())
 }
 
 // The core looks into a blocked node every five minutes. In between it says only that it has done so.

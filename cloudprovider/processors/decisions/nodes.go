@@ -123,7 +123,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case f.kept[o.Name].Pod != "":
 		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
-		o.State, o.Reason = decision.NodeBlocked, group.Paused.Reason
+		o.State, o.Reason = decision.NodeBlocked, pauseOf(group, f.view.Group(m.group).LeftAlone(f.at).Of(true)).Reason
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:

@@ -152,7 +152,7 @@ func TestFaultsInAWS(t *testing.T) {
 			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["asg-autoscaler.github.io/zonal"] = nil, true, "true"
 		}, want: "so it is one node group until a pod needs one of its zones", next: "AZRebalance"},
 		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.Suspend("web", "Terminate")) },
-			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
+			want: "its process Terminate is suspended, so that unneeded nodes stay", next: "aws autoscaling resume-processes"},
 		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.Suspend("web", "Launch")) },
 			want: `group "web": `, next: "resume-processes"},
 		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },

@@ -10,17 +10,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// Processes of a group (Amazon EC2 Auto Scaling User Guide, "Types of processes", read 2026-11).
-const (
-	processTerminate = "Terminate"
-	processRebalance = "AZRebalance"
-)
+// processRebalance balances the zones of a group (Amazon EC2 Auto Scaling User Guide, "Types of processes", read 2026-11).
+const processRebalance = "AZRebalance"
 
 func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
 	in.eachGroup(func(g *group.Group) {
-		if slices.Contains(g.SuspendedProcesses, processTerminate) {
-			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",
-				processCommand("resume", g, processTerminate))
+		if g.Suspended(group.ProcessTerminate) {
+			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes stay", "SuspendedProcesses of DescribeAutoScalingGroups",
+				processCommand("resume", g, group.ProcessTerminate))
 		}
 		if evidence := rebalanced(g); evidence != "" {
 			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", why.Count(len(g.Zones), "zone")),
@@ -36,7 +33,7 @@ func processCommand(verb string, g *group.Group, process string) string {
 
 // rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".
 func rebalanced(g *group.Group) string {
-	if len(g.Zones) < 2 || slices.Contains(g.SuspendedProcesses, processRebalance) {
+	if len(g.Zones) < 2 || g.Suspended(processRebalance) {
 		return ""
 	}
 	if !g.ProtectsNewInstances {

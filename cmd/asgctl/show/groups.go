@@ -122,7 +122,7 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 		Operator: g.Operator, Segments: g.Source.Segments,
 	}
 	if p := g.LeftAlone(time.Now()); p != (group.Pause{}) {
-		out.Paused = cmp.Or(p.Operation.Text, g.Tags[group.TagPaused])
+		out.Paused = cmp.Or(p.Of(!p.Up).Operation.Text, g.Tags[group.TagPaused])
 	}
 	for _, t := range g.Timed {
 		out.Clock = append(out.Clock, t.String())

@@ -33,6 +33,10 @@ func (a *account) setDesiredCapacity(r *request) (any, error) {
 
 var pendingDelete = &apiError{Code: "ValidationError", Message: "You cannot perform this operation while the AutoScalingGroup is pending delete"}
 
+// terminateSuspended refuses to terminate an instance in service. The user guide says that a suspended Terminate keeps such instances alone, and names
+// ForceDelete of the group to end them all the same ("Considerations for suspending processes", read 2026-11). It does not state the words.
+var terminateSuspended = &apiError{Code: "ValidationError", Message: "The Terminate process of the AutoScalingGroup is suspended"}
+
 func inProgress(act *activity) *apiError {
 	return &apiError{
 		Code:    "ScalingActivityInProgress",
@@ -89,6 +93,9 @@ func (a *account) terminable(ids []string, groupName string, batch, decrement bo
 		found, err := a.managed([]string{id}, groupName)
 		if err == nil && found[0].ending != nil && a.chance() {
 			err = inProgress(found[0].ending)
+		}
+		if err == nil && found[0].state == inService && found[0].group.suspended("Terminate") {
+			err = terminateSuspended
 		}
 		if err == nil && partly && decrement && found[0].counts() && found[0].group.Desired-weight-found[0].weight < found[0].group.Min {
 			err = belowMin(found[0].group)

@@ -53,6 +53,8 @@ func TestSuspendedProcessesRest(t *testing.T) {
 		suspend("Terminate")
 		setDesired(t, c, "g", 1)
 		pass(time.Minute)
+		_, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId)
+		wantAPIError(t, err, "ValidationError", "The Terminate process of the AutoScalingGroup is suspended")
 		statesAre(t, c, "Terminate suspended: no scale-in", map[string]int{"InService": 2})
 		resume("Terminate")
 		pass(time.Minute)
