@@ -727,7 +727,8 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
+				evicted := bound(slices.Clone(n.EvictedPods))
+				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
 	}
@@ -773,12 +774,18 @@ func (m *Moves) show() {
 	}
 }
 
+// podsOn returns the pods that run on a node.
 func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
 	if err != nil {
 		return nil
 	}
-	return snapshot.Pods(info)
+	return bound(snapshot.Pods(info))
+}
+
+// bound returns the list without the pods that only the snapshot has on their node: they wait for a node, or nobody has created them.
+func bound(pods []*corev1.Pod) []*corev1.Pod {
+	return slices.DeleteFunc(pods, func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })
 }
 
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
