@@ -2,11 +2,25 @@ package podlist
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 )
 
 // IsFake reports whether only the core has made the pod, for a capacity buffer or for proactive scale-up. No kube-scheduler will ever bind it.
 func IsFake(pod *corev1.Pod) bool {
 	return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod)
+}
+
+// Fakes wraps a processor of the core that makes pods, and takes from them what only a pod of somebody has.
+type Fakes struct{ pods.PodListProcessor }
+
+// Process has the core add its pods to the list. A copy of a nominated pod has no nomination, because the core would put all copies on that node.
+func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	all, err := f.PodListProcessor.Process(ctx, pending)
+	for _, pod := range all[min(len(pending), len(all)):] {
+		pod.Status.NominatedNodeName = ""
+	}
+	return all, err
 }

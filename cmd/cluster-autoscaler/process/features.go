@@ -31,6 +31,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // features are the core's optional features, which flags switch on. All fields of a feature that is off are nil.
@@ -66,7 +67,7 @@ func newInjection(core config.AutoscalingOptions) injection {
 	}
 	registry := injectionbackoff.NewFakePodControllerRegistry()
 	return injection{
-		pods:   podinjection.NewPodInjectionPodListProcessor(registry),
+		pods:   &podlist.Fakes{PodListProcessor: podinjection.NewPodInjectionPodListProcessor(registry)},
 		limit:  podinjection.NewEnforceInjectedPodsLimitProcessor(core.PodInjectionLimit),
 		status: podinjection.NewFakePodsScaleUpStatusProcessor(registry),
 	}
