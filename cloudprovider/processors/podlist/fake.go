@@ -6,6 +6,9 @@ import (
 	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // IsFake reports whether only the core has made the pod, for a capacity buffer or for proactive scale-up. No kube-scheduler will ever bind it.
@@ -16,11 +19,14 @@ func IsFake(pod *corev1.Pod) bool {
 // Fakes wraps a processor of the core that makes pods, and takes from them what only a pod of somebody has.
 type Fakes struct{ pods.PodListProcessor }
 
-// Process has the core add its pods to the list. A copy of a nominated pod has no nomination, because the core would put all copies on that node.
+// Process has the core add its pods to the list. They keep no node by a wish of the pod that they are copied from. A copy of a nominated pod has no
+// nomination, because the core would put all copies on that node.
 func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	all, err := f.PodListProcessor.Process(ctx, pending)
 	for _, pod := range all[min(len(pending), len(all)):] {
 		pod.Status.NominatedNodeName = ""
+		pod.Annotations[drain.PodSafeToEvictKey] = "true"
+		delete(pod.Annotations, string(nodemeta.DoNotDisrupt))
 	}
 	return all, err
 }

@@ -108,9 +108,10 @@ func (p *Process) startBuffers(working context.Context, kube kubernetes.Interfac
 func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
 func newBuffers(all *buffers.Buffers) capacityBuffers {
+	core := cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true)
 	return capacityBuffers{
 		Buffers: all,
-		pods:    cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true),
+		pods:    &podlist.Fakes{PodListProcessor: core},
 		room:    all,
 		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
 	}
