@@ -111,7 +111,7 @@ func newBuffers(all *buffers.Buffers) capacityBuffers {
 	core := cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true)
 	return capacityBuffers{
 		Buffers: all,
-		pods:    &podlist.Fakes{PodListProcessor: core},
+		pods:    &podlist.Fakes{PodListProcessor: core, Buffer: all.Registry.GetCapacityBuffer},
 		room:    all,
 		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
 	}
