@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -190,19 +191,24 @@ func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
 }
 
 // Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
-// launched for them. Others that no group helps take turns with them.
+// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile,
+// because the plan has a place for those that were on its nodes.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
 	for _, p := range pods {
-		if m.consolidates(p) {
+		switch {
+		case m.consolidates(p):
 			own = append(own, p)
-		} else {
+		case !podlist.IsFake(p):
 			others = append(others, p)
 		}
 	}
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
 	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
-	if m.theirs || len(own) == 0 {
+	switch {
+	case len(own) == 0:
+		return pods
+	case m.theirs:
 		return others
 	}
 	for _, p := range others { // they have their turn in the next loop
@@ -728,7 +734,8 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
 				evicted := bound(slices.Clone(n.EvictedPods))
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
+				from := m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint)
+				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, from)
 			}
 		}
 	}
