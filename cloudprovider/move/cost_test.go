@@ -12,7 +12,7 @@ import (
 
 func TestCostOfMovingPods(t *testing.T) {
 	with := func(change func(*corev1.Pod)) *corev1.Pod {
-		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{}}}
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{}}, Spec: corev1.PodSpec{NodeName: "n"}}
 		change(p)
 		return p
 	}
@@ -39,6 +39,7 @@ func TestCostOfMovingPods(t *testing.T) {
 		})}, 1},
 		"treated as a DaemonSet's": {[]*corev1.Pod{with(func(p *corev1.Pod) { p.Annotations["cluster-autoscaler.kubernetes.io/daemonset-pod"] = "true" })}, 0},
 		"static":                   {[]*corev1.Pod{with(func(p *corev1.Pod) { p.Annotations[corev1.MirrorPodAnnotationKey] = "" })}, 0},
+		"of a capacity buffer":     {[]*corev1.Pod{with(func(p *corev1.Pod) { p.Spec.NodeName = "" })}, 0},
 		"completed":                {[]*corev1.Pod{with(func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }), with(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })}, 0},
 		"leaving":                  {[]*corev1.Pod{with(func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} })}, 0},
 	} {

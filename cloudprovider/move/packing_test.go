@@ -22,7 +22,7 @@ func newHost(name, group, cpu string, price float64, pods ...string) Host {
 		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourcePods: resource.MustParse("20")}}}}
 	for i, asks := range pods {
 		h.Pods = append(h.Pods, HostPod{CPU: ptr.To(resource.MustParse(asks)).MilliValue(), Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), UID: types.UID(fmt.Sprint(name, "-", i)), OwnerReferences: []metav1.OwnerReference{
-			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}}}})
+			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}}, Spec: corev1.PodSpec{NodeName: name}}})
 	}
 	return h
 }

@@ -23,10 +23,13 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	coretest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/client-go/informers"
@@ -34,6 +37,9 @@ import (
 	fakescale "k8s.io/client-go/scale/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // world is a cluster without a control plane: the buffers, and the Deployment web.
@@ -270,4 +276,38 @@ func TestStatusesOfAnOlderObjectAreConflicts(t *testing.T) {
 	_, err := w.Core.UpdateCapacityBuffer(older)
 	assert.Error(t, err, "a status made from an older object was written")
 	w.awaitReplicas(t, "web", 4)
+}
+
+// tries counts how often a pod is tried on all nodes.
+type tries struct {
+	clustersnapshot.ClusterSnapshot
+	count int
+}
+
+func (c *tries) SchedulePodOnAnyNodeMatching(pod *corev1.Pod, o clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
+	c.count++
+	return c.ClusterSnapshot.SchedulePodOnAnyNodeMatching(pod, o)
+}
+
+func TestPodsOfABufferThatFitNowhereAreTriedOnce(t *testing.T) {
+	const pods = 500
+	percentage := v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}
+	w := newWorld(t, pods, buffer("web", percentage), buffer("more", percentage))
+	w.control(t)
+	w.awaitReplicas(t, "web", pods)
+	w.awaitReplicas(t, "more", pods)
+	s := &tries{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
+	for i := range pods {
+		require.NoError(t, s.AddNodeInfo(framework.NewTestNodeInfo(coretest.BuildTestNode(fmt.Sprint("node-", i), 100, 1e9))))
+	}
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: s, DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
+	made := podlist.Fakes{PodListProcessor: cbprocessor.NewCapacityBufferPodListProcessor(w.Core, strategies[:1], w.Registry, true),
+		Buffer: w.Registry.GetCapacityBuffer}
+	all, err := made.Process(ctx, nil)
+	require.NoError(t, err)
+	left, err := podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere).Process(ctx, all)
+	require.NoError(t, err)
+	assert.Len(t, left, 2*pods)
+	assert.Equal(t, 2, s.count, "tries, want one for each buffer")
+	assert.Len(t, snapshot.EqualPods(all), 2, "kinds of pods")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
@@ -360,4 +361,40 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 		return ""
 	})
 	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
+}
+
+// The room alone would fit on a node of another group, and the pod would get a second node then.
+func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "2")
+	w.consolidation.Horizon = 4 * time.Hour
+	cached, err := w.factory.Core().V1().Nodes().Lister().Get("big-0")
+	require.NoError(t, err)
+	big := cached.DeepCopy()
+	for _, amounts := range []corev1.ResourceList{big.Status.Allocatable, big.Status.Capacity} {
+		amounts[corev1.ResourceCPU] = resource.MustParse("7910m")
+	}
+	w.update(big)
+	w.put(big)
+	middle := awsworld.Group("middle", "", 0, 0, 5, map[string]string{move.TagBudget: "100%"})
+	middle.LaunchTemplate, middle.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.xlarge"}}}
+	require.NoError(t, w.AWS.AddGroup(middle))
+	w.Reread()
+	for i := range 3 {
+		room := waiting(fmt.Sprint("room-", i), "buffer", "400m")
+		room.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+		w.fakes = append(w.fakes, room)
+	}
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.size("middle") != 1 {
+			return fmt.Sprintf("%s, %d middle", w.sizes(), w.size("middle"))
+		}
+		return ""
+	})
+	for range 10 {
+		w.clock.Step(planEvery)
+		w.loop()
+	}
+	assert.Equal(t, "1 big, 0 small", w.sizes(), "beside one of the middle")
+	assert.Equal(t, 1, w.size("middle"))
 }

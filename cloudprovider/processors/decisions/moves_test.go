@@ -369,6 +369,24 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 	}
 }
 
+// Nobody makes the pod of a capacity buffer Ready.
+func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
+	m := &move.Machine{Reasons: []move.Reason{changed{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true, m)
+	nodes := w.ready("small")
+	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
+	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "new", "true")
+	nodes[1].CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
+	nodes[1].Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-9 * time.Minute))}}
+	w.join(nodes...)
+	w.put(running("pod-0", "set", "100m", nodes[0].Name))
+	room := waiting("room", "buffer", "100m")
+	room.CreationTimestamp, room.Spec.NodeSelector = metav1.Time{}, map[string]string{"new": "true"}
+	w.fakes = injected{room}
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+}
+
 // The new node of a move is not there after twenty minutes.
 func TestMoveThatWaitsForItsNewNodeIsNoFailure(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")

@@ -25,6 +25,7 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	fakepod "k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/client-go/informers"
@@ -67,6 +68,7 @@ type world struct {
 	consolidation *scaledown.Consolidation // nil without a move.Consolidate among the reasons of the machine
 	events        *record.FakeRecorder     // of asked
 	drains        drains                   // none without a machine
+	fakes         injected                 // pods that only the core makes, in each loop
 	at            time.Time                // of the next loop
 }
 
@@ -138,7 +140,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
 	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
-		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
+		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
@@ -157,7 +159,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			draining := &podlist.Draining{Drains: &w.drains}
 			after = append(after, status.Draining(draining.ScaledUp))
 			draining.Moves, c.Held = moves.Count, moves.Held
-			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
+			list = slices.Insert(list, 1, pods.PodListProcessor(draining))
 		}
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
@@ -193,6 +195,18 @@ func parseBudgets(t *testing.T, text string) move.Budgets {
 	require.NoError(t, err)
 	return budgets
 }
+
+// injected are pods that the core adds to the pending ones.
+type injected []*corev1.Pod
+
+func (i *injected) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	for _, pod := range *i {
+		pending = append(pending, fakepod.WithFakePodAnnotation(pod.DeepCopy()))
+	}
+	return pending, nil
+}
+
+func (*injected) CleanUp() {}
 
 // drains are nodes that AWS takes, and what the last loop says of them.
 type drains struct {

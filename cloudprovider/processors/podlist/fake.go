@@ -2,11 +2,43 @@ package podlist
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
+	constants "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // IsFake reports whether only the core has made the pod, for a capacity buffer or for proactive scale-up. No kube-scheduler will ever bind it.
 func IsFake(pod *corev1.Pod) bool {
 	return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod)
+}
+
+// Fakes wraps a processor of the core that makes pods, and takes from them what only a pod of somebody has.
+type Fakes struct {
+	pods.PodListProcessor
+	Buffer func(types.UID) *v1beta1.CapacityBuffer // that a pod was made for. Nil where these are copies of pods
+}
+
+// Process has the core add its pods to the list. They keep no node by a wish of the pod that they are copied from. A copy of a nominated pod
+// has no nomination, because the core would put all copies on that node. A buffer controls its pods, because the core tries equal pods without a
+// controller one by one.
+func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	all, err := f.PodListProcessor.Process(ctx, pending)
+	for _, pod := range all[min(len(pending), len(all)):] {
+		pod.Status.NominatedNodeName = ""
+		pod.Annotations[drain.PodSafeToEvictKey] = "true"
+		delete(pod.Annotations, string(nodemeta.DoNotDisrupt))
+		if f.Buffer != nil {
+			kind := v1beta1.SchemeGroupVersion.WithKind(constants.CapacityBufferKind)
+			pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(f.Buffer(pod.UID), kind)}
+		}
+	}
+	return all, err
 }

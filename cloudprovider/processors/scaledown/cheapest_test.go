@@ -18,19 +18,25 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
-// add adds the node with pods to the snapshot.
+// add adds the node with pods to the snapshot. All run there but those that only the core makes.
 func add(t testing.TB, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods ...*corev1.Pod) {
 	t.Helper()
 	info := framework.NewNodeInfo(n, nil)
 	for _, p := range pods {
-		info.AddPod(framework.NewPodInfo(p, nil))
+		on := p.DeepCopy()
+		if !podlist.IsFake(p) {
+			on.Spec.NodeName = n.Name
+		}
+		info.AddPod(framework.NewPodInfo(on, nil))
 	}
 	require.NoError(t, to.AddNodeInfo(info))
 }
@@ -47,13 +53,14 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)
 	agent := web("agent", "")
 	agent.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agent", Controller: ptr.To(true)}}
+	room := fake.WithFakePodAnnotation(web("room", ""))
 	want := slices.Clone(nodes) // in this order
 	for at, pods := range [][]*corev1.Pod{
-		{agent, urgent("agent", "", 1_000_000)},    // empty, whatever its pods
-		{urgent("a", "", 1_000_000), web("b", "")}, // considered before
+		{agent, urgent("agent", "", 1_000_000), room}, // empty, whatever its pods
+		{urgent("a", "", 1_000_000), web("b", "")},    // considered before
 		{urgent("c", "", 1_000_000)},
 		{urgent("d", "", -1_000_000)},
-		{web("e", ""), agent},
+		{web("e", ""), agent, room},
 		{web("f", "", corev1.PodDeletionCost, "1000")},
 		{web("g", ""), web("h", "")},
 	} {

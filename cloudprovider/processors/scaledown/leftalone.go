@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // Rules are the core's rules of a drain, behind one more: a pod that asks to be left alone keeps its node, whatever safe-to-evict says. Like
@@ -53,6 +55,17 @@ func (u unlessEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.P
 		}
 	}
 	return u.Rule.Drainable(ctx, pod, node)
+}
+
+// Budgets are what disruption budgets leave to the core's plans. Pods that only the core has made use nothing up: nobody evicts them.
+type Budgets struct{ pdb.RemainingPdbTracker }
+
+func (b Budgets) CanRemovePods(pods []*corev1.Pod) (canRemove, inParallel bool, blocking *drain.BlockingPod) {
+	return b.RemainingPdbTracker.CanRemovePods(slices.DeleteFunc(slices.Clone(pods), podlist.IsFake))
+}
+
+func (b Budgets) RemovePods(pods []*corev1.Pod) {
+	b.RemainingPdbTracker.RemovePods(slices.DeleteFunc(slices.Clone(pods), podlist.IsFake))
 }
 
 // doNotDisrupt blocks the drain for a pod that asks to be left alone. It reads the clock and not the time of the loop: FreshCandidates reads

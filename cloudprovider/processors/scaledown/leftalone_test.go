@@ -13,10 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/client-go/tools/record"
@@ -129,6 +133,36 @@ func TestBudgetsKeepNoPodThatMayBeEvicted(t *testing.T) {
 		_, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, tracker, start)
 		assert.Equalf(t, tt.blocks, err != nil, "%s: %v", name, err)
 	}
+}
+
+// idle removes no node.
+type idle struct{ scaledown.ActuationStatus }
+
+func (idle) DeletionsInProgress() (empty, drained []string) { return nil, nil }
+func (idle) RecentEvictions() []*corev1.Pod                 { return nil }
+
+// The pods of a capacity buffer have the labels of those that a budget is for.
+func TestRoomForPodsUsesUpNoBudget(t *testing.T) {
+	w, _, _ := leftAloneWorld(t, nil)
+	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)
+	var room []*corev1.Pod
+	for _, name := range []string{"room-1", "room-2", "room-3"} {
+		room = append(room, fake.WithFakePodAnnotation(web(name, "", safeToEvict, "true")))
+	}
+	add(t, cluster, nodes[0], room...)
+	add(t, cluster, nodes[1], web("a", nodes[1].Name))
+	add(t, cluster, nodes[2])
+	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()}
+	require.NoError(t, budgets.SetPdbs([]*policyv1.PodDisruptionBudget{{ObjectMeta: metav1.ObjectMeta{Namespace: "default"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}}, Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}}}))
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster, RemainingPdbTracker: budgets,
+		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true, ScaleDownSimulationTimeout: time.Minute, MaxScaleDownParallelism: 10,
+			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}}}
+	deletion := options.NodeDeleteOptions{}
+	p := planner.New(ctx, caprocessors.DefaultProcessors(ctx.AutoscalingOptions), deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)))
+	err := p.UpdateClusterState(nodes, nodes[:2], idle{}, start)
+	require.Truef(t, err == nil, "%v", err)
+	assert.Lenf(t, p.UnneededNodes(), 2, "nodes are unneeded, the others are %+v", p.UnremovableNodes())
 }
 
 // leftAloneWorld has a node for each instance of a group of three, named by its provider ID, and every node is a candidate.

@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -190,19 +191,24 @@ func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
 }
 
 // Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
-// launched for them. Others that no group helps take turns with them.
+// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile,
+// because the plan has a place for those that were on its nodes.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
 	for _, p := range pods {
-		if m.consolidates(p) {
+		switch {
+		case m.consolidates(p):
 			own = append(own, p)
-		} else {
+		case !podlist.IsFake(p):
 			others = append(others, p)
 		}
 	}
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
 	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
-	if m.theirs || len(own) == 0 {
+	switch {
+	case len(own) == 0:
+		return pods
+	case m.theirs:
 		return others
 	}
 	for _, p := range others { // they have their turn in the next loop
@@ -727,7 +733,9 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
+				evicted := bound(slices.Clone(n.EvictedPods))
+				from := m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint)
+				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, from)
 			}
 		}
 	}
@@ -773,12 +781,18 @@ func (m *Moves) show() {
 	}
 }
 
+// podsOn returns the pods that run on a node.
 func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
 	if err != nil {
 		return nil
 	}
-	return snapshot.Pods(info)
+	return bound(snapshot.Pods(info))
+}
+
+// bound returns the list without the pods that only the snapshot has on their node: they wait for a node, or nobody has created them.
+func bound(pods []*corev1.Pod) []*corev1.Pod {
+	return slices.DeleteFunc(pods, func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })
 }
 
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.

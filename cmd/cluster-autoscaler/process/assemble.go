@@ -13,6 +13,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -269,6 +270,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 	opts := coreoptions.AutoscalerOptions{
 		AutoscalingOptions: snapshot.ForDeletions(p.core), FrameworkHandle: handle, ClusterSnapshot: snapshot.New(p.core, handle),
 		DebuggingSnapshotter: p.snapshotter, DeleteOptions: deleteOptions, DrainabilityRules: scaledown.Rules(deleteOptions, clock.RealClock{}),
+		RemainingPdbTracker: scaledown.Budgets{RemainingPdbTracker: pdb.NewBasicRemainingPdbTracker()},
 	}
 	opts.WriteStatusConfigMap = false    // status.Writer does
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed

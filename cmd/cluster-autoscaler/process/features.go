@@ -34,6 +34,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // features are the core's optional features, which flags switch on. All fields of a feature that is off are nil.
@@ -73,7 +74,7 @@ func newInjection(core config.AutoscalingOptions) injection {
 	}
 	registry := injectionbackoff.NewFakePodControllerRegistry()
 	return injection{
-		pods:   podinjection.NewPodInjectionPodListProcessor(registry),
+		pods:   &podlist.Fakes{PodListProcessor: podinjection.NewPodInjectionPodListProcessor(registry)},
 		limit:  podinjection.NewEnforceInjectedPodsLimitProcessor(core.PodInjectionLimit),
 		status: podinjection.NewFakePodsScaleUpStatusProcessor(registry),
 	}
@@ -122,9 +123,10 @@ func (p *Process) startBuffers(ctx, working context.Context, kube kubernetes.Int
 func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
 func newBuffers(all *buffers.Buffers) capacityBuffers {
+	core := cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true)
 	return capacityBuffers{
 		Buffers: all,
-		pods:    cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true),
+		pods:    &podlist.Fakes{PodListProcessor: core, Buffer: all.Registry.GetCapacityBuffer},
 		room:    all,
 		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
 	}

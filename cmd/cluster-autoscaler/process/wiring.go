@@ -137,10 +137,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
+		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Clock: clock.RealClock{}},
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
-		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Clock: clock.RealClock{}},
 		status.Draining(with.draining.ScaledUp),
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},

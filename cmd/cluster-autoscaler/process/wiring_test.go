@@ -8,23 +8,31 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -46,15 +54,19 @@ import (
 
 // wiredWith is the wiring of a process with features as flags would switch them on.
 func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
+	return wiredOver(&aws.Provider{}, change)
+}
+
+func wiredOver(provider *aws.Provider, change func(*Process)) coreoptions.AutoscalerOptions {
 	p := &Process{}
 	p.core.ScaleUpFromZero, p.core.WriteStatusConfigMap, p.options.ScaleDown = true, true, true
 	change(p)
 	opts := p.coreOptions(nil)
-	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{},
+	with := parts{provider: provider, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
-		with.buffers = newBuffers(&buffers.Buffers{})
+		with.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)})
 	}
 	if p.core.ProvisioningRequestEnabled {
 		with.requests = newRequests(p.core, nil)
@@ -305,6 +317,32 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	require.NoError(t, cluster.AddNodeInfo(framework.NewTestNodeInfo(node)))
 	assert.NotNil(t, cluster.CheckPredicates(pending[0], node.Name), "the pod fits on a node whose zone is assumed")
 	assert.NoError(t, cluster.CheckPredicates(pod, node.Name), "without the guard the pod does not fit either")
+}
+
+// The core's own steps take pods that only the core makes out of the status.
+func TestFakePodThatNeedsAZoneDividesItsGroup(t *testing.T) {
+	for name, annotations := range map[string]map[string]string{
+		"of a buffer":         {capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue},
+		"yet to be created":   {fake.FakePodAnnotationKey: fake.FakePodAnnotationValue},
+		"that somebody makes": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc"))
+			opts := wiredOver(w.Provider, func(p *Process) {
+				p.core.CapacitybufferPodInjectionEnabled, p.core.ProactiveScaleupEnabled = true, true
+			})
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t),
+				AutoscalingKubeClients:   cacontext.AutoscalingKubeClients{Recorder: record.NewFakeRecorder(10)},
+				TemplateNodeInfoRegistry: nodeinfosprovider.NewTemplateNodeInfoRegistry(opts.Processors.TemplateNodeInfoProvider)}
+			require.NoError(t, ctx.TemplateNodeInfoRegistry.Recompute(ctx, nil, nil, taints.TaintConfig{}, time.Now()))
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Annotations: annotations,
+				OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", Controller: new(true)}}},
+				Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}}}
+			opts.Processors.ScaleUpStatusProcessor.Process(ctx, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNoOptionsAvailable,
+				ConsideredNodeGroups: w.NodeGroups(), PodsRemainUnschedulable: []corestatus.NoScaleUpInfo{{Pod: pod}}})
+			assert.True(t, w.Dividing(), "the group will be divided")
+		})
+	}
 }
 
 // The core reads claims from several goroutines by default, in its own snapshots, too, and dies of it.
