@@ -172,6 +172,11 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	o.pauseFailed(nodeInfos)
 	o.raises, o.asked, o.packed = nil, nil, packings{}
+	for id, n := range o.Pretended { // the limits of the cluster count them
+		if info := nodeInfos[id]; info != nil {
+			nodes = slices.Concat(nodes, slices.Repeat([]*apiv1.Node{info.Node()}, n))
+		}
+	}
 	there := ofNoGroup(nodes)
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
 		return o.Core.ScaleUp(pods, slices.Concat(there, ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)

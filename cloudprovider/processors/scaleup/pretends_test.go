@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -44,6 +45,14 @@ func TestObserversDoNotHearOfRaisesThatAShadowPretends(t *testing.T) {
 	result := w.scaleUp(o, sized(1, 800), "a +1")
 	assert.Equal(t, status.ScaleUpSuccessful, result.Result)
 	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
+}
+
+func TestLimitsOfTheClusterCountNodesOfEarlierLoopsOfAShadow(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 3 })
+	w.pretended = map[string]int{"a": 2}
+	o := w.start(Options{Pretended: w.pretended})
+	w.ctx.ClusterStateRegistry = w.state
+	w.scaleUp(o, filling(3), "a +1")
 }
 
 // The core raises no group that lacks nodes of which it has not heard. The registry is the core's own.

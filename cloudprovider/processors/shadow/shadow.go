@@ -111,7 +111,11 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 			w.planned, list = false, append(list, pod)
 		}
 	}
-	clear(s.Provider.Pretended)
+	if !s.again { // which would decide for these nodes anew
+		for _, n := range s.decided {
+			s.Provider.Pretended[n.Group]++
+		}
+	}
 	return list, nil
 }
 

@@ -108,6 +108,29 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	assert.Empty(t, cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes), "causes (-want +got)")
 }
 
+// The nodes that were decided take the group's room in later loops, too.
+func TestNoMoreNodesThanTheMaximumAreDecided(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.SetLimits("a", 0, 2))
+	w.Reread()
+	pods := w.pods(0, 4)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:1], pods[1:2]})...)
+	for range 2 {
+		require.Empty(t, cmp.Diff([]string{"p2", "p3"}, w.loop(pods)), "pods to decide for (-want +got)")
+		assert.Equal(t, 2, w.Target("a"), "the target size within a scale-up")
+		w.NextLoop() // the core may leave the scale-up out
+		assert.Equal(t, 0, w.Target("a"), "the target size at the beginning of a loop")
+	}
+	w.loop(pods)
+	w.Asked()
+	assert.Equal(t, 0, w.Target("a"), "the target size after a scale-up")
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	assert.Equal(t, "pods: 2, nodes: 2 in a (leader: 0)", w.Report().Comparisons[0].What(), "comparison")
+}
+
 // The new pod may have room on a node that was decided before, and may change how the others are packed.
 func TestALaterPodHasAllDecidedAgain(t *testing.T) {
 	w := newWorld(t, 0)
