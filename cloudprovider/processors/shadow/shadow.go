@@ -60,13 +60,15 @@ type waiting struct {
 	created, asked time.Time // asked is when the shadow first decided, zero before
 	group          string    // in which it did
 	planned        bool      // on a node of the last decision
+
+	raise  [2]time.Time // the two readings between which the leader's raise for it happened, zero for none
+	raised string       // the group of the raise
 }
 
 // round is a comparison under way.
 type round struct {
 	decision.Comparison
-	last   time.Time               // event
-	raises map[string][2]time.Time // the leader's last one of each group happened between two readings
+	last time.Time // event
 }
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
@@ -95,7 +97,7 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool {
 		return !slices.ContainsFunc(n.Pods, func(pod *corev1.Pod) bool { return s.pods[pod.UID] != nil })
 	})
-	s.read(now)
+	s.read(before, now)
 	for uid, w := range before {
 		if s.pods[uid] == nil && s.waits(uid, w) {
 			s.pods[uid] = w // it has room on a node that starts, and may have none in the next loop
@@ -164,7 +166,7 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 // opened returns the comparison that an event belongs to. The caller holds mu, as for all below but the observers.
 func (s *Shadow) opened(from, now time.Time) *round {
 	if s.round == nil {
-		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}, raises: map[string][2]time.Time{}}
+		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}}
 	}
 	s.round.last = now
 	return s.round
@@ -181,7 +183,7 @@ func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
 }
 
 // read notes what the leader has asked for since the last Snapshot: all growth is its.
-func (s *Shadow) read(now time.Time) {
+func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 	before := s.groups
 	s.groups = s.Provider.View().Snapshot()
 	for _, g := range s.groups.Groups() {
@@ -189,10 +191,21 @@ func (s *Shadow) read(now time.Time) {
 		if was == nil || g.DesiredCapacity <= was.DesiredCapacity {
 			continue
 		}
+		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
+			for _, w := range pods {
+				w.sees(g.Name, was.ReadAt, g.ReadAt)
+			}
+		}
 		r := s.opened(was.ReadAt, now)
-		r.raises[g.Name] = [2]time.Time{was.ReadAt, g.ReadAt}
 		r.Causes[g.Name] = s.answer(g.Name)
 		s.priced(g.Name, decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)})
+	}
+}
+
+// sees takes a raise of the leader for the one for the pod: the first that can be, and the first in the shadow's group rather than in another.
+func (w *waiting) sees(group string, from, to time.Time) {
+	if !to.Before(w.created) && (w.raised == "" || w.raised != w.group && group == w.group) {
+		w.raise, w.raised = [2]time.Time{from, to}, group
 	}
 }
 
@@ -208,18 +221,11 @@ func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
 	return s.result
 }
 
-// served ends the waiting of a pod. The leader's raise for it is one that can be for it, in its group if there is such. Without any the pod is gone,
-// or found room. Between the two readings nobody knows who was sooner.
+// served ends the waiting of a pod. Without a raise for it the pod is gone, or found room. Between the two readings nobody knows who was sooner.
 func (r *round) served(w *waiting) {
-	var raise [2]time.Time
-	for name, between := range r.raises {
-		if !between[1].Before(w.created) && (raise[1].IsZero() || name == w.group) {
-			raise = between
-		}
-	}
-	if !raise[1].IsZero() {
+	if w.raised != "" {
 		r.Both++
-		r.Sooner += max(0, raise[0].Sub(w.asked)).Seconds() + min(0, raise[1].Sub(w.asked)).Seconds()
+		r.Sooner += max(0, w.raise[0].Sub(w.asked)).Seconds() + min(0, w.raise[1].Sub(w.asked)).Seconds()
 	}
 }
 

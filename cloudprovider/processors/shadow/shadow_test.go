@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -35,7 +37,13 @@ type world struct {
 }
 
 func newWorld(t *testing.T, desired int) world {
-	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil))
+	c := clocktesting.NewFakeClock(time.Now())
+	w := awsworld.NewAWS(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil)).RestartedWith(
+		func(o *asg.Options, _ *aws.Options) {
+			if desired == 0 { // else readings in the background show the nodes
+				o.Clock = c
+			}
+		})
 	if desired > 0 {
 		w.Eventually(func() string {
 			if got := len(w.Nodes("a")); got < desired {
@@ -44,7 +52,6 @@ func newWorld(t *testing.T, desired int) world {
 			return ""
 		})
 	}
-	c := clocktesting.NewFakeClock(time.Now()) // as the readings
 	nodes := &[]decision.Node{}
 	last := func() *decision.Report {
 		return &decision.Report{Nodes: *nodes, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
@@ -191,6 +198,28 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 		got = append(got, c.What())
 	}
 	assert.Empty(t, cmp.Diff([]string{"pods: 0, nodes: 0 in a (leader: 2)", "pods: 1, nodes: 1 in a (leader: 0)"}, got), "comparisons (-want +got)")
+}
+
+// The group grows again for a later pod while the node of the first one starts.
+func TestFirstRaiseForAPodCounts(t *testing.T) {
+	w := newWorld(t, 0)
+	pods := w.pods(0, 1)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
+	w.clock.Step(20 * time.Second)
+	w.Reread()
+	w.loop(pods)
+	w.clock.Step(10 * time.Second)
+	w.raise("a", 1)
+	w.loop(pods)
+	w.clock.Step(time.Minute)
+	pods = append(pods, w.pods(1, 2)...)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:1], pods[1:]})...)
+	w.raise("a", 2)
+	w.loop(pods[1:])
+	assert.Equal(t, 1, w.round.Both, "pods for which both acted")
+	assert.InDelta(t, 20, w.round.Sooner, 0.001, "seconds sooner")
 }
 
 func TestRemovalsAreCompared(t *testing.T) {
