@@ -24,7 +24,7 @@ import (
 const (
 	// settle is how long a comparison goes on after the last event, because the leader may raise again for pods that its first nodes left over.
 	settle = 30 * time.Second
-	// patience bounds the wait for the leader. One that has not acted by then has another opinion.
+	// patience bounds the wait for the leader, and a comparison. One that has not acted by then has another opinion.
 	patience = 15 * time.Minute
 
 	mostDays, mostComparisons = 14, 100
@@ -102,7 +102,7 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 		if s.pods[uid] == nil && s.waits(uid, w) {
 			s.pods[uid] = w // it has room on a node that starts, and may have none in the next loop
 		}
-		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.Before(r.From) {
+		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.IsZero() {
 			r.last = now
 			r.served(w)
 		}
@@ -221,24 +221,22 @@ func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
 	return s.result
 }
 
-// served ends the waiting of a pod. Without a raise for it the pod is gone, or found room. Between the two readings nobody knows who was sooner.
+// served ends the waiting of a pod, which may have begun before the round. Without a raise for it the pod is gone, or found room. Between the two
+// readings nobody knows who was sooner.
 func (r *round) served(w *waiting) {
-	if w.raised != "" {
+	if w.raised != "" && w.raise[0].Sub(w.asked) < patience {
 		r.Both++
 		r.Sooner += max(0, w.raise[0].Sub(w.asked)).Seconds() + min(0, w.raise[1].Sub(w.asked)).Seconds()
 	}
 }
 
-// end ends the comparison once it has settled, and the leader has acted or will not.
+// end ends the comparison once it has settled, and the leader has acted or will not. One that goes on for long ends under way, and the next event
+// begins another.
 func (s *Shadow) end(now time.Time) {
 	r := s.round
-	if r == nil || now.Sub(r.last) < settle {
+	open := func(w *waiting) bool { return !w.asked.IsZero() && now.Sub(w.asked) < patience }
+	if r == nil || now.Sub(r.From) < patience && (now.Sub(r.last) < settle || slices.ContainsFunc(slices.Collect(maps.Values(s.pods)), open)) {
 		return
-	}
-	for _, w := range s.pods {
-		if !w.asked.IsZero() && now.Sub(w.asked) < patience {
-			return
-		}
 	}
 	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool { return r.Groups[name].Shadow > 0 })
 	maps.DeleteFunc(r.Groups, func(_ string, nodes decision.Sides[int]) bool { return nodes == decision.Sides[int]{} })

@@ -222,6 +222,31 @@ func TestFirstRaiseForAPodCounts(t *testing.T) {
 	assert.InDelta(t, 20, w.round.Sooner, 0.001, "seconds sooner")
 }
 
+// There is no moment at which no pod waits, and each one has its node after a minute.
+func TestABusyClusterIsComparedToo(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.SetLimits("a", 0, 60))
+	var pods []*corev1.Pod
+	for at := range 60 {
+		w.clock.Step(time.Minute)
+		w.raise("a", at)
+		pods = append(pods[max(0, len(pods)-2):], w.pods(at, at+1)...)
+		w.loop(pods)
+		var nodes []plan.Node
+		for i := range pods {
+			nodes = append(nodes, plan.Nodes("a", [][]*corev1.Pod{pods[i : i+1]})...)
+		}
+		w.Asked(nodes...)
+	}
+	report, sum := w.Report(), decision.Comparison{}
+	for _, d := range report.Days {
+		sum.Add(d.Launches)
+	}
+	nodes := sum.Groups["a"]
+	assert.Truef(t, len(report.Comparisons) >= 3 && sum.Pods >= 40 && sum.Pods-sum.Both <= 3 && nodes.Shadow-nodes.Leader <= 3,
+		"after an hour there are %d comparisons with %d pods, %d for which both acted, and nodes of %+v", len(report.Comparisons), sum.Pods, sum.Both, nodes)
+}
+
 func TestRemovalsAreCompared(t *testing.T) {
 	w := newWorld(t, 4)
 	nodes := w.Nodes("a")
