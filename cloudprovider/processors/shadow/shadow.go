@@ -60,6 +60,7 @@ type waiting struct {
 	created, asked time.Time // asked is when the shadow first decided, zero before
 	group          string    // in which it did
 	planned        bool      // on a node of the last decision
+	delayed        bool      // the last loop did not look for a node for it
 
 	raise  [2]time.Time // the two readings between which the leader's raise for it happened, zero for none
 	raised string       // the group of the raise
@@ -88,6 +89,11 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	if s.result = last.Loop.Result; len(last.Searches) > 0 {
 		s.searches = last.Searches
 	}
+	for _, p := range last.Pods {
+		if w := before[types.UID(p.UID)]; w != nil {
+			w.delayed = p.State == decision.PodDelayed
+		}
+	}
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
 		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
@@ -99,6 +105,10 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	})
 	s.read(before, now)
 	for uid, w := range before {
+		if s.pods[uid] == nil && w.late() {
+			w.asked = now // at the earliest
+			s.opened(now, now).Pods++
+		}
 		if s.pods[uid] == nil && s.waits(uid, w) {
 			s.pods[uid] = w // it has room on a node that starts, and may have none in the next loop
 		}
@@ -191,23 +201,35 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 		if was == nil || g.DesiredCapacity <= was.DesiredCapacity {
 			continue
 		}
+		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)}
+		asked, late := false, false
 		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
 			for _, w := range pods {
-				w.sees(g.Name, was.ReadAt, g.ReadAt)
+				if w.sees(g.Name, was.ReadAt, g.ReadAt) {
+					asked, late = asked || !w.asked.IsZero(), late || w.late()
+				}
 			}
+		}
+		if late && !asked { // nobody knows what the shadow would have asked for
+			nodes.Shadow = nodes.Leader
 		}
 		r := s.opened(was.ReadAt, now)
 		r.Causes[g.Name] = s.answer(g.Name)
-		s.priced(g.Name, decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)})
+		s.priced(g.Name, nodes)
 	}
 }
 
 // sees takes a raise of the leader for the one for the pod: the first that can be, and the first in the shadow's group rather than in another.
-func (w *waiting) sees(group string, from, to time.Time) {
-	if !to.Before(w.created) && (w.raised == "" || w.raised != w.group && group == w.group) {
-		w.raise, w.raised = [2]time.Time{from, to}, group
+func (w *waiting) sees(group string, from, to time.Time) bool {
+	if to.Before(w.created) || w.raised != "" && (w.raised == w.group || group != w.group) {
+		return false
 	}
+	w.raise, w.raised = [2]time.Time{from, to}, group
+	return true
 }
+
+// late reports whether the leader raised a group for the pod before the shadow looked for a node.
+func (w *waiting) late() bool { return w.delayed && w.asked.IsZero() && w.raised != "" }
 
 // answer is why the shadow did not choose the group when it decided last.
 func (s *Shadow) answer(autoScalingGroup string) decision.Reason {

@@ -32,7 +32,7 @@ type world struct {
 	*Shadow
 	t     *testing.T
 	clock *clocktesting.FakeClock
-	nodes *[]decision.Node // of the last loop's report
+	last  *decision.Report // of the last loop, without searches
 	known cache.Indexer    // the pods of the cluster
 }
 
@@ -52,14 +52,14 @@ func newWorld(t *testing.T, desired int) world {
 			return ""
 		})
 	}
-	nodes := &[]decision.Node{}
-	last := func() *decision.Report {
-		return &decision.Report{Nodes: *nodes, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
+	last := &decision.Report{}
+	report := func() *decision.Report {
+		return &decision.Report{Nodes: last.Nodes, Pods: last.Pods, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
 			{Group: "b", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "a taint"}}}}}}
 	}
 	known := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	s := New(Options{Provider: w.Provider, Pods: corelisters.NewPodLister(known), Last: last, Refused: func() int { return 0 }, Clock: c})
-	return world{w, s, t, c, nodes, known}
+	s := New(Options{Provider: w.Provider, Pods: corelisters.NewPodLister(known), Last: report, Refused: func() int { return 0 }, Clock: c})
+	return world{w, s, t, c, last, known}
 }
 
 // pods are pods that have waited for a second.
@@ -222,6 +222,33 @@ func TestFirstRaiseForAPodCounts(t *testing.T) {
 	assert.InDelta(t, 20, w.round.Sooner, 0.001, "seconds sooner")
 }
 
+// A node of the leader gives room to a pod before the shadow has asked for one. The shadow would have asked later, or it knows why it would not.
+func TestTheLeaderIsSooner(t *testing.T) {
+	for state, want := range map[decision.PodState]string{
+		decision.PodDelayed:  "pods: 1, nodes: 1 in b (leader: 1): 5.0 s later, as many nodes, at the same price",
+		decision.PodHelpless: "pods: 0, nodes: 0 in b (leader: 1): 1 node fewer, about 0.0000 USD per hour cheaper, none in b: a taint",
+	} {
+		w := newWorld(t, 0)
+		pods := w.pods(0, 1)
+		require.NoError(t, w.known.Add(pods[0]))
+		w.loop(pods)
+		w.last.Pods = []decision.Pod{{UID: "p0", State: state}}
+		w.clock.Step(10 * time.Second)
+		w.raise("b", 1)
+		w.clock.Step(5 * time.Second)
+		w.loop(nil)
+		w.last.Pods = nil
+		require.NoError(t, w.known.Delete(pods[0]))
+		w.loop(nil)
+		w.clock.Step(settle)
+		w.loop(nil)
+		c := w.Report().Comparisons
+		require.Lenf(t, c, 1, "comparisons with a pod that was %s", state)
+		price := c[0].PerHour.Leader - c[0].PerHour.Shadow
+		assert.Equalf(t, strings.Replace(want, "0.0000", fmt.Sprintf("%.4f", price), 1), c[0].What()+": "+c[0].Words("USD"), "a pod that was %s", state)
+	}
+}
+
 // There is no moment at which no pod waits, and each one has its node after a minute.
 func TestABusyClusterIsComparedToo(t *testing.T) {
 	w := newWorld(t, 0)
@@ -254,7 +281,7 @@ func TestRemovalsAreCompared(t *testing.T) {
 		for at := range states {
 			states[at].Name, states[at].Group, states[at].PerHour = nodes[at].Name, "a", 0.1
 		}
-		*w.nodes = states
+		w.last.Nodes = states
 		w.loop(nil)
 	}
 	needed := decision.Node{State: decision.NodeNeeded}
