@@ -198,7 +198,11 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 	s.groups = s.Provider.View().Snapshot()
 	for _, g := range s.groups.Groups() {
 		was := before.Group(g.Name)
-		if was == nil || g.DesiredCapacity <= was.DesiredCapacity {
+		switch {
+		case was == nil:
+			continue
+		case g.DesiredCapacity <= was.DesiredCapacity:
+			s.lowered(was, g)
 			continue
 		}
 		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)}
@@ -216,6 +220,17 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 		r := s.opened(was.ReadAt, now)
 		r.Causes[g.Name] = s.answer(g.Name)
 		s.priced(g.Name, nodes)
+	}
+}
+
+// lowered takes back what the leader raised in vain: AWS has launched nothing for it, and no instance goes.
+func (s *Shadow) lowered(was, g *group.Group) {
+	if s.round == nil {
+		return
+	}
+	vain := was.InstancesFor(was.DesiredCapacity - g.DesiredCapacity - g.EndedSince(was))
+	if back := min(vain, was.Missing(), s.round.Groups[g.Name].Leader); back > 0 {
+		s.priced(g.Name, decision.Sides[int]{Leader: -back})
 	}
 }
 
@@ -260,7 +275,9 @@ func (s *Shadow) end(now time.Time) {
 	if r == nil || now.Sub(r.From) < patience && (now.Sub(r.last) < settle || slices.ContainsFunc(slices.Collect(maps.Values(s.pods)), open)) {
 		return
 	}
-	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool { return r.Groups[name].Shadow > 0 })
+	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool {
+		return r.Groups[name].Shadow > 0 || r.Groups[name].Leader == 0
+	})
 	maps.DeleteFunc(r.Groups, func(_ string, nodes decision.Sides[int]) bool { return nodes == decision.Sides[int]{} })
 	if s.round, s.searches = nil, nil; len(r.Groups) > 0 { // otherwise the pods found room on nodes of earlier decisions
 		d := s.add(r.Comparison)

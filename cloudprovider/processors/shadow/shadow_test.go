@@ -249,7 +249,28 @@ func TestTheLeaderIsSooner(t *testing.T) {
 	}
 }
 
-// There is no moment at which no pod waits, and each one has its node after a minute.
+// AWS has no capacity in the leader's first group.
+func TestARaiseInVainCountsForNobody(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.Suspend("a", "Launch"))
+	w.loop(nil)
+	for _, raise := range []struct {
+		group   string
+		desired int
+	}{{"a", 3}, {"a", 0}, {"b", 3}} {
+		w.clock.Step(5 * time.Second)
+		w.raise(raise.group, raise.desired)
+		w.loop(nil)
+		w.Reread() // a first reading of a lower capacity may be an old one
+	}
+	w.clock.Step(settle)
+	w.loop(nil)
+	c := w.Report().Comparisons[0]
+	assert.Equal(t, "pods: 0, nodes: 0 in b (leader: 3)", c.What(), "comparison")
+	assert.NotContains(t, c.Causes, "a", "causes")
+}
+
+// There is no moment at which no pod waits, and each one has its node after three minutes.
 func TestABusyClusterIsComparedToo(t *testing.T) {
 	w := newWorld(t, 0)
 	require.NoError(t, w.AWS.SetLimits("a", 0, 60))
