@@ -9,6 +9,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
@@ -86,6 +87,17 @@ func (c *Chain) Plan() (chosen, later []plan.Node) {
 		}
 	}
 	return nil, nil
+}
+
+// Priorities returns the config map of the priority expander, nil if there is none, or no such expander.
+func (c *Chain) Priorities() *apiv1.ConfigMap {
+	for _, s := range c.steps {
+		if p, is := s.filter.(*priority); is {
+			found, _ := p.configMaps.Get(corepriority.PriorityConfigMapName)
+			return found
+		}
+	}
+	return nil
 }
 
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges

@@ -197,6 +197,18 @@ func (p *Provider) Failing(nodeGroup string) bool {
 	return g != nil && (g.Failure != nil || len(g.Failed) > 0)
 }
 
+// Coming is the number of nodes that the node group's target size counts and that have not registered.
+func (p *Provider) Coming(nodeGroup string) int {
+	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids(p.ctx)
+	coming := g.TargetInstances()
+	for _, i := range g.Counted() {
+		if registered[i.ID] != "" {
+			coming--
+		}
+	}
+	return max(0, coming)
+}
+
 // placeholders returns the placeholder instances. One that AWS could not launch carries the reason if and only if it can be withdrawn.
 // The core takes a group's size for wrong while an error persists, and in the end stops scaling. The instances of a failed increase are there
 // for one loop.

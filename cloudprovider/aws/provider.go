@@ -58,7 +58,8 @@ type Options struct {
 
 // Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, except for Refresh, which the core calls from its loop.
 type Provider struct {
-	// Pretended are nodes that a shadow would have asked for, by node group, nil in other processes. The core's loop alone uses it.
+	// Pretended are nodes that a shadow would have asked for, by node group, nil in other processes. It is empty but in a scale-up. The core's loop
+	// alone uses it.
 	Pretended map[string]int
 	present
 
@@ -164,6 +165,7 @@ func (p *Provider) Dividing() bool {
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
 	p.looped.Store(true)
+	clear(p.Pretended) // of a scale-up that was left out
 	p.registered.read(p.ctx)
 	p.seeCluster()
 	p.cache.BeginLoop()

@@ -105,10 +105,12 @@ func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	w.NextLoop()
 	assert.Equal(t, full, w.Nodes("a")[0].Spec.ProviderID, "without a node its ID")
+	assert.Equal(t, 1, w.Coming("a"), "nodes that have not registered")
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
 	_, err := cluster.CoreV1().Nodes().Create(t.Context(), awsworld.Node("n", own), metav1.CreateOptions{})
 	require.NoError(t, err)
 	w.Eventually(func() string { return cmp.Diff(own, w.Nodes("a")[0].Spec.ProviderID) })
+	assert.Equal(t, 0, w.Coming("a"), "nodes that have not registered")
 }
 
 // The core asks for the instances in the background, too.

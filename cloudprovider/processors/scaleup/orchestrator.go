@@ -46,15 +46,17 @@ type Options struct {
 	Core corescaleup.Orchestrator
 	Most int                              // scale-ups in one loop
 	Plan interface{ Asked(...plan.Node) } // receives the nodes that were asked for. May be nil
-	// Pretends is for a shadow, whose raises the core must not hear of.
-	Pretends bool
-	Planner  Planner // the expander. Nil for one without plans
-	Zones    zones   // May be nil
+	// Pretended are the nodes that a shadow would have asked for by node group, nil for a leader. Plan takes them out. The core knows them for a scale-up.
+	Pretended map[string]int
+	Planner   Planner // the expander. Nil for one without plans
+	Zones     zones   // May be nil
 	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
 	// --enforce-node-group-min-size says. May be nil.
 	BelowClock func(nodeGroup string) bool
 	// Failing reports whether AWS could not launch all that a node group was asked for. May be nil.
 	Failing func(nodeGroup string) bool
+	// Coming is the number of nodes of a node group that have not registered. May be nil.
+	Coming func(nodeGroup string) int
 	// Admit returns the pods to scale up for. May be nil.
 	Admit func([]*apiv1.Pod) []*apiv1.Pod
 	// Complete adds to the result of a scale-up what only others know. May be nil.
@@ -86,6 +88,7 @@ type Orchestrator struct {
 	later     []plan.Node             // what the expander's plan has for the scale-up under way, none while the core packs the pods
 	packed    packings                // of the scale-up under way
 	raises    []*status.ScaleUpStatus // successful ones of the last loop
+	sizes     map[string]int          // target sizes as of the last loop's beginning
 	enforced  bool                    // --enforce-node-group-min-size
 	failed    []failedRequest         // that this loop shows
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
@@ -99,9 +102,10 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
 	o.context, o.enforced = ctx, ctx.EnforceNodeGroupMinSize
-	if o.Pretends {
+	if o.Pretended != nil { // the registry alone hears of its raises
 		own := *processors
 		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
+		own.ScaleStateNotifier.Register(clusterState)
 		processors = &own
 	}
 	o.Core.Initialize(ctx, processors, clusterState, func(snapshot clustersnapshot.ClusterSnapshot, c estimator.EstimationContext) estimator.Estimator {
@@ -118,8 +122,37 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 // its minimum by the clock.
 func (o *Orchestrator) Refresh() {
 	o.seeFailed()
+	o.hearOthers()
 	o.context.EnforceNodeGroupMinSize = o.enforced || o.BelowClock != nil &&
 		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
+}
+
+// hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All growth in a
+// shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before it.
+func (o *Orchestrator) hearOthers() {
+	before := o.sizes
+	o.sizes = o.targetSizes()
+	for _, g := range o.context.CloudProvider.NodeGroups() {
+		more := 0
+		switch was, known := before[g.Id()]; {
+		case known && o.Pretended != nil:
+			more = o.sizes[g.Id()] - was
+		case !known && o.Coming != nil:
+			more = o.Coming(g.Id())
+		}
+		if more > 0 {
+			o.context.ClusterStateRegistry.RegisterScaleUp(g, more, o.Clock.Now())
+		}
+	}
+}
+
+// pretend registers the nodes that the shadow would have asked for, times 1 or -1.
+func (o *Orchestrator) pretend(times int) {
+	for _, g := range o.context.CloudProvider.NodeGroups() {
+		if n := o.Pretended[g.Id()]; n > 0 {
+			o.context.ClusterStateRegistry.RegisterScaleUp(g, times*n, o.Clock.Now())
+		}
+	}
 }
 
 // ScaleUp scales up until no pod is left, none was helped, or Most is reached. After a failure it goes on if a group failed for the
@@ -139,6 +172,11 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	o.pauseFailed(nodeInfos)
 	o.raises, o.asked, o.packed = nil, nil, packings{}
+	for id, n := range o.Pretended { // the limits of the cluster count them
+		if info := nodeInfos[id]; info != nil {
+			nodes = slices.Concat(nodes, slices.Repeat([]*apiv1.Node{info.Node()}, n))
+		}
+	}
 	there := ofNoGroup(nodes)
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
 		return o.Core.ScaleUp(pods, slices.Concat(there, ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)

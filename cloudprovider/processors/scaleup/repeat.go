@@ -19,6 +19,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	over := func() bool { return !o.Clock.Now().Before(end) }
 	var all results
 	helpless := podSet{}
+	o.pretend(1)
 	requestsNext := false // for the core's orchestrator of provisioning requests, which changes to the other kind at every call
 	for {
 		before := o.targetSizes()
@@ -72,6 +73,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	o.later, o.packed = nil, packings{}
 	o.context.ProvisioningRequestScaleUpMode = requestsNext
 	o.raises, o.asked = all.successful(), s.nodes()
+	o.pretend(-1)
 	if o.Plan != nil {
 		o.Plan.Asked(s.planned()...)
 	}

@@ -70,6 +70,8 @@ type world struct {
 
 	mu    sync.Mutex // guards what follows: the core may launch in several groups at once
 	asked []string   // "group +nodes" in the order asked
+
+	pretended map[string]int // nodes that no leader asked for, nil but in a shadow
 }
 
 func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
@@ -107,6 +109,9 @@ func (w *world) launch(id string, delta int, z zone) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, fmt.Sprintf("%s +%d", id, delta))
+	if w.pretended != nil {
+		w.pretended[id] += delta
+	}
 	if !z.dry {
 		return nil
 	}

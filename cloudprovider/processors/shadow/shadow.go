@@ -24,7 +24,7 @@ import (
 const (
 	// settle is how long a comparison goes on after the last event, because the leader may raise again for pods that its first nodes left over.
 	settle = 30 * time.Second
-	// patience bounds the wait for the leader. One that has not acted by then has another opinion.
+	// patience bounds the wait for the leader, and a comparison. One that has not acted by then has another opinion.
 	patience = 15 * time.Minute
 
 	mostDays, mostComparisons = 14, 100
@@ -60,13 +60,16 @@ type waiting struct {
 	created, asked time.Time // asked is when the shadow first decided, zero before
 	group          string    // in which it did
 	planned        bool      // on a node of the last decision
+	delayed        bool      // the last loop did not look for a node for it
+
+	raise  [2]time.Time // the two readings between which the leader's raise for it happened, zero for none
+	raised string       // the group of the raise
 }
 
 // round is a comparison under way.
 type round struct {
 	decision.Comparison
-	last   time.Time               // event
-	raises map[string][2]time.Time // the leader's last one of each group happened between two readings
+	last time.Time // event
 }
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
@@ -86,6 +89,11 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	if s.result = last.Loop.Result; len(last.Searches) > 0 {
 		s.searches = last.Searches
 	}
+	for _, p := range last.Pods {
+		if w := before[types.UID(p.UID)]; w != nil {
+			w.delayed = p.State == decision.PodDelayed
+		}
+	}
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
 		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
@@ -95,12 +103,16 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool {
 		return !slices.ContainsFunc(n.Pods, func(pod *corev1.Pod) bool { return s.pods[pod.UID] != nil })
 	})
-	s.read(now)
+	s.read(before, now)
 	for uid, w := range before {
+		if s.pods[uid] == nil && w.late() {
+			w.asked = now // at the earliest
+			s.opened(now, now).Pods++
+		}
 		if s.pods[uid] == nil && s.waits(uid, w) {
 			s.pods[uid] = w // it has room on a node that starts, and may have none in the next loop
 		}
-		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.Before(r.From) {
+		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.IsZero() {
 			r.last = now
 			r.served(w)
 		}
@@ -111,7 +123,11 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 			w.planned, list = false, append(list, pod)
 		}
 	}
-	clear(s.Provider.Pretended)
+	if !s.again { // which would decide for these nodes anew
+		for _, n := range s.decided {
+			s.Provider.Pretended[n.Group]++
+		}
+	}
 	return list, nil
 }
 
@@ -160,7 +176,7 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 // opened returns the comparison that an event belongs to. The caller holds mu, as for all below but the observers.
 func (s *Shadow) opened(from, now time.Time) *round {
 	if s.round == nil {
-		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}, raises: map[string][2]time.Time{}}
+		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}}
 	}
 	s.round.last = now
 	return s.round
@@ -177,20 +193,58 @@ func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
 }
 
 // read notes what the leader has asked for since the last Snapshot: all growth is its.
-func (s *Shadow) read(now time.Time) {
+func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 	before := s.groups
 	s.groups = s.Provider.View().Snapshot()
 	for _, g := range s.groups.Groups() {
 		was := before.Group(g.Name)
-		if was == nil || g.DesiredCapacity <= was.DesiredCapacity {
+		switch {
+		case was == nil:
+			continue
+		case g.DesiredCapacity <= was.DesiredCapacity:
+			s.lowered(was, g)
 			continue
 		}
+		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)}
+		asked, late := false, false
+		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
+			for _, w := range pods {
+				if w.sees(g.Name, was.ReadAt, g.ReadAt) {
+					asked, late = asked || !w.asked.IsZero(), late || w.late()
+				}
+			}
+		}
+		if late && !asked { // nobody knows what the shadow would have asked for
+			nodes.Shadow = nodes.Leader
+		}
 		r := s.opened(was.ReadAt, now)
-		r.raises[g.Name] = [2]time.Time{was.ReadAt, g.ReadAt}
 		r.Causes[g.Name] = s.answer(g.Name)
-		s.priced(g.Name, decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)})
+		s.priced(g.Name, nodes)
 	}
 }
+
+// lowered takes back what the leader raised in vain: AWS has launched nothing for it, and no instance goes.
+func (s *Shadow) lowered(was, g *group.Group) {
+	if s.round == nil {
+		return
+	}
+	vain := was.InstancesFor(was.DesiredCapacity - g.DesiredCapacity - g.EndedSince(was))
+	if back := min(vain, was.Missing(), s.round.Groups[g.Name].Leader); back > 0 {
+		s.priced(g.Name, decision.Sides[int]{Leader: -back})
+	}
+}
+
+// sees takes a raise of the leader for the one for the pod: the first that can be, and the first in the shadow's group rather than in another.
+func (w *waiting) sees(group string, from, to time.Time) bool {
+	if to.Before(w.created) || w.raised != "" && (w.raised == w.group || group != w.group) {
+		return false
+	}
+	w.raise, w.raised = [2]time.Time{from, to}, group
+	return true
+}
+
+// late reports whether the leader raised a group for the pod before the shadow looked for a node.
+func (w *waiting) late() bool { return w.delayed && w.asked.IsZero() && w.raised != "" }
 
 // answer is why the shadow did not choose the group when it decided last.
 func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
@@ -204,33 +258,26 @@ func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
 	return s.result
 }
 
-// served ends the waiting of a pod. The leader's raise for it is one that can be for it, in its group if there is such. Without any the pod is gone,
-// or found room. Between the two readings nobody knows who was sooner.
+// served ends the waiting of a pod, which may have begun before the round. Without a raise for it the pod is gone, or found room. Between the two
+// readings nobody knows who was sooner.
 func (r *round) served(w *waiting) {
-	var raise [2]time.Time
-	for name, between := range r.raises {
-		if !between[1].Before(w.created) && (raise[1].IsZero() || name == w.group) {
-			raise = between
-		}
-	}
-	if !raise[1].IsZero() {
+	if w.raised != "" && w.raise[0].Sub(w.asked) < patience {
 		r.Both++
-		r.Sooner += max(0, raise[0].Sub(w.asked)).Seconds() + min(0, raise[1].Sub(w.asked)).Seconds()
+		r.Sooner += max(0, w.raise[0].Sub(w.asked)).Seconds() + min(0, w.raise[1].Sub(w.asked)).Seconds()
 	}
 }
 
-// end ends the comparison once it has settled, and the leader has acted or will not.
+// end ends the comparison once it has settled, and the leader has acted or will not. One that goes on for long ends under way, and the next event
+// begins another.
 func (s *Shadow) end(now time.Time) {
 	r := s.round
-	if r == nil || now.Sub(r.last) < settle {
+	open := func(w *waiting) bool { return !w.asked.IsZero() && now.Sub(w.asked) < patience }
+	if r == nil || now.Sub(r.From) < patience && (now.Sub(r.last) < settle || slices.ContainsFunc(slices.Collect(maps.Values(s.pods)), open)) {
 		return
 	}
-	for _, w := range s.pods {
-		if !w.asked.IsZero() && now.Sub(w.asked) < patience {
-			return
-		}
-	}
-	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool { return r.Groups[name].Shadow > 0 })
+	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool {
+		return r.Groups[name].Shadow > 0 || r.Groups[name].Leader == 0
+	})
 	maps.DeleteFunc(r.Groups, func(_ string, nodes decision.Sides[int]) bool { return nodes == decision.Sides[int]{} })
 	if s.round, s.searches = nil, nil; len(r.Groups) > 0 { // otherwise the pods found room on nodes of earlier decisions
 		d := s.add(r.Comparison)

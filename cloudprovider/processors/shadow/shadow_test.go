@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -30,12 +32,18 @@ type world struct {
 	*Shadow
 	t     *testing.T
 	clock *clocktesting.FakeClock
-	nodes *[]decision.Node // of the last loop's report
+	last  *decision.Report // of the last loop, without searches
 	known cache.Indexer    // the pods of the cluster
 }
 
 func newWorld(t *testing.T, desired int) world {
-	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil))
+	c := clocktesting.NewFakeClock(time.Now())
+	w := awsworld.NewAWS(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil)).RestartedWith(
+		func(o *asg.Options, _ *aws.Options) {
+			if desired == 0 { // else readings in the background show the nodes
+				o.Clock = c
+			}
+		})
 	if desired > 0 {
 		w.Eventually(func() string {
 			if got := len(w.Nodes("a")); got < desired {
@@ -44,15 +52,14 @@ func newWorld(t *testing.T, desired int) world {
 			return ""
 		})
 	}
-	c := clocktesting.NewFakeClock(time.Now()) // as the readings
-	nodes := &[]decision.Node{}
-	last := func() *decision.Report {
-		return &decision.Report{Nodes: *nodes, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
+	last := &decision.Report{}
+	report := func() *decision.Report {
+		return &decision.Report{Nodes: last.Nodes, Pods: last.Pods, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
 			{Group: "b", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "a taint"}}}}}}
 	}
 	known := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	s := New(Options{Provider: w.Provider, Pods: corelisters.NewPodLister(known), Last: last, Refused: func() int { return 0 }, Clock: c})
-	return world{w, s, t, c, nodes, known}
+	s := New(Options{Provider: w.Provider, Pods: corelisters.NewPodLister(known), Last: report, Refused: func() int { return 0 }, Clock: c})
+	return world{w, s, t, c, last, known}
 }
 
 // pods are pods that have waited for a second.
@@ -106,6 +113,29 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	assert.Truef(t, c.OtherGroups() && c.Both == 3 && c.PerHour.Shadow > 0 && c.PerHour.Leader > c.PerHour.Shadow,
 		"comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
 	assert.Empty(t, cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes), "causes (-want +got)")
+}
+
+// The nodes that were decided take the group's room in later loops, too.
+func TestNoMoreNodesThanTheMaximumAreDecided(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.SetLimits("a", 0, 2))
+	w.Reread()
+	pods := w.pods(0, 4)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:1], pods[1:2]})...)
+	for range 2 {
+		require.Empty(t, cmp.Diff([]string{"p2", "p3"}, w.loop(pods)), "pods to decide for (-want +got)")
+		assert.Equal(t, 2, w.Target("a"), "the target size within a scale-up")
+		w.NextLoop() // the core may leave the scale-up out
+		assert.Equal(t, 0, w.Target("a"), "the target size at the beginning of a loop")
+	}
+	w.loop(pods)
+	w.Asked()
+	assert.Equal(t, 0, w.Target("a"), "the target size after a scale-up")
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	assert.Equal(t, "pods: 2, nodes: 2 in a (leader: 0)", w.Report().Comparisons[0].What(), "comparison")
 }
 
 // The new pod may have room on a node that was decided before, and may change how the others are packed.
@@ -170,6 +200,101 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"pods: 0, nodes: 0 in a (leader: 2)", "pods: 1, nodes: 1 in a (leader: 0)"}, got), "comparisons (-want +got)")
 }
 
+// The group grows again for a later pod while the node of the first one starts.
+func TestFirstRaiseForAPodCounts(t *testing.T) {
+	w := newWorld(t, 0)
+	pods := w.pods(0, 1)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
+	w.clock.Step(20 * time.Second)
+	w.Reread()
+	w.loop(pods)
+	w.clock.Step(10 * time.Second)
+	w.raise("a", 1)
+	w.loop(pods)
+	w.clock.Step(time.Minute)
+	pods = append(pods, w.pods(1, 2)...)
+	w.loop(pods)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:1], pods[1:]})...)
+	w.raise("a", 2)
+	w.loop(pods[1:])
+	assert.Equal(t, 1, w.round.Both, "pods for which both acted")
+	assert.InDelta(t, 20, w.round.Sooner, 0.001, "seconds sooner")
+}
+
+// A node of the leader gives room to a pod before the shadow has asked for one. The shadow would have asked later, or it knows why it would not.
+func TestTheLeaderIsSooner(t *testing.T) {
+	for state, want := range map[decision.PodState]string{
+		decision.PodDelayed:  "pods: 1, nodes: 1 in b (leader: 1): 5.0 s later, as many nodes, at the same price",
+		decision.PodHelpless: "pods: 0, nodes: 0 in b (leader: 1): 1 node fewer, about 0.0000 USD per hour cheaper, none in b: a taint",
+	} {
+		w := newWorld(t, 0)
+		pods := w.pods(0, 1)
+		require.NoError(t, w.known.Add(pods[0]))
+		w.loop(pods)
+		w.last.Pods = []decision.Pod{{UID: "p0", State: state}}
+		w.clock.Step(10 * time.Second)
+		w.raise("b", 1)
+		w.clock.Step(5 * time.Second)
+		w.loop(nil)
+		w.last.Pods = nil
+		require.NoError(t, w.known.Delete(pods[0]))
+		w.loop(nil)
+		w.clock.Step(settle)
+		w.loop(nil)
+		c := w.Report().Comparisons
+		require.Lenf(t, c, 1, "comparisons with a pod that was %s", state)
+		price := c[0].PerHour.Leader - c[0].PerHour.Shadow
+		assert.Equalf(t, strings.Replace(want, "0.0000", fmt.Sprintf("%.4f", price), 1), c[0].What()+": "+c[0].Words("USD"), "a pod that was %s", state)
+	}
+}
+
+// AWS has no capacity in the leader's first group.
+func TestARaiseInVainCountsForNobody(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.Suspend("a", "Launch"))
+	w.loop(nil)
+	for _, raise := range []struct {
+		group   string
+		desired int
+	}{{"a", 3}, {"a", 0}, {"b", 3}} {
+		w.clock.Step(5 * time.Second)
+		w.raise(raise.group, raise.desired)
+		w.loop(nil)
+		w.Reread() // a first reading of a lower capacity may be an old one
+	}
+	w.clock.Step(settle)
+	w.loop(nil)
+	c := w.Report().Comparisons[0]
+	assert.Equal(t, "pods: 0, nodes: 0 in b (leader: 3)", c.What(), "comparison")
+	assert.NotContains(t, c.Causes, "a", "causes")
+}
+
+// There is no moment at which no pod waits, and each one has its node after three minutes.
+func TestABusyClusterIsComparedToo(t *testing.T) {
+	w := newWorld(t, 0)
+	require.NoError(t, w.AWS.SetLimits("a", 0, 60))
+	var pods []*corev1.Pod
+	for at := range 60 {
+		w.clock.Step(time.Minute)
+		w.raise("a", at)
+		pods = append(pods[max(0, len(pods)-2):], w.pods(at, at+1)...)
+		w.loop(pods)
+		var nodes []plan.Node
+		for i := range pods {
+			nodes = append(nodes, plan.Nodes("a", [][]*corev1.Pod{pods[i : i+1]})...)
+		}
+		w.Asked(nodes...)
+	}
+	report, sum := w.Report(), decision.Comparison{}
+	for _, d := range report.Days {
+		sum.Add(d.Launches)
+	}
+	nodes := sum.Groups["a"]
+	assert.Truef(t, len(report.Comparisons) >= 3 && sum.Pods >= 40 && sum.Pods-sum.Both <= 3 && nodes.Shadow-nodes.Leader <= 3,
+		"after an hour there are %d comparisons with %d pods, %d for which both acted, and nodes of %+v", len(report.Comparisons), sum.Pods, sum.Both, nodes)
+}
+
 func TestRemovalsAreCompared(t *testing.T) {
 	w := newWorld(t, 4)
 	nodes := w.Nodes("a")
@@ -177,7 +302,7 @@ func TestRemovalsAreCompared(t *testing.T) {
 		for at := range states {
 			states[at].Name, states[at].Group, states[at].PerHour = nodes[at].Name, "a", 0.1
 		}
-		*w.nodes = states
+		w.last.Nodes = states
 		w.loop(nil)
 	}
 	needed := decision.Node{State: decision.NodeNeeded}

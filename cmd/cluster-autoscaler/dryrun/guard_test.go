@@ -202,6 +202,8 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	assert.Error(t, err, "the API server's own refusal was hidden")
 	_, err = client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{})
 	assert.Truef(t, err == nil, "an event: %v, want it dropped", err)
+	again, err := client.CoreV1().Events("default").Patch(t.Context(), "e", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{})
+	assert.Truef(t, err == nil && again.Count == 2, "an event that repeats: %+v, %v, want it dropped", again, err)
 	_, err = client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{})
 	assert.Error(t, err, "the lease did not reach the API server")
 	assert.Empty(t, cmp.Diff([]string{"GET", "POST"}, asked), "requests that reached the API server (-want +got)")

@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/middleware"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
@@ -68,8 +69,10 @@ type recorded struct {
 	bytes   int // of the objects that the loop before did not have
 }
 
-// Begin records the objects of all started informers, and AWS's answers. It costs a list of each cache. Call end when the loop has ended.
-func (r *Ring) Begin(factory informers.SharedInformerFactory, groups *group.Snapshot) (end func(report func() *decision.Report)) {
+// Begin records the objects of all started informers, the config map of the priority expander, nil for none, and AWS's answers. It costs a list of
+// each cache. Call end when the loop has ended.
+func (r *Ring) Begin(factory informers.SharedInformerFactory, priorities *corev1.ConfigMap, groups *group.Snapshot) (
+	end func(report func() *decision.Report)) {
 	if r.Most <= 0 {
 		return func(func() *decision.Report) {}
 	}
@@ -95,6 +98,9 @@ func (r *Ring) Begin(factory informers.SharedInformerFactory, groups *group.Snap
 				l.bytes += sized.Size()
 			}
 		}
+	}
+	if priorities != nil {
+		l.objects["/api/v1/namespaces/"+priorities.Namespace+"/configmaps"] = []any{priorities}
 	}
 	r.mu.Lock()
 	r.seen, l.aws = seen, maps.Clone(r.aws)
@@ -226,7 +232,12 @@ func (l *recorded) write(w io.Writer) (err error) {
 		for at, object := range objects {
 			items[at] = redacted(object)
 		}
-		put(kubeFolder+path, map[string]any{"metadata": map[string]string{"resourceVersion": "1"}, "items": items})
+		list := map[string]any{"metadata": map[string]string{"resourceVersion": "1"}, "items": items}
+		if len(objects) > 0 { // a reader of the priorities does not know what they are
+			kinds, _, _ := scheme.Scheme.ObjectKinds(objects[0].(runtime.Object)) // as in Begin
+			list["apiVersion"], list["kind"] = kinds[0].GroupVersion().String(), kinds[0].Kind+"List"
+		}
+		put(kubeFolder+path, list)
 	}
 	return errors.Join(err, archive.Close())
 }

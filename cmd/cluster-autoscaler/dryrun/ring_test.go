@@ -29,12 +29,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // began is when the recorded loops began.
@@ -72,7 +78,7 @@ func pod(name string) *corev1.Pod {
 func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, nil, began)
 	for _, number := range numbers {
-		end := r.Begin(factory, snapshot)
+		end := r.Begin(factory, nil, snapshot)
 		end(func() *decision.Report {
 			return &decision.Report{Version: decision.Version, Loop: decision.Loop{Number: number, Started: began}}
 		})
@@ -230,6 +236,43 @@ func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, got), "the pod (-want +got)")
 	_, err = client.StorageV1().StorageClasses().List(t.Context(), metav1.ListOptions{})
 	assert.Truef(t, apierrors.IsNotFound(err), "a kind that was not recorded: %v", err)
+}
+
+// named is a node group of which an expander sees the name alone.
+type named struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (n named) Id() string { return n.id }
+
+// A replay chooses by the priorities of the recorded loop. Without them the first group by name would win.
+func TestReplayHasThePriorities(t *testing.T) {
+	priorities := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-priority-expander"},
+		Data: map[string]string{"priorities": "{50: [^dear$], 10: [.*]}"}}
+	chain := func(config *rest.Config) *expander.Chain {
+		client, err := kubernetes.NewForConfig(config)
+		require.NoError(t, err)
+		made, err := expander.New([]string{"priority"}, expander.Config{KubeClient: client, Namespace: "kube-system", GroupName: func(id string) string { return id },
+			Clients: &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}}})
+		require.NoError(t, err)
+		return made
+	}
+	chosen := func(c *expander.Chain) string {
+		return c.BestOption([]coreexpander.Option{{NodeGroup: named{id: "cheap"}, NodeCount: 1}, {NodeGroup: named{id: "dear"}, NodeCount: 1}}, nil).NodeGroup.Id()
+	}
+	r := &Ring{Most: 1}
+	recordedAs := func(priorities *corev1.ConfigMap) *expander.Chain {
+		end := r.Begin(caches(t), priorities, group.NewSnapshot(nil, nil, began))
+		end(func() *decision.Report { return &decision.Report{} })
+		r.Reports.Wait()
+		_, _, archive := fetch(t, r, "")
+		return chain(Recording{Files: archive, Later: time.Hour}.Kube())
+	}
+	replayed := recordedAs(priorities)
+	assert.Eventually(t, func() bool { return replayed.Priorities() != nil }, time.Minute, time.Millisecond, "the replay has no priorities")
+	assert.Equal(t, "dear", chosen(replayed), "chosen with priorities")
+	assert.Equal(t, "cheap", chosen(recordedAs(nil)), "chosen without")
 }
 
 func TestTimesMove(t *testing.T) {

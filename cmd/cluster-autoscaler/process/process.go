@@ -181,7 +181,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
-		recorded := p.ring.Begin(a.informers, a.cloud.cache.Snapshot())
+		recorded := p.ring.Begin(a.informers, a.expanders.Priorities(), a.cloud.cache.Snapshot())
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
