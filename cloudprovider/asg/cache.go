@@ -87,7 +87,10 @@ func NewCache(o Options) *Cache {
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
-	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
+	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, ids func() []string) error {
+		_, err := c.terminate(ctx, key, ids)
+		return err
+	}
 	return c
 }
 
