@@ -89,7 +89,8 @@ type Provider struct {
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
-	looped     atomic.Bool // Refresh was called
+	looped     atomic.Bool  // Refresh was called
+	waited     atomic.Int64 // nanoseconds of this loop for answers of AWS
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -164,6 +165,7 @@ func (p *Provider) Dividing() bool {
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
 	p.looped.Store(true)
+	p.waited.Store(0)
 	p.registered.read(p.ctx)
 	p.seeCluster()
 	p.cache.BeginLoop()
