@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,9 @@ type Cache struct {
 	failures chan struct{}            // wakes the failure loop
 	ahead    ahead
 	together awsclient.Batcher[togetherKey, string, error]
+
+	rereading atomic.Int32 // how many callers of Reread wait
+	readings  awsclient.Batcher[struct{}, string, error]
 }
 
 func NewCache(o Options) *Cache {
@@ -87,7 +91,13 @@ func NewCache(o Options) *Cache {
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
-	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
+	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, ids func() []string) error {
+		_, err := c.terminate(ctx, key, ids)
+		return err
+	}
+	c.readings.Clock, c.readings.Call = o.Clock, func(ctx context.Context, _ struct{}, names func() []string) error {
+		return c.refreshNamed(context.WithoutCancel(ctx), slices.Compact(slices.Sorted(slices.Values(names()))))
+	}
 	return c
 }
 

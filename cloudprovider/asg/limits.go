@@ -21,6 +21,8 @@ const (
 	// A reading ahead of a launch serves launches for aheadFor. There is at most one in aheadInterval.
 	aheadFor      = 300 * time.Millisecond
 	aheadInterval = time.Second
+	// A reading of one group waits gatherReadings for others while one is under way: a burst in hundreds of groups is no burst of calls.
+	gatherReadings = 20 * time.Millisecond
 )
 
 // Sizes by the clock.

@@ -134,13 +134,23 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 	return err
 }
 
-// Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
+// Reread reads the group now and publishes it, by one call, or together with other groups if one is being read. Such a call may outlast
+// ctx by readTimeout. The error is ErrGroupNotFound or the reading's.
 func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
-	if err := c.refreshNamed(ctx, []string{name}); err != nil {
-		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
+	began := c.clock.Now()
+	var err error
+	if c.rereading.Add(1) == 1 {
+		err = c.refreshNamed(ctx, []string{name})
+	} else {
+		err = c.readings.Join(ctx, struct{}{}, gatherReadings, name)
 	}
-	if _, g := c.groups.entry(name); g != nil {
+	c.rereading.Add(-1)
+	_, g := c.groups.entry(name)
+	switch {
+	case g != nil && (err == nil || g.ReadAt.After(began)): // the error is another group's
 		return g, nil
+	case err != nil:
+		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
 	return nil, notFound(name)
 }

@@ -44,41 +44,17 @@ func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
 // readings and a write.
 func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
-	return c.terminate(ctx, name, ids, func(ctx context.Context, g *group.Group, members []group.Instance, t *termination) {
-		left, ending := g.Reached(), 0
-		members = slices.DeleteFunc(members, func(i group.Instance) bool {
-			if left-i.Weight < g.MinSize {
-				t.stay(i.ID, &group.LimitError{Group: name, Desired: left - i.Weight, Limit: g.MinSize})
-				return true
-			}
-			left, ending = left-i.Weight, ending+i.Weight
-			return false
-		})
-		if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
-			g, err := c.Reread(ctx, name)
-			if err == nil {
-				_, err = c.raise(ctx, g, 0)
-			}
-			if err != nil {
-				t.stayAll(members, err)
-				return
-			}
-		}
-		t.all(ctx, members)
-	})
+	return c.terminate(ctx, togetherKey{name, false}, func() []string { return ids })
 }
 
 // Replace is Terminate that keeps the desired capacity, so that AWS launches others in their place.
 func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
-	return c.terminate(ctx, name, ids, func(ctx context.Context, _ *group.Group, members []group.Instance, t *termination) {
-		t.keepDesired = true
-		t.all(ctx, members)
-	})
+	return c.terminate(ctx, togetherKey{name, true}, func() []string { return ids })
 }
 
-// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the same wait. An interrupted
-// instance does not wait for the batches of the scale-down, which may be minutes apart, because their wait is another. The error is about the
-// caller's own instances. The context is the one of the first caller.
+// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the same wait, and until it has
+// the group lock. An interrupted instance does not wait for the batches of the scale-down, which may be minutes apart, because their wait
+// is another. The error is about the caller's own instances. The context is the one of the first caller.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
 	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
 	partial, some := errors.AsType[*TerminationError](err)
@@ -98,18 +74,9 @@ type togetherKey struct {
 	replace bool
 }
 
-func (c *Cache) terminateTogether(ctx context.Context, key togetherKey, ids []string) (err error) {
-	if key.replace {
-		_, err = c.Replace(ctx, key.group, ids)
-	} else {
-		_, err = c.Terminate(ctx, key.group, ids)
-	}
-	return err
-}
-
-// terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
-func (c *Cache) terminate(ctx context.Context, name string, ids []string,
-	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
+// terminate takes the group lock and a fresh reading, asks for the IDs then, leaves out departing instances, and terminates the rest.
+func (c *Cache) terminate(ctx context.Context, of togetherKey, ids func() []string) (*group.Group, error) {
+	name := of.group
 	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return nil, err
@@ -124,8 +91,12 @@ func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 			return nil, err
 		}
 	}
-	run := &termination{Cache: c, group: name, stays: map[string]error{}}
-	act(ctx, g, run.members(ctx, g, ids), run)
+	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
+	members := run.members(ctx, g, ids())
+	if !of.replace {
+		members = run.beyondMinimum(ctx, g, members)
+	}
+	run.all(ctx, members)
 	_, g = c.groups.entry(name)
 	if len(run.stays) > 0 {
 		return g, &TerminationError{Group: name, Stays: run.stays}
@@ -169,6 +140,30 @@ func (t *termination) members(ctx context.Context, g *group.Group, ids []string)
 			t.stay(id, fmt.Errorf("it is in state %s: put it back into service, or terminate it by hand", i.Lifecycle))
 		default:
 			members = append(members, *i)
+		}
+	}
+	return members
+}
+
+// beyondMinimum leaves out members that the minimum size needs, and has the desired capacity cover the others.
+func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members []group.Instance) []group.Instance {
+	left, ending := g.Reached(), 0
+	members = slices.DeleteFunc(members, func(i group.Instance) bool {
+		if left-i.Weight < g.MinSize {
+			t.stay(i.ID, &group.LimitError{Group: t.group, Desired: left - i.Weight, Limit: g.MinSize})
+			return true
+		}
+		left, ending = left-i.Weight, ending+i.Weight
+		return false
+	})
+	if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
+		g, err := t.Reread(ctx, t.group)
+		if err == nil {
+			_, err = t.raise(ctx, g, 0)
+		}
+		if err != nil {
+			t.stayAll(members, err)
+			return nil
 		}
 	}
 	return members

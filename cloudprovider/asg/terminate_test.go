@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,32 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
 		err := <-removed
 		assert.Truef(t, err == nil && w.desired("a") == 0, "after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
+	})
+}
+
+// Hundreds of instances of one group are interrupted one after the other, and AWS needs longer for a call than until the next one.
+func TestTerminationsThatWaitForOthersGoTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 200, 300)).started()
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Latency: ms(500)})
+		began := time.Now()
+		var callers sync.WaitGroup
+		for at, id := range w.ids("a") {
+			callers.Go(func() {
+				time.Sleep(time.Duration(at) * 150 * time.Millisecond)
+				assert.NoErrorf(t, w.cache.TerminateTogether(t.Context(), "a", []string{id}, false, 100*time.Millisecond), "termination %d", at)
+			})
+		}
+		callers.Go(func() {
+			time.Sleep(15 * time.Second)
+			asked := time.Now()
+			w.increase(1)
+			assert.Less(t, time.Since(asked), 1200*time.Millisecond, "an increase waited for more than two calls")
+		})
+		callers.Wait()
+		assert.Less(t, time.Since(began), 33*time.Second, "all terminations together")
+		assert.LessOrEqual(t, w.aws.Calls()[terminateCall], 62, "calls, want one each 500 ms")
+		assert.Equal(t, 1, w.desired("a"), "desired capacity")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,55 @@ func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
 	if got := w.desired("a"); got != 3 || len(w.group("a").Counted()) != 3 {
 		t.Errorf("AWS has a desired capacity of %d, we know %d instances, want 3", got, len(w.group("a").Counted()))
 	}
+}
+
+func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
+	for mode, most := range map[asg.LaunchMode]int{asg.LaunchAuto: 5, asg.LaunchDesiredCapacity: 12} { // which also reads after its writes
+		config := usual()
+		for at := range 250 {
+			config.AutoScalingGroups = append(config.AutoScalingGroups, scalingGroup(fmt.Sprint("g", at), 0, 0, 10))
+		}
+		inBubble(t, config, func(o *asg.Options) { o.LaunchMode, o.MotionInterval, o.NoPredecessor = mode, time.Hour, true }, func(w *world) {
+			w.aws.ResetCalls()
+			for at := range 250 {
+				w.start(fmt.Sprint("g", at), "", 1)
+			}
+			w.answered()
+			assert.LessOrEqualf(t, w.aws.Calls()[readCall], most, "readings in mode %v", mode)
+			for at := range 250 {
+				assert.Equal(t, 1, w.desired(fmt.Sprint("g", at)), "desired capacity")
+			}
+		})
+	}
+}
+
+// One of the groups that are read together has no sizes, and AWS does not answer for the caller whose context ends.
+func TestReadingsTogetherFailAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 1, 10), scalingGroup("b", 0, 1, 10), scalingGroup("c", 0, 1, 10)).started()
+		w.calls.edit = func(g *types.AutoScalingGroup) {
+			if *g.AutoScalingGroupName == "b" {
+				g.DesiredCapacity = nil
+			}
+		}
+		time.Sleep(time.Second)
+		ended, end := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		for at, name := range []string{"c", "b", "a"} { // alone, and two together
+			callers.Go(func() {
+				time.Sleep(time.Duration(at) * time.Millisecond)
+				ctx := t.Context()
+				if name == "b" {
+					ctx = ended
+					time.AfterFunc(10*time.Millisecond, end)
+				}
+				g, err := w.cache.Reread(ctx, name)
+				assert.Truef(t, name == "b" && err != nil || name != "b" && err == nil && time.Since(g.ReadAt) < time.Second, "reading of %s: %v", name, err)
+			})
+		}
+		callers.Wait()
+		assert.Equal(t, 1+2, w.aws.Calls()[readCall], "calls, with the first reading of all")
+	})
 }
 
 func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {

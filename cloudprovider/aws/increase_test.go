@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -198,6 +199,47 @@ func (g gate) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstanc
 	g.asked <- struct{}{}
 	<-g.open
 	return g.AutoScalingAPI.LaunchInstances(ctx, in, o...)
+}
+
+func (g gate) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	g.asked <- struct{}{}
+	<-g.open
+	return g.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+}
+
+// The core removes unregistered instances group by group, and leaves the other groups to the next loop after an error.
+func TestLoopEndsUnregisteredInstancesOfAllGroupsSideBySide(t *testing.T) {
+	var groups []fakeaws.AutoScalingGroup
+	for at := range 50 {
+		groups = append(groups, awsworld.Group(fmt.Sprint("g", at), "m5.large", 0, 1, 5, nil))
+	}
+	g := gate{asked: make(chan struct{}, len(groups)), open: make(chan struct{})}
+	w := newAWS(t, nil, groups...).restartedWith(func(o *asg.Options, _ *aws.Options) { g.AutoScalingAPI, o.AutoScaling = o.AutoScaling, &g })
+	w.NextLoop()
+	began := time.Now()
+	for _, id := range w.IDs() {
+		late := w.Nodes(id)
+		late[0].Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+		require.NoErrorf(t, w.NodeGroup(id).DeleteNodes(late), "removal from %s", id)
+	}
+	assert.Less(t, time.Since(began), 3*time.Second, "the loop took")
+	for range groups {
+		select {
+		case <-g.asked:
+		case <-time.After(time.Minute):
+			t.Fatal("AWS was not asked for all groups in one loop")
+		}
+	}
+	close(g.open)
+	w.Eventually(func() string {
+		for _, id := range w.IDs() {
+			if w.Target(id) != 0 {
+				return "an instance of " + id + " counts"
+			}
+		}
+		return ""
+	})
 }
 
 func TestLoopWaitsForNoLaunch(t *testing.T) {

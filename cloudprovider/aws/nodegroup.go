@@ -22,7 +22,7 @@ import (
 // The core's loop waits loopPatience for another write to a group to end, and else tries again the next time.
 const loopPatience = 100 * time.Millisecond
 
-// The core's loop waits answerPatience for AWS to answer a write, because it does nothing for other groups meanwhile.
+// A loop of the core waits answerPatience in all for AWS to answer writes, because it does nothing for other groups meanwhile.
 const answerPatience = 2 * time.Second
 
 // NodeGroup implements cloudprovider.NodeGroup over a group or a zone group, by the provider's current view. Safe for concurrent use.
@@ -147,19 +147,30 @@ func (n *NodeGroup) withdraw(count int) error {
 	})
 }
 
-// inLoop runs a write for which the core's loop waits. If AWS has not answered after answerPatience, the write goes on beside the loop.
+// inLoop runs a write for which the core's loop waits. If AWS has not answered once the loop has waited answerPatience in all, the write
+// goes on beside the loop. That is no error, because after one the core leaves the other groups to the next loop.
 func (n *NodeGroup) inLoop(write func(context.Context) error) error {
-	done := make(chan error, 1)
+	p, done, left := n.provider, make(chan error), make(chan struct{})
 	go func() {
-		ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
+		ctx, cancel := context.WithTimeout(p.ctx, loopPatience)
 		defer cancel()
-		done <- write(ctx)
+		err := write(ctx)
+		select {
+		case done <- err:
+		case <-left:
+			if err != nil {
+				klog.FromContext(p.ctx).Error(err, "A write beside the loop failed, the next loop looks again", "nodeGroup", n.id)
+			}
+		}
 	}()
+	began := p.clock.Now()
+	defer func() { p.waited.Add(int64(p.clock.Since(began))) }()
 	select {
 	case err := <-done:
 		return err
-	case <-n.provider.clock.After(answerPatience):
-		return fmt.Errorf("node group %q: AWS has not answered yet, the next loop looks again", n.id)
+	case <-p.clock.After(answerPatience - time.Duration(p.waited.Load())):
+		close(left)
+		return nil
 	}
 }
 

@@ -90,7 +90,8 @@ type Provider struct {
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
-	looped     atomic.Bool // Refresh was called
+	looped     atomic.Bool  // Refresh was called
+	waited     atomic.Int64 // nanoseconds of this loop for answers of AWS
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -166,6 +167,7 @@ func (p *Provider) Dividing() bool {
 func (p *Provider) Refresh() error {
 	p.looped.Store(true)
 	clear(p.Pretended) // of a scale-up that was left out
+	p.waited.Store(0)
 	p.registered.read(p.ctx)
 	p.seeCluster()
 	p.cache.BeginLoop()

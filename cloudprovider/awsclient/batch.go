@@ -12,8 +12,9 @@ import (
 // share no batch, so that none waits longer than it said. Safe for concurrent use.
 type Batcher[K comparable, W, R any] struct {
 	Clock clock.Clock
-	// Call is made with the context of the caller who opened the batch, in its goroutine.
-	Call func(ctx context.Context, key K, wanted []W) R
+	// Call is made with the context of the caller who opened the batch, in its goroutine. It takes what the callers want once it can act on
+	// that. Others join the batch until then.
+	Call func(ctx context.Context, key K, take func() []W) R
 
 	mu   sync.Mutex
 	open map[opened[K]]*batch[W, R] // guarded by mu
@@ -47,10 +48,16 @@ func (b *Batcher[K, W, R]) Join(ctx context.Context, key K, wait time.Duration, 
 	b.mu.Unlock()
 	if !others {
 		b.Clock.Sleep(wait)
-		b.mu.Lock()
-		delete(b.open, who)
-		b.mu.Unlock()
-		joined.result = b.Call(ctx, key, joined.wanted)
+		take := func() []W {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.open[who] == joined {
+				delete(b.open, who)
+			}
+			return joined.wanted
+		}
+		joined.result = b.Call(ctx, key, take)
+		take() // if Call could not act
 		close(joined.done)
 	}
 	<-joined.done

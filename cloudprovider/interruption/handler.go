@@ -123,7 +123,8 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{Options: o, jobs: newJobs(o.Clock), metrics: newMetrics(o.Registerer), ownersTime: ownersTime}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
-	h.readings.Clock, h.readings.Call = o.Clock, func(ctx context.Context, group string, _ []struct{}) error {
+	h.readings.Clock, h.readings.Call = o.Clock, func(ctx context.Context, group string, take func() []struct{}) error {
+		take()
 		_, err := o.Groups.Reread(ctx, group)
 		return err
 	}

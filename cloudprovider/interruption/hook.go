@@ -87,7 +87,8 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 }
 
 // heartbeatTimeout is the hook's own timeout, zero if unknown.
-func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, _ []struct{}) time.Duration {
+func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, take func() []struct{}) time.Duration {
+	take()
 	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(of.group),
 		LifecycleHookNames: []string{of.hook}})
 	if err != nil || len(out.LifecycleHooks) == 0 {

@@ -37,7 +37,7 @@ func (c *Consumer) settle(ctx context.Context, m types.Message, r Result) {
 }
 
 // settleAll deletes the messages, or changes their visibility, ten by a call, whether ctx has ended or not.
-func (c *Consumer) settleAll(ctx context.Context, deleted bool, messages []settled) error {
+func (c *Consumer) settleAll(ctx context.Context, deleted bool, take func() []settled) error {
 	call, settle := "ChangeMessageVisibility", c.change
 	if deleted {
 		call, settle = "DeleteMessage", c.delete
@@ -47,7 +47,7 @@ func (c *Consumer) settleAll(ctx context.Context, deleted bool, messages []settl
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastCallLimit, cancel) })()
 	var calls errgroup.Group
 	calls.SetLimit(callsAtOnce)
-	for some := range slices.Chunk(messages, maxBatch) {
+	for some := range slices.Chunk(take(), maxBatch) {
 		calls.Go(func() error {
 			refused, err := settle(limited, some)
 			c.report(ctx, call, refused, err)

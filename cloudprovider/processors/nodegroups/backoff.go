@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// firstPause is the pause after the first call that failed. It doubles with each further one.
-	firstPause = 5 * time.Second
+	// firstPause is the pause after the first call that failed. It doubles with each further one, up to longestPause: where AWS throttled
+	// for minutes, the groups should not stand still for minutes after that.
+	firstPause, longestPause = 5 * time.Second, time.Minute
 	// callsForgotten is how long after the last failed call the next one counts as the first.
 	callsForgotten = 10 * time.Minute
 )
@@ -27,10 +28,11 @@ type Pauses struct {
 }
 
 // NewPauses makes a Pauses with the durations of the flags --initial-node-group-backoff-duration, --max-node-group-backoff-duration and
-// --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a group for longer than initial.
+// --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a group for longer than initial, nor failed
+// calls for longer than longestPause.
 func NewPauses(initial, most, reset time.Duration) *Pauses {
 	return &Pauses{
-		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
+		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), min(longestPause, initial), min(callsForgotten, reset)),
 		pools:  backoff.NewIdBasedExponentialBackoff(min(cooldown.ShortestPoolCoolDown, initial), min(cooldown.ShortestPoolCoolDown, initial), reset),
 		groups: backoff.NewIdBasedExponentialBackoff(initial, most, reset),
 	}

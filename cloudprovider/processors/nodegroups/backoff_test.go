@@ -26,7 +26,7 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	}{
 		{name: "a call that failed", causes: []cloudprovider.InstanceErrorInfo{call}, want: 5 * time.Second},
 		{name: "three calls that failed", causes: []cloudprovider.InstanceErrorInfo{call, call, call}, want: 20 * time.Second},
-		{name: "calls that go on failing", causes: []cloudprovider.InstanceErrorInfo{call, call, call, call, call, call, call, call}, want: 5 * time.Minute},
+		{name: "calls that go on failing", causes: []cloudprovider.InstanceErrorInfo{call, call, call, call, call, call, call, call}, want: time.Minute},
 		{name: "no capacity", causes: []cloudprovider.InstanceErrorInfo{capacity}, want: 3 * time.Minute},
 		{name: "no capacity again and again", causes: []cloudprovider.InstanceErrorInfo{capacity, capacity, capacity}, want: 3 * time.Minute},
 		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},
