@@ -63,6 +63,7 @@ type Cache struct {
 	calls    struct{ launch, batchTermination *cooldown.Breaker }
 	refusals *refusals
 	skew     atomic.Int64             // how many nanoseconds AWS's clock is ahead of ours, by the last reading
+	trouble  atomic.Bool              // why the last reading of all groups failed: AWS is overloaded or at fault
 	absent   map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
 	resolve  chan struct{}            // a launch source may be new
@@ -160,6 +161,14 @@ func (c *Cache) byAWS(moment time.Time) time.Time {
 }
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
+
+// Unread returns how long ago the groups were read, and zero while AWS itself is in trouble, which no restart of the process mends.
+func (c *Cache) Unread() time.Duration {
+	if c.trouble.Load() {
+		return 0
+	}
+	return c.Age()
+}
 
 // OldestToRemove is the age of the last reading beyond which no node is removed.
 func (c *Cache) OldestToRemove() time.Duration {

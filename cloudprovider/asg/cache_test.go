@@ -146,6 +146,38 @@ func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 	})
 }
 
+// A restart mends neither a throttle nor a fault of AWS. It may mend the rest.
+func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		want  time.Duration
+	}{
+		{"fault", fakeaws.Fault{Code: "InternalFailure"}, 0},
+		{"unavailable", fakeaws.Fault{Code: "ServiceUnavailable"}, 0},
+		{"throttle", fakeaws.Fault{Code: "Throttling"}, 0},
+		{"denial", fakeaws.Fault{Code: "AccessDenied"}, time.Hour},
+		{"gateway timeout", fakeaws.Fault{Code: "GatewayTimeout", Status: 504}, time.Hour},
+		{"no answer", fakeaws.Fault{Body: fakeaws.Lost}, time.Hour},
+		{"garbage", fakeaws.Fault{Body: fakeaws.Garbled}, time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, scalingGroup("a", 0, 0, 3)).started()
+				time.Sleep(time.Hour)
+				tt.fault.Action = "DescribeAutoScalingGroups"
+				w.aws.Inject(tt.fault)
+				require.Error(t, w.cache.Refresh(t.Context()))
+				assert.Equal(t, tt.want, w.cache.Unread().Truncate(time.Hour))
+				w.aws.ClearFaults()
+				w.refresh()
+				assert.Less(t, w.cache.Unread(), time.Minute, "after a reading")
+			})
+		})
+	}
+}
+
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()

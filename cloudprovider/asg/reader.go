@@ -35,6 +35,7 @@ func (c *Cache) Absent() []string {
 // On error the last Snapshot stays and keeps its age: stale beats partial.
 func (c *Cache) Refresh(ctx context.Context) error {
 	err := c.readAll(ctx)
+	c.trouble.Store(awsclient.IsTrouble(err))
 	switch last := c.groups.Snapshot().ReadAt; {
 	case ctx.Err() != nil:
 	case err == nil:

@@ -130,6 +130,11 @@ func IsAnswer(err error) bool {
 	return !slices.Contains([]int{0, http.StatusBadGateway, http.StatusGatewayTimeout}, status(err))
 }
 
+// IsTrouble reports whether AWS answered that it is overloaded or at fault. Nothing on our side mends that.
+func IsTrouble(err error) bool {
+	return IsThrottled(err) || status(err) >= http.StatusInternalServerError && IsAnswer(err)
+}
+
 // NamesParameter reports whether AWS refused a call and names the parameter in its text, whatever the case of its letters.
 func NamesParameter(err error, parameter string) bool {
 	return IsInvalid(err) && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(parameter))

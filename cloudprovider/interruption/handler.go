@@ -204,10 +204,13 @@ func (h *Handler) discard(ctx context.Context, m queue.Message, why *event.Unusa
 	return queue.Done()
 }
 
-func (h *Handler) reportMoved(pod *corev1.Pod, forced bool) {
+func (h *Handler) reportMoved(pod *corev1.Pod, forced, held bool) {
 	how := "Evicted"
-	if forced {
+	switch {
+	case forced && held:
 		how = "Deleted against its disruption budget, because the time is over,"
+	case forced:
+		how = "Deleted without an eviction, because the time is over,"
 	}
 	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which AWS interrupts", how, pod.Spec.NodeName)
 }

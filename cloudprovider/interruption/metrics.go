@@ -12,7 +12,7 @@ type outcome string
 
 const (
 	drained         outcome = "drained"          // all pods moved in time, the instance terminated
-	forced          outcome = "forced"           // moved, some against a disruption budget in the last seconds
+	forced          outcome = "forced"           // moved, some by deletion in the last seconds
 	lost            outcome = "lost"             // some pods were still there at the deadline
 	empty           outcome = "empty"            // there was nothing to move
 	noNode          outcome = "no-node"          // the instance had not joined the cluster

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
 )
 
 func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
@@ -21,5 +23,23 @@ func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
 	} {
 		got := notTerminated("spot", tt.err)
 		assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
+	}
+}
+
+// A pod may also be deleted because its eviction was never answered.
+func TestEventBlamesABudgetOnlyIfOneRefused(t *testing.T) {
+	for _, tt := range []struct {
+		forced, held bool
+		want         string
+	}{
+		{false, false, "Evicted"},
+		{false, true, "Evicted"},
+		{true, false, "Deleted without an eviction, because the time is over,"},
+		{true, true, "Deleted against its disruption budget, because the time is over,"},
+	} {
+		events := record.NewFakeRecorder(1)
+		h := &Handler{Options: Options{Events: events}}
+		h.reportMoved(&corev1.Pod{Spec: corev1.PodSpec{NodeName: "n"}}, tt.forced, tt.held)
+		assert.Equal(t, "Normal NodeInterrupted "+tt.want+" from node n, which AWS interrupts", <-events.Events)
 	}
 }

@@ -30,8 +30,8 @@ const (
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
 	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because
-	// client-go repeats it while the API server sends Retry-After, and a webhook may hang.
-	writeRetry, writeTime, writeCall = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second
+	// client-go repeats it while the API server sends Retry-After, and a webhook may hang. Evictions wait cordonTime for the cordon.
+	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second, 3 * time.Second
 )
 
 // work handles one instance, from the cordon of its node to its termination.
@@ -62,19 +62,22 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	for _, node := range nodes {
-		if !h.cordon(ctx, j, node, annotation{Excluded: !planned}) {
+		log, did := "Cordoned a node that is about to go", "Cordoned and drained"
+		if !h.cordonSoon(ctx, j, node, annotation{Excluded: !planned}) {
 			if j.current().planned() { // evicted pods would come back to the node
 				return broken
 			}
+			log, did = "Could not cordon a node that is about to go, draining it all the same", "Could not be cordoned, drained all the same"
+			j.decide() // the core does not count the pods of a node that is not cordoned
 			late.Go(func() {
 				for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{Excluded: true}) {
 				}
 			})
 		}
-		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.Kind, "reason", c.Text,
+		klog.FromContext(ctx).Info(log, "kind", c.Kind, "reason", c.Text,
 			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
-		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s%s",
-			c.drainBy().UTC().Format(time.RFC3339), c.Text, h.overruled(node))
+		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "%s, by %s: %s%s",
+			did, c.drainBy().UTC().Format(time.RFC3339), c.Text, h.overruled(node))
 		h.Draining(node.Name, j.group, c.Text)
 	}
 	if h.drainer.Occupied(h.names(nodes)...) {
@@ -96,6 +99,16 @@ func (h *Handler) cordon(ctx context.Context, j *job, node *corev1.Node, more an
 		more.reason, more.Group = j.current(), j.group
 		return cordoned(n, more)
 	})
+}
+
+// cordonSoon is cordon, and has little time unless the drain is planned: the instance goes whether its node is cordoned or not.
+func (h *Handler) cordonSoon(ctx context.Context, j *job, node *corev1.Node, more annotation) bool {
+	if !j.current().planned() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cordonTime)
+		defer cancel()
+	}
+	return h.cordon(ctx, j, node, more)
 }
 
 // interrupted notes that the pool of the instance is short of capacity.

@@ -2,6 +2,8 @@ package interruption_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,9 +18,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
-// hanging is a cluster whose first updates of nodes hang until their context ends, as behind a webhook.
+// hanging is a cluster whose first updates of nodes hang until their context ends, as behind a webhook, or are refused.
 type hanging struct {
 	kubernetes.Interface
+	refuses                 error
 	first, begun, now, most atomic.Int32
 }
 
@@ -46,6 +49,9 @@ func (n hangingNodes) Update(ctx context.Context, node *corev1.Node, o metav1.Up
 		n.c.most.Store(now)
 	}
 	defer n.c.now.Add(-1)
+	if n.c.refuses != nil {
+		return nil, n.c.refuses
+	}
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -73,6 +79,27 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The core decides nothing about a node that is not cordoned, so the evictions do not wait for it.
+func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		c, events := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}, record.NewFakeRecorder(1000)
+		c.first.Store(10000)
+		w.running(func(o *interruption.Options) { o.Cordons, o.Events, o.Wake = c, events, func() {} })
+		w.send(warning(warned, time.Now()))
+		w.within(5*time.Second, "evicted", func() bool { return w.evictions("a") == 1 })
+		first := <-events.Events
+		assert.Truef(t, strings.HasPrefix(first, "Warning Interruption Could not be cordoned, drained all the same, by "), "event %q", first)
+		for len(events.Events) > 0 {
+			assert.NotContains(t, <-events.Events, "Cordoned and")
+		}
+		c.first.Store(0)
+		w.within(5*time.Second, "cordoned, or gone", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
+	})
 }
 
 func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {

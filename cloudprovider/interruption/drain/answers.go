@@ -15,10 +15,11 @@ import (
 // once, and every answer costs the API server a look at the budget.
 const askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
 
-// try is the time of a pod's last eviction or deletion, and how often that was refused.
+// try is the time of a pod's last eviction or deletion, how often that was refused, and whether ever by a budget.
 type try struct {
 	last    time.Time
 	refused int
+	held    bool
 }
 
 // pause returns the time until the pod may be tried again.
@@ -40,7 +41,9 @@ func (r *round) record(ctx context.Context, o outcome) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: r.tried[pod.UID].refused + 1}
+	before := r.tried[pod.UID]
+	held := before.held || !o.forced && apierrors.IsTooManyRequests(err)
+	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: before.refused + 1, held: held}
 	switch {
 	case err == nil:
 		r.moved[pod.UID] = o.forced
@@ -48,7 +51,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 			r.owners[c.UID] = true
 		}
 		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
-		r.Moved(pod, o.forced)
+		r.Moved(pod, o.forced, held)
 	case apierrors.IsNotFound(err):
 		r.absent[pod.UID] = true
 	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show

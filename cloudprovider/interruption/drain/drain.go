@@ -3,9 +3,11 @@ package drain
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -21,10 +23,10 @@ const (
 	lookSoon = 500 * time.Millisecond
 	// deletionsAtOnce bounds the concurrent deletions for one node.
 	deletionsAtOnce = 10
-	// evictionsAtOnce bounds the concurrent evictions in one namespace, over all nodes. Evictions under one budget write the
-	// same object. One of them wins, and each of the others waits half a second in the API server, so hundreds at once take
-	// longer than a few at a time.
-	evictionsAtOnce = 8
+	// evictionsAtOnce bounds the concurrent evictions of one controller's pods, over all nodes. They are mostly under one budget,
+	// and write the same object. One of them wins, and each of the others waits half a second in the API server, so hundreds at
+	// once take longer than a few at a time. evictionsInAll bounds those of all controllers.
+	evictionsAtOnce, evictionsInAll = 8, 160
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two
 	// minutes without moving the pod.
@@ -46,7 +48,7 @@ type Plan struct {
 // Result counts the pods of a drain.
 type Result struct {
 	Evicted int // pods that were evicted, or ended by themselves once asked to
-	Forced  int // pods that were deleted because a budget held them back to the end
+	Forced  int // pods that were deleted because they could not be evicted to the end
 	Lost    int // pods still there at the deadline
 	// Unseen means that the node's pods could not be listed at the deadline, so there may be some.
 	Unseen bool
@@ -60,18 +62,25 @@ type Drainer struct {
 	// Pods caches all pods and has Indexers. A list confirms it before a node counts as empty.
 	Pods  cache.Indexer
 	Clock clock.Clock
-	// Moved is called with each pod that is evicted or, if forced, deleted.
-	Moved func(pod *corev1.Pod, forced bool)
+	// Moved is called with each pod that is evicted or, if forced, deleted, and whether a budget has held it back.
+	Moved func(pod *corev1.Pod, forced, held bool)
 	// Stuck is called once with each pod that could not be moved for another reason than a budget.
 	Stuck func(pod *corev1.Pod, err error)
 
-	evictions sync.Map // chan struct{} by namespace, one token per eviction under way
+	drains    atomic.Int32 // under way
+	evictions sync.Map     // chan struct{} by UID of the controller or by namespace, one token per eviction under way
 }
 
-// evictionSlots are the tokens of a namespace. Each eviction puts one in, and takes it out at the end.
-func (d *Drainer) evictionSlots(namespace string) chan struct{} {
-	slots, _ := d.evictions.LoadOrStore(namespace, make(chan struct{}, evictionsAtOnce))
-	return slots.(chan struct{})
+// evictionSlots are the tokens of a pod's controller, or of its namespace if it has none, and then of all pods. Each eviction puts
+// one into each, and takes them out at the end.
+func (d *Drainer) evictionSlots(pod *corev1.Pod) []chan struct{} {
+	var of any = pod.Namespace
+	if c := metav1.GetControllerOf(pod); c != nil {
+		of = c.UID
+	}
+	own, _ := d.evictions.LoadOrStore(of, make(chan struct{}, evictionsAtOnce))
+	all, _ := d.evictions.LoadOrStore(metav1.NamespaceAll, make(chan struct{}, evictionsInAll))
+	return []chan struct{}{own.(chan struct{}), all.(chan struct{})}
 }
 
 // byNode indexes the pods by the name of their node.
@@ -118,6 +127,12 @@ func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1
 // returns. It logs errors of the API server and tries again. It asks for the names of the nodes at every look, and leaves the
 // pods of a node alone that is no longer among them.
 func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
+	d.drains.Add(1)
+	defer func() {
+		if d.drains.Add(-1) == 0 {
+			d.evictions.Clear() // of controllers that are gone
+		}
+	}()
 	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
 		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,8 +91,12 @@ func on(nodes ...string) func() []string { return func() []string { return nodes
 
 func (c *cluster) drainer() *drain.Drainer {
 	return &drain.Drainer{Client: c.Client(), Pods: c.pods.GetIndexer(), Clock: aheadClock{ahead: c.ahead},
-		Moved: func(pod *corev1.Pod, forced bool) {
-			c.moved = append(c.moved, fmt.Sprintf("%s forced=%v", pod.Name, forced))
+		Moved: func(pod *corev1.Pod, forced, held bool) {
+			text := fmt.Sprintf("%s forced=%v", pod.Name, forced)
+			if forced && held {
+				text += " against its budget"
+			}
+			c.moved = append(c.moved, text)
 		},
 		Stuck: func(pod *corev1.Pod, err error) { c.stuck = append(c.stuck, pod.Name) },
 	}
@@ -207,10 +213,10 @@ func TestDrain(t *testing.T) {
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 22 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a pod held to the last gets the grace that is left", pods: []*corev1.Pod{pod("a", grace(60))},
 			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() }, plan: warned,
-			want: journey{Result: drain.Result{Forced: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=true"}}},
+			want: journey{Result: drain.Result{Forced: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=true against its budget"}}},
 		{name: "a forced pod gets no more than its own grace", pods: []*corev1.Pod{pod("a", grace(4))},
 			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() }, plan: warned,
-			want: journey{Result: drain.Result{Forced: 1}, Took: 114 * time.Second, Moved: []string{"a forced=true"}}},
+			want: journey{Result: drain.Result{Forced: 1}, Took: 114 * time.Second, Moved: []string{"a forced=true against its budget"}}},
 		{name: "without force a pod is lost", pods: []*corev1.Pod{pod("a")},
 			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() },
 			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute)} },
@@ -387,7 +393,7 @@ func TestHangingEvictionDelaysNoOtherPod(t *testing.T) {
 		}
 		var last time.Time
 		d := c.drainer()
-		d.Moved = func(pod *corev1.Pod, forced bool) {
+		d.Moved = func(pod *corev1.Pod, forced, _ bool) {
 			if !forced {
 				last = time.Now()
 			}
@@ -422,7 +428,7 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 			return nil
 		}
 		d := c.drainer()
-		d.Moved = func(*corev1.Pod, bool) {}
+		d.Moved = func(*corev1.Pod, bool, bool) {}
 		var drains sync.WaitGroup
 		var evicted atomic.Int32
 		for n := range nodes {
@@ -435,6 +441,98 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 		drains.Wait()
 		assert.Truef(t, evicted.Load() == nodes && most.Load() >= 2 && most.Load() <= 8,
 			"%d pods evicted, up to %d at once; want %d, several at once and at most 8", evicted.Load(), most.Load(), nodes)
+	})
+}
+
+// jitter is up to half a second, by the pod: the watch of the emulator bears no hundred changes at a moment.
+func jitter(pod string) time.Duration {
+	sum := fnv.New32()
+	_, _ = sum.Write([]byte(pod))
+	return time.Duration(sum.Sum32()%500) * time.Millisecond
+}
+
+// All pods are in one namespace, and no budget holds any.
+func TestEvictionsOfOneControllerDelayNoOthers(t *testing.T) {
+	const nodes, each, controllers = 40, 20, 10
+	for _, tt := range []struct {
+		name   string
+		hangs  bool // the evictions of the first controller's pods
+		forced int
+	}{
+		{name: "every eviction takes two seconds"},
+		{name: "one controller's evictions hang", hangs: true, forced: nodes * each / controllers},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var pods []*corev1.Pod
+				for n := range nodes * each {
+					of := types.UID(fmt.Sprint("set-", n/nodes%controllers))
+					pods = append(pods, pod(fmt.Sprint(of, "-", n), grace(1), func(p *corev1.Pod) {
+						p.Spec.NodeName = fmt.Sprint("node-", n%nodes)
+						p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: string(of), UID: of, Controller: ptr.To(true)}}
+					}))
+				}
+				c := newCluster(t, pods...)
+				var now, most atomic.Int32
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					switch {
+					case call.Verb != "evict":
+					case tt.hangs && strings.HasPrefix(call.Pod, "set-0-"):
+						return hang(r)
+					default:
+						most.Store(max(most.Load(), now.Add(1)))
+						time.Sleep(2*time.Second + jitter(call.Pod))
+						now.Add(-1)
+					}
+					return nil
+				}
+				d, plan := c.drainer(), warned()
+				var forced, held atomic.Int32
+				d.Moved = func(pod *corev1.Pod, force, byBudget bool) {
+					if force {
+						assert.Truef(t, tt.hangs && strings.HasPrefix(pod.Name, "set-0-"), "%s was deleted by force", pod.Name)
+						forced.Add(1)
+					}
+					if byBudget {
+						held.Add(1)
+					}
+				}
+				d.Stuck = func(*corev1.Pod, error) {}
+				var drains sync.WaitGroup
+				for n := range nodes {
+					drains.Go(func() {
+						result, err := d.Drain(t.Context(), on(fmt.Sprint("node-", n)), func() drain.Plan { return plan })
+						assert.Truef(t, err == nil && result.Lost == 0, "%+v, error %v", result, err)
+					})
+				}
+				drains.Wait()
+				assert.Truef(t, int(forced.Load()) == tt.forced && held.Load() == 0, "%d deletions by force, want %d; %d said to be held by a budget",
+					forced.Load(), tt.forced, held.Load())
+				assert.LessOrEqual(t, most.Load(), int32(8*controllers), "evictions at once")
+			})
+		})
+	}
+}
+
+func TestConcurrentEvictionsInAllAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pods []*corev1.Pod
+		for n := range 400 {
+			pods = append(pods, pod(fmt.Sprint("pod-", n), grace(1), func(p *corev1.Pod) {
+				p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", UID: types.UID(fmt.Sprint(n)), Controller: ptr.To(true)}}
+			}))
+		}
+		c := newCluster(t, pods...)
+		var now, most atomic.Int32
+		c.Refuse = func(_ *http.Request, call podserver.Call) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(time.Second + jitter(call.Pod))
+			now.Add(-1)
+			return nil
+		}
+		got := c.drained(t, warned())
+		assert.Truef(t, got.Evicted == len(pods) && most.Load() >= 100 && most.Load() <= 200,
+			"%d pods evicted, up to %d at once; want %d, and 100 to 200 at once", got.Evicted, most.Load(), len(pods))
 	})
 }
 

@@ -167,22 +167,28 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time) {
 	for _, pod := range pods {
 		r.asking[pod.UID] = true
-		forced, slots := r.forcing, r.deletions
+		forced, slots := r.forcing, []chan struct{}{r.deletions}
 		if !forced {
-			slots = r.evictionSlots(pod.Namespace)
+			slots = r.evictionSlots(pod)
 		}
 		go func() {
-			o := outcome{pod: pod, forced: forced}
-			select {
-			case <-ctx.Done():
-				o.err = ctx.Err()
-			case slots <- struct{}{}:
-				o.err = r.call(ctx, pod, forced, deadline)
-				<-slots
-			}
-			r.outcomes <- o
+			err := inTurn(ctx, slots, func() error { return r.call(ctx, pod, forced, deadline) })
+			r.outcomes <- outcome{pod: pod, forced: forced, err: err}
 		}()
 	}
+}
+
+// inTurn makes the call while it has a token in each of the slots.
+func inTurn(ctx context.Context, slots []chan struct{}, call func() error) error {
+	for _, tokens := range slots {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case tokens <- struct{}{}:
+			defer func() { <-tokens }()
+		}
+	}
+	return call()
 }
 
 // call evicts or, if forced, deletes the pod. It isolates a panic to the pod.

@@ -32,8 +32,9 @@ const (
 	// A received message stays hidden for visibility, which is renewed after renewAfter.
 	visibility = 30 * time.Second
 	renewAfter = 10 * time.Second
-	// retryFirst and retryMost bound the pause after a failed call. It doubles each time.
-	retryFirst, retryMost = time.Second, time.Minute
+	// retryFirst bounds the pause after a failed call. It doubles each time, up to findMost, or up to receiveMost for a reading: a
+	// warning that the queue has is worth two minutes.
+	retryFirst, findMost, receiveMost = time.Second, time.Minute, 5 * time.Second
 	// afterPanic is the pause of a message whose handler panicked.
 	afterPanic = 5 * time.Minute
 )
@@ -125,7 +126,7 @@ func (c *Consumer) find(ctx context.Context) error {
 		c.url = c.Queue
 		return nil
 	}
-	return c.persist(ctx, "GetQueueUrl", func() error {
+	return c.persist(ctx, "GetQueueUrl", findMost, func() error {
 		out, err := c.API.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String(c.Queue)})
 		if err != nil {
 			return err
@@ -137,9 +138,9 @@ func (c *Consumer) find(ctx context.Context) error {
 	})
 }
 
-// persist repeats a call until it succeeds, at a slowing pace. The error is ctx's.
-func (c *Consumer) persist(ctx context.Context, call string, make func() error) error {
-	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+// persist repeats a call until it succeeds, after pauses that grow up to most. The error is ctx's.
+func (c *Consumer) persist(ctx context.Context, call string, most time.Duration, make func() error) error {
+	for pause := retryFirst; ; pause = min(2*pause, most) {
 		err := make()
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
@@ -166,7 +167,7 @@ func (c *Consumer) receive(ctx context.Context) {
 		taken++
 	}
 	var out *sqs.ReceiveMessageOutput
-	err := c.persist(ctx, "ReceiveMessage", func() (err error) {
+	err := c.persist(ctx, "ReceiveMessage", receiveMost, func() (err error) {
 		out, err = c.API.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: aws.String(c.url), MaxNumberOfMessages: int32(taken), VisibilityTimeout: int32(c.hide / time.Second),
 			WaitTimeSeconds: int32(longPoll / time.Second),

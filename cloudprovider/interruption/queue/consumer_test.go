@@ -2,15 +2,19 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -234,6 +238,53 @@ func TestFailedCallsAreRetriedAndReported(t *testing.T) {
 		func(c *queue.Config) { c.Failed = func(call string) { failed.note(call) } })
 	w.waitEmpty()
 	assert.Empty(t, cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()))
+}
+
+// away is SQS that fails until a moment, and then has one message.
+type away struct {
+	queue.API
+	until time.Time
+	given bool
+}
+
+func (a *away) GetQueueUrl(context.Context, *sqs.GetQueueUrlInput, ...func(*sqs.Options)) (*sqs.GetQueueUrlOutput, error) {
+	return &sqs.GetQueueUrlOutput{QueueUrl: aws.String("https://sqs.invalid/q")}, nil
+}
+
+func (a *away) ReceiveMessage(ctx context.Context, _ *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	if time.Now().Before(a.until) {
+		return nil, errors.New("no route to host")
+	}
+	if a.given {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	a.given = true
+	return &sqs.ReceiveMessageOutput{Messages: []types.Message{{MessageId: aws.String("a"), ReceiptHandle: aws.String("a"), Body: aws.String("a")}}}, nil
+}
+
+func (a *away) DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
+	return &sqs.DeleteMessageBatchOutput{}, nil
+}
+
+// A warning is worth two minutes.
+func TestQueueIsReadSoonAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		api := &away{until: time.Now().Add(3 * time.Minute)}
+		var late time.Duration
+		failed := 0
+		consumer := queue.New(queue.Config{API: api, Queue: name, Clock: clock.RealClock{}, Failed: func(string) { failed++ },
+			Handle: func(context.Context, queue.Message) queue.Result {
+				late = time.Since(api.until)
+				time.AfterFunc(time.Second, cancel)
+				return queue.Done()
+			}})
+		require.NoError(t, consumer.Run(ctx))
+		assert.Truef(t, api.given && late <= 6*time.Second && failed <= 40,
+			"received %t, handled %v after the outage of three minutes, asked %d times meanwhile", api.given, late, failed)
+	})
 }
 
 func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {

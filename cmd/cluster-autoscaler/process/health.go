@@ -16,7 +16,7 @@ import (
 type health struct {
 	*metrics.HealthCheck
 	limit time.Duration
-	// age returns how long ago the groups were read. It is nil before the first reading.
+	// age returns how long ago the groups were read, zero where no restart would help. It is nil before the first reading.
 	age atomic.Pointer[func() time.Duration]
 }
 

@@ -75,7 +75,7 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 	}
 	server.Ready(parts)
 	p.ready.done()
-	p.health.watch(a.cloud.cache.Age)
+	p.health.watch(a.cloud.cache.Unread)
 
 	background.Go(func() error { return a.cloud.run(working) })
 	background.Go(func() error { return p.elected(serving, a.handler.Run) })

@@ -111,7 +111,7 @@ func (p *Process) work(ctx context.Context) error {
 		return err
 	}
 	p.ready.done()
-	p.health.watch(a.cloud.cache.Age)
+	p.health.watch(a.cloud.cache.Unread)
 	p.health.StartMonitoring()
 	if err := a.autoscaler.Start(); err != nil {
 		return fmt.Errorf("start the core: %w", err)
