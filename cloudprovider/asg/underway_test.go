@@ -109,6 +109,7 @@ func TestReadingsTogetherFailAlone(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		ended, end := context.WithCancel(t.Context())
+		defer end()
 		var callers sync.WaitGroup
 		for at, name := range []string{"c", "b", "a"} { // alone, and two together
 			callers.Go(func() {

@@ -113,7 +113,7 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	assert.True(t, answers("/health-check", http.StatusOK, ""), "the health check fails while AWS answers")
 	aws.Inject(fakeaws.Fault{Code: "ServiceUnavailable"})
 	time.Sleep(7 * time.Second) // longer than --max-failing-time
-	assert.True(t, answers("/health-check", http.StatusOK, ""), "the health check fails for a fault of AWS")
+	assert.False(t, answers("/health-check", http.StatusInternalServerError, "last reading of the"), "the health check fails for a fault of AWS")
 	aws.ClearFaults()
 	aws.Inject(fakeaws.Fault{Code: "AccessDenied"})
 	eventually("the health check names the reading", func() bool {
