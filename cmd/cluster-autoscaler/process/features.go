@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
-	provreqlisters "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/listers/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -29,7 +27,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
@@ -143,35 +140,14 @@ type requests struct {
 
 const provisioningResync = time.Hour
 
-// copies is an indexer that gives its readers copies, which they may change.
-type copies struct{ cache.Indexer }
-
-func (c copies) List() []any {
-	list := c.Indexer.List()
-	for i, object := range list {
-		list[i] = object.(runtime.Object).DeepCopyObject()
-	}
-	return list
-}
-
-func (c copies) GetByKey(key string) (any, bool, error) {
-	object, known, err := c.Indexer.GetByKey(key)
-	if known {
-		object = object.(runtime.Object).DeepCopyObject()
-	}
-	return object, known, err
-}
-
-// readRequests fills the cache of ProvisioningRequests and returns the client that reads it. The core sets conditions in what it has read
-// before it writes them, so it gets copies. Otherwise the cache would keep conditions that were not written.
+// readRequests fills the cache of ProvisioningRequests and returns the client that reads it.
 func (p *Process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
 	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	factory := provreqinformers.NewSharedInformerFactory(clientset, provisioningResync)
-	read := copies{factory.Autoscaling().V1().ProvisioningRequests().Informer().GetIndexer()}
-	client := provreqclient.NewProvisioningRequestClient(clientset, provreqlisters.NewProvisioningRequestLister(read),
+	client := provreqclient.NewProvisioningRequestClient(clientset, factory.Autoscaling().V1().ProvisioningRequests().Lister(),
 		kube.Core().V1().PodTemplates().Lister())
 	factory.Start(working.Done())
 	return client, p.awaitCaches(ctx, factory)

@@ -9,20 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
-	fakerequests "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned/fake"
-	provreqlisters "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/listers/autoscaling.x-k8s.io/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/conditions"
-	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
-	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqwrapper"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/cache"
 )
 
 // The core itself waits for the caches of buffers for ever. A leader that does so keeps its lease, and is alive by its probe.
@@ -50,30 +41,5 @@ func TestStartWithBuffersEnds(t *testing.T) {
 			assert.ErrorIs(t, err, late)
 			assert.ErrorContains(t, err, tt.want)
 		})
-	}
-}
-
-func TestConditionsOfRequestsCountOnceWritten(t *testing.T) {
-	request, refusing := &provreqv1.ProvisioningRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "training"}}, fakerequests.NewClientset()
-	refusing.PrependReactor("update", "provisioningrequests", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("no") })
-	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
-	require.NoError(t, indexer.Add(request))
-	client := provreqclient.NewProvisioningRequestClient(refusing, provreqlisters.NewProvisioningRequestLister(copies{indexer}), nil)
-	one := func() []*provreqwrapper.ProvisioningRequest {
-		request, err := client.ProvisioningRequest("default", "training")
-		require.NoError(t, err)
-		return []*provreqwrapper.ProvisioningRequest{request}
-	}
-	all := func() []*provreqwrapper.ProvisioningRequest {
-		list, err := client.ProvisioningRequests()
-		require.NoError(t, err)
-		return list
-	}
-	for _, read := range []func() []*provreqwrapper.ProvisioningRequest{one, all} {
-		asked := read()[0]
-		conditions.AddOrUpdateCondition(asked, provreqv1.Provisioned, metav1.ConditionTrue, "", "", metav1.Now())
-		_, err := client.UpdateProvisioningRequest(asked.ProvisioningRequest)
-		require.Error(t, err)
-		assert.Empty(t, read()[0].Status.Conditions, "after a write that failed")
 	}
 }
