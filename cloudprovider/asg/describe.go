@@ -56,8 +56,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	g.Pause = group.ReadPause(g.Tags)
 	for _, i := range in.Instances {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
-			g.Warmed = append(g.Warmed, aws.ToString(i.InstanceId)) // beside the group
-			continue
+			continue // of the warm pool, beside the group
 		}
 		weight := launchspec.ParseWeight(i.WeightedCapacity)
 		if i.WeightedCapacity == nil && !g.Source.CountsHardware() {

@@ -266,8 +266,12 @@ func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup,
 // isGoing reports whether the node's instance leaves its group, or has left it, by the newest reading. The view is as old as the caches of a large
 // cluster take to fill.
 func (p *Provider) isGoing(node *corev1.Node) bool {
-	i, _ := p.instanceNow(node)
-	return i == nil || i.Lifecycle.Leaving()
+	if i, _ := p.instanceNow(node); i != nil {
+		return i.Lifecycle.Leaving()
+	}
+	id, _ := instanceID(node.Spec.ProviderID)
+	before, _ := p.View().Snapshot().Instance(id) // which has no placeholder
+	return before != nil
 }
 
 func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {

@@ -48,14 +48,12 @@ func (b *Batcher[K, W, R]) Join(ctx context.Context, key K, wait time.Duration, 
 	b.mu.Unlock()
 	if !others {
 		b.Clock.Sleep(wait)
-		take := func() []W {
+		take := sync.OnceValue(func() []W {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			if b.open[who] == joined {
-				delete(b.open, who)
-			}
+			delete(b.open, who)
 			return joined.wanted
-		}
+		})
 		joined.result = b.Call(ctx, key, take)
 		take() // if Call could not act
 		close(joined.done)

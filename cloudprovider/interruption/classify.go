@@ -106,8 +106,6 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 			switch {
 			case h.dealtWith(id):
 				out = duplicate
-			case e.Kind == event.StateChange && h.Groups.Snapshot().Warmed(id): // it may be in service when the message comes again
-				out = counted
 			case instance == nil:
 				unknown = true
 			case h.nothingToDo(e, announced, instance, group):
@@ -181,8 +179,9 @@ func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Insta
 		if i.Lifecycle.Starting() && node == nil {
 			return true // a decrement would hide the failed launch, and the core would launch the group again, for ever
 		}
-		if node != nil && strings.HasPrefix(e.State, "stop") && nodemeta.ReadySince(node).After(announced) {
-			return true // it was stopped in a warm pool, or by somebody, and has been started since
+		startedAgain := node != nil && nodemeta.ReadySince(node).After(announced)
+		if strings.HasPrefix(e.State, "stop") && (startedAgain || g.WarmPool && i.Lifecycle.Counts()) {
+			return true // a warm pool may have stopped it before it joined the group
 		}
 		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
 			return false

@@ -350,10 +350,12 @@ func TestStopInWarmPoolEndsNoNode(t *testing.T) {
 				_, err = w.cache.Increase(t.Context(), "spot", 1)
 				require.NoError(t, err)
 				w.wait("in service, with its node", func() bool { return slices.Contains(w.inService(), warmed) && w.nodes()[warmed] != nil })
-				node := w.nodes()[warmed]
-				node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
-				_, err = w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
-				require.NoError(t, err)
+				if late { // otherwise the node is not Ready yet
+					node := w.nodes()[warmed]
+					node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
+					_, err = w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
+					require.NoError(t, err)
+				}
 				w.run(warmed, "a")
 				w.wait("in service in a reading", func() bool {
 					i, _ := w.cache.Snapshot().Instance(warmed)

@@ -103,11 +103,12 @@ func (h *Handler) cordon(ctx context.Context, j *job, node *corev1.Node, more an
 
 // cordonSoon is cordon, and has little time unless the drain is planned: the instance goes whether its node is cordoned or not.
 func (h *Handler) cordonSoon(ctx context.Context, j *job, node *corev1.Node, more annotation) bool {
+	limit := writeTime
 	if !j.current().planned() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, cordonTime)
-		defer cancel()
+		limit = cordonTime
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	return h.cordon(ctx, j, node, more)
 }
 

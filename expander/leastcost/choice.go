@@ -119,12 +119,10 @@ func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 	b := choice{planned: p.assign(result, candidates), alike: make(map[string][]string, len(candidates))}
 	b.begin(f, candidates)
 	for _, s := range p.shapes {
-		var ids []string
-		for _, i := range s.groups {
-			ids = append(ids, candidates[i].id)
-		}
-		for _, id := range ids {
-			b.alike[id] = ids
+		ids := make([]string, len(s.groups))
+		for at, i := range s.groups {
+			ids[at] = candidates[i].id
+			b.alike[ids[at]] = ids
 		}
 		if slices.Contains(s.groups, b.first) {
 			b.chosen = slices.DeleteFunc(slices.Clone(s.groups), func(i int) bool {

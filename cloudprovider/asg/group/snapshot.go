@@ -51,11 +51,6 @@ func (s *Snapshot) Instance(id string) (*Instance, *Group) {
 	return m.instance, m.group
 }
 
-// Warmed reports whether the instance is in the warm pool of a group.
-func (s *Snapshot) Warmed(id string) bool {
-	return slices.ContainsFunc(s.ordered, func(g *Group) bool { return slices.Contains(g.Warmed, id) })
-}
-
 func (s *Snapshot) With(g *Group) *Snapshot {
 	groups := maps.Clone(s.groups)
 	groups[g.Name] = g

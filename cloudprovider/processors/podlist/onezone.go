@@ -31,6 +31,9 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 			among[nodemeta.AmongZones(zones)] = zones
 		}
 	}
+	if len(among) == 0 {
+		return pods, nil
+	}
 	processed, values := slices.Clone(pods), slices.Sorted(maps.Keys(among))
 	for i, pod := range processed {
 		refused := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -38,8 +39,12 @@ type Zones struct {
 	Need     func(*corev1.Pod) (podzone.Need, bool) // the one zone that a pod must run in
 	ZoneID   func(name string) string               // "" where it is unknown
 	Clock    clock.PassiveClock
+	// Raises takes the status of a loop apart: one status for each scale-up.
+	Raises   func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 	nextLook map[types.UID]time.Time // by pod
 	able     map[string]bool         // groups that could be divided and grow in the last loop
+	anew     bool                    // a group can that could not, since cleared
+	cleared  time.Time
 
 	unfinished types.UID // the pod whose look goes on first in the next loop, "" for none
 	from       string    // the group at which it goes on
@@ -53,7 +58,8 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{Zones: z, ctx: ctx, groups: z.divisible(s), left: maxZoneChecks}
+	l := &zoneLook{Zones: z, ctx: ctx, left: maxZoneChecks}
+	l.groups, l.pausing = z.divisible(s, now)
 	var pods []*corev1.Pod
 	for _, info := range s.PodsRemainUnschedulable {
 		if _, later := z.nextLook[info.Pod.UID]; !later && z.needs(info.Pod) {
@@ -76,21 +82,25 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	tried := map[like]bool{}
 	for _, pod := range pods {
 		need, _ := z.Need(pod)
-		of := like{need.Zone, kinds[pod]}
-		if !tried[of] && (l.left <= 0 || !l.inVain(pod, need.Zone)) {
+		of, age := like{need.Zone, kinds[pod]}, time.Duration(0)
+		if at := pod.CreationTimestamp; !at.IsZero() { // as for a buffer, whose pods keep their UIDs when it changes
+			age = now.Sub(at.Time)
+		}
+		waits := tried[of] || 0 < age && age < cooldown.ShortestPoolCoolDown && l.helpedSoon(pod, need.Zone)
+		if !waits && (l.left <= 0 || !l.inVain(pod, need.Zone)) {
 			continue
 		}
 		tried[of] = true
-		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
+		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, age/2), zoneCheckLate))
 	}
 	l.divideGrown(s)
 }
 
 func (*Zones) CleanUp() {}
 
-// divisible returns the groups that can be divided and grow. All pods of a scale-up share the groups that are held back. If one of the groups
-// could not in the last loop, no pod is left alone any longer.
-func (z *Zones) divisible(s *corestatus.ScaleUpStatus) (groups []string) {
+// divisible returns the groups that can be divided and grow, and those of one zone that can grow after a pause. All pods of a scale-up share the
+// groups that are held back. If one of the former could not in an earlier loop, no pod is left alone any longer.
+func (z *Zones) divisible(s *corestatus.ScaleUpStatus, now time.Time) (groups, pausing []string) {
 	v, able, heldBack := z.Provider.View(), map[string]bool{}, map[string]corestatus.Reasons{}
 	if len(s.PodsRemainUnschedulable) > 0 {
 		heldBack = s.PodsRemainUnschedulable[0].SkippedNodeGroups
@@ -98,16 +108,22 @@ func (z *Zones) divisible(s *corestatus.ScaleUpStatus) (groups []string) {
 	for _, ng := range s.ConsideredNodeGroups {
 		name := ng.Id()
 		_, held := heldBack[name]
-		if held || !v.Divisible(name) || v.Group(name).Blocked() || v.Template(name).Labels[corev1.LabelTopologyZone] != "" {
-			continue
-		}
-		groups, able[name] = append(groups, name), true
-		if !z.able[name] {
-			clear(z.nextLook)
+		g, t := v.Group(name), v.Template(name)
+		switch {
+		case g == nil || t == nil || g.Blocked():
+		case t.Labels[corev1.LabelTopologyZone] != "":
+			if held && g.TargetInstances() < g.MostInstances() {
+				pausing = append(pausing, name)
+			}
+		case !held && v.Divisible(name):
+			groups, able[name], z.anew = append(groups, name), true, z.anew || !z.able[name]
 		}
 	}
-	z.able = able
-	return groups
+	if z.able = able; z.anew && now.Sub(z.cleared) >= zoneCheckSoon {
+		clear(z.nextLook)
+		z.anew, z.cleared = false, now
+	}
+	return groups, pausing
 }
 
 // needs reports whether the pod may need a certain zone.
@@ -119,13 +135,21 @@ func (z *Zones) needs(pod *corev1.Pod) bool {
 // zoneLook is a look at the pods of one loop.
 type zoneLook struct {
 	*Zones
-	ctx    *cacontext.AutoscalingContext
-	groups []string // that can be divided and grow
-	left   int      // simulations until the other pods wait for the next loop
+	ctx     *cacontext.AutoscalingContext
+	groups  []string // that can be divided and grow
+	pausing []string // of one zone, that can grow after a pause
+	left    int      // simulations until the other pods wait for the next loop
+}
+
+// helpedSoon reports whether a group of the zone takes the pod after its pause.
+func (l *zoneLook) helpedSoon(pod *corev1.Pod, zone string) bool {
+	return slices.ContainsFunc(l.pausing, func(name string) bool {
+		return l.left > 0 && l.Provider.View().Template(name).Labels[corev1.LabelTopologyZone] == zone && l.fits(pod, name, zone)
+	})
 }
 
 // inVain has each group divided whose nodes the pod would fit in the zone, and reports whether it has seen all groups and divided none. The
-// empty zone is any. Another group that promises the zone and is held back counts for nothing, because it may be at its maximum for ever.
+// empty zone is any. A group of the zone alone that is held back counts for nothing, because it may be at its maximum for ever.
 // Once the simulations are used up, the look goes on in the next loop.
 func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 	divided, first := false, 0
@@ -150,22 +174,24 @@ func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 // divideGrown has each whole group divided that grew for a pod which other pods keep out of some of its zones. The node that was asked
 // for may come up in one of these, and so might the next ones.
 func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
-	v := l.Provider.View()
-	pods := slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), func(pod *corev1.Pod) bool { return !podzone.DependsOnPods(pod) })
-	for _, grown := range s.ScaleUpInfos {
-		name := grown.Group.Id()
-		if !v.Divisible(name) {
-			continue
-		}
-		for _, equal := range snapshot.EqualPods(pods) {
-			zones := v.Group(name).Zones
-			if l.left < len(zones) {
-				return
+	v, alone := l.Provider.View(), func(pod *corev1.Pod) bool { return !podzone.DependsOnPods(pod) }
+	for _, raise := range l.Raises(s) {
+		kinds := snapshot.EqualPods(slices.DeleteFunc(slices.Clone(raise.PodsTriggeredScaleUp), alone))
+		for _, grown := range raise.ScaleUpInfos {
+			name := grown.Group.Id()
+			if !v.Divisible(name) {
+				continue
 			}
-			fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
-			if len(fitting) > 0 && len(fitting) < len(zones) {
-				l.Provider.NeedZones(name)
-				break
+			zones := v.Group(name).Zones
+			for _, equal := range kinds {
+				if l.left < len(zones) {
+					return
+				}
+				fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
+				if len(fitting) > 0 && len(fitting) < len(zones) {
+					l.Provider.NeedZones(name)
+					break
+				}
 			}
 		}
 	}

@@ -69,7 +69,16 @@ func newZonalWorld(t testing.TB, w *awsworld.World, objects ...runtime.Object) *
 }
 
 func (z *zonalWorld) zones(c clock.PassiveClock) *Zones {
-	return &Zones{Provider: z.Provider, Need: z.pods.Need, ZoneID: z.zoneIDs.ID, Clock: c}
+	return &Zones{Provider: z.Provider, Need: z.pods.Need, ZoneID: z.zoneIDs.ID, Raises: oneByOne, Clock: c}
+}
+
+// oneByOne returns a status for each group that grew, with the pod of the same place.
+func oneByOne(s *scaleup.ScaleUpStatus) (raises []*scaleup.ScaleUpStatus) {
+	for at, grown := range s.ScaleUpInfos {
+		raises = append(raises, &scaleup.ScaleUpStatus{ScaleUpInfos: []nodegroupset.ScaleUpInfo{grown},
+			PodsTriggeredScaleUp: s.PodsTriggeredScaleUp[min(at, len(s.PodsTriggeredScaleUp)-1):][:1]})
+	}
+	return raises
 }
 
 // loop treats the pods as a loop of the core does. It tries them on a new node of each launchable group below its maximum, and hands
@@ -197,7 +206,8 @@ func TestPodThatOtherPodsKeepOutOfZonesDividesGroup(t *testing.T) {
 		{name: "spread as well as possible", running: []string{awsworld.ZoneB, awsworld.ZoneC}, spread: corev1.ScheduleAnyway},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "abc")))
+			z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("a-several", "m5.large", 0, 0, 5, nil), "abc"),
+				awsworld.Zoned(awsworld.Group("other", "m5.large", 0, 0, 5, nil), "a")))
 			for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
 				node := awsworld.M5Large("in-"+zone, "aws:///"+zone+"/i-0fffffffffffffff0", map[string]string{corev1.LabelTopologyZone: zone})
 				node.Spec.Unschedulable = true
@@ -215,7 +225,11 @@ func TestPodThatOtherPodsKeepOutOfZonesDividesGroup(t *testing.T) {
 				pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone,
 					WhenUnsatisfiable: tt.spread, LabelSelector: db}}
 			}
-			assert.Len(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod), 1, "node groups that the pod wakes")
+			zones, several := z.zones(testclock.NewFakePassiveClock(time.Now())), z.NodeGroups()[0]
+			zones.Process(z.ctx, &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful, ScaleUpInfos: []nodegroupset.ScaleUpInfo{
+				{Group: several}, {Group: z.NodeGroups()[1]}}, PodsTriggeredScaleUp: []*corev1.Pod{pending("other", "1", nil), pod}})
+			assert.False(t, z.Dividing(), "the group will be divided for a pod for which another one grew")
+			assert.Len(t, z.loop(zones, "other", pod), 1, "node groups that the pod wakes")
 			assert.Equal(t, tt.divided, z.Dividing(), "the group will be divided")
 		})
 	}
@@ -261,6 +275,24 @@ func TestCoolingGroupTakesNoPod(t *testing.T) {
 	require.Error(t, z.Grow("b-alone", 1), "launched where there is no capacity")
 	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
 	assert.Empty(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod), "the pod wakes, want none during the cool-down")
+}
+
+// A pod waits for the pause of a group of its zone, but not for ever.
+func TestPausingGroupOfTheZoneComesFirst(t *testing.T) {
+	for _, name := range []string{"a-several", "c-several"} {
+		z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group(name, "m5.xlarge", 0, 0, 5, nil), "ab"),
+			awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
+		z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		require.Error(t, z.Grow("b-alone", 1), "launched where there is no capacity")
+		clock := testclock.NewFakePassiveClock(time.Now())
+		zones, pod := z.zones(clock), pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+		pod.CreationTimestamp = metav1.NewTime(clock.Now().Add(-10 * time.Second))
+		z.loop(zones, "", pod)
+		assert.Falsef(t, z.Dividing(), "%s will be divided for a pod that its own group takes soon", name)
+		clock.SetTime(clock.Now().Add(5 * time.Minute))
+		z.loop(zones, "", pod)
+		assert.Truef(t, z.Dividing(), "%s will be divided for a pod that waits", name)
+	}
 }
 
 func TestUntriedScaleUpDividesNoGroup(t *testing.T) {

@@ -137,7 +137,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
-		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Clock: clock.RealClock{}},
+		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: clock.RealClock{}},
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
