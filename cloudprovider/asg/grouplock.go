@@ -6,9 +6,6 @@ import (
 	"fmt"
 )
 
-// ErrBusy is the error of a write that gave up while another one to the group was under way.
-var ErrBusy = errors.New("wait for the group lock")
-
 // lock waits until no other write to the group is under way, and returns what it locked: a group that is recreated later has another entry. unlock
 // releases it. A write that has the lock is not cancelled with ctx, because half a write is worse than a late end.
 func (s *groups) lock(ctx context.Context, name string) (writing context.Context, unlock func(), e *entry, err error) {
@@ -27,7 +24,7 @@ func (s *groups) lock(ctx context.Context, name string) (writing context.Context
 		return writing, unlock, e, nil
 	case <-waiting.Done():
 		s.writes.Done()
-		return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w: %w", name, ErrBusy, waiting.Err())
+		return nil, nil, nil, fmt.Errorf("auto scaling group %q: wait for the group lock: %w", name, waiting.Err())
 	}
 }
 

@@ -167,9 +167,6 @@ func (n *NodeGroup) inLoop(write func(context.Context) error) error {
 	defer func() { p.waited.Add(int64(p.clock.Since(began))) }()
 	select {
 	case err := <-done:
-		if errors.Is(err, asg.ErrBusy) { // an earlier loop's write goes on
-			return nil
-		}
 		return err
 	case <-p.clock.After(answerPatience - time.Duration(p.waited.Load())):
 		close(left)
