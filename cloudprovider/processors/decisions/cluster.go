@@ -112,9 +112,10 @@ func (k *cluster) groups() []decision.Group {
 			broken[m.group]++
 		}
 	}
-	problems := map[string][]decision.Reason{}
+	problems := map[string][]decision.Reason{} // by Auto Scaling group or zone group
 	for _, p := range k.Provider.Problems() {
-		problems[p.Group] = append(problems[p.Group], reasonOf(p))
+		of := cmp.Or(p.ZoneGroup, p.Group)
+		problems[of] = append(problems[of], reasonOf(p))
 	}
 	spending := k.Provider.Spending()
 	var list []decision.Group
@@ -129,6 +130,9 @@ func (k *cluster) groups() []decision.Group {
 		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
+		}
+		if g.Zone != "" {
+			o.Problems = slices.Concat(problems[id], o.Problems)
 		}
 		k.judge(&o, g)
 		list = append(list, o)
@@ -216,7 +220,9 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
 	case g.Blocked() || template == nil || !template.Known():
 		o.State = decision.GroupDegraded
-		if len(o.Problems) > 0 {
+		if own := k.facts.view.Hindrances(o.Name); len(own) > 0 {
+			o.Reason = reasonOf(own[0])
+		} else if len(o.Problems) > 0 {
 			o.Reason = o.Problems[0]
 		} else {
 			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),

@@ -271,6 +271,40 @@ func TestZoneWithoutShareCanGrow(t *testing.T) {
 	}
 }
 
+// AZRebalance runs, and two zones offer none of the types. All of these are problems of one Auto Scaling group.
+func TestBlockedZoneNamesItsOwnProblem(t *testing.T) {
+	w := newWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA}} },
+		awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+	w.NeedZones("one")
+	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneC} {
+		pod := waiting(zone, zone, "1")
+		pod.Spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone}
+		w.put(pod)
+	}
+	w.Eventually(func() string {
+		w.Reread()
+		r := w.loop()
+		said := map[string]int{}
+		for _, g := range r.Groups {
+			for _, p := range g.Problems {
+				if _, zone, offered := strings.Cut(p.Message, "is offered in zone "); offered && !strings.HasPrefix(zone, strings.TrimPrefix(g.Name, "one/")) {
+					return fmt.Sprintf("group %s has the problem %q of another zone", g.Name, p.Message)
+				}
+			}
+			said[g.Reason.Message]++
+		}
+		for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneC} {
+			says := "none of its instance types is offered in zone " + zone + ", so nothing is launched there"
+			if said[`Auto Scaling group "one": `+says] != 1 {
+				return fmt.Sprintf("groups say %v, want %q once", said, says)
+			}
+			a := w.answer(r, zone, "one/"+zone)
+			assert.Containsf(t, a.Reason.Message, says, "answer %+v of the group to the pod that needs its zone", a)
+		}
+		return ""
+	})
+}
+
 func TestNodesThatStayAndGo(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options(), true)
 	nodes := w.ready("small")
