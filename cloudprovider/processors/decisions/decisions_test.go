@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -414,20 +416,30 @@ func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 
 func TestFailedRemovalIsRecordedOnce(t *testing.T) {
 	record := decision.New(decision.Process{}, clock.RealClock{})
-	c := decisions.ScaleDown{Collector: decisions.New(decisions.Config{Record: record})}
+	nodes := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	require.NoError(t, nodes.Add(n))
+	c := decisions.ScaleDown{Collector: decisions.New(decisions.Config{Record: record, Nodes: corelisters.NewNodeLister(nodes)})}
 	result := func(kind scaledownstatus.NodeDeleteResultType, err error) {
-		c.Process(nil, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}}}})
+		c.Process(nil, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{{Node: n}}})
 		c.Process(nil, &scaledownstatus.ScaleDownStatus{NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"n": {ResultType: kind, Err: err}}})
 	}
 	denied := errors.New("AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:TerminateInstanceInAutoScalingGroup")
 	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
 	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
 	result(scaledownstatus.NodeDeleteOk, nil)
+	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
+	require.NoError(t, nodes.Delete(n)) // somebody else removed it, and a later node has its name
+	c.Process(nil, &scaledownstatus.ScaleDownStatus{})
+	require.NoError(t, nodes.Add(n))
+	result(scaledownstatus.NodeDeleteOk, nil)
 	var got []string
 	for _, e := range record.Report().Timeline {
 		got = append(got, string(e.Kind)+" "+e.Reason.Message)
 	}
-	want := []string{"scale-down removed after failed attempts",
+	want := []string{"scale-down not needed at a utilization of 0 %",
+		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
+		"scale-down not needed at a utilization of 0 %", "scale-down removed after failed attempts",
 		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
 		"scale-down not needed at a utilization of 0 %"}
 	assert.Empty(t, cmp.Diff(want, got), "timeline (-want +got)")

@@ -181,6 +181,15 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	if o.Since = idle.Since; idle.Length > 0 && !idle.Since.IsZero() {
 		o.RemovalAt = idle.Since.Add(idle.Length)
 	}
+	if failed, known := k.facts.refused[o.Name]; known {
+		next := "now"
+		if o.RemovalAt.After(k.facts.at) {
+			next = "at " + why.Clock(o.RemovalAt)
+		}
+		o.RemovalAt = time.Time{}
+		say(o, decision.NodeBlocked, failed.Code, failed.Remedy, "its last removal failed at %s: %s, and is tried again %s", why.Clock(failed.at), failed.Message, next)
+		return
+	}
 	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
 		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
 			decision.Span(k.Core.ScaleDownDelayAfterAdd))

@@ -65,6 +65,23 @@ func TestNodeReasonsNameState(t *testing.T) {
 	}
 }
 
+func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
+	denied := failedRemoval{decision.Reason{Code: decision.CodeDenied, Message: "AWS denied it", Remedy: "asgctl account"}, noon.Add(-time.Minute)}
+	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "now", noon: "at 12:10:00 UTC"} {
+		f := &facts{at: noon, earlier: earlier{refused: map[string]failedRemoval{"n": denied}},
+			unneeded: map[string]scaledown.Unneeded{"n": {Since: since, Length: 10 * time.Minute}}}
+		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{
+			simulator.NotUnneededLongEnough: decision.NodeBlocked, simulator.NoPlaceToMovePods: decision.NodeNeeded} {
+			o := decision.Node{Name: "n"}
+			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
+			want := denied.Reason
+			want.Message = "its last removal failed at 11:59:00 UTC: AWS denied it, and is tried again " + again
+			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
+				"node %+v, want it %s, and if that is blocked for %+v", o, state, want)
+		}
+	}
+}
+
 // A DaemonSet that requests all GPUs of a node leaves nothing to divide by, and JSON has no word for that.
 func TestUtilizationThatIsNoNumber(t *testing.T) {
 	for _, none := range []float64{math.NaN(), math.Inf(1)} {
