@@ -356,6 +356,29 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
+// The core looks at no more nodes than it may remove soon, and at none of a group that changed a short time ago.
+func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
+	for local, says := range map[bool]string{false: "it has not been looked at yet, because other nodes go first",
+		true: "no node of its group goes for a while after another change of the group"} {
+		o := options()
+		o.MaxScaleDownParallelism, o.ScaleDownDelayTypeLocal = 1, local
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 6, nil)), o, true)
+		nodes := w.ready("small")
+		for _, n := range nodes {
+			n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+		}
+		w.join(nodes...)
+		r := w.loop()
+		said := map[decision.NodeState]int{}
+		for _, n := range r.Nodes {
+			said[n.State]++
+			assert.Truef(t, n.State == decision.NodeUnneeded || n.Reason.Message == says, "node %+v, want it unneeded or %q", n, says)
+		}
+		g := w.group(r, "small")
+		assert.Truef(t, said[decision.NodeNeeded] > 0 && said[decision.NodeUnneeded] > 0 && g.Ready == 6 && g.Starting == 0, "states %v, group %+v, want all nodes ready", said, g)
+	}
+}
+
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.
 func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
 	g := awsworld.Group("small", "m5.large", 0, 2, 5, map[string]string{group.TagPaused: "scale-up until=2126-12-01T06:00Z"})

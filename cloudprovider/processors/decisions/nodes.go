@@ -130,15 +130,21 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
 	case !looked:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
-	default:
-		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
-		if lacks := k.lacks(m); lacks != "" {
-			say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
-				shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), lacks)
-		}
+	case k.lacks(m) != "":
+		say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
+			shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), k.lacks(m))
 		o.Since = m.node.CreationTimestamp.Time
+	case f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
+		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
+		o.Since = m.node.CreationTimestamp.Time
+	case k.Core.ScaleDownDelayTypeLocal:
+		say(o, decision.NodeNeeded, decision.CodeScaleDownOff, "", "no node of its group goes for a while after another change of the group")
+	default:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
 	}
 }
+
+const otherNodesFirst = "it has not been looked at yet, because other nodes go first"
 
 // lacks returns a device that the node's group promises and the node does not show, or "".
 func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
@@ -250,7 +256,7 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	case simulator.RecentlyUnremovable:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
 	case simulator.NotUnneededOtherReason:
-		say(o, decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
+		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
 	default:
 		say(o, decision.NodeNeeded, decision.CodeOther, "look into the autoscaler's log", "the core keeps it after an error")
 	}
