@@ -30,6 +30,7 @@ type cluster struct {
 	pauses  map[string]pause
 	members func() []member
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
+	drained int                    // nodes that the core drains
 }
 
 // member is a node of the cluster, or an instance without one.

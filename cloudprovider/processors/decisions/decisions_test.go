@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -377,6 +378,22 @@ func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 		g := w.group(r, "small")
 		assert.Truef(t, said[decision.NodeNeeded] > 0 && said[decision.NodeUnneeded] > 0 && g.Ready == 6 && g.Starting == 0, "states %v, group %+v, want all nodes ready", said, g)
 	}
+}
+
+// The core drains only so many nodes at a time, and an empty one goes meanwhile.
+func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
+	o := options()
+	o.MaxDrainParallelism = 0 // the node that is drained is none of the core's own
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true)
+	nodes := w.ready("small")
+	nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	w.put(nodes[0], running("drained", "drained", "100m", "small-0"), running("busy", "busy", "1", "small-1"), running("idle", "idle", "100m", "small-2"),
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
+	w.join(nodes[1:]...)
+	w.loop()
+	w.at = w.at.Add(11 * time.Minute)
+	n := w.node(w.loop(), "small-2")
+	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
 }
 
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.

@@ -33,6 +33,12 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		}
 	}
 	members := k.members()
+	k.drained = 0
+	for _, m := range members {
+		if m.node != nil && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
+			k.drained++
+		}
+	}
 	spending := k.Provider.Spending()
 	list := make([]decision.Node, 0, len(members))
 	states := make(map[string]stateSince, len(members))
@@ -197,9 +203,22 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 		return
 	}
 	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
-		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
-			decision.Span(k.Core.ScaleDownDelayAfterAdd))
+		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change%s", k.delays())
 	}
+}
+
+// delays are the flags that have no node go for a while after a change.
+func (k *cluster) delays() string {
+	var flags []string
+	for at, delay := range []time.Duration{k.Core.ScaleDownDelayAfterAdd, k.Core.ScaleDownDelayAfterDelete, k.Core.ScaleDownDelayAfterFailure} {
+		if delay > 0 {
+			flags = append(flags, fmt.Sprintf("--scale-down-delay-after-%s=%s", []string{"add", "delete", "failure"}[at], decision.Span(delay)))
+		}
+	}
+	if len(flags) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(flags, ", ") + ")"
 }
 
 // finite reports whether the core could compute the utilization. It divides by nothing where --ignore-daemonsets-utilization leaves a
@@ -214,9 +233,13 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	switch n.Reason {
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
 		idle := k.facts.unneeded[o.Name]
-		if goes := idle.Since.Add(idle.Length); !idle.Since.IsZero() && goes.After(k.facts.at) {
+		switch goes := idle.Since.Add(idle.Length); {
+		case !idle.Since.IsZero() && goes.After(k.facts.at):
 			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(idle.Since), why.Clock(goes), decision.Span(idle.Length))
-		} else {
+		case k.drained > 0 && k.drained >= k.Core.MaxDrainParallelism && k.used()[o.Name]:
+			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes after %s (--max-drain-parallelism=%d)",
+				why.Count(k.drained, "other node"), k.Core.MaxDrainParallelism)
+		default:
 			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes now")
 		}
 	case simulator.NotUnderutilized:

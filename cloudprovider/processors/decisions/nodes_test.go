@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
@@ -79,6 +80,19 @@ func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
 			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
 				"node %+v, want it %s, and if that is blocked for %+v", o, state, want)
 		}
+	}
+}
+
+func TestCoolDownNamesItsFlags(t *testing.T) {
+	says := "it is not needed, and no node goes for a while after another change"
+	for want, core := range map[string]config.AutoscalingOptions{
+		says: {}, says + " (--scale-down-delay-after-failure=3m)": {ScaleDownDelayAfterFailure: 3 * time.Minute},
+		says + " (--scale-down-delay-after-add=10m, --scale-down-delay-after-delete=10s)": {ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterDelete: 10 * time.Second},
+	} {
+		o := decision.Node{Name: "n"}
+		f := &facts{at: noon, scaleDown: &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}}
+		(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, nil)
+		assert.Equal(t, want, o.Reason.Message)
 	}
 }
 
