@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -339,16 +340,29 @@ func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (me
 	has := b.Status
 	message = fmt.Sprintf("the disruption budget %q of pod %q allows no eviction (%s %s of %s", b.Name, of, limit, bound, why.Count(int(has.ExpectedPods), "pod"))
 	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shellword.Quote(b.Name))
-	kind, name, owned := strings.Cut(owner(pod), "/")
+	kind, name, _ := strings.Cut(owner(pod), "/")
+	scaled := slices.Contains([]string{"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"}, kind)
+	replicas := enough(*bound, has.ExpectedPods)
 	switch {
 	case has.CurrentHealthy < has.DesiredHealthy:
 		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
 		remedy = "see which pods are not ready: kubectl -n " + namespace + " get pods"
-	case limit == "minAvailable" && bound.String() != "100%" && owned && kind != "Job" && kind != "DaemonSet":
+	case limit == "minAvailable" && scaled && replicas > 0:
 		remedy = fmt.Sprintf("run one pod more than the budget needs: kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shellword.Quote(kind)),
-			shellword.Quote(name), max(has.ExpectedPods, bound.IntVal)+1)
+			shellword.Quote(name), replicas)
 	}
 	return message + ")", remedy
+}
+
+// enough is the least number of pods, above the present one, of which one may go while the others are available. It is 0 for none.
+func enough(available intstr.IntOrString, pods int32) int {
+	least := int(max(pods, available.IntVal)) + 1
+	for n := least; n <= least+100; n++ { // 99 % need a hundred pods
+		if stay, err := intstr.GetScaledValueFromIntOrPercent(&available, n, true); err == nil && stay < n {
+			return n
+		}
+	}
+	return 0
 }
 
 // asked is the reason of a node that is to go for another cause than scale-down, made from the reason that it has otherwise.
