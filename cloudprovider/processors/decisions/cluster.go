@@ -31,6 +31,7 @@ type cluster struct {
 	members func() []member
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
 	drained int                    // nodes that the core drains
+	lacking map[string]bool        // groups with a Ready node that lacks a device
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -104,11 +105,13 @@ func (k *cluster) findMembers() []member {
 
 func (k *cluster) groups() []decision.Group {
 	ready, broken := map[string]int{}, map[string]int{}
+	k.lacking = map[string]bool{}
 	for _, m := range k.members() {
 		switch {
 		case m.node == nil || m.group == "":
 		case nodemeta.Ready(m.node):
 			ready[m.group]++
+			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""
 		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > k.startupTime(m.group):
 			broken[m.group]++
 		}

@@ -112,6 +112,10 @@ func TestScaleUp(t *testing.T) {
 	if len(r.Nodes) != g.Desired || r.Nodes[0].State != decision.NodeStarting || r.Nodes[0].Group != "small" || r.Nodes[0].InstanceType != "m5.large" {
 		t.Errorf("nodes %+v, want the instances that start", r.Nodes)
 	}
+
+	w.join(w.ready("small")...) // and the scheduler is slow
+	p = w.pod(w.loop(), "one")
+	assert.Truef(t, p.State == decision.PodFits && p.Group == "", "pod %+v once the nodes have come, want it to fit", p)
 }
 
 func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
