@@ -27,6 +27,8 @@ type Problem struct {
 	About   string // the tag's key or the resources, "" where the Reason says enough
 	Message string // one sentence with problem and cause
 	Remedy  string // the next step, may be empty
+
+	ZoneGroup string // ID of the one zone group that it is about, "" for the whole group
 }
 
 // String is one sentence with problem, cause and remedy.
@@ -44,8 +46,7 @@ func (v *View) findings() []Problem {
 	var found []Problem
 	say := func(g *group.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
-			found = append(found, Problem{Group: g.Name, Reason: p.Reason,
-				Message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, Remedy: p.Remedy})
+			found = append(found, v.problem(g, p))
 		}
 	}
 	for _, g := range v.snapshot.Foreign() {
@@ -56,18 +57,40 @@ func (v *View) findings() []Problem {
 		say(g, g.Problems)
 		say(g, v.zones[g.Name])
 		say(g, slices.Concat(g.PauseProblem(), g.ScheduleProblems(), capProblem(g), move.Problems(g)))
-		t := v.templates[ng.Id()]
-		if t == nil || g.LaunchSpec == nil || len(g.Problems) > 0 && len(g.LaunchSpec.Types) == 0 {
-			continue // it has not been read yet, or the group's own problems say that it cannot be launched
-		}
-		for _, p := range t.Problems {
-			found = append(found, Problem{Group: g.Name, Reason: string(p.Reason), About: p.Key, Message: p.String(), Remedy: p.Remedy()})
-		}
-	}
-	for at := range found {
-		found[at].Remedy = shellword.InRegion(v.region, found[at].Remedy)
+		found = append(found, v.ofTemplate(ng.Id())...)
 	}
 	return found
+}
+
+func (v *View) problem(g *group.Group, p launchspec.Problem) Problem {
+	found := Problem{Group: g.Name, Reason: p.Reason, Message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, Remedy: shellword.InRegion(v.region, p.Remedy)}
+	if p.Reason == reasonNotOffered {
+		found.ZoneGroup = g.ID()
+	}
+	return found
+}
+
+// ofTemplate returns the problems of the node group's template.
+func (v *View) ofTemplate(id string) (found []Problem) {
+	g, t := v.groups[id], v.templates[id]
+	if t == nil || g.LaunchSpec == nil || len(g.Problems) > 0 && len(g.LaunchSpec.Types) == 0 {
+		return nil // it has not been read yet, or the group's own problems say that it cannot be launched
+	}
+	for _, p := range t.Problems {
+		found = append(found, Problem{Group: g.Name, Reason: string(p.Reason), About: p.Key, Message: p.String(), Remedy: shellword.InRegion(v.region, p.Remedy())})
+	}
+	return found
+}
+
+// Hindrances returns the problems because of which the node group itself launches nothing, or nothing is known of its nodes.
+func (v *View) Hindrances(id string) (found []Problem) {
+	g := v.groups[id]
+	for _, p := range g.Problems {
+		if p.Blocks {
+			found = append(found, v.problem(g, p))
+		}
+	}
+	return append(found, v.ofTemplate(id)...)
 }
 
 // refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them.

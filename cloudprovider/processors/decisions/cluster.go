@@ -30,6 +30,8 @@ type cluster struct {
 	pauses  map[string]pause
 	members func() []member
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
+	drained int                    // nodes that the core drains
+	lacking map[string]bool        // groups with a Ready node that lacks a device
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -103,18 +105,21 @@ func (k *cluster) findMembers() []member {
 
 func (k *cluster) groups() []decision.Group {
 	ready, broken := map[string]int{}, map[string]int{}
+	k.lacking = map[string]bool{}
 	for _, m := range k.members() {
 		switch {
 		case m.node == nil || m.group == "":
 		case nodemeta.Ready(m.node):
 			ready[m.group]++
+			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""
 		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > k.startupTime(m.group):
 			broken[m.group]++
 		}
 	}
-	problems := map[string][]decision.Reason{}
+	problems := map[string][]decision.Reason{} // by Auto Scaling group or zone group
 	for _, p := range k.Provider.Problems() {
-		problems[p.Group] = append(problems[p.Group], reasonOf(p))
+		of := cmp.Or(p.ZoneGroup, p.Group)
+		problems[of] = append(problems[of], reasonOf(p))
 	}
 	spending := k.Provider.Spending()
 	var list []decision.Group
@@ -129,6 +134,9 @@ func (k *cluster) groups() []decision.Group {
 		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
+		}
+		if g.Zone != "" {
+			o.Problems = slices.Concat(problems[id], o.Problems)
 		}
 		k.judge(&o, g)
 		list = append(list, o)
@@ -216,7 +224,9 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
 	case g.Blocked() || template == nil || !template.Known():
 		o.State = decision.GroupDegraded
-		if len(o.Problems) > 0 {
+		if own := k.facts.view.Hindrances(o.Name); len(own) > 0 {
+			o.Reason = reasonOf(own[0])
+		} else if len(o.Problems) > 0 {
 			o.Reason = o.Problems[0]
 		} else {
 			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),

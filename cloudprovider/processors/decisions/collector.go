@@ -61,7 +61,6 @@ type Collector struct {
 
 	earlier
 	starting map[string]unjoined   // instances whose node is not Ready yet, by ID
-	refused  map[string]bool       // nodes whose last removal failed
 	states   map[string]stateSince // by node, for the goroutine that puts a loop into words
 
 	mu     sync.Mutex             // guards what follows
@@ -75,6 +74,12 @@ type earlier struct {
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by node group
+	refused  map[string]failedRemoval // nodes whose last removal failed
+}
+
+type failedRemoval struct {
+	decision.Reason
+	at time.Time
 }
 
 type lastFailure struct {
@@ -115,7 +120,7 @@ type facts struct {
 
 func New(c Config) *Collector {
 	c.Unneeded = &scaledown.UnneededTimes{}
-	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
+	return &Collector{Config: c, now: &facts{}, earlier: earlier{refused: map[string]failedRemoval{}}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }
 
 func (c *Collector) Begin(trigger string, at time.Time) {

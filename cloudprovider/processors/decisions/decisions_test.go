@@ -19,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -109,6 +112,10 @@ func TestScaleUp(t *testing.T) {
 	if len(r.Nodes) != g.Desired || r.Nodes[0].State != decision.NodeStarting || r.Nodes[0].Group != "small" || r.Nodes[0].InstanceType != "m5.large" {
 		t.Errorf("nodes %+v, want the instances that start", r.Nodes)
 	}
+
+	w.join(w.ready("small")...) // and the scheduler is slow
+	p = w.pod(w.loop(), "one")
+	assert.Truef(t, p.State == decision.PodFits && p.Group == "", "pod %+v once the nodes have come, want it to fit", p)
 }
 
 func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
@@ -271,6 +278,40 @@ func TestZoneWithoutShareCanGrow(t *testing.T) {
 	}
 }
 
+// AZRebalance runs, and two zones offer none of the types. All of these are problems of one Auto Scaling group.
+func TestBlockedZoneNamesItsOwnProblem(t *testing.T) {
+	w := newWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA}} },
+		awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+	w.NeedZones("one")
+	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneC} {
+		pod := waiting(zone, zone, "1")
+		pod.Spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone}
+		w.put(pod)
+	}
+	w.Eventually(func() string {
+		w.Reread()
+		r := w.loop()
+		said := map[string]int{}
+		for _, g := range r.Groups {
+			for _, p := range g.Problems {
+				if _, zone, offered := strings.Cut(p.Message, "is offered in zone "); offered && !strings.HasPrefix(zone, strings.TrimPrefix(g.Name, "one/")) {
+					return fmt.Sprintf("group %s has the problem %q of another zone", g.Name, p.Message)
+				}
+			}
+			said[g.Reason.Message]++
+		}
+		for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneC} {
+			says := "none of its instance types is offered in zone " + zone + ", so nothing is launched there"
+			if said[`Auto Scaling group "one": `+says] != 1 {
+				return fmt.Sprintf("groups say %v, want %q once", said, says)
+			}
+			a := w.answer(r, zone, "one/"+zone)
+			assert.Containsf(t, a.Reason.Message, says, "answer %+v of the group to the pod that needs its zone", a)
+		}
+		return ""
+	})
+}
+
 func TestNodesThatStayAndGo(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options(), true)
 	nodes := w.ready("small")
@@ -318,6 +359,45 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	if list := entries(r, decision.ScaleDown); len(list) != 1 || list[0].Node != "small-2" || list[0].Group != "small" {
 		t.Errorf("scale-downs %+v, want the node that is not needed", list)
 	}
+}
+
+// The core looks at no more nodes than it may remove soon, and at none of a group that changed a short time ago.
+func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
+	for local, says := range map[bool]string{false: "it has not been looked at yet, because other nodes go first",
+		true: "no node of its group goes for a while after another change of the group"} {
+		o := options()
+		o.MaxScaleDownParallelism, o.ScaleDownDelayTypeLocal = 1, local
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 6, nil)), o, true)
+		nodes := w.ready("small")
+		for _, n := range nodes {
+			n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+		}
+		w.join(nodes...)
+		r := w.loop()
+		said := map[decision.NodeState]int{}
+		for _, n := range r.Nodes {
+			said[n.State]++
+			assert.Truef(t, n.State == decision.NodeUnneeded || n.Reason.Message == says, "node %+v, want it unneeded or %q", n, says)
+		}
+		g := w.group(r, "small")
+		assert.Truef(t, said[decision.NodeNeeded] > 0 && said[decision.NodeUnneeded] > 0 && g.Ready == 6 && g.Starting == 0, "states %v, group %+v, want all nodes ready", said, g)
+	}
+}
+
+// The core drains only so many nodes at a time, and an empty one goes meanwhile.
+func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
+	o := options()
+	o.MaxDrainParallelism = 0 // the node that is drained is none of the core's own
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true)
+	nodes := w.ready("small")
+	nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	w.put(nodes[0], running("drained", "drained", "100m", "small-0"), running("busy", "busy", "1", "small-1"), running("idle", "idle", "100m", "small-2"),
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
+	w.join(nodes[1:]...)
+	w.loop()
+	w.at = w.at.Add(11 * time.Minute)
+	n := w.node(w.loop(), "small-2")
+	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
 }
 
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.
@@ -380,20 +460,30 @@ func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 
 func TestFailedRemovalIsRecordedOnce(t *testing.T) {
 	record := decision.New(decision.Process{}, clock.RealClock{})
-	c := decisions.ScaleDown{Collector: decisions.New(decisions.Config{Record: record})}
+	nodes := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	require.NoError(t, nodes.Add(n))
+	c := decisions.ScaleDown{Collector: decisions.New(decisions.Config{Record: record, Nodes: corelisters.NewNodeLister(nodes)})}
 	result := func(kind scaledownstatus.NodeDeleteResultType, err error) {
-		c.Process(nil, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}}}})
+		c.Process(nil, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{{Node: n}}})
 		c.Process(nil, &scaledownstatus.ScaleDownStatus{NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"n": {ResultType: kind, Err: err}}})
 	}
 	denied := errors.New("AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:TerminateInstanceInAutoScalingGroup")
 	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
 	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
 	result(scaledownstatus.NodeDeleteOk, nil)
+	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
+	require.NoError(t, nodes.Delete(n)) // somebody else removed it, and a later node has its name
+	c.Process(nil, &scaledownstatus.ScaleDownStatus{})
+	require.NoError(t, nodes.Add(n))
+	result(scaledownstatus.NodeDeleteOk, nil)
 	var got []string
 	for _, e := range record.Report().Timeline {
 		got = append(got, string(e.Kind)+" "+e.Reason.Message)
 	}
-	want := []string{"scale-down removed after failed attempts",
+	want := []string{"scale-down not needed at a utilization of 0 %",
+		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
+		"scale-down not needed at a utilization of 0 %", "scale-down removed after failed attempts",
 		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
 		"scale-down not needed at a utilization of 0 %"}
 	assert.Empty(t, cmp.Diff(want, got), "timeline (-want +got)")

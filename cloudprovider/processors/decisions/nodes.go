@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,12 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		}
 	}
 	members := k.members()
+	k.drained = 0
+	for _, m := range members {
+		if m.node != nil && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
+			k.drained++
+		}
+	}
 	spending := k.Provider.Spending()
 	list := make([]decision.Node, 0, len(members))
 	states := make(map[string]stateSince, len(members))
@@ -130,15 +137,21 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
 	case !looked:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
-	default:
-		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
-		if lacks := k.lacks(m); lacks != "" {
-			say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
-				shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), lacks)
-		}
+	case k.lacks(m) != "":
+		say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
+			shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), k.lacks(m))
 		o.Since = m.node.CreationTimestamp.Time
+	case f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
+		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
+		o.Since = m.node.CreationTimestamp.Time
+	case k.Core.ScaleDownDelayTypeLocal:
+		say(o, decision.NodeNeeded, decision.CodeScaleDownOff, "", "no node of its group goes for a while after another change of the group")
+	default:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
 	}
 }
+
+const otherNodesFirst = "it has not been looked at yet, because other nodes go first"
 
 // lacks returns a device that the node's group promises and the node does not show, or "".
 func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
@@ -181,10 +194,32 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	if o.Since = idle.Since; idle.Length > 0 && !idle.Since.IsZero() {
 		o.RemovalAt = idle.Since.Add(idle.Length)
 	}
-	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
-		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
-			decision.Span(k.Core.ScaleDownDelayAfterAdd))
+	if failed, known := k.facts.refused[o.Name]; known {
+		next := "now"
+		if o.RemovalAt.After(k.facts.at) {
+			next = "at " + why.Clock(o.RemovalAt)
+		}
+		o.RemovalAt = time.Time{}
+		say(o, decision.NodeBlocked, failed.Code, failed.Remedy, "its last removal failed at %s: %s, and is tried again %s", why.Clock(failed.at), failed.Message, next)
+		return
 	}
+	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
+		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change%s", k.delays())
+	}
+}
+
+// delays are the flags that have no node go for a while after a change.
+func (k *cluster) delays() string {
+	var flags []string
+	for at, delay := range []time.Duration{k.Core.ScaleDownDelayAfterAdd, k.Core.ScaleDownDelayAfterDelete, k.Core.ScaleDownDelayAfterFailure} {
+		if delay > 0 {
+			flags = append(flags, fmt.Sprintf("--scale-down-delay-after-%s=%s", []string{"add", "delete", "failure"}[at], decision.Span(delay)))
+		}
+	}
+	if len(flags) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(flags, ", ") + ")"
 }
 
 // finite reports whether the core could compute the utilization. It divides by nothing where --ignore-daemonsets-utilization leaves a
@@ -199,9 +234,13 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	switch n.Reason {
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
 		idle := k.facts.unneeded[o.Name]
-		if goes := idle.Since.Add(idle.Length); !idle.Since.IsZero() && goes.After(k.facts.at) {
+		switch goes := idle.Since.Add(idle.Length); {
+		case !idle.Since.IsZero() && goes.After(k.facts.at):
 			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(idle.Since), why.Clock(goes), decision.Span(idle.Length))
-		} else {
+		case k.drained > 0 && k.drained >= k.Core.MaxDrainParallelism && k.used()[o.Name]:
+			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes after %s (--max-drain-parallelism=%d)",
+				why.Count(k.drained, "other node"), k.Core.MaxDrainParallelism)
+		default:
 			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes now")
 		}
 	case simulator.NotUnderutilized:
@@ -241,7 +280,7 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	case simulator.RecentlyUnremovable:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
 	case simulator.NotUnneededOtherReason:
-		say(o, decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
+		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
 	default:
 		say(o, decision.NodeNeeded, decision.CodeOther, "look into the autoscaler's log", "the core keeps it after an error")
 	}
@@ -301,16 +340,29 @@ func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (me
 	has := b.Status
 	message = fmt.Sprintf("the disruption budget %q of pod %q allows no eviction (%s %s of %s", b.Name, of, limit, bound, why.Count(int(has.ExpectedPods), "pod"))
 	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shellword.Quote(b.Name))
-	kind, name, owned := strings.Cut(owner(pod), "/")
+	kind, name, _ := strings.Cut(owner(pod), "/")
+	scaled := slices.Contains([]string{"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"}, kind)
+	replicas := enough(*bound, has.ExpectedPods)
 	switch {
 	case has.CurrentHealthy < has.DesiredHealthy:
 		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
 		remedy = "see which pods are not ready: kubectl -n " + namespace + " get pods"
-	case limit == "minAvailable" && bound.String() != "100%" && owned && kind != "Job" && kind != "DaemonSet":
+	case limit == "minAvailable" && scaled && replicas > 0:
 		remedy = fmt.Sprintf("run one pod more than the budget needs: kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shellword.Quote(kind)),
-			shellword.Quote(name), max(has.ExpectedPods, bound.IntVal)+1)
+			shellword.Quote(name), replicas)
 	}
 	return message + ")", remedy
+}
+
+// enough is the least number of pods, above the present one, of which one may go while the others are available. It is 0 for none.
+func enough(available intstr.IntOrString, pods int32) int {
+	least := int(max(pods, available.IntVal)) + 1
+	for n := least; n <= least+100; n++ { // 99 % need a hundred pods
+		if stay, err := intstr.GetScaledValueFromIntOrPercent(&available, n, true); err == nil && stay < n {
+			return n
+		}
+	}
+	return 0
 }
 
 // asked is the reason of a node that is to go for another cause than scale-down, made from the reason that it has otherwise.

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
@@ -65,6 +66,36 @@ func TestNodeReasonsNameState(t *testing.T) {
 	}
 }
 
+func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
+	denied := failedRemoval{decision.Reason{Code: decision.CodeDenied, Message: "AWS denied it", Remedy: "asgctl account"}, noon.Add(-time.Minute)}
+	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "now", noon: "at 12:10:00 UTC"} {
+		f := &facts{at: noon, earlier: earlier{refused: map[string]failedRemoval{"n": denied}},
+			unneeded: map[string]scaledown.Unneeded{"n": {Since: since, Length: 10 * time.Minute}}}
+		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{
+			simulator.NotUnneededLongEnough: decision.NodeBlocked, simulator.NoPlaceToMovePods: decision.NodeNeeded} {
+			o := decision.Node{Name: "n"}
+			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
+			want := denied.Reason
+			want.Message = "its last removal failed at 11:59:00 UTC: AWS denied it, and is tried again " + again
+			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
+				"node %+v, want it %s, and if that is blocked for %+v", o, state, want)
+		}
+	}
+}
+
+func TestCoolDownNamesItsFlags(t *testing.T) {
+	says := "it is not needed, and no node goes for a while after another change"
+	for want, core := range map[string]config.AutoscalingOptions{
+		says: {}, says + " (--scale-down-delay-after-failure=3m)": {ScaleDownDelayAfterFailure: 3 * time.Minute},
+		says + " (--scale-down-delay-after-add=10m, --scale-down-delay-after-delete=10s)": {ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterDelete: 10 * time.Second},
+	} {
+		o := decision.Node{Name: "n"}
+		f := &facts{at: noon, scaleDown: &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}}
+		(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, nil)
+		assert.Equal(t, want, o.Reason.Message)
+	}
+}
+
 // A DaemonSet that requests all GPUs of a node leaves nothing to divide by, and JSON has no word for that.
 func TestUtilizationThatIsNoNumber(t *testing.T) {
 	for _, none := range []float64{math.NaN(), math.Inf(1)} {
@@ -78,7 +109,7 @@ func TestUtilizationThatIsNoNumber(t *testing.T) {
 }
 
 func TestBudgetThatAllowsNoEviction(t *testing.T) {
-	one, zero, all := intstr.FromInt32(1), intstr.FromInt32(0), intstr.FromString("100%")
+	one, zero, most, all := intstr.FromInt32(1), intstr.FromInt32(0), intstr.FromString("80%"), intstr.FromString("100%")
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "api-1", Labels: map[string]string{"pod-template-hash": "5f"},
 		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "api-5f", Controller: ptr.To(true)}}}}
 	for _, tt := range []struct {
@@ -86,19 +117,27 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 		spec            policyv1.PodDisruptionBudgetSpec
 		status          policyv1.PodDisruptionBudgetStatus
 		message, remedy string
+		owner           string // "ReplicaSet" if empty
 	}{
 		{"too few replicas", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
-			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2"},
+			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2", ""},
+		{"a percentage that is rounded up", policyv1.PodDisruptionBudgetSpec{MinAvailable: &most}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 2},
+			"minAvailable 80% of 2 pods", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=5", ""},
+		{"an owner that kubectl does not scale", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
+			"minAvailable 1 of 1 pod", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api", "StrimziPodSet"},
 		{"none may go", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &zero}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
-			"maxUnavailable 0 of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
+			"maxUnavailable 0 of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api", ""},
 		{"all must stay", policyv1.PodDisruptionBudgetSpec{MinAvailable: &all}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
-			"minAvailable 100% of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
+			"minAvailable 100% of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api", ""},
 		{"broken pods", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 0, DesiredHealthy: 1},
-			"minAvailable 1 of 2 pods, 0 healthy", "see which pods are not ready: kubectl -n default get pods"},
+			"minAvailable 1 of 2 pods, 0 healthy", "see which pods are not ready: kubectl -n default get pods", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := decision.Node{Pod: "default/api-1"}
-			unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: pod, Reason: drain.NotEnoughPdb}},
+			o, of := decision.Node{Pod: "default/api-1"}, pod.DeepCopy()
+			if tt.owner != "" {
+				of.OwnerReferences[0].Kind = tt.owner
+			}
+			unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: of, Reason: drain.NotEnoughPdb}},
 				budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}}.blockedByPod(&o)
 			want := decision.Reason{Code: decision.CodePod, Message: `the disruption budget "api" of pod "default/api-1" allows no eviction (` + tt.message + ")", Remedy: tt.remedy}
 			assert.Empty(t, cmp.Diff(want, o.Reason), "reason (-want +got)")

@@ -89,6 +89,12 @@ func (s *speaker) coming(groups []string) string {
 	return groups[max(0, at)]
 }
 
+// came reports whether no node of the group is on its way any more.
+func (s *speaker) came(group string) bool {
+	g := s.groups[group]
+	return g == nil || g.Starting == 0 && !s.lacking[group] && s.late()[group].Message == ""
+}
+
 type speaker struct {
 	*cluster
 	groups   map[string]*decision.Group
@@ -375,7 +381,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		return outcome{state: state, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
 	}
 	cutoff, delay := s.Core.ExpendablePodsPriorityCutoff, loop.DelayOf(pod, s.Core.NewPodScaleUpDelay)
-	groups, asked := s.facts.asked[pod.UID]
+	groups := slices.DeleteFunc(slices.Clone(s.facts.asked[pod.UID]), s.came)
 	request := cmp.Or(pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey],
 		pod.Annotations[provreqpods.DeprecatedProvisioningRequestPodAnnotationKey])
 	switch {
@@ -397,7 +403,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 			"it consumes ProvisioningRequest %q, and such pods cause no scale-up of their own", request)
 	case podutil.IsDaemonSetPod(pod):
 		return is(decision.PodIgnored, decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
-	case asked:
+	case len(groups) > 0:
 		group := s.coming(groups)
 		o := is(decision.PodLaunching, decision.CodeLaunching, "", "a node of group %q that was asked for is on its way", group)
 		o.group = group

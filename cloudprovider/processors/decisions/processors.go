@@ -86,33 +86,38 @@ func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		if n.NodeGroup != nil {
 			entry.Group = n.NodeGroup.Id()
 		}
-		if !d.refused[n.Node.Name] { // or it is tried again, maybe each loop
+		if _, again := d.refused[n.Node.Name]; !again { // or it is tried again, maybe each loop
 			d.Record.Decided(entry)
 		}
 	}
+	d.refused = maps.Clone(d.refused) // functions of the Record read the one before
 	for _, name := range slices.Sorted(maps.Keys(s.NodeDeleteResults)) {
 		d.removed(name, s.NodeDeleteResults[name])
 	}
+	maps.DeleteFunc(d.refused, func(node string, _ failedRemoval) bool {
+		_, err := d.Nodes.Get(node)
+		return err != nil // it is gone, and a later node may have its name
+	})
 }
 
 // removed records the first failure to remove a node, and the removal after it.
 func (d ScaleDown) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	failed := result.ResultType != scaledownstatus.NodeDeleteOk
-	if failed == d.refused[node] {
-		return
-	}
+	_, again := d.refused[node]
 	entry := decision.Entry{Kind: decision.ScaleDown, Node: node, Reason: decision.Reason{Code: decision.CodeUnneeded, Message: "removed after failed attempts"}}
 	delete(d.refused, node)
 	if failed {
-		d.refused[node] = true
 		text := fmt.Sprint(result.Err)
 		entry.Kind, entry.Reason = decision.Problem, decision.Reason{Code: decision.CodeOther, Message: text}
 		if class := awsmessage.Of("", text).Class; class == awsmessage.Permission {
 			entry.Reason = why.CoolDown(string(class), text, why.Attempt{})
 		}
+		d.refused[node] = failedRemoval{entry.Reason, d.now.at}
 		entry.Reason.Message = "its removal failed, and is tried again: " + entry.Reason.Message
 	}
-	d.Record.Decided(entry)
+	if failed != again {
+		d.Record.Decided(entry)
+	}
 }
 
 func (ScaleDown) CleanUp() {}
