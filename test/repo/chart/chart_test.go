@@ -430,6 +430,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"page of the plugin", "extraArgs: {asg-plugin-address: 127.0.0.1:8087}", "get lease cluster-autoscaler-plugin "},
 		{"page of a shadow", "shadow: true", "get lease cluster-autoscaler-shadow "},
 		{"shadow", "shadow: true\nextraArgs: {leader-elect-resource-name: my-shadow}", `exec "$(kubectl -n kube-system get lease my-shadow -o jsonpath='{.spec.holderIdentity}')" -- /asgctl shadow --url http://127.0.0.1:8085`},
+		{"access key without a region", "awsAccessKeyID: a\nawsSecretAccessKey: b", "awsRegion is not set. Older versions of the stock chart set us-east-1"},
 		{"open page", "", "Every pod of the cluster may read the status page"},
 		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
