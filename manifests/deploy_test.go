@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,26 @@ func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 		container := deployment(t, name).Spec.Template.Spec.Containers[0]
 		assert.Truef(t, container.Image == "REPOSITORY:TAG" && container.Command[0] == "./cluster-autoscaler" && container.WorkingDir == "",
 			"%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
+	}
+}
+
+// The guide names each value that is not the reader's.
+func TestGuideNamesWhatToReplaceInTheDeployments(t *testing.T) {
+	guide, err := os.ReadFile("../docs/install.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(guide), "- Start from `manifests/deploy`")
+	require.True(t, found)
+	sentence, _, _ := strings.Cut(rest, "\n\n")
+	for _, name := range []string{"s0-gpu-spot-china.yaml", "s3-eks-addons.yaml"} {
+		container := deployment(t, "deploy/"+name).Spec.Template.Spec.Containers[0]
+		discovery := container.Command[len(container.Command)-1]
+		values := []string{name, container.Image, discovery[strings.LastIndexByte(discovery, '/')+1:]}
+		for _, variable := range container.Env {
+			values = append(values, variable.Value)
+		}
+		for _, value := range values {
+			assert.Containsf(t, sentence, "`"+value+"`", "what to replace in %s", name)
+		}
 	}
 }
 

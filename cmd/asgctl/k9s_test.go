@@ -45,6 +45,15 @@ func plugins(t *testing.T) map[string]plugin {
 	return file.Plugins
 }
 
+// Who installs the plugin of kubectl learns which commands change something.
+func TestKrewNamesTheCommandsThatChange(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "manifests", "krew", "asg.yaml"))
+	require.NoError(t, err)
+	for _, command := range []string{"account --launch", "remove", "moves resume"} { // as asgctl --help has them
+		assert.Contains(t, string(text), `"kubectl asg `+command)
+	}
+}
+
 func TestK9sPlugins(t *testing.T) {
 	shortCut := regexp.MustCompile(`^(Shift|Ctrl)-[A-Z]$`)
 	taken := map[string]string{}

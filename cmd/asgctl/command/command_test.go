@@ -47,15 +47,6 @@ func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	}
 }
 
-// A recorded flag is given again as it is, each of its values, and a given one replaces it.
-func TestReplayedFlags(t *testing.T) {
-	flags, left := replayed(decision.Process{Region: "eu-west-1", Flags: []string{"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--balancing-label=[a b]",
-		"--cloud-config=/etc/aws", "--expander=random", "--nodes=0:1:a", "--nodes=0:1:b c"}}, []string{"--expander=least-cost"})
-	assert.Equal(t, []string{"--asg-region=eu-west-1", "--asg-move-window=deny 0 8 * * MON-FRI 10h", "--balancing-label=[a b]", "--nodes=0:1:a", "--nodes=0:1:b c",
-		"--expander=least-cost"}, flags)
-	assert.Equal(t, []string{"--cloud-config"}, left)
-}
-
 // The next question goes to the same autoscaler.
 func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

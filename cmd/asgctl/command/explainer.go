@@ -75,12 +75,12 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 			return nil, failure{err}
 		}
 	}
-	if len(flags) > 0 {
-		return e.dryRun(ctx, flags, asked)
-	}
 	autoscaler, err := running.Open(e.running)
 	if err != nil {
 		return nil, err
+	}
+	if len(flags) > 0 {
+		return e.dryRun(ctx, autoscaler, nil, flags, asked)
 	}
 	limit := e.timeout
 	if !given {
@@ -97,12 +97,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	if given || ctx.Err() != nil {
 		return nil, failure{err}
 	}
-	deployed, noFlags := autoscaler.Flags(ctx)
-	if noFlags != nil {
-		return nil, failure{fmt.Errorf("%w, and no flags to compute the answer with: %w: give the autoscaler's flags behind --", err, noFlags)}
-	}
-	fmt.Fprintf(e.stderr, "asgctl: %v. So asgctl computes the answer itself, with the flags of Deployment %s%s.\n", err, deployed.Name, but(deployed.Left))
-	return e.dryRun(ctx, deployed.Flags, asked)
+	return e.dryRun(ctx, autoscaler, err, nil, asked)
 }
 
 // leaders returns the report of the autoscaler that leads, if it comes within the limit.
@@ -123,11 +118,38 @@ func but(flags []string) string {
 	return " but " + strings.Join(flags, ", ")
 }
 
-// dryRun computes the decisions over the cluster and AWS.
-func (e *explainer) dryRun(ctx context.Context, flags []string, asked process.Question) (*decision.Report, error) {
-	if e.read.Region != "" {
-		flags = append(slices.Clone(flags), "--asg-region="+e.read.Region)
+// dryRun computes the decisions over the cluster and AWS. Given flags are laid over those of the autoscaler's Deployment, and count alone
+// where there is none. silent is why the autoscaler does not answer, nil if it was not asked.
+func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, silent error, given []string,
+	asked process.Question) (*decision.Report, error) {
+	flags, with, because := []string{"--asg-region=" + autoscaler.Region(ctx)}, "behind -- alone", "" // a later region wins
+	deployed, err := autoscaler.Flags(ctx)
+	switch {
+	case err == nil:
+		flags, with = append(flags, deployed.Flags...), "of Deployment "+deployed.Name
+	case silent != nil:
+		return nil, failure{fmt.Errorf("%w, and no flags to compute the answer with: %w: give the autoscaler's flags behind --", silent, err)}
+	default:
+		with += fmt.Sprintf(" (%v)", err)
 	}
+	if silent != nil {
+		because = silent.Error() + ". So asgctl "
+	}
+	if e.read.Region != "" {
+		given = append(slices.Clone(given), "--asg-region="+e.read.Region)
+	}
+	flags, left := running.Over(flags, given)
+	with += but(left)
+	if err == nil && silent == nil {
+		with += ", and those behind --"
+	}
+	for _, flag := range slices.Backward(flags) {
+		if region, ok := strings.CutPrefix(flag, "--asg-region="); ok && region != "" {
+			with += ", in " + region
+			break
+		}
+	}
+	fmt.Fprintf(e.stderr, "asgctl: %scomputes the answer itself, with the flags %s.\n", because, with)
 	e.source = show.DryRun
 	collectLess()
 	return e.loops(ctx, e.cluster, flags, asked)

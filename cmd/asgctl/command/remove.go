@@ -28,8 +28,8 @@ fit elsewhere and disruption budgets allow that. Until then the node stays in us
 minimum size is refused. With --replace another node of the group comes first if the group or the pods need it, up to the maximum size: only then
 the node is drained. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
 
---dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment
-or those behind --.
+--dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment.
+Flags behind -- replace those of the same name.
 
 Exits with 3 if the request is refused or taken back, or if the node would stay.`
 

@@ -29,7 +29,7 @@ func (c *cli) replay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "replay FILE [-- FLAGS OF THE AUTOSCALER]", Short: "Run a recorded loop again, without AWS and the cluster",
 		Long: `Runs a loop again that the autoscaler has recorded (--asg-record-loops, /status/loop.zip), and says what differs from its decisions then.
-The flags are those of the autoscaler. Flags after -- replace them. Like the loops of asgctl explain, this one knows of no cool-down, of no
+The flags are those of the autoscaler. Flags after -- replace those of the same name. Like the loops of asgctl explain, this one knows of no cool-down, of no
 delay that has begun, and of no file that a flag names. Exits with 3 if a pod would get no node.`,
 		Example: "  asgctl replay loop.zip\n  asgctl replay loop.zip --pod shop/web-0 -- --expander=least-cost",
 		Args:    cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,7 +66,7 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 		return nil, failure{fmt.Errorf("read the recording: %w", err)}
 	}
 	began := recorded.Loop.Started
-	flags, left := replayed(recorded.Process, flags)
+	flags, left := running.Over(append([]string{"--asg-region=" + recorded.Process.Region}, recorded.Process.Flags...), flags)
 	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", recorded.Loop.Number, began.UTC().Format(time.RFC3339),
 		show.Clean(recorded.Process.Version), but(left))
 	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
@@ -120,20 +120,4 @@ func unpack(ctx context.Context, file, dir string) (recorded *decision.Report, a
 		account, err = source.LoadAccount(dir, instancetypes.Embedded())
 	}
 	return recorded, account, err
-}
-
-// replayed are the flags of a recorded autoscaler. A given flag replaces a recorded one. A flag that names something of the pod is left out.
-func replayed(p decision.Process, given []string) (flags, left []string) {
-	flags = []string{"--asg-region=" + p.Region}
-	for _, flag := range p.Flags {
-		name, _, _ := strings.Cut(flag, "=")
-		switch {
-		case slices.ContainsFunc(given, func(word string) bool { return word == name || strings.HasPrefix(word, name+"=") }):
-		case slices.Contains(running.OfPod, name):
-			left = append(left, name)
-		default:
-			flags = append(flags, flag)
-		}
-	}
-	return append(flags, given...), left
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -17,14 +18,53 @@ import (
 // Deployed are the flags of the autoscaler's Deployment.
 type Deployed struct {
 	Name  string   // of the Deployment
-	Flags []string // as --name=value or --name
-	// Left are the flags that name something which only the pod has.
-	Left []string
+	Flags []string // as --name=value or --name, the region of the environment before them
 }
 
-// OfPod are the flags whose values are files of the pod, or its connections.
-var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig",
+// ofPod are the flags whose values are files of the pod, or its connections.
+var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig",
 	"--kubernetes", "--scheduler-config-file"}
+
+// Over lays given flags over those of an autoscaler. A given flag replaces those of its name, and one that selects groups replaces all that
+// do. left are the flags left out, because they name something that only the autoscaler's pod has.
+func Over(flags, given []string) (over, left []string) {
+	selects := func(name string) bool { return name == "--nodes" || name == "--node-group-auto-discovery" }
+	for _, flag := range flags {
+		name, _, _ := strings.Cut(flag, "=")
+		replaces := func(word string) bool {
+			other, _, _ := strings.Cut(word, "=")
+			return other == name || selects(other) && selects(name)
+		}
+		switch {
+		case slices.ContainsFunc(given, replaces):
+		case slices.Contains(ofPod, name) || strings.Contains(flag, "$("): // a value that only the pod knows
+			left = append(left, name)
+		default:
+			over = append(over, flag)
+		}
+	}
+	return append(over, given...), left
+}
+
+// Region is the region of the cluster, or "". The autoscaler's pods have it where a webhook of EKS gave it to them, and nodes have a label.
+func (a *Autoscaler) Region(ctx context.Context) string {
+	pods, _ := a.labelled(ctx) // the nodes are asked if these cannot be
+	for i := range pods {
+		_, container := AutoscalerIn(&pods[i].Spec)
+		if region := regionOf(container); region != "" {
+			return region
+		}
+	}
+	nodes, err := a.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: corev1.LabelTopologyRegion, Limit: 1})
+	if err != nil || len(nodes.Items) == 0 {
+		return ""
+	}
+	return nodes.Items[0].Labels[corev1.LabelTopologyRegion]
+}
+
+func regionOf(c corev1.Container) string {
+	return Environment(c.Env, "AWS_REGION", "AWS_DEFAULT_REGION")
+}
 
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
 // is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
@@ -78,18 +118,10 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		}
 	}
 	deployed := &Deployed{Name: d.Name}
-	for _, word := range Words(container) {
-		name, _, _ := strings.Cut(word, "=")
-		if slices.Contains(OfPod, name) || strings.Contains(word, "$(") { // a value that only the pod knows
-			deployed.Left = append(deployed.Left, name)
-			continue
-		}
-		deployed.Flags = append(deployed.Flags, word)
+	if region := regionOf(container); region != "" {
+		deployed.Flags = []string{"--asg-region=" + region} // a later one wins
 	}
-	if region := Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
-		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--asg-region=") }) {
-		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
-	}
+	deployed.Flags = append(deployed.Flags, Words(container)...)
 	return deployed, nil
 }
 

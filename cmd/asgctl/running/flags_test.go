@@ -2,11 +2,13 @@ package running
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fileapi"
 )
 
 func TestFlagsOfDeployment(t *testing.T) {
@@ -22,20 +26,18 @@ func TestFlagsOfDeployment(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		container corev1.Container
-		want      *Deployed // nil for an error
+		want      []string // nil for an error
 	}{
 		{"command and arguments", corev1.Container{Command: []string{"./cluster-autoscaler", "--v=4"}, Args: []string{"--nodes=1:2:web"}},
-			&Deployed{Flags: []string{"--v=4", "--nodes=1:2:web"}}},
-		{"arguments alone", corev1.Container{Args: []string{"--nodes=1:2:web"}}, &Deployed{Flags: []string{"--nodes=1:2:web"}}},
-		{"region of the environment", corev1.Container{Env: []corev1.EnvVar{{Name: region, Value: "us-east-1"}}}, &Deployed{Flags: []string{"--asg-region=us-east-1"}}},
-		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--asg-region=a"}}},
-		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--asg-price-file=/etc/y", "--scheduler-config-file=/etc/z"}},
-			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--asg-price-file", "--scheduler-config-file"}}},
+			[]string{"--v=4", "--nodes=1:2:web"}},
+		{"arguments alone", corev1.Container{Args: []string{"--nodes=1:2:web"}}, []string{"--nodes=1:2:web"}},
+		{"region of the environment", corev1.Container{Env: []corev1.EnvVar{{Name: region, Value: "us-east-1"}}}, []string{"--asg-region=us-east-1"}},
+		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, []string{"--asg-region=b", "--asg-region=a"}},
 		{"values of their own words", corev1.Container{Args: []string{"--cloud-config", "/etc/x", "--asg-region", "a", "--v", "4"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}},
-			&Deployed{Flags: []string{"--asg-region=a", "--v=4"}, Left: []string{"--cloud-config"}}},
+			[]string{"--asg-region=b", "--cloud-config=/etc/x", "--asg-region=a", "--v=4"}},
 		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"},
 			Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "old"}, {Name: "CLUSTER", Value: "prod"}, {Name: "QUEUE", ValueFrom: &corev1.EnvVarSource{}}}},
-			&Deployed{Flags: []string{"--asg-cluster-name=prod"}, Left: []string{"--asg-interruption-queue", "--asg-price-file"}}},
+			[]string{"--asg-cluster-name=prod", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -43,8 +45,57 @@ func TestFlagsOfDeployment(t *testing.T) {
 			d.Spec.Template.Spec.Containers = []corev1.Container{tt.container}
 			got, err := flagsOf(d)
 			require.Truef(t, (err == nil) == (tt.want != nil), "error %v", err)
-			assert.Empty(t, cmp.Diff(tt.want, got), "(-want +got)")
+			if err == nil {
+				assert.Equal(t, tt.want, got.Flags)
+			}
 		})
+	}
+}
+
+// A flag stays as it is, each of its values, and a given one replaces it.
+func TestGivenFlagsAreLaidOver(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		flags, given, over []string
+		left               []string
+	}{
+		{"as they are", []string{"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--nodes=0:1:a", "--nodes=0:1:b c"}, nil,
+			[]string{"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--nodes=0:1:a", "--nodes=0:1:b c"}, nil},
+		{"another expander", []string{"--expander=random", "--nodes=0:5:web"}, []string{"--expander=least-cost"}, []string{"--nodes=0:5:web", "--expander=least-cost"}, nil},
+		{"value of its own word", []string{"--expander=random", "--v=4"}, []string{"--expander", "least-cost"}, []string{"--v=4", "--expander", "least-cost"}, nil},
+		{"a longer name", []string{"--asg-spot-prices-file=x"}, []string{"--asg-spot-prices=live"}, []string{"--asg-spot-prices-file=x", "--asg-spot-prices=live"}, nil},
+		{"groups by name", []string{"--node-group-auto-discovery=asg:tag=a", "--nodes=0:5:web"}, []string{"--nodes=0:1:b"}, []string{"--nodes=0:1:b"}, nil},
+		{"groups by tag", []string{"--nodes=0:5:web", "--nodes=0:5:batch"}, []string{"--node-group-auto-discovery=asg:tag=a"},
+			[]string{"--node-group-auto-discovery=asg:tag=a"}, nil},
+		{"files and variables of the pod", []string{"--cloud-config=/etc/x", "--asg-price-file=/etc/y", "--scheduler-config-file=/etc/z", "--asg-interruption-queue=$(QUEUE)"},
+			[]string{"--scheduler-config-file=z"}, []string{"--scheduler-config-file=z"}, []string{"--cloud-config", "--asg-price-file", "--asg-interruption-queue"}},
+	} {
+		over, left := Over(tt.flags, tt.given)
+		assert.Equal(t, tt.over, over, tt.name)
+		assert.Equal(t, tt.left, left, tt.name)
+	}
+}
+
+func TestRegionOfTheCluster(t *testing.T) {
+	const (
+		node = "apiVersion: v1\nkind: Node\nmetadata: {name: a, labels: {topology.kubernetes.io/region: us-west-2}}\n---\n"
+		pod  = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: kube-system}\nspec: {containers: [{name: proxy, env: [{name: AWS_REGION, value: eu-west-1}]}, " +
+			"{name: cluster-autoscaler%s}]}\nstatus: {phase: Running}\n---\n"
+	)
+	for _, tt := range []struct{ name, objects, want string }{
+		{"nothing", "", ""},
+		{"nodes", node, "us-west-2"},
+		{"pod without a region", node + fmt.Sprintf(pod, ""), "us-west-2"},
+		{"pod with a region", node + fmt.Sprintf(pod, ", env: [{name: AWS_REGION, value: us-gov-west-1}]"), "us-gov-west-1"},
+	} {
+		server, err := fileapi.Start(strings.NewReader(tt.objects))
+		require.NoError(t, err)
+		defer server.Close()
+		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+		require.NoError(t, server.WriteKubeconfig(kubeconfig))
+		a, err := Open(Options{Kubeconfig: kubeconfig})
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, a.Region(t.Context()), tt.name)
 	}
 }
 

@@ -130,10 +130,13 @@ annotations:
 {{- if ne .Values.cloudProvider "aws" }}
 {{- fail (printf "cloudProvider is %q: this autoscaler scales EC2 Auto Scaling groups only. Use the stock chart for other clouds." .Values.cloudProvider) }}
 {{- end }}
-{{- if regexMatch "^v1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag) }}
-{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Set image.repository and image.tag to an image of this project: --set image.repository=REPOSITORY --set image.tag=TAG. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .Values.image.tag) }}
-{{- end }}
 {{- with .Values.image }}
+{{- $repository := .repository | default "" }}
+{{- $stock := regexMatch "(^|/)autoscaling/cluster-autoscaler$" $repository }}
+{{- $own := or .digest (not (has $repository (list "" "ghcr.io/asg-autoscaler/asg-autoscaler"))) }}
+{{- if and (regexMatch "^v1\\.[23][0-9]\\.[0-9]+$" (toString .tag)) (or $stock (not $own)) }}
+{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Set image.repository and image.tag to an image of this project: --set image.repository=REPOSITORY --set image.tag=TAG. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .tag) }}
+{{- end }}
 {{- if not (and .repository (or .tag .digest)) }}
 {{- fail "The sources of the chart name no image, so image.repository and image.tag (or image.digest) must name yours. `make image` builds one, and `crane push bin/image REPOSITORY:TAG` pushes it. Then: --set image.repository=REPOSITORY --set image.tag=TAG" }}
 {{- end }}

@@ -274,7 +274,11 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"tag in the repository", base + "image: {repository: 'example.com:5000/ca:v1'}", "example.com:5000/ca:v1 has a tag or a digest"},
 		{"digest in the repository", base + "image: {repository: 'ca@sha256:1'}", "image.digest to the rest"},
 		{"no digest", base + "image: {digest: v1}", "digest"},
-		{"stock image", "autoDiscovery: {clusterName: c}\nimage: {tag: v1.35.0}", "--reset-then-reuse-values"},
+		{"stock tag", base + "image: {repository: null, tag: v1.35.0}", "--reset-then-reuse-values"},
+		{"stock tag beside the repository of a release", base + "image: {repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.29.5}", "--reset-then-reuse-values"},
+		{"stock image", base + "image: {repository: mirror.example.com/autoscaling/cluster-autoscaler, tag: v1.35.0}", "--reset-then-reuse-values"},
+		{"stock image and the digest of a release", base + "image: {repository: registry.k8s.io/autoscaling/cluster-autoscaler, tag: v1.35.0, digest: 'sha256:" +
+			strings.Repeat("0", 64) + "'}", "--reset-then-reuse-values"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
 		{"volume without path", "autoDiscovery: {clusterName: c}\nextraVolumeSecrets: {a: {}}", "mountPath"},
@@ -336,6 +340,11 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 		{"number as tag", "{repository: ca, tag: 20261123}", "ca:20261123"},
 		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
+		{"own numbers", "{repository: example/mine, tag: v1.0.0}", "example/mine:v1.0.0"},
+		{"own numbers like stock's", "{repository: example/mine, tag: v1.35.0}", "example/mine:v1.35.0"},
+		{"release", "{repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.0.0}", "ghcr.io/asg-autoscaler/asg-autoscaler:v1.0.0"},
+		{"stock's tag beside the digest of a release", "{repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.35.0, digest: '" + digest + "'}",
+			"ghcr.io/asg-autoscaler/asg-autoscaler:v1.35.0@" + digest},
 	} {
 		assert.Equalf(t, tt.want, container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image, "%s: image", tt.name)
 	}
@@ -421,6 +430,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"page of the plugin", "extraArgs: {asg-plugin-address: 127.0.0.1:8087}", "get lease cluster-autoscaler-plugin "},
 		{"page of a shadow", "shadow: true", "get lease cluster-autoscaler-shadow "},
 		{"shadow", "shadow: true\nextraArgs: {leader-elect-resource-name: my-shadow}", `exec "$(kubectl -n kube-system get lease my-shadow -o jsonpath='{.spec.holderIdentity}')" -- /asgctl shadow --url http://127.0.0.1:8085`},
+		{"access key without a region", "awsAccessKeyID: a\nawsSecretAccessKey: b", "awsRegion is not set. Older versions of the stock chart set us-east-1"},
 		{"open page", "", "Every pod of the cluster may read the status page"},
 		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},

@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
 // A documented is a key of values.yaml that has a comment.
@@ -84,6 +87,17 @@ func TestREADMEHasTheTableOfValues(t *testing.T) {
 		return
 	}
 	assert.Empty(t, cmp.Diff(want, string(raw)), "README.md (-want +got)")
+}
+
+// Nobody else takes what the program has put on nodes off them.
+func TestUninstallNamesWhatStaysOnNodes(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
+	require.NoError(t, err)
+	_, uninstall, found := strings.Cut(string(raw), "## Uninstall\n")
+	require.True(t, found)
+	for _, taint := range []string{"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler", interruption.Taint, move.Taint} {
+		assert.Containsf(t, uninstall, "| `"+taint+"` |", "a taint")
+	}
 }
 
 func TestEveryKeyIsDocumented(t *testing.T) {

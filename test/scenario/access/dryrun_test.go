@@ -72,7 +72,7 @@ spec:
         env: [{name: AWS_REGION, value: %s}]
 `, strings.Join(flags, `", "`), region))
 	text := explain("node", nodes[0].Name)
-	if line, answer, _ := strings.Cut(text, "\n"); !strings.HasSuffix(line, "with the flags of Deployment scaler but --asg-price-file.") || !strings.Contains(answer, nodes[0].Name) {
+	if line, answer, _ := strings.Cut(text, "\n"); !strings.HasSuffix(line, "with the flags of Deployment scaler but --asg-price-file, in "+region+".") || !strings.Contains(answer, nodes[0].Name) {
 		t.Errorf("node %s is explained with the flags of the Deployment:\n%s", nodes[0].Name, text)
 	}
 
