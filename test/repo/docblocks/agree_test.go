@@ -207,6 +207,7 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 		assert.Truef(t, pushed == image, "%s is pushed, and %s is installed", pushed, image)
 	}
 	for name, role := range i.roles {
+		assert.Containsf(t, name, placeholders["CLUSTER_NAME"], "the role of another cluster has this name, too")
 		assert.Truef(t, role.trust != "" && role.policy != "", "role %s has no trust policy or no policy", name)
 		assert.Equalf(t, "", unfilled.FindString(role.trust+role.policy), "the policies of role %s still have", name)
 	}

@@ -170,7 +170,7 @@ var placeholders = map[string]string{
 	"SUBNET_A":     "subnet-0123456789abcdef0",
 	"SUBNET_B":     "subnet-0123456789abcdef1",
 	"SUBNET_C":     "subnet-0123456789abcdef2",
-	"ROLE_ARN":     "arn:aws:iam::123456789012:role/cluster-autoscaler",
+	"ROLE_ARN":     "arn:aws:iam::123456789012:role/docs-autoscaler",
 
 	"PLUGIN_ROLE_ARN": "arn:aws:iam::123456789012:role/cluster-autoscaler-plugin",
 }
