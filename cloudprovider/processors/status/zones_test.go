@@ -280,9 +280,9 @@ func TestCoolingGroupTakesNoPod(t *testing.T) {
 // A pod waits for the pause of a group of its zone, but not for ever.
 func TestPausingGroupOfTheZoneComesFirst(t *testing.T) {
 	for _, name := range []string{"a-several", "c-several"} {
-		z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group(name, "m5.xlarge", 0, 0, 5, nil), "ab"),
-			awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
-		z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group(name, "m5.large", 0, 0, 5, nil), "ab"),
+			awsworld.Zoned(awsworld.Group("b-alone", "g4dn.xlarge", 0, 0, 5, nil), "b")))
+		z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "g4dn.xlarge"})
 		require.Error(t, z.Grow("b-alone", 1), "launched where there is no capacity")
 		clock := testclock.NewFakePassiveClock(time.Now())
 		zones, pod := z.zones(clock), pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
