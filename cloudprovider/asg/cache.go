@@ -63,7 +63,7 @@ type Cache struct {
 	calls    struct{ launch, batchTermination *cooldown.Breaker }
 	refusals *refusals
 	skew     atomic.Int64             // how many nanoseconds AWS's clock is ahead of ours, by the last reading
-	trouble  atomic.Bool              // why the last reading of all groups failed: AWS is overloaded or at fault
+	trouble  atomic.Bool              // the last reading of all groups failed because AWS is overloaded or at fault
 	absent   map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
 	resolve  chan struct{}            // a launch source may be new

@@ -52,9 +52,9 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 	return c.terminate(ctx, togetherKey{name, true}, func() []string { return ids })
 }
 
-// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the same wait, and until it has
-// the group lock. An interrupted instance does not wait for the batches of the scale-down, which may be minutes apart, because their wait
-// is another. The error is about the caller's own instances. The context is the one of the first caller.
+// TerminateTogether is Terminate or Replace for several callers in one call. Callers with the same wait share it until the first one has waited
+// and holds the group lock. Interrupted instances have a wait of their own, because the batches of the scale-down may be minutes apart. The
+// error is about the caller's own instances. The first caller's context counts.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
 	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
 	partial, some := errors.AsType[*TerminationError](err)

@@ -10,7 +10,7 @@ import (
 
 // Cost returns the cost of moving the pods away from their node, by Karpenter's figures (sigs.k8s.io/karpenter v1.14.0, pkg/utils/disruption, read
 // 2026-11). A pod costs 1, more or less by its deletion cost and its priority, and -10 to 10 at most. Pods that would not move cost nothing.
-// Nor do those that run nowhere, because only the core has put them on their node. The sum does not depend on the order of the pods, because all
+// Pods that run nowhere cost nothing either, because only the core has put them on their node. The sum does not depend on the order of the pods, because all
 // terms are multiples of 1/2^27.
 func Cost(pods []*corev1.Pod) float64 {
 	sum := 0.0

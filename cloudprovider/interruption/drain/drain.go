@@ -25,7 +25,7 @@ const (
 	deletionsAtOnce = 10
 	// evictionsAtOnce bounds the concurrent evictions of one controller's pods, over all nodes. They are mostly under one budget,
 	// and write the same object. One of them wins, and each of the others waits half a second in the API server, so hundreds at
-	// once take longer than a few at a time. evictionsInAll bounds those of all controllers.
+	// once take longer than a few at a time. evictionsInAll bounds all evictions.
 	evictionsAtOnce, evictionsInAll = 8, 160
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two

@@ -27,7 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
-// add adds the node with pods to the snapshot. All run there but those that only the core makes.
+// add adds the node with pods to the snapshot. A pod that only the core makes does not run there.
 func add(t testing.TB, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods ...*corev1.Pod) {
 	t.Helper()
 	info := framework.NewNodeInfo(n, nil)

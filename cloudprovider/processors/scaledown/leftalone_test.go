@@ -141,7 +141,7 @@ type idle struct{ scaledown.ActuationStatus }
 func (idle) DeletionsInProgress() (empty, drained []string) { return nil, nil }
 func (idle) RecentEvictions() []*corev1.Pod                 { return nil }
 
-// The pods of a capacity buffer have the labels of those that a budget is for.
+// The pods of a capacity buffer have the labels of real pods, which a budget selects.
 func TestRoomForPodsUsesUpNoBudget(t *testing.T) {
 	w, _, _ := leftAloneWorld(t, nil)
 	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)

@@ -190,9 +190,9 @@ func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
 	return closed
 }
 
-// Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
-// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile,
-// because the plan has a place for those that were on its nodes.
+// Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
+// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
+// places for them.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
 	for _, p := range pods {

@@ -181,9 +181,9 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n) && r.Moves != nil // a dry run moves nothing
 }
 
-// awaitsGroup reports whether the node waits for the nodes that start in its group, or in that of its new node. A repair does not, because a
-// group that grows all the time would keep the sick node, and nor does a node that AWS is about to end. Nor does a schedule, because a group that becomes smaller launches no
-// replacement.
+// awaitsGroup reports whether the node waits for the nodes that start in its group or in the group of its new node. A repair does not wait, because
+// a group that grows all the time would keep the sick node. A node that AWS is about to end does not wait. A schedule does not wait, because a
+// group that becomes smaller launches no replacement.
 func (r *Requests) awaitsGroup(n *corev1.Node) bool {
 	s, _ := move.StateOf(n)
 	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair) && !(s.Ends && r.moves(n))

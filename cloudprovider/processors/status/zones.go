@@ -98,8 +98,8 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 
 func (*Zones) CleanUp() {}
 
-// divisible returns the groups that can be divided and grow, and those of one zone that can grow after a pause. All pods of a scale-up share the
-// groups that are held back. If one of the former could not in an earlier loop, no pod is left alone any longer.
+// divisible returns the groups that can be divided and grow. pausing are groups of one zone that can grow after a pause. All pods of a scale-up
+// share the groups that are held back. If a group can be divided that could not before, Process looks at all pods again.
 func (z *Zones) divisible(s *corestatus.ScaleUpStatus, now time.Time) (groups, pausing []string) {
 	v, able, heldBack := z.Provider.View(), map[string]bool{}, map[string]corestatus.Reasons{}
 	if len(s.PodsRemainUnschedulable) > 0 {

@@ -25,7 +25,7 @@ and the next command.
 
 It asks the autoscaler of the cluster, through the API server. If none answers, it says so and computes the answer itself, by loops of
 the autoscaler's own code over the cluster and AWS, which only read. They take the flags from the autoscaler's Deployment, and the region
-from the cluster where no flag names it. Flags after -- replace those of the same name, and then the running autoscaler is not asked: so you
+from the cluster where no flag names it. Flags after -- replace flags of the same name, and then the running autoscaler is not asked: so you
 can ask what other flags would do. Such loops are a new autoscaler's first. They know of no cool-down and of no delay that has begun.
 
 Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`

@@ -118,8 +118,8 @@ func but(flags []string) string {
 	return " but " + strings.Join(flags, ", ")
 }
 
-// dryRun computes the decisions over the cluster and AWS. Given flags are laid over those of the autoscaler's Deployment, and count alone
-// where there is none. silent is why the autoscaler does not answer, nil if it was not asked.
+// dryRun computes the decisions over the cluster and AWS. Given flags replace the Deployment's flags of the same name. Without a
+// Deployment they count alone. silent is why the autoscaler does not answer, nil if it was not asked.
 func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, silent error, given []string,
 	asked process.Question) (*decision.Report, error) {
 	flags, with, because := []string{"--asg-region=" + autoscaler.Region(ctx)}, "behind -- alone", "" // a later region wins

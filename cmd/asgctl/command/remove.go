@@ -29,7 +29,7 @@ minimum size is refused. With --replace another node of the group comes first if
 the node is drained. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
 
 --dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment.
-Flags behind -- replace those of the same name.
+Flags behind -- replace flags of the same name.
 
 Exits with 3 if the request is refused or taken back, or if the node would stay.`
 

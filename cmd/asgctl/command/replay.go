@@ -29,7 +29,7 @@ func (c *cli) replay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "replay FILE [-- FLAGS OF THE AUTOSCALER]", Short: "Run a recorded loop again, without AWS and the cluster",
 		Long: `Runs a loop again that the autoscaler has recorded (--asg-record-loops, /status/loop.zip), and says what differs from its decisions then.
-The flags are those of the autoscaler. Flags after -- replace those of the same name. Like the loops of asgctl explain, this one knows of no cool-down, of no
+It takes the flags of the autoscaler. Flags after -- replace flags of the same name. Like the loops of asgctl explain, this one knows of no cool-down, of no
 delay that has begun, and of no file that a flag names. Exits with 3 if a pod would get no node.`,
 		Example: "  asgctl replay loop.zip\n  asgctl replay loop.zip --pod shop/web-0 -- --expander=least-cost",
 		Args:    cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {

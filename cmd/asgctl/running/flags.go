@@ -25,8 +25,8 @@ type Deployed struct {
 var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig",
 	"--kubernetes", "--scheduler-config-file"}
 
-// Over lays given flags over those of an autoscaler. A given flag replaces those of its name, and one that selects groups replaces all that
-// do. left are the flags left out, because they name something that only the autoscaler's pod has.
+// Over lays given flags over the autoscaler's flags. A given flag replaces all flags of its name. A flag that selects groups replaces all flags that
+// select groups. left are the flags that Over leaves out, because they name something that only the autoscaler's pod has.
 func Over(flags, given []string) (over, left []string) {
 	selects := func(name string) bool { return name == "--nodes" || name == "--node-group-auto-discovery" }
 	for _, flag := range flags {
