@@ -29,9 +29,6 @@ const (
 // ErrNotZonal is the error of a launch in one zone of a group that is not scaled zone by zone any more. Nothing was launched.
 var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
-// processRebalance launches instances in one zone and terminates others in their place (EC2 Auto Scaling User Guide, Process types).
-const processRebalance = "AZRebalance"
-
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
 // asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
 // will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
@@ -45,7 +42,7 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 	if !allowed || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil || unplaced {
 		return whole, false, problems
 	}
-	rebalanced := !g.Suspended(processRebalance)
+	rebalanced := !g.Suspended(group.ProcessRebalance)
 	if rebalanced && (asked || g.ZonesNeeded) {
 		problems = append(problems, rebalanceProblem(g))
 	}
@@ -106,7 +103,7 @@ func rebalanceProblem(g *group.Group) launchspec.Problem {
 	return launchspec.Problem{Reason: ReasonAZRebalance,
 		Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it is one node group until a pod " +
 			"needs one of its zones",
-		Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
+		Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + group.ProcessRebalance +
 			" --auto-scaling-group-name " + shellword.Quote(g.Name)}
 }
 

@@ -35,6 +35,12 @@ func DeleteTag(group, key string) string {
 	return "aws autoscaling delete-tags --tags " + Quote("["+JSON(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
 }
 
+// ResumeProcess is the step where a process of an Auto Scaling group is suspended.
+func ResumeProcess(group, process string) string {
+	return "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes " + process +
+		" --auto-scaling-group-name " + Quote(group)
+}
+
 // JSON writes v, which must not fail to be written, as one line of JSON that leaves <, > and & as they are.
 func JSON(v any) string {
 	var b strings.Builder

@@ -102,8 +102,11 @@ type Reservations struct {
 	Groups     []string `json:"resourceGroups,omitempty"` // ARNs of resource groups of reservations
 }
 
-// ProcessTerminate is the process by which AWS terminates instances in service (EC2 Auto Scaling User Guide, Process types, read 2026-11).
-const ProcessTerminate = "Terminate"
+// Processes of a group (EC2 Auto Scaling User Guide, Process types, read 2026-11).
+const (
+	ProcessTerminate = "Terminate"   // AWS terminates instances in service
+	ProcessRebalance = "AZRebalance" // AWS launches instances in one zone and terminates others in their place
+)
 
 // Suspended reports whether a process of the group is suspended.
 func (g *Group) Suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }

@@ -53,7 +53,7 @@ func (p Pause) At(now time.Time) Pause {
 func (g *Group) LeftAlone(now time.Time) Pause {
 	p, o := g.Pause.At(now), g.Operation
 	if o == (launchspec.Operation{}) && g.Suspended(ProcessTerminate) {
-		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: launchspec.ResumeProcess(g.Name, ProcessTerminate)}
+		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: shellword.ResumeProcess(g.Name, ProcessTerminate)}
 	}
 	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
 		return p

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Spec assembles what g launches from the fetched answers. Without a LaunchSpec, a Problem says why.
@@ -13,7 +14,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	if slices.Contains(g.SuspendedProcesses, "Launch") {
 		problems = append(problems, Problem{Reason: ReasonLaunchSuspended, Blocks: true,
 			Message: "its Launch process is suspended, so AWS launches nothing in it",
-			Remedy:  ResumeProcess(g.Name, "Launch")})
+			Remedy:  shellword.ResumeProcess(g.Name, "Launch")})
 	}
 	key := nodegroupOf(g)
 	if launch == nil || key == (nodegroupKey{}) {

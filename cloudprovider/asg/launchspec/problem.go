@@ -45,12 +45,6 @@ func unread(err error, reason, what, action, instead string) Problem {
 	return p
 }
 
-// ResumeProcess is the remedy where a process of a group is suspended.
-func ResumeProcess(group, process string) string {
-	return "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes " + process +
-		" --auto-scaling-group-name " + shellword.Quote(group)
-}
-
 // missing says whether the launch template is gone or its version alone, and how the group gets another. A new template has another ID.
 func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 	name, other := cmp.Or(ref.ID, ref.Name), "LaunchTemplateName=TEMPLATE"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Attempt is what failed. Fields that are not known are empty.
@@ -40,8 +41,7 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 	case strings.HasSuffix(m.Code, "InvalidKMSKey.InvalidState"):
 		return lasts("the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"), true
 	case strings.Contains(message, "Launch process of the AutoScalingGroup is suspended") && a.Group != nil:
-		return lasts("the Launch process of "+group+" is suspended", "if nobody suspended it on purpose, resume it: "+
-			"aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name "+shell(autoScaling(a.Group))), true
+		return lasts("the Launch process of "+group+" is suspended", shellword.ResumeProcess(clean(autoScaling(a.Group), maxGroup), "Launch")), true
 	case awsmessage.AbandonedByHook(message):
 		_, how, _ := strings.Cut(message, "was abandoned: ")
 		remedy := "have the hook's action completed with CONTINUE, or delete the hook"

@@ -10,9 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// processRebalance balances the zones of a group (Amazon EC2 Auto Scaling User Guide, "Types of processes", read 2026-11).
-const processRebalance = "AZRebalance"
-
 func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
 	in.eachGroup(func(g *group.Group) {
 		if g.Suspended(group.ProcessTerminate) {
@@ -21,7 +18,7 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 		}
 		if evidence := rebalanced(g); evidence != "" {
 			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", why.Count(len(g.Zones), "zone")),
-				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, processRebalance))
+				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, group.ProcessRebalance))
 		}
 	})
 	return true
@@ -33,7 +30,7 @@ func processCommand(verb string, g *group.Group, process string) string {
 
 // rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".
 func rebalanced(g *group.Group) string {
-	if len(g.Zones) < 2 || g.Suspended(processRebalance) {
+	if len(g.Zones) < 2 || g.Suspended(group.ProcessRebalance) {
 		return ""
 	}
 	if !g.ProtectsNewInstances {
