@@ -211,7 +211,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledowncandidates.NewScaleDownCandidatesDelayProcessor()
+		delays := scaledown.NewGroupDelays()
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
