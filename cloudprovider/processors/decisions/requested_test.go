@@ -251,3 +251,39 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	got := w.evicted()
 	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)
 }
+
+// A pod of the budget is on each of two nodes. The one is asked to go, and the other is not needed.
+func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
+	for name, least := range map[string]int{"it goes": 0, "it stays for the minimum": 1} {
+		t.Run(name, func(t *testing.T) {
+			on := onAWS(t, awsworld.Group("asked", "m5.large", least, 1, 1, nil), awsworld.Group("small", "m5.large", 0, 2, 2, nil))
+			w := newWorld(t, on, options(), true)
+			node := w.ready("asked")[0]
+			nodemeta.RemovalRequested.Mark(node)
+			w.join(node)
+			w.join(w.ready("small")...)
+			pods := []*corev1.Pod{running("asked", "asked", "1500m", "asked-0"), running("web-0", "web", "100m", "asked-0"),
+				running("web-1", "web", "200m", "small-0"), running("busy", "busy", "1100m", "small-1")}
+			for _, pod := range pods {
+				pod.Labels = map[string]string{"set": pod.OwnerReferences[0].Name}
+				w.put(pod, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: pod.OwnerReferences[0].Name}})
+			}
+			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+				Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pods[1].Labels}},
+				Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
+			n := w.node(w.loop(), "small-0")
+			if least == 0 {
+				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1", "node %+v, want it to wait for the budget", n)
+				return
+			}
+			assert.Equalf(t, decision.NodeUnneeded, n.State, "node %+v", n)
+			w.at = w.at.Add(11 * time.Minute)
+			w.Eventually(func() string {
+				if w.loop(); w.evicted() != "web-1" {
+					return fmt.Sprintf("evicted %q, want the pod of the node that is not needed", w.evicted())
+				}
+				return ""
+			})
+		})
+	}
+}

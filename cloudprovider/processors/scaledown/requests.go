@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -135,9 +136,14 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			defer s.Prefer(nil)
 		}
 	}
-	processors := *r.Processors
+	processors, own := *r.Processors, *ctx
 	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
-	p := planner.New(ctx, &processors, r.DeleteOptions, r.Rules)
+	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the loop's own are for the core's plan, and a node that stays after all uses nothing up
+	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
+		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
+	}
+	own.RemainingPdbTracker = budgets
+	p := planner.New(&own, &processors, r.DeleteOptions, r.Rules)
 	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {
 		return err
 	}
@@ -150,6 +156,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
+	for _, n := range r.Removals.begun {
+		ctx.RemainingPdbTracker.RemovePods(n.EvictedPods)
+	}
 	for _, n := range eligible { // unless the planner keeps it, it goes now, or after other nodes
 		answer(n, simulator.NodeGroupMaxDeletionCountReached)
 	}
