@@ -481,7 +481,8 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 		assert.Equalf(t, string(move.HeldPending), n.Move.Hold, "move %+v, want it to go on", n.Move)
 	}
 	w.clock.Step(8 * time.Minute)
-	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
 }
 
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one

@@ -449,7 +449,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		}
 		switch {
 		case shown.Step != move.Placing:
-		case held: // which is nobody's failure
+		case held: // by something else than its pods
 			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
 				m.rest(name)
 			}
@@ -553,16 +553,17 @@ func (m *Moves) hold(node string, h move.Hold, message string) {
 	m.held[node] = move.Held{Why: s.Why, Reason: s.Reason, Hold: h, Message: message}
 }
 
-// rest ends a try that was held back for too long, which is nobody's failure.
-func (m *Moves) rest(node string) {
-	s := m.states[node].Held(m.Clock.Now())
-	m.set(node, &s)
-}
+// rest ends a try that was held back for too long.
+func (m *Moves) rest(node string) { m.waits(node, m.states[node].Held(m.Clock.Now())) }
 
 // postpone ends a try that could not begin.
 func (m *Moves) postpone(node string) {
 	delete(m.placeless, node)
-	s := m.states[node].Postponed(m.Clock.Now())
+	m.waits(node, m.states[node].Postponed(m.Clock.Now()))
+}
+
+// waits has a node wait for its next try.
+func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
 		m.failed(node, s)
 		return
