@@ -146,6 +146,9 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	if !stay {
 		moved = snapshot.Recreatable(info)
 	}
+	if !m.states[name].Restarted.IsZero() { // new pods come for these, and count themselves
+		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
+	}
 	if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
 		klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
 		return nil
@@ -578,7 +581,7 @@ func (m *Moves) failed(node string, s move.State) {
 }
 
 // kept notes why the planner keeps a node that is to be replaced.
-func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *scaledownstatus.UnremovableNode) {
+func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode) {
 	name := k.Node.Name
 	s, moves := m.states[name]
 	consolidates, most := s.Reason == move.Consolidation, mostLaunches
@@ -622,7 +625,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		}
 	case noPlace:
 		m.postpone(name)
-	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
+	case asksRestart(k) && m.restarts(ctx, k.Node):
 	case atMinimum && consolidates:
 		m.rest(name)
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
@@ -669,7 +672,7 @@ func (m *Moves) cools(group string) bool {
 
 // elsewhere leaves out nodes that are to go for their price, if the pods of their plan no longer fit elsewhere as well as they do now. It returns the
 // places of the pods of the others.
-func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
+func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
 	places = map[types.UID]string{}
 	for _, n := range nodes {
 		s, moves := m.states[n.Name]
@@ -700,10 +703,15 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 		case lasts(m.blocked, n.Name, now):
 			m.postpone(n.Name)
 		case s.Into != "":
-			m.kept(ctx, all, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
+			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
 		}
 	}
 	return fit, places
+}
+
+// asksRestart reports whether a budget keeps the node for a pod that asks for the restart of its Deployment.
+func asksRestart(k *scaledownstatus.UnremovableNode) bool {
+	return k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0
 }
 
 // restarts reports whether a node waits for the restart of Deployments whose pods ask for it. The node takes no new pod before that begins.

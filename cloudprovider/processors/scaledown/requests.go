@@ -122,7 +122,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		if p != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
 			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
 		}
-		fit, places := r.Moves.elsewhere(ctx, all, eligible)
+		fit, places := r.Moves.elsewhere(ctx, eligible)
 		for _, n := range eligible {
 			if !slices.Contains(fit, n) {
 				answer(n, simulator.NoPlaceToMovePods)
@@ -138,7 +138,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	processors, own := *r.Processors, *ctx
 	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
-	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the loop's own are for the core's plan, and a node that stays after all uses nothing up
+	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the core's plan has the loop's own, and a node that stays uses nothing up
 	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
 		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
 	}
@@ -168,7 +168,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if r.Moves != nil {
 		r.Moves.began(ctx, r.Removals.begun)
 		for _, k := range kept.UnremovableNodes {
-			r.Moves.kept(ctx, all, k)
+			if s, moves := r.Moves.states[k.Node.Name]; moves && s.Restarted.IsZero() && asksRestart(k) {
+				k = r.butForBudgets(&own, k, destinations, now)
+			}
+			r.Moves.kept(ctx, k)
 		}
 	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
@@ -177,6 +180,24 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
 	return err
+}
+
+// butForBudgets returns what else keeps a node that a budget keeps, or k itself. The core has not looked for more, and a restart would not
+// help then. The context is of a plan that has ended, and its budgets let every pod go afterwards.
+func (r *Requests) butForBudgets(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode, destinations []*corev1.Node,
+	now time.Time) *scaledownstatus.UnremovableNode {
+	for _, b := range ctx.RemainingPdbTracker.GetPdbs() {
+		b.Status.DisruptionsAllowed = math.MaxInt32
+	}
+	takes := map[string]bool{}
+	for _, n := range destinations {
+		takes[n.Name] = true
+	}
+	simulation := simulator.NewRemovalSimulator(ctx.ListerRegistry, ctx.ClusterSnapshot, r.DeleteOptions, r.Rules, false)
+	if _, by := simulation.SimulateNodeRemoval(k.Node.Name, takes, now, ctx.RemainingPdbTracker); by != nil {
+		return &scaledownstatus.UnremovableNode{Node: k.Node, Reason: by.Reason, BlockingPod: by.BlockingPod}
+	}
+	return k
 }
 
 // replaces reports whether another node comes before the node goes, if the pods or the group need one.
