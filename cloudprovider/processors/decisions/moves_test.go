@@ -14,6 +14,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -269,6 +270,32 @@ func TestMoveAtTheMinimumAsksNoOtherGroup(t *testing.T) {
 		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
 	}
 	assert.Truef(t, w.desired() == 3 && w.Target("zonal") == 0, "%d and %d are desired, want 3 and 0", w.desired(), w.Target("zonal"))
+}
+
+// The group may not grow, so its node makes room for the moves of others at once.
+func TestMoveAtTheMinimumOfAGroupThatMayNotGrow(t *testing.T) {
+	const full = "its group is at its minimum size, and cannot launch another node now"
+	scaleUp := "scale-up"
+	for name, tt := range map[string]struct {
+		most   int
+		paused *string
+		want   string
+	}{
+		"paused":     {5, &scaleUp, full + ": it is paused by its tag " + group.TagPaused},
+		"fixed size": {3, nil, full},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := newRotationWorld(t, "500m")
+			require.NoError(t, w.AWS.SetLimits("small", 3, tt.most))
+			require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: tt.paused}))
+			w.Reread()
+			n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+			assert.Equal(t, tt.want, n.Move.Waits)
+			n = w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+			assert.Truef(t, n.Move.Failures == 0 && w.desired() == 3 && w.evicted() == "",
+				"move %+v, %d are desired, evicted %q", n.Move, w.desired(), w.evicted())
+		})
+	}
 }
 
 // Somebody deletes the group while its node moves. Its instances stay for a while, in a group that the core does not know any more.

@@ -105,7 +105,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	m.roomless = map[string]bool{}
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) {
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) != "" {
 			continue
 		}
 		if m.states[name].Reason == move.Consolidation {
@@ -450,14 +450,15 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if !held {
 			delete(m.holding, name)
 		}
+		stuck := m.stuck(n, s)
 		switch {
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
 			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
 				m.rest(name)
 			}
-		case m.stuck(n, s): // a node of another group would come in vain, and go again, without end
-			m.hold(name, move.HeldRoom, "its group is at its minimum size, and cannot launch another node now")
+		case stuck != "": // a node of another group would come in vain, and go again, without end
+			m.hold(name, move.HeldRoom, stuck)
 			m.rest(name)
 		case now.Sub(s.Began) >= longestTry && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
 			m.rest(name)
@@ -634,11 +635,19 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	}
 }
 
-// stuck reports whether a node cannot go because its group needs another one first, and cannot launch it for now.
-func (m *Moves) stuck(n *corev1.Node, s move.State) bool {
+// stuck says why a node cannot go because its group needs another one first, and cannot launch it for now. It is "" for a node that can.
+func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	_, g := m.Provider.View().Instance(n)
-	return g != nil && s.Reason != move.Schedule && s.Reason != move.Consolidation && g.TargetInstances() <= g.MinInstances() &&
-		m.cools(m.Provider.NodeGroupName(n))
+	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
+		roomOf(m.Provider, g) > 0 && !m.cools(m.Provider.NodeGroupName(n)) {
+		return ""
+	}
+	message := "its group is at its minimum size, and cannot launch another node now"
+	if p := m.Provider.Paused(g).Of(false); p.Up {
+		cause, _ := p.Why(g.Name)
+		message += ": it is paused" + cause
+	}
+	return message
 }
 
 // grows reports whether the group of a node may have another node in its place.
@@ -649,7 +658,7 @@ func (m *Moves) grows(n *corev1.Node) bool {
 
 // roomOf returns how many more instances the group may have now.
 func roomOf(p *aws.Provider, g *group.Group) int {
-	if g.Blocked() {
+	if g.Blocked() || p.Paused(g).Up {
 		return 0
 	}
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
