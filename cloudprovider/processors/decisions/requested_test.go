@@ -11,6 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -286,4 +289,44 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lookedAt is a rule of a drain that notes the nodes with pods for which it is asked.
+type lookedAt map[string]bool
+
+func (lookedAt) Name() string { return "lookedAt" }
+
+func (l lookedAt) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	l[node.Node().Name] = true
+	return drainability.NewUndefinedStatus()
+}
+
+// The pods fit nowhere else. A loop looks at eleven nodes, and no further one stands first for ever. The empty nodes go at once.
+func TestManyRequestedNodesTakeTurns(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options(), true)
+	for i, n := range w.ready("small") {
+		nodemeta.RemovalRequested.Mark(n)
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "name", n.Name)
+		w.join(n)
+		if i >= 2 {
+			pod := running(fmt.Sprint("pod-", i), "set", "100m", n.Name)
+			pod.Spec.NodeSelector = map[string]string{"name": n.Name}
+			w.put(pod)
+		}
+	}
+	looked, all := lookedAt{}, lookedAt{}
+	w.asked.Rules = append(rules.Rules{looked}, w.asked.Rules...)
+	var r *decision.Report
+	for range 3 {
+		r = w.loop()
+		assert.Len(t, looked, 11, "nodes that a loop looked at")
+		maps.Copy(all, looked)
+		clear(looked)
+	}
+	assert.Len(t, all, 28, "nodes that three loops looked at")
+	for _, n := range r.Nodes {
+		empty := n.Name == "small-0" || n.Name == "small-1"
+		assert.Truef(t, empty || n.Requested && n.Reason.Code == decision.CodeNoPlace, "node %+v, want it to stay for its pod", n)
+	}
+	w.gone(28)
 }

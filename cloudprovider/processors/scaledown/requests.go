@@ -3,6 +3,7 @@ package scaledown
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,12 +35,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
+// inTurn is how many requested nodes with pods are looked at beside those that may be drained now. It bounds the time of a loop.
+const inTurn = 10
+
 // young is the age below which a node that is not of use may become so.
 const young = 10 * time.Minute
 
 // Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and the nodes to replace (Moves). A second planner of the core's plans
 // them, before the core's own and by the same checks, for which every node has been unneeded for long enough. It is a new one in each loop
-// that has a request, so it looks at a blocked node in each of them, and not every five minutes. The core's actuator carries that plan out.
+// that has a request, so it looks at a blocked node in each of them, and not every five minutes. Many nodes take turns. The core's actuator
+// carries that plan out.
 //
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
 type Requests struct {
@@ -59,6 +64,9 @@ type Requests struct {
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
 	replaced []string          // nodes whose replacement was asked for
+
+	stayed map[string]*scaledownstatus.UnremovableNode // why nodes that take turns stayed in their last one, by name
+	last   string                                      // the last node that had its turn
 }
 
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
@@ -113,6 +121,17 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			eligible = append(eligible, n)
 		}
 	}
+	eligible, later := r.turns(ctx, eligible)
+	before := r.stayed
+	r.stayed = map[string]*scaledownstatus.UnremovableNode{}
+	for _, n := range later {
+		if k := before[n.Name]; k != nil {
+			r.stayed[n.Name] = k
+			r.Removals.answers = append(r.Removals.answers, k)
+		} else {
+			answer(n, simulator.NodeGroupMaxDeletionCountReached)
+		}
+	}
 	destinations, err := r.GetPodDestinationCandidates(ctx, all)
 	if err != nil || len(eligible) == 0 {
 		return err
@@ -165,6 +184,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	for _, k := range kept.UnremovableNodes {
+		r.stayed[k.Node.Name] = k
+	}
 	if r.Moves != nil {
 		r.Moves.began(ctx, r.Removals.begun)
 		for _, k := range kept.UnremovableNodes {
@@ -180,6 +202,29 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
 	return err
+}
+
+// turns divides nodes into those that are looked at in this loop, and those that wait for their turn. Nodes with pods take turns by their
+// names. Nodes that move, of which there are few, and nodes whose replacement was asked for are looked at in each loop.
+func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node) (now, later []*corev1.Node) {
+	for _, n := range asked {
+		info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
+		if err != nil || len(snapshot.Recreatable(info)) == 0 || r.moves(n) || n.Name == r.Also || slices.Contains(r.replaced, n.Name) {
+			now = append(now, n)
+		} else {
+			later = append(later, n)
+		}
+	}
+	_, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
+	most := max(0, ctx.MaxDrainParallelism-len(drained)) + inTurn
+	if len(later) <= most {
+		return asked, nil
+	}
+	slices.SortFunc(later, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+	first := max(0, slices.IndexFunc(later, func(n *corev1.Node) bool { return n.Name > r.last }))
+	later = slices.Concat(later[first:], later[:first])
+	r.last = later[most-1].Name
+	return append(now, later[:most]...), later[most:]
 }
 
 // butForBudgets returns what else keeps a node that a budget keeps, or k itself. The core has not looked for more, and a restart would not
