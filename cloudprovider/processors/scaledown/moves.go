@@ -666,7 +666,7 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
-	return g != nil && onTheWay(ctx, m.Provider, g, "", m.Clock.Now())
+	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
 }
 
 // cools reports whether the node group cannot launch for now.

@@ -107,12 +107,13 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
+	known := map[string][]string{}
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.awaitsGroup(n) && (r.starting(ctx, n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
+		case r.awaitsGroup(n) && (r.starting(ctx, n, known) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NoPlaceToMovePods)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, starts)
@@ -319,42 +320,49 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's Auto Scaling group is on its way.
-func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
+// starting reports whether another node of the node's Auto Scaling group is on its way. known are the nodes on their way in this loop, by
+// group, as far as somebody has asked.
+func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, known map[string][]string) bool {
 	_, g := r.Provider.View().Instance(n)
-	return g != nil && onTheWay(ctx, r.Provider, g, n.Name, r.Removals.rollback.clock.Now())
+	if g == nil {
+		return false
+	}
+	if _, seen := known[g.Name]; !seen {
+		known[g.Name] = onTheWay(ctx, r.Provider, g, r.Removals.rollback.clock.Now())
+	}
+	return slices.ContainsFunc(known[g.Name], func(name string) bool { return name != n.Name })
 }
 
-// onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or is upcoming for the core.
-// Instances that the core has given up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may
-// need what they do.
-func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, but string, now time.Time) bool {
+// onTheWay returns nodes of the group that are young and not of use yet, are being removed, or are upcoming for the core, with "" for
+// those that have not registered. It looks for no more than two. Instances that the core has given up do not count. A node is of use if it
+// is Ready, and so are the pods of its DaemonSets, because others may need what they do.
+func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, now time.Time) (names []string) {
 	view := p.View()
 	all, _ := ctx.AllNodeLister().List() // the loop's own list and its snapshot lack nodes that have registered and start
 	for _, n := range all {
-		i, _ := view.Instance(n)
-		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
+		i, of := view.Instance(n)
+		if i == nil || !i.Lifecycle.Counts() || of.Name != g.Name || g.Zone != "" && i.Zone != g.Zone {
 			continue
 		}
-		switch {
-		case n.Name == but:
-		case taints.HasToBeDeletedTaint(n):
-			return true
-		case now.Sub(n.CreationTimestamp.Time) >= young:
-		case !nodemeta.Ready(n), lacksDaemonPods(ctx, n.Name):
-			return true
+		isYoung := now.Sub(n.CreationTimestamp.Time) < young
+		if taints.HasToBeDeletedTaint(n) || isYoung && (!nodemeta.Ready(n) || lacksDaemonPods(ctx, n.Name)) {
+			names = append(names, n.Name)
+		}
+		if len(names) > 1 {
+			return names
 		}
 	}
 	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		if slices.Contains(registered[id], but) {
-			count--
+		if o := view.Group(id); o == nil || o.Name != g.Name || g.Zone != "" && g.Zone != o.Zone {
+			continue
 		}
-		if o := view.Group(id); o != nil && o.Name == g.Name && (g.Zone == "" || g.Zone == o.Zone) && count > 0 {
-			return true
+		names = append(names, registered[id]...)
+		if count > len(registered[id]) {
+			names = append(names, "")
 		}
 	}
-	return false
+	return names
 }
 
 // lacksDaemonPods reports whether a pod of a DaemonSet is not Ready on the node, or not there yet.
