@@ -85,11 +85,17 @@ func (s State) Postponed(now time.Time) State {
 	if s.Launches > 0 {
 		return s.Failed(now)
 	}
-	return s.waits(now, postponedPause)
+	return s.Held(now)
 }
 
-// Held is the state after a try that something else than its pods has held back for too long.
-func (s State) Held(now time.Time) State { return s.waits(now, postponedPause) }
+// Held is the state after a try that something else than its pods has held back for too long. It is a failure if Deployments were
+// restarted, because the next try would restart them again.
+func (s State) Held(now time.Time) State {
+	if !s.Restarted.IsZero() {
+		return s.Failed(now)
+	}
+	return s.waits(now, postponedPause)
+}
 
 // InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group.
 func (s State) InVain(now time.Time) State { return s.waits(now, inVainPause) }

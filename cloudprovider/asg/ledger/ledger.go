@@ -97,10 +97,10 @@ type look struct {
 // underWay has the increases that nobody waits for. Only Shown counts them, as though AWS had accepted them. Writes do not count them, so an increase
 // that AWS may still refuse neither lowers nor raises a desired capacity. Slices are replaced and never changed, because Groups share them.
 type underWay struct {
-	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
-	asked  map[string]int // instances that AWS is being asked for
-	before *group.Group   // the group before AWS was asked
-	from   int            // its desired capacity, less our terminations since
+	wanted map[string]int  // instances that AWS will be asked for, by zone, "" for any
+	asked  map[string]int  // instances that AWS is being asked for
+	before map[string]bool // the instances before AWS was asked, by ID
+	from   int             // the desired capacity then, less our terminations since
 	failed []group.FailedIncrease
 	count  int // of all failures so far
 	shown  int // the last failure that a whole loop could see

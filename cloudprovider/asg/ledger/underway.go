@@ -30,7 +30,10 @@ func (l *Ledger) NextIncrease() map[string]int {
 	default:
 		u.asked, u.wanted = u.wanted, map[string]int{}
 	}
-	u.before, u.from = l.group, l.group.DesiredCapacity
+	u.from, u.before = l.group.DesiredCapacity, make(map[string]bool, len(l.group.Instances))
+	for at := range l.group.Instances {
+		u.before[l.group.Instances[at].ID] = true
+	}
 	return maps.Clone(u.asked)
 }
 
@@ -70,7 +73,7 @@ func (u *underWay) awaited(g *group.Group, zone string) int {
 	come := g.DesiredCapacity - u.from
 	if zone != "" {
 		come = g.CapacityOf(func(i *group.Instance) bool {
-			return i.Lifecycle.Counts() && i.Zone == zone && u.before.Instance(i.ID) == nil
+			return i.Lifecycle.Counts() && i.Zone == zone && !u.before[i.ID]
 		})
 	}
 	return max(0, u.asked[zone]-max(0, come)/g.Source.MinWeight())
@@ -87,7 +90,7 @@ func (u *underWay) unlisted(g *group.Group) int {
 	if awaited == 0 {
 		return 0
 	}
-	listed := g.CapacityOf(func(i *group.Instance) bool { return i.Lifecycle.Counts() && u.before.Instance(i.ID) == nil })
+	listed := g.CapacityOf(func(i *group.Instance) bool { return i.Lifecycle.Counts() && !u.before[i.ID] })
 	return min(awaited*g.Source.MinWeight(), max(0, g.DesiredCapacity-u.from-listed))
 }
 

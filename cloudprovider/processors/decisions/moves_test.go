@@ -8,11 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -270,6 +272,32 @@ func TestMoveAtTheMinimumAsksNoOtherGroup(t *testing.T) {
 	assert.Truef(t, w.desired() == 3 && w.Target("zonal") == 0, "%d and %d are desired, want 3 and 0", w.desired(), w.Target("zonal"))
 }
 
+// The group may not grow, so its node makes room for the moves of others at once.
+func TestMoveAtTheMinimumOfAGroupThatMayNotGrow(t *testing.T) {
+	const full = "its group is at its minimum size, and cannot launch another node now"
+	scaleUp := "scale-up"
+	for name, tt := range map[string]struct {
+		most   int
+		paused *string
+		want   string
+	}{
+		"paused":     {5, &scaleUp, full + ": it is paused by its tag " + group.TagPaused},
+		"fixed size": {3, nil, full},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := newRotationWorld(t, "500m")
+			require.NoError(t, w.AWS.SetLimits("small", 3, tt.most))
+			require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: tt.paused}))
+			w.Reread()
+			n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+			assert.Equal(t, tt.want, n.Move.Waits)
+			n = w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+			assert.Truef(t, n.Move.Failures == 0 && w.desired() == 3 && w.evicted() == "",
+				"move %+v, %d are desired, evicted %q", n.Move, w.desired(), w.evicted())
+		})
+	}
+}
+
 // Somebody deletes the group while its node moves. Its instances stay for a while, in a group that the core does not know any more.
 func TestMoveEndsWithItsGroup(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
@@ -481,7 +509,46 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 		assert.Equalf(t, string(move.HeldPending), n.Move.Hold, "move %+v, want it to go on", n.Move)
 	}
 	w.clock.Step(8 * time.Minute)
-	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
+}
+
+// restarts counts the restarts of Deployments.
+func (w *world) restarts() (count int) {
+	for _, a := range w.client.Actions() {
+		if a.Matches("patch", "deployments") {
+			count++
+		}
+	}
+	return count
+}
+
+// The budget lets no pod go, and the group is at its maximum. A restart would bring the pod back to its node, again and again. Once the
+// group may grow, a node comes first, and no other one for the old pod once the new one is there.
+func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+	})
+	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}})
+	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	w.clock.Step(3 * time.Minute)
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Truef(t, n.Move.Failures == 0 && w.restarts() == 0, "move %+v after %d restarts", n.Move, w.restarts())
+	require.NoError(t, w.AWS.SetLimits("small", 0, 5))
+	w.Reread()
+	w.clock.Step(6 * time.Minute)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	assert.Equal(t, 0, w.restarts(), "restarts before the new node is there")
+	w.join(w.ready("small")[3])
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
+	w.put(running("pod-new", "set-0", "1500m", "small-3"))
+	for range 3 {
+		w.loop()
+	}
+	assert.Truef(t, w.restarts() == 1 && w.desired() == 4, "%d restarts, and %d are desired, want 1 and 4", w.restarts(), w.desired())
 }
 
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one

@@ -11,6 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -250,4 +253,80 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	w.removed()
 	got := w.evicted()
 	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)
+}
+
+// A pod of the budget is on each of two nodes. The one is asked to go, and the other is not needed.
+func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
+	for name, least := range map[string]int{"it goes": 0, "it stays for the minimum": 1} {
+		t.Run(name, func(t *testing.T) {
+			on := onAWS(t, awsworld.Group("asked", "m5.large", least, 1, 1, nil), awsworld.Group("small", "m5.large", 0, 2, 2, nil))
+			w := newWorld(t, on, options(), true)
+			node := w.ready("asked")[0]
+			nodemeta.RemovalRequested.Mark(node)
+			w.join(node)
+			w.join(w.ready("small")...)
+			pods := []*corev1.Pod{running("asked", "asked", "1500m", "asked-0"), running("web-0", "web", "100m", "asked-0"),
+				running("web-1", "web", "200m", "small-0"), running("busy", "busy", "1100m", "small-1")}
+			for _, pod := range pods {
+				pod.Labels = map[string]string{"set": pod.OwnerReferences[0].Name}
+				w.put(pod, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: pod.OwnerReferences[0].Name}})
+			}
+			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+				Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pods[1].Labels}},
+				Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
+			n := w.node(w.loop(), "small-0")
+			if least == 0 {
+				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1", "node %+v, want it to wait for the budget", n)
+				return
+			}
+			assert.Equalf(t, decision.NodeUnneeded, n.State, "node %+v", n)
+			w.at = w.at.Add(11 * time.Minute)
+			w.Eventually(func() string {
+				if w.loop(); w.evicted() != "web-1" {
+					return fmt.Sprintf("evicted %q, want the pod of the node that is not needed", w.evicted())
+				}
+				return ""
+			})
+		})
+	}
+}
+
+// lookedAt is a rule of a drain that notes the nodes with pods for which it is asked.
+type lookedAt map[string]bool
+
+func (lookedAt) Name() string { return "lookedAt" }
+
+func (l lookedAt) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	l[node.Node().Name] = true
+	return drainability.NewUndefinedStatus()
+}
+
+// The pods fit nowhere else. A loop looks at eleven nodes, and no further one stands first for ever. The empty nodes go at once.
+func TestManyRequestedNodesTakeTurns(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options(), true)
+	for i, n := range w.ready("small") {
+		nodemeta.RemovalRequested.Mark(n)
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "name", n.Name)
+		w.join(n)
+		if i >= 2 {
+			pod := running(fmt.Sprint("pod-", i), "set", "100m", n.Name)
+			pod.Spec.NodeSelector = map[string]string{"name": n.Name}
+			w.put(pod)
+		}
+	}
+	looked, all := lookedAt{}, lookedAt{}
+	w.asked.Rules = append(rules.Rules{looked}, w.asked.Rules...)
+	var r *decision.Report
+	for range 3 {
+		r = w.loop()
+		assert.Len(t, looked, 11, "nodes that a loop looked at")
+		maps.Copy(all, looked)
+		clear(looked)
+	}
+	assert.Len(t, all, 28, "nodes that three loops looked at")
+	for _, n := range r.Nodes {
+		empty := n.Name == "small-0" || n.Name == "small-1"
+		assert.Truef(t, empty || n.Requested && n.Reason.Code == decision.CodeNoPlace, "node %+v, want it to stay for its pod", n)
+	}
+	w.gone(28)
 }

@@ -105,7 +105,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	m.roomless = map[string]bool{}
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) {
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) != "" {
 			continue
 		}
 		if m.states[name].Reason == move.Consolidation {
@@ -145,6 +145,9 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	var moved []*corev1.Pod
 	if !stay {
 		moved = snapshot.Recreatable(info)
+	}
+	if !m.states[name].Restarted.IsZero() { // new pods come for these, and count themselves
+		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
 	}
 	if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
 		klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
@@ -447,14 +450,15 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if !held {
 			delete(m.holding, name)
 		}
+		stuck := m.stuck(n, s)
 		switch {
 		case shown.Step != move.Placing:
-		case held: // which is nobody's failure
+		case held: // by something else than its pods
 			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
 				m.rest(name)
 			}
-		case m.stuck(n, s): // a node of another group would come in vain, and go again, without end
-			m.hold(name, move.HeldRoom, "its group is at its minimum size, and cannot launch another node now")
+		case stuck != "": // a node of another group would come in vain, and go again, without end
+			m.hold(name, move.HeldRoom, stuck)
 			m.rest(name)
 		case now.Sub(s.Began) >= longestTry && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
 			m.rest(name)
@@ -553,16 +557,17 @@ func (m *Moves) hold(node string, h move.Hold, message string) {
 	m.held[node] = move.Held{Why: s.Why, Reason: s.Reason, Hold: h, Message: message}
 }
 
-// rest ends a try that was held back for too long, which is nobody's failure.
-func (m *Moves) rest(node string) {
-	s := m.states[node].Held(m.Clock.Now())
-	m.set(node, &s)
-}
+// rest ends a try that was held back for too long.
+func (m *Moves) rest(node string) { m.waits(node, m.states[node].Held(m.Clock.Now())) }
 
 // postpone ends a try that could not begin.
 func (m *Moves) postpone(node string) {
 	delete(m.placeless, node)
-	s := m.states[node].Postponed(m.Clock.Now())
+	m.waits(node, m.states[node].Postponed(m.Clock.Now()))
+}
+
+// waits has a node wait for its next try.
+func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
 		m.failed(node, s)
 		return
@@ -577,7 +582,7 @@ func (m *Moves) failed(node string, s move.State) {
 }
 
 // kept notes why the planner keeps a node that is to be replaced.
-func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *scaledownstatus.UnremovableNode) {
+func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode) {
 	name := k.Node.Name
 	s, moves := m.states[name]
 	consolidates, most := s.Reason == move.Consolidation, mostLaunches
@@ -621,7 +626,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		}
 	case noPlace:
 		m.postpone(name)
-	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
+	case asksRestart(k) && m.restarts(ctx, k.Node):
 	case atMinimum && consolidates:
 		m.rest(name)
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
@@ -630,11 +635,19 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	}
 }
 
-// stuck reports whether a node cannot go because its group needs another one first, and cannot launch it for now.
-func (m *Moves) stuck(n *corev1.Node, s move.State) bool {
+// stuck says why a node cannot go because its group needs another one first, and cannot launch it for now. It is "" for a node that can.
+func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	_, g := m.Provider.View().Instance(n)
-	return g != nil && s.Reason != move.Schedule && s.Reason != move.Consolidation && g.TargetInstances() <= g.MinInstances() &&
-		m.cools(m.Provider.NodeGroupName(n))
+	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
+		roomOf(m.Provider, g) > 0 && !m.cools(m.Provider.NodeGroupName(n)) {
+		return ""
+	}
+	message := "its group is at its minimum size, and cannot launch another node now"
+	if p := m.Provider.Paused(g).Of(false); p.Up {
+		cause, _ := p.Why(g.Name)
+		message += ": it is paused" + cause
+	}
+	return message
 }
 
 // grows reports whether the group of a node may have another node in its place.
@@ -645,7 +658,7 @@ func (m *Moves) grows(n *corev1.Node) bool {
 
 // roomOf returns how many more instances the group may have now.
 func roomOf(p *aws.Provider, g *group.Group) int {
-	if g.Blocked() {
+	if g.Blocked() || p.Paused(g).Up {
 		return 0
 	}
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
@@ -653,7 +666,7 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
-	return g != nil && onTheWay(ctx, m.Provider, g, "", m.Clock.Now())
+	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
 }
 
 // cools reports whether the node group cannot launch for now.
@@ -668,7 +681,7 @@ func (m *Moves) cools(group string) bool {
 
 // elsewhere leaves out nodes that are to go for their price, if the pods of their plan no longer fit elsewhere as well as they do now. It returns the
 // places of the pods of the others.
-func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
+func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
 	places = map[types.UID]string{}
 	for _, n := range nodes {
 		s, moves := m.states[n.Name]
@@ -699,10 +712,15 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 		case lasts(m.blocked, n.Name, now):
 			m.postpone(n.Name)
 		case s.Into != "":
-			m.kept(ctx, all, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
+			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
 		}
 	}
 	return fit, places
+}
+
+// asksRestart reports whether a budget keeps the node for a pod that asks for the restart of its Deployment.
+func asksRestart(k *scaledownstatus.UnremovableNode) bool {
+	return k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0
 }
 
 // restarts reports whether a node waits for the restart of Deployments whose pods ask for it. The node takes no new pod before that begins.

@@ -3,12 +3,14 @@ package scaledown
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -33,12 +35,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
+// inTurn is how many requested nodes with pods are looked at beside those that may be drained now. It bounds the time of a loop.
+const inTurn = 10
+
 // young is the age below which a node that is not of use may become so.
 const young = 10 * time.Minute
 
 // Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and the nodes to replace (Moves). A second planner of the core's plans
 // them, before the core's own and by the same checks, for which every node has been unneeded for long enough. It is a new one in each loop
-// that has a request, so it looks at a blocked node in each of them, and not every five minutes. The core's actuator carries that plan out.
+// that has a request, so it looks at a blocked node in each of them, and not every five minutes. Many nodes take turns. The core's actuator
+// carries that plan out.
 //
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
 type Requests struct {
@@ -58,6 +64,9 @@ type Requests struct {
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
 	replaced []string          // nodes whose replacement was asked for
+
+	stayed map[string]*scaledownstatus.UnremovableNode // why nodes that take turns stayed in their last one, by name
+	last   string                                      // the last node that had its turn
 }
 
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
@@ -98,18 +107,30 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
+	known := map[string][]string{}
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.awaitsGroup(n) && (r.starting(ctx, n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
+		case r.awaitsGroup(n) && (r.starting(ctx, n, known) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NoPlaceToMovePods)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, starts)
 			}
 		default:
 			eligible = append(eligible, n)
+		}
+	}
+	eligible, later := r.turns(ctx, eligible)
+	before := r.stayed
+	r.stayed = map[string]*scaledownstatus.UnremovableNode{}
+	for _, n := range later {
+		if k := before[n.Name]; k != nil {
+			r.stayed[n.Name] = k
+			r.Removals.answers = append(r.Removals.answers, k)
+		} else {
+			answer(n, simulator.NodeGroupMaxDeletionCountReached)
 		}
 	}
 	destinations, err := r.GetPodDestinationCandidates(ctx, all)
@@ -121,7 +142,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		if p != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
 			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
 		}
-		fit, places := r.Moves.elsewhere(ctx, all, eligible)
+		fit, places := r.Moves.elsewhere(ctx, eligible)
 		for _, n := range eligible {
 			if !slices.Contains(fit, n) {
 				answer(n, simulator.NoPlaceToMovePods)
@@ -135,9 +156,14 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			defer s.Prefer(nil)
 		}
 	}
-	processors := *r.Processors
+	processors, own := *r.Processors, *ctx
 	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
-	p := planner.New(ctx, &processors, r.DeleteOptions, r.Rules)
+	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the core's plan has the loop's own, and a node that stays uses nothing up
+	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
+		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
+	}
+	own.RemainingPdbTracker = budgets
+	p := planner.New(&own, &processors, r.DeleteOptions, r.Rules)
 	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {
 		return err
 	}
@@ -150,16 +176,25 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
+	for _, n := range r.Removals.begun {
+		ctx.RemainingPdbTracker.RemovePods(n.EvictedPods)
+	}
 	for _, n := range eligible { // unless the planner keeps it, it goes now, or after other nodes
 		answer(n, simulator.NodeGroupMaxDeletionCountReached)
 	}
 	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	for _, k := range kept.UnremovableNodes {
+		r.stayed[k.Node.Name] = k
+	}
 	if r.Moves != nil {
 		r.Moves.began(ctx, r.Removals.begun)
 		for _, k := range kept.UnremovableNodes {
-			r.Moves.kept(ctx, all, k)
+			if s, moves := r.Moves.states[k.Node.Name]; moves && s.Restarted.IsZero() && asksRestart(k) {
+				k = r.butForBudgets(&own, k, destinations, now)
+			}
+			r.Moves.kept(ctx, k)
 		}
 	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
@@ -168,6 +203,47 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
 	return err
+}
+
+// turns divides nodes into those that are looked at in this loop, and those that wait for their turn. Nodes with pods take turns by their
+// names. Nodes that move, of which there are few, and nodes whose replacement was asked for are looked at in each loop.
+func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node) (now, later []*corev1.Node) {
+	for _, n := range asked {
+		info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
+		if err != nil || len(snapshot.Recreatable(info)) == 0 || r.moves(n) || n.Name == r.Also || slices.Contains(r.replaced, n.Name) {
+			now = append(now, n)
+		} else {
+			later = append(later, n)
+		}
+	}
+	_, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
+	most := max(0, ctx.MaxDrainParallelism-len(drained)) + inTurn
+	if len(later) <= most {
+		return asked, nil
+	}
+	slices.SortFunc(later, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+	first := max(0, slices.IndexFunc(later, func(n *corev1.Node) bool { return n.Name > r.last }))
+	later = slices.Concat(later[first:], later[:first])
+	r.last = later[most-1].Name
+	return append(now, later[:most]...), later[most:]
+}
+
+// butForBudgets returns what else keeps a node that a budget keeps, or k itself. The core has not looked for more, and a restart would not
+// help then. The context is of a plan that has ended, and its budgets let every pod go afterwards.
+func (r *Requests) butForBudgets(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode, destinations []*corev1.Node,
+	now time.Time) *scaledownstatus.UnremovableNode {
+	for _, b := range ctx.RemainingPdbTracker.GetPdbs() {
+		b.Status.DisruptionsAllowed = math.MaxInt32
+	}
+	takes := map[string]bool{}
+	for _, n := range destinations {
+		takes[n.Name] = true
+	}
+	simulation := simulator.NewRemovalSimulator(ctx.ListerRegistry, ctx.ClusterSnapshot, r.DeleteOptions, r.Rules, false)
+	if _, by := simulation.SimulateNodeRemoval(k.Node.Name, takes, now, ctx.RemainingPdbTracker); by != nil {
+		return &scaledownstatus.UnremovableNode{Node: k.Node, Reason: by.Reason, BlockingPod: by.BlockingPod}
+	}
+	return k
 }
 
 // replaces reports whether another node comes before the node goes, if the pods or the group need one.
@@ -244,42 +320,49 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's Auto Scaling group is on its way.
-func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
+// starting reports whether another node of the node's Auto Scaling group is on its way. known are the nodes on their way in this loop, by
+// group, as far as somebody has asked.
+func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, known map[string][]string) bool {
 	_, g := r.Provider.View().Instance(n)
-	return g != nil && onTheWay(ctx, r.Provider, g, n.Name, r.Removals.rollback.clock.Now())
+	if g == nil {
+		return false
+	}
+	if _, seen := known[g.Name]; !seen {
+		known[g.Name] = onTheWay(ctx, r.Provider, g, r.Removals.rollback.clock.Now())
+	}
+	return slices.ContainsFunc(known[g.Name], func(name string) bool { return name != n.Name })
 }
 
-// onTheWay reports whether a node of the group other than the named one is young and not of use yet, is being removed, or is upcoming for the core.
-// Instances that the core has given up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may
-// need what they do.
-func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, but string, now time.Time) bool {
+// onTheWay returns nodes of the group that are young and not of use yet, are being removed, or are upcoming for the core, with "" for
+// those that have not registered. It looks for no more than two. Instances that the core has given up do not count. A node is of use if it
+// is Ready, and so are the pods of its DaemonSets, because others may need what they do.
+func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, now time.Time) (names []string) {
 	view := p.View()
 	all, _ := ctx.AllNodeLister().List() // the loop's own list and its snapshot lack nodes that have registered and start
 	for _, n := range all {
-		i, _ := view.Instance(n)
-		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
+		i, of := view.Instance(n)
+		if i == nil || !i.Lifecycle.Counts() || of.Name != g.Name || g.Zone != "" && i.Zone != g.Zone {
 			continue
 		}
-		switch {
-		case n.Name == but:
-		case taints.HasToBeDeletedTaint(n):
-			return true
-		case now.Sub(n.CreationTimestamp.Time) >= young:
-		case !nodemeta.Ready(n), lacksDaemonPods(ctx, n.Name):
-			return true
+		isYoung := now.Sub(n.CreationTimestamp.Time) < young
+		if taints.HasToBeDeletedTaint(n) || isYoung && (!nodemeta.Ready(n) || lacksDaemonPods(ctx, n.Name)) {
+			names = append(names, n.Name)
+		}
+		if len(names) > 1 {
+			return names
 		}
 	}
 	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		if slices.Contains(registered[id], but) {
-			count--
+		if o := view.Group(id); o == nil || o.Name != g.Name || g.Zone != "" && g.Zone != o.Zone {
+			continue
 		}
-		if o := view.Group(id); o != nil && o.Name == g.Name && (g.Zone == "" || g.Zone == o.Zone) && count > 0 {
-			return true
+		names = append(names, registered[id]...)
+		if count > len(registered[id]) {
+			names = append(names, "")
 		}
 	}
-	return false
+	return names
 }
 
 // lacksDaemonPods reports whether a pod of a DaemonSet is not Ready on the node, or not there yet.

@@ -1,0 +1,59 @@
+package scaledown
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+// counting counts how often somebody lists the nodes.
+type counting struct {
+	kubernetes.NodeLister
+	lists int
+}
+
+func (c *counting) List() ([]*corev1.Node, error) {
+	c.lists++
+	return c.NodeLister.List()
+}
+
+// A node is removed. The others of its group wait for that. Itself and the nodes of other groups do not, and a loop looks at each group
+// once.
+func TestNodesOnTheWayAreLookedForOnceForAGroup(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 2, 5, nil))
+	var nodes []*corev1.Node
+	for _, id := range w.IDs() {
+		nodes = append(nodes, w.Nodes(id)...)
+	}
+	nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}}
+	lister := &counting{NodeLister: kubernetes.NewTestNodeLister(nodes)}
+	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, nil, coretest.NewBackoff(), nil,
+		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
+	ctx := &cacontext.AutoscalingContext{ClusterStateRegistry: state, AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
+		ListerRegistry: kubernetes.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}}
+	r, known := &Requests{Provider: w.Provider, Removals: &Removals{rollback: newRollback(clock.RealClock{})}}, map[string][]string{}
+	require.Len(t, nodes, 8)
+	for at, n := range nodes {
+		assert.Equalf(t, at >= 1 && at < 6, r.starting(ctx, n, known), "node %d waits for another one", at)
+	}
+	assert.Equal(t, 2, lister.lists, "looks at all nodes, want one for each group")
+	for id, want := range map[string]bool{"a": true, "a/" + awsworld.ZoneA: true, "a/" + awsworld.ZoneB: false} {
+		g := w.View().Group(id)
+		if id == "a" {
+			g = w.View().Snapshot().Group(id)
+		}
+		assert.Equalf(t, want, len(onTheWay(ctx, w.Provider, g, time.Now())) > 0, "a node of %s is on its way", id)
+	}
+}
