@@ -79,13 +79,13 @@ func New(o Options) (*Nominator, error) {
 	}}); err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
+	o.Plan.Changed = n.planChanged
 	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
 	}
 	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
-	o.Plan.Watch(n.planChanged)
 	return n, nil
 }
 
