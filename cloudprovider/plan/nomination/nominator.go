@@ -101,7 +101,6 @@ func (n *Nominator) planChanged(asked bool, pods []types.UID) {
 
 // Run nominates until ctx ends, and all goroutines have. Nominations stay: kube-scheduler removes them if the pods do not fit.
 func (n *Nominator) Run(ctx context.Context) error {
-	n.ask(ctx)
 	var work sync.WaitGroup
 	for range workers {
 		work.Go(func() {
@@ -191,7 +190,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		return
 	}
 	n.known(k.node)
-	if !n.permitted(ctx) {
+	if !n.permitted() {
 		n.metric.WithLabelValues(string(forbidden)).Add(float64(len(planned.Pods)))
 		return
 	}
@@ -249,7 +248,7 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()
 		n.forget(k.pod)
-		if n.Plan.NodeOf(k.pod) == t.node {
+		if next.end != forbidden && n.Plan.NodeOf(k.pod) == t.node { // the plan goes on without the permission
 			n.Plan.Drop(k.pod)
 			if n.LostPlace != nil && (next.end == withdrawn || next.end == refused) {
 				n.LostPlace()

@@ -96,9 +96,10 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 	pod := r.planned(t, "small", r.name, "900m")
 	nominator, results := r.nominator(t)
 	nominator.Plan.Asked(plan.Nodes(r.name, [][]*corev1.Pod{{pod}})...)
+	nominator.Plan.Asked(plan.Nodes("nowhere", [][]*corev1.Pod{{r.ignored(t, "later", nil)}})...)
 	r.registers(t, r.name, r.name)
-	awaitResult(t, results, "forbidden", 1)
 	r.becomesReady(t, r.name)
+	awaitResult(t, results, "forbidden", 1)
 	r.takesPods(t, r.name)
 	r.awaitPods(t, func(p *corev1.Pod) string { return p.Spec.NodeName }, map[string]string{"small": r.name})
 }
