@@ -25,14 +25,12 @@ const (
 	workers = 16
 	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
 	groupPause = time.Second
-	// byNode is the index of the pods that have a node and use its room.
-	byNode = "nominationNode"
 )
 
 type Options struct {
 	Plan   *plan.Plan
 	Client kubernetes.Interface
-	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them.
+	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them. Pods has nodemeta.PodsByNode.
 	Nodes, Pods cache.SharedIndexInformer
 	// Group returns the node group of a node, "" for none. Several goroutines call it.
 	Group  func(*corev1.Node) string
@@ -70,15 +68,6 @@ type key struct {
 func New(o Options) (*Nominator, error) {
 	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
-	if err := o.Pods.AddIndexers(cache.Indexers{byNode: func(object any) ([]string, error) {
-		pod, ok := object.(*corev1.Pod)
-		if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			return nil, nil
-		}
-		return []string{pod.Spec.NodeName}, nil
-	}}); err != nil {
-		return nil, fmt.Errorf("watch pods: %w", err)
-	}
 	o.Plan.Changed = n.planChanged
 	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
@@ -229,7 +218,8 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		return
 	}
 	t := *followed
-	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node, on: n.podsOn(t.node), tried: n.tried, now: n.Clock.Now()}
+	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node,
+		on: nodemeta.PodsOn(n.Pods.GetIndexer(), t.node), tried: n.tried, now: n.Clock.Now()}
 	n.mu.Unlock()
 	next := t.decide(now, &n.Options)
 	if next.nominate || next.clear {

@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -76,6 +77,7 @@ func inWorld(t *testing.T, test func(*world)) {
 		w := &world{T: t, cluster: fake.NewClientset(), metrics: prometheus.NewRegistry(),
 			patch: func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }}
 		factory := informers.NewSharedInformerFactory(w.cluster, 0)
+		require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
 		var err error
 		w.Nominator, err = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
 			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) string { return n.Labels["group"] },
