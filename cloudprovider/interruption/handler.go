@@ -118,7 +118,7 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index the nodes by instance: %w", err)
 	}
-	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
+	if err := errors.Join(o.Pods.AddIndexers(nodemeta.PodsByNode), o.Pods.AddIndexers(startingPods)); err != nil {
 		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
 	}
 	h := &Handler{Options: o, jobs: newJobs(o.Clock), metrics: newMetrics(o.Registerer), ownersTime: ownersTime}

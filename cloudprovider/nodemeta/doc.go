@@ -1,5 +1,5 @@
-// Package nodemeta reads what the objects of a node say about it: its instance, whether it is Ready, and what the autoscaler has noted
-// on a simulated node.
+// Package nodemeta reads what the objects of a node say about it: its instance, whether it is Ready, its pods, and what the autoscaler has
+// noted on a simulated node.
 //
 // It owns the format of provider IDs. The zone in one is a hint and no part of the instance's identity: kubelets and cloud controllers
 // leave it empty or out. Compare instances, never whole provider IDs. It owns the names of the annotations and the label that one

@@ -92,40 +92,23 @@ func shapesOf(pods []*corev1.Pod) []uint64 {
 
 // Plan is the nodes that were asked for. It is safe for concurrent use.
 type Plan struct {
-	clock   clock.PassiveClock
-	mu      sync.Mutex
-	nodes   []*Node // the oldest first
-	of      map[types.UID]place
-	shapes  map[kind]*alike
-	changed func(asked bool, pods []types.UID) // nil for nobody
+	// Changed is called after nodes were asked for, and after pods left the plan. It must return at once. It is set before the Plan is used. Nil is
+	// for nobody who watches.
+	Changed func(asked bool, pods []types.UID)
+
+	clock clock.PassiveClock
+	mu    sync.Mutex
+	nodes []*Node // the oldest first
+	of    map[types.UID]place
 }
 
 type place struct {
 	node  *Node
+	pod   *corev1.Pod
 	shape uint64
 }
 
-// kind is a shape of pods that are planned for a group.
-type kind struct {
-	group string
-	shape uint64
-}
-
-type alike struct {
-	count int
-	one   *corev1.Pod
-}
-
-func New(c clock.PassiveClock) *Plan {
-	return &Plan{clock: c, of: map[types.UID]place{}, shapes: map[kind]*alike{}}
-}
-
-// Watch has the function called after nodes were asked for, and after pods left the plan. It must return at once. A Plan has one watcher.
-func (p *Plan) Watch(changed func(asked bool, pods []types.UID)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.changed = changed
-}
+func New(c clock.PassiveClock) *Plan { return &Plan{clock: c, of: map[types.UID]place{}} }
 
 func (p *Plan) Asked(nodes ...Node) {
 	var pods []types.UID
@@ -162,7 +145,7 @@ func (p *Plan) Add(nodes ...Node) {
 		}
 		excess -= len(n.Pods)
 		for _, pod := range n.Pods {
-			p.forget(pod.UID)
+			delete(p.of, pod.UID)
 		}
 		return true
 	})
@@ -216,11 +199,8 @@ func (p *Plan) Drop(uids ...types.UID) {
 }
 
 func (p *Plan) notify(asked bool, pods []types.UID) {
-	p.mu.Lock()
-	changed := p.changed
-	p.mu.Unlock()
-	if changed != nil && (asked || len(pods) > 0) {
-		changed(asked, pods)
+	if p.Changed != nil && (asked || len(pods) > 0) {
+		p.Changed(asked, pods)
 	}
 }
 
@@ -247,10 +227,12 @@ func (p *Plan) Alike(node Node, taints []corev1.Taint) bool {
 	shape := Shape(own)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for kind, other := range p.shapes {
-		if kind.shape != shape && (kind.group == node.Group || !keptOut(other.one, own, taints)) {
+	harmless := map[uint64]bool{shape: true} // shapes of pods that take no place away
+	for _, at := range p.of {
+		if at.shape != shape && at.node.Group == node.Group || !harmless[at.shape] && !keptOut(at.pod, own, taints) {
 			return false
 		}
+		harmless[at.shape] = true
 	}
 	return true
 }
@@ -273,12 +255,7 @@ func Tolerates(pod *corev1.Pod, taint *corev1.Taint) bool {
 func (p *Plan) put(n *Node, pod *corev1.Pod, shape uint64) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
-	p.of[pod.UID] = place{n, shape}
-	k := kind{n.Group, shape}
-	if p.shapes[k] == nil {
-		p.shapes[k] = &alike{one: pod}
-	}
-	p.shapes[k].count++
+	p.of[pod.UID] = place{n, pod, shape}
 }
 
 func (p *Plan) drop(uid types.UID) bool {
@@ -286,18 +263,9 @@ func (p *Plan) drop(uid types.UID) bool {
 	if n == nil {
 		return false
 	}
-	p.forget(uid)
+	delete(p.of, uid)
 	n.Pods = slices.DeleteFunc(n.Pods, func(pod *corev1.Pod) bool { return pod.UID == uid })
 	return true
-}
-
-func (p *Plan) forget(uid types.UID) {
-	at := p.of[uid]
-	delete(p.of, uid)
-	k := kind{at.node.Group, at.shape}
-	if p.shapes[k].count--; p.shapes[k].count == 0 {
-		delete(p.shapes, k)
-	}
 }
 
 // copy is a node that does not change with the plan.

@@ -197,7 +197,7 @@ func TestNodeOf(t *testing.T) {
 func TestWatcherHearsOfPodsThatAreAskedForAndDropped(t *testing.T) {
 	p := newPlan()
 	var heard []string
-	p.Watch(func(asked bool, pods []types.UID) { heard = append(heard, fmt.Sprint(asked, pods)) })
+	p.Changed = func(asked bool, pods []types.UID) { heard = append(heard, fmt.Sprint(asked, pods)) }
 	p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", nil)}})...)
 	p.Drop("b", "unknown")
 	p.Drop("b")

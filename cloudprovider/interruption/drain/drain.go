@@ -59,7 +59,7 @@ type Result struct {
 // Drainer drains nodes. Safe for concurrent use.
 type Drainer struct {
 	Client kubernetes.Interface
-	// Pods caches all pods and has Indexers. A list confirms it before a node counts as empty.
+	// Pods caches all pods and has nodemeta.PodsByNode. A list confirms it before a node counts as empty.
 	Pods  cache.Indexer
 	Clock clock.Clock
 	// Moved is called with each pod that is evicted or, if forced, deleted, and whether a budget has held it back.
@@ -83,17 +83,6 @@ func (d *Drainer) evictionSlots(pod *corev1.Pod) []chan struct{} {
 	return []chan struct{}{own.(chan struct{}), all.(chan struct{})}
 }
 
-// byNode indexes the pods by the name of their node.
-const byNode = "asg-autoscaler/node"
-
-// Indexers are the indexes that a Drainer's cache of pods must have.
-var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
-	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
-		return []string{pod.Spec.NodeName}, nil
-	}
-	return nil, nil
-}}
-
 // Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
 func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes, d.moves)) > 0 }
 
@@ -113,9 +102,8 @@ func (d *Drainer) LeftAlone(node string) *corev1.Pod {
 func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, node := range nodes {
-		objects, _ := d.Pods.ByIndex(byNode, node) // without the index every look is a list
-		for _, object := range objects {
-			if pod, ok := object.(*corev1.Pod); ok && moves(pod) {
+		for _, pod := range nodemeta.PodsOn(d.Pods, node) {
+			if moves(pod) {
 				pods = append(pods, pod)
 			}
 		}

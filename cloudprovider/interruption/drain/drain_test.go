@@ -29,6 +29,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
 )
@@ -59,7 +60,7 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 		Server: &podserver.Server{Tracker: client.Tracker(), Grace: func(seconds int64) time.Duration {
 			return max(0, time.Duration(seconds)*time.Second-100*time.Millisecond) // so that no look at the pods coincides
 		}}}
-	require.NoError(t, c.pods.AddIndexers(drain.Indexers))
+	require.NoError(t, c.pods.AddIndexers(nodemeta.PodsByNode))
 	for _, pod := range pods {
 		c.add(t, pod)
 	}

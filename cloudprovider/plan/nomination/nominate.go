@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,16 +17,17 @@ const (
 	// mostFailures.
 	writeTime, failurePause = 10 * time.Second, 50 * time.Millisecond
 	mostFailures            = 8
-	// permissionPause is the time between two questions for a permission that was missing.
+	// permissionPause is the time until the next write after one for which the permission was missing.
 	permissionPause = 10 * time.Minute
-	// askPause is the time between two questions if the API server does not answer.
-	askPause = time.Second
 )
 
 // write does a step that writes, and returns what to do afterwards. It overwrites nobody's nomination: it writes only while the pod has the
 // nomination for which the step was decided. Other changes of the pod do not matter. kube-scheduler makes many of them while nodes
 // join, and the reading of this process is often older.
 func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s step) step {
+	if !n.permitted() {
+		return step{end: forbidden}
+	}
 	type change struct {
 		Op    string `json:"op"`
 		Path  string `json:"path"`
@@ -79,41 +79,11 @@ func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
 	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node)
 }
 
-// permitted reports whether nothing says that the permission is missing. It asks again from time to time.
-func (n *Nominator) permitted(ctx context.Context) bool {
-	n.mu.Lock()
-	denied := n.denied
-	n.mu.Unlock()
-	if denied.IsZero() {
-		return true
-	}
-	return n.Clock.Since(denied) >= permissionPause && n.ask(ctx)
-}
-
-// ask asks for the permission, some times if the API server does not answer. If it never does, the first write shows whether it is missing.
-func (n *Nominator) ask(ctx context.Context) (permitted bool) {
-	for range mostFailures {
-		reviewed, cancel := context.WithTimeout(ctx, writeTime)
-		review, err := n.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(reviewed, &authorizationv1.SelfSubjectAccessReview{
-			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: "patch", Resource: "pods", Subresource: "status"}}}, metav1.CreateOptions{})
-		cancel()
-		if err == nil && !review.Status.Allowed {
-			n.deny(review.Status.Reason)
-			return false
-		}
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-n.Clock.After(askPause):
-		}
-	}
+// permitted reports whether the permission was not missing lately.
+func (n *Nominator) permitted() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.denied = time.Time{}
-	return true
+	return n.denied.IsZero() || n.Clock.Since(n.denied) >= permissionPause
 }
 
 func (n *Nominator) deny(reason string) {

@@ -25,7 +25,7 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 		"made anew": {change: func(p *corev1.Pod) { p.UID = "next" }, want: "a="},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, func(w *world) {
+			inWorld(t, func(w *world) {
 				pods := corev1.SchemeGroupVersion.WithResource("pods")
 				change := sync.OnceFunc(func() {
 					current, err := w.cluster.Tracker().Get(pods, "default", "a")
@@ -64,7 +64,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 		"the API server does nothing": {writes: 1 + mostFailures, result: "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, func(w *world) {
+			inWorld(t, func(w *world) {
 				writes := 0
 				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
 					writes++
@@ -93,7 +93,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 
 // docs/nominations.md and docs/scale.md state the number.
 func TestWritesAtOnceAreBounded(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		var mu sync.Mutex
 		under, most, all := 0, 0, 0
 		w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {

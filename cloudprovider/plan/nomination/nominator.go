@@ -25,14 +25,12 @@ const (
 	workers = 16
 	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
 	groupPause = time.Second
-	// byNode is the index of the pods that have a node and use its room.
-	byNode = "nominationNode"
 )
 
 type Options struct {
 	Plan   *plan.Plan
 	Client kubernetes.Interface
-	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them.
+	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them. Pods has nodemeta.PodsByNode.
 	Nodes, Pods cache.SharedIndexInformer
 	// Group returns the node group of a node, "" for none. Several goroutines call it.
 	Group  func(*corev1.Node) string
@@ -70,22 +68,13 @@ type key struct {
 func New(o Options) (*Nominator, error) {
 	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
-	if err := o.Pods.AddIndexers(cache.Indexers{byNode: func(object any) ([]string, error) {
-		pod, ok := object.(*corev1.Pod)
-		if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			return nil, nil
-		}
-		return []string{pod.Spec.NodeName}, nil
-	}}); err != nil {
-		return nil, fmt.Errorf("watch pods: %w", err)
-	}
+	o.Plan.Changed = n.planChanged
 	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
 	}
 	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
-	o.Plan.Watch(n.planChanged)
 	return n, nil
 }
 
@@ -101,7 +90,6 @@ func (n *Nominator) planChanged(asked bool, pods []types.UID) {
 
 // Run nominates until ctx ends, and all goroutines have. Nominations stay: kube-scheduler removes them if the pods do not fit.
 func (n *Nominator) Run(ctx context.Context) error {
-	n.ask(ctx)
 	var work sync.WaitGroup
 	for range workers {
 		work.Go(func() {
@@ -191,7 +179,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		return
 	}
 	n.known(k.node)
-	if !n.permitted(ctx) {
+	if !n.permitted() {
 		n.metric.WithLabelValues(string(forbidden)).Add(float64(len(planned.Pods)))
 		return
 	}
@@ -230,7 +218,8 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		return
 	}
 	t := *followed
-	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node, on: n.podsOn(t.node), tried: n.tried, now: n.Clock.Now()}
+	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node,
+		on: nodemeta.PodsOn(n.Pods.GetIndexer(), t.node), tried: n.tried, now: n.Clock.Now()}
 	n.mu.Unlock()
 	next := t.decide(now, &n.Options)
 	if next.nominate || next.clear {
@@ -249,7 +238,7 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()
 		n.forget(k.pod)
-		if n.Plan.NodeOf(k.pod) == t.node {
+		if next.end != forbidden && n.Plan.NodeOf(k.pod) == t.node { // the plan goes on without the permission
 			n.Plan.Drop(k.pod)
 			if n.LostPlace != nil && (next.end == withdrawn || next.end == refused) {
 				n.LostPlace()

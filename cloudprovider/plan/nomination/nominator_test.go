@@ -2,7 +2,6 @@ package nomination
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,20 +10,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -73,15 +71,13 @@ func (p pods) Patch(ctx context.Context, name string, kind types.PatchType, data
 const otherShape = "other"
 
 // inWorld runs the test in a cluster with a running Nominator, with time of its own.
-func inWorld(t *testing.T, permitted bool, test func(*world)) {
+func inWorld(t *testing.T, test func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, cluster: fake.NewClientset(), metrics: prometheus.NewRegistry(),
 			patch: func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }}
-		w.cluster.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: permitted}}, nil
-		})
 		factory := informers.NewSharedInformerFactory(w.cluster, 0)
+		require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
 		var err error
 		w.Nominator, err = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
 			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) string { return n.Labels["group"] },
@@ -184,7 +180,7 @@ func (w *world) wantResults(want map[string]float64) {
 }
 
 func TestPodsGetTheirNodes(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b"), w.pod("c", func(p *corev1.Pod) { p.Spec.Priority = new(int32(1)) })
 		w.asked("small", []*corev1.Pod{a, b}, []*corev1.Pod{c})
 		w.node("node-0", "large")
@@ -215,7 +211,7 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 		"all that the group may run": {tolerates, isTainted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, func(w *world) {
+			inWorld(t, func(w *world) {
 				w.Plan.Drop(tt.gone)
 				w.asked("small", []*corev1.Pod{w.pod("a", tt.pod)}, []*corev1.Pod{w.pod("b", tt.pod)})
 				w.node("node-1", "small", tt.node)
@@ -231,7 +227,7 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 
 // kube-scheduler tries the pod before the node takes pods, and again afterwards.
 func TestPodIsNominatedTwiceAtMost(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
@@ -248,7 +244,7 @@ func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 
 // The driver of the devices publishes them after the node is Ready. No resource of the node shows that.
 func TestPodThatClaimsDevicesIsNominatedForAMinute(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a := w.pod("a", func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} })
 		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}})...)
 		w.node("node-1", "small", isReady)
@@ -268,7 +264,7 @@ func TestPodThatClaimsDevicesIsNominatedForAMinute(t *testing.T) {
 
 // The pods of a node that is drained are planned while they run there. Their node is kept for them until they are gone.
 func TestRunningPodStaysPlanned(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a := w.pod("a", boundTo("node-0"))
 		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, w.pod("b")}})...)
 		w.node("node-1", "small", isReady)
@@ -285,7 +281,7 @@ func TestRunningPodStaysPlanned(t *testing.T) {
 
 // The podlist drops a pod that is not pending for one loop. The core no longer counts on its place.
 func TestDroppedPodIsNotNominatedOn(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
@@ -300,7 +296,7 @@ func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 
 // A user cordons the node, and uncordons it.
 func TestCordonedNodeIsNotNominated(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
@@ -313,7 +309,7 @@ func TestCordonedNodeIsNotNominated(t *testing.T) {
 
 // kube-scheduler puts a pod on the node of a pod that is like it. They exchange their places.
 func TestPodsAlikeExchangePlaces(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b", wantsGPU), w.pod("c")
 		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b, c})
 		w.node("node-1", "small")
@@ -328,7 +324,7 @@ func TestPodsAlikeExchangePlaces(t *testing.T) {
 }
 
 func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.node("node-1", "small", isReady)
 		w.pass(bindTime - time.Second)
@@ -341,7 +337,7 @@ func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 }
 
 func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a, b := w.pod("a"), w.pod("b", wantsGPU)
 		w.pod("stranger")
 		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b})
@@ -359,7 +355,7 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 }
 
 func TestNodeRegistersBeforeItsPlan(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.node("ready", "small")
 		w.changeNode("ready", isReady)
 		w.node("starting", "small")
@@ -376,7 +372,7 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 
 // A node whose group is never known is not looked at for ever, and neither is one that goes meanwhile.
 func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		w.node("old", "")
 		w.node("deleted", "")
 		require.NoError(w, w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}))
@@ -392,7 +388,7 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 }
 
 func TestPlanChanges(t *testing.T) {
-	inWorld(t, true, func(w *world) {
+	inWorld(t, func(w *world) {
 		a := w.pod("a")
 		w.asked("small", []*corev1.Pod{a})
 		w.node("node-1", "small", hasBooted)
@@ -405,27 +401,30 @@ func TestPlanChanges(t *testing.T) {
 	})
 }
 
+// The plan goes on without the permission, and the nominations do once it is granted.
 func TestWithoutPermission(t *testing.T) {
-	inWorld(t, false, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.asked("small", []*corev1.Pod{a, b})
-		w.node("node-1", "small", isReady)
-		w.wantNominated("a=", "b=")
-		w.wantResults(map[string]float64{"forbidden": 2})
-	})
-}
-
-func TestPermissionIsAskedForUntilAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cluster, asked := fake.NewClientset(), 0
-		cluster.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if asked++; asked < 3 {
-				return true, nil, errors.New("the API server is away")
-			}
-			return true, &authorizationv1.SelfSubjectAccessReview{}, nil
-		})
-		n := &Nominator{Options: Options{Client: cluster, Clock: clock.RealClock{}}}
-		assert.Truef(t, !n.ask(t.Context()) && asked == 3 && !n.denied.IsZero(),
-			"asked %d times, denied at %v. Want three times, the last of which denies", asked, n.denied)
+	inWorld(t, func(w *world) {
+		writes := 0
+		w.patch = func(func() (*corev1.Pod, error)) (*corev1.Pod, error) {
+			writes++
+			return nil, apierrors.NewForbidden(corev1.Resource("pods"), "", nil)
+		}
+		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
+		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b}, []*corev1.Pod{c})
+		w.node("node-1", "small")
+		w.node("node-2", "small", isReady) // the write is refused
+		w.node("node-3", "small", isReady)
+		w.changeNode("node-1", isReady)
+		w.wantNominated("a=", "b=", "c=")
+		w.wantResults(map[string]float64{"forbidden": 3})
+		assert.Equal(t, 1, writes, "writes")
+		for pod, node := range map[types.UID]string{"a": "node-1", "b": "node-2", "c": "node-3"} {
+			assert.Equalf(t, node, w.Plan.NodeOf(pod), "node that is planned for pod %s", pod)
+		}
+		w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }
+		w.pass(permissionPause)
+		w.asked("small", []*corev1.Pod{w.pod("d")})
+		w.node("node-4", "small", isReady)
+		w.wantNominated("a=", "b=", "c=", "d=node-4")
 	})
 }

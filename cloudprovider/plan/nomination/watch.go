@@ -82,17 +82,6 @@ func (n *Nominator) podChanged(pod *corev1.Pod, settled bool) {
 	}
 }
 
-func (n *Nominator) podsOn(node string) []*corev1.Pod {
-	objects, _ := n.Pods.GetIndexer().ByIndex(byNode, node) // New has added the index
-	pods := make([]*corev1.Pod, 0, len(objects))
-	for _, object := range objects {
-		if pod, ok := object.(*corev1.Pod); ok {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
-
 func (n *Nominator) node(name string) *corev1.Node {
 	object, _, _ := n.Nodes.GetStore().GetByKey(name) // fails for no key
 	node, _ := object.(*corev1.Node)

@@ -40,6 +40,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -105,6 +106,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(t.Context(), core, client, w.factory)
 	nodes := w.factory.Core().V1().Nodes()
 	nodes.Informer()
+	require.NoError(t, w.factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
 	if recorded {
 		w.record = decision.New(decision.Process{Leader: true}, clock.RealClock{})
 		w.seen = decisions.New(decisions.Config{Record: w.record, Core: core, Clock: clock.RealClock{}, ScaleDown: true, Nodes: nodes.Lister()})
@@ -144,7 +146,10 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
-				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
+				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock,
+				PodsOn: func(node string) []*corev1.Pod {
+					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
+				}})
 			scaleUp.Admit, scaleUp.Complete = moves.Admit, func(s *corestatus.ScaleUpStatus) {
 				launchable.AddLeftOut(s)
 				moves.ScaledUp(s)

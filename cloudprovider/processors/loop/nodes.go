@@ -2,7 +2,6 @@ package loop
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +29,6 @@ type nodeChanges struct {
 	*burst
 	rested time.Time   // no loop starts for a change before
 	waits  atomic.Bool // a pod has lost its place, so the loop for it does not rest
-
-	mu   sync.Mutex
-	pods map[string]int // how many pods keep a node from being empty, by the node's name
 }
 
 func (n *nodeChanges) forget() {
@@ -80,35 +76,17 @@ func lostTaint(before, after []apiv1.Taint) bool {
 // then. Add it to the informer of all pods if the core removes nodes.
 func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(pod any) { t.movePod(nil, pod) },
 		UpdateFunc: t.movePod,
 		DeleteFunc: func(pod any) { t.movePod(nodemeta.LastState(pod), nil) },
 	}
 }
 
-// movePod counts a pod on its node, and no longer on the node where it was before. Nil stands for a pod that does not exist.
+// movePod looks whether the node that a pod has left is empty. Nil stands for a pod that does not exist.
 func (t *Trigger) movePod(before, after any) {
-	from, to := occupied(before), occupied(after)
-	if from != to && t.nodes.move(from, to) {
+	from := occupied(before)
+	if from != "" && from != occupied(after) && !slices.ContainsFunc(t.config.PodsOn(from), func(pod *apiv1.Pod) bool { return occupied(pod) != "" }) {
 		t.nodes.add(t.clock.Now())
 	}
-}
-
-// move moves a pod and reports whether the node that it left is empty now. "" is no node.
-func (n *nodeChanges) move(from, to string) (emptied bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if to != "" {
-		n.pods[to]++
-	}
-	if from == "" {
-		return false
-	}
-	if n.pods[from]--; n.pods[from] > 0 {
-		return false
-	}
-	delete(n.pods, from)
-	return true
 }
 
 // occupied returns the node that the pod keeps from being empty, "" for none. The pods of DaemonSets and the node's own static pods

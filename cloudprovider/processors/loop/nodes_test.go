@@ -10,6 +10,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestNodeThatTakesPodsAgainWakesLoop(t *testing.T) {
@@ -80,10 +83,20 @@ func TestNodeThatBecomesEmptyWakesLoop(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			expectAfter(t, tt.want, func(trigger *Trigger) {
+				store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nodemeta.PodsByNode)
+				trigger.config.PodsOn = func(node string) []*apiv1.Pod { return nodemeta.PodsOn(store, node) }
 				for _, p := range tt.before {
-					trigger.EmptiedHandler().OnAdd(p, true)
+					assert.NoError(t, store.Add(p))
 				}
-				tt.leave(trigger.EmptiedHandler())
+				tt.leave(cache.ResourceEventHandlerFuncs{ // as an informer does
+					UpdateFunc: func(before, after any) {
+						assert.NoError(t, store.Update(after))
+						trigger.EmptiedHandler().OnUpdate(before, after)
+					},
+					DeleteFunc: func(pod any) {
+						assert.NoError(t, store.Delete(nodemeta.LastState(pod)))
+						trigger.EmptiedHandler().OnDelete(pod)
+					}})
 			})
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -51,6 +52,8 @@ type Config struct {
 	Planned func(types.UID) bool
 	// Coming is called with the first pod of each burst, on the goroutine of the informer. It must return at once.
 	Coming func()
+	// PodsOn returns the pods of a node by the store of the informer that has the EmptiedHandler.
+	PodsOn func(node string) []*apiv1.Pod
 	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
 	// for a core that removes none.
 	Removal func(ran time.Time) time.Time
@@ -84,7 +87,7 @@ func New(config Config, clock clock.Clock) *Trigger {
 		config: config,
 		clock:  clock,
 		pods:   newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
-		nodes:  &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
+		nodes:  &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit)},
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,6 +58,7 @@ type Moves struct {
 	Raises   func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus // takes the status of a loop apart
 	Metrics  *move.Metrics
 	Clock    clock.PassiveClock
+	PodsOn   func(node string) []*corev1.Pod
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
@@ -489,15 +489,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 
 // starting returns the nodes of our groups that the core takes for upcoming. Neither its list of all nodes nor its snapshot has them. known are the others.
 func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*corev1.Node) (nodes []move.Node) {
-	pods := sync.OnceValue(func() map[string][]*corev1.Pod {
-		list, _ := ctx.AllPodLister().List() // it reads a cache, as that of the nodes does
-		on := map[string][]*corev1.Pod{}
-		for _, p := range list {
-			on[p.Spec.NodeName] = append(on[p.Spec.NodeName], p)
-		}
-		return on
-	})
-	registered, _ := ctx.AllNodeLister().List()
+	registered, _ := ctx.AllNodeLister().List() // it reads a cache
 	for _, n := range registered {
 		i, g := m.Provider.View().Instance(n)
 		if known[n.Name] != nil || g == nil || g.Deleting {
@@ -506,7 +498,7 @@ func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*co
 		if nodemeta.Ready(n) { // but for the core
 			n = kubernetes.GetUnreadyNodeCopy(n, kubernetes.StartupNodes)
 		}
-		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Pods: func() []*corev1.Pod { return slices.Clone(pods()[n.Name]) }})
+		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Pods: func() []*corev1.Pod { return m.PodsOn(n.Name) }})
 	}
 	return nodes
 }

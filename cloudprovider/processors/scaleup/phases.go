@@ -43,9 +43,6 @@ func (o *Orchestrator) phase(pods []*apiv1.Pod, once func([]*apiv1.Pod) (*status
 	return result, err
 }
 
-// ZonalNext reports whether the next phase is for the pods that need a zone: the last scale-up was for the others alone.
-func (o *Orchestrator) ZonalNext() bool { return o.zonalNext }
-
 // divide separates the pods that need a zone from the others. Without zone groups no pod needs one. Pods of a provisioning request
 // stay together, because they want all or nothing or count for each other.
 func (o *Orchestrator) divide(pods []*apiv1.Pod) (zonal, others []*apiv1.Pod) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -35,6 +36,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -110,7 +112,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
 	}
-	moves, err := p.newMoves(working, client, a.cloud)
+	moves, err := p.newMoves(working, client, a)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +284,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval, Tick: !p.core.FrequentLoopsEnabled, PodDelay: p.core.NewPodScaleUpDelay,
 		SettleTime: p.options.AWS.PodSettleTime, SettleLimit: p.options.AWS.PodSettleLimit,
-		Planned: a.plan.Has, Coming: a.cloud.cache.ReadAhead, Changed: a.cloud.provider.Changed(), Interrupted: a.wake,
+		Planned: a.plan.Has, PodsOn: a.podsOn, Coming: a.cloud.cache.ReadAhead, Changed: a.cloud.provider.Changed(), Interrupted: a.wake,
 		Removal: func(ran time.Time) time.Time {
 			return a.unneeded.Next(ran, a.autoscaler.LastScaleUpTime(), a.autoscaler.LastScaleDownDeleteTime())
 		},
@@ -291,6 +293,11 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
 		}, productive...),
 	}, clock.RealClock{})
+}
+
+// podsOn returns the pods of a node. The handler has added the index.
+func (a *assembly) podsOn(node string) []*corev1.Pod {
+	return nodemeta.PodsOn(a.informers.Core().V1().Pods().Informer().GetIndexer(), node)
 }
 
 // newManager makes the controller manager through which the core reads capacity quotas. It serves nothing, because endpoints and

@@ -14,7 +14,7 @@ import (
 
 // newMoves makes the moves of the flags and of schedules, nil for a process that is to change nothing. Without any it takes off the
 // nodes what moves of other flags have left. Their writes end with working.
-func (p *Process) newMoves(working context.Context, client kubernetes.Interface, cloud *cloud) (*scaledown.Moves, error) {
+func (p *Process) newMoves(working context.Context, client kubernetes.Interface, a *assembly) (*scaledown.Moves, error) {
 	flags := p.options.AWS
 	if p.guard != nil || p.refusing != nil {
 		return nil, nil
@@ -27,11 +27,11 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent})
 	}
 	if p.options.ScaleDown {
-		m.Reasons = append(m.Reasons, &move.Shrink{Keeps: cloud.provider.Keeps})
+		m.Reasons = append(m.Reasons, &move.Shrink{Keeps: a.cloud.provider.Keeps})
 	}
 	var wantImages func(instances ...string)
 	if flags.Rotate {
-		images := lookup.NewImages(cloud.clients.EC2, clock.RealClock{})
+		images := lookup.NewImages(a.cloud.clients.EC2, clock.RealClock{})
 		go images.Run(working)
 		wantImages = images.Want
 		m.Reasons = append(m.Reasons, move.Rotate{MaxAge: flags.RotateAge, Image: func(instance string) string {
@@ -42,9 +42,9 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	var consolidation *scaledown.Consolidation
 	if flags.Consolidate != options.ConsolidateOff {
 		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{On: flags.Consolidate == options.ConsolidateOn}, Horizon: flags.ConsolidateHorizon, KeepSpread: flags.ConsolidateSpread,
-			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: cloud.provider}
+			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: a.cloud.provider}
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}
-	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: cloud.provider, Writer: move.NewWriter(working, client),
-		Metrics: move.NewMetrics(p.registerer), Clock: clock.RealClock{}}), nil
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider, Writer: move.NewWriter(working, client),
+		Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn, Clock: clock.RealClock{}}), nil
 }

@@ -126,7 +126,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
@@ -166,7 +166,7 @@ func (with parts) replaces() bool { return with.moves != nil && len(with.moves.M
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool) []pods.PodListProcessor {
+func (with parts) podList(oneZone *podlist.OneZone) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	var requestsGuard, waitForLeader pods.PodListProcessor
 	if requests.injector != nil {
@@ -183,7 +183,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool) []pod
 		buffers.pods,
 		oneZone,
 		&podlist.FreeRoom{
-			Plan: with.plan, GroupOf: with.provider.NodeGroupName, Zones: oneZone, OthersFirst: zonalNext,
+			Plan: with.plan, GroupOf: with.provider.NodeGroupName,
 			Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
 		},
 		buffers.room,

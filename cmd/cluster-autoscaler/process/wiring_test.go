@@ -303,7 +303,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	with := parts{provider: w.Provider, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
-	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil)
+	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error

@@ -101,7 +101,10 @@ var saidOnce = map[string][]string{
 }
 
 // refusedTo are the requests that the API server refuses, each kind once.
-var refusedTo = map[string][]string{kops132: {"list deviceclasses.resource.k8s.io", "list volumeattachments.storage.k8s.io"}}
+var refusedTo = map[string][]string{
+	kops132: {"list deviceclasses.resource.k8s.io", "list volumeattachments.storage.k8s.io", "patch pods/status"},
+	kops136: {"patch pods/status"},
+}
 
 var forbiddenNomination = regexp.MustCompile(`(?m)^asg_autoscaler_nominations_total{result="forbidden"} [1-9]`)
 

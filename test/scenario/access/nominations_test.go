@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 )
@@ -96,9 +97,10 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 	pod := r.planned(t, "small", r.name, "900m")
 	nominator, results := r.nominator(t)
 	nominator.Plan.Asked(plan.Nodes(r.name, [][]*corev1.Pod{{pod}})...)
+	nominator.Plan.Asked(plan.Nodes("nowhere", [][]*corev1.Pod{{r.ignored(t, "later", nil)}})...)
 	r.registers(t, r.name, r.name)
-	awaitResult(t, results, "forbidden", 1)
 	r.becomesReady(t, r.name)
+	awaitResult(t, results, "forbidden", 1)
 	r.takesPods(t, r.name)
 	r.awaitPods(t, func(p *corev1.Pod) string { return p.Spec.NodeName }, map[string]string{"small": r.name})
 }
@@ -176,6 +178,7 @@ func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Re
 	client, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	factory, results := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(older)), prometheus.NewRegistry()
+	require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
 	nominator, err := nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Client: client,
 		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Group:  func(node *corev1.Node) string { return node.Name },

@@ -1,0 +1,29 @@
+package nodemeta
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+const byNode = "asg-autoscaler/node"
+
+// PodsByNode indexes pods by the name of their node. Pods that have ended use no room, and are left out.
+var PodsByNode = cache.Indexers{byNode: func(object any) ([]string, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return nil, nil
+	}
+	return []string{pod.Spec.NodeName}, nil
+}}
+
+// PodsOn returns the pods of a node by PodsByNode, which the cache must have. They are shared and must not be changed. The list is the caller's.
+func PodsOn(pods cache.Indexer, node string) []*corev1.Pod {
+	objects, _ := pods.ByIndex(byNode, node) // fails without the index
+	on := make([]*corev1.Pod, 0, len(objects))
+	for _, object := range objects {
+		if pod, ok := object.(*corev1.Pod); ok {
+			on = append(on, pod)
+		}
+	}
+	return on
+}
