@@ -133,9 +133,8 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		activity types.Activity
-		denied   bool
-		unknown  bool
-		taken    int // of two
+		code     string // with which AWS answers
+		taken    int    // of two
 	}{
 		{name: "none", taken: 2},
 		{name: "a launch", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now())}, taken: 1},
@@ -151,8 +150,9 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "a cancelled launch", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeCancelled,
 			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 2},
 		{name: "a termination", activity: types.Activity{Description: aws.String("Terminating EC2 instance: i-2"), StartTime: began}, taken: 2},
-		{name: "denied", denied: true, taken: 2},
-		{name: "unknown", unknown: true, taken: 2},
+		{name: "denied", code: "AccessDenied", taken: 2},
+		{name: "unknown", code: "UnknownOperation", taken: 2},
+		{name: "unsupported", code: "UnsupportedOperation", taken: 2},
 	} {
 		for _, ahead := range []time.Duration{0, 5 * time.Minute, -5 * time.Minute} { // our clock
 			t.Run(fmt.Sprint(tt.name, " ", ahead), func(t *testing.T) {
@@ -166,11 +166,8 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 				if tt.activity.Description != nil {
 					w.calls.inProgress = &tt.activity
 				}
-				if tt.denied {
-					w.aws.Deny(activitiesCall)
-				}
-				if tt.unknown {
-					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
+				if tt.code != "" {
+					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: tt.code})
 				}
 				if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
 					t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
