@@ -52,6 +52,7 @@ type calls struct {
 	launching    func(*autoscaling.LaunchInstancesInput)  // before a launch
 	reverses     bool                                     // readings list the instances the other way round
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
+	answersEmpty bool                                     // to a launch, as an endpoint does that does not know the call
 	loseAnswer   bool                                     // of a write
 	sdkRepeats   bool                                     // a write of the desired capacity, as it does outside of tests
 	ignores      bool                                     // terminations of several instances, and answers that it does them
@@ -92,6 +93,9 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 	if c.neverAsk {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if c.answersEmpty {
+		return &autoscaling.LaunchInstancesOutput{}, nil
 	}
 	out, err := c.AutoScaling.LaunchInstances(ctx, in, o...)
 	if c.neverAnswer {
