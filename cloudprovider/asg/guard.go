@@ -105,7 +105,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	switch {
 	case foreign != nil:
 		return foreign
-	case awsclient.IsForbidden(err):
+	case awsclient.IsForbidden(err), awsclient.IsUnsupported(err):
 		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
 			"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
 	case err != nil:

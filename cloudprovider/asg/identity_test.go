@@ -394,6 +394,7 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 		{name: "no node", stays: true, calls: 3}, // one for both, one for each
 		{name: "a node of ours", nodes: true},
 		{name: "its tags may not be read", code: "AccessDenied", calls: 1},
+		{name: "EC2 does not support the call", code: "UnsupportedOperation", calls: 1},
 		{name: "its tags cannot be read", code: "InternalError", stays: true, calls: 1},
 		{name: "our credentials are refused", code: "InvalidIdentityToken", stays: true, calls: 1},
 	} {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -454,4 +455,33 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want one that says that the group is not scaled zone by zone any more")
 	w.isDivided(false, "after the refusal")
+}
+
+func TestEmptyAnswerRaisesWhatHasNotCome(t *testing.T) {
+	t.Parallel()
+	for name, launches := range map[string]bool{"AWS does nothing": false, "AWS launches": true} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+			calls := 0
+			w.calls.answersEmpty, w.calls.launching = true, func(*autoscaling.LaunchInstancesInput) {
+				if calls++; launches {
+					w.setDesired(3)
+				}
+			}
+			w.increasesTo(2, 3)
+			w.increasesTo(1, 4)
+			assert.Equal(t, 1, calls, "launches, want none after the empty answer")
+			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+			only.calls.answersEmpty = true
+			assert.ErrorContains(t, errorOf(only.cache.Increase(t.Context(), "a", 1)), "neither instances nor errors", "in synchronous mode")
+			w.wantDesired(4)
+		}))
+	}
+	t.Run("zone by zone", bubbled(func(t *testing.T) {
+		w := newZonalWorld(t, divided("a", 0, 3, 9))
+		w.calls.answersEmpty = true
+		assert.ErrorIs(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)), asg.ErrNotZonal)
+		w.isDivided(false, "after the empty answer")
+		w.increasesTo(1, 4)
+	}))
 }

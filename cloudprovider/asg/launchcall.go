@@ -25,7 +25,7 @@ import (
 func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
 	began := c.clock.Now()
 	defer func() {
-		if !r.replayed {
+		if !r.replayed || len(r.launched) > 0 {
 			c.options.Launched(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}
@@ -63,7 +63,9 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			return nil, err
 		}
 		began := c.clock.Now()
-		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
+		asking, cancel := context.WithTimeout(ctx, impatientTimeout)
+		out, err := c.api.LaunchInstances(asking, in, once)
+		cancel()
 		asked := c.clock.Since(o.began)
 		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
 			c.calls.launch.Answered(g.Name)
@@ -188,8 +190,11 @@ func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string,
 
 // settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
 // alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
-// trouble: the group uses the older one for a minute, and settleUnanswered returns true.
+// trouble: the group uses the older one for a minute, and settleUnanswered returns true. So it does where AWS answered with nothing.
 func (c *Cache) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
+	if c.refusals.of(g.Name) != nil {
+		return true
+	}
 	silent := append(slices.Clone(missed.zones), c.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
 	if c.options.LaunchMode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
@@ -207,16 +212,14 @@ func (c *Cache) leaveAlone(g *group.Group, missed *unansweredError) {
 	}
 }
 
+// errAnsweredNothing is the error of an endpoint that accepts a call which it does not know.
+var errAnsweredNothing = errors.New("AWS answered with neither instances nor errors")
+
 func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
-	if c.replayed(g, o, out) {
-		c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, nil, o.began, c.clock.Now(), c.clock.Now()) })
-		return launchResult{replayed: true}
-	}
+	result := launchResult{replayed: c.dropEnded(ctx, g, o, out)}
 	if err := c.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
 	}
-	c.refusals.forget(g.Name)
-	var result launchResult
 	var arrived []group.Instance
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -226,7 +229,9 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
-		c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
+		if !result.replayed {
+			c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
+		}
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {
@@ -241,11 +246,20 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
+	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, now) })
 	result.launched = arrived
-	if len(arrived) == 0 && len(result.failures) == 0 {
-		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
+	if result.replayed {
+		return result
 	}
+	if len(arrived) == 0 && len(result.failures) == 0 {
+		result.err = fmt.Errorf("launch in %s of auto scaling group %q: %w", o.zone, g.Name, errAnsweredNothing)
+		if c.options.LaunchMode != LaunchSynchronous {
+			c.refusals.refused(ctx, g.Name, errAnsweredNothing)
+			result.err = c.unansweredLaunch(g, o, o.began, errAnsweredNothing)
+		}
+		return result
+	}
+	c.refusals.forget(g.Name)
 	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // another try goes elsewhere then
 	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !slices.ContainsFunc(result.failures, cooling) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
