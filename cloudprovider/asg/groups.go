@@ -35,7 +35,7 @@ type entry struct {
 	identity  string       // distinguishes groups of one name
 	createdAt time.Time    // by AWS
 	droppedAt time.Time    // zero unless the group was dropped
-	dropped   *group.Group // with the problem that it is dropped, nil before its cause is known
+	dropped   *group.Group // with the problem that it is dropped, nil for another cluster's
 }
 
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.

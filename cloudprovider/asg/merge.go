@@ -12,13 +12,15 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
-// apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all. The error is of a group whose
-// description lacks its sizes. Its reading before stays, and the others are merged.
-func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) (err error) {
+// apply merges a reading that began at start and publishes the result. left has the tags of groups that are no longer selected. asked names the
+// groups it was about, nil for all. The error is of a group whose description lacks its sizes. Its reading before stays, and the others are merged.
+func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, left map[string]map[string]string,
+	start time.Time, asked []string) (err error) {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
@@ -58,7 +60,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			newSource = true
 		}
 	}
-	moved = c.forget(ctx, found, start, asked) || moved
+	moved = c.forget(ctx, c.missing(found, asked), left, start) || moved
 	if asked == nil {
 		c.groups.readAt = start
 		c.noteAbsent(ctx, found)
@@ -138,20 +140,21 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 	}
 }
 
-// forget drops the groups that the reading was about and did not find.
-func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
-	dropped := false
+// forget drops the groups that the reading did not find, and shows for an hour why.
+func (c *Cache) forget(ctx context.Context, missing []string, left map[string]map[string]string, start time.Time) (dropped bool) {
 	maps.DeleteFunc(c.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
-	if asked == nil {
-		asked = slices.Collect(maps.Keys(c.groups.entries))
-	}
-	for _, name := range asked {
+	for _, name := range missing {
 		e := c.groups.entries[name]
-		if _, ok := found[name]; ok || e == nil || e.Group() != nil && start.Before(e.Group().ReadAt) {
+		if e.Group() != nil && start.Before(e.Group().ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
 		e.droppedAt, e.dropped = start, nil
+		if g := e.Group(); g != nil && !c.groups.identity.Foreign(g) {
+			gone := *g
+			gone.Problems = []launchspec.Problem{c.options.Discovery.Dropped(g, start, left[name])}
+			e.dropped = &gone
+		}
 		e.Leave()
 		c.groups.dropped[name] = e
 		delete(c.groups.entries, name)
