@@ -32,8 +32,8 @@ type entry struct {
 	readDue   time.Time
 	plannedAt time.Time // when readDue was set
 
-	identity  string       // distinguishes groups of one name
-	createdAt time.Time    // by AWS
+	arn       string // by AWS, as createdAt. Both distinguish groups of one name
+	createdAt time.Time
 	droppedAt time.Time    // zero unless the group was dropped
 	dropped   *group.Group // with the problem that it is dropped, nil for another cluster's
 }

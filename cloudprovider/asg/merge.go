@@ -31,7 +31,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			continue
 		}
 		e := c.groups.entries[name]
-		if e != nil && e.identity != identityOf(described) {
+		if e != nil && e.isAnother(described) {
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
 				continue // the reading is from before the group was recreated
 			}
@@ -108,18 +108,22 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its
 // entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller holds mu.
 func (c *Cache) entryFor(name string, described types.AutoScalingGroup) *entry {
-	e, id := c.groups.dropped[name], identityOf(described)
+	e := c.groups.dropped[name]
 	delete(c.groups.dropped, name)
-	if e == nil || e.identity != id {
-		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), identity: id, createdAt: aws.ToTime(described.CreatedTime)}
+	if e == nil || e.isAnother(described) {
+		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), arn: aws.ToString(described.AutoScalingGroupARN),
+			createdAt: aws.ToTime(described.CreatedTime)}
 	}
 	c.groups.entries[name] = e
 	return e
 }
 
-// identityOf distinguishes a group from an earlier one of its name.
-func identityOf(g types.AutoScalingGroup) string {
-	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
+// isAnother reports whether the description is of another group of the entry's name. On AWS both ARN and time of creation differ then. Another
+// endpoint may lack one of them, or make up a new one in each answer.
+func (e *entry) isAnother(g types.AutoScalingGroup) bool {
+	arn, createdAt := aws.ToString(g.AutoScalingGroupARN), aws.ToTime(g.CreatedTime)
+	byARN, byTime := arn != "" && e.arn != "", !createdAt.IsZero() && !e.createdAt.IsZero()
+	return (byARN || byTime) && !(byARN && arn == e.arn) && !(byTime && createdAt.Equal(e.createdAt))
 }
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
