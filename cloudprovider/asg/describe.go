@@ -23,7 +23,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		Name: aws.ToString(in.AutoScalingGroupName), ARN: aws.ToString(in.AutoScalingGroupARN), ReadAt: at,
 		MinSize: int(aws.ToInt32(in.MinSize)), MaxSize: int(aws.ToInt32(in.MaxSize)), DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
 		Zones:     slices.Clone(in.AvailabilityZones),
-		Tags:      make(map[string]string, len(in.Tags)),
+		Tags:      tagsOf(in),
 		Instances: make([]group.Instance, 0, len(in.Instances)),
 		Source:    launchspec.SourceFrom(in),
 		WarmPool:  in.WarmPoolConfiguration != nil,
@@ -50,9 +50,6 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 			g.Reservations.IDs, g.Reservations.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
 		}
 	}
-	for _, tag := range in.Tags {
-		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-	}
 	g.Pause = group.ReadPause(g.Tags)
 	for _, i := range in.Instances {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
@@ -70,6 +67,14 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	}
 	slices.Sort(g.SuspendedProcesses)
 	return g
+}
+
+func tagsOf(in types.AutoScalingGroup) map[string]string {
+	tags := make(map[string]string, len(in.Tags))
+	for _, tag := range in.Tags {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags
 }
 
 func instanceOrigin(i types.Instance) string {

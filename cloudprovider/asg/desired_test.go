@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -375,7 +376,9 @@ func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 func TestRecreatedGroupHasNoRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
-	w.calls.edit = func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = aws.String("arn:aws:autoscaling:another") }
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))
+	}
 	w.tagged(true)
 	w.withdraws(2, 0, 5)
 }
@@ -391,6 +394,48 @@ func TestRecreatedGroupStartsAfresh(t *testing.T) {
 		got := w.group("a")
 		assert.Truef(t, got.DesiredCapacity == 1 && got.Requested == 0, "desired capacity is %d with %d requested, want the new group's 1 and none", got.DesiredCapacity, got.Requested)
 		w.calls.edit = nil
+	}
+}
+
+// Endpoints other than AWS lack the ARN or the time of creation, or make it up anew in each answer.
+func TestGroupIsTheSameByARNOrTime(t *testing.T) {
+	t.Parallel()
+	answers := 0
+	for name, edit := range map[string]func(*types.AutoScalingGroup){
+		"time made up": func(g *types.AutoScalingGroup) {
+			g.CreatedTime = aws.Time(g.CreatedTime.Add(time.Duration(answers) * time.Second))
+		},
+		"ARN made up": func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = aws.String(fmt.Sprint("arn:", answers)) },
+		"no ARN":      func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = nil },
+		"no time":     func(g *types.AutoScalingGroup) { g.CreatedTime = nil },
+		"neither":     func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN, g.CreatedTime = nil, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := withoutCapacity(t, 3)
+			w.calls.edit = func(g *types.AutoScalingGroup) { answers++; edit(g) }
+			w.increase(2)
+			for range 2 {
+				w.refresh()
+			}
+			assert.Equal(t, 2, w.group("a").Requested, "instances requested by us after two readings")
+		})
+	}
+	for name, lack := range map[string]func(*types.AutoScalingGroup){
+		"no ARN":  func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = nil },
+		"no time": func(g *types.AutoScalingGroup) { g.CreatedTime = nil },
+	} {
+		t.Run(name+" of a recreated group", func(t *testing.T) {
+			w := withoutCapacity(t, 3).with(nil)
+			w.calls.between.Store(true)
+			w.calls.edit = lack
+			w.started().increase(2)
+			w.calls.edit = func(g *types.AutoScalingGroup) {
+				g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))
+				lack(g)
+			}
+			w.refresh()
+			assert.Zero(t, w.group("a").Requested, "instances requested of the group before")
+		})
 	}
 }
 

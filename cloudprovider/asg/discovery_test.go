@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -166,4 +167,28 @@ func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 			assert.Truef(t, limit <= 0 || strings.Contains(err.Error(), "ServiceUnavailable"), "within %v: %q does not say what AWS answered", limit, err)
 		}
 	})
+}
+
+// AWS may answer with an empty page, and its search by tags may lag.
+func TestGroupOutlivesOneEmptyAnswer(t *testing.T) {
+	t.Parallel()
+	for _, discovery := range []ownership.Discovery{discovered, {Named: []group.Named{{Name: "a", MaxSize: 9}}}} {
+		w := newWorldOf(t, having(scalingGroup("a", 0, 1, 9), scalingGroup("b", 0, 1, 9)), discovery).started()
+		before := names(w.cache.Snapshot())
+		w.calls.blank = 1
+		w.refresh()
+		assert.Equal(t, before, names(w.cache.Snapshot()), "groups after an empty page of the whole reading")
+		asg.MakeStale(w.cache, "a")
+		w.calls.blank = 1
+		w.increase(1)
+		assert.Zero(t, w.calls.blank, "empty answers that the increase did not read")
+		w.must(w.aws.DeleteGroup("a"))
+		w.waitWhile("AWS still has the group", func() bool { _, has := w.aws.Group("a"); return has })
+		w.refresh()
+		assert.NotContains(t, names(w.cache.Snapshot()), "a", "groups after a deletion")
+		gone := w.cache.Snapshot().Foreign()
+		if assert.Len(t, gone, 1, "groups that are shown as dropped") {
+			assert.Contains(t, gone[0].Problems[0].Message, "AWS has no group of this name any more")
+		}
+	}
 }

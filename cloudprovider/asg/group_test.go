@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -97,6 +99,19 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 	g := w.cache.Snapshot().Group("numbered")
 	other := w.cache.Snapshot().Group("latest").Instances[0].Origin
 	assert.Falsef(t, slices.Contains(g.LaunchSpec.Origins, other), "an instance of version 2 is taken for one of %q", g.LaunchSpec.Origins)
+}
+
+func TestOriginOfHalfNamedTemplateIsUnknown(t *testing.T) {
+	t.Parallel()
+	for name, template := range map[string]types.LaunchTemplateSpecification{
+		"name only":        {LaunchTemplateName: aws.String("workers")},
+		"name and version": {LaunchTemplateName: aws.String("workers"), Version: aws.String("1")},
+		"ID only":          {LaunchTemplateId: aws.String("lt-1")},
+	} {
+		w := newWorld(t, scalingGroup("a", 0, 1, 3))
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[0].LaunchTemplate = &template }
+		assert.Emptyf(t, w.started().group("a").Instances[0].Origin, "%s: the instance started from", name)
+	}
 }
 
 // Standby, lifecycle hooks, warm pools, protection and suspended processes change what counts and what is possible.

@@ -32,10 +32,10 @@ type entry struct {
 	readDue   time.Time
 	plannedAt time.Time // when readDue was set
 
-	identity  string       // distinguishes groups of one name
-	createdAt time.Time    // by AWS
+	arn       string // by AWS, as createdAt. Both distinguish groups of one name
+	createdAt time.Time
 	droppedAt time.Time    // zero unless the group was dropped
-	dropped   *group.Group // with the problem that it is dropped, nil before its cause is known
+	dropped   *group.Group // with the problem that it is dropped, nil for another cluster's
 }
 
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.

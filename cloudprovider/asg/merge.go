@@ -12,13 +12,15 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
-// apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all. The error is of a group whose
-// description lacks its sizes. Its reading before stays, and the others are merged.
-func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) (err error) {
+// apply merges a reading that began at start and publishes the result. left has the tags of groups that are no longer selected. asked names the
+// groups it was about, nil for all. The error is of a group whose description lacks its sizes. Its reading before stays, and the others are merged.
+func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, left map[string]map[string]string,
+	start time.Time, asked []string) (err error) {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
@@ -29,7 +31,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			continue
 		}
 		e := c.groups.entries[name]
-		if e != nil && e.identity != identityOf(described) {
+		if e != nil && e.isAnother(described) {
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
 				continue // the reading is from before the group was recreated
 			}
@@ -58,7 +60,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			newSource = true
 		}
 	}
-	moved = c.forget(ctx, found, start, asked) || moved
+	moved = c.forget(ctx, c.missing(found, asked), left, start) || moved
 	if asked == nil {
 		c.groups.readAt = start
 		c.noteAbsent(ctx, found)
@@ -106,18 +108,22 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its
 // entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller holds mu.
 func (c *Cache) entryFor(name string, described types.AutoScalingGroup) *entry {
-	e, id := c.groups.dropped[name], identityOf(described)
+	e := c.groups.dropped[name]
 	delete(c.groups.dropped, name)
-	if e == nil || e.identity != id {
-		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), identity: id, createdAt: aws.ToTime(described.CreatedTime)}
+	if e == nil || e.isAnother(described) {
+		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), arn: aws.ToString(described.AutoScalingGroupARN),
+			createdAt: aws.ToTime(described.CreatedTime)}
 	}
 	c.groups.entries[name] = e
 	return e
 }
 
-// identityOf distinguishes a group from an earlier one of its name.
-func identityOf(g types.AutoScalingGroup) string {
-	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
+// isAnother reports whether the description is of another group of the entry's name. On AWS both ARN and time of creation differ then. Another
+// endpoint may lack one of them, or make up a new one in each answer.
+func (e *entry) isAnother(g types.AutoScalingGroup) bool {
+	arn, createdAt := aws.ToString(g.AutoScalingGroupARN), aws.ToTime(g.CreatedTime)
+	byARN, byTime := arn != "" && e.arn != "", !createdAt.IsZero() && !e.createdAt.IsZero()
+	return (byARN || byTime) && !(byARN && arn == e.arn) && !(byTime && createdAt.Equal(e.createdAt))
 }
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
@@ -138,20 +144,21 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 	}
 }
 
-// forget drops the groups that the reading was about and did not find.
-func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
-	dropped := false
+// forget drops the groups that the reading did not find, and shows for an hour why.
+func (c *Cache) forget(ctx context.Context, missing []string, left map[string]map[string]string, start time.Time) (dropped bool) {
 	maps.DeleteFunc(c.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
-	if asked == nil {
-		asked = slices.Collect(maps.Keys(c.groups.entries))
-	}
-	for _, name := range asked {
+	for _, name := range missing {
 		e := c.groups.entries[name]
-		if _, ok := found[name]; ok || e == nil || e.Group() != nil && start.Before(e.Group().ReadAt) {
+		if e.Group() != nil && start.Before(e.Group().ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
 		e.droppedAt, e.dropped = start, nil
+		if g := e.Group(); g != nil && !c.groups.identity.Foreign(g) {
+			gone := *g
+			gone.Problems = []launchspec.Problem{c.options.Discovery.Dropped(g, start, left[name])}
+			e.dropped = &gone
+		}
 		e.Leave()
 		c.groups.dropped[name] = e
 		delete(c.groups.entries, name)

@@ -13,7 +13,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -61,44 +60,45 @@ func (c *Cache) readAll(ctx context.Context) error {
 		matching += len(searched)
 		maps.Copy(found, searched)
 	}
+	left, err := c.lookAgain(ctx, found, nil)
+	if err != nil {
+		return err
+	}
 	if matching == 0 && c.groups.Snapshot().ReadAt.IsZero() {
 		c.hintAtAny(ctx)
 	}
-	_ = c.apply(ctx, found, start, nil) // the other groups are read
-	c.explainDropped(ctx)
+	_ = c.apply(ctx, found, left, start, nil) // the other groups are read
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
 	return nil
 }
 
-// explainDropped shows for an hour why groups left the readings. It asks AWS once for each, and again with the next reading after an error.
-func (c *Cache) explainDropped(ctx context.Context) {
+// lookAgain asks AWS once more, by name, for the groups that we have and found lacks: AWS may answer with an empty page, and its search by
+// tags may lag. Groups that are still selected join found. lookAgain returns the tags of the others that AWS has. asked is as in apply.
+func (c *Cache) lookAgain(ctx context.Context, found map[string]types.AutoScalingGroup, asked []string) (map[string]map[string]string, error) {
 	c.groups.mu.Lock()
-	var names []string
-	for name, e := range c.groups.dropped {
-		if e.dropped == nil && e.Group() != nil && !c.groups.identity.Foreign(e.Group()) {
-			names = append(names, name)
+	missing := c.missing(found, asked)
+	c.groups.mu.Unlock()
+	again, err := c.named(ctx, missing)
+	left := map[string]map[string]string{}
+	for name, described := range again {
+		if tags := tagsOf(described); c.options.Discovery.Selects(name, tags) {
+			found[name] = described
+		} else {
+			left[name] = tags
 		}
 	}
-	c.groups.mu.Unlock()
-	found, err := c.named(ctx, names)
-	if err != nil || len(names) == 0 {
-		return
+	return left, err
+}
+
+// missing returns the groups we have that a reading was about and did not find. The caller holds mu.
+func (c *Cache) missing(found map[string]types.AutoScalingGroup, asked []string) []string {
+	if asked == nil {
+		asked = slices.Sorted(maps.Keys(c.groups.entries))
 	}
-	c.groups.mu.Lock()
-	for _, name := range names {
-		if e := c.groups.dropped[name]; e != nil {
-			g := *e.Group()
-			var has map[string]string
-			if now, exists := found[name]; exists {
-				has = groupFrom(now, e.droppedAt).Tags
-			}
-			g.Problems = []launchspec.Problem{c.options.Discovery.Dropped(e.Group(), e.droppedAt, has)}
-			e.dropped = &g
-		}
-	}
-	c.groups.publish()
-	c.groups.mu.Unlock()
-	signal(c.groups.changed)
+	return slices.DeleteFunc(slices.Clone(asked), func(name string) bool {
+		_, ok := found[name]
+		return ok || c.groups.entries[name] == nil
+	})
 }
 
 // hintAtAny logs if groups match one discovery flag and none matches all, because the flags may be meant as alternatives.
@@ -120,7 +120,7 @@ func (c *Cache) hintAtAny(ctx context.Context) {
 	}
 }
 
-// refreshNamed reads the named groups only. Groups that AWS does not return are gone. Groups without sizes are an error, after the others are read.
+// refreshNamed reads the named groups only. Groups that two answers lack are gone. Groups without sizes are an error, after the others are read.
 func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -130,7 +130,11 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 		if failed != nil {
 			return failed
 		}
-		err = cmp.Or(c.apply(ctx, found, start, some), err)
+		left, failed := c.lookAgain(ctx, found, some)
+		if failed != nil {
+			return failed
+		}
+		err = cmp.Or(c.apply(ctx, found, left, start, some), err)
 	}
 	return err
 }

@@ -49,6 +49,7 @@ type calls struct {
 	beforeWrite  func()                                   // when we have decided and AWS does not know yet
 	afterWrite   func()                                   // when AWS has done it and we do not know yet
 	beforeRead   func()                                   // of the groups
+	blank        int                                      // how many readings find nothing
 	neverAnswer  bool                                     // to a launch, as if the process had been killed meanwhile
 	launching    func(*autoscaling.LaunchInstancesInput)  // before a launch
 	reverses     bool                                     // readings list the instances the other way round
@@ -122,6 +123,10 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	if c.beforeRead != nil {
 		c.beforeRead()
+	}
+	if c.blank > 0 {
+		c.blank--
+		return &autoscaling.DescribeAutoScalingGroupsOutput{}, nil
 	}
 	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
 	if err == nil && c.reverses {

@@ -56,7 +56,7 @@ func (v *View) findings() []Problem {
 		g := v.groups[ng.Id()]
 		say(g, g.Problems)
 		say(g, v.zones[g.Name])
-		say(g, slices.Concat(g.PauseProblem(), g.ScheduleProblems(), capProblem(g), move.Problems(g)))
+		say(g, slices.Concat(g.TagProblems(), move.Problems(g)))
 		found = append(found, v.ofTemplate(ng.Id())...)
 	}
 	return found

@@ -13,17 +13,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// SpendCapFlag states the caps on the nodes of the cluster and on those with a label, and SpendCapTag the cap on the nodes of its group.
-const (
-	SpendCapFlag = "asg-max-hourly-cost"
-	SpendCapTag  = "asg-autoscaler.github.io/max-hourly-cost"
-)
+// SpendCapFlag states the caps on the nodes of the cluster and on the nodes with a label. group.TagSpendCap bounds the nodes of one group.
+const SpendCapFlag = "asg-max-hourly-cost"
 
 var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?(\d{1,12}(?:\.\d+)?)$`)
 
@@ -38,16 +33,6 @@ func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 		caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})
 	}
 	return caps, nil
-}
-
-// capProblem returns what is wrong with SpendCapTag, or nothing. A group with a cap that cannot be read does not grow.
-func capProblem(g *group.Group) []launchspec.Problem {
-	text, tagged := g.Tags[SpendCapTag]
-	if _, err := ParseSpendCaps([]string{text}); !tagged || err == nil {
-		return nil
-	}
-	return []launchspec.Problem{{Reason: "invalid-spend-cap-tag", Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", SpendCapTag, text),
-		Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, SpendCapTag)}}
 }
 
 // Spend is what counts against the spend caps: the instances of a view, present or asked for, and the raises since. Each view has its own.
@@ -78,13 +63,9 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 				in.by = append(in.by, at)
 			}
 		}
-		if text, tagged := g.Tags[SpendCapTag]; tagged {
+		if most, tagged := g.SpendCap(); tagged {
 			if last := len(s.caps) - 1; last < 0 || s.caps[last].Group != g.Name {
-				own := decision.SpendCap{Of: g.Name, Group: g.Name} // allows nothing where it cannot be read: a cap that is silently off would be worse
-				if read, err := ParseSpendCaps([]string{text}); err == nil {
-					own.PerHour = read[0].PerHour
-				}
-				s.caps = append(s.caps, own)
+				s.caps = append(s.caps, decision.SpendCap{Of: g.Name, Group: g.Name, PerHour: most})
 			}
 			in.by = append(in.by, len(s.caps)-1)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -31,18 +32,18 @@ func capped(t *testing.T, nodes float64, change func(*asg.Options), groups ...fa
 }
 
 func TestSpendCapThatCannotBeReadIsAProblem(t *testing.T) {
-	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "much"}), awsworld.Group("b", "m5.large", 0, 0, 9, nil)).restartedWith(func(*asg.Options, *aws.Options) {})
+	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 0, 9, map[string]string{group.TagSpendCap: "much"}), awsworld.Group("b", "m5.large", 0, 0, 9, nil)).restartedWith(func(*asg.Options, *aws.Options) {})
 	assert.Equal(t, 0, w.NodeGroup("a").MaxSize(), "most nodes of group a")
 	assert.Equal(t, 9, w.NodeGroup("b").MaxSize(), "most nodes of group b")
 	problems := w.Provider.Problems()
-	if len(problems) != 1 || problems[0].Group != "a" || !strings.Contains(problems[0].String(), aws.SpendCapTag+` is "much"`) || !strings.Contains(problems[0].Remedy, "delete-tags") {
+	if len(problems) != 1 || problems[0].Group != "a" || !strings.Contains(problems[0].String(), group.TagSpendCap+` is "much"`) || !strings.Contains(problems[0].Remedy, "delete-tags") {
 		t.Errorf("problems %+v, want one with group, tag and remedy", problems)
 	}
 }
 
 // The core looks at the sizes first. A raise that it asks for all the same is refused.
 func TestSpendCapBoundsTheSizes(t *testing.T) {
-	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "1.1"}))
+	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{group.TagSpendCap: "1.1"}))
 	sizes := func(a, b int) {
 		t.Helper()
 		got := [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}
@@ -68,7 +69,7 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 
 // Two equal series would break the whole page of metrics.
 func TestGroupNamedLikeACapHasNoSeriesOfItsOwn(t *testing.T) {
-	w := capped(t, 4.5, idle, awsworld.Group(decision.WholeCluster, "m5.large", 0, 1, 9, map[string]string{aws.SpendCapTag: "9"}))
+	w := capped(t, 4.5, idle, awsworld.Group(decision.WholeCluster, "m5.large", 0, 1, 9, map[string]string{group.TagSpendCap: "9"}))
 	w.NextLoop()
 	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour")
 	assert.Truef(t, err == nil && n == 2, "%d series of the caps, %v, want those of the cluster", n, err)
@@ -122,7 +123,7 @@ func TestRaisesAtOnceStayWithinTheSpendCap(t *testing.T) {
 func TestZoneGroupsShareTheSpendCap(t *testing.T) {
 	w := newDividedWorld(t, nil, func() fakeaws.AutoScalingGroup {
 		g := awsworld.Divided("a", "m5.large", 0, 0, 9)
-		g.Tags[aws.SpendCapTag] = "2.5"
+		g.Tags[group.TagSpendCap] = "2.5"
 		return g
 	}())
 	ids := w.IDs()

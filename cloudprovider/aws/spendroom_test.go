@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -24,7 +25,7 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 		maps.Copy(all, tags)
 		return all
 	}
-	cap := func(amount string) map[string]string { return map[string]string{aws.SpendCapTag: amount} }
+	cap := func(amount string) map[string]string { return map[string]string{group.TagSpendCap: amount} }
 	mixed := awsworld.Group("web", "m5.large", 0, 0, 10, nil)
 	mixed.LaunchTemplate = nil
 	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
@@ -80,7 +81,7 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 }
 
 func TestCapsAreInOrder(t *testing.T) {
-	tag := map[string]string{aws.SpendCapTag: "1.5"}
+	tag := map[string]string{group.TagSpendCap: "1.5"}
 	w := newAWS(t, nil, awsworld.Group("b", "m5.large", 0, 1, 9, tag), awsworld.Group("a", "m5.large", 0, 2, 9, tag)).restartedWith(func(o *asg.Options, p *aws.Options) {
 		idle(o)
 		p.SpendCaps = []decision.SpendCap{{Of: "team=ml", PerHour: 2}, {Of: decision.WholeCluster, PerHour: 9}}

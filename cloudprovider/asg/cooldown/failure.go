@@ -168,7 +168,7 @@ func (f Failures) First() *Failure {
 
 // subject finds the instance in "Launching a new EC2 instance: i-1", "Launching a new EC2 instance from warm pool: i-1" and "Terminating EC2 instance:
 // i-1 - Waiting For ELB Connection Draining."
-var subject = regexp.MustCompile(`: (i-\w+)`)
+var subject = regexp.MustCompile(`: (i-[\w-]+)`)
 
 // Subject reads what an activity does to which instance of the group. The ID is empty where the description names none. A launch into the warm pool,
 // beside the group, is none.

@@ -25,6 +25,7 @@ func TestSubjectOfActivity(t *testing.T) {
 		{"Launching a new EC2 instance from warm pool: i-0a1b2c", "i-0a1b2c", true, false},
 		{"Launching a new EC2 instance into warm pool: i-0a1b2c", "i-0a1b2c", false, false},
 		{"Terminating EC2 instance: i-0a1b2c - Waiting For ELB Connection Draining.", "i-0a1b2c", false, true},
+		{"Terminating EC2 instance: i-of-1 - Waiting For ELB Connection Draining.", "i-of-1", false, true},
 	} {
 		id, launching, terminating := Subject(types.Activity{Description: &tt.description})
 		assert.Truef(t, id == tt.id && launching == tt.launching && terminating == tt.terminating,

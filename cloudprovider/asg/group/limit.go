@@ -3,7 +3,39 @@ package group
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
+
+// TagSpendCap bounds what the nodes of its group cost per hour.
+const TagSpendCap = "asg-autoscaler.github.io/max-hourly-cost"
+
+var amount = regexp.MustCompile(`^\d{1,12}(?:\.\d+)?$`)
+
+// SpendCap returns the cap by TagSpendCap, and whether the group has one. It is 0 where the tag cannot be read: a cap that is silently off
+// would be worse.
+func (g *Group) SpendCap() (perHour float64, capped bool) {
+	text, capped := g.Tags[TagSpendCap]
+	if amount.MatchString(text) {
+		perHour, _ = strconv.ParseFloat(text, 64)
+	}
+	return perHour, capped
+}
+
+// TagProblems returns what is wrong with the tags by which the owner of the group bounds its size.
+func (g *Group) TagProblems() []launchspec.Problem {
+	problems := slices.Concat(g.PauseProblem(), g.ScheduleProblems())
+	if text, capped := g.Tags[TagSpendCap]; capped && !amount.MatchString(text) {
+		problems = append(problems, launchspec.Problem{Reason: "invalid-spend-cap-tag", Blocks: true,
+			Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", TagSpendCap, text),
+			Remedy:  "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, TagSpendCap)})
+	}
+	return problems
+}
 
 // Limit is a setting that keeps a group from growing or from shrinking. Its sizes are in the group's capacity units.
 type Limit struct {

@@ -93,7 +93,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	base, _ := r.templates.get(g.Source.Template)
 	used := r.used(g.Source, base)
 	launch := used[0].launch()
-	launch.Origins = origins
+	launch.Origins = known(origins)
 	r.addNext(launch, g.Source, used)
 	launch.Image, _ = r.image(launch.ImageID)
 	for _, t := range used[1:] {
@@ -115,9 +115,18 @@ func (r *Resolver) addNext(launch *LaunchSpec, source Source, used []*template) 
 		launch.Next = append(launch.Next, TemplateOrigin(found.id, found.version))
 		launch.Floats = launch.Floats || ref.floats()
 	}
+	launch.Next = known(launch.Next)
 	if r.apis.NextImages {
 		launch.NextImages = r.nextImages(source, used)
 	}
+}
+
+// known returns the origins, or none if one is unknown, because any instance may have that one.
+func known(origins []string) []string {
+	if slices.Contains(origins, "") {
+		return nil
+	}
+	return origins
 }
 
 // nextImages returns LaunchSpec's NextImages. used has the launch templates with the images of overrides.

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,6 +59,44 @@ func TestPolicyPromisesFewestAdapters(t *testing.T) {
 			launch, problems := r.fromTemplates(&Group{Source: Source{Template: base, Mixed: true, Overrides: tt.overrides}})
 			assert.Truef(t, launch != nil && launch.EFAInterfaces == tt.want,
 				"launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
+		})
+	}
+}
+
+// halfNamed is EC2 that answers with one version, as it is.
+type halfNamed struct {
+	EC2API
+	version ec2types.LaunchTemplateVersion
+}
+
+func (h halfNamed) DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput, ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+	return &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: []ec2types.LaunchTemplateVersion{h.version}}, nil
+}
+
+func TestOriginsOfHalfNamedTemplate(t *testing.T) {
+	id, number := aws.String("lt-1"), aws.Int64(3)
+	third := []string{"lt-1 version 3"}
+	for _, tt := range []struct {
+		name   string
+		ref    TemplateRef
+		answer ec2types.LaunchTemplateVersion
+		want   []string
+	}{
+		{name: "whole answer", ref: TemplateRef{Name: "workers", Version: "3"}, answer: ec2types.LaunchTemplateVersion{LaunchTemplateId: id, VersionNumber: number}, want: third},
+		{name: "no echo", ref: TemplateRef{ID: "lt-1", Version: "3"}, want: third},
+		{name: "no echo for a name", ref: TemplateRef{Name: "workers", Version: "3"}},
+		{name: "no number of a floating version", ref: TemplateRef{ID: "lt-1", Version: "$Latest"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.answer.LaunchTemplateData = &ec2types.ResponseLaunchTemplateData{InstanceType: "m5.large"}
+			r := New(nil, APIs{EC2: halfNamed{version: tt.answer}}, nil, nil)
+			found, err := r.describeTemplate(t.Context(), tt.ref, false)
+			require.NoError(t, err)
+			r.templates.entries[tt.ref] = &memoEntry[template]{value: found}
+			launch, problems := r.fromTemplates(&Group{Source: Source{Template: tt.ref}})
+			require.NotNilf(t, launch, "problems %+v", problems)
+			assert.Equal(t, tt.want, launch.Origins, "origins of alike instances")
+			assert.Equal(t, tt.want, launch.Next, "origins of new instances")
 		})
 	}
 }

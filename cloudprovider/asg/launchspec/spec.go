@@ -21,6 +21,7 @@ type LaunchSpec struct {
 	// Manager names its image or an override replaces the image, because it starts another image tomorrow.
 	Origins []string
 	// Next names the launch template versions, by number, or the launch configuration, that new instances start from, whoever names their image.
+	// Like Origins, it is empty where AWS leaves out the ID or the number of one.
 	Next []string
 	// NextImages are the images of new instances where a parameter of Systems Manager or an override names one. There are none where the launch
 	// template version alone decides, while a parameter is unread, and unless APIs.NextImages asks for them.

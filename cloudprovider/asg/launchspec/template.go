@@ -18,7 +18,7 @@ import (
 
 // template is one version of a launch template, or a launch configuration. A launch configuration has no version and no requirements.
 type template struct {
-	id, version      string // the version's number
+	id, version      string // version is a number. Each is "" while it is unknown
 	instanceType     string
 	imageID          string
 	userData         string
@@ -41,8 +41,10 @@ func (t *template) launch() *LaunchSpec {
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
-	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10),
-		instanceTags: map[string]string{}}
+	t := &template{id: aws.ToString(v.LaunchTemplateId), instanceTags: map[string]string{}}
+	if number := aws.ToInt64(v.VersionNumber); number > 0 {
+		t.version = strconv.FormatInt(number, 10)
+	}
 	d := v.LaunchTemplateData
 	if d == nil {
 		return t
@@ -88,7 +90,13 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-func TemplateOrigin(id, version string) string { return id + " version " + version }
+// TemplateOrigin names a version of a launch template, "" where the ID or the version is unknown.
+func TemplateOrigin(id, version string) string {
+	if id == "" || version == "" {
+		return ""
+	}
+	return id + " version " + version
+}
 
 // fetchTemplates reads the versions: many with one call where many are due, the rest one by one.
 func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
@@ -120,7 +128,12 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	if len(out.LaunchTemplateVersions) == 0 {
 		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
 	}
-	return r.read(out.LaunchTemplateVersions[0]), nil
+	t := r.read(out.LaunchTemplateVersions[0])
+	t.id = cmp.Or(t.id, ref.ID)
+	if !ref.floats() {
+		t.version = cmp.Or(t.version, ref.Version)
+	}
+	return t, nil
 }
 
 // fetchAllTemplates reads the newest and default versions of all templates of the account, by most calls of 200 each.

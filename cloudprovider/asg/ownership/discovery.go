@@ -51,6 +51,11 @@ func (d Discovery) Searches() []TagFilter {
 	return []TagFilter{all}
 }
 
+// Selects reports whether the flags select a group of the name and tags.
+func (d Discovery) Selects(name string, tags map[string]string) bool {
+	return slices.Contains(d.Names(), name) || slices.ContainsFunc(d.Searches(), func(f TagFilter) bool { return len(f.lacking(tags)) == 0 })
+}
+
 // TagFilter is one --node-group-auto-discovery flag. A group matches when it has all the tags. A tag without a value matches every value.
 type TagFilter []Tag
 
@@ -61,6 +66,14 @@ func (f TagFilter) with(tag Tag) TagFilter {
 		return f
 	}
 	return append(f, tag)
+}
+
+// lacking returns the tags that keep a group of those tags from the filter.
+func (f TagFilter) lacking(has map[string]string) TagFilter {
+	return slices.DeleteFunc(slices.Clone(f), func(tag Tag) bool {
+		value, tagged := has[tag.Key]
+		return tagged && (tag.Value == "" || tag.Value == value)
+	})
 }
 
 // ReasonDropped is the reason of the Problem of a group that left the readings.
@@ -75,10 +88,7 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 	}
 	var nearest TagFilter // what keeps the group from the search that lacks least
 	for at, search := range d.Searches() {
-		lacking := slices.DeleteFunc(slices.Clone(search), func(tag Tag) bool {
-			value, tagged := has[tag.Key]
-			return tagged && (tag.Value == "" || tag.Value == value)
-		})
+		lacking := search.lacking(has)
 		if at == 0 || len(lacking) < len(nearest) {
 			nearest = lacking
 		}
@@ -99,11 +109,7 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 		}
 		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, g.Tags[tag.Key], tag.Usual())})
 	}
-	if len(tags) == 0 {
-		lacks = []string{"a reading did not have it"}
-	} else {
-		p.Remedy = shellword.SetTags(g.Name, tags...)
-	}
+	p.Remedy = shellword.SetTags(g.Name, tags...)
 	p.Message += strings.Join(lacks, ", and ")
 	return p
 }

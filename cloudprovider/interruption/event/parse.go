@@ -196,7 +196,7 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 }
 
 // validInstance matches an instance ID in the long form, in the short one, and as emulators write it.
-var validInstance = regexp.MustCompile(`^i-[0-9a-z]{1,40}$`)
+var validInstance = regexp.MustCompile(`^i-[0-9a-z-]{1,40}$`)
 
 // about completes the event by its instances, each once. It leaves out IDs that cannot exist.
 func (e Event) about(instances ...string) (Event, error) {

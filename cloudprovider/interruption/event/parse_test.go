@@ -142,9 +142,9 @@ func TestResolvedEntitiesOfScheduledChangeAreSkipped(t *testing.T) {
 
 func TestOwnHealthEventsOfChinaAreRead(t *testing.T) {
 	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","backupEvent":"False",` +
-		`"eventTypeCategory":"scheduledChange","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},{"entityValue":"i-1"},{"entityValue":"i-2"}]}}`)
+		`"eventTypeCategory":"scheduledChange","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},{"entityValue":"i-of-1"},{"entityValue":"i-2"}]}}`)
 	require.NoError(t, err)
-	assert.Empty(t, cmp.Diff([]string{"i-1", "i-2"}, got.Instances))
+	assert.Empty(t, cmp.Diff([]string{"i-2", "i-of-1"}, got.Instances))
 }
 
 func FuzzParse(f *testing.F) {

@@ -35,6 +35,8 @@ const (
 	// retryFirst bounds the pause after a failed call. It doubles each time, up to findMost, or up to receiveMost for a reading: a
 	// warning that the queue has is worth two minutes.
 	retryFirst, findMost, receiveMost = time.Second, time.Minute, 5 * time.Second
+	// emptyPoll is the least time of a reading that brings nothing. Endpoints other than AWS may not wait for messages.
+	emptyPoll = time.Second
 	// afterPanic is the pause of a message whose handler panicked.
 	afterPanic = 5 * time.Minute
 )
@@ -149,12 +151,19 @@ func (c *Consumer) persist(ctx context.Context, call string, most time.Duration,
 		klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
 			"reason", awsclient.Reason(err), "in", pause,
 			"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.Clock.After(pause):
+		if err := c.sleep(ctx, pause); err != nil {
+			return err
 		}
 	}
+}
+
+// sleep waits. The error is ctx's.
+func (c *Consumer) sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+	case <-c.Clock.After(d):
+	}
+	return ctx.Err()
 }
 
 // receive waits for messages, receives up to ten, as many as there are slots, and has them handled.
@@ -166,6 +175,7 @@ func (c *Consumer) receive(ctx context.Context) {
 	for taken < maxBatch && c.slots.TryAcquire(1) {
 		taken++
 	}
+	began := c.Clock.Now()
 	var out *sqs.ReceiveMessageOutput
 	err := c.persist(ctx, "ReceiveMessage", receiveMost, func() (err error) {
 		out, err = c.API.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
@@ -182,6 +192,9 @@ func (c *Consumer) receive(ctx context.Context) {
 	})
 	out = cmp.Or(out, &sqs.ReceiveMessageOutput{})
 	c.slots.Release(int64(taken - len(out.Messages)))
+	if early := emptyPoll - c.Clock.Since(began); len(out.Messages) == 0 && early > 0 {
+		_ = c.sleep(ctx, early) // Run sees the end of ctx
+	}
 	received, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok {
 		received = c.Clock.Now()

@@ -287,6 +287,31 @@ func TestQueueIsReadSoonAfterAnOutage(t *testing.T) {
 	})
 }
 
+// hasty is SQS that has no message, and says so at once. It ends the reader that asks it too often.
+type hasty struct {
+	queue.API
+	asked int
+	end   func()
+}
+
+func (h *hasty) ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	if h.asked++; h.asked > 1000 {
+		h.end()
+	}
+	return &sqs.ReceiveMessageOutput{}, nil
+}
+
+func TestEndpointThatDoesNotWaitIsAskedOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 9500*time.Millisecond)
+		defer cancel()
+		api := &hasty{end: cancel}
+		consumer := queue.New(queue.Config{API: api, Queue: "https://sqs.invalid/q", Clock: clock.RealClock{}, Failed: func(string) {}})
+		require.NoError(t, consumer.Run(ctx))
+		assert.Equal(t, 10, api.asked, "readings in ten seconds")
+	})
+}
+
 func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessageBatch", Times: 1, Status: 503, Code: "ServiceUnavailable"})

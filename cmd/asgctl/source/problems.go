@@ -8,12 +8,13 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
-// and types, then the reasons why it is not scaled zone by zone where that is asked for, and a pause or a schedule that cannot be read.
+// and types, then the reasons why it is not scaled zone by zone where that is asked for, and tags of its owner that cannot be read.
 func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	problems := []launchspec.Problem{}
 	known := r.Template(g).Known()
@@ -35,7 +36,7 @@ func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	if g.LaunchSpec == nil && len(problems) == 0 {
 		problems = append(problems, launchspec.Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
-	problems = append(problems, slices.Concat(r.undivided[g.Name], g.PauseProblem(), g.ScheduleProblems())...)
+	problems = append(problems, slices.Concat(r.undivided[g.Name], g.TagProblems(), move.Problems(g))...)
 	for at := range problems {
 		problems[at].Remedy = shellword.InRegion(r.Region(g), problems[at].Remedy)
 	}

@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -139,7 +140,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
 	fs.StringSliceVar(&a.SpendCaps, aws.SpendCapFlag, nil, "The most that nodes may cost per hour, in the currency of the region's prices. AMOUNT is for all nodes, "+
 		"LABEL=VALUE:AMOUNT for the nodes with that label, such as team=ml:25.50. It may be given several times. Instances that AWS has been asked for count, and estimated prices. "+
-		"The autoscaler adds no node that would exceed it, and none of a type without a price. It removes no node for it. The tag "+aws.SpendCapTag+" bounds one group. If empty: no limit.")
+		"The autoscaler adds no node that would exceed it, and none of a type without a price. It removes no node for it. The tag "+group.TagSpendCap+" bounds one group. If empty: no limit.")
 	fs.Float64Var(&a.TroublePenalty, "asg-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
 		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
 	fs.Float64Var(&a.PreferencePercent, "asg-preference-percent", 5, "How much more nodes may cost, in percent, that suit better what pods prefer: preferred node affinity, "+
