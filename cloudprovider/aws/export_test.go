@@ -34,6 +34,12 @@ type (
 // Learn looks at the nodes that changed.
 func (f *nodeFacts) Learn(s *group.Snapshot, now time.Time) bool { return f.learn(s, now) }
 
+// Outdated reports whether a node that was made then is no model for the group's next node.
+func (f *nodeFacts) Outdated(group string, made time.Time) bool { return f.outdated(group, made) }
+
+// HideNodes leaves the next Learn no node that an earlier one saw.
+func (f *nodeFacts) HideNodes() { f.current = map[string]*observedNode{} }
+
 // Of returns the facts about the group's next node, or nil.
 func (f *nodeFacts) Of(group string) *nodetemplate.Learnt { return f.of(group) }
 

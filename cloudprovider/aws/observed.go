@@ -40,6 +40,7 @@ type groupNodeFacts struct {
 	launch     *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
 	since      time.Time              // when it was first seen, or when the first known node that started from it was made
 	replaced   bool                   // nodes may have started from another description
+	former     bool                   // the cluster has a settled node that was made before since
 	deleted    []deletedNode          // the newest last
 	changed    bool                   // since they were summed up
 	conclusion *nodetemplate.Learnt   // sums up all nodes, deleted ones included. Another pointer means other facts
@@ -85,6 +86,7 @@ func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
 		f.look(node, s, now)
 	}
 	f.retire(now)
+	f.findFormer(now)
 	f.forget(now)
 	return f.sumUp()
 }
@@ -167,17 +169,25 @@ func (f *nodeFacts) belongs(w *observedNode) bool {
 
 // outdated reports whether a node that was made then started from an earlier launch description than the group's next node will. While the
 // cluster has such an earlier node, it still counts.
-func (f *nodeFacts) outdated(group string, made, now time.Time) bool {
+func (f *nodeFacts) outdated(group string, made time.Time) bool {
 	known := f.groups[group]
-	if known == nil || !known.replaced || !made.Before(known.since) {
-		return false
+	return known != nil && known.replaced && made.Before(known.since) && !known.former
+}
+
+// findFormer finds the groups of which a node may have started from an earlier description, in one pass for all of them.
+func (f *nodeFacts) findFormer(now time.Time) {
+	for _, known := range f.groups {
+		known.former = false
 	}
 	for _, w := range f.current {
-		if w.of != nil && w.of.group == group && w.node.CreationTimestamp.Time.Before(known.since) && nodetemplate.Settled(w.node, now) {
-			return false
+		if w.of == nil {
+			continue
+		}
+		known := f.groups[w.of.group] // w.of may be of the description before
+		if known != nil && known.replaced && w.node.CreationTimestamp.Time.Before(known.since) && nodetemplate.Settled(w.node, now) {
+			known.former = true
 		}
 	}
-	return true
 }
 
 // startedAlike reports whether the node started from the description of the next node. Where AWS does not name the instance's launch
@@ -256,5 +266,5 @@ func (f *nodeFacts) sumUp() (news bool) {
 func (p *Provider) Outdated(group string, made time.Time) bool {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	return p.facts.outdated(group, made, p.clock.Now())
+	return p.facts.outdated(group, made)
 }

@@ -213,6 +213,26 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	assert.NotNil(t, l.Of("a"), "nothing is learnt of a group that came back")
 }
 
+// Each loop asks about every group, so no answer may look through the nodes of all groups.
+func TestFormerNodesAreFoundOncePerLoop(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	real, snapshot, now := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now()
+	w.Cluster.Put(t, real)
+	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+	l.Learn(snapshot, now)
+	g := *snapshot.Group("a")
+	launch := *g.LaunchSpec
+	launch.Origins = []string{"lt-1 version 2"}
+	g.LaunchSpec = &launch
+	changed, made := snapshot.With(&g), real.CreationTimestamp.Time
+	l.Learn(changed, now)
+	l.HideNodes()
+	assert.False(t, l.Outdated("a", made), "outdated while the cluster has a node of the former version")
+	w.Cluster.Drop(t, real)
+	l.Learn(changed, now.Add(time.Minute))
+	assert.True(t, l.Outdated("a", made), "outdated once that node is gone")
+}
+
 func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	nodes := w.Cluster

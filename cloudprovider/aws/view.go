@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,7 @@ type View struct {
 	cni        nodetemplate.CNI
 	templates  map[string]*fromgroup.Template
 	unserved   map[string]*fromgroup.Template // last ones of groups that left the readings, which show the pods that need such a group
+	declared   *sync.Map                      // NodeInfos of the templates without observed facts, made when they are wanted
 	nodeGroups []cloudprovider.NodeGroup
 	byID       map[string]*NodeGroup
 	late       map[string]Late // by instance
@@ -66,14 +68,25 @@ func (v *View) Instance(node *corev1.Node) (*group.Instance, *group.Group) {
 	return v.snapshot.Instance(id)
 }
 
-// DeclaredNodeInfo returns a new NodeInfo of the template that the node group would have if nobody had observed its nodes. The
-// error is cloudprovider.ErrNotImplemented where the group cannot be simulated.
+// DeclaredNodeInfo returns the NodeInfo of the template that the node group would have if nobody had observed its nodes. It makes one
+// for all callers, who must not change it: the core compares each group that may grow with all groups. The error is
+// cloudprovider.ErrNotImplemented where the group cannot be simulated.
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 	t, g := cmp.Or(v.templates[id], v.unserved[id]), v.groups[id]
-	if t != nil && t.Seen.Learnt != nil && g != nil {
+	if t == nil {
+		return nodeInfo(nil)
+	}
+	if made, known := v.declared.Load(id); known {
+		return made.(*framework.NodeInfo), nil
+	}
+	if t.Seen.Learnt != nil && g != nil {
 		t = fromgroup.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
 	}
-	return nodeInfo(t)
+	info, err := nodeInfo(t)
+	if err == nil {
+		v.declared.Store(id, info)
+	}
+	return info, err
 }
 
 // nextView returns the view of a newer Snapshot. It takes unchanged parts over from the view before.
@@ -88,6 +101,7 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
 		templates: make(map[string]*fromgroup.Template, count),
 		unserved:  map[string]*fromgroup.Template{},
+		declared:  &sync.Map{},
 		byID:      make(map[string]*NodeGroup, count),
 	}
 	for _, g := range snapshot.Groups() {

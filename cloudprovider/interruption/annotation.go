@@ -3,11 +3,14 @@ package interruption
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Taint keeps pods away that tolerate a cordon. Its value is the kind of the event. The annotation of the same key has all that the next
@@ -27,7 +30,7 @@ const (
 type annotation struct {
 	reason
 	Group       string    `json:"group,omitempty"`      // which another process may own, where several share a cluster
-	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler, which undoes it in the end
+	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler or its core, so it is undone in the end
 	Excluded    bool      `json:"excluded,omitempty"`   // from load balancers, likewise
 	Terminating time.Time `json:"terminating,omitzero"` // when termination began
 }
@@ -74,7 +77,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	}
 	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
 	_, excluded := node.Labels[labelExcluded]
-	m.Cordoned, m.Excluded = !node.Spec.Unschedulable, m.Excluded && !excluded
+	m.Cordoned, m.Excluded = !node.Spec.Unschedulable || cordonedByCore(node), m.Excluded && !excluded
 	if m.Excluded {
 		node.Labels[labelExcluded] = "true"
 	}
@@ -116,6 +119,14 @@ func withoutTaint(taints []corev1.Taint) []corev1.Taint {
 // drainedByCore and drainedByHandler report who else drains the node: the core's scale-down, or aws-node-termination-handler.
 func drainedByCore(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
+}
+
+// cordonedByCore reports whether the node's cordon came with the core's taint. Whoever takes that off lifts the cordon or leaves it to us.
+func cordonedByCore(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		since, _ := strconv.ParseInt(t.Value, 10, 64) // in seconds
+		return t.Key == taintDeleted && !nodemeta.CordonedBefore(node, time.Unix(since, 0))
+	})
 }
 
 func drainedByHandler(node *corev1.Node) bool {

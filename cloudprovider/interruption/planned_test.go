@@ -1,7 +1,10 @@
 package interruption_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -158,6 +164,89 @@ func TestPlannedDrainWaitsForItsNode(t *testing.T) {
 				w.waitEmptyQueue()
 				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && w.evictions("a") == tt.evicted,
 					"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
+			})
+		})
+	}
+}
+
+// versioned has the API server refuse writes over an older version of a node.
+func (w *world) versioned() {
+	last := 0
+	w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		nodes, node := corev1.SchemeGroupVersion.WithResource("nodes"), a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
+		stored, err := w.cluster.Tracker().Get(nodes, "", node.Name)
+		if err == nil && stored.(*corev1.Node).ResourceVersion != node.ResourceVersion {
+			return true, nil, apierrors.NewConflict(nodes.GroupResource(), node.Name, errors.New("it has changed"))
+		}
+		last++
+		node.ResourceVersion = strconv.Itoa(last)
+		return false, nil, nil
+	})
+}
+
+// The core takes its taint off after two minutes, and its cordon with it. It has left a pod.
+func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
+	const byCore = "ToBeDeletedByClusterAutoscaler"
+	for _, tt := range []struct {
+		name    string
+		resumed bool // by the next leader
+		person  bool // who had cordoned the node before the core
+		gaveUp  bool // because there is no place
+	}{
+		{name: "a drain that begins"},
+		{name: "a drain that is taken up", resumed: true},
+		{name: "a drain that is given up", gaveUp: true},
+		{name: "a drain that is given up, of a cordoned node", person: true, gaveUp: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				w.versioned()
+				leaves, starts, since := w.inService()[0], time.Now().Add(3*time.Hour), metav1.Now()
+				w.run(leaves, "a")
+				w.full.Store(true)
+				if tt.resumed {
+					w.annotate(leaves, "cordon", starts, "kind", "scheduled-change")
+				}
+				cordon := since
+				if tt.person {
+					cordon = metav1.NewTime(since.Add(-time.Minute))
+				}
+				node := w.nodes()[leaves]
+				node.Spec.Unschedulable = true
+				node.Spec.Taints = append(node.Spec.Taints,
+					corev1.Taint{Key: byCore, Value: fmt.Sprint(since.Unix()), Effect: corev1.TaintEffectNoSchedule},
+					corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &cordon})
+				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+				require.NoError(t, err)
+				h := w.handler()
+				w.background(h.Run)
+				if !tt.resumed {
+					w.send(change("REBOOT_MAINTENANCE", starts, leaves))
+				}
+				time.Sleep(2 * time.Minute)
+				w.waits()
+				require.Empty(t, h.NodesBeingDrained(), "nodes whose pods count twice, here and in the core")
+
+				node = w.nodes()[leaves]
+				node.Spec.Unschedulable = false
+				node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == byCore })
+				_, err = w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				w.waits()
+				require.Equal(t, []string{node.Name}, h.NodesBeingDrained(), "nodes whose pods count as pending")
+				if tt.gaveUp {
+					time.Sleep(2*time.Hour + 50*time.Minute)
+					w.within(10*time.Minute, "given up", func() bool { return w.handled()["gave-up scheduled-change"] == 1 })
+					assert.Equal(t, tt.person, w.nodes()[leaves].Spec.Unschedulable, "cordoned in the end")
+					assert.Zero(t, w.evictions("a"), "evictions")
+					return
+				}
+				w.full.Store(false)
+				w.decide(h)
+				w.waitTerminated(leaves)
+				assert.Equal(t, 1, w.evictions("a"), "evictions")
 			})
 		})
 	}

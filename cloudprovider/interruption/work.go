@@ -279,12 +279,28 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 }
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. It reports whether the pods are to be evicted: those without such a
-// place only if AWS ends the instance.
+// Ready nodes, or until as little time is left as after a warning. Before that it waits while somebody else moves the pods, who may give up
+// and has then looked for no place for those that are left. It reports whether the pods are to be evicted: those without such a place only
+// if AWS ends the instance.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
-	if h.replacedByAWS(j) || drainedByCore(nodes[0]) || drainedByHandler(nodes[0]) {
+	if h.replacedByAWS(j) {
 		j.decide()
 		return true
+	}
+	waited := false
+	for ; h.drainedByOthers(j); waited = true {
+		c := j.current()
+		late := c.drainBy().Sub(h.Clock.Now()) <= notice
+		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
+			j.decide()
+			return !late || c.endsAtDeadline()
+		}
+		sleep(ctx, h.Clock, time.Second)
+	}
+	if waited { // the core has lifted the cordon, and does not count the pods of a node without one
+		for _, node := range nodes {
+			h.cordon(ctx, j, node, annotation{})
+		}
 	}
 	j.setDraining(h.names(nodes))
 	if !h.awaitDecision(ctx, j) && !j.current().planned() {
@@ -300,6 +316,12 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 		}
 	}
 	return true
+}
+
+// drainedByOthers reports whether the core or aws-node-termination-handler moves the pods of the instance.
+func (h *Handler) drainedByOthers(j *job) bool {
+	node := h.node(j.instance)
+	return node != nil && (drainedByCore(node) || drainedByHandler(node))
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a

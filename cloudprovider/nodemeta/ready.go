@@ -1,6 +1,7 @@
 package nodemeta
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,16 @@ func ReadySince(node *corev1.Node) time.Time {
 		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
+}
+
+// clockSkew is well above the difference between the clocks of the control plane and of the autoscaler.
+const clockSkew = 5 * time.Second
+
+// CordonedBefore reports whether somebody had cordoned the node before that time of the autoscaler's clock.
+func CordonedBefore(node *corev1.Node, at time.Time) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Key == corev1.TaintNodeUnschedulable && t.TimeAdded != nil && at.Sub(t.TimeAdded.Time) > clockSkew
+	})
 }
 
 // condition returns the condition by which the node is Ready, or nil.

@@ -103,13 +103,21 @@ func (c *Cache[V]) forget() {
 	if c.keep == 0 {
 		return
 	}
-	known := maps.Clone(c.known.byKey)
+	var old []string
+	now := c.clock.Now()
 	for key, at := range c.dated {
-		if c.clock.Since(at) > c.keep {
-			delete(c.dated, key)
-			delete(c.wanted, key)
-			delete(known, key)
+		if now.Sub(at) > c.keep {
+			old = append(old, key)
 		}
+	}
+	if len(old) == 0 { // as in most loops, which ask about every instance
+		return
+	}
+	known := maps.Clone(c.known.byKey)
+	for _, key := range old {
+		delete(c.dated, key)
+		delete(c.wanted, key)
+		delete(known, key)
 	}
 	c.publish(known)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -91,6 +92,19 @@ func TestKeysAreForgotten(t *testing.T) {
 	now.Step(time.Second)
 	c.Want()
 	assert.Truef(t, len(c.wanted)+len(c.dated)+len(c.Known().byKey) == 0, "still kept an hour later: %v, %v, %v", c.wanted, c.dated, c.known)
+}
+
+// Every loop asks about every instance.
+func TestAskingForKnownKeysCopiesNothing(t *testing.T) {
+	const keys = 50_000
+	now := clocktesting.NewFakeClock(time.Now())
+	c := newCache(now, true, question[string]{age: time.Hour, keep: 2 * time.Hour})
+	values := make(map[string]string, keys)
+	for n := range keys {
+		values[strconv.Itoa(n)] = "ami-0abc"
+	}
+	c.Learn(values)
+	assert.LessOrEqual(t, testing.AllocsPerRun(10, func() { c.Want("0", "1") }), 1.0, "allocations")
 }
 
 func TestAnswersThatComeWithAnErrorStay(t *testing.T) {

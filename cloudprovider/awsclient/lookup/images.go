@@ -12,7 +12,7 @@ import (
 
 const (
 	// An image never changes, but instances that are gone are to be forgotten.
-	imagesAge  = 7 * 24 * time.Hour
+	imagesAge  = 24 * time.Hour
 	imagesKeep = imagesAge + time.Hour
 )
 

@@ -1,6 +1,7 @@
 package nodegroups
 
 import (
+	"fmt"
 	"testing"
 
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -80,6 +81,36 @@ func TestObservedFactsMakeNoGroupDifferent(t *testing.T) {
 	if similar := NewSimilar(w.Provider, core); !similar(named(seen, "seen"), named(unseen, "unseen")) {
 		t.Error("two groups that differ in nothing but what was seen of them are not balanced")
 	}
+}
+
+// The core compares each group that may grow with all groups, and raises several in a loop.
+func TestTemplatesToCompareAreMadeOnce(t *testing.T) {
+	const count = 30
+	var groups []fakeaws.AutoScalingGroup
+	for n := range count {
+		groups = append(groups, awsworld.Group(fmt.Sprint("group-", n), "m5.large", 0, 0, 5, nil))
+	}
+	w := awsworld.New(t, nil, groups...)
+	compared := map[*framework.NodeInfo]bool{}
+	similar := NewSimilar(w.Provider, func(a, b *framework.NodeInfo) bool {
+		compared[a], compared[b] = true, true
+		return false
+	})
+	var infos []*framework.NodeInfo
+	for _, g := range groups {
+		info, err := w.NodeGroup(g.Name).TemplateNodeInfo()
+		require.NoError(t, err)
+		infos = append(infos, named(info, g.Name))
+	}
+	for range 2 {
+		for _, a := range infos {
+			for _, b := range infos {
+				similar(a, b)
+			}
+		}
+		require.NoError(t, w.Grow("group-0", 1))
+	}
+	assert.Len(t, compared, 2*count, "NodeInfos, the given ones included")
 }
 
 func named(info *framework.NodeInfo, id string) *framework.NodeInfo {

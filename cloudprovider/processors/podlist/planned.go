@@ -1,6 +1,7 @@
 package podlist
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,20 +82,17 @@ func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.No
 	return n, nil
 }
 
-// put puts the pods on their node. If that is not in the snapshot, it is the next of its group that takes the first pod. A node that was
-// tried so is not tried for another. It returns the name in the snapshot, "" for none.
+// put puts the pods on their node. If that is not in the snapshot, it is the next of its group that takes the first pod. It returns the
+// name in the snapshot, "" for none.
 func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, pods []*corev1.Pod) (string, map[*corev1.Pod]string) {
 	name := planned.Name
 	if _, err := s.GetNodeInfo(name); err != nil {
 		name = n.standIn[name]
 	}
 	placed := map[*corev1.Pod]string{}
-	for name == "" && len(pods) > 0 && len(n.free[planned.Group]) > 0 {
-		next := n.free[planned.Group][0]
-		n.free[planned.Group] = n.free[planned.Group][1:]
-		if placed = placeOn(s, next, pods[:1]); len(placed) > 0 {
-			name = next
-		}
+	if name == "" && len(pods) > 0 {
+		placed = n.next(s, planned.Group, pods[:1])
+		name = placed[pods[0]]
 	}
 	if name == "" {
 		return "", nil
@@ -102,10 +100,29 @@ func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, po
 	if planned.Name != "" {
 		n.standIn[planned.Name] = name
 	}
-	for pod := range placeOn(s, name, slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return placed[pod] != "" })) {
-		placed[pod] = name
-	}
+	maps.Copy(placed, placeOn(s, name, pods[len(placed):]))
 	return name, placed
+}
+
+// next puts one pod on the next node of the group that takes it. The scheduler's filters look at all pods twice at most, however many nodes
+// refuse it. The first nodes that lack its resources, or refuse it, are not tried for another pod. No node is once none takes it.
+func (n *planNodes) next(s clustersnapshot.ClusterSnapshot, group string, pod []*corev1.Pod) map[*corev1.Pod]string {
+	free := n.free[group]
+	for len(free) > 0 {
+		if info, err := s.GetNodeInfo(free[0]); err == nil && snapshot.MayFit(info, pod[0]) {
+			break
+		}
+		free = free[1:]
+	}
+	placed, err := snapshot.Place(s, pod, snapshot.Nodes{First: free})
+	if err != nil {
+		klog.Background().Error(err, "Could not try a pod on the nodes of the group planned for it", "group", group)
+	}
+	n.free[group] = nil
+	if taker, taken := placed[pod[0]]; taken {
+		n.free[group] = slices.DeleteFunc(free[1:], func(name string) bool { return name == taker })
+	}
+	return placed
 }
 
 // placeOn places pods on one node. A pod that cannot be tried has no place there.

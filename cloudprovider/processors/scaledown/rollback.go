@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
@@ -108,9 +109,6 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	}
 }
 
-// clockSkew is well above the difference between the clocks of the control plane and of the autoscaler.
-const clockSkew = 5 * time.Second
-
 // keepCordons notes the nodes that somebody else had cordoned before an earlier process tainted them, and has their cordon put back. The core lifts it
 // with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
 func (r *rollback) keepCordons(nodes []*corev1.Node) {
@@ -119,9 +117,7 @@ func (r *rollback) keepCordons(nodes []*corev1.Node) {
 		if err != nil || tainted == nil || !r.isMember(n) || taints.HasTaint(n, interruption.Taint) {
 			continue
 		}
-		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
-			return t.Key == corev1.TaintNodeUnschedulable && t.TimeAdded != nil && tainted.Sub(t.TimeAdded.Time) > clockSkew
-		}) {
+		if nodemeta.CordonedBefore(n, *tainted) {
 			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
 		}
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/equivalence"
@@ -35,10 +36,13 @@ func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map
 			next[pod] = &at
 		}
 	}
-	among := make(map[string]bool, len(on.First))
-	for _, name := range on.First {
-		among[name] = true
-	}
+	among := sync.OnceValue(func() map[string]bool { // most pods need none of it
+		names := make(map[string]bool, len(on.First))
+		for _, name := range on.First {
+			names[name] = true
+		}
+		return names
+	})
 	placed := make(map[*corev1.Pod]string)
 	for _, pod := range pods {
 		at := next[pod]
@@ -89,10 +93,10 @@ func EqualPods(pods []*corev1.Pod) [][]*corev1.Pod {
 }
 
 // onFirst puts the pod on the first of the nodes that takes it, beginning with the one at an index, and sets the index. It returns "" for none.
-func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string, among map[string]bool, at *int) (string, error) {
+func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string, among func() map[string]bool, at *int) (string, error) {
 	for range nodes {
 		name := nodes[*at]
-		if info, err := s.GetNodeInfo(name); err == nil && mayFit(info, pod) {
+		if info, err := s.GetNodeInfo(name); err == nil && MayFit(info, pod) {
 			err := s.SchedulePod(pod, name)
 			switch {
 			case err == nil:
@@ -103,7 +107,7 @@ func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string,
 				return "", nil
 			}
 			// Filters such as those of anti-affinity look at all pods, and now do so once for all nodes.
-			name, failed := onAny(s, pod, func(info *framework.NodeInfo) bool { return among[info.Node().Name] })
+			name, failed := onAny(s, pod, func(info *framework.NodeInfo) bool { return among()[info.Node().Name] })
 			if name != "" {
 				*at = slices.Index(nodes, name)
 			}
@@ -117,7 +121,7 @@ func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string,
 // onAny puts the pod on any acceptable node. It returns "" for none.
 func onAny(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, acceptable func(*framework.NodeInfo) bool) (string, error) {
 	name, err := s.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{IsNodeAcceptable: func(info *framework.NodeInfo) bool {
-		return acceptable(info) && mayFit(info, pod)
+		return acceptable(info) && MayFit(info, pod)
 	}})
 	if err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
 		return "", errors.ToAutoscalerError(errors.InternalError, err)
@@ -125,9 +129,9 @@ func onAny(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, acceptable func(*
 	return name, nil
 }
 
-// mayFit reports whether the node has host ports and resources for the pod. Only the filters know whether a resource counts that the node
+// MayFit reports whether the node has host ports and resources for the pod. Only the filters know whether a resource counts that the node
 // does not state.
-func mayFit(info *framework.NodeInfo, pod *corev1.Pod) bool {
+func MayFit(info *framework.NodeInfo, pod *corev1.Pod) bool {
 	if !nodeports.Fits(pod, info) {
 		return false
 	}

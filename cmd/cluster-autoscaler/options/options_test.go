@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/component-base/featuregate"
@@ -173,6 +174,20 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 		assert.Equalf(t, want, counted.IsStartupTaint(key), "%s is a start-up taint", key)
 	}
 	assert.Contains(t, fs.Lookup("startup-taint-prefix").Usage, "readiness.k8s.io/ always counts")
+}
+
+// The core may copy a node whose cordon is off before our taint, and keeps the copy once the group has no node.
+func TestNodesToComeLackTheTaintOfAnInterruption(t *testing.T) {
+	fs, options := register(t)
+	core := config.AutoscalingOptions{StatusTaints: []string{"mine"}}
+	options.AWS.FillUnset(fs, &core)
+	var live []corev1.Taint
+	for _, key := range []string{"team", "mine", interruption.Taint} {
+		live = append(live, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule})
+	}
+	counted := taints.NewTaintConfig(core)
+	assert.Equal(t, live[:1], taints.SanitizeTaints(live, counted), "taints of the next node")
+	assert.False(t, counted.IsStartupTaint(interruption.Taint), "a node that is drained counts as unready")
 }
 
 func TestConservativeProfileSetsFlagsThatAreNotGiven(t *testing.T) {

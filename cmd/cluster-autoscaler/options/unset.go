@@ -10,6 +10,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -98,6 +99,7 @@ func describeStock(fs *pflag.FlagSet) error {
 			" with --shadow, because the autoscaler beside it has a lease, too.",
 		"startup-taint-prefix": readinessPrefix + " always counts.",
 		"startup-taint":        "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + ".",
+		"status-taint":         interruption.Taint + " always counts.",
 	}
 	for _, u := range unset {
 		more[u.name] = fmt.Sprintf("If not given: %v, because %s.", u.value, u.why)
@@ -114,7 +116,7 @@ func describeStock(fs *pflag.FlagSet) error {
 	return f.Value.Set(cloudprovider.AwsProviderName)
 }
 
-// FillUnset gives the core our values for the flags that were not given, and the start-up taints that always count. fs is parsed.
+// FillUnset gives the core our values for the flags that were not given, and the taints that always count. fs is parsed.
 func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	for _, u := range unset {
 		if !fs.Changed(u.name) {
@@ -123,4 +125,6 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	}
 	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
 	core.StartupTaints = slices.Concat(core.StartupTaints, nodetemplate.StartupTaints)
+	// A node that is drained for AWS may lose its cordon before our taint. The core would copy the taint, and keep the copy for years.
+	core.StatusTaints = append(slices.Clone(core.StatusTaints), interruption.Taint)
 }
