@@ -114,6 +114,19 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 	}
 }
 
+// A console shows what user data prints. So the permission is for instances of Auto Scaling groups alone.
+func TestConsolesAreOfInstancesInGroups(t *testing.T) {
+	for _, partition := range []string{"aws", "aws-cn", "aws-us-gov"} {
+		for _, kind := range []string{"policy", "shadow"} {
+			statements := readPolicy(t, "iam/"+kind+"-"+partition+".json").Statement
+			at := slices.IndexFunc(statements, func(s statement) bool { return slices.Contains(s.Action, "ec2:GetConsoleOutput") })
+			require.GreaterOrEqual(t, at, 0)
+			assert.Equal(t, "arn:"+partition+":ec2:*:*:instance/*", statements[at].Resource)
+			assert.Equal(t, map[string]map[string]string{"StringLike": {"aws:ResourceTag/aws:autoscaling:groupName": "*"}}, statements[at].Condition)
+		}
+	}
+}
+
 // The EKS user guide gives the principals and the conditions ("Assign IAM roles to Kubernetes service accounts" and "Create IAM
 // role with trust policy required by EKS Pod Identity", read 2026-11). Both partitions have the same service principal of Pod Identity
 // and the same audience.

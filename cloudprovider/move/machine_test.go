@@ -3,6 +3,7 @@ package move_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -314,6 +315,42 @@ func TestStoppedRepairGoesOnLater(t *testing.T) {
 	d := f.decide(m, noon.Add(6*time.Minute))
 	s, _ := move.StateOf(n)
 	assert.Truef(t, len(d.Held) == 0 && s.Failures == 2, "%s with %d failures, want it to move, and its 2 failures to count", result(d), s.Failures)
+}
+
+// A kubelet may write the annotation of its own node.
+func TestForgedStateIsBelievedWithinItsBounds(t *testing.T) {
+	repair := func(rest string) string {
+		return `{"reason":"repair","step":"placing","since":"2025-01-01T00:00:00Z","began":"2025-01-01T00:00:00Z"` + rest + `}`
+	}
+	own := move.State{Reason: move.Repair, Step: move.Placing, Since: noon.AddDate(-2, 0, 0), Began: noon, Launches: 1, Failures: 2, Replacement: "a",
+		Why: move.Why{Cause: strings.Repeat("template version 12345, ", 500), Target: "12345"}}
+	for _, tt := range []struct {
+		name, text                 string
+		reason                     string
+		launches, failures, causes int
+	}{
+		{"its own", own.Text(), move.Repair, 1, 2, len(own.Cause)},
+		{"failures without end", repair(`,"launches":1,"failures":9223372036854775807`), move.Repair, 1, 100, 0},
+		{"fewer than none", repair(`,"launches":-9,"failures":-9223372036854775808`), move.Repair, 0, 0, 0},
+		{"more than there are numbers", repair(`,"launches":9e99,"failures":9e99`), move.Repair, 0, 0, 0},
+		{"another reason", `{"reason":"made up","launches":7,"cause":"because"}`, "", 0, 0, 0},
+		{"no reason", `{"launches":7}`, "", 0, 0, 0},
+		{"too long", repair(`,"cause":"` + strings.Repeat("x", 20000) + `"`), "", 0, 0, 0},
+		{"nothing", "", "", 0, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, m := newFleet(t), machine(t)
+			n := f.node("a-0", map[string]string{move.Repair: ""})
+			metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, tt.text)
+			s, moves := move.StateOf(n)
+			assert.True(t, moves)
+			assert.Equal(t, []any{tt.reason, tt.launches, tt.failures, tt.causes}, []any{s.Reason, s.Launches, s.Failures, len(s.Cause)})
+			after := s.Failed(noon)
+			assert.Truef(t, after.Failures == s.Failures+1 && after.Retry.Sub(noon) <= 4*time.Hour, "after a failure %+v", after)
+			f.decide(m, noon) // and it returns
+		})
+	}
+	assert.Equal(t, 4*time.Hour, move.State{Launches: 1, Failures: math.MaxInt}.Postponed(noon).Retry.Sub(noon))
 }
 
 func TestPausesGrow(t *testing.T) {

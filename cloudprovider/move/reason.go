@@ -50,3 +50,5 @@ const (
 	Rotation      = "rotation"
 	Consolidation = "consolidation"
 )
+
+var reasons = []string{Repair, Schedule, Rotation, Consolidation}

@@ -2,6 +2,7 @@ package move
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,12 +38,22 @@ type State struct {
 	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a try
 }
 
-// StateOf reads the annotation of a node, and reports false without one. Of one that somebody has spoilt it reads what comes before.
+const (
+	mostText  = 16 << 10 // bytes of the annotation. The names of 40 launch templates have 12 KiB
+	mostTries = 100      // that count
+)
+
+// StateOf reads the annotation of a node, and reports false without one. Of one that somebody has spoilt it reads what comes before. The node's
+// kubelet can write it, so it is believed only within its bounds, and nothing of it without a reason that exists.
 func StateOf(node metav1.Object) (s State, moves bool) {
 	text, moves := node.GetAnnotations()[Annotation]
-	if moves {
+	if moves && len(text) <= mostText {
 		_ = json.Unmarshal([]byte(text), &s)
 	}
+	if !slices.Contains(reasons, s.Reason) {
+		return State{}, moves
+	}
+	s.Failures, s.Launches = min(max(s.Failures, 0), mostTries), min(max(s.Launches, 0), mostTries)
 	return s, moves
 }
 
@@ -71,10 +82,7 @@ const (
 
 // Failed is the state after a try that failed. The node waits, and longer each time.
 func (s State) Failed(now time.Time) State {
-	pause := firstPause
-	for range s.Failures {
-		pause = min(2*pause, longestPause)
-	}
+	pause := min(firstPause<<min(s.Failures, 10), longestPause)
 	s.Failures++
 	return s.waits(now, pause)
 }

@@ -40,6 +40,9 @@ const (
 	RemovalRequested Annotation = "cluster-autoscaler.kubernetes.io/scale-down-requested"
 )
 
+// Notes are the annotations that adapters put on their own copies of objects. On an object of the cluster somebody else has put them.
+var Notes = []Annotation{NodeGroup, Template, Placeholder, Assumed, NoCSINode, Moved}
+
 // ReplaceFirst is the value of RemovalRequested that has another node come first if the group or the pods need it.
 const ReplaceFirst = "replace"
 

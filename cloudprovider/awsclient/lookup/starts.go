@@ -138,19 +138,39 @@ func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 	return consoleEnd(string(text)), err
 }
 
+const (
+	telling = `pass(?:w|phrase)|secret|token|credential|api_?key|access_?key|authorization|bearer`
+	// alike are names that other lines have, too. A value follows only behind = or a colon.
+	alike = `pass(?:_|\b)|pwd\b|(?:^|[^a-z-])auth\b|private[_-]?key|(?:\b|_)pat\b`
+)
+
 var (
-	// secret matches a value behind a telling name, a user of a URL, an access key, a token in JSON, and long text in base64. Quotes around a
-	// whole value stay, because a parser may need them.
-	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*\\*["']?\s*[:= ]\s*)(?:bearer\s+|basic\s+)?` +
-		`(?:(")(?:\\.|[^"\\\n])*"[^\s,}\]]*|(')[^'\n]*'[^\s,}\]]*|\S+)` +
-		`|://[^\s/@]*@|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
+	// secret matches a value behind a telling name, the user that curl is given, a user of a URL, an access key, tokens by their beginning, a
+	// token in JSON, and long text in base64. Quotes around a whole value stay, because a parser may need them.
+	secret = regexp.MustCompile(`(?im)((?:(?:` + telling + `)[\w-]*\\*["']?\s*[:= ]\s*|(?:` + alike + `)[\w-]*\\*["']?\s*[:=][ \t]*))` +
+		`(?:bearer\s+|basic\s+)?(?:(")(?:\\.|[^"\\\n])*"[^\s,}\]]*|(')[^'\n]*'[^\s,}\]]*|\S+)` +
+		`|(\s--?u(?:ser)?[ \t=]*)(?:"[^"\n]*:[^"\n]*"|'[^'\n]*:[^'\n]*'|\S+:\S+)|://[^\s/@]*@` +
+		`|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w+|\bxox[a-z]-\S+|\bhooks\.slack\.com/\S+|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
 	pem    = regexp.MustCompile(`(?s)-----BEGIN .*?(?:-----END [^\n]*\n?|$)`)
+	block  = regexp.MustCompile(`(?i)^([\s-]*)[\w."'-]*(?:` + telling + `|pass|pwd|private[_-]?key|auth\b|pat\b)[\w."'-]*\s*:\s*[|>]\S*\s*$`)
 	unseen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|[^\PC\t\n]`)
 )
 
-// Masked returns the text with *** in the place of secrets. A key in PEM goes as a whole.
+// Masked returns the text with *** in the place of secrets. A key in PEM goes as a whole, and so do the lines of a block in YAML.
 func Masked(text string) string {
-	return secret.ReplaceAllString(pem.ReplaceAllString(text, ""), "$1$2$3***$2$3")
+	var kept strings.Builder
+	within := -1 // the indentation of the block's name
+	for line := range strings.Lines(pem.ReplaceAllString(text, "")) {
+		if within >= 0 && (len(line)-len(strings.TrimLeft(line, " \t")) > within || strings.TrimSpace(line) == "") {
+			continue
+		}
+		within = -1
+		if name := block.FindStringSubmatch(line); name != nil {
+			within = len(name[1])
+		}
+		kept.WriteString(line)
+	}
+	return secret.ReplaceAllString(kept.String(), "$1$4$2$3***$2$3")
 }
 
 // consoleEnd returns the last lines without secrets and codes of a terminal.

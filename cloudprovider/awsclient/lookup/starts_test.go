@@ -124,11 +124,30 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 		{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "***"},
 		{"blob QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xN end", "blob *** end"},
 		{"[   12.3] kubelet: Unauthorized\x07", "[   12.3] kubelet: Unauthorized"},
+		{"+ curl -u admin:hunter2 https://host/path", "+ curl -u *** https://host/path"},
+		{`+ curl -u 'admin:correct horse' https://host/path`, "+ curl -u *** https://host/path"},
+		{"+ curl --user=admin:hunter2 https://host/path", "+ curl --user=*** https://host/path"},
+		{"+ journalctl -u kubelet", "+ journalctl -u kubelet"},
+		{`{"auths":{"registry":{"auth": "dXNlcjpwYXNz"}}}`, `{"auths":{"registry":{"auth": "***"}}}`},
+		{"_auth=dXNlcjpwYXNz", "_auth=***"},
+		{"export DB_PASS=hunter2 PASSPHRASE=hunter2 MYSQL_PWD=hunter2", "export DB_PASS=*** PASSPHRASE=*** MYSQL_PWD=***"},
+		{"SSH_PRIVATE_KEY=hunter2", "SSH_PRIVATE_KEY=***"},
+		{"GH_PAT=hunter2", "GH_PAT=***"},
+		{"git clone ghp_abcdefghij0123456789", "git clone ***"},
+		{"slack xoxb-12-ab", "slack ***"},
+		{"POST https://hooks.slack.com/services/T0/B0/x", "POST https://***"},
+		{"authentication succeeded for core", "authentication succeeded for core"},
+		{"kubelet --anonymous-auth=false --path=/x", "kubelet --anonymous-auth=false --path=/x"},
+		{"PASS_MAX_DAYS 99999", "PASS_MAX_DAYS 99999"},
+		{"Pass 1: Checking inodes", "Pass 1: Checking inodes"},
+		{"PATH=/usr/bin: a patch", "PATH=/usr/bin: a patch"},
 	} {
 		got := consoleEnd(tt.line + "\r\n")
 		assert.Truef(t, slices.Equal(got, []string{tt.want}), "%q becomes %q, want %q", tt.line, got, tt.want)
 	}
 	got := consoleEnd("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb\n")
 	assert.Truef(t, slices.Equal(got, []string{"a", "b"}), "a private key becomes %q", got)
+	got = consoleEnd("a:\n- password: |-\n    hunter2\n\n    hunter3\n  \"ssh_private_key\": >\n    hunter4\n  user: b\nscript: |\n  c\n")
+	assert.Equal(t, []string{"a:", "- password: ***", `"ssh_private_key": ***`, "user: b", "script: |", "c"}, got, "blocks of YAML")
 	assert.Len(t, consoleEnd(strings.Repeat("x\n", 100)), consoleLines, "lines")
 }

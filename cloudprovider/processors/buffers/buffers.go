@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 
@@ -12,11 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned"
 	typed "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned/typed/autoscaling.x-k8s.io/v1beta1"
+	listers "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/listers/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
@@ -30,6 +33,7 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/scale"
@@ -44,6 +48,7 @@ type Buffers struct {
 	Core     *cbclient.CapacityBufferClient
 	Registry *fakepods.Registry // of the buffers whose pods the core's loop looks at
 	client   *client
+	kube     kubernetes.Interface
 	nodes    map[string][]string // see Nodes
 }
 
@@ -82,7 +87,41 @@ func of(ctx context.Context, objects versioned.Interface, others kubernetes.Inte
 		return nil, err
 	}
 	c.store = core.GetBufferInformer().GetStore()
-	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c}, nil
+	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c, kube: others}, nil
+}
+
+// Loop is the client for the core's loop, which makes all pods of the listed buffers. All together have at most limit pods, or one each.
+func (b *Buffers) Loop(limit int) (*cbclient.CapacityBufferClient, error) {
+	all := listers.NewCapacityBufferLister(b.Core.GetBufferInformer().GetIndexer())
+	templates := corelisters.NewPodTemplateLister(b.Core.GetPodTemplateInformer().GetIndexer())
+	return cbclient.NewCapacityBufferClient(noting{b.client}, b.kube, bounded{all, limit}, templates, nil, nil, nil, nil, nil, nil, nil)
+}
+
+// bounded lists copies of the buffers that have too many pods.
+type bounded struct {
+	listers.CapacityBufferLister
+	limit int
+}
+
+func (l bounded) List(which labels.Selector) ([]*v1beta1.CapacityBuffer, error) {
+	list, err := l.CapacityBufferLister.List(which)
+	pods := func(most int) (sum int) {
+		for _, b := range list {
+			sum += min(int(ptr.Deref(b.Status.Replicas, 0)), most)
+		}
+		return sum
+	}
+	most := max(1, l.limit)
+	for most > 1 && pods(most) > l.limit {
+		most = most * 9 / 10
+	}
+	for at, b := range list {
+		if int(ptr.Deref(b.Status.Replicas, 0)) > most {
+			list[at] = b.DeepCopy()
+			list[at].Status.Replicas = ptr.To(int32(most))
+		}
+	}
+	return list, err
 }
 
 // strategies name the buffers that the core's controller looks after. The second is the default.
@@ -234,6 +273,7 @@ func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
 			errs = append(errs, t.Translator.Translate(one)...)
 			if b.Status.Replicas != nil {
 				share := (int64(*asked.Percentage)*int64(*b.Status.Replicas) + 99) / 100
+				share = min(share, math.MaxInt32)
 				b.Spec.Percentage, b.Spec.Replicas, b.Spec.Limits = nil, ptr.To(max(int32(share), ptr.Deref(asked.Replicas, 0))), asked.Limits
 				b.Status.Replicas = b.Spec.Replicas
 			}
@@ -249,8 +289,8 @@ func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
 // maxVisits bounds the namespaces that wait for the controller, before the informers of scaled objects wait, too.
 const maxVisits = 1000
 
-// client is the client of buffers for the core. It leaves out writes that change nothing, and keeps what the core's loop writes for
-// Buffers.Run. Its watch shows the controller the namespaces to look at again.
+// client is the client of buffers for the core's controller. It leaves out writes that change nothing. Its watch shows the controller the
+// namespaces to look at again.
 type client struct {
 	versioned.Interface
 	typed.AutoscalingV1beta1Interface
@@ -275,19 +315,33 @@ type objects struct {
 	*client
 }
 
-// UpdateStatus writes a status that differs from the one in the cache. If the condition Provisioning differs, the core's loop is the caller,
-// which changes nothing else, and Buffers.Run writes it. A status made from an older object is a conflict without a call.
+// UpdateStatus writes a status that differs from the one in the cache. A status made from an older object is a conflict without a call.
 func (o objects) UpdateStatus(ctx context.Context, b *v1beta1.CapacityBuffer, opts metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
 	object, _, _ := o.store.Get(b)
 	before, known := object.(*v1beta1.CapacityBuffer)
 	if !known || before.ResourceVersion != b.ResourceVersion {
 		return nil, apierrors.NewConflict(v1beta1.Resource("capacitybuffers"), b.Name, errors.New("the cache has another one, or none"))
 	}
-	found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition)
-	if found != nil && !equality.Semantic.DeepEqual(found, meta.FindStatusCondition(before.Status.Conditions, found.Type)) {
-		o.provisioning[b.UID] = *found
-	} else if !equality.Semantic.DeepEqual(b.Status, before.Status) {
-		return o.CapacityBufferInterface.UpdateStatus(ctx, b, opts)
+	if equality.Semantic.DeepEqual(b.Status, before.Status) {
+		return b, nil
+	}
+	return o.CapacityBufferInterface.UpdateStatus(ctx, b, opts)
+}
+
+// noting is the client for the core's loop, which writes whether a buffer is provisioned, and nothing else. Buffers.Run writes that.
+type noting struct{ *client }
+
+func (n noting) AutoscalingV1beta1() typed.AutoscalingV1beta1Interface { return n }
+
+func (n noting) CapacityBuffers(namespace string) typed.CapacityBufferInterface {
+	return notes{objects{n.AutoscalingV1beta1Interface.CapacityBuffers(namespace), n.client}}
+}
+
+type notes struct{ objects }
+
+func (n notes) UpdateStatus(_ context.Context, b *v1beta1.CapacityBuffer, _ metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
+	if found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition); found != nil {
+		n.provisioning[b.UID] = *found
 	}
 	return b, nil
 }

@@ -2,6 +2,7 @@ package buffers
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -197,10 +199,17 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 	assert.Truef(t, slices.Equal(keys, []string{"default/web"}), "the cache has %v", keys)
 }
 
+// injector is the core's part that makes the pods of buffers.
+func (w *world) injector(t *testing.T, limit int) pods.PodListProcessor {
+	client, err := w.Loop(limit)
+	require.NoError(t, err)
+	return cbprocessor.NewCapacityBufferPodListProcessor(client, strategies[:1], w.Registry, true)
+}
+
 // loop is one loop of the core, as far as buffers are concerned: their pods have room on the nodes, or not.
 func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
 	t.Helper()
-	core := cbprocessor.NewCapacityBufferPodListProcessor(w.Core, strategies[:1], w.Registry, true)
+	core := w.injector(t, 5000)
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	pods, err := core.Process(ctx, nil)
@@ -256,6 +265,27 @@ func TestFulfilled(t *testing.T) {
 	assert.Truef(t, writes == 0, "%d writes of an unchanged status", writes)
 }
 
+// The core makes each pod of a buffer before anybody counts them.
+func TestBuffersTogetherAreBounded(t *testing.T) {
+	number := func(n int32) v1beta1.CapacityBufferSpec { return v1beta1.CapacityBufferSpec{Replicas: &n} }
+	all := map[string]int32{"huge": 2_000_000_000, "web": 3, "share": math.MaxInt32}
+	w := newWorld(t, 1000, buffer("huge", number(all["huge"])), buffer("web", number(all["web"])),
+		buffer("share", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](math.MaxInt32)}))
+	w.control(t)
+	for name, want := range all {
+		w.awaitReplicas(t, name, want)
+	}
+	writes := w.writes()
+	made, err := w.injector(t, 100).Process(nil, nil)
+	require.NoError(t, err)
+	got := map[string]int{}
+	for _, pod := range made {
+		got[w.Registry.GetCapacityBuffer(pod.UID).Name]++
+	}
+	assert.Equal(t, map[string]int{"huge": 45, "web": 3, "share": 45}, got)
+	assert.Equal(t, writes, w.writes(), "writes of a status, which are the controller's")
+}
+
 func TestTheLoopWritesNothing(t *testing.T) {
 	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
 	w.control(t)
@@ -301,8 +331,7 @@ func TestPodsOfABufferThatFitNowhereAreTriedOnce(t *testing.T) {
 		require.NoError(t, s.AddNodeInfo(framework.NewTestNodeInfo(coretest.BuildTestNode(fmt.Sprint("node-", i), 100, 1e9))))
 	}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: s, DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
-	made := podlist.Fakes{PodListProcessor: cbprocessor.NewCapacityBufferPodListProcessor(w.Core, strategies[:1], w.Registry, true),
-		Buffer: w.Registry.GetCapacityBuffer}
+	made := podlist.Fakes{PodListProcessor: w.injector(t, 5000), Buffer: w.Registry.GetCapacityBuffer}
 	all, err := made.Process(ctx, nil)
 	require.NoError(t, err)
 	left, err := podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere).Process(ctx, all)

@@ -1,15 +1,25 @@
 package podlist
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/podinjection"
+	injectionbackoff "k8s.io/autoscaler/cluster-autoscaler/processors/podinjection/backoff"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -36,5 +46,45 @@ func TestFakePodsAskForNothing(t *testing.T) {
 	for _, copied := range all[1:] {
 		assert.Equal(t, map[string]string{fake.FakePodAnnotationKey: fake.FakePodAnnotationValue, drain.PodSafeToEvictKey: "true"}, copied.Annotations)
 		assert.Empty(t, copied.Status.NominatedNodeName, "the node of the pod")
+	}
+}
+
+// The core makes each missing pod, which may be two thousand million, before it counts them.
+func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
+	const limit = 100
+	controlled := func(uid types.UID) *corev1.Pod {
+		owner := metav1.OwnerReference{UID: uid, Controller: ptr.To(true)}
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: string(uid), OwnerReferences: []metav1.OwnerReference{owner}}}
+	}
+	meta := func(uid types.UID) metav1.ObjectMeta { return metav1.ObjectMeta{Name: string(uid), UID: uid} }
+	replicaSet := func(uid types.UID, want, has int32) *appsv1.ReplicaSet {
+		return &appsv1.ReplicaSet{ObjectMeta: meta(uid), Spec: appsv1.ReplicaSetSpec{Replicas: &want}, Status: appsv1.ReplicaSetStatus{Replicas: has}}
+	}
+	replicaSets, err := kubeutil.NewTestReplicaSetLister([]*appsv1.ReplicaSet{
+		replicaSet("huge", 2_000_000_000, 1), replicaSet("web", 4*limit-1, 1), replicaSet("runs", 50*limit, 50*limit)})
+	require.NoError(t, err)
+	statefulSets, err := kubeutil.NewTestStatefulSetLister([]*appsv1.StatefulSet{{ObjectMeta: meta("sets"), Spec: appsv1.StatefulSetSpec{
+		PodManagementPolicy: appsv1.ParallelPodManagement, Replicas: ptr.To[int32](1_000_000_000)}}})
+	require.NoError(t, err)
+	queue, few := batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}, batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}
+	few.Completions = ptr.To[int32](3)
+	jobs, err := kubeutil.NewTestJobLister([]*batchv1.Job{{ObjectMeta: meta("queue"), Spec: queue},
+		{ObjectMeta: meta("few"), Spec: few, Status: batchv1.JobStatus{Active: 1}}})
+	require.NoError(t, err)
+	listers := kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, replicaSets, statefulSets)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t),
+		AutoscalingKubeClients: cacontext.AutoscalingKubeClients{ListerRegistry: listers}}
+	registry := injectionbackoff.NewFakePodControllerRegistry()
+	core := podinjection.NewPodInjectionPodListProcessor(registry)
+	b := &Bounded{PodListProcessor: core, LeftOut: registry, Limit: limit, Clock: clock.RealClock{}}
+	pending := []*corev1.Pod{controlled("huge"), controlled("web"), controlled("sets"), controlled("queue"), controlled("few")}
+	for range 2 {
+		made := map[types.UID]int{}
+		all, err := b.Process(ctx, slices.Clone(pending))
+		require.NoError(t, err)
+		for _, pod := range all[len(pending):] {
+			made[pod.OwnerReferences[0].UID]++
+		}
+		assert.Equal(t, map[types.UID]int{"web": 4*limit - 2, "few": 2}, made)
 	}
 }

@@ -71,6 +71,7 @@ func isPlugin(path string) bool {
 // Run runs asgctl with the program's file and the arguments that follow it, and returns the exit code. kubectl-asg is the file of a kubectl
 // plugin, and its help says kubectl asg.
 func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
+	stderr = show.Terminal{Writer: stderr}
 	c := &cli{stdout: stdout, stderr: stderr, format: show.Table, program: asgctl, read: source.Options{Version: version}}
 	root := c.root()
 	pflag.CommandLine.VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the core's, which cobra shows as flags of every command

@@ -47,6 +47,14 @@ func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	}
 }
 
+func TestErrorsMoveNoCursor(t *testing.T) {
+	var stderr strings.Builder
+	code := Run(t.Context(), "asgctl", []string{"replay", "loop\x1b[2J\u009b.zip"}, io.Discard, &stderr, "")
+	assert.Equal(t, ExitCannotRun, code)
+	assert.Contains(t, stderr.String(), "loop\ufffd[2J\ufffd.zip")
+	assert.True(t, strings.HasSuffix(stderr.String(), "\n"))
+}
+
 // The next question goes to the same autoscaler.
 func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -13,9 +13,16 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
+
+// unheeded is the value of a flag of the log, which asgctl has flags of its own for. The flags may be those of a recording, which somebody else has
+// made, and a log could be written to any file.
+type unheeded struct{ pflag.Value }
+
+func (unheeded) Set(string) error { return nil }
 
 // loops runs loops of an autoscaler with the flags, until the question is answered. They change nothing. It may be called once, because the core
 // keeps its flags in variables of the program.
@@ -26,7 +33,18 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 		return nil, failure{err}
 	}
 	fs.AddFlagSet(pflag.CommandLine)
-	if err := fs.Parse(append([]string{"--v=" + strconv.Itoa(c.verbosity)}, flags...)); err != nil {
+	logs := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(logs)
+	logs.VisitAll(func(f *flag.Flag) {
+		if f.Name != "v" {
+			fs.Lookup(f.Name).Value = unheeded{fs.Lookup(f.Name).Value}
+		}
+	})
+	words := []string{"--v=" + strconv.Itoa(c.verbosity)}
+	for _, word := range flags {
+		words = append(words, show.Clean(word)) // the core ends the process with a line that repeats what it refuses
+	}
+	if err := fs.Parse(words); err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
 	if fs.NArg() > 0 {

@@ -35,7 +35,7 @@ func TestResumeChangesOnlyAMoveThatWaits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			node := &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/" + tt.instance},
-				ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "7", Annotations: map[string]string{move.Annotation: move.State{Step: tt.step}.Text()}}}
+				ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "7", Annotations: map[string]string{move.Annotation: move.State{Reason: move.Repair, Step: tt.step}.Text()}}}
 			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Nodes: []decision.Node{
 				{Name: "n", InstanceID: "i-1", Group: "web", Move: &decision.Move{Failures: 3, Retry: time.Now()}}}}
 			wrote := ""

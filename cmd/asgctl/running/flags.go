@@ -30,10 +30,9 @@ var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-c
 func Over(flags, given []string) (over, left []string) {
 	selects := func(name string) bool { return name == "--nodes" || name == "--node-group-auto-discovery" }
 	for _, flag := range flags {
-		name, _, _ := strings.Cut(flag, "=")
+		name := nameOf(flag)
 		replaces := func(word string) bool {
-			other, _, _ := strings.Cut(word, "=")
-			return other == name || selects(other) && selects(name)
+			return nameOf(word) == name || selects(nameOf(word)) && selects(name)
 		}
 		switch {
 		case slices.ContainsFunc(given, replaces):
@@ -44,6 +43,12 @@ func Over(flags, given []string) (over, left []string) {
 		}
 	}
 	return append(over, given...), left
+}
+
+// nameOf is the name of a flag with the hyphens that stand for its underscores when it is parsed.
+func nameOf(flag string) string {
+	name, _, _ := strings.Cut(flag, "=")
+	return strings.ReplaceAll(name, "_", "-")
 }
 
 // Region is the region of the cluster, or "". The autoscaler's pods have it where a webhook of EKS gave it to them, and nodes have a label.

@@ -69,6 +69,8 @@ func TestGivenFlagsAreLaidOver(t *testing.T) {
 			[]string{"--node-group-auto-discovery=asg:tag=a"}, nil},
 		{"files and variables of the pod", []string{"--cloud-config=/etc/x", "--asg-price-file=/etc/y", "--scheduler-config-file=/etc/z", "--asg-interruption-queue=$(QUEUE)"},
 			[]string{"--scheduler-config-file=z"}, []string{"--scheduler-config-file=z"}, []string{"--cloud-config", "--asg-price-file", "--asg-interruption-queue"}},
+		{"underscores for hyphens", []string{"--cloud_config=/etc/x", "--grpc_expander_url=x", "--asg_price-file=/etc/y", "--max_nodes_total=5", "--node_group_auto_discovery=a"},
+			[]string{"--max-nodes-total=6", "--nodes=0:1:b"}, []string{"--max-nodes-total=6", "--nodes=0:1:b"}, []string{"--cloud-config", "--grpc-expander-url", "--asg-price-file"}},
 	} {
 		over, left := Over(tt.flags, tt.given)
 		assert.Equal(t, tt.over, over, tt.name)

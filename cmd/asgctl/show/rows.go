@@ -1,7 +1,9 @@
 package show
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -46,10 +48,25 @@ func Clean(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\ufffd'
+	return strings.Map(harmless, s)
+}
+
+func harmless(r rune) rune {
+	if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		return '\ufffd'
+	}
+	return r
+}
+
+// Terminal is where text from outside may be written in lines, such as errors. It replaces the other control characters.
+type Terminal struct{ io.Writer }
+
+func (t Terminal) Write(text []byte) (int, error) {
+	_, err := t.Writer.Write(bytes.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
 		}
-		return r
-	}, s)
+		return harmless(r)
+	}, text))
+	return len(text), err
 }

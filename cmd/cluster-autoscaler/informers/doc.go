@@ -14,5 +14,5 @@
 // how often one begins.
 //
 // The package owns the lists of dropped and of shared fields, and the start-up checks of Kubernetes APIs. It makes no AWS call and
-// imports no other package of this module, because objects are trimmed before anybody sees them.
+// imports no other package of this module but nodemeta, because objects are trimmed before anybody sees them.
 package informers

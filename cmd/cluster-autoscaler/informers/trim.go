@@ -8,17 +8,28 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 var stripManagedFields = cache.TransformStripManagedFields()
 
-// Trim trims an object in place. It is the transform of an informer.
+// Trim trims an object in place. It is the transform of an informer. It takes off what only the core and the adapters may note on their copies: a
+// node's kubelet can annotate the Node, and a pod's owner the pod.
 func Trim(object any) (any, error) {
-	if _, isNode := object.(*corev1.Node); !isNode { // a write of a node would remove the annotation from it
-		if o, err := meta.Accessor(object); err == nil {
-			delete(o.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+	if o, err := meta.Accessor(object); err == nil {
+		annotations := o.GetAnnotations()
+		if _, isNode := object.(*corev1.Node); !isNode { // a write of a node would remove the annotation from it
+			delete(annotations, corev1.LastAppliedConfigAnnotation)
 		}
+		for _, note := range nodemeta.Notes {
+			delete(annotations, string(note))
+		}
+		delete(annotations, cloudprovider.FakeNodeReasonAnnotation)
+		delete(annotations, coreannotations.NodeUpcomingAnnotation)
 	}
 	switch o := object.(type) {
 	case *corev1.Pod:

@@ -1,6 +1,7 @@
 package informers
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,8 +10,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 var (
@@ -115,6 +122,21 @@ func TestTemplatesKeepWhatDecidesPlacesOfTheirPods(t *testing.T) {
 	trimmed(t, &batchv1.Job{Spec: batchv1.JobSpec{Template: *full.DeepCopy()}}, &batchv1.Job{Spec: batchv1.JobSpec{Template: want}})
 	trimmed(t, &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: *full.DeepCopy()}},
 		&appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: full}})
+}
+
+// Nodes and pods that copy what an adapter notes would be taken for its copies: a node for a template, whose figures are not compared.
+func TestNotesOfAdaptersAreTakenOff(t *testing.T) {
+	forged := map[string]string{"note": "b", cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered, coreannotations.NodeUpcomingAnnotation: "true"}
+	for _, note := range nodemeta.Notes {
+		forged[string(note)] = "x"
+	}
+	forged[string(nodemeta.RemovalRequested)] = "true"
+	want := metav1.ObjectMeta{Annotations: map[string]string{"note": "b", string(nodemeta.RemovalRequested): "true"}}
+	meta := func() metav1.ObjectMeta { return metav1.ObjectMeta{Annotations: maps.Clone(forged)} }
+	trimmed(t, &corev1.Node{ObjectMeta: meta()}, &corev1.Node{ObjectMeta: want})
+	trimmed(t, &corev1.Pod{ObjectMeta: meta()}, &corev1.Pod{ObjectMeta: want})
+	trimmed(t, &storagev1.CSINode{ObjectMeta: meta()}, &storagev1.CSINode{ObjectMeta: want})
+	trimmed(t, &resourceapi.ResourceSlice{ObjectMeta: meta()}, &resourceapi.ResourceSlice{ObjectMeta: want})
 }
 
 func TestNodeKeepsAllThatIsWrittenBack(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
+	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -28,6 +29,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
@@ -71,7 +73,8 @@ func newInjection(core config.AutoscalingOptions) injection {
 	}
 	registry := injectionbackoff.NewFakePodControllerRegistry()
 	return injection{
-		pods:   &podlist.Fakes{PodListProcessor: podinjection.NewPodInjectionPodListProcessor(registry)},
+		pods: &podlist.Fakes{PodListProcessor: &podlist.Bounded{PodListProcessor: podinjection.NewPodInjectionPodListProcessor(registry),
+			LeftOut: registry, Limit: core.PodInjectionLimit, Clock: clock.RealClock{}}},
 		limit:  podinjection.NewEnforceInjectedPodsLimitProcessor(core.PodInjectionLimit),
 		status: podinjection.NewFakePodsScaleUpStatusProcessor(registry),
 	}
@@ -113,14 +116,15 @@ func (p *Process) startBuffers(ctx, working context.Context, kube kubernetes.Int
 	if !p.core.CapacitybufferPodInjectionEnabled {
 		return capacityBuffers{Buffers: all}, nil
 	}
-	return newBuffers(all), nil
+	client, err := all.Loop(p.core.PodInjectionLimit)
+	return newBuffers(all, client), err
 }
 
 // Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
 func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
-func newBuffers(all *buffers.Buffers) capacityBuffers {
-	core := cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true)
+func newBuffers(all *buffers.Buffers, client *cbclient.CapacityBufferClient) capacityBuffers {
+	core := cbprocessor.NewCapacityBufferPodListProcessor(client, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true)
 	return capacityBuffers{
 		Buffers: all,
 		pods:    &podlist.Fakes{PodListProcessor: core, Buffer: all.Registry.GetCapacityBuffer},

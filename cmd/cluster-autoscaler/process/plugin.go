@@ -12,7 +12,6 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -94,7 +93,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
 	p.measure()
-	factory := informers.New(client, cache.TransformStripManagedFields())
+	factory := informers.New(client, informers.Trim)
 	clients, _ := p.kubeClients(working, client, othersStatus{client}, factory)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: clients}

@@ -66,7 +66,7 @@ func wiredOver(provider *aws.Provider, change func(*Process)) coreoptions.Autosc
 		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
-		with.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)})
+		with.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)}, nil)
 	}
 	if p.core.ProvisioningRequestEnabled {
 		with.requests = newRequests(p.core, nil)

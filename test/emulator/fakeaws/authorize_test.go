@@ -82,6 +82,16 @@ func TestGroupOfAnInstanceIsChecked(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]Denial{{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN}}, s.Denials()), "denials (-want +got)")
 }
 
+func TestGroupOfAConsoleIsChecked(t *testing.T) {
+	for pattern, allowed := range map[string]bool{"*": true, "g": true, "other": false} {
+		s, c := overHTTP(t, under(oneGroup(withDesired(1)), allowing("ec2:GetConsoleOutput", "arn:aws:ec2:*:*:instance/*",
+			`"StringLike": {"aws:ResourceTag/aws:autoscaling:groupName": "`+pattern+`"}`)))
+		g, _ := s.Group("g")
+		_, err := c.ec2.GetConsoleOutput(t.Context(), &ec2.GetConsoleOutputInput{InstanceId: &g.Instances[0].ID})
+		assert.Equalf(t, allowed, err == nil, "of group g under %q: %v", pattern, err)
+	}
+}
+
 func TestExplicitDenyIsNamed(t *testing.T) {
 	_, c := overHTTP(t, under(oneGroup(), `{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}`))
 	wantAPIError(t, describeAll(t, c), "AccessDenied", caller+"autoscaling:DescribeAutoScalingGroups with an explicit deny in an identity-based policy")

@@ -67,7 +67,7 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 		require.NoError(t, err)
 		return body
 	}
-	placing := move.State{Step: move.Placing}
+	placing := move.State{Reason: move.Rotation, Step: move.Placing}
 	launched, restarted := placing, placing
 	launched.Replacement, restarted.Restarted = "web", time.Now()
 	for _, tt := range []struct {
@@ -76,7 +76,7 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 		want []string
 	}{
 		{"a node that does not move", []byte(`{"spec":{"taints":[{"key":"` + toBeDeletedTaint + `"}]}}`), nil},
-		{"a move that waits", write(move.State{Step: move.Waiting}), nil},
+		{"a move that waits", write(move.State{Reason: move.Rotation, Step: move.Waiting}), nil},
 		{"a move that begins", write(placing), []string{atPlacing}},
 		{"a launch", write(launched), []string{atLaunched}},
 		{"a closed node", write(placing, move.Taint), []string{atPlacing, atClosed}},

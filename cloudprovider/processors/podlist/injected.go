@@ -1,0 +1,57 @@
+package podlist
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	injectionbackoff "k8s.io/autoscaler/cluster-autoscaler/processors/podinjection/backoff"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+)
+
+// madePerLimit is how many pods the core may make for each one that its limit keeps.
+const madePerLimit = 4
+
+// Bounded wraps the core's proactive scale-up, which makes all missing pods before it counts them. Somebody may ask for more than fit into
+// memory. It leaves out the controllers that lack the most pods for a while, until the others lack few enough.
+type Bounded struct {
+	pods.PodListProcessor
+	LeftOut *injectionbackoff.ControllerRegistry
+	Limit   int
+	Clock   clock.PassiveClock
+}
+
+func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	now, lacks, sum := b.Clock.Now(), map[types.UID]int{}, 0
+	see := func(of types.UID, want, has int32) {
+		if n := int(want) - int(has); n > 0 && !b.LeftOut.BackOffUntil(of, now).After(now) {
+			lacks[of], sum = n, sum+n
+		}
+	}
+	replicaSets, _ := ctx.ReplicaSetLister().List(labels.Everything()) // the core logs the errors
+	for _, o := range replicaSets {
+		see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+	}
+	statefulSets, _ := ctx.StatefulSetLister().List(labels.Everything())
+	for _, o := range statefulSets {
+		see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+	}
+	jobs, _ := ctx.JobLister().List(labels.Everything())
+	for _, o := range jobs {
+		want := ptr.Deref(o.Spec.Parallelism, 1)
+		see(o.UID, min(want, ptr.Deref(o.Spec.Completions, want)), o.Status.Active)
+	}
+	for _, of := range slices.SortedFunc(maps.Keys(lacks), func(x, y types.UID) int { return lacks[y] - lacks[x] }) {
+		if sum <= madePerLimit*b.Limit {
+			break
+		}
+		b.LeftOut.BackoffController(of, now)
+		sum -= lacks[of]
+	}
+	return b.PodListProcessor.Process(ctx, pending)
+}
