@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -22,8 +23,10 @@ import (
 	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	kubecache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -129,11 +132,26 @@ func (p *Process) kubeClients(working context.Context, client, statuses kubernet
 	core.WriteStatusConfigMap = false // the core would make a recorder of its own
 	clients := cacontext.NewAutoscalingKubeClients(working, core, client, factory)
 	events := &status.Events{EventRecorder: clients.Recorder}
+	if !core.RecordDuplicatedEvents {
+		events.EventRecorder = statusRecorder(working, client)
+	}
 	log, err := utils.NewStatusMapRecorder(statuses, core.ConfigNamespace, events, p.core.WriteStatusConfigMap, core.StatusConfigMapName)
 	if err == nil { // else the core's function has logged it
 		clients.LogRecorder = log
 	}
 	return clients, events
+}
+
+// statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
+// cluster-autoscaler-status in kube-system alone. Elsewhere it drops the second event of a reason, such as the problem of another group.
+func statusRecorder(working context.Context, client kubernetes.Interface) record.EventRecorder {
+	broadcaster := record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{
+		QPS: 1. / 300, BurstSize: 1, LRUCacheSize: 8192, // the core's
+		SpamKeyFunc: func(e *corev1.Event) string { return e.Message },
+	})
+	context.AfterFunc(working, broadcaster.Shutdown)
+	broadcaster.StartRecordingToSink(kube_util.WrapEventSinkWithLogging(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}))
+	return broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "cluster-autoscaler"})
 }
 
 // askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.
