@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -135,11 +136,37 @@ func (p *Process) kubeClients(working context.Context, client, statuses kubernet
 	if !core.RecordDuplicatedEvents {
 		events.EventRecorder = statusRecorder(working, client)
 	}
-	log, err := utils.NewStatusMapRecorder(statuses, core.ConfigNamespace, events, p.core.WriteStatusConfigMap, core.StatusConfigMapName)
-	if err == nil { // else the core's function has logged it
-		clients.LogRecorder = log
+	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
+	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
+	if writes {
+		first := *utils.EmptyClusterAutoscalerStatus()
+		_, _ = utils.WriteStatusConfigMap(statuses, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
+}
+
+// namedMap stands for a client of the status ConfigMap while the core's recorder is made. Events need the name alone, and the recorder
+// would record none after a failed write.
+type namedMap struct {
+	kubernetes.Interface
+	typedcorev1.CoreV1Interface
+	typedcorev1.ConfigMapInterface
+	namespace string
+}
+
+func (m namedMap) CoreV1() typedcorev1.CoreV1Interface { return m }
+
+func (m namedMap) ConfigMaps(namespace string) typedcorev1.ConfigMapInterface {
+	m.namespace = namespace
+	return m
+}
+
+func (m namedMap) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.ConfigMap, error) {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: name}}, nil
+}
+
+func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	return m, nil
 }
 
 // statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
