@@ -193,18 +193,20 @@ func (p *Provider) refresh() {
 	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
-	zeroSizes(before, v)
+	zeroGone(before, v)
 	p.spend.show(v) // first, because the caps hold for the groups of the view
 	p.view.Store(v)
 }
 
-// zeroSizes zeroes the core's size metrics of a group that begins or ends to be scaled zone by zone, or it would count twice for ever.
-func zeroSizes(before, now *View) {
-	for id, ng := range before.byID {
-		if now.byID[id] == nil && now.snapshot.Group(ng.name) != nil {
+// zeroGone zeroes the core's metrics of node groups that are gone, because no loop changes them any more. A group that begins or ends to
+// be scaled zone by zone would count twice.
+func zeroGone(before, now *View) {
+	for id := range before.byID {
+		if now.byID[id] == nil {
 			metrics.UpdateNodeGroupMin(id, 0)
 			metrics.UpdateNodeGroupMax(id, 0)
 			metrics.UpdateNodeGroupTargetSize(map[string]int{id: 0})
+			metrics.UpdateNodeGroupHealthStatus(id, true)
 		}
 	}
 }

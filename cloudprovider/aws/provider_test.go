@@ -16,9 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -69,6 +71,29 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 			assert.Truef(t, got != nil && got.Id() == tt.want, "belongs to %v, want %q", got, tt.want)
 		})
 	}
+}
+
+var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(true) })
+
+func TestTheCoresMetricsOfAGroupThatIsGone(t *testing.T) {
+	registerCoresMetrics()
+	w := newWorld(t, nil, awsworld.Group("gone", "m5.large", 0, 3, 5, nil))
+	metrics.UpdateNodeGroupTargetSize(map[string]int{"gone": 3}) // as a loop does
+	metrics.UpdateNodeGroupHealthStatus("gone", false)
+	require.NoError(t, w.AWS.DeleteGroup("gone"))
+	w.Reread()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	require.NoError(t, err)
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if len(m.Label) == 1 && m.Label[0].GetValue() == "gone" {
+				got[f.GetName()] = m.Gauge.GetValue()
+			}
+		}
+	}
+	assert.Empty(t, cmp.Diff(map[string]float64{"cluster_autoscaler_node_group_min_count": 0, "cluster_autoscaler_node_group_max_count": 0,
+		"cluster_autoscaler_node_group_target_count": 0, "cluster_autoscaler_node_group_healthiness": 1}, got), "(-want +got)")
 }
 
 func TestHowTheCoreMeasuresALabelledNode(t *testing.T) {

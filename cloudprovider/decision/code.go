@@ -16,7 +16,7 @@ const (
 	CodeZone           Code = "zone"              // the pod needs a zone that the group does not have or cannot promise
 	CodeResourceClaim  Code = "resource-claim"    // dynamic resource allocation
 	CodePorts          Code = "ports"             // host ports
-	CodeScheduling     Code = "scheduling"        // another plugin of the scheduler
+	CodeScheduling     Code = "scheduling"        // another plugin of the scheduler, or it does not use the room on a node
 	CodeMaxSize        Code = "max-size"          // the group's maximum
 	CodeMaxNodesTotal  Code = "max-nodes-total"   // --max-nodes-total
 	CodePaused         Code = "paused"            // the tag of the group's owner, or AWS works on its instances or terminates none; nodes stay, too

@@ -185,7 +185,7 @@ type Pod struct {
 type PodState string
 
 const (
-	PodHelpless  PodState = "helpless"  // no group helps it
+	PodHelpless  PodState = "helpless"  // no group helps it, or the scheduler does not use the room on a node
 	PodLaunching PodState = "launching" // a node for it was asked for
 	PodFits      PodState = "fits"      // it fits on a node that is there or on its way
 	PodDelayed   PodState = "delayed"   // the autoscaler has not looked for it yet, and the cause says why

@@ -189,6 +189,7 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 			w.waitEmptyQueue()
 			assert.Truef(t, w.desired() == 1 && w.handled()[want+" spot-interruption"] == 1,
 				"desired %d, %v, want %s", w.desired(), w.handled(), want)
+			assert.Equal(t, w.handled()["lost spot-interruption"], w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost")
 		})
 	}
 }

@@ -339,6 +339,7 @@ func TestNodesThatGaveUpLeaveTheTurnToOthers(t *testing.T) {
 		w.within(45*time.Minute, "both given up", func() bool { return w.handled()["gave-up scheduled-change"] == 1 })
 		w.waitEmptyQueue()
 		assert.Zero(t, w.cordoned(), "nodes cordoned")
+		assert.Zero(t, w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost, which run on")
 	})
 }
 

@@ -210,7 +210,6 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	if result.Lost == 0 {
 		h.metrics.timeLeft.Observe(max(0, c.drainBy().Sub(now).Seconds()))
 	}
-	h.metrics.lost.Add(float64(result.Lost))
 	klog.FromContext(ctx).Info("Drained a node", "kind", c.Kind, "took", now.Sub(c.Began).Round(time.Millisecond),
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
@@ -224,6 +223,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
 		return h.giveUp(ctx, nodes, "its pods could not be moved in time")
 	}
+	h.metrics.lost.Add(float64(result.Lost))
 	if !h.terminate(ctx, j, nodes) {
 		return terminateFailed
 	}
@@ -248,7 +248,6 @@ func (h *Handler) drainLate(ctx context.Context, j *job, nodes func() []string, 
 	}
 	late, err := h.drainer.Drain(ctx, nodes, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(late.Evicted + late.Forced))
-	h.metrics.lost.Add(float64(late.Lost))
 	return late, err
 }
 

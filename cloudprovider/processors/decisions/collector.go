@@ -60,8 +60,11 @@ type Collector struct {
 	missed  int    // readings in a row, for Read alone
 
 	earlier
-	starting map[string]unjoined   // instances whose node is not Ready yet, by ID
-	states   map[string]stateSince // by node, for the goroutine that puts a loop into words
+	starting map[string]unjoined // instances whose node is not Ready yet, by ID
+
+	// For the goroutine that puts a loop into words:
+	states  map[string]stateSince   // by node
+	fitting map[types.UID]time.Time // since when pending pods have had room
 
 	mu     sync.Mutex             // guards what follows
 	failed map[string]lastFailure // the last launch of a node group, if that failed

@@ -118,6 +118,26 @@ func TestScaleUp(t *testing.T) {
 	assert.Truef(t, p.State == decision.PodFits && p.Group == "", "pod %+v once the nodes have come, want it to fit", p)
 }
 
+func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	w.join(w.ready("small")...)
+	w.put(waiting("one", "web", "1"))
+	is := func(state decision.PodState, when string) {
+		t.Helper()
+		p := w.pod(w.loop(), "one")
+		assert.Equalf(t, state, p.State, "%s: %+v", when, p)
+		if state == decision.PodHelpless {
+			assert.Equal(t, decision.CodeScheduling, p.Cause.Code)
+			assert.Equal(t, "kubectl -n default describe pod one", p.Cause.Remedy)
+		}
+	}
+	is(decision.PodFits, "at first")
+	w.at = w.at.Add(10 * time.Minute)
+	is(decision.PodHelpless, "ten minutes later")
+	require.NoError(t, w.Grow("small", 1))
+	is(decision.PodFits, "while a node comes that takes it")
+}
+
 func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("large", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
 	w.put(waiting("one", "web", "1"), waiting("two", "web", "1500m"), waiting("big", "big", "3"))

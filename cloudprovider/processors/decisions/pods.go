@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -38,7 +39,7 @@ func (s *speaker) pods() []decision.Pod {
 	if !s.facts.listed { // the loop ended before it looked at them
 		pending = kubeutil.ArrangePodsBySchedulability(s.facts.allPods(), nil).Unschedulable
 	}
-	list := make([]decision.Pod, 0, len(pending))
+	list, fitting := make([]decision.Pod, 0, len(pending)), map[types.UID]time.Time{}
 	if s.facts.status != nil {
 		s.unhelped()
 		s.helped()
@@ -51,6 +52,12 @@ func (s *speaker) pods() []decision.Pod {
 		if o.state == decision.PodLaunching || o.state == decision.PodFits {
 			if group, r := s.lateFor(pod, o.group); r.Message != "" {
 				o.state, o.cause, o.group = decision.PodHelpless, r, group
+			}
+		}
+		if o.state == decision.PodFits {
+			fitting[pod.UID] = cmp.Or(s.fitting[pod.UID], s.facts.at)
+			if r, unused := s.unused(pod, fitting[pod.UID]); unused {
+				o.state, o.cause = decision.PodHelpless, r
 			}
 		}
 		refused, failed := s.refusedNow(o.group)
@@ -68,7 +75,22 @@ func (s *speaker) pods() []decision.Pod {
 		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
 			Since: status.PendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
+	s.fitting = fitting
 	return list
+}
+
+// unusedTime is how long kube-scheduler may leave a pod without the room that there is for it.
+const unusedTime = 10 * time.Minute
+
+// unused says that a pod has had room for too long, and that no node on its way takes it.
+func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, bool) {
+	coming := func(n *why.GroupNode) bool { return s.groups[n.Group].Starting > 0 && n.Takes(pod, s.groups[n.Group]) }
+	if s.facts.at.Sub(since) < unusedTime || slices.ContainsFunc(s.upcoming(), coming) {
+		return decision.Reason{}, false
+	}
+	return decision.Reason{Code: decision.CodeScheduling,
+		Message: "there is room on a node, but the scheduler has not used it for more than " + decision.Span(unusedTime),
+		Remedy:  fmt.Sprintf("kubectl -n %s describe pod %s", shellword.Quote(pod.Namespace), shellword.Quote(pod.Name))}, true
 }
 
 // refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either.

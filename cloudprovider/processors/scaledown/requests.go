@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/record"
@@ -297,10 +299,16 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		if i, _ := r.Provider.View().Instance(k.Node); i != nil {
 			weight = i.Weight
 		}
-		if err := ng.IncreaseSize(min(room, g.InstancesFor(weight))); err != nil {
+		nodes := min(room, g.InstancesFor(weight))
+		if err := ng.IncreaseSize(nodes); err != nil {
 			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
+		// The core does so for its own scale-ups, and would see no failure of this one otherwise.
+		ctx.ClusterStateRegistry.RegisterScaleUp(ng, nodes, r.Removals.rollback.clock.Now())
+		ctx.ClusterStateRegistry.Recalculate()
+		resource, kind := gpu.GetGpuInfoForMetrics(r.Provider.GetNodeGpuConfig(k.Node), r.Provider.GetAvailableGPUTypes(), k.Node, ng)
+		metrics.RegisterScaleUp(nodes, resource, kind)
 		r.replaced = append(r.replaced, k.Node.Name)
 		if r.moves(k.Node) {
 			r.Moves.launched(k.Node.Name, ng.Id())

@@ -20,15 +20,19 @@ import (
 type NoPodAgeDelay struct {
 	actionablecluster.ActionableClusterProcessor
 	Enforcer      pods.ScaleUpEnforcer
-	MaxNodesTotal int // --max-nodes-total, 0 for none
-	ready         int // nodes, as the core counts them for the limit
+	MaxNodesTotal int  // --max-nodes-total, 0 for none
+	WriteStatus   bool // --write-status-configmap
+	ready         int  // nodes, as the core counts them for the limit
 }
 
-// ShouldAbort counts the ready nodes and returns the answer of the wrapped processor.
+// ShouldAbort counts the ready nodes and returns the answer of the wrapped processor. If that ends the loop, it writes the status, because
+// the core shows such a loop to no other processor.
 func (n *NoPodAgeDelay) ShouldAbort(ctx *cacontext.AutoscalingContext, allNodes, readyNodes []*apiv1.Node,
 	now time.Time) (bool, errors.AutoscalerError) {
 	n.ready = len(readyNodes)
-	return n.ActionableClusterProcessor.ShouldAbort(ctx, allNodes, readyNodes, now)
+	writing := *ctx
+	writing.WriteStatusConfigMap = n.WriteStatus
+	return n.ActionableClusterProcessor.ShouldAbort(&writing, allNodes, readyNodes, now)
 }
 
 // ShouldForceScaleUp forces each scale-up that the core would do for older pods, and each that the wrapped enforcer forces.

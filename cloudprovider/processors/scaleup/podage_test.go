@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/actionablecluster"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/provreq"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
@@ -55,8 +58,25 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 func TestCoresReasonToAbortIsKept(t *testing.T) {
 	processors := caprocessors.DefaultProcessors(config.AutoscalingOptions{})
 	delay := &NoPodAgeDelay{ActionableClusterProcessor: aborting{processors.ActionableClusterProcessor}, Enforcer: processors.ScaleUpEnforcer}
-	abort, _ := delay.ShouldAbort(nil, nil, nil, time.Now())
+	abort, _ := delay.ShouldAbort(&cacontext.AutoscalingContext{}, nil, nil, time.Now())
 	assert.True(t, abort, "ShouldAbort = false where the wrapped processor said true")
+}
+
+// The core itself writes no status otherwise.
+func TestStatusOfAnEmptyClusterIsWritten(t *testing.T) {
+	for _, writes := range []bool{true, false} {
+		w := newWorld(t, nil)
+		client := fake.NewClientset()
+		w.ctx.ProcessorCallbacks = callbacks.NewTestProcessorCallbacks()
+		w.ctx.ClientSet, w.ctx.ConfigNamespace, w.ctx.StatusConfigMapName, w.ctx.ScaleUpFromZero = client, "kube-system", "status", false
+		processors := caprocessors.DefaultProcessors(w.ctx.AutoscalingOptions)
+		delay := &NoPodAgeDelay{ActionableClusterProcessor: processors.ActionableClusterProcessor, WriteStatus: writes}
+		abort, err := delay.ShouldAbort(w.ctx, nil, nil, time.Now())
+		require.Truef(t, abort && err == nil, "ShouldAbort = %v, %v", abort, err)
+		maps, failed := client.CoreV1().ConfigMaps("kube-system").List(t.Context(), metav1.ListOptions{})
+		require.NoError(t, failed)
+		assert.Equal(t, writes, len(maps.Items) == 1 && strings.Contains(maps.Items[0].Data["status"], "Cluster has no nodes."), "%+v", maps.Items)
+	}
 }
 
 type aborting struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -23,8 +24,10 @@ import (
 	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	kubecache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -131,11 +134,52 @@ func (p *Process) kubeClients(working context.Context, client, statuses kubernet
 	core.WriteStatusConfigMap = false // the core would make a recorder of its own
 	clients := cacontext.NewAutoscalingKubeClients(working, core, client, factory)
 	events := &status.Events{EventRecorder: clients.Recorder}
-	log, err := utils.NewStatusMapRecorder(statuses, core.ConfigNamespace, events, p.core.WriteStatusConfigMap, core.StatusConfigMapName)
-	if err == nil { // else the core's function has logged it
-		clients.LogRecorder = log
+	if !core.RecordDuplicatedEvents {
+		events.EventRecorder = statusRecorder(working, client)
+	}
+	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
+	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
+	if writes {
+		first := *utils.EmptyClusterAutoscalerStatus()
+		_, _ = utils.WriteStatusConfigMap(statuses, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
+}
+
+// namedMap stands for a client of the status ConfigMap while the core's recorder is made. Events need the name alone, and the recorder
+// would record none after a failed write.
+type namedMap struct {
+	kubernetes.Interface
+	typedcorev1.CoreV1Interface
+	typedcorev1.ConfigMapInterface
+	namespace string
+}
+
+func (m namedMap) CoreV1() typedcorev1.CoreV1Interface { return m }
+
+func (m namedMap) ConfigMaps(namespace string) typedcorev1.ConfigMapInterface {
+	m.namespace = namespace
+	return m
+}
+
+func (m namedMap) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.ConfigMap, error) {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: name}}, nil
+}
+
+func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	return m, nil
+}
+
+// statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
+// cluster-autoscaler-status in kube-system alone. Elsewhere it drops the second event of a reason, such as the problem of another group.
+func statusRecorder(working context.Context, client kubernetes.Interface) record.EventRecorder {
+	broadcaster := record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{
+		QPS: 1. / 300, BurstSize: 1, LRUCacheSize: 8192, // the core's
+		SpamKeyFunc: func(e *corev1.Event) string { return e.Message },
+	})
+	context.AfterFunc(working, broadcaster.Shutdown)
+	broadcaster.StartRecordingToSink(kube_util.WrapEventSinkWithLogging(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}))
+	return broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "cluster-autoscaler"})
 }
 
 // askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.

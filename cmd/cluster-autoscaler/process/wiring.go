@@ -118,6 +118,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
 		MaxNodesTotal:              p.core.MaxNodesTotal,
+		WriteStatus:                p.core.WriteStatusConfigMap,
 	}
 
 	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,

@@ -1,0 +1,59 @@
+package decisions_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(false) })
+
+// counted is the sum of a counter of the core.
+func counted(t *testing.T, name string) (sum int) {
+	t.Helper()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() == name {
+				sum += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return sum
+}
+
+func TestReplacementCountsAsAScaleUp(t *testing.T) {
+	const added, failed = "cluster_autoscaler_scaled_up_nodes_total", "cluster_autoscaler_failed_scale_ups_total"
+	registerCoresMetrics()
+	for _, tt := range []struct {
+		name     string
+		shortage []fakeaws.Shortage
+	}{
+		{name: "launched"},
+		{name: "refused", shortage: []fakeaws.Shortage{{InstanceType: "m5.large"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, nodes := newRequestWorld(t, 3, "500m")
+			for _, s := range tt.shortage {
+				w.AWS.AddShortage(s)
+			}
+			addedBefore, failedBefore := counted(t, added), counted(t, failed)
+			n := nodes[0].DeepCopy()
+			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
+			w.update(n)
+			for range 3 {
+				w.loop()
+			}
+			assert.Equal(t, 1, counted(t, added)-addedBefore, "added nodes")
+			assert.Equal(t, len(tt.shortage), counted(t, failed)-failedBefore, "failed scale-ups")
+		})
+	}
+}
