@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -118,24 +119,54 @@ func (c *Cache) lower(ctx context.Context, g *group.Group, desired int) error {
 }
 
 // setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
-// and g is fresh. After a lost or throttled call, the SDK repeats it only if a reading states the desired capacity of g, because another writer may
-// have set theirs since.
+// and g is fresh.
 func (c *Cache) setDesired(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
 	now := c.clock.Now()
-	out, err := c.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
-		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
-	}, awsclient.RepeatIf(func() error {
-		again, err := c.Reread(ctx, g.Name)
-		if err == nil && again.StatedCapacity != g.StatedCapacity {
-			err = fmt.Errorf("desired capacity was %d and is %d now", g.StatedCapacity, again.StatedCapacity)
-		}
-		return err
-	}))
+	out, err := c.setWhileStated(ctx, g, desired)
 	if err != nil {
 		return now, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
 	}
 	klog.FromContext(ctx).V(0).Info("Set desired capacity", "group", g.Name, "from", g.DesiredCapacity, "to", desired)
 	return serverTime(out.ResultMetadata, now), nil
+}
+
+// setWhileStated makes the call of setDesired. It repeats a lost or throttled call only if a reading states the desired capacity of g, because another
+// writer may have set theirs since. The error is the first one that leaves open whether AWS carried the call out, if there is one: the refusal of a
+// later try says nothing about that.
+func (c *Cache) setWhileStated(ctx context.Context, g *group.Group, desired int) (*autoscaling.SetDesiredCapacityOutput, error) {
+	var open error
+	for try, most := 1, 1; ; try++ {
+		out, err := c.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
+			AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
+		}, awsclient.Once(&most))
+		if err == nil {
+			return out, nil
+		}
+		if !awsclient.IsRefused(err) {
+			open = cmp.Or(open, err)
+		}
+		if try >= most || !awsclient.WouldRepeat(err) {
+			if open != nil && awsclient.IsRefused(err) {
+				err = fmt.Errorf("%w; then: %v", open, err)
+			}
+			return nil, err
+		}
+		if changed := c.stillStates(ctx, g); changed != nil {
+			return nil, fmt.Errorf("%w; not repeated: %v", cmp.Or(open, err), changed)
+		}
+	}
+}
+
+// stillStates returns nil if a reading a moment later states the desired capacity of g.
+func (c *Cache) stillStates(ctx context.Context, g *group.Group) error {
+	if err := pause(ctx, c.clock, unansweredPoll); err != nil {
+		return err
+	}
+	now, err := c.Reread(ctx, g.Name)
+	if err == nil && now.StatedCapacity != g.StatedCapacity {
+		err = fmt.Errorf("desired capacity was %d and is %d now", g.StatedCapacity, now.StatedCapacity)
+	}
+	return err
 }
 
 // setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and

@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -212,6 +213,47 @@ func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 			return ""
 		})
 	})
+}
+
+// AWS answers the tries as the faults say.
+func TestRepeatedRaiseReportsOpenOutcome(t *testing.T) {
+	t.Parallel()
+	const fault, throttle, denied = "InternalFailure", "Throttling", "AccessDenied"
+	for _, tt := range []struct {
+		name    string
+		faults  []string
+		changed int    // the try after which another writer lowers the desired capacity, 0 for none
+		want    string // error code, or empty
+		tries   int
+	}{
+		{"repeated", []string{fault, throttle}, 0, "", 3},
+		{"open, and not repeated", []string{fault}, 1, fault, 1},
+		{"refused, and not repeated", []string{throttle}, 1, throttle, 1},
+		{"open, refused, and not repeated", []string{fault, throttle}, 2, fault, 2},
+		{"open, then refused", []string{fault, denied}, 0, fault, 2},
+		{"open, then refused until the end", []string{fault, throttle, throttle, throttle, throttle}, 0, fault, 3},
+		{"refused", []string{denied}, 0, denied, 1},
+	} {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			w, tries := newWorld(t, scalingGroup("a", 0, 3, 10)).started(), 0
+			w.calls.repeats = true
+			w.calls.beforeWrite = func() {
+				if tries++; tries <= len(tt.faults) {
+					w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: tt.faults[tries-1], Times: 1})
+				}
+			}
+			w.calls.afterWrite = func() {
+				if tries == tt.changed {
+					w.setDesired(1)
+				}
+			}
+			err := errorOf(w.cache.Increase(t.Context(), "a", 1))
+			got := awsclient.Code(err)
+			assert.Truef(t, got == tt.want && tries == tt.tries, "error %v after %d tries, want %q after %d", err, tries, tt.want, tt.tries)
+			refused := tt.want == throttle || tt.want == denied
+			assert.Equalf(t, refused, awsclient.IsRefused(err), "error %v counts as refused", err)
+		}))
+	}
 }
 
 func TestWriteUnderWayOutlivesRun(t *testing.T) {

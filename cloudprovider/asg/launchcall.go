@@ -63,7 +63,9 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			return nil, err
 		}
 		began := c.clock.Now()
-		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
+		asking, cancel := context.WithTimeout(ctx, impatientTimeout)
+		out, err := c.api.LaunchInstances(asking, in, once)
+		cancel()
 		asked := c.clock.Since(o.began)
 		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
 			c.calls.launch.Answered(g.Name)

@@ -63,7 +63,9 @@ const (
 	// An increase of a zone waits gatherZonesFor for others of its group, so that they share one reading and run in parallel. The core makes
 	// the increases of one scale-up at the same moment, or one after the other.
 	gatherZonesFor = 20 * time.Millisecond
-	unansweredPoll = time.Second // the time between two tries of an unanswered call, and between two readings of its outcome
+	// impatientTimeout bounds one try of a call whose caller has an alternative.
+	impatientTimeout = 4 * time.Second
+	unansweredPoll   = time.Second // the time between two tries of an unanswered call, and between two readings of its outcome
 	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
 	settleTime  = 5 * time.Second
 	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance

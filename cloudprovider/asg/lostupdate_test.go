@@ -240,7 +240,7 @@ func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	w.increasesTo(1, 5) // want the 5 that were asked for: AWS moved an instance meanwhile
 }
 
-// The SDK repeats a call whose answer is lost, with the value from before.
+// A call whose answer is lost is repeated with the value from before.
 func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 	t.Parallel()
 	lost, fault, throttled := fakeaws.Fault{Code: "InternalFailure", Late: true}, fakeaws.Fault{Code: "InternalFailure"}, fakeaws.Fault{Code: "Throttling"}
@@ -262,7 +262,7 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 			w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 			tt.fault.Action, tt.fault.Times = "SetDesiredCapacity", 1
 			w.aws.Inject(tt.fault)
-			w.calls.sdkRepeats = true
+			w.calls.repeats = true
 			w.calls.beforeWrite = func() {
 				w.calls.beforeRead = func() { // between the attempts
 					w.calls.beforeRead = nil

@@ -219,14 +219,22 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 	t.each(ctx, members)
 }
 
+// tryBatch terminates the instances by one call, which it repeats only where AWS throttles it: a reading shows first what came of any other.
 func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := make([]string, len(members))
 	for at, i := range members {
 		ids[at] = i.ID
 	}
-	return t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
-	}, awsclient.Impatient)
+	for try, most := 1, 1; ; try++ {
+		asking, cancel := context.WithTimeout(ctx, impatientTimeout)
+		out, err := t.api.TerminateInstanceInAutoScalingGroup(asking, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
+		}, awsclient.Once(&most))
+		cancel()
+		if try >= most || !awsclient.IsThrottled(err) || pause(ctx, t.clock, unansweredPoll) != nil {
+			return out, err
+		}
+	}
 }
 
 func (t *termination) answered(ctx context.Context, members []group.Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {

@@ -186,6 +186,24 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 	})
 }
 
+func TestTroubledBatchIsRepeatedSoon(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]fakeaws.Fault{
+		"throttled": {Code: "Throttling", Times: 2},
+		"hangs":     {Code: "InternalFailure", Latency: fakeaws.Duration(time.Hour), Times: 1},
+	} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
+			w.calls.repeats, fault.Action = true, terminateCall
+			w.aws.Inject(fault)
+			began := time.Now()
+			w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+			assert.LessOrEqual(t, time.Since(began), 5*time.Second, "it took")
+			w.wantDesired(0)
+		}))
+	}
+}
+
 func TestPartialBatchIsCompleted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
@@ -54,7 +55,7 @@ type calls struct {
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
 	answersEmpty bool                                     // to a launch, as an endpoint does that does not know the call
 	loseAnswer   bool                                     // of a write
-	sdkRepeats   bool                                     // a write of the desired capacity, as it does outside of tests
+	repeats      bool                                     // three tries of a write, as outside of tests
 	ignores      bool                                     // terminations of several instances, and answers that it does them
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
@@ -66,14 +67,25 @@ type calls struct {
 	edit         func(*types.AutoScalingGroup)            // what readings show
 }
 
+// killed lasts longer than any write.
+func (c *calls) killed(ctx context.Context) error {
+	time.Sleep(time.Minute)
+	return ctx.Err()
+}
+
+// tries are the options of a write behind those of its client.
+func (c *calls) tries(o []func(*autoscaling.Options)) []func(*autoscaling.Options) {
+	if !c.repeats {
+		return o
+	}
+	return append([]func(*autoscaling.Options){func(o *autoscaling.Options) { o.Retryer = retry.AddWithMaxAttempts(o.Retryer, 3) }}, o...)
+}
+
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
 	if c.beforeWrite != nil {
 		c.beforeWrite()
 	}
-	if c.sdkRepeats {
-		o = append(o, func(o *autoscaling.Options) { o.RetryMaxAttempts = 3 })
-	}
-	out, err := c.AutoScaling.SetDesiredCapacity(ctx, in, o...)
+	out, err := c.AutoScaling.SetDesiredCapacity(ctx, in, c.tries(o)...)
 	if c.afterWrite != nil {
 		c.afterWrite()
 	}
@@ -91,16 +103,14 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 		c.launching(in)
 	}
 	if c.neverAsk {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, c.killed(ctx)
 	}
 	if c.answersEmpty {
 		return &autoscaling.LaunchInstancesOutput{}, nil
 	}
 	out, err := c.AutoScaling.LaunchInstances(ctx, in, o...)
 	if c.neverAnswer {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, c.killed(ctx)
 	}
 	if lost := c.lostLaunch; lost != nil && err == nil {
 		lost(out)
@@ -139,7 +149,7 @@ func (c *calls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *aut
 	if c.ignores && len(in.InstanceIds) > 1 {
 		return &autoscaling.TerminateInstanceInAutoScalingGroupOutput{}, nil
 	}
-	out, err := c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+	out, err := c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, c.tries(o)...)
 	if err != nil && c.beforeRepeat != nil {
 		c.beforeRepeat()
 		out, err = c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)

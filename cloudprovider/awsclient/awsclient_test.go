@@ -347,87 +347,10 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 	}
 }
 
-// oneGroup is an account with a group "a".
-var oneGroup = fakeaws.Config{
-	LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
-	AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
-}
-
 // setOne sets the desired capacity of the group to 1.
-func setOne(ctx context.Context, client *awsclient.AutoScaling, o ...func(*autoscaling.Options)) error {
-	_, err := client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("a"), DesiredCapacity: aws.Int32(1)}, o...)
+func setOne(ctx context.Context, client *awsclient.AutoScaling) error {
+	_, err := client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("a"), DesiredCapacity: aws.Int32(1)})
 	return err
-}
-
-// AWS answers the first call as the fault says. An impatient caller hears of it at once, unless the call is throttled.
-func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		fault fakeaws.Fault
-		want  string // error code, or empty
-		hangs bool
-		calls int // that AWS answered
-	}{
-		{name: "throttled", fault: fakeaws.Fault{Code: "Throttling", Times: 1}, calls: 2},
-		{name: "fault", fault: fakeaws.Fault{Code: "InternalFailure", Times: 1}, want: "InternalFailure", calls: 1},
-		{name: "hangs", fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour), Times: 1}, hangs: true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, oneGroup, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
-				tt.fault.Action = "SetDesiredCapacity"
-				server.Inject(tt.fault)
-				began := time.Now()
-				err := setOne(t.Context(), client, awsclient.Impatient)
-				if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
-					t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
-				}
-				took := time.Since(began)
-				assert.Truef(t, took <= 5*time.Second, "it took %s, want 5 s at most", took)
-			})
-		})
-	}
-}
-
-func TestRepeatIfReportsOpenOutcome(t *testing.T) {
-	const fault, throttle, denied = "InternalFailure", "Throttling", "AccessDenied"
-	for _, tt := range []struct {
-		name   string
-		faults []string
-		still  int    // how many repetitions are let through
-		want   string // error code, or empty
-		calls  int
-	}{
-		{"repeated", []string{fault, throttle}, 9, "", 3},
-		{"open, and not repeated", []string{fault}, 0, fault, 1},
-		{"refused, and not repeated", []string{throttle}, 0, throttle, 1},
-		{"open, refused, and not repeated", []string{fault, throttle}, 1, fault, 2},
-		{"open, then refused", []string{fault, denied}, 9, fault, 2},
-		{"open, then refused until the end", []string{fault, throttle, throttle, throttle, throttle}, 9, fault, 3},
-		{"refused", []string{denied}, 9, denied, 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, oneGroup, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
-				attempts := 0
-				next := func() {
-					if attempts++; attempts <= len(tt.faults) {
-						server.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Code: tt.faults[attempts-1], Times: 1})
-					}
-				}
-				next()
-				err := setOne(t.Context(), client, awsclient.RepeatIf(func() error {
-					if attempts > tt.still {
-						return errors.New("the group has changed")
-					}
-					next()
-					return nil
-				}))
-				got, calls := awsclient.Code(err), server.Calls()["SetDesiredCapacity"]
-				assert.Truef(t, got == tt.want && calls == tt.calls, "error %v after %d calls, want %q after %d", err, calls, tt.want, tt.calls)
-				refused := tt.want == throttle || tt.want == denied
-				assert.Truef(t, awsclient.IsRefused(err) == refused, "error %v counts as refused: %t", err, !refused)
-			})
-		})
-	}
 }
 
 func TestWhatIsAnAnswer(t *testing.T) {
@@ -447,8 +370,10 @@ func TestWhatIsAnAnswer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, fakeaws.Config{}, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
 				server.Inject(tt.fault)
-				_, err := client.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-					InstanceId: aws.String("i-1"), ShouldDecrementDesiredCapacity: aws.Bool(true)}, awsclient.Impatient)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_, err := client.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+					InstanceId: aws.String("i-1"), ShouldDecrementDesiredCapacity: aws.Bool(true)})
 				got := awsclient.IsAnswer(err)
 				assert.Truef(t, err != nil && got == tt.want, "IsAnswer(%v) = %t, want %t", err, got, tt.want)
 			})
@@ -483,7 +408,7 @@ func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
 					fault.Code, fault.Status = "NotImplementedError", status
 				}
 				server.Inject(fault)
-				_, err := client.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{}, awsclient.Impatient)
+				_, err := client.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{})
 				require.Error(t, err, "an answer that is no XML was read")
 				got, want := awsclient.Brief(err), fmt.Sprintf("status %d, no readable answer", status)
 				assert.Equal(t, want, got, "Brief")
