@@ -119,21 +119,6 @@ func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time
 	return failures, all, err
 }
 
-// terminatedSince returns the instances of the group that AWS has begun to terminate since a moment of its clock, with the time.
-func (c *Cache) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
-	ended := map[string]time.Time{}
-	_, err := c.eachSince(ctx, name, since, func(act types.Activity) {
-		began := aws.ToTime(act.StartTime)
-		if id, _, terminating := cooldown.Subject(act); !began.Before(since) && terminating && id != "" {
-			ended[id] = began
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return ended, nil
-}
-
 // begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. An instance without an ID yet is "", and
 // is left out if its launch began before waiting. So is an instance that AWS has begun to terminate.
 //
@@ -142,14 +127,19 @@ func (c *Cache) terminatedSince(ctx context.Context, name string, since time.Tim
 func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time) ([]string, error) {
 	var ids []string
 	ended := map[string]bool{}
-	all, err := c.eachSince(ctx, name, since, func(act types.Activity) {
-		id, launching, terminating := cooldown.Subject(act)
-		givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
-		switch {
-		case terminating && id != "":
-			ended[id] = true
-		case launching && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
-			ids = append(ids, id)
+	all, err := c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
+		for _, act := range page.Activities {
+			if endedBefore(act, since) {
+				return
+			}
+			id, launching, terminating := cooldown.Subject(act)
+			givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
+			switch {
+			case terminating && id != "":
+				ended[id] = true
+			case launching && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
+				ids = append(ids, id)
+			}
 		}
 	})
 	ids = slices.DeleteFunc(ids, func(id string) bool { return ended[id] })
@@ -159,24 +149,13 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	return ids, err
 }
 
-// eachSince calls do with the activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.
-func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
-	return c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
-		for _, act := range page.Activities {
-			if endedBefore(act, since) {
-				return
-			}
-			do(act)
-		}
-	})
-}
-
 // endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first.
 func endedBefore(act types.Activity, since time.Time) bool {
 	return aws.ToTime(act.StartTime).Before(since) && act.EndTime != nil
 }
 
-// eachPageSince is eachSince by whole pages. So the last one may also have earlier activities.
+// eachPageSince calls do with the pages of activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.
+// The last page may also have earlier activities.
 func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time, do func(*autoscaling.DescribeScalingActivitiesOutput)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

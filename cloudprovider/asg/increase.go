@@ -88,7 +88,10 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 		return g, nil
 	}
 	answers := c.calls.launch.Answers(name)
-	launched, err := c.launchSurely(ctx, g, zone, n)
+	launched, err := c.launch(ctx, g, zone, n)
+	if len(launched) > 0 {
+		err = nil // instances that came must not stay alone
+	}
 	lacking := g.Shortfall(n, launched)
 	if missed := unansweredIn(err); missed != nil && c.settleUnanswered(ctx, g, zone != "", answers, missed) {
 		err = because(errNotSynchronous, err)

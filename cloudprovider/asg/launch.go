@@ -36,7 +36,7 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 		failures = append(failures, got.failures...)
 		if got.replayed && repeated < maxReplays {
 			repeated++
-			rounds++ // a replay brings nothing, and is no failure
+			rounds++ // a replay is no failure
 		} else if g.Source.CountsHardware() && len(got.launched) > 0 {
 			rounds++
 		}
@@ -66,24 +66,6 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 			Message: fmt.Sprintf("left alone until %s: %s", coolDown.Until.UTC().Format(time.TimeOnly), coolDown.Message)}}
 	}
 	return nil, &LaunchError{Group: name, Failures: failures}
-}
-
-// launchSurely is launch, repeated for the instances that had ended before: a caller that wants all or nothing must not count on them.
-func (c *Cache) launchSurely(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
-	for range maxReplays {
-		some, err := c.launch(ctx, g, zone, g.Shortfall(n, launched))
-		real := c.confirmed(ctx, g.Name, some)
-		if launched = append(launched, real...); err != nil && len(launched) == 0 {
-			return nil, err
-		}
-		if err != nil || len(real) == len(some) {
-			break
-		}
-		if _, g = c.groups.entry(g.Name); g == nil {
-			break
-		}
-	}
-	return launched, nil
 }
 
 func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {

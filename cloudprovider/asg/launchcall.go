@@ -25,7 +25,7 @@ import (
 func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
 	began := c.clock.Now()
 	defer func() {
-		if !r.replayed {
+		if !r.replayed || len(r.launched) > 0 {
 			c.options.Launched(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}
@@ -216,14 +216,10 @@ func (c *Cache) leaveAlone(g *group.Group, missed *unansweredError) {
 var errAnsweredNothing = errors.New("AWS answered with neither instances nor errors")
 
 func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
-	if c.replayed(g, o, out) {
-		c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, nil, o.began, c.clock.Now(), c.clock.Now()) })
-		return launchResult{replayed: true}
-	}
+	result := launchResult{replayed: c.dropEnded(ctx, g, o, out)}
 	if err := c.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
 	}
-	var result launchResult
 	var arrived []group.Instance
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -233,7 +229,9 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
-		c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
+		if !result.replayed {
+			c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
+		}
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {
@@ -248,8 +246,11 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
+	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, now) })
 	result.launched = arrived
+	if result.replayed {
+		return result
+	}
 	if len(arrived) == 0 && len(result.failures) == 0 {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: %w", o.zone, g.Name, errAnsweredNothing)
 		if c.options.LaunchMode != LaunchSynchronous {

@@ -9,44 +9,63 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
+// asksEC2 has the Cache ask EC2 which instances have ended.
+func asksEC2(o *asg.Options) {
+	o.LaunchMode, o.Instances = asg.LaunchAuto, o.Launches.EC2.(lookup.InstancesAPI)
+}
+
 func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Terminate = ms(2000)
-	w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
-	there := w.ids("a")
-	w.increase(2)
-	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-	w.done(w.cache.Terminate(t.Context(), "a", launched))
-	next := w.with(nil).started() // wants the same where the same is there
-	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
-		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Terminate = ms(2000)
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+		there := w.ids("a")
+		w.increase(2)
+		launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
+		w.done(w.cache.Terminate(t.Context(), "a", launched))
+		next := w.with(nil).started() // wants the same where the same is there
+		next.increasesTo(2, 3)
+		next.knows(3, 3)
+	})
 }
 
 func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	g, err := w.cache.Increase(t.Context(), "a", 2)
-	require.NoError(t, err)
-	there := g.Instances[0].ID
-	next := w.with(synchronous).started()
-	next.end("a", there)
-	// They went a moment ago, of which the scaling activities prove nothing: clocks differ.
-	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || next.desired("a") != 3 {
-		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), next.desired("a"), err)
+	for _, denied := range []bool{false, true} {
+		t.Run(fmt.Sprintf("EC2 denied=%t", denied), bubbled(func(t *testing.T) {
+			w := newWorld(t, zonal("a", 0, 1, 10)).with(asksEC2).started()
+			g, err := w.cache.Increase(t.Context(), "a", 2)
+			require.NoError(t, err)
+			there := g.Instances[0].ID
+			next := w.with(nil).started()
+			next.end("a", there)
+			time.Sleep(3 * time.Second) // so that the clocks do not have to agree
+			if denied {
+				w.aws.Deny("DescribeInstances")
+			}
+			next.increase(2)
+			next.knows(3, 3)
+			if !denied {
+				next.wantDesired(3)
+				return
+			}
+			time.Sleep(2 * time.Minute) // gone instances have counted for one
+			next.refresh()
+			next.knows(1, 1)
+			next.increasesTo(2, 3)
+		}))
 	}
 }
 
@@ -55,12 +74,12 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Terminate = ms(3100) // AWS lists what it ends for a while
-		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(synchronous)
+		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(asksEC2)
 		window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
 		began := window()
 		for round := range 3 { // each from nothing, each by a process that has just started
 			w.aws.ResetCalls()
-			next, stop := w.with(synchronous).runningUntil()
+			next, stop := w.with(nil).runningUntil()
 			next.eventually(func() string { // as the core does: what is missing of three is asked for
 				if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
 					return ""
@@ -76,8 +95,8 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 				}
 				return ""
 			})
-			if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
-				t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
+			if got, want := w.aws.Calls()["DescribeInstances"], w.aws.Calls()[launchCall]; got != want && window().Equal(began) {
+				t.Errorf("round %d: asked %d times what has ended, want one question for each of %d launches", round, got, want)
 			}
 			next.end("a")
 			stop()
@@ -102,7 +121,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 		},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			w := newWorld(t, divided("a", 0, 0, 40)).with(synchronous).started()
+			w := newWorld(t, divided("a", 0, 0, 40)).with(asksEC2).started()
 			w.calls.lostLaunch = func(out *autoscaling.LaunchInstancesOutput) {
 				w.calls.lostLaunch = nil
 				meanwhile(t, w, out.Instances[0].InstanceIds)
@@ -165,8 +184,7 @@ func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 		w.end(ask.group)
 	}
 	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
-	next := w.with(synchronous).started()
-	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}
+	next := w.with(asksEC2).started()
 	for _, ask := range asks {
 		g, err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
 		state, _ := w.aws.Group(ask.group)
@@ -175,41 +193,32 @@ func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 	}
 }
 
-func TestEarlyDeathIsNoReplay(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 0, 9))
-	w.calls.lags = true
-	w.calls.activities = func(string) bool {
-		w.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now()), Description: aws.String("Terminating EC2 instance: " + w.ids("a")[0])}
-		return false
-	}
-	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
-	assert.Truef(t, err == nil && w.desired("a") == 2, "%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
-	assert.NotNil(t, w.calls.inProgress, "nobody asked which instances have ended")
-}
-
 func TestReplayEndsNoCoolDown(t *testing.T) {
 	t.Parallel()
-	both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
-	now := clockAt(3 * time.Minute) // no window of tokens has just begun
-	w := newWorld(t, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
-	w.increase(1)
-	next := w.with(at(now)).started()
-	next.end("a")
-	next.refresh() // shows that it is gone
-	now.Step(time.Second)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
-	_, err := next.cache.Increase(t.Context(), "b", 1)
-	require.Error(t, err, "a group without capacity has launched")
-	launches := 0
-	next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
-		if launches++; launches == 2 { // the first is answered with the instance that is gone
-			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
+	synctest.Test(t, func(t *testing.T) {
+		both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
+		delays := quick
+		delays.Terminate = ms(5000)
+		now := clockAt(3 * time.Minute) // no window of tokens has just begun
+		w := newWorldWith(t, delays, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+		w.increase(1)
+		next := w.with(at(now)).started()
+		next.done(next.cache.Terminate(t.Context(), "a", next.ids("a")))
+		now.Step(time.Second)
+		w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
+		_, err := next.cache.Increase(t.Context(), "b", 1)
+		require.Error(t, err, "a group without capacity has launched")
+		launches := 0
+		next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
+			if launches++; launches == 2 { // the first is answered with the instance that is going
+				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
+			}
 		}
-	}
-	_, err = next.cache.Increase(t.Context(), "a", 1)
-	require.Truef(t, err != nil && launches == 2, "error %v after %d launches, want one after 2", err, launches)
-	_, resting := next.cache.CoolDown(next.group("b"))
-	assert.True(t, resting, "the type is launched again that had no capacity a moment ago")
+		_, err = next.cache.Increase(t.Context(), "a", 1)
+		require.Truef(t, err != nil && launches == 2, "error %v after %d launches, want one after 2", err, launches)
+		_, resting := next.cache.CoolDown(next.group("b"))
+		assert.True(t, resting, "the type is launched again that had no capacity a moment ago")
+	})
 }
 
 var began = time.Now()

@@ -54,12 +54,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.readLoop(ctx) })
 	loops.Go(func() { c.aheadLoop(ctx) })
 	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
-	loops.Go(func() {
-		c.everyMotion(ctx, c.failures, func(ctx context.Context) {
-			c.readFailures(ctx)
-			c.check(ctx)
-		})
-	})
+	loops.Go(func() { c.everyMotion(ctx, c.failures, c.readFailures) })
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.shiftLoop(ctx) })
 	loops.Go(func() {

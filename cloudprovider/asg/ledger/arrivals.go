@@ -16,13 +16,12 @@ func (l *Ledger) EndLaunch() {
 	}
 }
 
-// Launched enters AWS's answer to the launch with the key, which we began to ask for at began: the instances that it launched for us. answered is the
-// time of the answer by AWS's clock. Readings since the call may have shown their part of the desired capacity, with the instances or before them.
-func (l *Ledger) Launched(key Key, instances []group.Instance, began, answered, now time.Time) {
+// Launched enters AWS's answer to the launch with the key: the instances that it launched for us. Readings since the call may have shown their part of
+// the desired capacity, with the instances or before them.
+func (l *Ledger) Launched(key Key, instances []group.Instance, now time.Time) {
 	g := l.change()
 	l.wrote(now)
 	l.UseKey(key)
-	last := l.predecessorsLast(key, answered.Add(began.Sub(now)-ClockSkew))
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		shown := min(i.Weight, l.grown)
@@ -33,7 +32,7 @@ func (l *Ledger) Launched(key Key, instances []group.Instance, began, answered, 
 		}
 		g.Instances = append(g.Instances, i)
 		l.shift(g, i.Weight-shown, now, false)
-		l.arriving[i.ID] = Arrival{Instance: i, At: now, predecessorsLast: last}
+		l.arriving[i.ID] = Arrival{Instance: i, At: now}
 	}
 }
 

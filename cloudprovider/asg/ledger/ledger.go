@@ -32,10 +32,6 @@ type Ledger struct {
 	grown     int                 // how much readings have raised the desired capacity meanwhile, maybe for these launches
 
 	keyUses map[Key]int // synchronous launches that have ended
-	// endedBefore holds instances seen on their way out, with the time, and instances that AWS had terminated before our first launch. It is nil once no
-	// previous leader's launch can be replayed.
-	endedBefore    map[string]time.Time
-	replaysChecked bool
 }
 
 // knownDesired is our knowledge of a group's desired capacity.
@@ -114,8 +110,6 @@ type departed struct {
 type Arrival struct {
 	group.Instance
 	At time.Time
-	// predecessorsLast: if AWS began to terminate the instance by then, by its clock, the answer was a replay. Zero if it cannot be one.
-	predecessorsLast time.Time
 }
 
 // Key identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
@@ -128,7 +122,7 @@ type Key struct {
 
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
-		keyUses: map[Key]int{}, endedBefore: map[string]time.Time{}, underWay: underWay{wanted: map[string]int{}}}
+		keyUses: map[Key]int{}, underWay: underWay{wanted: map[string]int{}}}
 }
 
 // Group returns the group as AWS has accepted it, or nil before the first reading.

@@ -24,9 +24,8 @@ const (
 
 // Previous leaders.
 const (
-	TokenAge        = 10 * time.Minute    // the time for which an equal launch counts as a repetition of a call whose answer nobody got
-	PredecessorCall = 10 * time.Second    // the longest that a previous leader's launch may still be in progress
-	tokenLag        = 2 * PredecessorCall // bounds how late the time of tokens follows the clock while no launch is under way
+	TokenAge        = 10 * time.Minute // the time for which an equal launch counts as a repetition of a call whose answer nobody got
+	PredecessorCall = 10 * time.Second // the longest that a previous leader's launch may still be in progress
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
 	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer

@@ -33,7 +33,6 @@ func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
 	l.request.settle(g)
 	l.noteShortage(g)
 	l.markOverdue(g)
-	l.noteEndedBefore(g)
 	moved = before == nil || l.away || !before.SameMotion(g)
 	if l.group, l.away = g, false; moved {
 		l.movedAt = g.ReadAt

@@ -57,12 +57,12 @@ func (l *Ledger) PassOver(k Key, readAt time.Time) (ended bool) {
 	return ended
 }
 
-// mayReplay reports whether a previous leader may have used tokens of the window.
-func (l *Ledger) mayReplay(window int64) bool { return window <= windowOf(l.metAt) }
+// MayReplay reports whether a previous leader may have used the tokens of the key.
+func (l *Ledger) MayReplay(k Key) bool { return k.window <= windowOf(l.metAt) }
 
 // MayBeOldFailure reports whether a failure with the key may be one that a previous leader had. A process does not retry its own launches.
 func (l *Ledger) MayBeOldFailure(k Key) bool {
-	return l.keyUses[k] == 0 && l.mayReplay(k.window)
+	return l.keyUses[k] == 0 && l.MayReplay(k)
 }
 
 // Grown reports whether all instances that a previous leader asked for have appeared.
@@ -82,68 +82,4 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 		come += i.Weight
 	}
 	return min(come, grown) / g.Source.MinWeight()
-}
-
-// predecessorsLast returns last, or zero if this process has lived too long for replays, or has already asked AWS.
-func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
-	if l.replaysChecked || !l.mayReplay(k.window) {
-		return time.Time{}
-	}
-	return last
-}
-
-// noteEndedBefore remembers instances that ended before g, with the time, until AWS can no longer replay an answer about them.
-func (l *Ledger) noteEndedBefore(g *group.Group) {
-	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag))) {
-		l.endedBefore = nil // to free the memory: no launch brings back an ended instance
-		return
-	}
-	for _, reading := range []*group.Group{l.group, g} {
-		if reading == nil {
-			continue
-		}
-		for _, i := range reading.Instances {
-			if _, known := l.endedBefore[i.ID]; !known && (i.Lifecycle.Leaving() || g.Instance(i.ID) == nil) {
-				l.endedBefore[i.ID] = g.ReadAt
-			}
-		}
-	}
-}
-
-// EndedBefore reports whether the instance had been on its way out before the moment.
-func (l *Ledger) EndedBefore(id string, moment time.Time) bool {
-	at, ended := l.endedBefore[id]
-	return ended && at.Before(moment)
-}
-
-// MayBeReplayed reports whether AWS may have launched the instance for a previous leader, and terminated it since.
-func (l *Ledger) MayBeReplayed(id string) bool { return !l.arriving[id].predecessorsLast.IsZero() }
-
-// ReplaysUntil is the last moment by AWS's clock at which instances can have ended that we were told of as launched, and that a later reading does not
-// show. It is zero if there are none.
-func (l *Ledger) ReplaysUntil() (until time.Time) {
-	for _, a := range l.arriving {
-		if !l.replaysChecked && !a.predecessorsLast.IsZero() && l.group.ReadAt.After(a.At) {
-			until = later(until, a.predecessorsLast)
-		}
-	}
-	return until
-}
-
-// ReplaysChecked enters that AWS was asked which instances it terminated: ended, with the time. It drops launched ones that ended until the moment, and
-// returns how many.
-func (l *Ledger) ReplaysChecked(ended map[string]time.Time, until time.Time) (dropped int) {
-	g := l.change()
-	l.replaysChecked = true
-	for id, at := range ended {
-		if l.endedBefore != nil {
-			l.endedBefore[id] = time.Time{} // before every later request
-		}
-		if a, arriving := l.arriving[id]; arriving && !at.After(until) && !a.predecessorsLast.IsZero() {
-			delete(l.arriving, id)
-			l.shift(g, -a.Weight, g.ReadAt, false)
-			dropped++
-		}
-	}
-	return dropped
 }

@@ -40,7 +40,6 @@ type world struct {
 	doubted  int  // the desired capacity that AWS took from us or not, or certain
 	launches []group.Instance
 	key      ledger.Key
-	asked    time.Time
 	began    time.Time // our last write of a desired capacity
 	broken   string
 }
@@ -275,7 +274,7 @@ var events = []event{
 		if w.writing() {
 			return false
 		}
-		w.key, w.asked = ledger.KeyOf(w.Group(), "a", 0, w.now), w.now
+		w.key = ledger.KeyOf(w.Group(), "a", 0, w.now)
 		w.BeginLaunch()
 		w.launches = []group.Instance{w.instance()}
 		w.change(func(s *state) { s.desired++; s.instances = append(s.instances, w.launches...) })
@@ -286,7 +285,7 @@ var events = []event{
 			return false
 		}
 		known := w.Group().DesiredCapacity
-		w.Launched(w.key, w.launches, w.asked, w.now, w.now)
+		w.Launched(w.key, w.launches, w.now)
 		w.EndLaunch()
 		w.launches, w.stated = nil, w.Group().StatedCapacity
 		w.doubted += w.Group().DesiredCapacity - known
@@ -297,7 +296,7 @@ var events = []event{
 			return false
 		}
 		w.BeginLaunch()
-		w.Launched(ledger.KeyOf(w.Group(), "a", 0, w.now), nil, w.now, w.now, w.now)
+		w.Launched(ledger.KeyOf(w.Group(), "a", 0, w.now), nil, w.now)
 		w.EndLaunch()
 		return true
 	}},

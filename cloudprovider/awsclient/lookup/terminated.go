@@ -33,7 +33,7 @@ func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string
 		terminated[id] = true
 	}
 	err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) {
-		if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
+		if !IsTerminated(i) {
 			terminated[awssdk.ToString(i.InstanceId)] = false
 		}
 	})
@@ -41,4 +41,9 @@ func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string
 		return nil, err
 	}
 	return terminated, nil
+}
+
+// IsTerminated reports whether EC2 terminates the instance or has terminated it.
+func IsTerminated(i ec2types.Instance) bool {
+	return i.State != nil && (i.State.Name == ec2types.InstanceStateNameTerminated || i.State.Name == ec2types.InstanceStateNameShuttingDown)
 }
