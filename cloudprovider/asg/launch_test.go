@@ -342,6 +342,16 @@ func TestAtomicLaunch(t *testing.T) {
 	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
 }
 
+func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"})
+		assert.ErrorContains(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "2 were terminated again")
+		w.wantDesired(0)
+	})
+}
+
 func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
