@@ -3,6 +3,7 @@ package nodeinfos
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,7 +30,7 @@ import (
 // A live node of the group is the best source for CPU, memory and the pods of every node. The core keeps a copy of it, the cached
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
-//     restarting, or may have been so when the core made the copy. A divided GPU is no whole one.
+//     restarting, or may have been so when the core made the copy. A divided GPU is no whole one. Unhealthy devices count.
 //   - In a group of several sizes it has no more than the smallest.
 //   - It has the taints that the template states and another node of the group shows.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
@@ -67,7 +68,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withPromised(withLeast(withOneProxy(info), t, v.Catalogue()), t)
+			info = withLeast(withPromised(withOneProxy(info), t), t, v.Catalogue())
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
 			}
@@ -101,24 +102,33 @@ func runsProxy(pod *framework.PodInfo) bool {
 	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
 }
 
-// withPromised returns info with the template's extended resources that its node lacks or shows as zero, unless the node, or other
-// nodes of the group, show that they lack it for good. It makes a new NodeInfo, because the scheduler computes its own sums only when
-// a node is set.
+// withPromised returns info with all devices of its node, though some may be unhealthy (kubelet counts these in the capacity alone), and
+// with the template's extended resources that the node lacks or shows as zero, unless the node, or other nodes of the group, show that they
+// lack them for good. It makes a new NodeInfo, because the scheduler computes its own sums only when a node is set.
 func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
-	var node *corev1.Node
-	for name, promised := range t.Capacity {
-		shown := info.Node().Status.Allocatable[name]
-		if !nodetemplate.Extended(name) || promised.IsZero() || !shown.IsZero() || divided(info.Node(), name) || t.Seen.Learnt.Lacks(name) {
-			continue
+	live := info.Node()
+	node := live
+	set := func(name corev1.ResourceName, capacity, allocatable resource.Quantity) {
+		if has := node.Status.Allocatable[name]; allocatable.Cmp(has) <= 0 || divided(live, name) || t.Seen.Learnt.Lacks(name) {
+			return
 		}
-		if node == nil {
-			node = info.Node().DeepCopy()
+		if node == live {
+			node = live.DeepCopy()
 			ensureLists(node)
 		}
-		node.Status.Capacity[name] = promised
-		node.Status.Allocatable[name] = t.Allocatable[name]
+		node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, allocatable
 	}
-	if node == nil {
+	for name, all := range live.Status.Capacity {
+		if strings.Contains(string(name), "/") { // kubelet reserves a part of its own resources
+			set(name, all, all)
+		}
+	}
+	for name, promised := range t.Capacity {
+		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) {
+			set(name, promised, t.Allocatable[name])
+		}
+	}
+	if node == live {
 		return info
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
