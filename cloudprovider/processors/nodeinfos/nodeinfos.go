@@ -144,8 +144,7 @@ func divided(node *corev1.Node, whole corev1.ResourceName) bool {
 	return false
 }
 
-// sizes are the figures in which the types of a group may differ, beside their accelerators. Disks are left out: only the node knows
-// whether it joins its local ones.
+// sizes are the figures in which the types of a group may differ, beside their accelerators. The disk differs where nodes join local ones.
 var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
 	corev1.ResourceCPU:               func(t instancetypes.Type) int64 { return int64(t.VCPU) },
 	corev1.ResourceMemory:            func(t instancetypes.Type) int64 { return t.MemoryBytes },
@@ -154,6 +153,7 @@ var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
 	instancetypes.ResourcePodENI:     func(t instancetypes.Type) int64 { return int64(t.PodENIs) },
 	nodetemplate.ResourcePrivateIPv4: func(t instancetypes.Type) int64 { return int64(t.IPv4PerENI) },
 	nodetemplate.HugePages2Mi:        nodetemplate.ImageHugePages,
+	corev1.ResourceEphemeralStorage:  func(t instancetypes.Type) int64 { return t.LocalNVMeBytes },
 }
 
 // sizeOf returns the type's figure for a resource, the number of whole accelerators for a part of one.
@@ -170,8 +170,8 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 }
 
 // withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
-// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. Among types of one size
-// the node's figure stays, because it is exact.
+// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. So it does of joined
+// local disks, because the template may know nothing of them. Among types of one size the node's figure stays, because it is exact.
 func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
 		return info
@@ -190,20 +190,27 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 		for i := range all {
 			smallest = min(smallest, sizeOf(all[i], name))
 		}
-		if known && size <= smallest {
+		has, disk := info.Node().Status.Capacity[name], name == corev1.ResourceEphemeralStorage
+		if known && size <= smallest || disk && !joined(has.Value(), size) {
 			continue
 		}
 		capacity, promised := t.Capacity[name]
-		least := t.Allocatable[name]
-		if !promised {
-			least = *resource.NewQuantity(int64(shown.AsApproximateFloat64()*float64(smallest)/float64(max(1, size))), resource.DecimalSI)
-			capacity = least
+		least, part := t.Allocatable[name], float64(smallest)/float64(max(1, size))
+		if share := scaled(shown, part); !promised || disk && least.Cmp(share) < 0 {
+			capacity, least = scaled(has, part), share
 		}
 		if least.Cmp(shown) < 0 {
 			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, least
 		}
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// joined reports whether a disk of that size can be the local ones together, or mirrored (RAID 10). Filesystems take some of it.
+func joined(disk, local int64) bool { return disk <= local && disk > local*2/5 }
+
+func scaled(q resource.Quantity, by float64) resource.Quantity {
+	return *resource.NewQuantity(int64(q.AsApproximateFloat64()*by), q.Format)
 }
 
 // rebuilt returns info with another node and other slices.
