@@ -66,6 +66,16 @@ func (v *View) Instance(node *corev1.Node) (*group.Instance, *group.Group) {
 	return v.snapshot.Instance(id)
 }
 
+// Former reports whether the node's instance started from another launch template version or configuration than its group's next one will.
+func (v *View) Former(node *corev1.Node) bool {
+	i, g := v.Instance(node)
+	if i == nil || i.Origin == "" || g.LaunchSpec == nil {
+		return false
+	}
+	origins := g.LaunchSpec.Origins
+	return len(origins) > 0 && !slices.Contains(origins, i.Origin)
+}
+
 // DeclaredNodeInfo returns a new NodeInfo of the template that the node group would have if nobody had observed its nodes. The
 // error is cloudprovider.ErrNotImplemented where the group cannot be simulated.
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {

@@ -33,6 +33,8 @@ import (
 //     restarting, or may have been so when the core made the copy. A divided GPU is no whole one. Unhealthy devices count.
 //   - In a group of several sizes it has no more than the smallest.
 //   - It has the taints that the template states and another node of the group shows.
+//   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
+//     template declares.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
@@ -57,11 +59,12 @@ func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets 
 // NodeInfo, which no pod fits on.
 func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
 	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
+	v := n.provider.View()
+	nodes = formerLast(v, nodes)
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
 	if err != nil {
 		return nil, err
 	}
-	v := n.provider.View()
 	n.dropMisleading(v, infos, daemonSets, taintConfig)
 	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
 	n.zoneIDs.Learn(nodes, v)
