@@ -79,6 +79,9 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
 			}
 			n.completeZone(info.Node(), t, v.Group(id), v.Divisible(id))
+			if t.Among != "" {
+				info.Node().Labels[nodemeta.KindAssumed] = t.Among
+			}
 		}
 		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info
