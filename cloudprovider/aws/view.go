@@ -68,6 +68,16 @@ func (v *View) Instance(node *corev1.Node) (*group.Instance, *group.Group) {
 	return v.snapshot.Instance(id)
 }
 
+// Former reports whether the node's instance started from another launch template version or configuration than its group's next one will.
+func (v *View) Former(node *corev1.Node) bool {
+	i, g := v.Instance(node)
+	if i == nil || i.Origin == "" || g.LaunchSpec == nil {
+		return false
+	}
+	origins := g.LaunchSpec.Origins
+	return len(origins) > 0 && !slices.Contains(origins, i.Origin)
+}
+
 // DeclaredNodeInfo returns the NodeInfo of the template that the node group would have if nobody had observed its nodes. It makes one
 // for all callers, who must not change it: the core compares each group that may grow with all groups. The error is
 // cloudprovider.ErrNotImplemented where the group cannot be simulated.

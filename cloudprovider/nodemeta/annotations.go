@@ -1,22 +1,28 @@
 package nodemeta
 
 import (
+	"fmt"
 	"hash/fnv"
 	"strconv"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ZoneAssumed is a label on the simulated node of a whole group that can be scaled zone by zone. Its zone labels name one zone of
-// several, and a pod that cannot run in all of them waits until the group is divided. The value is AmongZones of them. A label rather than
+// several, and a pod that cannot run in all of them waits until the group is divided. The value is Among of them. A label rather than
 // an annotation, because pods select nodes by it.
-const ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
+//
+// KindAssumed is the like on the simulated node of a group of several instance types: its labels name one type, and the group takes no pod
+// that cannot run on all of them.
+const (
+	ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
+	KindAssumed = "asg-autoscaler.github.io/kind-assumed"
+)
 
-// AmongZones stands for the zones in the value of a label, which is too short for their names.
-func AmongZones(zones []string) string {
+// Among stands for a choice in the value of a label, which is too short for the names.
+func Among[T any](choice []T) string {
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(strings.Join(zones, " ")))
+	_, _ = fmt.Fprint(hash, choice)
 	return strconv.FormatUint(hash.Sum64(), 36)
 }
 

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Labels that nodes on EKS carry beside the labels of Kubernetes.
@@ -51,6 +52,7 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	for follower, leader := range followers {
 		t.follow(leader, follower)
 	}
+	t.addKinds(in)
 	return problems
 }
 
@@ -81,6 +83,24 @@ func (t *Template) follow(leader, follower string) {
 		t.promise(follower, value, t.Sources.Labels[leader])
 	} else if value, ok := t.Assumed[leader]; ok {
 		t.assume(follower, value, t.Sources.Labels[leader])
+	}
+}
+
+// addKinds sets the kinds of nodes among which AWS chooses. Labels that somebody declared are the same on all of them.
+func (t *Template) addKinds(in *Input) {
+	kinds := make([]Kind, 0, len(in.Members)+len(in.UnknownTypes))
+	for _, m := range in.Members {
+		k := Kind{InstanceType: m.Type.Name}
+		if _, differs := t.Assumed[corev1.LabelArchStable]; differs {
+			k.Architecture = m.Type.Architecture
+		}
+		kinds = append(kinds, k)
+	}
+	for _, name := range in.UnknownTypes {
+		kinds = append(kinds, Kind{InstanceType: name})
+	}
+	if _, one := t.Labels[corev1.LabelInstanceTypeStable]; !one && len(kinds) > 1 {
+		t.Kinds, t.Among = kinds, nodemeta.Among(kinds)
 	}
 }
 

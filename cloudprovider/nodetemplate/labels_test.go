@@ -47,6 +47,39 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 	}
 }
 
+func TestKindsAreTheTypesAmongWhichAWSChooses(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		types   []string
+		unknown []string
+		image   string
+		tags    map[string]string
+		want    []Kind
+	}{
+		{name: "one type", types: []string{"m5.large"}},
+		{name: "one type, twice", types: []string{"m5.large", "m5.large"}},
+		{name: "two types", types: []string{"m5.large", "m5a.large"}, want: []Kind{{"m5.large", ""}, {"m5a.large", ""}}},
+		{name: "two architectures", types: []string{"m5.large", "m6g.large"}, want: []Kind{{"m5.large", "amd64"}, {"m6g.large", "arm64"}}},
+		{name: "a type that the image does not run on", types: []string{"m5.large", "m6g.large"}, image: "amd64"},
+		{name: "a declared architecture", types: []string{"m5.large", "m6g.large"},
+			tags: map[string]string{labelPrefix + corev1.LabelArchStable: "amd64"}, want: []Kind{{"m5.large", ""}, {"m6g.large", ""}}},
+		{name: "a declared type", types: []string{"m5.large", "m5a.large"},
+			tags: map[string]string{labelPrefix + corev1.LabelInstanceTypeStable: "m5.large"}},
+		{name: "an unknown type", types: []string{"m5.large"}, unknown: []string{"x9z.large"}, want: []Kind{{"m5.large", "amd64"}, {"x9z.large", ""}}},
+		{name: "unknown types alone", unknown: []string{"x9z.large", "x9z.xlarge"}, want: []Kind{{"x9z.large", ""}, {"x9z.xlarge", ""}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Group: "g", Members: members(t, tt.types...), UnknownTypes: tt.unknown, Tags: tt.tags}
+			for i := range in.Members {
+				in.Members[i].ImageArchitecture = tt.image
+			}
+			template, _ := Build(in)
+			assert.Empty(t, cmp.Diff(tt.want, template.Kinds), "kinds (-want +got)")
+			assert.Equal(t, tt.want == nil, template.Among == "", "nothing stands for a choice")
+		})
+	}
+}
+
 func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove "
 	for key, value := range map[string]string{"topology.kubernetes.io/zone": "us-east-1a", "failure-domain.beta.kubernetes.io/zone": "us-east-1a",

@@ -150,12 +150,22 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	for name, nodes := range byType {
 		t, known := facts(name)
-		for _, o := range nodes {
-			if why, wrong := o.implausible(t, known); wrong {
+		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
+			why, wrong := o.implausible(t, known)
+			if wrong {
 				refuse(o, why)
 			}
+			return wrong
+		})
+		if !reservedAlike(nodes, t) {
+			nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
+				keeps := o.reservesMuch(t)
+				if keeps {
+					refuse(o, "a node offers pods at least half of what it has, or the memory that the EKS images leave")
+				}
+				return keeps
+			})
 		}
-		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool { return refused[o] })
 		for _, o := range behind(nodes) {
 			refuse(o, "other nodes of the type have more")
 		}
@@ -195,12 +205,12 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 		return known
 	}
 	if l == nil {
-		return false
+		l = &Learnt{}
 	}
-	m, seen := l.types[instanceType]
-	return seen && slices.ContainsFunc(compared, func(of func(measured) int64) bool {
-		return float64(of(o.measured)) < leastOfMedian*float64(of(m))
-	})
+	if m, seen := l.types[instanceType]; seen {
+		return o.measured.less(m)
+	}
+	return known && o.reservesMuch(t)
 }
 
 // Odd reports whether the next node is not expected to carry the label, though a node does or did: most nodes lack its key or share another
@@ -260,6 +270,21 @@ var compared = []func(measured) int64{
 	func(m measured) int64 { return m.capacity.cpuMillis }, func(m measured) int64 { return m.allocatable.cpuMillis },
 	func(m measured) int64 { return m.capacity.memoryBytes }, func(m measured) int64 { return m.allocatable.memoryBytes },
 	func(m measured) int64 { return m.allocatable.diskBytes }, func(m measured) int64 { return m.allocatable.pods },
+}
+
+// less reports whether a node has less of something than another one of its type and version would.
+func (m measured) less(than measured) bool {
+	return slices.ContainsFunc(compared, func(of func(measured) int64) bool { return float64(of(m)) < leastOfMedian*float64(of(than)) })
+}
+
+// reservedAlike reports whether several nodes of one type, which are all that are known, reserve as much as a misconfigured one might. Nobody
+// misconfigures two alike, so the group's nodes are made like that, by a script or image that cannot be read.
+func reservedAlike(nodes []*Observed, t instancetypes.Type) bool {
+	if len(nodes) < 2 || slices.ContainsFunc(nodes, func(o *Observed) bool { return !o.reservesMuch(t) }) {
+		return false
+	}
+	a, b := nodes[0].measured, nodes[1].measured
+	return len(nodes) > 2 || !a.less(b) && !b.less(a) // the ones behind three or more are found below
 }
 
 // behind returns the nodes of one type that have less of something than most have. With fewer than three nodes there is no majority.
@@ -326,26 +351,30 @@ func (a amounts) or(b amounts) amounts {
 		diskBytes: cmp.Or(a.diskBytes, b.diskBytes), pods: cmp.Or(a.pods, b.pods)}
 }
 
-// implausible says why the next node cannot look like this one. A node must report what every node reports (a kubelet may be
-// configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
+// implausible says why the next node cannot look like this one, however much it reserves. A node must report what every node reports (a
+// kubelet may be configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
 func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wrong bool) {
 	c, a := o.measured.capacity, o.measured.allocatable
-	kept := c
-	kept.pods = min(kept.pods, mostPods)
-	left := (&Input{}).unreserved(t, kept, Declared{})
 	switch {
 	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
 		return "a node offers pods CPU, memory and a number of pods", true
 	case a.least(c) != a:
 		return "more is allocatable than there is", true
-	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis),
-		float64(a.memoryBytes)+float64(o.hugePages) < min(leastOfferedToPods*float64(c.memoryBytes), float64(left.memoryBytes)):
-		return "a node offers pods at least half of what it has, or the memory that the EKS images leave", true
 	case known && !near(c, t):
 		return fmt.Sprintf("EC2 states %d CPUs and %s for the type, of which a node has half the CPUs and three quarters of the memory at least",
 			t.VCPU, text(binary(t.MemoryBytes))), true
 	}
 	return "", false
+}
+
+// reservesMuch reports whether a node offers pods less than half of what it has, and less memory than the EKS images would leave them.
+func (o *Observed) reservesMuch(t instancetypes.Type) bool {
+	c, a := o.measured.capacity, o.measured.allocatable
+	kept := c
+	kept.pods = min(kept.pods, mostPods)
+	left := (&Input{}).unreserved(t, kept, Declared{})
+	return float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis) ||
+		float64(a.memoryBytes)+float64(o.hugePages) < min(leastOfferedToPods*float64(c.memoryBytes), float64(left.memoryBytes))
 }
 
 func near(capacity amounts, t instancetypes.Type) bool {

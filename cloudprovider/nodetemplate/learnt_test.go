@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -311,6 +312,44 @@ func TestImpossibleFiguresAreIgnored(t *testing.T) {
 		template, problems := Build(learntM5Large(t, realM5Large(tt.change)))
 		assert.Emptyf(t, cmp.Diff(show(plain.Allocatable), show(template.Allocatable)), "%s: allocatable is not what it is without the node (-want +got)", tt.name)
 		assert.Truef(t, len(problems) == 1 && problems[0].Reason == ReasonImplausibleNode, "%s: problems %v, want one with the node", tt.name, problems)
+	}
+}
+
+// A script of the owner may reserve so much.
+func TestReservationsOfSeveralNodesAreBelieved(t *testing.T) {
+	keeps := func(name, memory string) *corev1.Node {
+		return realM5Large(called(name), amounting("memory", "7845568Ki", memory))
+	}
+	list := func(nodes ...*corev1.Node) []*corev1.Node { return nodes }
+	a, b := keeps("a", "3900000Ki"), keeps("b", "3890000Ki")
+	plain, _ := Build(learntM5Large(t))
+	unknown := plain.Allocatable[corev1.ResourceMemory]
+	for _, tt := range []struct {
+		name          string
+		present, gone []*corev1.Node
+		want          string
+		refused       string // names
+	}{
+		{name: "one", present: list(a), want: unknown.String(), refused: "a"},
+		{name: "two alike", present: list(a, b), want: "3890000Ki"},
+		{name: "two that differ", present: list(a, keeps("b", "3000000Ki")), want: unknown.String(), refused: "ab"},
+		{name: "one after another", present: list(a), gone: list(b), want: "3900000Ki"},
+		{name: "two that are gone", gone: list(a, b), want: "3890000Ki"},
+		{name: "one of three behind", present: list(a, b, keeps("c", "1000000Ki")), want: "3890000Ki", refused: "c"},
+		{name: "beside a sound one", present: list(a, b, keeps("c", "7000000Ki")), want: "7000000Ki", refused: "ab"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := learntM5Large(t)
+			in.Learnt = Conclude(observed("m5.large", tt.present...), observed("m5.large", tt.gone...), instancetypes.Embedded().Lookup)
+			template, problems := Build(in)
+			got := template.Allocatable[corev1.ResourceMemory]
+			assert.Equalf(t, 0, got.Cmp(resource.MustParse(tt.want)), "memory for pods is %s, want %s", got.String(), tt.want)
+			assert.Lenf(t, problems, len(tt.refused), "problems %v", problems)
+			for _, node := range tt.present {
+				refuses := in.Learnt.Refuses(node, "m5.large", instancetypes.Embedded().Lookup)
+				assert.Equalf(t, strings.Contains(tt.refused, node.Name), refuses, "node %s is no model for the next one", node.Name)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,28 @@ type Template struct {
 
 	// InstanceTypes are the names of the types the template stands for, in the policy's order.
 	InstanceTypes []string
+
+	// Kinds are the labels of the types among which AWS chooses, where it has a choice that the labels of a node show. Among stands for
+	// all of them in the value of nodemeta.KindAssumed.
+	Kinds []Kind
+	Among string
+}
+
+// Kind holds the labels of a node that follow from its instance type.
+type Kind struct {
+	InstanceType string
+	Architecture string // "" where all types have the same, or where it is not known
+}
+
+// Label returns the value of a label, and whether it follows from the instance type.
+func (k Kind) Label(key string) (value string, follows bool) {
+	switch key {
+	case corev1.LabelInstanceTypeStable, corev1.LabelInstanceType:
+		value = k.InstanceType
+	case corev1.LabelArchStable, "beta.kubernetes.io/arch":
+		value = k.Architecture
+	}
+	return value, value != ""
 }
 
 // Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.

@@ -71,6 +71,22 @@ func Refused(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) strin
 	}
 }
 
+// Refuses reports whether a node constraint of the pod keeps it off the nodes of which labelOf knows labels.
+func Refuses(pod *corev1.Pod, labelOf func(key string) (value string, known bool)) bool {
+	for key, want := range pod.Spec.NodeSelector {
+		if value, known := labelOf(key); known && value != want {
+			return true
+		}
+	}
+	required := Required(pod)
+	return required != nil && !slices.ContainsFunc(required.NodeSelectorTerms, func(term corev1.NodeSelectorTerm) bool {
+		return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
+			value, known := labelOf(e.Key)
+			return slices.Contains(e.Values, value), known
+		})
+	})
+}
+
 // DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
 func DependsOnPods(pod *corev1.Pod) bool {
 	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
@@ -134,11 +150,19 @@ func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []s
 	return slices.DeleteFunc(zones, func(zone string) bool { return !canHold(term, zone, nameOf) }), constrained
 }
 
-// canHold reports whether the term can hold in the zone. Expressions that name no zone hold in all zones or in none.
+// canHold reports whether the term can hold in the zone.
 func canHold(term corev1.NodeSelectorTerm, zone string, nameOf func(string) string) bool {
-	for _, e := range term.MatchExpressions {
+	return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
 		values, about := named(e, nameOf)
-		in := slices.Contains(values, zone)
+		return slices.Contains(values, zone), about
+	})
+}
+
+// mayHold reports whether the term may hold, where names says whether an expression is about something known, and whether it names that.
+// Expressions about anything else may hold.
+func mayHold(term corev1.NodeSelectorTerm, names func(corev1.NodeSelectorRequirement) (in, about bool)) bool {
+	for _, e := range term.MatchExpressions {
+		in, about := names(e)
 		if about && (e.Operator == corev1.NodeSelectorOpIn && !in || e.Operator == corev1.NodeSelectorOpNotIn && in) {
 			return false
 		}

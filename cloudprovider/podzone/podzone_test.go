@@ -127,6 +127,32 @@ func TestZonesThatRefuseAPod(t *testing.T) {
 	}
 }
 
+func TestKnownLabelsThatAPodRefuses(t *testing.T) {
+	const key, other = corev1.LabelInstanceTypeStable, "team"
+	inOther := term([]string{key, "In", "m5a.large"})
+	for _, tt := range []struct {
+		name string
+		spec corev1.PodSpec
+		want bool
+	}{
+		{name: "nothing asked"},
+		{name: "selected", spec: corev1.PodSpec{NodeSelector: map[string]string{key: "m5.large", other: "a"}}},
+		{name: "another selected", spec: corev1.PodSpec{NodeSelector: map[string]string{key: "m5a.large"}}, want: true},
+		{name: "among several", spec: corev1.PodSpec{Affinity: required(term([]string{key, "In", "m5a.large", "m5.large"}))}},
+		{name: "not among several", spec: corev1.PodSpec{Affinity: required(term([]string{key, "In", "m5a.large", "m6i.large"}))}, want: true},
+		{name: "refused", spec: corev1.PodSpec{Affinity: required(term([]string{key, "NotIn", "m5.large"}))}, want: true},
+		{name: "another refused", spec: corev1.PodSpec{Affinity: required(term([]string{key, "NotIn", "m5a.large"}))}},
+		{name: "any", spec: corev1.PodSpec{Affinity: required(term([]string{key, "Exists"}))}},
+		{name: "one of two terms", spec: corev1.PodSpec{Affinity: required(inOther, term([]string{other, "In", "a"}))}},
+		{name: "a term that matches nothing", spec: corev1.PodSpec{Affinity: required(inOther, term())}, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Refuses(&corev1.Pod{Spec: tt.spec}, func(asked string) (string, bool) { return "m5.large", asked == key })
+			assert.Equal(t, tt.want, got, "the pod refuses the label")
+		})
+	}
+}
+
 func claim(name, volume, class string) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Spec: corev1.PersistentVolumeClaimSpec{VolumeName: volume, StorageClassName: ptr.To(class)}}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -19,6 +20,8 @@ type GroupNode struct {
 	Taints      []corev1.Taint
 	Allocatable corev1.ResourceList
 	DaemonSets  corev1.ResourceList // requests of the pods that come with every node, their number as "pods"
+	Kinds       []nodetemplate.Kind // among which AWS chooses, none where it has no choice
+	kind        nodetemplate.Kind   // whose labels it has in the place of its own
 }
 
 // Pod names the one true cause why a pod waits, from the answers of all groups by name. nodes are the next nodes of groups that

@@ -24,6 +24,13 @@ func (s *search) say(list []candidate, at int) string {
 		return fmt.Sprintf("the pod does not tolerate the taint %s of %s", clean(r.taint.ToString(), maxName), groups)
 	case r.resource != "":
 		return tooMuch(list, at, everywhere)
+	case r.among != "":
+		wants := "needs"
+		if r.refused {
+			wants = "refuses"
+		}
+		return fmt.Sprintf("the pod %s nodes with %s, and %s the choice among the instance types %s to AWS",
+			wants, r.phrase, verb(groups, "leaves", "leave"), r.among)
 	case r.code == decision.CodeZone:
 		return s.zone(list[0], r, groups, everywhere)
 	case r.refused:
@@ -257,7 +264,7 @@ func (s *search) remedy(list []candidate, at int) string {
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
 		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list, at)
-	case r.weight == weightPromise:
+	case r.weight == weightPromise && r.among == "":
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
 			tagCommand(group, zonalTag, "true"), shell(group))
 	case r.code == decision.CodeZone:

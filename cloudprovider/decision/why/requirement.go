@@ -22,7 +22,7 @@ import (
 // How far a group is from taking the pod is the sum over the requirements that its nodes fail. By its selectors and accelerators a pod
 // chooses its groups, so a group that fails one of these is further away than one that fails several of the others.
 const (
-	weightPromise  = 1 // the group has the zone and does not promise it
+	weightPromise  = 1 // the group has the zone, or the instance type, and does not promise it
 	weightSize     = 2 // also what only the scheduler knows
 	weightTaint    = 3
 	weightZone     = 9
@@ -44,12 +44,13 @@ type requirement struct {
 	taint       corev1.Taint
 	phrase      string          // of a selector: the label that is asked for
 	refused     bool            // the selector refuses a label that the nodes have
+	among       string          // the instance types among which AWS chooses, and that do not all have the label
 	said        decision.Reason // by the scheduler
 }
 
 // failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests.
 func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, need podzone.Need, g *decision.Group) []requirement {
-	all := slices.Concat(n.selectors(pod, need, g), n.resources(asked), n.taints(pod))
+	all := slices.Concat(n.ofKinds(pod, need, g), n.resources(asked), n.taints(pod))
 	slices.SortStableFunc(all, func(a, b requirement) int { return b.weight - a.weight })
 	return all
 }
@@ -81,6 +82,41 @@ func (n *GroupNode) taints(pod *corev1.Pod) (failing []requirement) {
 		}
 	}
 	return failing
+}
+
+// ofKinds are the conditions on labels that the node fails. If AWS chooses among kinds of nodes of which the pod refuses some, they are what
+// the other ones fail, or else what these fail.
+func (n *GroupNode) ofKinds(pod *corev1.Pod, need podzone.Need, g *decision.Group) []requirement {
+	refuses := func(k nodetemplate.Kind) bool { return podzone.Refuses(pod, k.Label) }
+	bad := slices.IndexFunc(n.Kinds, refuses)
+	good := slices.IndexFunc(n.Kinds, func(k nodetemplate.Kind) bool { return !refuses(k) })
+	if bad < 0 || good < 0 {
+		return n.selectors(pod, need, g)
+	}
+	node := *n
+	node.kind = n.Kinds[good]
+	if failing := node.selectors(pod, need, g); len(failing) > 0 {
+		return failing
+	}
+	node.kind = n.Kinds[bad]
+	failing := node.selectors(pod, need, g)
+	for i := range failing {
+		failing[i].weight, failing[i].among = weightPromise, n.types()
+		failing[i].id += " among " + failing[i].among
+	}
+	return failing
+}
+
+// types names the instance types among which AWS chooses.
+func (n *GroupNode) types() string {
+	var names []string
+	for _, k := range n.Kinds[:min(len(n.Kinds), maxLabels)] {
+		names = append(names, clean(k.InstanceType, maxName))
+	}
+	if len(n.Kinds) > maxLabels {
+		names = append(names, "others")
+	}
+	return enumerate(names)
 }
 
 // selectors are the conditions on labels that the node fails. Of the alternative terms of the node affinity the one counts that the
@@ -135,8 +171,14 @@ func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, need podzone.Ne
 	if e.Key == podzone.LabelZoneID && e.Operator == corev1.NodeSelectorOpIn && need.Zone != "" && !slices.Contains(e.Values, need.Zone) {
 		e.Key, e.Values = corev1.LabelTopologyZone, []string{need.Zone}
 	}
+	if e.Key == nodemeta.KindAssumed { // of the copy of a pod that refuses some kinds of nodes
+		return nil
+	}
 	zone := slices.Contains(podzone.NameLabels, e.Key)
-	has, ok := n.Labels[e.Key]
+	has, ok := n.kind.Label(e.Key)
+	if !ok {
+		has, ok = n.Labels[e.Key]
+	}
 	among := zone && g != nil && len(g.Zones) > 1
 	promise := e.Key == nodemeta.ZoneAssumed || among && (e.Operator != corev1.NodeSelectorOpIn ||
 		slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }))

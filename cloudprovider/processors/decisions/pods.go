@@ -287,6 +287,9 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 		}
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,
 			DaemonSets: corev1.ResourceList{}}
+		if t := s.facts.view.Template(name); t != nil {
+			n.Kinds = t.Kinds
+		}
 		for _, pod := range info.Pods() {
 			why.Add(n.DaemonSets, podutil.PodRequests(pod.Pod))
 		}

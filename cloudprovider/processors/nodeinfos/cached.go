@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -30,7 +31,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		}
 		if !outsideZones(info.Node(), v.Group(id)) && !ofFormerType(info.Node(), v.Group(id)) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
-			infos[id] = corrected(info, t, taintConfig)
+			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
 			continue
 		}
 		// On an error nothing is known about the new launch description, so the cached NodeInfo stays the best guess.
@@ -38,6 +39,20 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 			infos[id] = fresh
 		}
 	}
+}
+
+// formerLast returns the nodes, at the end the ones that started from an earlier launch description: the core copies the first good node of
+// each group.
+func formerLast(v *aws.View, nodes []*corev1.Node) []*corev1.Node {
+	var present, former []*corev1.Node
+	for _, node := range nodes {
+		if v.Former(node) {
+			former = append(former, node)
+		} else {
+			present = append(present, node)
+		}
+	}
+	return append(present, former...)
 }
 
 // outsideZones reports whether the node group launches no more instances in the node's zone. It reads the provider ID: owners of a
@@ -64,27 +79,27 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 }
 
 // corrected returns info without its odd labels, or with the values that the template promises for their keys, and with the taints that
-// the next node may have and the live one lacks.
-func corrected(info *framework.NodeInfo, t *fromgroup.Template, taintConfig taints.TaintConfig) *framework.NodeInfo {
-	live := info.Node()
-	missing := missingTaints(live, t, taintConfig)
-	var odd []string
+// the next node may have and the live one lacks. A node that started from an earlier launch description also gets the labels that are declared
+// for the present one.
+func corrected(info *framework.NodeInfo, t *fromgroup.Template, former bool, taintConfig taints.TaintConfig) *framework.NodeInfo {
+	live, labels := info.Node(), map[string]string{}
 	for key, value := range live.Labels {
-		if promised, known := t.Labels[key]; t.Seen.Learnt.Odd(key, value) && !(known && promised == value) {
-			odd = append(odd, key)
+		if !t.Seen.Learnt.Odd(key, value) {
+			labels[key] = value
 		}
 	}
-	if len(missing)+len(odd) == 0 {
+	for key, promised := range t.Labels {
+		_, before := live.Labels[key]
+		if _, sound := labels[key]; before && !sound || former && t.Sources.Labels[key].Declared() {
+			labels[key] = promised
+		}
+	}
+	missing := missingTaints(live, t, taintConfig)
+	if len(missing) == 0 && maps.Equal(labels, live.Labels) {
 		return info
 	}
 	node := live.DeepCopy()
-	for _, key := range odd {
-		delete(node.Labels, key)
-		if promised, known := t.Labels[key]; known {
-			node.Labels[key] = promised
-		}
-	}
-	node.Spec.Taints = append(node.Spec.Taints, missing...)
+	node.Labels, node.Spec.Taints = labels, append(node.Spec.Taints, missing...)
 	return rebuilt(info, node, info.LocalResourceSlices)
 }
 

@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -111,6 +112,41 @@ func TestStartingNodeBringsNoOldCopyBack(t *testing.T) {
 	w.Cluster.Put(t, young...)
 	assert.Empty(t, copied(), "while the new node is starting the next one is the copy of")
 	assert.Equal(t, "new", copied(young...), "with the new node the next one is the copy of")
+}
+
+func TestNodeOfThePresentVersionIsTheModelForTheNext(t *testing.T) {
+	labelled := func(label string) string {
+		return "#!/bin/bash\n/etc/eks/bootstrap.sh prod --kubelet-extra-args '--node-labels=" + label + "'\n"
+	}
+	w := awsworld.New(t, func(c *fakeaws.Config) {
+		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: labelled("team=a")},
+			{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: labelled("team=b,disk=fast")}}})
+	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
+	before := w.Members("a", map[string]string{"team": "a", "kubernetes.io/seen": "old"})
+	w.Cluster.Put(t, before...)
+	require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}}))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff("b", w.View().Template("a").Labels["team"]) })
+	alone := next(w, newProvider(w), "a", before...).Labels
+	assert.Equal(t, []string{"old", "b", "fast"}, []string{alone["kubernetes.io/seen"], alone["team"], alone["disk"]},
+		"while there is an earlier node alone, the next one is the copy of, and of the team and with the disk")
+
+	require.NoError(t, w.AWS.SetDesired("a", 2))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff(2, len(w.View().Group("a").Instances)) })
+	all := w.Members("a", map[string]string{"team": "b", "kubernetes.io/seen": "new"})
+	for _, node := range all {
+		if node.Spec.ProviderID == before[0].Spec.ProviderID {
+			node.Labels = before[0].Labels
+		}
+	}
+	w.Cluster.Put(t, all...)
+	for range 2 {
+		slices.Reverse(all) // the core's list has no order
+		got := next(w, newProvider(w), "a", all...).Labels
+		assert.Equal(t, "new", got["kubernetes.io/seen"], "with nodes of both versions the next one is the copy of")
+	}
 }
 
 // An old node may stay for as long as its pods run.
@@ -277,7 +313,7 @@ func TestTaintOfOtherNodesCountsForTheNext(t *testing.T) {
 			flags := taints.NewTaintConfig(config.AutoscalingOptions{StartupTaints: []string{"example.com/booting"}})
 			check := func(when string, want []corev1.Taint) {
 				t.Helper()
-				got := corrected(framework.NewNodeInfo(live, nil), template, flags).Node().Spec.Taints
+				got := corrected(framework.NewNodeInfo(live, nil), template, false, flags).Node().Spec.Taints
 				assert.Equalf(t, want, got, "%s: taints of the next node", when)
 			}
 			check("before the nodes are known", tt.of)

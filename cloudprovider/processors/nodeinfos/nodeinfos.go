@@ -3,6 +3,7 @@ package nodeinfos
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,9 +30,11 @@ import (
 // A live node of the group is the best source for CPU, memory and the pods of every node. The core keeps a copy of it, the cached
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
-//     restarting, or may have been so when the core made the copy. A divided GPU is no whole one.
+//     restarting, or may have been so when the core made the copy. A divided GPU is no whole one. Unhealthy devices count.
 //   - In a group of several sizes it has no more than the smallest.
 //   - It has the taints that the template states and another node of the group shows.
+//   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
+//     template declares.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
@@ -56,18 +59,19 @@ func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets 
 // NodeInfo, which no pod fits on.
 func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
 	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
+	v := n.provider.View()
+	nodes = formerLast(v, nodes)
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
 	if err != nil {
 		return nil, err
 	}
-	v := n.provider.View()
 	n.dropMisleading(v, infos, daemonSets, taintConfig)
 	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
 	n.zoneIDs.Learn(nodes, v)
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withPromised(withLeast(withOneProxy(info), t, v.Catalogue()), t)
+			info = withLeast(withPromised(withOneProxy(info), t), t, v.Catalogue())
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
 			}
@@ -75,6 +79,9 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
 			}
 			n.completeZone(info.Node(), t, v.Group(id), v.Divisible(id))
+			if t.Among != "" {
+				info.Node().Labels[nodemeta.KindAssumed] = t.Among
+			}
 		}
 		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info
@@ -101,24 +108,33 @@ func runsProxy(pod *framework.PodInfo) bool {
 	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
 }
 
-// withPromised returns info with the template's extended resources that its node lacks or shows as zero, unless the node, or other
-// nodes of the group, show that they lack it for good. It makes a new NodeInfo, because the scheduler computes its own sums only when
-// a node is set.
+// withPromised returns info with all devices of its node, though some may be unhealthy (kubelet counts these in the capacity alone), and
+// with the template's extended resources that the node lacks or shows as zero, unless the node, or other nodes of the group, show that they
+// lack them for good. It makes a new NodeInfo, because the scheduler computes its own sums only when a node is set.
 func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
-	var node *corev1.Node
-	for name, promised := range t.Capacity {
-		shown := info.Node().Status.Allocatable[name]
-		if !nodetemplate.Extended(name) || promised.IsZero() || !shown.IsZero() || divided(info.Node(), name) || t.Seen.Learnt.Lacks(name) {
-			continue
+	live := info.Node()
+	node := live
+	set := func(name corev1.ResourceName, capacity, allocatable resource.Quantity) {
+		if has := node.Status.Allocatable[name]; allocatable.Cmp(has) <= 0 || divided(live, name) || t.Seen.Learnt.Lacks(name) {
+			return
 		}
-		if node == nil {
-			node = info.Node().DeepCopy()
+		if node == live {
+			node = live.DeepCopy()
 			ensureLists(node)
 		}
-		node.Status.Capacity[name] = promised
-		node.Status.Allocatable[name] = t.Allocatable[name]
+		node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, allocatable
 	}
-	if node == nil {
+	for name, all := range live.Status.Capacity {
+		if strings.Contains(string(name), "/") { // kubelet reserves a part of its own resources
+			set(name, all, all)
+		}
+	}
+	for name, promised := range t.Capacity {
+		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) {
+			set(name, promised, t.Allocatable[name])
+		}
+	}
+	if node == live {
 		return info
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
@@ -134,8 +150,7 @@ func divided(node *corev1.Node, whole corev1.ResourceName) bool {
 	return false
 }
 
-// sizes are the figures in which the types of a group may differ, beside their accelerators. Disks are left out: only the node knows
-// whether it joins its local ones.
+// sizes are the figures in which the types of a group may differ, beside their accelerators. The disk differs where nodes join local ones.
 var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
 	corev1.ResourceCPU:               func(t instancetypes.Type) int64 { return int64(t.VCPU) },
 	corev1.ResourceMemory:            func(t instancetypes.Type) int64 { return t.MemoryBytes },
@@ -144,6 +159,7 @@ var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
 	instancetypes.ResourcePodENI:     func(t instancetypes.Type) int64 { return int64(t.PodENIs) },
 	nodetemplate.ResourcePrivateIPv4: func(t instancetypes.Type) int64 { return int64(t.IPv4PerENI) },
 	nodetemplate.HugePages2Mi:        nodetemplate.ImageHugePages,
+	corev1.ResourceEphemeralStorage:  func(t instancetypes.Type) int64 { return t.LocalNVMeBytes },
 }
 
 // sizeOf returns the type's figure for a resource, the number of whole accelerators for a part of one.
@@ -160,8 +176,8 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 }
 
 // withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
-// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. Among types of one size
-// the node's figure stays, because it is exact.
+// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. So it does of joined
+// local disks, because the template may know nothing of them. Among types of one size the node's figure stays, because it is exact.
 func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
 		return info
@@ -180,20 +196,27 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 		for i := range all {
 			smallest = min(smallest, sizeOf(all[i], name))
 		}
-		if known && size <= smallest {
+		has, disk := info.Node().Status.Capacity[name], name == corev1.ResourceEphemeralStorage
+		if known && size <= smallest || disk && !joined(has.Value(), size) {
 			continue
 		}
 		capacity, promised := t.Capacity[name]
-		least := t.Allocatable[name]
-		if !promised {
-			least = *resource.NewQuantity(int64(shown.AsApproximateFloat64()*float64(smallest)/float64(max(1, size))), resource.DecimalSI)
-			capacity = least
+		least, part := t.Allocatable[name], float64(smallest)/float64(max(1, size))
+		if share := scaled(shown, part); !promised || disk && least.Cmp(share) < 0 {
+			capacity, least = scaled(has, part), share
 		}
 		if least.Cmp(shown) < 0 {
 			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, least
 		}
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// joined reports whether a disk of that size can be the local ones together, or mirrored (RAID 10). Filesystems take some of it.
+func joined(disk, local int64) bool { return disk <= local && disk > local*2/5 }
+
+func scaled(q resource.Quantity, by float64) resource.Quantity {
+	return *resource.NewQuantity(int64(q.AsApproximateFloat64()*by), q.Format)
 }
 
 // rebuilt returns info with another node and other slices.

@@ -84,6 +84,36 @@ func TestNoDevicesAreAssumedWithoutNodes(t *testing.T) {
 	}
 }
 
+// kubelet counts an unhealthy device in the capacity alone.
+func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
+	for _, tt := range []struct {
+		name, instanceType string
+		device             corev1.ResourceName
+		has, healthy, want int64
+	}{
+		{name: "a GPU", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, healthy: 7, want: 8},
+		{name: "all of them", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, want: 8},
+		{name: "a GPU in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, healthy: 28, want: 32},
+		{name: "all GPUs in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, want: 32},
+		{name: "a GPU in parts", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 56, healthy: 49, want: 56},
+		{name: "a device without a promise", instanceType: "m5.large", device: "example.com/fuse", has: 8, healthy: 5, want: 8},
+		{name: "fewer than promised, all healthy", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 7, healthy: 7, want: 7},
+		{name: "no device", instanceType: "m5.large", device: "hugepages-2Mi", has: 1 << 30, healthy: 1 << 29, want: 1 << 29},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("a", tt.instanceType, 0, 1, 5, nil))
+			w.NextLoop()
+			live, infos := showing(w, "a", tt.instanceType, 2*time.Minute, offers(tt.instanceType)), newProvider(w)
+			live[0].Status.Capacity[tt.device] = *resource.NewQuantity(tt.has, resource.DecimalSI)
+			live[0].Status.Allocatable[tt.device] = *resource.NewQuantity(tt.healthy, resource.DecimalSI)
+			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the core's copy
+				got := process(w, infos, nil, nodes...)["a"].GetAllocatable().GetScalarResources()[tt.device]
+				assert.Equalf(t, tt.want, got, "with %d nodes the next node offers", len(nodes))
+			}
+		})
+	}
+}
+
 // One node may have a broken device plugin.
 func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 	plain := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
@@ -137,6 +167,7 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 		name  string
 		types []string            // the first is live
 		more  []string            // what the live one shows beside the usual
+		ill   []string            // of that, what is left for pods
 		want  corev1.ResourceList // beside the template's figures, nil for all that is shown
 	}{
 		{name: "a larger one is live", types: []string{"m5.2xlarge", "m5.large"}, want: corev1.ResourceList{}},
@@ -147,12 +178,24 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			more: []string{"nvidia.com/gpu", "4", "vpc.amazonaws.com/efa", "1", "example.com/fuse", "8"}, want: awsworld.Resources("example.com/fuse", "8")},
 		{name: "parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
 			want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
+		{name: "unhealthy devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu", "4"},
+			ill: []string{"nvidia.com/gpu", "0"}, want: corev1.ResourceList{}},
+		{name: "unhealthy parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
+			ill: []string{"nvidia.com/gpu.shared", "12"}, want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
 		{name: "no device in some", types: []string{"g4dn.xlarge", "m5.xlarge"}, more: []string{"nvidia.com/gpu", "1"},
 			want: offers("g4dn.xlarge", "nvidia.com/gpu", "0")},
 		{name: "fewer branch interfaces", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"vpc.amazonaws.com/pod-eni", "38"},
 			want: awsworld.Resources("vpc.amazonaws.com/pod-eni", "9")},
 		{name: "huge pages of the image", types: []string{"p5.48xlarge", "p4d.24xlarge"},
 			more: []string{"hugepages-2Mi", "42242Mi", "vpc.amazonaws.com/efa", "32"}, want: awsworld.Resources("vpc.amazonaws.com/efa", "4")},
+		{name: "joined disks of a larger one", types: []string{"m5d.4xlarge", "m5d.xlarge"}, more: []string{"ephemeral-storage", "540Gi"},
+			want: awsworld.Resources("ephemeral-storage", "135Gi")},
+		{name: "joined disks in some", types: []string{"m5d.large", "m5.large"}, more: []string{"ephemeral-storage", "66Gi"},
+			want: offers("m5d.large")},
+		{name: "a volume beside local disks", types: []string{"m5d.large", "m5.large"}, more: []string{"ephemeral-storage", "100Gi"}},
+		{name: "a small volume beside local disks", types: []string{"m5d.4xlarge", "m5d.xlarge"}, more: []string{"ephemeral-storage", "100Gi"},
+			want: awsworld.Resources("ephemeral-storage", "100Gi")},
+		{name: "joined disks of one size", types: []string{"m5d.large", "m5ad.large"}, more: []string{"ephemeral-storage", "66Gi"}},
 		{name: "huge pages of the owner", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"hugepages-2Mi", "1Gi"},
 			want: awsworld.Resources("hugepages-2Mi", "1Gi")},
 	} {
@@ -166,7 +209,9 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			w := awsworld.New(t, nil, g)
 			w.NextLoop()
 			shown := offers(tt.types[0], tt.more...)
-			got := nextNode(w, "mixed", showing(w, "mixed", tt.types[0], 2*time.Minute, shown)...).Node().Status.Allocatable
+			live := showing(w, "mixed", tt.types[0], 2*time.Minute, shown)
+			maps.Copy(live[0].Status.Allocatable, awsworld.Resources(tt.ill...))
+			got := nextNode(w, "mixed", live...).Node().Status.Allocatable
 			want := shown
 			if tt.want != nil {
 				want = w.View().Template("mixed").Allocatable.DeepCopy()

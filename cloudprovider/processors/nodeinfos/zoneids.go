@@ -94,7 +94,7 @@ func (n *Provider) completeZone(node *corev1.Node, t *fromgroup.Template, g *gro
 	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed {
 		n.leaveClosedZone(node, g)
 		if divisible {
-			node.Labels[nodemeta.ZoneAssumed] = nodemeta.AmongZones(g.Zones)
+			node.Labels[nodemeta.ZoneAssumed] = nodemeta.Among(g.Zones)
 		}
 	}
 	n.zoneIDs.Label(node)

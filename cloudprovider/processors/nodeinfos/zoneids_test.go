@@ -55,7 +55,7 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			want := map[string][]string{
 				"one":     {"cn-northwest-1a", tt.want, ""},
-				"several": {"cn-northwest-1a", tt.want, nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB})},
+				"several": {"cn-northwest-1a", tt.want, nodemeta.Among([]string{awsworld.ZoneA, awsworld.ZoneB})},
 				// Nobody can choose its zone. As with the stock provider, its template shows one, and pods that need it wake the group.
 				"kept-whole": {"cn-northwest-1a", tt.want, ""},
 				"declared":   {"cn-northwest-1a", "mine", ""},
@@ -102,7 +102,7 @@ func TestZoneGroupHasTheIDOfItsZone(t *testing.T) {
 	w.Eventually(func() string {
 		return cmp.Diff(map[string][]string{
 			"a/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""}, "a/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""},
-			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC})},
+			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", nodemeta.Among([]string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC})},
 		}, shownZones(w, other))
 	})
 	shown := inZone(awsworld.ZoneB, "cnnw1-az7")

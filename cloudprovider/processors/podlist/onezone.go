@@ -1,7 +1,7 @@
 package podlist
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,39 +10,63 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // OneZone keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
 // might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take the pod. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
+//
+// It also keeps a pod away from a group of several instance types if the pod cannot run on all of them, because AWS chooses the type.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown
 	Volumes  podzone.Volumes
 }
 
-// Process returns the pods with a copy in place of each pod that a zone of such a group refuses. The copy refuses the group's node.
+// Process returns the pods with a copy in place of each pod that refuses a zone or an instance type of such a group. The copy refuses the
+// group's node.
 func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
-	v, among := z.Provider.View(), map[string][]string{}
+	v, among, kinds := z.Provider.View(), map[string][]string{}, map[string][]nodetemplate.Kind{}
 	for _, ng := range v.NodeGroups() {
 		if v.Divisible(ng.Id()) {
 			zones := v.Group(ng.Id()).Zones
-			among[nodemeta.AmongZones(zones)] = zones
+			among[nodemeta.Among(zones)] = zones
+		}
+		if t := v.Template(ng.Id()); t != nil && t.Among != "" {
+			kinds[t.Among] = t.Kinds
 		}
 	}
-	if len(among) == 0 {
+	if len(among)+len(kinds) == 0 {
 		return pods, nil
 	}
-	processed, values := slices.Clone(pods), slices.Sorted(maps.Keys(among))
+	processed, ofKinds := slices.Clone(pods), map[string][]string{} // by the selectors, which are few
 	for i, pod := range processed {
-		refused := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)
-		not := slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !slices.ContainsFunc(among[value], refused) })
-		if len(not) > 0 {
-			processed[i] = withPromisedZone(pod, not)
+		if len(among) > 0 {
+			inZone := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)
+			processed[i] = refusing(pod, nodemeta.ZoneAssumed, refused(among, inZone))
+		}
+		if required := podzone.Required(pod); len(kinds) > 0 && (required != nil || len(pod.Spec.NodeSelector) > 0) {
+			selectors := fmt.Sprint(pod.Spec.NodeSelector, required)
+			if _, known := ofKinds[selectors]; !known {
+				ofKinds[selectors] = refused(kinds, func(k nodetemplate.Kind) bool { return podzone.Refuses(pod, k.Label) })
+			}
+			processed[i] = refusing(processed[i], nodemeta.KindAssumed, ofKinds[selectors])
 		}
 	}
 	return processed, nil
+}
+
+// refused returns the values, sorted, that stand for choices of which one is refused.
+func refused[T any](among map[string][]T, is func(T) bool) (values []string) {
+	for value, choice := range among {
+		if slices.ContainsFunc(choice, is) {
+			values = append(values, value)
+		}
+	}
+	slices.Sort(values)
+	return values
 }
 
 func (*OneZone) CleanUp() {}
@@ -59,10 +83,13 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 
 func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
-// withPromisedZone returns a copy of the pod that no node takes whose nodemeta.ZoneAssumed has one of the values. Everything else is shared
-// with the pod.
-func withPromisedZone(pod *corev1.Pod, not []string) *corev1.Pod {
-	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpNotIn, Values: not}
+// refusing returns a copy of the pod that no node takes whose label has one of the values, or the pod if there are none. Everything else is
+// shared with the pod.
+func refusing(pod *corev1.Pod, label string, not []string) *corev1.Pod {
+	if len(not) == 0 {
+		return pod
+	}
+	promised := corev1.NodeSelectorRequirement{Key: label, Operator: corev1.NodeSelectorOpNotIn, Values: not}
 	required := &corev1.NodeSelector{}
 	if before := podzone.Required(pod); before != nil {
 		for _, term := range before.NodeSelectorTerms {

@@ -41,7 +41,7 @@ func TestOneZonePodAsksForPromisedZone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{Affinity: tt.before}}
 			untouched := pod.DeepCopy()
-			got := withPromisedZone(pod, []string{"ab"})
+			got := refusing(pod, nodemeta.ZoneAssumed, []string{"ab"})
 			assert.Empty(t, cmp.Diff(tt.want, got.Spec.Affinity), "affinity (-want +got)")
 			assert.Empty(t, cmp.Diff(untouched, pod), "the pod itself was changed")
 		})

@@ -264,12 +264,9 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node, device
 // type's, or a fabric adapter that its version of the launch template may not have had.
 func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceName) bool {
 	v := s.provider.View()
-	i, g := v.Instance(node)
-	if i == nil || g.LaunchSpec == nil {
-		return false
-	}
-	if device == instancetypes.ResourceEFA {
-		return i.Origin != "" && len(g.LaunchSpec.Origins) > 0 && !slices.Contains(g.LaunchSpec.Origins, i.Origin)
+	i, _ := v.Instance(node)
+	if device == instancetypes.ResourceEFA || i == nil {
+		return v.Former(node)
 	}
 	facts, known := v.Catalogue().Lookup(i.Type)
 	return known && nodetemplate.IsAccelerator(device) &&

@@ -246,7 +246,7 @@ func (p *Process) similarity(provider *aws.Provider) nodegroupset.NodeInfoCompar
 }
 
 func (p *Process) ignoredLabels() []string {
-	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed)
+	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed, nodemeta.KindAssumed)
 }
 
 // present returns the list without the parts of features that are off.

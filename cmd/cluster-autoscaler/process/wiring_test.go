@@ -312,7 +312,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	}
 	require.Len(t, pending, 1, "pods are pending")
 	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
-	node.Labels = map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA, nodemeta.ZoneAssumed: nodemeta.AmongZones([]string{awsworld.ZoneA, awsworld.ZoneB})}
+	node.Labels = map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA, nodemeta.ZoneAssumed: nodemeta.Among([]string{awsworld.ZoneA, awsworld.ZoneB})}
 	cluster := testsnapshot.NewTestSnapshotOrDie(t)
 	require.NoError(t, cluster.AddNodeInfo(framework.NewTestNodeInfo(node)))
 	assert.NotNil(t, cluster.CheckPredicates(pending[0], node.Name), "the pod fits on a node whose zone is assumed")
@@ -362,7 +362,7 @@ func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
 	labelled := func(key string) *framework.NodeInfo {
 		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
 	}
-	for key, want := range map[string]bool{nodemeta.ZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
+	for key, want := range map[string]bool{nodemeta.ZoneAssumed: true, nodemeta.KindAssumed: true, "example.com/ignored": true, "example.com/team": false} {
 		assert.Equalf(t, want, similar(labelled(key), labelled("kubernetes.io/hostname")),
 			"with the label %s on one of them, groups are similar", key)
 	}
