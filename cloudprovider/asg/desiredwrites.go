@@ -78,7 +78,12 @@ func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.G
 		return 0, g, err
 	}
 	plan := ledger.Withdrawal{Desired: g.DesiredCapacity}
-	c.look(name, func(e *entry) { plan = e.PlanWithdrawal(g, n) })
+	c.look(name, func(e *entry) {
+		if latest := e.Group(); latest.ReadAt.After(g.ReadAt) { // meanwhile somebody else may have set the desired capacity
+			g = latest
+		}
+		plan = e.PlanWithdrawal(g, n)
+	})
 	if plan.Desired == g.DesiredCapacity {
 		return 0, g, nil
 	}

@@ -31,6 +31,17 @@ func TestWithdrawalKeepsForeignCapacity(t *testing.T) {
 	w.withdraws(3, 1, 8)
 }
 
+// Somebody raises the group, and a reading shows it, while a withdrawal asks which launches AWS has begun.
+func TestWithdrawalPlansFromTheNewestReading(t *testing.T) {
+	w := short(t)
+	w.calls.activities = func(string) bool {
+		w.setDesired(8)
+		w.refresh()
+		return false
+	}
+	w.withdraws(2, 0, 8)
+}
+
 func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 	w := short(t)
 	w.calls.loseAnswer = true

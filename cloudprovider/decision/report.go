@@ -328,6 +328,7 @@ type Consolidation struct {
 	Saved float64             `json:"savedPerHour,omitempty"` // by the plans that this process has carried out
 }
 
+// Saving is what the plans save together at most: each was tried alone, and two may need the same free room.
 func (c *Consolidation) Saving() (sum float64) {
 	for _, p := range c.Plans {
 		sum += p.Saving

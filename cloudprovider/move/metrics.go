@@ -31,7 +31,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			"cancelled (the reason is gone).")), []string{"reason", "outcome"}),
 		underWay: auto.NewGaugeVec(prometheus.GaugeOpts(opts("under_way", "Nodes that are being replaced, by reason.")), []string{"reason"}),
 		held:     auto.NewGaugeVec(prometheus.GaugeOpts(opts("held", "Nodes that are to be replaced and wait, by reason and by what holds them.")), []string{"reason", "hold"}),
-		saving: auto.NewGaugeVec(prometheus.GaugeOpts(opts("saving_per_hour", "What --asg-consolidate saves per hour, in the currency of the label: planned, by the plans that it found last, "+
+		saving: auto.NewGaugeVec(prometheus.GaugeOpts(opts("saving_per_hour", "What --asg-consolidate saves per hour, in the currency of the label: planned, at most, by the plans that it found last together, "+
 			"and done, by those that it has carried out since its start.")), []string{"state", "currency"}),
 	}
 }

@@ -147,11 +147,9 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case k.Core.ScaleDownDelayTypeLocal:
 		say(o, decision.NodeNeeded, decision.CodeScaleDownOff, "", "no node of its group goes for a while after another change of the group")
 	default:
-		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
 	}
 }
-
-const otherNodesFirst = "it has not been looked at yet, because other nodes go first"
 
 // lacks returns a device that the node's group promises and the node does not show, or "".
 func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
@@ -279,8 +277,8 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 		say(o, decision.NodeBlocked, decision.CodeOther, "", "group %q is scaled to zero at once, and other nodes of it are needed", group.Name)
 	case simulator.RecentlyUnremovable:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
-	case simulator.NotUnneededOtherReason:
-		say(o, decision.NodeNeeded, decision.CodeOther, "", otherNodesFirst)
+	case simulator.NotUnneededOtherReason: // from scaledown.Requests alone
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "another node of its group starts or is drained first")
 	default:
 		say(o, decision.NodeNeeded, decision.CodeOther, "look into the autoscaler's log", "the core keeps it after an error")
 	}

@@ -217,7 +217,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 				"minimum %d: %d nodes are desired, evicted %q, want one more and no eviction", least, w.desired(), w.evicted())
 		}
 		n := w.node(w.loop(), "small-0")
-		want := `somebody asks for its removal, but a node of group "small" must be ready first, which starts`
+		want := "somebody asks for its removal, but another node of its group starts or is drained first"
 		assert.Equalf(t, want, n.Reason.Message, "minimum %d: node %+v, want it to wait", least, n)
 		w.join(w.ready("small")[3])
 		w.loop()

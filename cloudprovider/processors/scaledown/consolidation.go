@@ -36,13 +36,15 @@ const (
 	checking, lastTry = 8 * time.Millisecond, time.Second
 	// A plan that these filters refuse is not made again for refusedFor. A node that a rule of scale-down keeps stays for the same time.
 	refusedFor = 10 * time.Minute
+	// After a search that took a second none begins for searchRest seconds, because its time grows with the square of the nodes.
+	searchRest = 19
 	// A new node counts as paid in vain for startUp.
 	startUp = 3 * time.Minute
 )
 
 // Consolidation looks for nodes that the cluster does not need at their price. move.Plans makes them beside the loop, at most once in each scan
-// interval, while no pod waits and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the
-// rules of scale-down.
+// interval and in a twentieth of the time, while no pod waits and no plan is carried out. The loop tries the best ones in its snapshot, with the
+// scheduler's filters and the rules of scale-down.
 type Consolidation struct {
 	Reason   *move.Consolidate
 	Horizon  time.Duration
@@ -56,11 +58,17 @@ type Consolidation struct {
 	DeleteOptions options.NodeDeleteOptions
 	Rules         rules.Rules
 
-	made    chan []move.Plan // nil while none are made
-	last    time.Time
+	made    chan search          // nil while none is made
+	next    time.Time            // the next search begins no sooner
 	within  time.Duration        // of a try
 	refused map[string]time.Time // plans by key, and nodes by name, until when
 	shown   []move.Plan
+}
+
+// search has the plans of a search, and the time that it took.
+type search struct {
+	plans []move.Plan
+	took  time.Duration
 }
 
 // Found returns the plan that is carried out, or else the plans that the last search found.
@@ -79,7 +87,7 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
-	adopted, due := c.Reason.Plan, rests && now.Sub(c.last) >= ctx.ScanInterval
+	adopted, due := c.Reason.Plan, rests && !now.Before(c.next)
 	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
 		return
 	}
@@ -102,9 +110,9 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
 	})
 	select {
-	case plans := <-c.made:
-		c.made = nil
-		plans = slices.DeleteFunc(plans, func(p move.Plan) bool {
+	case found := <-c.made:
+		c.made, c.next = nil, now.Add(max(ctx.ScanInterval, searchRest*found.took))
+		plans := slices.DeleteFunc(found.plans, func(p move.Plan) bool {
 			return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
 		})
 		c.shown = c.check(ctx, plans, now)
@@ -114,7 +122,6 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		}
 	default:
 		if c.made == nil && due && adopted == nil && !c.Provider.TooOldToAdd() {
-			c.last = now
 			c.plan(ctx, byName, mayGo, full, now)
 		}
 	}
@@ -190,9 +197,9 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		}
 		hosts = append(hosts, h)
 	}
-	made := make(chan []move.Plan, 1)
+	made, began := make(chan search, 1), time.Now()
 	c.made = made
-	go func() { made <- move.Plans(hosts, offers, packing) }()
+	go func() { made <- search{move.Plans(hosts, offers, packing), time.Since(began)} }()
 }
 
 // podsOf returns the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.

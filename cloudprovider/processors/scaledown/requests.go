@@ -58,7 +58,7 @@ type Requests struct {
 	DeleteOptions options.NodeDeleteOptions
 	Rules         rules.Rules
 	Off           bool                    // --scale-down-enabled=false: no node goes
-	Also          string                  // node that a dry run asks to go, "" for none
+	Also          string                  // node or instance that a dry run asks to go, "" for none
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
 	Moves         *Moves // nil if no node is replaced but by request
@@ -78,7 +78,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		r.Moves.restore(ctx)
 	}
 	for _, n := range all {
-		if nodemeta.ToGo(n) || r.Also != "" && n.Name == r.Also {
+		if nodemeta.ToGo(n) || r.also(n) {
 			r.asked = append(r.asked, n)
 		}
 	}
@@ -116,7 +116,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
 		case r.awaitsGroup(n) && (r.starting(ctx, n, known) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
-			answer(n, simulator.NoPlaceToMovePods)
+			answer(n, simulator.NotUnneededOtherReason)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, starts)
 			}
@@ -207,12 +207,17 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	return err
 }
 
+// also reports whether a dry run asks for the node, by its name or its instance.
+func (r *Requests) also(n *corev1.Node) bool {
+	return r.Also != "" && (n.Name == r.Also || nodemeta.InstanceOf(n) == r.Also)
+}
+
 // turns divides nodes into those that are looked at in this loop, and those that wait for their turn. Nodes with pods take turns by their
 // names. Nodes that move, of which there are few, and nodes whose replacement was asked for are looked at in each loop.
 func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node) (now, later []*corev1.Node) {
 	for _, n := range asked {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
-		if err != nil || len(snapshot.Recreatable(info)) == 0 || r.moves(n) || n.Name == r.Also || slices.Contains(r.replaced, n.Name) {
+		if err != nil || len(snapshot.Recreatable(info)) == 0 || r.moves(n) || r.also(n) || slices.Contains(r.replaced, n.Name) {
 			now = append(now, n)
 		} else {
 			later = append(later, n)

@@ -25,9 +25,10 @@ const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod. Another group that can be divided ends the time.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a
-	// fraction of a millisecond.
+	// maxZoneChecks and zoneChecking bound the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a
+	// fraction of a millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
 	maxZoneChecks = 200
+	zoneChecking  = 50 * time.Millisecond
 )
 
 // Zones looks at pods that would fit the nodes of a whole group with several zones, if only they came up in a certain zone. It has
@@ -58,8 +59,9 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{Zones: z, ctx: ctx, left: maxZoneChecks}
+	l := &zoneLook{Zones: z, ctx: ctx, left: maxZoneChecks, until: now.Add(zoneChecking)}
 	l.groups, l.pausing = z.divisible(s, now)
+	l.divideGrown(s)
 	var pods []*corev1.Pod
 	for _, info := range s.PodsRemainUnschedulable {
 		if _, later := z.nextLook[info.Pod.UID]; !later && z.needs(info.Pod) {
@@ -93,7 +95,6 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		tried[of] = true
 		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, age/2), zoneCheckLate))
 	}
-	l.divideGrown(s)
 }
 
 func (*Zones) CleanUp() {}
@@ -139,6 +140,7 @@ type zoneLook struct {
 	groups  []string // that can be divided and grow
 	pausing []string // of one zone, that can grow after a pause
 	left    int      // simulations until the other pods wait for the next loop
+	until   time.Time
 }
 
 // helpedSoon reports whether a group of the zone takes the pod after its pause.
@@ -227,6 +229,9 @@ func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
 	})
 	if err != nil {
 		klog.ErrorS(err, "Could not take a simulated node back", "nodeGroup", group)
+	}
+	if !l.Clock.Now().Before(l.until) {
+		l.left = 0
 	}
 	return fits
 }

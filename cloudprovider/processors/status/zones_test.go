@@ -364,10 +364,13 @@ func BenchmarkDifferentPods(b *testing.B) {
 type checks struct {
 	clustersnapshot.ClusterSnapshot
 	count int
+	clock *testclock.FakeClock // steps 10 ms at each, if not nil
 }
 
 func (c *checks) CheckPredicates(pod *corev1.Pod, node string) clustersnapshot.SchedulingError {
-	c.count++
+	if c.count++; c.clock != nil {
+		c.clock.Step(10 * time.Millisecond)
+	}
 	return c.ClusterSnapshot.CheckPredicates(pod, node)
 }
 
@@ -388,6 +391,11 @@ func TestManyGroupsTakeSeveralLoops(t *testing.T) {
 		pod.Spec.Affinity = &corev1.Affinity{}
 		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod})
 	}
+	slow := &checks{ClusterSnapshot: counted.ClusterSnapshot, clock: testclock.NewFakeClock(time.Now())}
+	z.ctx.ClusterSnapshot = slow
+	z.zones(slow.clock).Process(z.ctx, s)
+	assert.Equal(t, 2*zones, slow.count, "simulations of 10 ms each in a loop, of whole groups")
+	z.ctx.ClusterSnapshot = counted
 	looks := z.zones(testclock.NewFakePassiveClock(time.Now()))
 	looks.Process(z.ctx, s)
 	assert.Truef(t, counted.count > maxZoneChecks-zones && counted.count <= maxZoneChecks && len(looks.nextLook) == 0,

@@ -31,8 +31,8 @@ func (c *cli) plan() *cobra.Command {
 	return c.showReport(running.Options{}, &cobra.Command{
 		Use: "plan", Short: "Show the nodes that cost more than they have to, and what their removal saves",
 		Long: `Prints what the running autoscaler has found with --asg-consolidate=plan or on: nodes whose pods fit on other nodes, and at most one new node
-that costs less. Each line is for itself, and has been tried with the scheduler's filters. With plan nothing is changed. The report comes from the
-autoscaler's /status.json, as for asgctl top.`,
+that costs less. Each line is for itself, and has been tried with the scheduler's filters: two may need the same free room. With plan nothing is
+changed. The report comes from the autoscaler's /status.json, as for asgctl top.`,
 		Example: "  asgctl plan\n  asgctl plan -o json",
 	}, func(r *decision.Report) (any, string) { return show.PlanOf(r), show.PlanTable(r.Spend) })
 }

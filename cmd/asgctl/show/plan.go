@@ -31,5 +31,5 @@ func PlanTable(s decision.Spend) string {
 		rows = append(rows, []string{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), states[p.Begun]})
 	}
 	return Columns([]string{"NODES", "NEW-NODE", "PER-HOUR", "SAVING", "STATE"}, rows) +
-		fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
+		fmt.Sprintf("\nIn %s per hour. Together they save at most %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
 }
