@@ -76,6 +76,11 @@ func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *au
 	if err := w.mayTerminate(ctx, ids); err != nil {
 		return nil, err
 	}
+	if len(in.InstanceIds) > 0 { // a call for each instance is the alternative
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, impatientTimeout)
+		defer cancel()
+	}
 	return w.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 

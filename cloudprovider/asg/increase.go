@@ -169,6 +169,7 @@ func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answer
 	raised, err := c.raise(ctx, g, lacking)
 	switch {
 	case err != nil: // the trouble is not with the one call
+	case c.refusals.of(g.Name) != nil: // nor with a zone
 	case c.calls.launch.Answers(g.Name) == answers:
 		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	case len(missed.zones) < len(g.LaunchZones()):

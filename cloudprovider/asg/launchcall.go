@@ -190,7 +190,8 @@ func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string,
 
 // settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
 // alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
-// trouble: the group uses the older one for a minute, and settleUnanswered returns true. So it does where AWS answered with nothing.
+// trouble: the group uses the older one for a minute, and settleUnanswered returns true. It also returns true where AWS has refused the call
+// meanwhile, or answered with nothing. The group uses the older call for synchronousRetry then.
 func (c *Cache) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
 	if c.refusals.of(g.Name) != nil {
 		return true

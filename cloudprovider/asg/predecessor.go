@@ -30,7 +30,7 @@ func (c *Cache) dropEnded(ctx context.Context, g *group.Group, o launchRequest, 
 		ids = append(ids, some.InstanceIds...)
 	}
 	if ended := c.ended(ctx, g, o, ids); len(ended) > 0 {
-		klog.FromContext(ctx).Info("AWS replayed an answer to a previous leader: its instances are gone", "group", g.Name, "instances", len(ended))
+		klog.FromContext(ctx).Info("AWS repeated an answer to a previous leader, and instances of it are gone", "group", g.Name, "gone", len(ended), "of", len(ids))
 		for at := range out.Instances {
 			some := &out.Instances[at]
 			some.InstanceIds = slices.DeleteFunc(some.InstanceIds, func(id string) bool { return ended[id] })
@@ -45,7 +45,7 @@ func (c *Cache) dropEnded(ctx context.Context, g *group.Group, o launchRequest, 
 	return replayed
 }
 
-// ended returns the launched instances that had ended before our first try. It asks EC2 where a previous leader may have launched them, by one call. An
+// ended returns the launched instances that had ended before our first try. If a previous leader may have launched them, it asks EC2, by one call. An
 // instance that the group had is on its way out, because the key names all others.
 func (c *Cache) ended(ctx context.Context, g *group.Group, o launchRequest, ids []string) map[string]bool {
 	ended, mayReplay := map[string]bool{}, false
@@ -67,8 +67,11 @@ func (c *Cache) ended(ctx context.Context, g *group.Group, o launchRequest, ids 
 		}
 	})
 	if err != nil {
-		klog.FromContext(ctx).V(1).Info("Could not see whether launched instances have ended before", "group", g.Name, "err", awsclient.Brief(err),
-			"remedy", "allow ec2:DescribeInstances; until then a new leader waits a minute for such instances")
+		remedy := "none: the autoscaler waits a minute for such instances"
+		if awsclient.IsForbidden(err) {
+			remedy = "allow ec2:DescribeInstances; until then a new leader waits a minute for such instances"
+		}
+		klog.FromContext(ctx).V(1).Info("Could not see whether launched instances have ended before", "group", g.Name, "err", awsclient.Brief(err), "remedy", remedy)
 	}
 	return ended
 }

@@ -131,8 +131,8 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 			return failed
 		}
 		left, failed := c.lookAgain(ctx, found, some)
-		if failed != nil {
-			return failed
+		if failed != nil { // none is gone for sure, and the others are read
+			return cmp.Or(c.apply(ctx, found, nil, start, slices.Collect(maps.Keys(found))), failed)
 		}
 		err = cmp.Or(c.apply(ctx, found, left, start, some), err)
 	}

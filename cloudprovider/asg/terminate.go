@@ -226,11 +226,9 @@ func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*
 		ids[at] = i.ID
 	}
 	for try, most := 1, 1; ; try++ {
-		asking, cancel := context.WithTimeout(ctx, impatientTimeout)
-		out, err := t.api.TerminateInstanceInAutoScalingGroup(asking, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+		out, err := t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 		}, awsclient.Once(&most))
-		cancel()
 		if try >= most || !awsclient.IsThrottled(err) || pause(ctx, t.clock, unansweredPoll) != nil {
 			return out, err
 		}

@@ -193,14 +193,14 @@ func (p *Provider) refresh() {
 	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
-	zeroGone(before, v)
+	settleGone(before, v)
 	p.spend.show(v) // first, because the caps hold for the groups of the view
 	p.view.Store(v)
 }
 
-// zeroGone zeroes the core's metrics of node groups that are gone, because no loop changes them any more. A group that begins or ends to
-// be scaled zone by zone would count twice.
-func zeroGone(before, now *View) {
+// settleGone zeroes the sizes of node groups that are gone in the core's metrics, and ends their ill health, because no loop changes these series any
+// more. A group that begins or ends to be scaled zone by zone would count twice.
+func settleGone(before, now *View) {
 	for id := range before.byID {
 		if now.byID[id] == nil {
 			metrics.UpdateNodeGroupMin(id, 0)

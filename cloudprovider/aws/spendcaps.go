@@ -7,7 +7,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -20,17 +19,18 @@ import (
 // SpendCapFlag states the caps on the nodes of the cluster and on the nodes with a label. group.TagSpendCap bounds the nodes of one group.
 const SpendCapFlag = "asg-max-hourly-cost"
 
-var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?(\d{1,12}(?:\.\d+)?)$`)
+var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?([^:]+)$`)
 
 // ParseSpendCaps reads the values of the flag: an amount, or LABEL=VALUE:AMOUNT.
 func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 	for _, text := range texts {
-		found := spendCap.FindStringSubmatch(text)
-		if found == nil {
-			return nil, fmt.Errorf("%q is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50", text)
+		if found := spendCap.FindStringSubmatch(text); found != nil {
+			if most, ok := group.ParseAmount(found[2]); ok {
+				caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})
+				continue
+			}
 		}
-		most, _ := strconv.ParseFloat(found[2], 64)
-		caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})
+		return nil, fmt.Errorf("%q is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50", text)
 	}
 	return caps, nil
 }

@@ -30,7 +30,7 @@ const (
 type annotation struct {
 	reason
 	Group       string    `json:"group,omitempty"`      // which another process may own, where several share a cluster
-	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler or its core, so it is undone in the end
+	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler or its core, so that the autoscaler undoes it
 	Excluded    bool      `json:"excluded,omitempty"`   // from load balancers, likewise
 	Terminating time.Time `json:"terminating,omitzero"` // when termination began
 }

@@ -190,11 +190,13 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		resumed bool // by the next leader
+		later   bool // the core begins after the handler
 		person  bool // who had cordoned the node before the core
 		gaveUp  bool // because there is no place
 	}{
 		{name: "a drain that begins"},
 		{name: "a drain that is taken up", resumed: true},
+		{name: "a drain that the core joins", later: true},
 		{name: "a drain that is given up", gaveUp: true},
 		{name: "a drain that is given up, of a cordoned node", person: true, gaveUp: true},
 	} {
@@ -212,6 +214,18 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 				if tt.person {
 					cordon = metav1.NewTime(since.Add(-time.Minute))
 				}
+				h := w.handler()
+				begin := func() {
+					w.background(h.Run)
+					if !tt.resumed {
+						w.send(change("REBOOT_MAINTENANCE", starts, leaves))
+					}
+				}
+				if tt.later {
+					begin()
+					time.Sleep(time.Minute)
+					require.Len(t, h.NodesBeingDrained(), 1, "nodes whose pods count as pending")
+				}
 				node := w.nodes()[leaves]
 				node.Spec.Unschedulable = true
 				node.Spec.Taints = append(node.Spec.Taints,
@@ -219,10 +233,8 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 					corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &cordon})
 				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
 				require.NoError(t, err)
-				h := w.handler()
-				w.background(h.Run)
-				if !tt.resumed {
-					w.send(change("REBOOT_MAINTENANCE", starts, leaves))
+				if !tt.later {
+					begin()
 				}
 				time.Sleep(2 * time.Minute)
 				w.waits()

@@ -278,9 +278,9 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 }
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. Before that it waits while somebody else moves the pods, who may give up
-// and has then looked for no place for those that are left. It reports whether the pods are to be evicted: those without such a place only
-// if AWS ends the instance.
+// Ready nodes, or until as little time is left as after a warning. It also waits while the core or aws-node-termination-handler drains the
+// node. Either may give up, and neither looks for a place for the pods that it leaves. It reports whether the pods are to be evicted: those
+// without such a place only if AWS ends the instance.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	if h.replacedByAWS(j) {
 		j.decide()
@@ -298,7 +298,8 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	}
 	if waited { // the core has lifted the cordon, and does not count the pods of a node without one
 		for _, node := range nodes {
-			h.cordon(ctx, j, node, annotation{})
+			for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{}) {
+			}
 		}
 	}
 	j.setDraining(h.names(nodes))
@@ -308,6 +309,10 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	for ; ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
 		c := j.current()
 		switch {
+		case c.planned() && h.drainedByOthers(j): // the core counts the pods of a node that it drains
+			j.setDraining(nil)
+			j.placed.Store(false)
+			return h.replaceFirst(ctx, j, nodes)
 		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
 			return true
 		case c.drainBy().Sub(h.Clock.Now()) <= notice:

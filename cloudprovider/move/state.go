@@ -105,8 +105,14 @@ func (s State) Held(now time.Time) State {
 	return s.waits(now, postponedPause)
 }
 
-// InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group.
-func (s State) InVain(now time.Time) State { return s.waits(now, inVainPause) }
+// InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group, unless
+// Deployments were restarted.
+func (s State) InVain(now time.Time) State {
+	if !s.Restarted.IsZero() {
+		return s.Failed(now)
+	}
+	return s.waits(now, inVainPause)
+}
 
 // waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
 func (s State) waits(now time.Time, pause time.Duration) State {

@@ -12,8 +12,8 @@ import (
 // several, and a pod that cannot run in all of them waits until the group is divided. The value is Among of them. A label rather than
 // an annotation, because pods select nodes by it.
 //
-// KindAssumed is the like on the simulated node of a group of several instance types: its labels name one type, and the group takes no pod
-// that cannot run on all of them.
+// KindAssumed is the same for instance types: the labels of the simulated node name one type of several, and the group takes no pod that
+// cannot run on all of them.
 const (
 	ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
 	KindAssumed = "asg-autoscaler.github.io/kind-assumed"

@@ -92,8 +92,8 @@ func shapesOf(pods []*corev1.Pod) []uint64 {
 
 // Plan is the nodes that were asked for. It is safe for concurrent use.
 type Plan struct {
-	// Changed is called after nodes were asked for, and after pods left the plan. It must return at once. It is set before the Plan is used. Nil is
-	// for nobody who watches.
+	// Changed is called after nodes were asked for, and after pods left the plan. It must return at once. It is set before the Plan is used. It is nil
+	// if nobody watches.
 	Changed func(asked bool, pods []types.UID)
 
 	clock clock.PassiveClock

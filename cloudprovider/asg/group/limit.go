@@ -20,16 +20,24 @@ var amount = regexp.MustCompile(`^\d{1,12}(?:\.\d+)?$`)
 // would be worse.
 func (g *Group) SpendCap() (perHour float64, capped bool) {
 	text, capped := g.Tags[TagSpendCap]
-	if amount.MatchString(text) {
-		perHour, _ = strconv.ParseFloat(text, 64)
-	}
+	perHour, _ = ParseAmount(text)
 	return perHour, capped
+}
+
+// ParseAmount reads an amount of money per hour, such as 25.50.
+func ParseAmount(text string) (perHour float64, ok bool) {
+	if !amount.MatchString(text) {
+		return 0, false
+	}
+	perHour, _ = strconv.ParseFloat(text, 64)
+	return perHour, true
 }
 
 // TagProblems returns what is wrong with the tags by which the owner of the group bounds its size.
 func (g *Group) TagProblems() []launchspec.Problem {
 	problems := slices.Concat(g.PauseProblem(), g.ScheduleProblems())
-	if text, capped := g.Tags[TagSpendCap]; capped && !amount.MatchString(text) {
+	text, capped := g.Tags[TagSpendCap]
+	if _, ok := ParseAmount(text); capped && !ok {
 		problems = append(problems, launchspec.Problem{Reason: "invalid-spend-cap-tag", Blocks: true,
 			Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", TagSpendCap, text),
 			Remedy:  "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, TagSpendCap)})

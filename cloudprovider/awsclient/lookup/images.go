@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// An image never changes, but instances that are gone are to be forgotten.
+	// An image never changes. But a Cache forgets a key by the age of its answer alone. So instances that stay are asked about daily, and those that
+	// are gone are forgotten an hour later.
 	imagesAge  = 24 * time.Hour
 	imagesKeep = imagesAge + time.Hour
 )

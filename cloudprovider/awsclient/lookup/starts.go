@@ -149,7 +149,7 @@ var (
 	// token in JSON, and long text in base64. Quotes around a whole value stay, because a parser may need them.
 	secret = regexp.MustCompile(`(?im)((?:(?:` + telling + `)[\w-]*\\*["']?\s*[:= ]\s*|(?:` + alike + `)[\w-]*\\*["']?\s*[:=][ \t]*))` +
 		`(?:bearer\s+|basic\s+)?(?:(")(?:\\.|[^"\\\n])*"[^\s,}\]]*|(')[^'\n]*'[^\s,}\]]*|\S+)` +
-		`|(\s--?u(?:ser)?[ \t=]*)(?:"[^"\n]*:[^"\n]*"|'[^'\n]*:[^'\n]*'|\S+:\S+)|://[^\s/@]*@` +
+		`|(\s-u[ \t=]*|\s--user(?:[ \t]+|=))(?:"[^"\n]*:[^"\n]*"|'[^'\n]*:[^'\n]*'|\S+:\S+)|://[^\s/@]*@` +
 		`|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w+|\bxox[a-z]-\S+|\bhooks\.slack\.com/\S+|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
 	pem    = regexp.MustCompile(`(?s)-----BEGIN .*?(?:-----END [^\n]*\n?|$)`)
 	block  = regexp.MustCompile(`(?i)^([\s-]*)[\w."'-]*(?:` + telling + `|pass|pwd|private[_-]?key|auth\b|pat\b)[\w."'-]*\s*:\s*[|>]\S*\s*$`)

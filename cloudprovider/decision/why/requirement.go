@@ -84,8 +84,8 @@ func (n *GroupNode) taints(pod *corev1.Pod) (failing []requirement) {
 	return failing
 }
 
-// ofKinds are the conditions on labels that the node fails. If AWS chooses among kinds of nodes of which the pod refuses some, they are what
-// the other ones fail, or else what these fail.
+// ofKinds are the conditions on labels that the node fails. If the pod refuses some of the kinds among which AWS chooses, ofKinds returns what
+// the accepted kinds fail. If they fail nothing, it returns what a refused kind fails, as a promise that the group does not make.
 func (n *GroupNode) ofKinds(pod *corev1.Pod, need podzone.Need, g *decision.Group) []requirement {
 	refuses := func(k nodetemplate.Kind) bool { return podzone.Refuses(pod, k.Label) }
 	bad := slices.IndexFunc(n.Kinds, refuses)

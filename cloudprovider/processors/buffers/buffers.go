@@ -107,7 +107,7 @@ func (l bounded) List(which labels.Selector) ([]*v1beta1.CapacityBuffer, error) 
 	list, err := l.CapacityBufferLister.List(which)
 	pods := func(most int) (sum int) {
 		for _, b := range list {
-			sum += min(int(ptr.Deref(b.Status.Replicas, 0)), most)
+			sum += min(asked(b), most)
 		}
 		return sum
 	}
@@ -116,12 +116,21 @@ func (l bounded) List(which labels.Selector) ([]*v1beta1.CapacityBuffer, error) 
 		most = most * 9 / 10
 	}
 	for at, b := range list {
-		if int(ptr.Deref(b.Status.Replicas, 0)) > most {
+		if asked(b) > most {
 			list[at] = b.DeepCopy()
 			list[at].Status.Replicas = ptr.To(int32(most))
 		}
 	}
 	return list, err
+}
+
+// asked returns the number of pods that the core makes for the buffer.
+func asked(b *v1beta1.CapacityBuffer) int {
+	if !slices.Contains(strategies, ptr.Deref(b.Status.ProvisioningStrategy, "")) ||
+		meta.IsStatusConditionFalse(b.Status.Conditions, capacitybuffer.ReadyForProvisioningCondition) {
+		return 0
+	}
+	return int(ptr.Deref(b.Status.Replicas, 0))
 }
 
 // strategies name the buffers that the core's controller looks after. The second is the default.

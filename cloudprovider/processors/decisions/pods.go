@@ -82,10 +82,11 @@ func (s *speaker) pods() []decision.Pod {
 // unusedTime is how long kube-scheduler may leave a pod without the room that there is for it.
 const unusedTime = 10 * time.Minute
 
-// unused says that a pod has had room for too long, and that no node on its way takes it.
+// unused says that a pod has had room for too long, and that no node on its way takes it. A nominated pod waits for its node, or for the end of the
+// pods that kube-scheduler evicts for it.
 func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, bool) {
 	coming := func(n *why.GroupNode) bool { return s.groups[n.Group].Starting > 0 && n.Takes(pod, s.groups[n.Group]) }
-	if s.facts.at.Sub(since) < unusedTime || slices.ContainsFunc(s.upcoming(), coming) {
+	if s.facts.at.Sub(since) < unusedTime || pod.Status.NominatedNodeName != "" || slices.ContainsFunc(s.upcoming(), coming) {
 		return decision.Reason{}, false
 	}
 	return decision.Reason{Code: decision.CodeScheduling,

@@ -68,7 +68,9 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	require.NoError(t, err)
 	queue, few := batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}, batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}
 	few.Completions = ptr.To[int32](3)
+	half, waits := batchv1.JobSpec{Parallelism: ptr.To[int32](limit / 2)}, batchv1.JobSpec{Parallelism: ptr.To[int32](limit / 2), Suspend: ptr.To(true)}
 	jobs, err := kubeutil.NewTestJobLister([]*batchv1.Job{{ObjectMeta: meta("queue"), Spec: queue},
+		{ObjectMeta: meta("done"), Spec: half, Status: batchv1.JobStatus{Succeeded: limit / 2}}, {ObjectMeta: meta("suspended"), Spec: waits},
 		{ObjectMeta: meta("few"), Spec: few, Status: batchv1.JobStatus{Active: 1}}})
 	require.NoError(t, err)
 	listers := kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, replicaSets, statefulSets)

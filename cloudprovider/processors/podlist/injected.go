@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,7 +19,7 @@ import (
 const madePerLimit = 4
 
 // Bounded wraps the core's proactive scale-up, which makes all missing pods before it counts them. Somebody may ask for more than fit into
-// memory. It leaves out the controllers that lack the most pods for a while, until the others lack few enough.
+// memory. For a while it leaves out the controllers that lack the most pods. It stops once the others lack few enough.
 type Bounded struct {
 	pods.PodListProcessor
 	LeftOut *injectionbackoff.ControllerRegistry
@@ -39,12 +40,19 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	}
 	statefulSets, _ := ctx.StatefulSetLister().List(labels.Everything())
 	for _, o := range statefulSets {
-		see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+		if o.Spec.PodManagementPolicy == appsv1.ParallelPodManagement { // the core makes pods for no other
+			see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+		}
 	}
 	jobs, _ := ctx.JobLister().List(labels.Everything())
 	for _, o := range jobs {
 		want := ptr.Deref(o.Spec.Parallelism, 1)
-		see(o.UID, min(want, ptr.Deref(o.Spec.Completions, want)), o.Status.Active)
+		if o.Spec.Completions != nil || o.Status.Succeeded > 0 {
+			want = min(want, ptr.Deref(o.Spec.Completions, 1)-o.Status.Succeeded)
+		}
+		if !ptr.Deref(o.Spec.Suspend, false) {
+			see(o.UID, want, o.Status.Active)
+		}
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(lacks), func(x, y types.UID) int { return lacks[y] - lacks[x] }) {
 		if sum <= madePerLimit*b.Limit {

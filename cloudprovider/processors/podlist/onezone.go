@@ -14,11 +14,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// OneZone keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
+// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, or of another instance type.
+//
+// It keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
 // might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take the pod. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
 //
-// It also keeps a pod away from a group of several instance types if the pod cannot run on all of them, because AWS chooses the type.
+// It keeps a pod away from a group of several instance types if the pod cannot run on all of them, because AWS chooses the type.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown

@@ -105,7 +105,8 @@ func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, po
 }
 
 // next puts one pod on the next node of the group that takes it. The scheduler's filters look at all pods twice at most, however many nodes
-// refuse it. The first nodes that lack its resources, or refuse it, are not tried for another pod. No node is once none takes it.
+// refuse it. The first nodes that lack its resources, or refuse it, are not tried for another pod. If none takes it, no node of the
+// group is tried for another pod in this loop.
 func (n *planNodes) next(s clustersnapshot.ClusterSnapshot, group string, pod []*corev1.Pod) map[*corev1.Pod]string {
 	free := n.free[group]
 	for len(free) > 0 {

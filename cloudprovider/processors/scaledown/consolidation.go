@@ -14,6 +14,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -54,6 +55,8 @@ type Consolidation struct {
 	KeepSpread bool
 	// Launchable returns the groups that can launch.
 	Launchable func(*cacontext.AutoscalingContext, []cloudprovider.NodeGroup, map[string]*framework.NodeInfo) []cloudprovider.NodeGroup
+	// Guard has pods refuse groups that may launch a node which they cannot run on.
+	Guard pods.PodListProcessor
 	// DeleteOptions and Rules are the core's.
 	DeleteOptions options.NodeDeleteOptions
 	Rules         rules.Rules
@@ -303,6 +306,11 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 			pods = append(pods, c.free(pod))
 		}
 		if err := s.RemoveNodeInfo(name); err != nil {
+			return nil, "", err
+		}
+	}
+	if c.Guard != nil {
+		if pods, err = c.Guard.Process(ctx, pods); err != nil {
 			return nil, "", err
 		}
 	}

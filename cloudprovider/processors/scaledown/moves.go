@@ -146,7 +146,7 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	if !stay {
 		moved = snapshot.Recreatable(info)
 	}
-	if !m.states[name].Restarted.IsZero() { // new pods come for these, and count themselves
+	if at := m.states[name].Restarted; !at.IsZero() && m.Clock.Since(at) < move.RestartTime { // new pods come for these, and count themselves
 		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
 	}
 	if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
@@ -594,7 +594,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !m.cools(s.Replacement):
 		m.postpone(name) // its node has come in vain
 	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
-		m.Metrics.Ended(s.Reason, move.Cancelled)
+		if s.Restarted.IsZero() {
+			m.Metrics.Ended(s.Reason, move.Cancelled)
+		}
 		m.rest(name)
 	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
 		s.Launches, s.Replacement = s.Launches-1, ""
@@ -606,8 +608,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		m.postpone(name)
 	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
-		s = s.InVain(m.Clock.Now())
-		m.set(name, &s)
+		m.waits(name, s.InVain(m.Clock.Now()))
 	case noPlace && m.coming(ctx, s.Replacement):
 		m.placeless[name] = true
 		m.hold(name, move.HeldStarting, starts)

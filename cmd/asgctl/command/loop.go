@@ -18,8 +18,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
-// unheeded is the value of a flag of the log, which asgctl has flags of its own for. The flags may be those of a recording, which somebody else has
-// made, and a log could be written to any file.
+// unheeded is the value of a log flag that does nothing. asgctl has log flags of its own, and the flags of a recording, which somebody else has made,
+// could name any file.
 type unheeded struct{ pflag.Value }
 
 func (unheeded) Set(string) error { return nil }

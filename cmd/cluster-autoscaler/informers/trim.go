@@ -30,6 +30,8 @@ func Trim(object any) (any, error) {
 		}
 		delete(annotations, cloudprovider.FakeNodeReasonAnnotation)
 		delete(annotations, coreannotations.NodeUpcomingAnnotation)
+		delete(o.GetLabels(), nodemeta.ZoneAssumed)
+		delete(o.GetLabels(), nodemeta.KindAssumed)
 	}
 	switch o := object.(type) {
 	case *corev1.Pod:

@@ -131,8 +131,11 @@ func TestNotesOfAdaptersAreTakenOff(t *testing.T) {
 		forged[string(note)] = "x"
 	}
 	forged[string(nodemeta.RemovalRequested)] = "true"
-	want := metav1.ObjectMeta{Annotations: map[string]string{"note": "b", string(nodemeta.RemovalRequested): "true"}}
-	meta := func() metav1.ObjectMeta { return metav1.ObjectMeta{Annotations: maps.Clone(forged)} }
+	labels := map[string]string{"team": "a", nodemeta.ZoneAssumed: "x", nodemeta.KindAssumed: "x"}
+	want := metav1.ObjectMeta{Annotations: map[string]string{"note": "b", string(nodemeta.RemovalRequested): "true"}, Labels: map[string]string{"team": "a"}}
+	meta := func() metav1.ObjectMeta {
+		return metav1.ObjectMeta{Annotations: maps.Clone(forged), Labels: maps.Clone(labels)}
+	}
 	trimmed(t, &corev1.Node{ObjectMeta: meta()}, &corev1.Node{ObjectMeta: want})
 	trimmed(t, &corev1.Pod{ObjectMeta: meta()}, &corev1.Pod{ObjectMeta: want})
 	trimmed(t, &storagev1.CSINode{ObjectMeta: meta()}, &storagev1.CSINode{ObjectMeta: want})

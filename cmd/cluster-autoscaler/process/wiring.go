@@ -102,7 +102,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
 		if c := with.moves.Consolidation; c != nil {
 			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
-			with.decisions.Consolidation = c.Found
+			c.Guard, with.decisions.Consolidation = oneZone, c.Found
 		}
 	}
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Unhelped{
