@@ -126,7 +126,7 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 		{"[   12.3] kubelet: Unauthorized\x07", "[   12.3] kubelet: Unauthorized"},
 		{"+ curl -u admin:hunter2 https://host/path", "+ curl -u *** https://host/path"},
 		{`+ curl -u 'admin:correct horse' https://host/path`, "+ curl -u *** https://host/path"},
-		{"+ agent --url=https://host/path -unix:/run/x", "+ agent --url=https://host/path -unix:/run/x"},
+		{"+ agent --url=https://host/path --upstream=a:b", "+ agent --url=https://host/path --upstream=a:b"},
 		{"+ curl --user=admin:hunter2 https://host/path", "+ curl --user=*** https://host/path"},
 		{"+ journalctl -u kubelet", "+ journalctl -u kubelet"},
 		{`{"auths":{"registry":{"auth": "dXNlcjpwYXNz"}}}`, `{"auths":{"registry":{"auth": "***"}}}`},
