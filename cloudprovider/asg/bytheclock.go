@@ -96,7 +96,7 @@ func (c *Cache) actionLoop(ctx context.Context) {
 		default:
 			log.V(2).Info("Could not see the scheduled actions of groups, the last ones stay", "err", awsclient.Brief(err))
 		}
-		if pause(ctx, c.clock, wait) != nil {
+		if awsclient.Pause(ctx, c.clock, wait) != nil {
 			return
 		}
 	}

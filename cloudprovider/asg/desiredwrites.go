@@ -164,7 +164,7 @@ func (c *Cache) setWhileStated(ctx context.Context, g *group.Group, desired int)
 
 // stillStates returns nil if a reading a moment later states the desired capacity of g.
 func (c *Cache) stillStates(ctx context.Context, g *group.Group) error {
-	if err := pause(ctx, c.clock, unansweredPoll); err != nil {
+	if err := awsclient.Pause(ctx, c.clock, unansweredPoll); err != nil {
 		return err
 	}
 	now, err := c.Reread(ctx, g.Name)

@@ -2,7 +2,6 @@ package asg
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -140,14 +138,6 @@ func (s *groups) look(name string, see func(*entry)) {
 	if e := s.find(name); e != nil {
 		see(e)
 	}
-}
-
-func pause(ctx context.Context, c clock.WithTicker, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-	case <-c.After(d):
-	}
-	return ctx.Err()
 }
 
 // serverTime returns the time of the answer by AWS's clock, or ours where it has none.

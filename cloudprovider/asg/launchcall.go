@@ -64,7 +64,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		}
 		began := c.clock.Now()
 		asking, cancel := context.WithTimeout(ctx, impatientTimeout)
-		out, err := c.api.LaunchInstances(asking, in, once)
+		out, err := c.api.LaunchInstances(asking, in, awsclient.Once(new(int))) // our own repetition with the token learns more
 		cancel()
 		asked := c.clock.Since(o.began)
 		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
@@ -110,7 +110,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 				return nil, c.unansweredLaunch(g, o, began, err)
 			}
 		}
-		if ended := pause(ctx, c.clock, began.Add(unansweredPoll).Sub(c.clock.Now())); ended != nil {
+		if ended := awsclient.Pause(ctx, c.clock, began.Add(unansweredPoll).Sub(c.clock.Now())); ended != nil {
 			return nil, because(err, ended)
 		}
 	}
@@ -129,9 +129,6 @@ func (c *Cache) isNoRefusalOfTheCall(err error) bool {
 	}
 	return false
 }
-
-// once keeps the SDK from repeating the call. Our own repetition with the token learns more.
-func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
 // unansweredLaunch returns the error of a launch without an answer. Later ones get another token, unless the zone must be asked again.
 func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
@@ -169,7 +166,7 @@ func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) b
 // answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is missed, or the reading's.
 func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string, n, answers int, launched []group.Instance, missed *unansweredError) ([]group.Instance, error) {
 	if wait := missed.settled.Sub(c.clock.Now()); wait > 0 {
-		if err := pause(ctx, c.clock, wait); err != nil {
+		if err := awsclient.Pause(ctx, c.clock, wait); err != nil {
 			return launched, err
 		}
 	}

@@ -33,7 +33,7 @@ func (c *Cache) Start(ctx context.Context) error {
 		last = err
 		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
 			"remedy", cmp.Or(awsclient.CredentialsRemedy(err), "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups"))
-		if ended := pause(ctx, c.clock, wait); ended != nil {
+		if ended := awsclient.Pause(ctx, c.clock, wait); ended != nil {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ended, err))
 		}
 	}
@@ -58,7 +58,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.shiftLoop(ctx) })
 	loops.Go(func() {
-		for pause(ctx, c.clock, turnInterval) == nil {
+		for awsclient.Pause(ctx, c.clock, turnInterval) == nil {
 			c.turn()
 		}
 	})
@@ -153,7 +153,7 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
 			signal(c.groups.changed)
 		}
-		if pause(ctx, c.clock, cooldown.ShiftInterval) != nil {
+		if awsclient.Pause(ctx, c.clock, cooldown.ShiftInterval) != nil {
 			return
 		}
 	}

@@ -229,7 +229,7 @@ func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*
 		out, err := t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 		}, awsclient.Once(&most))
-		if try >= most || !awsclient.IsThrottled(err) || pause(ctx, t.clock, unansweredPoll) != nil {
+		if try >= most || !awsclient.IsThrottled(err) || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
 			return out, err
 		}
 	}
@@ -353,7 +353,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
 			return members, false
 		}
-		_ = pause(ctx, t.clock, unansweredPoll) // the next reading reports the end of ctx
+		_ = awsclient.Pause(ctx, t.clock, unansweredPoll) // the next reading reports the end of ctx
 	}
 }
 

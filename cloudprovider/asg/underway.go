@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // StartIncrease books n more instances, or as many as the maximum leaves room for, and returns. A named zone gets all of them, as in IncreaseZones.
@@ -75,7 +76,7 @@ func (c *Cache) nextIncrease(ctx context.Context, name string, e *entry) map[str
 	defer c.groups.mu.Unlock()
 	if e.BookedInZonesOnly() {
 		c.groups.mu.Unlock()
-		_ = pause(ctx, c.clock, gatherZonesFor) // the increase reports the end of ctx
+		_ = awsclient.Pause(ctx, c.clock, gatherZonesFor) // the increase reports the end of ctx
 		c.groups.mu.Lock()
 	}
 	wanted := e.NextIncrease()

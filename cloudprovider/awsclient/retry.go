@@ -1,8 +1,11 @@
 package awsclient
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
+
+	"k8s.io/utils/clock"
 )
 
 // jitter is the random part of a pause: processes that began together do not ask together for ever.
@@ -22,4 +25,13 @@ func RetryAfter(err error, failed int) time.Duration {
 	}
 	wait := min(first<<min(max(failed-1, 0), 10), most)
 	return wait - rand.N(wait/jitter)
+}
+
+// Pause waits, but not beyond ctx, whose error it returns.
+func Pause(ctx context.Context, c clock.Clock, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+	case <-c.After(d):
+	}
+	return ctx.Err()
 }

@@ -142,8 +142,5 @@ func (h *Handler) gatherTermination(ctx context.Context, group, instance string,
 
 // sleep waits, but not beyond ctx.
 func sleep(ctx context.Context, c clock.Clock, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-c.After(d):
-	}
+	_ = awsclient.Pause(ctx, c, d) // the caller sees the end of ctx
 }

@@ -151,19 +151,10 @@ func (c *Consumer) persist(ctx context.Context, call string, most time.Duration,
 		klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
 			"reason", awsclient.Reason(err), "in", pause,
 			"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
-		if err := c.sleep(ctx, pause); err != nil {
+		if err := awsclient.Pause(ctx, c.Clock, pause); err != nil {
 			return err
 		}
 	}
-}
-
-// sleep waits. The error is ctx's.
-func (c *Consumer) sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-	case <-c.Clock.After(d):
-	}
-	return ctx.Err()
 }
 
 // receive waits for messages, receives up to ten, as many as there are slots, and has them handled.
@@ -193,7 +184,7 @@ func (c *Consumer) receive(ctx context.Context) {
 	out = cmp.Or(out, &sqs.ReceiveMessageOutput{})
 	c.slots.Release(int64(taken - len(out.Messages)))
 	if early := emptyPoll - c.Clock.Since(began); len(out.Messages) == 0 && early > 0 {
-		_ = c.sleep(ctx, early) // Run sees the end of ctx
+		_ = awsclient.Pause(ctx, c.Clock, early) // Run sees the end of ctx
 	}
 	received, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok {

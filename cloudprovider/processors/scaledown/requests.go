@@ -333,8 +333,8 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's Auto Scaling group is on its way. known are the nodes on their way in this loop, by
-// group, as far as somebody has asked.
+// starting reports whether another node of the node's Auto Scaling group is on its way. known caches the nodes on their way by group, for this
+// loop.
 func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, known map[string][]string) bool {
 	_, g := r.Provider.View().Instance(n)
 	if g == nil {
