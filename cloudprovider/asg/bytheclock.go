@@ -11,10 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // ActionsAPI is the call of EC2 Auto Scaling that lists scheduled actions.
@@ -37,6 +35,7 @@ func (e *entry) lead() time.Duration {
 // enough, or its nodes would go and come again. The caller holds mu.
 func (c *Cache) setSizes(e *entry, g *group.Group) {
 	now, lead := c.clock.Now(), e.lead()
+	actions, _ := c.actions.Known().Of(g.Name)
 	if before := e.Group(); before != nil {
 		for _, t := range before.Timed {
 			if t.Min > 0 {
@@ -44,14 +43,22 @@ func (c *Cache) setSizes(e *entry, g *group.Group) {
 			}
 		}
 	}
-	e.turns = g.SetSizes(now, lead, c.actions[g.Name])
+	e.turns = g.SetSizes(now, lead, actions)
 }
 
-// turn sets the sizes of the groups for which it is time, and wakes the core if that changes any.
-func (c *Cache) turn() {
-	now, changed := c.clock.Now(), false
+// turn has AWS asked for scheduled actions and zonal shifts if that is due. It sets the sizes of the groups for which it is time, and of all by new
+// actions, and wakes the core if that changes any, or if shifts changed.
+func (c *Cache) turn(ctx context.Context) {
+	c.actions.Want("")
+	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {
+		c.available.shifts.Want("") // no call is worth it while no group enables them
+	}
+	now, actions, changed := c.clock.Now(), c.actions.Known(), false
 	c.groups.mu.Lock()
 	for _, e := range c.groups.entries {
+		if actions != c.acted {
+			e.turns = now
+		}
 		before := e.Group()
 		if before == nil || e.turns.IsZero() || now.Before(e.turns) {
 			continue
@@ -63,60 +70,16 @@ func (c *Cache) turn() {
 		c.groups.publish()
 	}
 	c.groups.mu.Unlock()
-	if changed {
+	c.acted = actions
+	if c.available.shifts.Changed(ctx) || changed {
 		signal(c.groups.changed)
 	}
 }
 
 func sameSizes(a, b *group.Group) bool { return a.MinSize == b.MinSize && a.MaxSize == b.MaxSize }
 
-// actionLoop keeps the scheduled actions of all groups.
-func (c *Cache) actionLoop(ctx context.Context) {
-	if c.options.Actions == nil {
-		return
-	}
-	for failed, said := 0, false; ; {
-		actions, err := c.readActions(ctx)
-		wait := actionInterval
-		if err != nil {
-			failed++
-			wait = awsclient.RetryAfter(err, failed)
-		}
-		switch log := klog.FromContext(ctx); {
-		case ctx.Err() != nil:
-			return
-		case err == nil:
-			failed, said = 0, false
-			c.announce(actions)
-		case !said && (awsclient.IsForbidden(err) || awsclient.IsUnknownCall(err)):
-			said = true
-			c.announce(nil)
-			log.Info("Could not see the scheduled actions of groups, so AWS carries them out without a drain", "err", awsclient.Brief(err),
-				"remedy", "allow autoscaling:DescribeScheduledActions")
-		default:
-			log.V(2).Info("Could not see the scheduled actions of groups, the last ones stay", "err", awsclient.Brief(err))
-		}
-		if awsclient.Pause(ctx, c.clock, wait) != nil {
-			return
-		}
-	}
-}
-
-// announce has the sizes follow the scheduled actions, by group.
-func (c *Cache) announce(actions map[string][]group.Timed) {
-	c.groups.mu.Lock()
-	for name, e := range c.groups.entries {
-		if len(actions[name])+len(c.actions[name]) > 0 {
-			e.turns = c.clock.Now()
-		}
-	}
-	c.actions = actions
-	c.groups.mu.Unlock()
-	c.turn()
-}
-
 // readActions asks for the next of each scheduled action in the account, with one call for each 100.
-func (c *Cache) readActions(ctx context.Context) (map[string][]group.Timed, error) {
+func (c *Cache) readActions(ctx context.Context, _ []string) (map[string][]group.Timed, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	found := map[string][]group.Timed{}

@@ -62,12 +62,13 @@ type Cache struct {
 	// does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
 	calls    struct{ launch, batchTermination *cooldown.Breaker }
 	refusals *refusals
-	skew     atomic.Int64             // how many nanoseconds AWS's clock is ahead of ours, by the last reading
-	trouble  atomic.Bool              // the last reading of all groups failed because AWS is overloaded or at fault
-	absent   map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
-	actions  map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
-	resolve  chan struct{}            // a launch source may be new
-	failures chan struct{}            // wakes the failure loop
+	skew     atomic.Int64                   // how many nanoseconds AWS's clock is ahead of ours, by the last reading
+	trouble  atomic.Bool                    // the last reading of all groups failed because AWS is overloaded or at fault
+	absent   map[string]bool                // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	actions  *lookup.Cache[[]group.Timed]   // that AWS has scheduled, by group
+	acted    *lookup.Answers[[]group.Timed] // the actions by which turn has set the sizes
+	resolve  chan struct{}                  // a launch source may be new
+	failures chan struct{}                  // wakes the failure loop
 	ahead    ahead
 	together awsclient.Batcher[togetherKey, string, error]
 
@@ -96,6 +97,9 @@ func NewCache(o Options) *Cache {
 		_, err := c.terminate(ctx, key, ids)
 		return err
 	}
+	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, All: true, Age: actionInterval, Ask: c.readActions,
+		Failure: "Could not see the scheduled actions of groups, so AWS carries them out without a drain",
+		Remedy:  "allow autoscaling:DescribeScheduledActions"})
 	c.readings.Clock, c.readings.Call = o.Clock, func(ctx context.Context, _ struct{}, names func() []string) error {
 		return c.refreshNamed(context.WithoutCancel(ctx), slices.Compact(slices.Sorted(slices.Values(names()))))
 	}

@@ -36,37 +36,10 @@ func TestImageFacts(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, w.group("g").LaunchSpec.Image), "image (-want +got)")
 	windows := al2023
 	windows.Platform = "windows"
-	w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, windows).started()
-	i := w.group("g").LaunchSpec.Image
-	assert.Truef(t, i != nil && i.Windows, "image %+v, want one of Windows", i)
-}
-
-func TestImageIsReadOnlyIfItMatters(t *testing.T) {
-	device := func(name string) []fakeaws.BlockDevice { return []fakeaws.BlockDevice{{DeviceName: name, SizeGiB: 50}} }
-	sized := device("/dev/xvda")
-	for _, tt := range []struct {
-		name    string
-		version fakeaws.LaunchTemplateVersion
-		want    int // calls
-	}{
-		{name: "nothing else known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc"}, want: 1},
-		{name: "volume missing", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh"}, want: 1},
-		{name: "all known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: sized}},
-		{name: "a further volume", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: device("/dev/xvdb")}, want: 1},
-		{name: "the root of other images", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: device("/dev/sda1")}, want: 1},
-		{name: "Bottlerocket's data", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "[settings.kubernetes]", BlockDevices: device("/dev/xvdb")}},
-		{name: "Bottlerocket's root", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "[settings.kubernetes]", BlockDevices: sized}, want: 1},
-		{name: "the release of Windows", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "<powershell>\nStart-EKSBootstrap", BlockDevices: sized}, want: 1},
-		{name: "no image", version: fakeaws.LaunchTemplateVersion{}},
-		{name: "no image ID", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.version.InstanceType = "m5.large"
-			w := withImages(t, tt.version, al2023).started()
-			assert.Equal(t, tt.want, w.aws.Calls()["DescribeImages"], "calls")
-			g := w.group("g")
-			assert.Truef(t, g.LaunchSpec != nil && len(g.Problems) == 0, "launches %+v with problems %+v", g.LaunchSpec, g.Problems)
-		})
+	for _, userData := range []string{"", "#!/bin/sh"} { // which says less than the image
+		w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: userData, BlockDevices: al2023.BlockDevices}, windows).started()
+		i := w.group("g").LaunchSpec.Image
+		assert.Truef(t, i != nil && i.Windows, "image %+v beside user data %q, want one of Windows", i, userData)
 	}
 }
 
@@ -238,9 +211,12 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: requirements},
 			want: []string{launchspec.ReasonImageUnread}},
 		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
+		{name: "no image", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := withImages(t, tt.version, al2023).started().group("g")
+			w := withImages(t, tt.version, al2023).started()
+			assert.Zero(t, w.aws.Calls()["DescribeImages"], "look-ups of images")
+			g := w.group("g")
 			var reasons []string
 			for _, p := range g.Problems {
 				reasons = append(reasons, p.Reason)

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -56,13 +54,14 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
 	loops.Go(func() { c.everyMotion(ctx, c.failures, c.readFailures) })
 	loops.Go(func() { c.resolveLoop(ctx) })
-	loops.Go(func() { c.shiftLoop(ctx) })
+	loops.Go(func() { c.available.shifts.Run(ctx) })
+	loops.Go(func() { c.actions.Run(ctx) })
 	loops.Go(func() {
+		c.turn(ctx)
 		for awsclient.Pause(ctx, c.clock, turnInterval) == nil {
-			c.turn()
+			c.turn(ctx)
 		}
 	})
-	loops.Go(func() { c.actionLoop(ctx) })
 	loops.Wait()
 	c.groups.endWrites()
 	return nil
@@ -144,18 +143,6 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 		}
 		last = c.clock.Now()
 		c.resolveLaunches(ctx)
-	}
-}
-
-func (c *Cache) shiftLoop(ctx context.Context) {
-	for {
-		// No call is worth it while no group enables zonal shift.
-		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
-			signal(c.groups.changed)
-		}
-		if awsclient.Pause(ctx, c.clock, cooldown.ShiftInterval) != nil {
-			return
-		}
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	ShiftInterval    = 30 * time.Second // the time between two look-ups of the shifts by the caller
+	shiftInterval    = 30 * time.Second // the time between two look-ups of the shifts
 	noShiftsRetry    = time.Hour        // where the service does not exist
 	shiftTimeout     = 30 * time.Second // bounds one look-up with its pages and retries
 	maxResourcePages = 20               // bounds the pages of managed resources, load balancers included, that one look-up reads

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,59 +29,50 @@ type ShiftAPIs struct {
 	EC2    lookup.ZonesAPI
 }
 
-// Shifts remembers from which zones Amazon Application Recovery Controller shifts groups away. Auto Scaling launches nothing there, but it
-// does not stop a launch that names the zone. Look belongs to one goroutine, InZone is safe for concurrent use.
+// Shifts knows from which zones Amazon Application Recovery Controller shifts groups away, by the ARN of the group. Auto Scaling launches nothing
+// there, but it does not stop a launch that names the zone. Changed belongs to one goroutine, the rest is safe for concurrent use.
 type Shifts struct {
+	*lookup.Cache[shiftedZones]
 	apis  ShiftAPIs
 	clock clock.PassiveClock
+	seen  *lookup.Answers[shiftedZones] // by Changed
 
-	// Used by Look only.
-	due    time.Time         // the next look-up
-	failed int               // times in a row
-	said   bool              // the log says already that the shifts cannot be seen
-	names  map[string]string // zone names, by zone ID
-
-	mu   sync.Mutex
-	away map[string]shiftedZones // by the ARN of the group
+	// Used by the look-up only.
+	none  time.Time         // until when the service counts as missing
+	names map[string]string // zone names, by zone ID
 }
 
-func NewShifts(apis ShiftAPIs, c clock.PassiveClock) *Shifts {
-	return &Shifts{apis: apis, clock: c, names: map[string]string{}}
+func NewShifts(apis ShiftAPIs, c clock.Clock) *Shifts {
+	s := &Shifts{apis: apis, clock: c, names: map[string]string{}}
+	s.Cache = lookup.New(c, apis.Shifts != nil, lookup.Question[shiftedZones]{AtOnce: 1, All: true, Age: shiftInterval, Ask: s.read,
+		Failure: "Could not see zonal shifts, so instances may be launched in a shifted zone",
+		Remedy:  "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones"})
+	s.seen = s.Known()
+	return s
 }
 
 // InZone returns the cool-down of a zone that the group with the ARN is shifted away from. It makes no call.
 func (s *Shifts) InZone(group, arn, zone string) (Period, bool) {
 	now := s.clock.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, shifted := s.away[arn][zone]
+	zones, _ := s.Known().Of(arn)
+	until, shifted := zones[zone]
 	if !shifted || !until.IsZero() && !now.Before(until) {
 		return Period{}, false
 	}
-	return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: now.Add(ShiftInterval),
+	return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: now.Add(shiftInterval),
 		Message: "Amazon Application Recovery Controller shifts the group away from the zone"}, true
 }
 
-// Look looks up which zones are shifted, if that is due, and reports whether that is news. Without an answer, the last one stays.
-func (s *Shifts) Look(ctx context.Context) (news bool) {
-	now := s.clock.Now()
-	if now.Before(s.due) {
+// Changed reports whether the shifts are others than at its last call.
+func (s *Shifts) Changed(ctx context.Context) bool {
+	known := s.Known()
+	if known == s.seen {
 		return false
 	}
-	away, err := s.read(ctx, now)
-	switch {
-	case ctx.Err() != nil:
-		return false
-	case err != nil:
-		s.fail(ctx, now, err)
-		return false
-	}
-	s.mu.Lock()
-	zones, before := zonesByResource(away), zonesByResource(s.away)
-	s.away, s.said, s.failed = away, false, 0
-	s.mu.Unlock()
-	if maps.EqualFunc(before, zones, slices.Equal) {
-		return false
+	s.seen = known
+	zones := map[string][]string{}
+	for arn, shifted := range known.All() {
+		zones[arn] = slices.Sorted(maps.Keys(shifted))
 	}
 	klog.FromContext(ctx).Info("Zonal shifts changed: shifted zones get no launches, and their nodes are not removed", "zones", zones)
 	return true
@@ -99,23 +88,24 @@ func (z shiftedZones) add(zone string, until time.Time) {
 	}
 }
 
-func zonesByResource(away map[string]shiftedZones) map[string][]string {
-	zones := make(map[string][]string, len(away))
-	for arn, shifted := range away {
-		zones[arn] = slices.Sorted(maps.Keys(shifted))
-	}
-	return zones
-}
-
-// read asks for the shifts of all resources, with one call for each 100.
-func (s *Shifts) read(ctx context.Context, now time.Time) (map[string]shiftedZones, error) {
+// read asks for the shifts of all resources, with one call for each 100. Where the service does not exist, it asks once an hour.
+func (s *Shifts) read(ctx context.Context, _ []string) (map[string]shiftedZones, error) {
 	ctx, cancel := context.WithTimeout(ctx, shiftTimeout)
 	defer cancel()
-	away := map[string]shiftedZones{}
+	away, now := map[string]shiftedZones{}, s.clock.Now()
+	if now.Before(s.none) {
+		return away, nil
+	}
 	pages := arczonalshift.NewListManagedResourcesPaginator(s.apis.Shifts, &arczonalshift.ListManagedResourcesInput{MaxResults: aws.Int32(100)})
 	for n := 0; pages.HasMorePages() && n < maxResourcePages; n++ {
 		page, err := pages.NextPage(ctx)
-		if err != nil {
+		var noSuchHost *net.DNSError
+		switch {
+		case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.names) == 0:
+			s.none = now.Add(noShiftsRetry)
+			klog.FromContext(ctx).V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
+			return nil, nil
+		case err != nil:
 			return nil, fmt.Errorf("list managed resources: %w", err)
 		}
 		for _, resource := range page.Items {
@@ -167,34 +157,4 @@ func (s *Shifts) nameOf(ctx context.Context, id string) (string, error) {
 		s.names[id] = id // EC2 does not know the zone, so no group launches there
 	}
 	return s.names[id], nil
-}
-
-// fail logs once why the shifts cannot be seen, and plans the next look. No zone counts as shifted any more if the cause will not pass by
-// itself.
-func (s *Shifts) fail(ctx context.Context, now time.Time, err error) {
-	log, said := klog.FromContext(ctx), s.said
-	s.failed++
-	s.due = now.Add(awsclient.RetryAfter(err, s.failed))
-	var noSuchHost *net.DNSError
-	switch {
-	case awsclient.IsDenied(err) && !strings.HasPrefix(awsclient.Code(err), "ExpiredToken"):
-		s.forget()
-		if !said {
-			log.Info("Could not see zonal shifts, so instances may be launched in a shifted zone", "err", awsclient.Brief(err),
-				"remedy", "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones")
-		}
-	case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.away) == 0:
-		s.forget()
-		s.due = now.Add(noShiftsRetry)
-		log.V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
-	default:
-		log.V(2).Info("Could not see zonal shifts, the last ones stay", "err", awsclient.Brief(err))
-	}
-}
-
-func (s *Shifts) forget() {
-	s.said = true
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.away = nil
 }

@@ -1,10 +1,8 @@
 package launchspec
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,54 +126,19 @@ type imageUser struct {
 	*template
 }
 
-// imageUsers returns the read launch sources of g whose image adds facts, and the images of overrides.
+// imageUsers returns the read launch sources of g and the overrides that name an image.
 func (r *Resolver) imageUsers(g *Group) []imageUser {
 	var users []imageUser
-	if name := g.Source.ConfigurationName; name != "" {
-		if c, _ := r.configurations.get(name); c != nil {
-			users = append(users, imageUser{template: c})
-		}
+	if c, _ := r.configurations.get(g.Source.ConfigurationName); c != nil {
+		users = append(users, imageUser{template: c})
 	}
 	for _, ref := range g.Source.templates() {
 		if t, _ := r.templates.get(ref); t != nil {
 			users = append(users, imageUser{ref: ref, template: t})
 		}
 	}
-	users = slices.DeleteFunc(users, func(u imageUser) bool {
-		return u.imageID == "" || !r.imageMatters(g, u.template) && !(r.apis.NextImages && isAlias(u.imageID))
-	})
 	for _, o := range g.Source.Overrides {
-		if o.ImageID != "" {
-			users = append(users, imageUser{template: &template{imageID: o.ImageID}})
-		}
+		users = append(users, imageUser{template: &template{imageID: o.ImageID}})
 	}
-	return users
-}
-
-// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the volume for the
-// pods' data, and a single type the architecture. Only the image's name or EKS's image type states the release of Windows.
-func (r *Resolver) imageMatters(g *Group, t *template) bool {
-	asksForTypes := func(o Override) bool { return o.Requirements != nil }
-	if t.requirementsJSON != "" || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
-		return true
-	}
-	if n, _ := r.nodegroups.get(nodegroupOf(g)); n != nil && n.AMIType != "" && n.AMIType != "CUSTOM" {
-		return !t.sizesData(strings.HasPrefix(n.AMIType, "BOTTLEROCKET")) && n.DiskSizeGiB == 0
-	}
-	return t.userData == "" || !t.sizesData(has(t.userData, "[settings.")) || len(g.Source.Overrides) > 1 || has(t.userData, "<powershell>")
-}
-
-// sizesData reports whether the template states the size of the volume for the pods' data: Bottlerocket's second one, or the root of an image that
-// boots from /dev/xvda, as Amazon's do. From another device, such as /dev/sda1, only some images boot.
-func (t *template) sizesData(bottlerocket bool) bool {
-	data := "/dev/xvda"
-	if bottlerocket {
-		data = "/dev/xvdb"
-	}
-	return slices.ContainsFunc(t.blockDevices, func(b BlockDevice) bool { return strings.EqualFold(b.Device, data) })
-}
-
-func has(userData, word string) bool {
-	text, err := base64.StdEncoding.DecodeString(userData)
-	return err == nil && bytes.Contains(bytes.ToLower(text), []byte(word))
+	return slices.DeleteFunc(users, func(u imageUser) bool { return u.imageID == "" })
 }

@@ -17,7 +17,7 @@ import (
 type APIs struct {
 	EC2 EC2API
 	EKS eks.DescribeNodegroupAPIClient
-	// NextImages has the Resolver find out LaunchSpec's NextImages, and so resolve all parameters of Systems Manager that name images.
+	// NextImages has the Resolver find out LaunchSpec's NextImages.
 	NextImages bool
 }
 

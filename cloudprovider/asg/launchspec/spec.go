@@ -29,7 +29,7 @@ type LaunchSpec struct {
 	// Floats reports that another launch template version may come without a change of the group. Next may be some minutes old then, and NextImages always.
 	Floats        bool
 	BlockDevices  []BlockDevice
-	Image         *Image          // nil if it is unread, or adds no fact
+	Image         *Image          // nil if it is unread
 	Others        []OtherTemplate // the further launch templates, which overrides name
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
@@ -50,10 +50,10 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	}
 	licence := ""
 	switch {
+	case l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_"): // EKS's own image may be unread
+		licence = "Windows"
 	case l.Image != nil:
 		licence = l.Image.Licence
-	case l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_"): // EKS's own images are seldom read
-		licence = "Windows"
 	}
 	if licence != "" {
 		extras = append(extras, "the licence of "+licence)

@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -15,29 +16,33 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// question is one kind of question to EC2.
-type question[V any] struct {
-	// ask makes the call for up to atOnce keys. It leaves out keys of which EC2 knows nothing, and may add others. The Cache keeps values that
+// Question is one kind of question to AWS.
+type Question[V any] struct {
+	// Ask makes the call for up to AtOnce keys. It leaves out keys of which AWS knows nothing, and may add others. The Cache keeps values that
 	// come with an error.
-	ask     func(ctx context.Context, keys []string) (map[string]V, error)
-	atOnce  int
-	age     time.Duration // the time before EC2 is asked about a key again
-	keep    time.Duration // the time for which a key is remembered, 0 for ever
-	failure string        // log line for a call that failed
-	remedy  string
+	Ask    func(ctx context.Context, keys []string) (map[string]V, error)
+	AtOnce int
+	// All: an answer is everything there is, and replaces the one before. Its callers want the key "". Nothing is known while AWS refuses the call.
+	All     bool
+	Age     time.Duration // the time before AWS is asked about a key again
+	Keep    time.Duration // the time for which a key is remembered, 0 for ever
+	Failure string        // log line for a call that failed, or that AWS refused if All
+	Remedy  string
 }
 
-// Answers are EC2's answers by key. They never change.
+// Answers are AWS's answers by key. They never change.
 type Answers[V any] struct{ byKey map[string]V }
+
+func (a *Answers[V]) All() iter.Seq2[string, V] { return maps.All(a.byKey) }
 
 func (a *Answers[V]) Of(key string) (V, bool) {
 	value, known := a.byKey[key]
 	return value, known
 }
 
-// Cache keeps EC2's answers to one question. Safe for concurrent use.
+// Cache keeps AWS's answers to one Question. Safe for concurrent use.
 type Cache[V any] struct {
-	question[V]
+	Question[V]
 	clock clock.Clock
 	asks  bool // false where there is nobody to ask
 	wake  chan struct{}
@@ -48,12 +53,13 @@ type Cache[V any] struct {
 	wanted map[string]bool
 }
 
-func newCache[V any](c clock.Clock, asks bool, q question[V]) *Cache[V] {
-	return &Cache[V]{question: q, clock: c, asks: asks, wake: make(chan struct{}, 1),
+// New makes a Cache that knows nothing yet. If asks is false, it knows only what it learns.
+func New[V any](c clock.Clock, asks bool, q Question[V]) *Cache[V] {
+	return &Cache[V]{Question: q, clock: c, asks: asks, wake: make(chan struct{}, 1),
 		known: &Answers[V]{map[string]V{}}, dated: map[string]time.Time{}, wanted: map[string]bool{}}
 }
 
-// Known returns EC2's answers so far: the same pointer until there is news, never nil.
+// Known returns AWS's answers so far: the same pointer until there is news, never nil.
 func (c *Cache[V]) Known() *Answers[V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +76,7 @@ func (c *Cache[V]) Want(keys ...string) {
 	}
 	now := c.clock.Now()
 	for _, key := range keys {
-		if at, dated := c.dated[key]; !c.wanted[key] && (!dated || now.Sub(at) >= c.age) {
+		if at, dated := c.dated[key]; !c.wanted[key] && (!dated || now.Sub(at) >= c.Age) {
 			c.dated[key], c.wanted[key] = now, true
 		}
 	}
@@ -82,7 +88,8 @@ func (c *Cache[V]) Want(keys ...string) {
 	}
 }
 
-// Learn adds values. Their keys, and others without a value, count as answered now, because the request may be long ago.
+// Learn adds values, or replaces all by them if All. Their keys, and others without a value, count as answered now, because the request may be long
+// ago.
 func (c *Cache[V]) Learn(values map[string]V, others ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,23 +97,26 @@ func (c *Cache[V]) Learn(values map[string]V, others ...string) {
 		c.dated[key] = c.clock.Now()
 		delete(c.wanted, key)
 	}
-	if len(values) == 0 {
+	if len(values) == 0 && !c.All {
 		return // as after most readings
 	}
 	known := maps.Clone(c.known.byKey)
+	if c.All {
+		clear(known)
+	}
 	maps.Copy(known, values)
 	c.publish(known)
 }
 
 // forget drops the keys that are too old to be kept. The caller holds the lock.
 func (c *Cache[V]) forget() {
-	if c.keep == 0 {
+	if c.Keep == 0 {
 		return
 	}
 	var old []string
 	now := c.clock.Now()
 	for key, at := range c.dated {
-		if now.Sub(at) > c.keep {
+		if now.Sub(at) > c.Keep {
 			old = append(old, key)
 		}
 	}
@@ -129,7 +139,7 @@ func (c *Cache[V]) publish(known map[string]V) {
 	}
 }
 
-// errNotAsked is the error of a look-up that had nothing to ask EC2.
+// errNotAsked is the error of a look-up that had nothing to ask AWS.
 var errNotAsked = errors.New("nothing to look up")
 
 // lookUp publishes each answer at once. Keys without an answer stay wanted.
@@ -140,10 +150,12 @@ func (c *Cache[V]) lookUp(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return errNotAsked
 	}
-	for keys := range slices.Chunk(wanted, c.atOnce) {
-		values, err := c.ask(ctx, keys)
+	for keys := range slices.Chunk(wanted, c.AtOnce) {
+		values, err := c.Ask(ctx, keys)
 		if err != nil {
-			c.Learn(values)
+			if !c.All || refuses(err) {
+				c.Learn(values)
+			}
 			return err
 		}
 		c.Learn(values, keys...)
@@ -151,14 +163,26 @@ func (c *Cache[V]) lookUp(ctx context.Context) error {
 	return nil
 }
 
+// refuses reports whether AWS answers the question to nobody here, so that a last answer would never end.
+func refuses(err error) bool { return awsclient.IsForbidden(err) || awsclient.IsUnknownCall(err) }
+
+func (c *Cache[V]) report(ctx context.Context, err error) {
+	log := klog.FromContext(ctx)
+	if c.All && !refuses(err) {
+		log.V(2).Info("A look-up failed, its last answer stays", "call", awsclient.Operation(err), "err", awsclient.Brief(err))
+		return
+	}
+	log.Info(c.Failure, "err", awsclient.Brief(err), "remedy", c.Remedy)
+}
+
 // Once makes the look-up that is wanted, and logs a failure. It does not go with Run.
 func (c *Cache[V]) Once(ctx context.Context) {
 	if err := c.lookUp(ctx); err != nil && !errors.Is(err, errNotAsked) {
-		klog.FromContext(ctx).Info(c.failure, "err", awsclient.Brief(err), "remedy", c.remedy)
+		c.report(ctx, err)
 	}
 }
 
-// Run looks up at once and then at every request, until ctx ends. After a failure it leaves EC2 alone for a while, whatever the
+// Run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
 // requests, and then tries again. It logs a failure when the reason is news. It returns at once where there is nobody to ask.
 func (c *Cache[V]) Run(ctx context.Context) {
 	reported := ""
@@ -169,13 +193,13 @@ func (c *Cache[V]) Run(ctx context.Context) {
 		switch failed++; {
 		case err == nil:
 			failed, reported = 0, ""
-		case errors.Is(err, errNotAsked): // EC2 may still refuse
+		case errors.Is(err, errNotAsked): // AWS may still refuse
 			failed = 0
 		default:
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))
 			if reason := awsclient.Reason(err); reason != reported && ctx.Err() == nil {
 				reported = reason
-				klog.FromContext(ctx).Info(c.failure, "err", awsclient.Brief(err), "remedy", c.remedy)
+				c.report(ctx, err)
 			}
 		}
 		select {

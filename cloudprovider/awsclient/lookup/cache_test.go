@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,7 +33,7 @@ func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
 			}
 			return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
 		}
-		c := newCache(clock.RealClock{}, true, question[bool]{ask: ask, atOnce: 1})
+		c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1})
 		go c.Run(ctx)
 		want := func(after time.Duration, n int32) {
 			t.Helper()
@@ -67,7 +68,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			}
 			return nil, answers[at-1]
 		}
-		c := newCache(clock.RealClock{}, true, question[bool]{ask: ask, atOnce: 1, keep: 3 * time.Hour, failure: "Could not look up"})
+		c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1, Keep: 3 * time.Hour, Failure: "Could not look up"})
 		go c.Run(ctx)
 		for hour := 0; ctx.Err() == nil; hour++ {
 			if hour != 1 { // nothing to ask for
@@ -82,7 +83,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 
 func TestKeysAreForgotten(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
-	c := newCache(now, true, question[bool]{keep: time.Hour})
+	c := New(now, true, Question[bool]{Keep: time.Hour})
 	c.Want("open")
 	c.Learn(map[string]bool{"known": true})
 	now.Step(time.Hour)
@@ -98,7 +99,7 @@ func TestKeysAreForgotten(t *testing.T) {
 func TestAskingForKnownKeysCopiesNothing(t *testing.T) {
 	const keys = 50_000
 	now := clocktesting.NewFakeClock(time.Now())
-	c := newCache(now, true, question[string]{age: time.Hour, keep: 2 * time.Hour})
+	c := New(now, true, Question[string]{Age: time.Hour, Keep: 2 * time.Hour})
 	values := make(map[string]string, keys)
 	for n := range keys {
 		values[strconv.Itoa(n)] = "ami-0abc"
@@ -109,10 +110,49 @@ func TestAskingForKnownKeysCopiesNothing(t *testing.T) {
 
 func TestAnswersThatComeWithAnErrorStay(t *testing.T) {
 	refused := errors.New("refused")
-	c := newCache(clock.RealClock{}, true, question[bool]{atOnce: 2,
-		ask: func(context.Context, []string) (map[string]bool, error) { return map[string]bool{"a": true}, refused }})
+	c := New(clock.RealClock{}, true, Question[bool]{AtOnce: 2,
+		Ask: func(context.Context, []string) (map[string]bool, error) { return map[string]bool{"a": true}, refused }})
 	c.Want("a", "b")
 	assert.ErrorIs(t, c.lookUp(t.Context()), refused, "error")
 	a, _ := c.Known().Of("a")
 	assert.Truef(t, a && !c.wanted["a"] && c.wanted["b"], "%v are known and %v wanted, want a known and b wanted", c.known, c.wanted)
+}
+
+func TestAnAnswerOfAllThereIsReplacesTheOneBefore(t *testing.T) {
+	var log bytes.Buffer
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	coded := func(code string) error { return &smithy.GenericAPIError{Code: code} }
+	var answer map[string]bool
+	var failure error
+	now := clocktesting.NewFakeClock(time.Now())
+	c := New(now, true, Question[bool]{AtOnce: 1, All: true, Age: time.Minute, Failure: "Could not look up",
+		Ask: func(context.Context, []string) (map[string]bool, error) { return answer, failure }})
+	a, b, none := map[string]bool{"a": true}, map[string]bool{"b": true}, map[string]bool{}
+	for _, step := range []struct {
+		name   string
+		answer map[string]bool
+		err    error
+		known  map[string]bool
+		lines  int // in the log by then
+	}{
+		{name: "at first", answer: a, known: a},
+		{name: "another", answer: b, known: b},
+		{name: "a fault of AWS", err: coded("InternalFailure"), known: b},
+		{name: "expired credentials", err: coded("ExpiredToken"), known: b},
+		{name: "denied", err: coded("AccessDeniedException"), known: none, lines: 1},
+		{name: "allowed", answer: a, known: a, lines: 1},
+		{name: "an endpoint without the call", err: coded("UnknownOperationException"), known: none, lines: 2},
+		{name: "with the call", answer: a, known: a, lines: 2},
+		{name: "nothing", known: none, lines: 2},
+	} {
+		now.Step(time.Minute)
+		answer, failure = step.answer, step.err
+		before := c.Known()
+		c.Want("")
+		c.Once(ctx)
+		got := c.Known()
+		assert.Equalf(t, step.known, got.byKey, "%s: known", step.name)
+		assert.Equalf(t, maps.Equal(before.byKey, got.byKey), before == got, "%s: the answers are the same", step.name)
+		assert.Equalf(t, step.lines, strings.Count(log.String(), "Could not look up"), "%s: lines in\n%s", step.name, log.String())
+	}
 }

@@ -19,14 +19,14 @@ const (
 
 // NewImages makes a Cache that finds out the images of instances, by ID. It makes one call per 200. With a nil api it knows what it learns.
 func NewImages(api InstancesAPI, c clock.Clock) *Cache[string] {
-	return newCache(c, api != nil, question[string]{atOnce: instancesPerCall, age: imagesAge, keep: imagesKeep,
-		ask: func(ctx context.Context, ids []string) (map[string]string, error) {
+	return New(c, api != nil, Question[string]{AtOnce: instancesPerCall, Age: imagesAge, Keep: imagesKeep,
+		Ask: func(ctx context.Context, ids []string) (map[string]string, error) {
 			images := map[string]string{}
 			err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) { images[awssdk.ToString(i.InstanceId)] = awssdk.ToString(i.ImageId) })
 			return images, err
 		},
-		failure: "Could not see the images of instances",
-		remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
+		Failure: "Could not see the images of instances",
+		Remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
 }
 
 // DescribeInstances shows the instances with the IDs, at most 200 of them, that EC2 knows.

@@ -27,12 +27,12 @@ type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
 // NewOfferings makes a Cache of the zones in which instance types are offered, by type, at least one each. It makes one call per 200
 // types and page. With a nil api it never knows anything.
 func NewOfferings(api OfferingsAPI, c clock.Clock) *Cache[[]string] {
-	return newCache(c, api != nil, question[[]string]{atOnce: offeringTypesPerCall, age: offeringsAge,
-		ask: func(ctx context.Context, types []string) (map[string][]string, error) {
+	return New(c, api != nil, Question[[]string]{AtOnce: offeringTypesPerCall, Age: offeringsAge,
+		Ask: func(ctx context.Context, types []string) (map[string][]string, error) {
 			return offeredIn(ctx, api, types)
 		},
-		failure: "Could not look up where instance types are offered, they count as offered in every zone",
-		remedy:  "allow ec2:DescribeInstanceTypeOfferings"})
+		Failure: "Could not look up where instance types are offered, they count as offered in every zone",
+		Remedy:  "allow ec2:DescribeInstanceTypeOfferings"})
 }
 
 // offeredIn returns the zones of the types, without types that have none. An incomplete answer is an error.

@@ -56,8 +56,8 @@ type Start struct {
 // NewStarts makes a Cache that finds out why instances do not become nodes: six calls for 100 of them, and one for the console of a few.
 func NewStarts(api StartsAPI, admission Admission, c clock.Clock) *Cache[Start] {
 	s := &starts{api: api, admission: admission}
-	s.cache = newCache(c, api != nil, question[Start]{atOnce: startsPerCall, age: startsAge, keep: startsKeep, ask: s.ask,
-		failure: "Could not see why instances do not become nodes", remedy: "see the error"})
+	s.cache = New(c, api != nil, Question[Start]{AtOnce: startsPerCall, Age: startsAge, Keep: startsKeep, Ask: s.ask,
+		Failure: "Could not see why instances do not become nodes", Remedy: "see the error"})
 	return s.cache
 }
 

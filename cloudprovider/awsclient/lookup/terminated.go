@@ -20,10 +20,10 @@ type InstancesAPI = ec2.DescribeInstancesAPIClient
 // NewTerminated makes a Cache that finds out whether instances that left their groups were terminated, or detached and still run. It makes
 // one call per 200. With a nil api it knows what it learns.
 func NewTerminated(api InstancesAPI, c clock.Clock) *Cache[bool] {
-	return newCache(c, api != nil, question[bool]{atOnce: instancesPerCall, keep: terminatedAge,
-		ask:     func(ctx context.Context, ids []string) (map[string]bool, error) { return terminated(ctx, api, ids) },
-		failure: "Could not see whether instances that left their groups were terminated",
-		remedy:  "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes"})
+	return New(c, api != nil, Question[bool]{AtOnce: instancesPerCall, Keep: terminatedAge,
+		Ask:     func(ctx context.Context, ids []string) (map[string]bool, error) { return terminated(ctx, api, ids) },
+		Failure: "Could not see whether instances that left their groups were terminated",
+		Remedy:  "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes"})
 }
 
 // terminated reports of each instance whether EC2 terminates it or has it no more.

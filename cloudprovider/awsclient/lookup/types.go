@@ -36,8 +36,8 @@ type Types struct {
 func NewTypes(api TypesAPI, known *instancetypes.Catalogue, c clock.Clock) *Types {
 	t := &Types{}
 	t.catalogue.Store(known)
-	t.Cache = newCache(c, api != nil, question[struct{}]{atOnce: maxTypesPerCall, age: typesAge,
-		ask: func(ctx context.Context, names []string) (map[string]struct{}, error) {
+	t.Cache = New(c, api != nil, Question[struct{}]{AtOnce: maxTypesPerCall, Age: typesAge,
+		Ask: func(ctx context.Context, names []string) (map[string]struct{}, error) {
 			found, err := DescribeTypes(ctx, api, names)
 			if len(found) > 0 {
 				t.catalogue.Store(t.catalogue.Load().With(found...))
@@ -45,8 +45,8 @@ func NewTypes(api TypesAPI, known *instancetypes.Catalogue, c clock.Clock) *Type
 			}
 			return nil, err
 		},
-		failure: "Could not look up instance types, the groups that launch only unknown ones stay out",
-		remedy:  "allow ec2:DescribeInstanceTypes, or bring a list with --asg-instance-types-file"})
+		Failure: "Could not look up instance types, the groups that launch only unknown ones stay out",
+		Remedy:  "allow ec2:DescribeInstanceTypes, or bring a list with --asg-instance-types-file"})
 	return t
 }
 

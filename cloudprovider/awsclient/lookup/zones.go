@@ -24,8 +24,8 @@ type Zones struct{ *Cache[string] }
 
 // NewZones makes a Zones that knows nothing yet. With a nil api it never will.
 func NewZones(api ZonesAPI, c clock.Clock) *Zones {
-	return &Zones{newCache(c, api != nil, question[string]{atOnce: 1, age: zonesAge,
-		ask: func(ctx context.Context, _ []string) (map[string]string, error) {
+	return &Zones{New(c, api != nil, Question[string]{AtOnce: 1, Age: zonesAge,
+		Ask: func(ctx context.Context, _ []string) (map[string]string, error) {
 			out, err := api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
 			if err != nil {
 				return nil, fmt.Errorf("describe availability zones: %w", err)
@@ -36,8 +36,8 @@ func NewZones(api ZonesAPI, c clock.Clock) *Zones {
 			}
 			return ids, nil
 		},
-		failure: "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
-		remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})}
+		Failure: "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
+		Remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})}
 }
 
 // IDs returns the identifiers by the zone's name, none before EC2 has answered. Callers must not change the map.
