@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/klog/v2"
@@ -23,7 +24,8 @@ type drains interface {
 
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
 // the core decides on their replacement, together with all others, while they still run, as for nodes that it drains itself. A node counts
-// once the loop sees it cordoned, because its pods would seem to fit on it before.
+// once the loop sees it cordoned, because its pods would seem to fit on it before. Pods that no controller makes again need no place: the
+// drain ends them.
 //
 // Until ScaledUp these pods are off their nodes in the snapshot, which take no pod meanwhile. Draining belongs before the core's own
 // processor, which drops pods that fit on existing nodes.
@@ -52,7 +54,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		if !info.Node().Spec.Unschedulable {
 			continue
 		}
-		pods := snapshot.Recreatable(info)
+		pods := slices.DeleteFunc(snapshot.Recreatable(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
 		unschedulable = append(unschedulable, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods

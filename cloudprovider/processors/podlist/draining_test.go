@@ -43,7 +43,12 @@ func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return p
 }
 
-func named(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+func bare(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+
+func named(p *corev1.Pod) {
+	bare(p)
+	p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", Controller: ptr.To(true)}}
+}
 
 // registered are the nodes of the API server.
 func registered(t *testing.T, nodes ...*corev1.Node) kubernetes.ListerRegistry {
@@ -60,11 +65,11 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	ofDaemonSet := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
-	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true)},
+	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true), node("lone", true)},
 		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
-			pod("agent", "draining", ofDaemonSet), pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
+			pod("agent", "draining", ofDaemonSet), pod("bare", "draining", bare), pod("c", "not-seen-cordoned"), pod("d", "other"), pod("bare", "lone", bare)}, nil, nil)
 	require.NoError(t, err)
-	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned", "starting"}}
+	d := &handler{draining: []string{"draining", "gone", "lone", "not-seen-cordoned", "starting"}}
 	pods := &Draining{Drains: d}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	ctx.ListerRegistry = registered(t, node("starting", true))
@@ -79,7 +84,7 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	assert.Empty(t, d.decided, "decided on before the scale-up")
 	pods.ScaledUp(ctx)
 	pods.ScaledUp(ctx)
-	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true}, d.decided))
+	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "lone": true}, d.decided))
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
