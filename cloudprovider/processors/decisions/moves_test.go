@@ -153,6 +153,7 @@ func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
 		return cmp.Diff(map[string]bool{leaves.Name: true}, w.drains.placed)
 	})
 	assert.Equal(t, 4, w.desired(), "desired")
+	assert.Greater(t, w.node(w.loop(), leaves.Name).Utilization, 0.5, "the node counts as empty when the core plans removals")
 }
 
 // A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.

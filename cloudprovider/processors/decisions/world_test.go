@@ -144,6 +144,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
+		draining := &podlist.Draining{Drains: &w.drains}
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock,
@@ -161,7 +162,6 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
-			draining := &podlist.Draining{Drains: &w.drains}
 			after = append(after, status.Draining(draining.ScaledUp))
 			draining.Moves, c.Held = moves.Count, moves.Held
 			list = slices.Insert(list, 1, pods.PodListProcessor(draining))
@@ -174,7 +174,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves}
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, ScaledUp: draining.ScaledUp}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)

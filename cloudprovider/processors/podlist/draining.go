@@ -5,7 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/klog/v2"
@@ -24,22 +24,25 @@ type drains interface {
 
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
 // the core decides on their replacement, together with all others, while they still run, as for nodes that it drains itself. A node counts
-// once the loop sees it cordoned, because its pods would seem to fit on it before.
+// once the loop sees it cordoned, because its pods would seem to fit on it before. Pods that no controller makes again need no place: the
+// drain ends them.
 //
-// Draining belongs before the core's own processor, which drops pods that fit on existing nodes.
+// Until ScaledUp these pods are off their nodes in the snapshot, which take no pod meanwhile. Draining belongs before the core's own
+// processor, which drops pods that fit on existing nodes.
 type Draining struct {
 	Drains drains
 	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
 	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
 
 	counted map[string][]*corev1.Pod // pods that this loop counts, by node
+	emptied snapshot.Emptied         // the nodes, until ScaledUp
 }
 
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	if d.Moves != nil { // first, because the pods of the others run, too
 		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
 	}
-	d.counted = map[string][]*corev1.Pod{}
+	d.counted, d.emptied = map[string][]*corev1.Pod{}, snapshot.Emptied{}
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil {
@@ -51,39 +54,27 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		if !info.Node().Spec.Unschedulable {
 			continue
 		}
-		pods := snapshot.Recreatable(info)
+		pods := slices.DeleteFunc(snapshot.Recreatable(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
-		for _, pod := range pods {
-			unschedulable = append(unschedulable, snapshot.Unbound(pod))
-		}
+		unschedulable = append(unschedulable, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods
 	}
 	return unschedulable, nil
 }
 
-// ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over. Pods that needed none are on their nodes in the
-// snapshot.
+// ScaledUp reports the counted nodes to the drains, and puts them back as they were. The scale-up of the loop is over. Pods that needed
+// none are on their new nodes in the snapshot.
 func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) {
 	if len(d.counted) == 0 {
 		return
 	}
-	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
-	if err != nil {
-		klog.ErrorS(err, "Could not look for the places of pods on nodes that are being drained")
-	}
-	seated := map[types.UID]bool{}
-	for _, info := range infos {
-		_, leaves := d.counted[info.Node().Name]
-		if leaves || info.Node().Annotations[coreannotations.NodeUpcomingAnnotation] == "true" {
-			continue
-		}
-		for _, on := range info.GetPods() {
-			seated[on.GetPod().UID] = true
-		}
-	}
+	places := d.emptied.Restore(ctx.ClusterSnapshot)
 	placed := make(map[string]bool, len(d.counted))
 	for node, pods := range d.counted {
-		placed[node] = !slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return !seated[p.UID] })
+		placed[node] = !slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
+			on := places[p.UID]
+			return on == nil || on.Annotations[coreannotations.NodeUpcomingAnnotation] == "true"
+		})
 	}
 	d.counted = nil
 	d.Drains.ReplacementsDecided(placed)

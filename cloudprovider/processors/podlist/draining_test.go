@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -16,6 +17,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
+
+	placing "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // handler has a list of draining nodes, and keeps what was decided last.
@@ -28,7 +31,8 @@ func (d *handler) NodesBeingDrained() []string                { return d.drainin
 func (d *handler) ReplacementsDecided(placed map[string]bool) { d.decided = placed }
 
 func node(name string, cordoned bool) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: cordoned}}
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: cordoned},
+		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("10")}}}
 }
 
 func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
@@ -39,7 +43,12 @@ func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return p
 }
 
-func named(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+func bare(p *corev1.Pod) { p.UID = types.UID(p.Name) }
+
+func named(p *corev1.Pod) {
+	bare(p)
+	p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", Controller: ptr.To(true)}}
+}
 
 // registered are the nodes of the API server.
 func registered(t *testing.T, nodes ...*corev1.Node) kubernetes.ListerRegistry {
@@ -56,11 +65,11 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	ofDaemonSet := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
-	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true)},
+	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true), node("lone", true)},
 		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
-			pod("agent", "draining", ofDaemonSet), pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
+			pod("agent", "draining", ofDaemonSet), pod("bare", "draining", bare), pod("c", "not-seen-cordoned"), pod("d", "other"), pod("bare", "lone", bare)}, nil, nil)
 	require.NoError(t, err)
-	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned", "starting"}}
+	d := &handler{draining: []string{"draining", "gone", "lone", "not-seen-cordoned", "starting"}}
 	pods := &Draining{Drains: d}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	ctx.ListerRegistry = registered(t, node("starting", true))
@@ -75,10 +84,11 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	assert.Empty(t, d.decided, "decided on before the scale-up")
 	pods.ScaledUp(ctx)
 	pods.ScaledUp(ctx)
-	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true}, d.decided))
+	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "lone": true}, d.decided))
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
+	tolerant := func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} }
 	upcoming := node("upcoming", false)
 	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
 	for _, tt := range []struct {
@@ -90,21 +100,76 @@ func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
 		{name: "one on a node that runs", on: []string{"ready"}},
 		{name: "one on a node under way", on: []string{"ready", "upcoming"}},
 		{name: "both on a node that runs", on: []string{"ready", "ready"}, want: true},
-		{name: "one on another node that is being drained", on: []string{"ready", "second"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 			nodes := []*corev1.Node{node("draining", true), node("second", true), node("ready", false), upcoming}
-			require.NoError(t, snapshot.SetClusterState(nodes, []*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named)}, nil, nil))
+			require.NoError(t, snapshot.SetClusterState(nodes, []*corev1.Pod{pod("a", "draining", named, tolerant), pod("b", "draining", named, tolerant)}, nil, nil))
 			d := &handler{draining: []string{"draining", "second"}}
 			pods, ctx := &Draining{Drains: d}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 			got, err := pods.Process(ctx, nil)
 			require.NoError(t, err)
+			for _, drained := range d.draining {
+				assert.Errorf(t, snapshot.CheckPredicates(got[0], drained), "node %s takes a pod, although it is being drained", drained)
+			}
 			for at, on := range tt.on {
 				require.NoError(t, snapshot.ForceAddPod(got[at], on))
 			}
 			pods.ScaledUp(ctx)
 			assert.Empty(t, cmp.Diff(map[string]bool{"draining": tt.want, "second": true}, d.decided))
+		})
+	}
+}
+
+// A pod runs in each zone. The one of zone a is to leave its node, and one more node has room.
+func TestPlaceIsLookedForAsIfThePodHadLeft(t *testing.T) {
+	alike := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	spread := func(p *corev1.Pod) {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{TopologyKey: corev1.LabelTopologyZone, MaxSkew: 1,
+			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: alike}}
+	}
+	apart := func(p *corev1.Pod) {
+		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelTopologyZone, LabelSelector: alike}}}}
+	}
+	in := func(zone string, n *corev1.Node) *corev1.Node {
+		n.Labels = map[string]string{corev1.LabelTopologyZone: zone}
+		return n
+	}
+	for _, tt := range []struct {
+		name, room string
+		change     func(*corev1.Pod)
+		want       map[string]string
+	}{
+		{name: "spread, and its zone has room", room: "a", change: spread, want: map[string]string{"web-a": "room"}},
+		{name: "spread, and another zone has room", room: "b", change: spread, want: map[string]string{}},
+		{name: "apart, and its zone has room", room: "a", change: apart, want: map[string]string{"web-a": "room"}},
+		{name: "apart, and another zone has room", room: "b", change: apart, want: map[string]string{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			nodes, running := []*corev1.Node{in(tt.room, node("room", false))}, []*corev1.Pod{}
+			for _, zone := range []string{"a", "b", "c"} {
+				nodes = append(nodes, in(zone, node("on-"+zone, zone == "a")))
+				nodes[len(nodes)-1].Status.Allocatable[corev1.ResourcePods] = resource.MustParse("1")
+				running = append(running, pod("web-"+zone, "on-"+zone, named, tt.change, func(p *corev1.Pod) { p.Labels = alike.MatchLabels }))
+			}
+			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+			require.NoError(t, snapshot.SetClusterState(nodes, running, nil, nil))
+			before := podsOn(t, snapshot)
+			d := &handler{draining: []string{"on-a"}}
+			pods, ctx := &Draining{Drains: d}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+			got, err := pods.Process(ctx, nil)
+			require.NoError(t, err)
+			placed, err := placing.Place(snapshot, got, placing.Nodes{Anywhere: func(*corev1.Pod) bool { return true }})
+			require.NoError(t, err)
+			places := map[string]string{}
+			for pod, on := range placed {
+				places[pod.Name] = on
+			}
+			assert.Empty(t, cmp.Diff(tt.want, places))
+			pods.ScaledUp(ctx)
+			assert.Empty(t, cmp.Diff(map[string]bool{"on-a": len(tt.want) > 0}, d.decided))
+			assert.Empty(t, cmp.Diff(before, podsOn(t, snapshot)), "pods of the nodes (-before +after)")
 		})
 	}
 }

@@ -303,6 +303,9 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 			return nil, name, errors.New("it waits for the end of a pod")
 		}
 		for _, pod := range moving.Pods {
+			if err := s.UnschedulePod(pod.Namespace, pod.Name, name); err != nil { // its claims would leave with the node
+				return nil, "", err
+			}
 			pods = append(pods, c.free(pod))
 		}
 		if err := s.RemoveNodeInfo(name); err != nil {

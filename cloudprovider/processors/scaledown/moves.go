@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -48,7 +47,7 @@ const (
 // Moves has nodes replaced: a move.Machine chooses them, and Requests carries that out. In each loop it takes part at three points:
 //
 //   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, so that the core plans them together with
-//     all others that are pending. restore puts them back before the core plans removals.
+//     all others that are pending. Requests puts them back before the core plans removals.
 //   - ScaledUp, at the end of the scale-up, sees which of them got a node.
 //   - moving begins new moves, and Requests tells what came of the others.
 type Moves struct {
@@ -73,13 +72,13 @@ type Moves struct {
 	holding   map[string]time.Time // since when something holds it
 	draining  map[string]string    // nodes whose drain has begun, with the reason
 
-	counted  map[string]*framework.NodeInfo // nodes of the snapshot as they were before Count, by name
-	owners   map[types.UID]string           // nodes that the pods that Count took off their nodes count for
-	waiting  []*corev1.Pod                  // the other pending pods
-	hopeless map[types.UID]bool             // waiting pods that no group helps
-	before   map[types.UID]bool             // the same, of the loop before
-	theirs   bool                           // the last scale-up beside a consolidation was for hopeless pods
-	only     map[string]int                 // sizes of the node groups that may launch for the pods of this loop, nil for all
+	emptied  snapshot.Emptied     // until the core plans removals
+	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
+	waiting  []*corev1.Pod        // the other pending pods
+	hopeless map[types.UID]bool   // waiting pods that no group helps
+	before   map[types.UID]bool   // the same, of the loop before
+	theirs   bool                 // the last scale-up beside a consolidation was for hopeless pods
+	only     map[string]int       // sizes of the node groups that may launch for the pods of this loop, nil for all
 }
 
 type written struct {
@@ -96,12 +95,12 @@ func NewMoves(m Moves) *Moves {
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
 
-// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile, until restore. It returns the pods. Pods
+// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
 // of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
 	first := m.comeFirst(pending)
 	m.before = m.hopeless
-	m.counted, m.owners, m.waiting, m.hopeless, m.only = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
+	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless = map[string]bool{}
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
@@ -121,7 +120,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 		return pods
 	}
 	for _, name := range p.Nodes { // pods move once, and not to another node that goes
-		if m.counted[name] == nil {
+		if m.emptied.Nodes[name] == nil {
 			pods = append(pods, m.take(ctx, name, consolidating, p.New == 0)...)
 		}
 	}
@@ -149,21 +148,11 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	if at := m.states[name].Restarted; !at.IsZero() && m.Clock.Since(at) < move.RestartTime { // new pods come for these, and count themselves
 		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
 	}
-	if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
-		klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
-		return nil
-	}
-	m.counted[name] = info
-	for _, p := range moved {
-		if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, name); err != nil { // its claims are free, too
-			klog.ErrorS(err, "Could not take a pod off a node that is to be replaced", "node", name, "pod", klog.KObj(p))
-			continue
-		}
+	pods = m.emptied.Take(ctx.ClusterSnapshot, info, moved)
+	for _, p := range pods {
 		m.owners[p.UID] = owner
-		free := snapshot.Unbound(p)
-		free.Annotations = maps.Clone(p.Annotations)
-		nodemeta.Moved.Mark(free)
-		pods = append(pods, free)
+		p.Annotations = maps.Clone(p.Annotations)
+		nodemeta.Moved.Mark(p)
 	}
 	return pods
 }
@@ -181,16 +170,6 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)
 	}
 	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return placed[pod] != "" })
-}
-
-// shut returns a copy of the node that takes no more than a number of pods.
-func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
-	closed := info.DeepCopy()
-	full := closed.Node() // whatever pods tolerate
-	full.Spec.Unschedulable = true
-	full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(pods), resource.DecimalSI)
-	closed.SetNode(full)
-	return closed
 }
 
 // Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
@@ -250,49 +229,6 @@ func (m *Moves) comeFirst(pending []*corev1.Pod) bool {
 // Bound returns the size up to which the node group may grow for the pods of this loop, false for the usual one.
 func (m *Moves) Bound(nodeGroup string) (size int, bounded bool) {
 	return m.only[nodeGroup], m.only != nil
-}
-
-// replaceNode puts a node into the snapshot in the place of another form of it. If that fails it puts the other form back.
-func replaceNode(ctx *cacontext.AutoscalingContext, now, before *framework.NodeInfo) error {
-	if err := ctx.ClusterSnapshot.RemoveNodeInfo(now.Node().Name); err != nil {
-		return err
-	}
-	err := ctx.ClusterSnapshot.AddNodeInfo(now)
-	if err != nil && before != nil {
-		_ = ctx.ClusterSnapshot.AddNodeInfo(before)
-	}
-	return err
-}
-
-// restore takes the counted pods off the nodes on which the core has put them, and puts their nodes back as they were.
-func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
-	if len(m.counted) == 0 {
-		return
-	}
-	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
-	if err != nil {
-		klog.ErrorS(err, "Could not look for the places of pods that move")
-	}
-	for _, info := range infos {
-		for _, p := range snapshot.Pods(info) {
-			if _, ours := m.owners[p.UID]; ours {
-				if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
-					klog.ErrorS(err, "Could not take a pod that moves off its new place in the snapshot", "pod", klog.KObj(p))
-				}
-			}
-		}
-	}
-	for name, info := range m.counted {
-		for _, p := range snapshot.Pods(info) {
-			if m.owners[p.UID] != "" {
-				_ = ctx.ClusterSnapshot.ForceAddPod(p, name) // with its claims, which leave the snapshot with the node
-			}
-		}
-		if err := replaceNode(ctx, info, nil); err != nil {
-			klog.ErrorS(err, "Could not put a node back that is to be replaced, this loop does without it", "node", name)
-		}
-	}
-	m.counted = nil
 }
 
 // ScaledUp notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.

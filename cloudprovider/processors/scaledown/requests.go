@@ -62,6 +62,8 @@ type Requests struct {
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
 	Moves         *Moves // nil if no node is replaced but by request
+	// ScaledUp puts nodes that are being drained back as they were. The core would remove a node as empty whose pods look for another place.
+	ScaledUp func(*cacontext.AutoscalingContext)
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
@@ -74,8 +76,9 @@ type Requests struct {
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
 func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	r.asked = nil
+	r.ScaledUp(ctx)
 	if r.Moves != nil {
-		r.Moves.restore(ctx)
+		r.Moves.emptied.Restore(ctx.ClusterSnapshot)
 	}
 	for _, n := range all {
 		if nodemeta.ToGo(n) || r.also(n) {

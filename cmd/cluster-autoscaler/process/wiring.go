@@ -232,6 +232,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	made.requests = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
 		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
+		ScaledUp: with.draining.ScaledUp,
 	}
 	core.ScaleDownNodeProcessor = made.requests
 }
