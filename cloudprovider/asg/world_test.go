@@ -267,9 +267,7 @@ func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Cli
 	bubble := isBubble()
 	start := fakeaws.Start
 	if bubble {
-		start = func(context.Context, fakeaws.Config, ...fakeaws.Option) (*fakeaws.Server, error) {
-			return fakeaws.New(config)
-		}
+		start = func(context.Context, fakeaws.Config) (*fakeaws.Server, error) { return fakeaws.New(config) }
 	}
 	server, err := start(t.Context(), config)
 	require.NoError(t, err, "start emulated AWS")
