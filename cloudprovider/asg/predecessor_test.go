@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -225,7 +226,7 @@ var began = time.Now()
 
 // edge is a moment at which a window of client tokens ends. The time of a bubble begins at one.
 func edge() time.Time {
-	if isBubble() {
+	if awsclients.InBubble() {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	return began.Truncate(10 * time.Minute)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -258,30 +257,11 @@ func bubbled(test func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
-// isBubble reports whether the time is that of a bubble, which begins in 2000.
-func isBubble() bool { return time.Now().Year() == 2000 }
-
-// serve starts AWS and the SDK's clients, in a bubble without a network.
+// serve starts AWS and the SDK's clients.
 func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Clients) {
 	t.Helper()
-	bubble := isBubble()
-	start := fakeaws.Start
-	if bubble {
-		start = func(context.Context, fakeaws.Config, ...fakeaws.Option) (*fakeaws.Server, error) {
-			return fakeaws.New(config)
-		}
-	}
-	server, err := start(t.Context(), config)
-	require.NoError(t, err, "start emulated AWS")
-	t.Cleanup(func() { _ = server.Close() })
-	options := awsclients.Options(server)
-	if bubble {
-		options.HTTPClient = patient{server.HTTPClient()}
-		for _, o := range options.CloudConfig.ServiceOverride {
-			o.URL = "http://fakeaws.invalid"
-		}
-	}
-	clients, err := awsclient.New(t.Context(), options)
+	server := awsclients.Serve(t, config)
+	clients, err := awsclient.New(t.Context(), awsclients.Options(server))
 	require.NoError(t, err, "AWS clients")
 	return server, clients
 }
@@ -528,17 +508,9 @@ func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n in
 // without a network.
 func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
 	t.Helper()
-	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
 	t.Setenv("AWS_MAX_ATTEMPTS", "")
-	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	synctest.Test(t, func(t *testing.T) {
-		server, err := fakeaws.New(config)
-		require.NoError(t, err)
-		defer server.Close() //nolint:errcheck // it has no port
-		clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
-		require.NoError(t, err)
+		server, clients := serve(t, config)
 		w := &world{t: t, aws: server, calls: &calls{AutoScaling: clients.AutoScaling}, options: asg.Options{
 			Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
 			MotionInterval: 2 * time.Second, Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto,
@@ -548,19 +520,6 @@ func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), te
 		defer stop()
 		test(w)
 	})
-}
-
-// patient gives a request as long as the client of awsclient does.
-type patient struct {
-	client interface {
-		Do(*http.Request) (*http.Response, error)
-	}
-}
-
-func (p patient) Do(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	return p.client.Do(r.WithContext(ctx))
 }
 
 // takes is how long it takes until ok returns "", do being done every second. It is five minutes at most.

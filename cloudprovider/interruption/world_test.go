@@ -97,48 +97,19 @@ func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 	}
 }
 
+// newWorld makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	server, err := fakeaws.Start(t.Context(), config(append(more, g)...))
-	require.NoError(t, err)
-	return newWorldOver(t, server, awsclients.Options(server), g, 10*time.Millisecond)
-}
-
-// parallelWorld is the world of a test that runs beside others, and one of its instances.
-func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) (w *world, instance string) {
-	t.Helper()
-	t.Parallel()
-	w = newWorld(t, g, more...)
-	return w, w.inService()[0]
-}
-
-// inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
-// emulated AWS without a network.
-func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		server, err := fakeaws.New(config(g))
-		require.NoError(t, err)
-		options := awsclients.Options(server)
-		for _, o := range options.CloudConfig.ServiceOverride {
-			o.URL = "http://fakeaws.invalid"
-		}
-		options.HTTPClient = server.HTTPClient()
-		test(t, newWorldOver(t, server, options, g, 200*time.Millisecond))
-	})
-}
-
-// newWorldOver makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
-func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Options, g fakeaws.AutoScalingGroup, pause time.Duration) *world {
-	t.Helper()
-	t.Cleanup(func() { _ = server.Close() })
-	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}, pause: pause}
+	pause := 10 * time.Millisecond
+	if awsclients.InBubble() {
+		pause *= 20
+	}
+	w := &world{t: t, aws: awsclients.Serve(t, config(append(more, g)...)), cluster: fake.NewClientset(), evicted: map[string]int{}, pause: pause}
 	var err error
-	w.clients, err = awsclient.New(t.Context(), options)
+	w.clients, err = awsclient.New(t.Context(), awsclients.Options(w.aws))
 	require.NoError(t, err)
 	w.servePods()
-	require.NoError(t, server.Attach(w.cluster))
+	require.NoError(t, w.aws.Attach(w.cluster))
 	w.cache = asg.NewCache(asg.Options{
 		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: tag}}}},
@@ -155,6 +126,22 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 	require.NoError(t, w.cache.Start(t.Context()))
 	w.background(w.cache.Run)
 	return w
+}
+
+// parallelWorld is the world of a test that runs beside others, and one of its instances.
+func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) (w *world, instance string) {
+	t.Helper()
+	t.Parallel()
+	w = newWorld(t, g, more...)
+	return w, w.inService()[0]
+}
+
+// inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
+// emulated AWS without a network.
+func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
 }
 
 // background runs until the test, or the returned function, ends it.

@@ -40,7 +40,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/plugincerts"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/certificates"
 )
 
 // world is an emulated AWS, a plugin over it, and the core's own clients of the plugin.
@@ -115,11 +115,7 @@ func (p *world) write(t *testing.T, name string, content []byte) {
 
 // certify writes new certificates.
 func (p *world) certify(t *testing.T) {
-	c, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
-	require.NoError(t, err)
-	for name, content := range map[string][]byte{"ca.crt": c.CA, "tls.crt": c.Cert, "tls.key": c.Key, "client.crt": c.ClientCert, "client.key": c.ClientKey} {
-		p.write(t, name, content)
-	}
+	require.NoError(t, certificates.WriteForPlugin(p.dir))
 }
 
 // dial connects without a client certificate.

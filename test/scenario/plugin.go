@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/certificates"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/plugincerts"
 )
 
 // pluginSide is the autoscaler as a plugin of stock.
@@ -62,17 +62,13 @@ func newPluginSide(dir string) (*pluginSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
-	if err != nil {
+	if err := certificates.WriteForPlugin(dir); err != nil {
 		return nil, err
 	}
 	path := func(name string) string { return filepath.Join(dir, name) }
 	config := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\n", between.address(), path("client.crt"), path("client.key"), path("ca.crt"))
-	for name, content := range map[string][]byte{"ca.crt": certificates.CA, "tls.crt": certificates.Cert, "tls.key": certificates.Key,
-		"client.crt": certificates.ClientCert, "client.key": certificates.ClientKey, "externalgrpc": []byte(config)} {
-		if err := os.WriteFile(path(name), content, 0o600); err != nil {
-			return nil, err
-		}
+	if err := os.WriteFile(path("externalgrpc"), []byte(config), 0o600); err != nil {
+		return nil, err
 	}
 	return &pluginSide{
 		flags: []string{"--asg-plugin-address=" + address, "--asg-plugin-cert=" + path("tls.crt"), "--asg-plugin-key=" + path("tls.key"),

@@ -126,6 +126,26 @@ func refuse(err error, names ...string) func(*http.Request, podserver.Call) erro
 	}
 }
 
+// budgetFor is a budget that refuses for so long.
+func budgetFor(d time.Duration) func(*http.Request, podserver.Call) error {
+	lets := in(d)
+	return func(r *http.Request, call podserver.Call) error {
+		if time.Now().Before(lets) {
+			return budget()(r, call)
+		}
+		return nil
+	}
+}
+
+func forbidDeletions(otherwise func(*http.Request, podserver.Call) error) func(*http.Request, podserver.Call) error {
+	return func(r *http.Request, call podserver.Call) error {
+		if call.Verb == "delete" {
+			return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
+		}
+		return otherwise(r, call)
+	}
+}
+
 // hang never answers, like a server that is stuck.
 func hang(r *http.Request) error {
 	<-r.Context().Done()
@@ -157,15 +177,15 @@ func ofDaemonSet(p *corev1.Pod) {
 // journey is the course of a drain.
 type journey struct {
 	drain.Result
-	Took  time.Duration
-	Moved []string
+	Took         time.Duration
+	Moved, Stuck []string
 }
 
 func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
 	began := time.Now()
 	result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan { return plan })
 	require.NoError(t, err)
-	return journey{Result: result, Took: time.Since(began).Round(time.Second), Moved: c.moved}
+	return journey{Result: result, Took: time.Since(began).Round(time.Second), Moved: c.moved, Stuck: c.stuck}
 }
 
 func in(d time.Duration) time.Time { return time.Now().Add(d) }
@@ -201,16 +221,7 @@ func TestDrain(t *testing.T) {
 			})},
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 10 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a budget is asked until it lets go", pods: []*corev1.Pod{pod("a", grace(0))},
-			world: func(_ *testing.T, c *cluster) {
-				until := in(20 * time.Second)
-				c.Refuse = func(r *http.Request, call podserver.Call) error {
-					if time.Now().Before(until) {
-						return budget()(r, call)
-					}
-					return nil
-				}
-			},
-			plan: warned,
+			world: func(_ *testing.T, c *cluster) { c.Refuse = budgetFor(20 * time.Second) }, plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 22 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a pod held to the last gets the grace that is left", pods: []*corev1.Pod{pod("a", grace(60))},
 			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() }, plan: warned,
@@ -223,16 +234,42 @@ func TestDrain(t *testing.T) {
 			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute)} },
 			want:  journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute}},
 		{name: "without the right to delete a pod is lost", pods: []*corev1.Pod{pod("a")},
+			world: func(_ *testing.T, c *cluster) { c.Refuse = forbidDeletions(budget()) }, plan: warned,
+			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute, Stuck: []string{"a"}}},
+		{name: "without the right to delete evictions go on", pods: []*corev1.Pod{pod("a", grace(0))},
+			world: func(_ *testing.T, c *cluster) { c.Refuse = forbidDeletions(budgetFor(112 * time.Second)) }, plan: warned,
+			want: journey{Result: drain.Result{Evicted: 1}, Took: 116 * time.Second, Moved: []string{"a forced=false"}, Stuck: []string{"a"}}},
+		{name: "a pod that cannot be evicted is reported once, and forced", pods: []*corev1.Pod{pod("a", grace(5))},
 			world: func(_ *testing.T, c *cluster) {
-				c.Refuse = func(r *http.Request, call podserver.Call) error {
-					if call.Verb == "delete" {
-						return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
+				c.Refuse = refuse(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
+			},
+			plan: warned,
+			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}, Stuck: []string{"a"}}},
+		{name: "a pod that the cache lacks is moved",
+			world: func(t *testing.T, c *cluster) { c.stop(); c.add(t, pod("late", grace(5))) }, plan: warned,
+			want: journey{Result: drain.Result{Evicted: 1}, Took: 5 * time.Second, Moved: []string{"late forced=false"}}},
+		{name: "a pod that only the cache has is gone", pods: []*corev1.Pod{pod("gone")},
+			world: func(_ *testing.T, c *cluster) { c.stop(); c.remove("gone") }, plan: warned,
+			want: journey{Took: time.Second}},
+		{name: "a list that fails shows no empty node",
+			world: func(t *testing.T, c *cluster) {
+				c.stop()
+				c.add(t, pod("a", grace(5)))
+				until := in(20500 * time.Millisecond)
+				c.RefuseList = func() error {
+					if time.Now().Before(until) {
+						return errors.New("etcd has no leader")
 					}
-					return budget()(r, call)
+					return nil
 				}
 			},
 			plan: warned,
-			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute}},
+			want: journey{Result: drain.Result{Evicted: 1}, Took: 26 * time.Second, Moved: []string{"a forced=false"}}},
+		{name: "a list that fails to the end shows no empty node",
+			world: func(_ *testing.T, c *cluster) {
+				c.RefuseList = func() error { return errors.New("etcd has no leader") }
+			}, plan: warned,
+			want: journey{Result: drain.Result{Unseen: true}, Took: 2 * time.Minute}},
 		{name: "a grace longer than the time is not cut short", pods: []*corev1.Pod{pod("a", grace(600))}, plan: warned,
 			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=false"}}},
 		{name: "another drain is only waited for", pods: []*corev1.Pod{pod("a")},
@@ -560,55 +597,6 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 	}
 }
 
-func TestStaleCacheIsCorrectedByAPIServer(t *testing.T) {
-	t.Run("a pod it lacks is moved", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newCluster(t)
-			c.stop()
-			c.add(t, pod("late", grace(5)))
-			got := c.drained(t, warned())
-			assert.Truef(t, got.Evicted == 1 && got.Took == 5*time.Second, "%+v after %v", got.Result, got.Took)
-		})
-	})
-	t.Run("a pod it still has is gone", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newCluster(t, pod("gone"))
-			c.stop()
-			c.remove("gone")
-			got := c.drained(t, warned())
-			assert.Truef(t, got.Lost == 0 && got.Took <= 2*time.Second, "%+v after %v", got.Result, got.Took)
-		})
-	})
-}
-
-func TestFailedListIsNotAnEmptyNode(t *testing.T) {
-	failing := errors.New("etcd has no leader")
-	t.Run("until it succeeds", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newCluster(t)
-			c.stop()
-			c.add(t, pod("a", grace(5)))
-			until := in(20500 * time.Millisecond)
-			c.RefuseList = func() error {
-				if time.Now().Before(until) {
-					return failing
-				}
-				return nil
-			}
-			got := c.drained(t, warned())
-			assert.Truef(t, got.Evicted == 1 && !got.Unseen, "%+v after %v", got.Result, got.Took)
-		})
-	})
-	t.Run("to the end", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newCluster(t)
-			c.RefuseList = func() error { return failing }
-			got := c.drained(t, warned())
-			assert.Truef(t, got.Unseen && got.Took == 2*time.Minute, "%+v after %v", got.Result, got.Took)
-		})
-	})
-}
-
 func TestRefusedEvictionsSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"), pod("b", grace(5)))
@@ -618,16 +606,6 @@ func TestRefusedEvictionsSlowDown(t *testing.T) {
 		assert.Truef(t, asked >= 8 && asked <= 16, "asked %d times in 30 seconds", asked)
 		assert.Equal(t, 1, c.times("evict", "b"), "times asked a pod on its way")
 		assert.Empty(t, c.stuck, "are reported stuck, though a budget holds them")
-	})
-}
-
-func TestUnevictablePodIsReportedOnceAndForced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, pod("a", grace(5)))
-		c.Refuse = refuse(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
-		got := c.drained(t, warned())
-		diff := cmp.Diff([]string{"a"}, c.stuck)
-		assert.Truef(t, diff == "" && got.Forced == 1, "%+v, stuck: %s", got.Result, diff)
 	})
 }
 
@@ -661,24 +639,6 @@ func TestDrainStopsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestForbiddenDeletionsLeaveEvictionsToGoOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, pod("a", grace(0)))
-		lets := in(112 * time.Second)
-		c.Refuse = func(r *http.Request, call podserver.Call) error {
-			switch {
-			case call.Verb == "delete":
-				return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
-			case time.Now().Before(lets):
-				return budget()(r, call)
-			}
-			return nil
-		}
-		got := c.drained(t, warned())
-		assert.Truef(t, got.Evicted == 1 && got.Lost == 0, "%+v after %v, want the pod evicted in the last seconds", got.Result, got.Took)
-	})
-}
-
 func TestPodsAreAskedOnceUntilTheyAnswer(t *testing.T) {
 	for _, forced := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -700,13 +660,7 @@ func TestPodOnItsWayKeepsItsGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a", grace(60)))
 		c.stop()
-		lets := in(8 * time.Second)
-		c.Refuse = func(r *http.Request, call podserver.Call) error {
-			if time.Now().Before(lets) {
-				return budget()(r, call)
-			}
-			return nil
-		}
+		c.Refuse = budgetFor(8 * time.Second)
 		c.drained(t, drain.Plan{Force: in(10 * time.Second), Deadline: in(12 * time.Second)})
 		assert.Truef(t, c.times("delete", "a") == 0 && len(c.moved) == 1,
 			"moved %v, deleted %d times, want one eviction alone", c.moved, c.times("delete", "a"))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -36,13 +37,8 @@ type world struct {
 
 func newWorld(t testing.TB, q fakeaws.Queue) *world {
 	q.Name = name
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{q}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	for key, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
-		t.Setenv(key, value)
-	}
+	server := awsclients.Serve(t, fakeaws.Config{Queues: []fakeaws.Queue{q}})
+	awsclients.Point(t, server.URL())
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
 	require.NoError(t, err)
 	return &world{t: t, aws: server, api: clients}

@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/require"
 )
@@ -55,12 +56,8 @@ const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
 // over starts an emulated AWS and a Cache that has read its groups.
 func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	t.Helper()
-	server, err := fakeaws.Start(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
-		t.Setenv(name, value)
-	}
+	server := awsclients.Serve(t, config)
+	awsclients.Point(t, server.URL())
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
 	require.NoError(t, err)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -66,7 +66,7 @@ func clusterName(n int) string { return fmt.Sprintf("cluster-%04d", n) }
 // inherit sets the environment of all clients, which a bubble cannot. Reads of the product slow down by themselves when they are throttled. The SDK's
 // limiter for that sleeps less than a nanosecond at times, which never ends where time passes only by sleeping. So these clients retry in the standard mode.
 func inherit(t *testing.T) {
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "http://fakeaws.invalid", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
 	}
@@ -77,7 +77,7 @@ var noCluster = informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 
 // newMember makes the clients and the Cache of an autoscaler that discovers the groups with all of the tags.
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
+	clients, err := awsclient.New(t.Context(), awsclients.Options(server))
 	require.NoError(t, err)
 	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
@@ -91,19 +91,6 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}})
 	require.NoError(t, err)
 	return m
-}
-
-// patient bounds a request as the client of awsclient does.
-type patient struct {
-	client interface {
-		Do(*http.Request) (*http.Response, error)
-	}
-}
-
-func (p patient) Do(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	return p.client.Do(r.WithContext(ctx))
 }
 
 // start reads the groups for the first time and then keeps them fresh in the background.

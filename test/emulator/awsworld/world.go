@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -140,13 +141,8 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	if prepare != nil {
 		prepare(&cfg)
 	}
-	server, err := fakeaws.Start(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
-		t.Setenv(name, value)
-	}
+	server := awsclients.Serve(t, cfg)
+	awsclients.Point(t, server.URL())
 	return &World{T: t, AWS: server}
 }
 

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/certificates"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
@@ -30,16 +31,35 @@ func writeFiles(l layout, p ports, opts Options) error {
 	}
 	for _, user := range []string{"admin", "kube-scheduler", "kube-controller-manager", "kwok"} {
 		// The programs act as masters: one identity for all controllers saves a token request for each.
-		pair, err := ca.client("system:"+user, "system:masters")
+		pair, err := ca.Client("system:"+user, "system:masters")
 		if err != nil {
 			return err
 		}
-		info := &clientcmdapi.AuthInfo{ClientCertificateData: pair.certificate, ClientKeyData: pair.key}
-		if err := writeKubeconfig(l.kubeconfig(user), url("https", p.apiServer, ""), ca.certificate, info); err != nil {
+		info := &clientcmdapi.AuthInfo{ClientCertificateData: pair.Certificate, ClientKeyData: pair.Key}
+		if err := writeKubeconfig(l.kubeconfig(user), url("https", p.apiServer, ""), ca.Certificate, info); err != nil {
 			return err
 		}
 	}
 	return writeConfigs(l, opts)
+}
+
+// writeKeys writes a cluster's authority, serving certificate and token keys, and returns the authority.
+func writeKeys(l layout) (*certificates.Authority, error) {
+	ca, err := certificates.NewAuthority("controlplane")
+	if err != nil {
+		return nil, err
+	}
+	server, err := ca.Server("127.0.0.1", "localhost", "kubernetes.default.svc")
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := ca.Client("service account tokens")
+	if err != nil {
+		return nil, err
+	}
+	// A certificate is as good as the public key in it.
+	return ca, certificates.Write(l.keys(), map[string][]byte{"ca.crt": ca.Certificate, "server.crt": server.Certificate, "server.key": server.Key,
+		"token.key": tokens.Key, "token.pub": tokens.Certificate})
 }
 
 // launch starts the programs in the order of their dependence and returns once all of them serve.

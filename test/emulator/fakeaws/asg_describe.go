@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Limits of the Auto Scaling API (its reference, read 2026-11): records of a page by default and at most. As many names as
@@ -52,11 +51,8 @@ type tagFilter struct {
 }
 
 func (t tagFilter) holds(tags map[string]string) bool {
-	switch {
-	case t.name == "tag-key":
+	if t.name == "tag-key" {
 		return slices.ContainsFunc(t.values, func(key string) bool { _, ok := tags[key]; return ok })
-	case t.name == "tag-value":
-		return slices.ContainsFunc(slices.Collect(maps.Values(tags)), func(v string) bool { return slices.Contains(t.values, v) })
 	}
 	value, ok := tags[strings.TrimPrefix(t.name, "tag:")]
 	return ok && slices.Contains(t.values, value)
@@ -67,7 +63,7 @@ func tagFilters(f form) ([]tagFilter, error) {
 	var out []tagFilter
 	for _, member := range f.structs("Filters.member") {
 		t := tagFilter{name: member.get("Name"), values: member.list("Values.member")}
-		if t.name != "tag-key" && t.name != "tag-value" && !strings.HasPrefix(t.name, "tag:") {
+		if t.name != "tag-key" && !strings.HasPrefix(t.name, "tag:") {
 			return nil, invalid("Filter type %s is not correct. Allowed Filter types are: tag-key tag-value tag:<key>", t.name)
 		}
 		out = append(out, t)
@@ -100,47 +96,9 @@ func (a *account) describeAutoScalingGroups(r *request) (any, error) {
 		Groups    members[xmlGroup] `xml:"AutoScalingGroups"`
 		NextToken string            `xml:"NextToken,omitempty"`
 	}
-	withInstances := !r.form.has("IncludeInstances") || r.form.boolean("IncludeInstances")
 	then := a.read(r.action)
 	for _, g := range groups {
-		x := then.group(a, g)
-		if !withInstances {
-			x.Instances.Member = nil
-		}
-		out.Groups.Member = append(out.Groups.Member, x)
-	}
-	out.NextToken = next
-	return out, nil
-}
-
-func (a *account) describeAutoScalingInstances(r *request) (any, error) {
-	limit, err := records(r.form, defaultRecords, defaultRecords)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := namesIn(r.form, "InstanceIds", "instance ids", defaultRecords)
-	if err != nil {
-		return nil, err
-	}
-	var found []*instance
-	for _, i := range a.instances {
-		if i.ended.IsZero() && i.state != detached && (len(ids) == 0 || slices.Contains(ids, i.id)) {
-			found = append(found, i)
-		}
-	}
-	slices.SortFunc(found, func(x, y *instance) int { return cmp.Compare(x.id, y.id) })
-	found, next, ok := page(found, func(i *instance) string { return i.id }, r.form.get("NextToken"), limit)
-	if !ok {
-		return nil, badToken
-	}
-	var out struct {
-		Instances members[xmlInstance] `xml:"AutoScalingInstances"`
-		NextToken string               `xml:"NextToken,omitempty"`
-	}
-	for _, i := range found {
-		x := i.shape()
-		x.AutoScalingGroupName, x.HealthStatus = i.group.Name, strings.ToUpper(x.HealthStatus)
-		out.Instances.Member = append(out.Instances.Member, x)
+		out.Groups.Member = append(out.Groups.Member, then.group(a, g))
 	}
 	out.NextToken = next
 	return out, nil
@@ -182,15 +140,15 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 		return nil, err
 	}
 	name := r.form.get("AutoScalingGroupName")
-	if _, exists := a.groups[name]; name != "" && !exists && !r.form.boolean("IncludeDeletedGroups") {
+	if _, exists := a.groups[name]; name != "" && !exists {
 		return nil, invalid("AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
 	}
-	keep, err := activityFilter(r.form)
-	if err != nil {
-		return nil, err
+	for _, parameter := range []string{"ActivityIds", "Filters", "IncludeDeletedGroups"} {
+		if r.form.has(parameter) || len(r.form.sub(parameter)) > 0 {
+			return nil, invalid("The emulator does not know %s", parameter)
+		}
 	}
-	found := a.history(name, a.read(r.action), keep, r.form.boolean("IncludeDeletedGroups"))
-	found, next, ok := page(found, activityKey, r.form.get("NextToken"), limit)
+	found, next, ok := page(a.history(name, a.read(r.action)), activityKey, r.form.get("NextToken"), limit)
 	if !ok {
 		return nil, badToken
 	}
@@ -207,15 +165,15 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 
 // history lists the activities of one group or of all groups: first the ones in progress, each kind newest first (API
 // reference, DescribeScalingActivities).
-func (a *account) history(group string, then *moment, keep func(*activity) bool, deletedToo bool) []*activity {
+func (a *account) history(group string, then *moment) []*activity {
 	var found []*activity
 	for name, activities := range a.activities {
 		_, exists := a.groups[name]
-		if group != "" && name != group || !exists && !deletedToo {
+		if group != "" && name != group || !exists {
 			continue
 		}
 		for _, act := range activities {
-			if act := then.activity(act); act != nil && keep(act) {
+			if act := then.activity(act); act != nil {
 				found = append(found, act)
 			}
 		}
@@ -230,45 +188,6 @@ func activityKey(act *activity) string {
 }
 
 const maxNanos = math.MaxInt64
-
-func activityFilter(f form) (func(*activity) bool, error) {
-	ids := f.list("ActivityIds.member")
-	var lower, upper time.Time
-	var statuses []string
-	for _, member := range f.structs("Filters.member") {
-		values := member.list("Values.member")
-		var err error
-		switch name := member.get("Name"); name {
-		case "Status":
-			statuses = values
-		case "StartTimeLowerBound":
-			lower, err = boundary(values)
-		case "StartTimeUpperBound":
-			upper, err = boundary(values)
-		default:
-			return nil, invalid("Filter type %s is not correct. Allowed Filter types are: StartTimeLowerBound StartTimeUpperBound Status", name)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return func(act *activity) bool {
-		return (len(ids) == 0 || slices.Contains(ids, act.id)) &&
-			(len(statuses) == 0 || slices.Contains(statuses, act.status)) &&
-			(lower.IsZero() || !act.started.Before(lower)) && (upper.IsZero() || !act.started.After(upper))
-	}, nil
-}
-
-func boundary(values []string) (time.Time, error) {
-	if len(values) != 1 {
-		return time.Time{}, invalid("A start time filter takes one value")
-	}
-	at, err := time.Parse(time.RFC3339, values[0])
-	if err != nil {
-		return time.Time{}, invalid("Value %q of a start time filter is not a time in ISO 8601", values[0])
-	}
-	return at, nil
-}
 
 type (
 	xmlLaunchConfiguration struct {

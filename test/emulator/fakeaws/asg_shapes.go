@@ -70,21 +70,17 @@ type (
 	}
 	xmlRange        struct{ Min, Max *int }
 	xmlRequirements struct {
-		AcceleratorManufacturers, AcceleratorNames, AcceleratorTypes, InstanceGenerations *members[string]
-		AllowedInstanceTypes, ExcludedInstanceTypes                                       *members[string]
-		BareMetal, BurstablePerformance                                                   string `xml:",omitempty"`
+		AllowedInstanceTypes, ExcludedInstanceTypes *members[string]
+		BareMetal, BurstablePerformance             string `xml:",omitempty"`
 
-		CPUManufacturers *members[string] `xml:"CpuManufacturers"`
-		VCPUCount        xmlRange         `xml:"VCpuCount"`
-		MemoryMiB        xmlRange
-		AcceleratorCount *xmlRange
+		VCPUCount xmlRange `xml:"VCpuCount"`
+		MemoryMiB xmlRange
 	}
 	xmlInstance struct {
 		InstanceType, AvailabilityZone, LifecycleState, HealthStatus string
 		LaunchConfigurationName, WeightedCapacity                    string `xml:",omitempty"`
 
 		InstanceID           string `xml:"InstanceId"`
-		AutoScalingGroupName string `xml:",omitempty"` // DescribeAutoScalingInstances only
 		LaunchTemplate       *xmlTemplateSpec
 		ProtectedFromScaleIn bool
 	}
@@ -231,22 +227,12 @@ func (r *InstanceRequirements) shape() *xmlRequirements {
 	if r == nil {
 		return nil
 	}
-	x := &xmlRequirements{
+	return &xmlRequirements{
 		VCPUCount: r.VCPUs.shape(), MemoryMiB: r.MemoryMiB.shape(),
-		AcceleratorManufacturers: optionalMembers(r.AcceleratorManufacturers),
-		AcceleratorNames:         optionalMembers(r.AcceleratorNames),
-		AcceleratorTypes:         optionalMembers(r.AcceleratorTypes),
-		CPUManufacturers:         optionalMembers(r.CPUManufacturers),
-		InstanceGenerations:      optionalMembers(r.InstanceGenerations),
-		AllowedInstanceTypes:     optionalMembers(r.AllowedInstanceTypes),
-		ExcludedInstanceTypes:    optionalMembers(r.ExcludedInstanceTypes),
-		BareMetal:                r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+		AllowedInstanceTypes:  optionalMembers(r.AllowedInstanceTypes),
+		ExcludedInstanceTypes: optionalMembers(r.ExcludedInstanceTypes),
+		BareMetal:             r.BareMetal, BurstablePerformance: r.BurstablePerformance,
 	}
-	if r.AcceleratorCount != nil {
-		count := r.AcceleratorCount.shape()
-		x.AcceleratorCount = &count
-	}
-	return x
 }
 
 func optionalMembers(values []string) *members[string] {
@@ -276,7 +262,7 @@ func (i *instance) shape() xmlInstance {
 func (g *group) tagShapes() []xmlTag {
 	var out []xmlTag
 	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
-		out = append(out, xmlTag{g.Name, "auto-scaling-group", key, g.Tags[key], !slices.Contains(g.NotPropagated, key)})
+		out = append(out, xmlTag{g.Name, "auto-scaling-group", key, g.Tags[key], true})
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package fakeaws
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -136,11 +135,7 @@ func tagsOf(g *group, c candidate) map[string]string {
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	for key, value := range g.Tags {
-		if !slices.Contains(g.NotPropagated, key) {
-			tags[key] = value
-		}
-	}
+	maps.Copy(tags, g.Tags)
 	tags["aws:autoscaling:groupName"] = g.Name
 	if c.template != nil {
 		tags["aws:ec2launchtemplate:id"], tags["aws:ec2launchtemplate:version"] = c.template.ID, c.template.Version

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -48,29 +47,8 @@ func (t InstanceType) awsArchitecture() string {
 
 func (t InstanceType) accelerators() int { return t.GPUs + t.NeuronDevices }
 
-// acceleratorMaker is EC2's word in instance requirements.
-func (t InstanceType) acceleratorMaker() string {
-	if t.NeuronDevices > 0 {
-		return "amazon-web-services"
-	}
-	return strings.ToLower(t.GPUManufacturer)
-}
-
 func (t InstanceType) burstable() bool {
 	return len(t.Name) > 2 && t.Name[0] == 't' && t.Name[1] >= '1' && t.Name[1] <= '9'
-}
-
-// cpuMaker follows the family's letters: a for AMD, g for AWS, Intel otherwise.
-func (t InstanceType) cpuMaker() string {
-	family, _, _ := strings.Cut(t.Name, ".")
-	options := family[strings.IndexAny(family+"0", "0123456789"):]
-	switch {
-	case t.Architecture == "arm64":
-		return "amazon-web-services"
-	case strings.Contains(options, "a"):
-		return "amd"
-	}
-	return "intel"
 }
 
 // matching are the types that meet the requirements on one of the architectures (all if none is given), in the order of size,
@@ -98,31 +76,9 @@ func (c *catalogue) matching(r InstanceRequirements, architectures []string) []s
 
 func (r InstanceRequirements) met(t InstanceType) bool {
 	return r.VCPUs.holds(t.VCPU) && r.MemoryMiB.holds(t.MemoryMiB) &&
-		r.acceleratorsMet(t) &&
-		(len(r.CPUManufacturers) == 0 || slices.Contains(r.CPUManufacturers, t.cpuMaker())) &&
 		(len(r.AllowedInstanceTypes) == 0 || anyMatch(r.AllowedInstanceTypes, t.Name)) &&
 		!anyMatch(r.ExcludedInstanceTypes, t.Name) &&
 		optionMet(r.BareMetal, t.BareMetal) && optionMet(r.BurstablePerformance, t.burstable())
-}
-
-func (r InstanceRequirements) acceleratorsMet(t InstanceType) bool {
-	if r.AcceleratorCount != nil && !r.AcceleratorCount.holds(t.accelerators()) {
-		return false
-	}
-	asked := r.AcceleratorCount != nil && r.AcceleratorCount.Min > 0 ||
-		len(r.AcceleratorManufacturers)+len(r.AcceleratorNames)+len(r.AcceleratorTypes) > 0
-	if !asked {
-		return true
-	}
-	kind := "gpu"
-	if t.NeuronDevices > 0 {
-		kind = "inference"
-	}
-	name := strings.ToLower(strings.ReplaceAll(t.GPUName, " ", "-"))
-	return t.accelerators() > 0 &&
-		(len(r.AcceleratorManufacturers) == 0 || slices.Contains(r.AcceleratorManufacturers, t.acceleratorMaker())) &&
-		(len(r.AcceleratorNames) == 0 || slices.Contains(r.AcceleratorNames, name)) &&
-		(len(r.AcceleratorTypes) == 0 || slices.Contains(r.AcceleratorTypes, kind))
 }
 
 func (r Range) holds(n int) bool { return n >= r.Min && (r.Max == nil || n <= *r.Max) }

@@ -152,8 +152,6 @@ type AutoScalingGroup struct {
 	Zones   []string          `json:"zones"` // full names, such as cn-northwest-1a
 	Tags    map[string]string `json:"tags,omitempty"`
 
-	NotPropagated []string `json:"notPropagated,omitempty"` // keys of tags that its instances do not get
-
 	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
 	MixedInstancesPolicy *MixedInstancesPolicy `json:"mixedInstancesPolicy,omitempty"`
@@ -273,18 +271,12 @@ type Distribution struct {
 
 // InstanceRequirements select instance types by their properties. EC2 requires VCPUs and MemoryMiB.
 type InstanceRequirements struct {
-	VCPUs                    Range    `json:"vCpuCount"`
-	MemoryMiB                Range    `json:"memoryMiB"`
-	AcceleratorCount         *Range   `json:"acceleratorCount,omitempty"` // max 0 excludes accelerators
-	AcceleratorManufacturers []string `json:"acceleratorManufacturers,omitempty"`
-	AcceleratorNames         []string `json:"acceleratorNames,omitempty"`
-	AcceleratorTypes         []string `json:"acceleratorTypes,omitempty"`
-	CPUManufacturers         []string `json:"cpuManufacturers,omitempty"`
-	InstanceGenerations      []string `json:"instanceGenerations,omitempty"`
-	AllowedInstanceTypes     []string `json:"allowedInstanceTypes,omitempty"`  // with *, not together with excluded
-	ExcludedInstanceTypes    []string `json:"excludedInstanceTypes,omitempty"` // with *
-	BareMetal                string   `json:"bareMetal,omitempty"`             // included, required or excluded (default)
-	BurstablePerformance     string   `json:"burstablePerformance,omitempty"`  // included, required or excluded (default)
+	VCPUs                 Range    `json:"vCpuCount"`
+	MemoryMiB             Range    `json:"memoryMiB"`
+	AllowedInstanceTypes  []string `json:"allowedInstanceTypes,omitempty"`  // with *, not together with excluded
+	ExcludedInstanceTypes []string `json:"excludedInstanceTypes,omitempty"` // with *
+	BareMetal             string   `json:"bareMetal,omitempty"`             // included, required or excluded (default)
+	BurstablePerformance  string   `json:"burstablePerformance,omitempty"`  // included, required or excluded (default)
 }
 
 // A Range has a lower and, unless nil, an upper bound, both inclusive.

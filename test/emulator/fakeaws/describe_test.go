@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -79,24 +77,4 @@ func TestStaleReadingsHaveAnyAgeUpToMost(t *testing.T) {
 		s.SetStaleReads(0)
 		assert.EqualValues(t, 4, *describe(t, c, "g").DesiredCapacity, "desired once readings are fresh again")
 	})
-}
-
-func TestTagsThatAreNotPropagated(t *testing.T) {
-	_, c := overHTTP(t, oneGroup(func(g *AutoScalingGroup) {
-		g.Desired, g.Tags, g.NotPropagated = 1, map[string]string{"team": "blue", "cost": "low"}, []string{"team"}
-	}))
-	groups, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
-	require.NoError(t, err)
-	propagated := map[string]bool{}
-	for _, tag := range groups.AutoScalingGroups[0].Tags {
-		propagated[aws.ToString(tag.Key)] = aws.ToBool(tag.PropagateAtLaunch)
-	}
-	assert.Empty(t, cmp.Diff(map[string]bool{"team": false, "cost": true}, propagated), "propagated tags differ (-want +got)")
-	instances, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
-	require.NoError(t, err)
-	has := map[string]bool{}
-	for _, tag := range instances.Reservations[0].Instances[0].Tags {
-		has[aws.ToString(tag.Key)] = true
-	}
-	assert.Truef(t, !has["team"] && has["cost"], "tags of the instance: %v, want cost without team", has)
 }

@@ -51,6 +51,7 @@
 //   - Instances are refreshed only as Deeds, and zones rebalanced as Deeds or in a strict account.
 //   - Requests are not authenticated. The signature only names the caller. Policies of the Config hold for every caller but those who
 //     have assumed a role of CreateRole. AssumeRoleWithWebIdentity asks its trust policy, and does not check the token's signature.
+//   - Filters that neither the autoscaler nor stock sends are refused, and requirements for accelerators are not read.
 //   - A write to a group that does not exist is not found, whatever the policies say.
 //   - Instances that EC2 takes away wait for no lifecycle hook.
 //   - Spot instances are terminated, not stopped or hibernated.

@@ -85,8 +85,7 @@ func (a *account) describeImages(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := ec2Filters(r.form, "image-id", "name", "architecture", "state", "owner-id", "is-public", "virtualization-type",
-		"root-device-type", "tag:")
+	filters, err := ec2Filters(r.form, "image-id")
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +100,7 @@ func (a *account) describeImages(r *request) (any, error) {
 	}
 	found := []Image{}
 	for _, id := range slices.Sorted(maps.Keys(a.images)) {
-		if img := a.images[id]; (len(ids) == 0 || slices.Contains(ids, id)) && allHold(filters, img.field) {
+		if img := a.images[id]; (len(ids) == 0 || slices.Contains(ids, id)) && allHold(filters, func(string) string { return id }) {
 			found = append(found, img)
 		}
 	}
@@ -114,29 +113,6 @@ func (a *account) describeImages(r *request) (any, error) {
 		out.Images.Item = append(out.Images.Item, a.imageShape(img))
 	}
 	return out, nil
-}
-
-func (img Image) field(name string) (string, bool) {
-	switch name {
-	case "image-id":
-		return img.ID, true
-	case "name":
-		return img.Name, true
-	case "architecture":
-		return first(img.Architecture, "x86_64"), true
-	case "state":
-		return "available", true
-	case "owner-id":
-		return img.Owner, true
-	case "is-public":
-		return "true", true
-	case "virtualization-type":
-		return "hvm", true
-	case "root-device-type":
-		return "ebs", true
-	}
-	value, ok := img.Tags[strings.TrimPrefix(name, "tag:")]
-	return value, ok
 }
 
 func (a *account) imageShape(img Image) ec2Image {
@@ -154,8 +130,7 @@ func (a *account) describeInstances(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := ec2Filters(r.form, "instance-id", "instance-state-name", "instance-type", "availability-zone", "private-dns-name",
-		"instance-lifecycle", "tag:", "tag-key")
+	filters, err := ec2Filters(r.form, "instance-id", "instance-state-name")
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +143,12 @@ func (a *account) describeInstances(r *request) (any, error) {
 	}
 	var found []*instance
 	for _, i := range a.instances {
-		field := func(name string) (string, bool) {
-			if name == "instance-state-name" {
-				state, known := then.state(i)
-				return state.Name, known
+		field := func(name string) string {
+			if name == "instance-id" {
+				return i.id
 			}
-			return i.field(name)
+			state, _ := then.state(i)
+			return state.Name
 		}
 		if (len(ids) == 0 || slices.Contains(ids, i.id)) && known(i) && allHold(filters, field) {
 			found = append(found, i)
@@ -193,23 +168,6 @@ func (a *account) describeInstances(r *request) (any, error) {
 		})
 	}
 	return out, nil
-}
-
-func (i *instance) field(name string) (string, bool) {
-	switch name {
-	case "instance-id":
-		return i.id, true
-	case "instance-type":
-		return i.pool.instanceType, true
-	case "availability-zone":
-		return i.pool.zone, true
-	case "private-dns-name":
-		return i.nodeName, true
-	case "instance-lifecycle":
-		return spot, i.pool.capacityType == spot
-	}
-	value, ok := i.tags[strings.TrimPrefix(name, "tag:")]
-	return value, ok
 }
 
 func (i *instance) ec2State() ec2State {

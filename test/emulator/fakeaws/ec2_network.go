@@ -130,11 +130,11 @@ func described[T any](a *account, r *request, most int, filter string, all []T, 
 	}
 	slices.SortFunc(all, func(x, y T) int { return cmp.Compare(id(x), id(y)) })
 	all = slices.DeleteFunc(all, func(v T) bool {
-		return !allHold(filters, func(name string) (string, bool) {
+		return !allHold(filters, func(name string) string {
 			if name == "vpc-id" {
-				return a.vpcID(), true
+				return a.vpcID()
 			}
-			return id(v), true
+			return id(v)
 		})
 	})
 	found, next, ok := page(all, id, r.form.get("NextToken"), limit)

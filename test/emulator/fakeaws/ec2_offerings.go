@@ -64,14 +64,11 @@ func (a *account) allOfferings(kind string) []ec2Offering {
 
 func (o ec2Offering) key() string { return o.InstanceType + "\x00" + o.Location }
 
-func (o ec2Offering) field(name string) (string, bool) {
-	switch name {
-	case "instance-type":
-		return o.InstanceType, true
-	case "location":
-		return o.Location, true
+func (o ec2Offering) field(name string) string {
+	if name == "location" {
+		return o.Location
 	}
-	return "", false
+	return o.InstanceType
 }
 
 // zonesOffering are the zones in which a type is offered: the Config's, or else all that groups name.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // ec2Header begins every answer of EC2.
@@ -70,18 +69,12 @@ type (
 		Max *int `xml:"max"`
 	}
 	ec2Requirements struct {
-		VCPUCount                ec2Range       `xml:"vCpuCount"`
-		MemoryMiB                ec2Range       `xml:"memoryMiB"`
-		AcceleratorCount         *ec2Range      `xml:"acceleratorCount"`
-		AcceleratorManufacturers *items[string] `xml:"acceleratorManufacturerSet"`
-		AcceleratorNames         *items[string] `xml:"acceleratorNameSet"`
-		AcceleratorTypes         *items[string] `xml:"acceleratorTypeSet"`
-		CPUManufacturers         *items[string] `xml:"cpuManufacturerSet"`
-		InstanceGenerations      *items[string] `xml:"instanceGenerationSet"`
-		AllowedInstanceTypes     *items[string] `xml:"allowedInstanceTypeSet"`
-		ExcludedInstanceTypes    *items[string] `xml:"excludedInstanceTypeSet"`
-		BareMetal                string         `xml:"bareMetal,omitempty"`
-		BurstablePerformance     string         `xml:"burstablePerformance,omitempty"`
+		VCPUCount             ec2Range       `xml:"vCpuCount"`
+		MemoryMiB             ec2Range       `xml:"memoryMiB"`
+		AllowedInstanceTypes  *items[string] `xml:"allowedInstanceTypeSet"`
+		ExcludedInstanceTypes *items[string] `xml:"excludedInstanceTypeSet"`
+		BareMetal             string         `xml:"bareMetal,omitempty"`
+		BurstablePerformance  string         `xml:"burstablePerformance,omitempty"`
 	}
 )
 
@@ -89,21 +82,12 @@ func (r *InstanceRequirements) ec2Shape() *ec2Requirements {
 	if r == nil {
 		return nil
 	}
-	x := &ec2Requirements{
+	return &ec2Requirements{
 		VCPUCount: ec2Range{&r.VCPUs.Min, r.VCPUs.Max}, MemoryMiB: ec2Range{&r.MemoryMiB.Min, r.MemoryMiB.Max},
-		AcceleratorManufacturers: optionalItems(r.AcceleratorManufacturers),
-		AcceleratorNames:         optionalItems(r.AcceleratorNames),
-		AcceleratorTypes:         optionalItems(r.AcceleratorTypes),
-		CPUManufacturers:         optionalItems(r.CPUManufacturers),
-		InstanceGenerations:      optionalItems(r.InstanceGenerations),
-		AllowedInstanceTypes:     optionalItems(r.AllowedInstanceTypes),
-		ExcludedInstanceTypes:    optionalItems(r.ExcludedInstanceTypes),
-		BareMetal:                r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+		AllowedInstanceTypes:  optionalItems(r.AllowedInstanceTypes),
+		ExcludedInstanceTypes: optionalItems(r.ExcludedInstanceTypes),
+		BareMetal:             r.BareMetal, BurstablePerformance: r.BurstablePerformance,
 	}
-	if r.AcceleratorCount != nil {
-		x.AcceleratorCount = &ec2Range{&r.AcceleratorCount.Min, r.AcceleratorCount.Max}
-	}
-	return x
 }
 
 func optionalItems(values []string) *items[string] {
@@ -115,15 +99,8 @@ func optionalItems(values []string) *items[string] {
 
 func requirementsOf(f form) (InstanceRequirements, error) {
 	r := InstanceRequirements{
-		AcceleratorManufacturers: f.list("AcceleratorManufacturer"),
-		AcceleratorNames:         f.list("AcceleratorName"),
-		AcceleratorTypes:         f.list("AcceleratorType"),
-		CPUManufacturers:         f.list("CpuManufacturer"),
-		InstanceGenerations:      f.list("InstanceGeneration"),
-		AllowedInstanceTypes:     f.list("AllowedInstanceType"),
-		ExcludedInstanceTypes:    f.list("ExcludedInstanceType"),
-		BareMetal:                f.get("BareMetal"),
-		BurstablePerformance:     f.get("BurstablePerformance"),
+		AllowedInstanceTypes: f.list("AllowedInstanceType"), ExcludedInstanceTypes: f.list("ExcludedInstanceType"),
+		BareMetal: f.get("BareMetal"), BurstablePerformance: f.get("BurstablePerformance"),
 	}
 	for _, needed := range []string{"VCpuCount.Min", "MemoryMiB.Min"} {
 		if !f.has(needed) {
@@ -137,15 +114,8 @@ func requirementsOf(f form) (InstanceRequirements, error) {
 	if r.VCPUs, err = rangeOf(f.sub("VCpuCount")); err != nil {
 		return r, err
 	}
-	if r.MemoryMiB, err = rangeOf(f.sub("MemoryMiB")); err != nil {
-		return r, err
-	}
-	if count := f.sub("AcceleratorCount"); len(count) > 0 {
-		n, err := rangeOf(count)
-		r.AcceleratorCount = &n
-		return r, err
-	}
-	return r, nil
+	r.MemoryMiB, err = rangeOf(f.sub("MemoryMiB"))
+	return r, err
 }
 
 func rangeOf(f form) (Range, error) {
@@ -174,7 +144,7 @@ func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
 	values := 0
 	for _, member := range f.structs("Filter") {
 		name := member.get("Name")
-		if !slices.Contains(known, name) && !(slices.Contains(known, "tag:") && strings.HasPrefix(name, "tag:")) {
+		if !slices.Contains(known, name) {
 			return nil, &apiError{Code: "InvalidParameterValue", Message: "The filter '" + name + "' is invalid"}
 		}
 		filter := ec2Filter{name, member.list("Value")}
@@ -187,10 +157,9 @@ func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
 }
 
 // allHold applies filters to the values that field gives for their names.
-func allHold(filters []ec2Filter, field func(name string) (string, bool)) bool {
+func allHold(filters []ec2Filter, field func(name string) string) bool {
 	for _, filter := range filters {
-		value, has := field(filter.name)
-		if !has || !anyMatch(filter.values, value) {
+		if !anyMatch(filter.values, field(filter.name)) {
 			return false
 		}
 	}

@@ -68,28 +68,21 @@ func (a *account) describeSpotPriceHistory(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := ec2Filters(r.form, "availability-zone", "instance-type", "product-description", "spot-price")
+	filters, err := ec2Filters(r.form, "availability-zone", "instance-type", "product-description")
 	if err != nil {
 		return nil, err
 	}
-	for _, list := range []struct{ parameter, field string }{
-		{"InstanceType", "instance-type"}, {"ProductDescription", "product-description"},
-	} {
-		if values := r.form.list(list.parameter); len(values) > 0 {
-			filters = append(filters, ec2Filter{list.field, values})
-		}
-	}
-	if zone := r.form.get("AvailabilityZone"); zone != "" {
-		filters = append(filters, ec2Filter{"availability-zone", []string{zone}})
-	}
+	// Unlike the filter, the parameter fails as a whole for one type that the region lacks.
 	if unknown := a.unknownTypes(r.form.list("InstanceType")); len(unknown) > 0 {
 		return nil, &apiError{Code: "InvalidParameterValue", Message: fmt.Sprintf("Invalid instance type: %v", unknown)}
 	}
-	from, to, err := spotPriceSpan(r.form)
-	if err != nil {
-		return nil, err
+	var from time.Time
+	if start := r.form.get("StartTime"); start != "" {
+		if from, err = time.Parse(time.RFC3339Nano, start); err != nil {
+			return nil, &apiError{Code: "InvalidParameterValue", Message: fmt.Sprintf("Value (%s) for parameter StartTime is invalid.", start)}
+		}
 	}
-	found, next, ok := page(a.spotPricesWithin(filters, from, to), SpotPrice.key, r.form.get("NextToken"), limit)
+	found, next, ok := page(a.spotPricesSince(filters, from), SpotPrice.key, r.form.get("NextToken"), limit)
 	if !ok {
 		return nil, ec2BadToken
 	}
@@ -100,53 +93,29 @@ func (a *account) describeSpotPriceHistory(r *request) (any, error) {
 	return out, nil
 }
 
-// spotPricesWithin are the prices that hold at some time from one moment to another.
-func (a *account) spotPricesWithin(filters []ec2Filter, from, to time.Time) []SpotPrice {
+// spotPricesSince are the prices that hold at some time since a moment.
+func (a *account) spotPricesSince(filters []ec2Filter, from time.Time) []SpotPrice {
 	var found []SpotPrice
 	for i, p := range a.spotPrices { // of one pool, the newest first
 		superseded := i > 0 && a.spotPrices[i-1].samePool(p) && !a.spotPrices[i-1].since.After(from)
-		if !superseded && !p.since.After(to) && allHold(filters, p.field) {
+		if !superseded && allHold(filters, p.field) {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
-// spotPriceSpan parses the time of the request, by default all of it.
-func spotPriceSpan(f form) (from, to time.Time, err error) {
-	to = time.Now()
-	for _, bound := range []struct {
-		parameter string
-		value     *time.Time
-	}{{"StartTime", &from}, {"EndTime", &to}} {
-		if !f.has(bound.parameter) {
-			continue
-		}
-		if *bound.value, err = time.Parse(time.RFC3339Nano, f.get(bound.parameter)); err != nil {
-			return from, to, &apiError{Code: "InvalidParameterValue",
-				Message: fmt.Sprintf("Value (%s) for parameter %s is invalid.", f.get(bound.parameter), bound.parameter)}
-		}
-	}
-	return from, to, nil
-}
-
-func (p SpotPrice) field(name string) (string, bool) {
+func (p SpotPrice) field(name string) string {
 	switch name {
 	case "availability-zone":
-		return p.Zone, true
+		return p.Zone
 	case "instance-type":
-		return p.InstanceType, true
-	case "product-description":
-		return p.Product, true
-	case "spot-price":
-		return p.text(), true
+		return p.InstanceType
 	}
-	return "", false
+	return p.Product
 }
 
-// text is the price as EC2 writes it.
-func (p SpotPrice) text() string { return strconv.FormatFloat(p.PerHour, 'f', 6, 64) }
-
 func (p SpotPrice) ec2Shape() ec2SpotPrice {
-	return ec2SpotPrice{InstanceType: p.InstanceType, Product: p.Product, SpotPrice: p.text(), Timestamp: timestamp(p.since), Zone: p.Zone}
+	price := strconv.FormatFloat(p.PerHour, 'f', 6, 64)
+	return ec2SpotPrice{InstanceType: p.InstanceType, Product: p.Product, SpotPrice: price, Timestamp: timestamp(p.since), Zone: p.Zone}
 }

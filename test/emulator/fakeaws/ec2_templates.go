@@ -66,8 +66,7 @@ func (a *account) describeLaunchTemplateVersions(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := ec2Filters(r.form, "image-id", "instance-type", "is-default-version")
-	if err != nil {
+	if _, err := ec2Filters(r.form); err != nil {
 		return nil, err
 	}
 	found, err := a.templateVersions(r.form)
@@ -81,7 +80,6 @@ func (a *account) describeLaunchTemplateVersions(r *request) (any, error) {
 			}
 		}
 	}
-	found = slices.DeleteFunc(found, func(v ec2TemplateVersion) bool { return !allHold(filters, v.field) })
 	found, next, ok := page(found, ec2TemplateVersion.key, r.form.get("NextToken"), limit)
 	if !ok {
 		return nil, ec2BadToken
@@ -131,20 +129,11 @@ func (a *account) versionsOfOne(ref LaunchTemplateRef, wanted []string, f form) 
 		}
 		return nil, &apiError{Code: "InvalidLaunchTemplateName.NotFoundException", Message: templateGone(ref).text}
 	}
-	lowest, err := f.number("MinVersion", 1)
-	if err != nil {
-		return nil, err
-	}
-	highest, err := f.number("MaxVersion", len(t.Versions))
-	if err != nil {
-		return nil, err
-	}
-	var numbers []int
-	for n := range t.Versions {
-		numbers = append(numbers, n+1)
-	}
-	if len(wanted) > 0 {
-		numbers = nil
+	var found []ec2TemplateVersion
+	if len(wanted) == 0 {
+		for n := range t.Versions {
+			found = append(found, a.versionShape(t, n+1, f.boolean("ResolveAlias")))
+		}
 	}
 	for _, version := range wanted {
 		n := t.number(version)
@@ -154,13 +143,7 @@ func (a *account) versionsOfOne(ref LaunchTemplateRef, wanted []string, f form) 
 				Message: fmt.Sprintf("Could not find the specified version %s for the launch template with ID %s.", version, t.ID),
 			}
 		}
-		numbers = append(numbers, n)
-	}
-	var found []ec2TemplateVersion
-	for _, n := range numbers {
-		if n >= lowest && n <= highest {
-			found = append(found, a.versionShape(t, n, f.boolean("ResolveAlias")))
-		}
+		found = append(found, a.versionShape(t, n, f.boolean("ResolveAlias")))
 	}
 	return found, nil
 }
@@ -168,18 +151,6 @@ func (a *account) versionsOfOne(ref LaunchTemplateRef, wanted []string, f form) 
 // key sorts by template, and the newest version of each first.
 func (v ec2TemplateVersion) key() string {
 	return fmt.Sprintf("%s %06d", v.LaunchTemplateID, 999_999-v.VersionNumber)
-}
-
-func (v ec2TemplateVersion) field(name string) (string, bool) {
-	switch name {
-	case "image-id":
-		return v.Data.ImageID, true
-	case "instance-type":
-		return v.Data.InstanceType, true
-	case "is-default-version":
-		return fmt.Sprint(v.DefaultVersion), true
-	}
-	return "", false
 }
 
 func (a *account) versionShape(t *template, number int, resolve bool) ec2TemplateVersion {

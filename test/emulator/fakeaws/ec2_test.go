@@ -58,10 +58,9 @@ func TestTypesAreFoundByRequirements(t *testing.T) {
 		requirements types.InstanceRequirementsRequest
 		want         []string
 	}{
-		{"by GPU", types.InstanceRequirementsRequest{
+		{"by size", types.InstanceRequirementsRequest{
 			VCpuCount: &types.VCpuCountRangeRequest{Min: aws.Int32(4), Max: aws.Int32(8)}, MemoryMiB: &types.MemoryMiBRequest{Min: aws.Int32(1)},
-			AcceleratorCount: &types.AcceleratorCountRequest{Min: aws.Int32(1)}, AcceleratorManufacturers: []types.AcceleratorManufacturer{"nvidia"},
-			AcceleratorNames: []types.AcceleratorName{"t4"},
+			AllowedInstanceTypes: []string{"g4dn.*"},
 		}, []string{"g4dn.2xlarge", "g4dn.xlarge"}},
 		{"burstable only if asked for", types.InstanceRequirementsRequest{
 			VCpuCount: &types.VCpuCountRangeRequest{Min: aws.Int32(2)}, MemoryMiB: &types.MemoryMiBRequest{Min: aws.Int32(1)},

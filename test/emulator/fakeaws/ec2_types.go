@@ -96,8 +96,7 @@ func (a *account) describeInstanceTypes(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := ec2Filters(r.form, "instance-type", "bare-metal", "current-generation", "processor-info.supported-architecture",
-		"supported-usage-class", "supported-virtualization-type")
+	filters, err := ec2Filters(r.form, "instance-type")
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +108,7 @@ func (a *account) describeInstanceTypes(r *request) (any, error) {
 		return nil, &apiError{Code: "InvalidInstanceType", Message: fmt.Sprintf("The following supplied instance types do not exist: [%s]", strings.Join(unknown, ", "))}
 	}
 	found := slices.DeleteFunc(a.types.names(), func(name string) bool {
-		return len(names) > 0 && !slices.Contains(names, name) || !allHold(filters, a.types.types[name].field)
+		return len(names) > 0 && !slices.Contains(names, name) || !allHold(filters, func(string) string { return name })
 	})
 	found, next, ok := page(found, func(name string) string { return name }, r.form.get("NextToken"), limit)
 	if !ok {
@@ -131,24 +130,6 @@ func (a *account) unknownTypes(names []string) []string {
 		}
 	}
 	return unknown
-}
-
-func (t InstanceType) field(name string) (string, bool) {
-	switch name {
-	case "instance-type":
-		return t.Name, true
-	case "bare-metal":
-		return fmt.Sprint(t.BareMetal), true
-	case "current-generation":
-		return "true", true
-	case "processor-info.supported-architecture":
-		return t.awsArchitecture(), true
-	case "supported-usage-class":
-		return onDemand, true
-	case "supported-virtualization-type":
-		return "hvm", true
-	}
-	return "", false
 }
 
 func (t InstanceType) ec2Shape() ec2Type {

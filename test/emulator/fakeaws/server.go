@@ -34,26 +34,13 @@ type Server struct {
 	workers sync.WaitGroup
 }
 
-// An Option changes how a Server is started, not the account it keeps.
-type Option func(*options)
-
-type options struct{ listen string }
-
-// ListenOn makes the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only loopback
-// addresses are accepted.
-func ListenOn(address string) Option { return func(o *options) { o.listen = address } }
-
 // Start checks the Config, brings the account to its first state and serves it. The Server closes when ctx is done.
-func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
-	o := options{listen: "127.0.0.1:0"}
-	for _, opt := range opts {
-		opt(&o)
-	}
+func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, o.listen); err != nil {
+	if err := s.listen(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -89,18 +76,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) listen(ctx context.Context, address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("listen on %q: %w", address, err)
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("listen on %q: not a loopback address; use 127.0.0.1:PORT", address)
-	}
+func (s *Server) listen(ctx context.Context) error {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("listen on %q: %w", address, err)
+		return fmt.Errorf("listen on loopback: %w", err)
 	}
 	s.url = "http://" + l.Addr().String()
 	s.http = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}

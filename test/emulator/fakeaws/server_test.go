@@ -49,8 +49,3 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 		t.Errorf("%d goroutines, %d before:\n%s", now, before, buf[:runtime.Stack(buf, true)])
 	}
 }
-
-func TestOnlyLoopbackIsListenedOn(t *testing.T) {
-	_, err := Start(t.Context(), Config{}, ListenOn("0.0.0.0:0"))
-	assert.ErrorContains(t, err, "loopback", "error")
-}

@@ -13,18 +13,15 @@ const (
 	maxClientToken     = 64
 )
 
-// Retry strategies of LaunchInstances.
-const (
-	retryNone  = "none"
-	retryGroup = "retry-with-group-configuration"
-)
+// retryNone is the only retry strategy of LaunchInstances that is emulated. The other one asks the group for what could not be launched.
+const retryNone = "none"
 
 // A synchronousLaunch is one accepted call of LaunchInstances.
 type synchronousLaunch struct {
-	token           string
-	group           *group
-	capacity        int
-	retry, zone, by string
+	token    string
+	group    *group
+	capacity int
+	zone, by string
 }
 
 type (
@@ -83,7 +80,8 @@ func (a *account) launchInstances(r *request) (any, error) {
 
 // readLaunch makes the checks that do not depend on the group's state.
 func (a *account) readLaunch(r *request) (synchronousLaunch, error) {
-	call := synchronousLaunch{token: r.form.get("ClientToken"), retry: first(r.form.get("RetryStrategy"), retryNone), by: r.by()}
+	call := synchronousLaunch{token: r.form.get("ClientToken"), by: r.by()}
+	retry := first(r.form.get("RetryStrategy"), retryNone)
 	var err error
 	switch {
 	case call.token == "":
@@ -93,9 +91,8 @@ func (a *account) readLaunch(r *request) (synchronousLaunch, error) {
 			"Member must have length less than or equal to %d", call.token, maxClientToken)
 	case !r.form.has("RequestedCapacity"):
 		return call, missing("requestedCapacity")
-	case call.retry != retryNone && call.retry != retryGroup:
-		return call, invalid("1 validation error detected: Value '%s' at 'retryStrategy' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: [retry-with-group-configuration, none]", call.retry)
+	case retry != retryNone:
+		return call, invalid("The emulator does not know the retry strategy %s", retry)
 	}
 	for _, list := range []string{"AvailabilityZones", "AvailabilityZoneIds", "SubnetIds"} {
 		if len(r.form.list(list+".member")) > 1 {
@@ -211,9 +208,6 @@ func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 		launched += i.weight
 		a.raise(g, i.weight, call.by)
 		out.add(a, i)
-	}
-	if rest := min(call.capacity-launched, g.Max-g.Desired); rest > 0 && call.retry == retryGroup {
-		a.setDesired(g, g.Desired+rest, call.by)
 	}
 	return out
 }

@@ -26,10 +26,6 @@ func launch(ctx context.Context, c clients, token string, capacity int32, change
 	return c.autoscaling.LaunchInstances(ctx, in)
 }
 
-func retryWithGroup(in *autoscaling.LaunchInstancesInput) {
-	in.RetryStrategy = types.RetryStrategyRetryWithGroupConfiguration
-}
-
 var sameLaunch = cmpopts.IgnoreUnexported(autoscaling.LaunchInstancesOutput{}, types.InstanceCollection{}, types.LaunchInstancesError{})
 
 // API reference, LaunchInstances: Errors are "details about failed instance launches with their corresponding error codes and
@@ -52,20 +48,6 @@ func TestPartialLaunchReportsEveryPool(t *testing.T) {
 		pass(time.Minute)
 		if g := describe(t, c, "g"); *g.DesiredCapacity != 1 || len(g.Instances) != 1 {
 			t.Errorf("desired %d with %d instances, want 1 and 1", *g.DesiredCapacity, len(g.Instances))
-		}
-	})
-}
-
-// API reference, RetryStrategy: "RETRY_WITH_GROUP_CONFIGURATION (increase desired capacity and retry with group configuration)".
-func TestUnlaunchedInstancesAreLeftToGroup(t *testing.T) {
-	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
-		s.AddShortage(Shortage{Zone: "us-west-2b"})
-		out, err := launch(t.Context(), c, "token", 2, retryWithGroup)
-		require.NoError(t, err)
-		assert.Truef(t, len(out.Instances) == 0 && len(out.Errors) == 1, "instances %v, errors %v; want one error", out.Instances, out.Errors)
-		pass(time.Minute)
-		if g := describe(t, c, "g"); *g.DesiredCapacity != 2 || states(g)["InService"] != 2 {
-			t.Errorf("desired %d, instances %v; want 2, from other zones", *g.DesiredCapacity, states(g))
 		}
 	})
 }

@@ -66,7 +66,6 @@ var operations = map[string]map[string]operation{
 	serviceAutoScaling: {
 		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
 		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
-		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
 		"DescribeInstanceRefreshes":           (*account).describeInstanceRefreshes,
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
 		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,

@@ -181,13 +181,7 @@ func TestExampleLeavesDesiredCapacityToTheAutoscaler(t *testing.T) {
 		assert.Truef(t, len(g.Lifecycle) == 1 && slices.Equal(g.Lifecycle[0].Ignored, []string{"desired_capacity"}),
 			"aws_autoscaling_group.%s: lifecycle %+v", label, g.Lifecycle)
 	}
-	server, err := fakeaws.Start(t.Context(), e.account)
-	require.NoError(t, err)
-	t.Cleanup(func() { server.Close() })
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": e.account.Region,
-		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
-		t.Setenv(name, value)
-	}
+	pointTo(t, e.account)
 	groups := asgctl(t, "groups", "--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/"+cluster)
 	for _, g := range e.groups {
 		assert.Containsf(t, groups, g.Name, "the autoscaler does not find group %s", g.Name)

@@ -22,6 +22,7 @@ import (
 	strictyaml "sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,6 +76,12 @@ func (r recipe) of(language string) []string {
 	return texts
 }
 
+// pointTo has asgctl ask an emulated AWS with the account.
+func pointTo(t *testing.T, account fakeaws.Config) {
+	awsclients.Point(t, awsclients.Serve(t, account).URL())
+	t.Setenv("AWS_REGION", account.Region)
+}
+
 // documents returns the YAML documents of a recipe.
 func (r recipe) documents() []string {
 	var documents []string
@@ -110,13 +117,7 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 			if len(account.AutoScalingGroups) == 0 {
 				return
 			}
-			server, err := fakeaws.Start(t.Context(), account)
-			require.NoError(t, err)
-			t.Cleanup(func() { server.Close() })
-			for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": account.Region,
-				"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
-				t.Setenv(name, value)
-			}
+			pointTo(t, account)
 			for _, b := range r.of("text") {
 				group := regexp.MustCompile(`^Group (\S+) in `).FindStringSubmatch(b)
 				if group == nil {

@@ -1,0 +1,2 @@
+// Package certificates makes certificates for a control plane, and for a plugin and the Cluster Autoscaler that it serves.
+package certificates
