@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -107,9 +106,10 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		return nil, err
 	}
 	in.Discovery, in.ZonalGroups, in.Cluster = discovery, o.ZonalGroups, o.ClusterName
-	cache, err := read(ctx, in)
-	if err != nil {
-		return nil, err
+	in.Clock, in.ClusterInUserData = clock.RealClock{}, userdata.Cluster
+	cache := asg.NewCache(in)
+	if err := cache.ReadOnce(ctx); err != nil {
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	if o.Evidence != nil {
 		cache.SeeCluster(ctx, *o.Evidence)
@@ -178,32 +178,4 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
 	return clients, nil
-}
-
-// read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
-func read(ctx context.Context, o asg.Options) (*asg.Cache, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	o.AutoScaling = firstFailureEnds{o.AutoScaling, cancel}
-	o.RefreshInterval, o.MotionInterval, o.Clock, o.ClusterInUserData = time.Minute, time.Minute, clock.RealClock{}, userdata.Cluster
-	cache := asg.NewCache(o)
-	if err := cache.Start(ctx); err != nil {
-		return nil, cmp.Or(context.Cause(ctx), err)
-	}
-	return cache, nil
-}
-
-// firstFailureEnds cancels the reading with the error of DescribeAutoScalingGroups.
-type firstFailureEnds struct {
-	asg.AutoScalingAPI
-	cancel context.CancelCauseFunc
-}
-
-func (f firstFailureEnds) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
-	options ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-	out, err := f.AutoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)
-	if err != nil {
-		f.cancel(fmt.Errorf("describe auto scaling groups: %w", err))
-	}
-	return out, err
 }
