@@ -64,9 +64,9 @@ type installation struct {
 	nodes      fact[map[string]*corev1.Node] // by instance ID
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
-	ours       *corev1.Pod // the autoscaler's own, a running one if there is one, nil for none
-	flags      flags       // of it
-	unsure     bool        // autoscalers run, and none of them is known to be ours
+	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
+	flags      running.Flags // of it
+	unsure     bool          // autoscalers run, and none of them is known to be ours
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
