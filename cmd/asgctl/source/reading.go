@@ -54,8 +54,7 @@ type Options struct {
 
 // Reading is every group as of one moment. It is immutable.
 type Reading struct {
-	Groups    []*group.Group // by name
-	Catalogue *instancetypes.Catalogue
+	Groups []*group.Group // by name
 	// Cluster is the name of this cluster and its source, zero if it is not known.
 	Cluster launchspec.Statement
 	// Absent are the groups, or zonal views, that were asked for by name and do not exist.
@@ -116,18 +115,18 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
-	r := &Reading{Groups: groups, Catalogue: in.Types, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
+	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if types != nil {
-		r.Catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, r.Catalogue)
+		in.Types, r.Unlooked = lookUp(ctx, types, r.Groups, in.Types)
 	}
 	for _, g := range r.Groups {
 		region := regionOf(g.Name)
-		template := fromgroup.Seen{}.Build(g, region, r.Catalogue)
+		template := fromgroup.Seen{}.Build(g, region, in.Types)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
 		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, r.Catalogue)
+			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, in.Types)
 		}
 	}
 	return r, nil
