@@ -15,15 +15,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Start reads all groups for the first time, and then their launch specs. It returns when the first Snapshot is complete, or as complete as AWS
-// allows. It retries the first reading until AWS answers, and logs why.
+// Start is ReadOnce for a process that keeps the groups. It retries the reading of the groups until AWS answers, and logs why.
 func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	var last error
 	for wait := time.Second; ; wait = min(2*wait, startRetryMost) {
 		err := c.Refresh(ctx)
 		if err == nil {
-			break
+			return c.readLaunches(ctx)
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(err, last))
@@ -35,9 +34,22 @@ func (c *Cache) Start(ctx context.Context) error {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ended, err))
 		}
 	}
+}
+
+// ReadOnce reads all groups, and then their launch specs. It returns when the Snapshot is complete, or as complete as AWS allows.
+func (c *Cache) ReadOnce(ctx context.Context) error {
+	if err := c.Refresh(ctx); err != nil {
+		return err
+	}
+	return c.readLaunches(ctx)
+}
+
+// readLaunches reads the launch specs after the first reading of the groups.
+func (c *Cache) readLaunches(ctx context.Context) error {
 	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMost)
 	defer cancel()
 	c.resolveLaunches(resolveCtx)
+	log := klog.FromContext(ctx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
 		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.options.Discovery.Names(), "filters", c.options.Discovery.Filters,

@@ -54,7 +54,7 @@ func (w Words) bounded(region string) Words {
 		}
 		g.CoolDowns, g.Problems, g.Clock = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems), first(g.Clock, maxProblems)
 		for at := range g.Clock {
-			g.Clock[at] = clip(g.Clock[at])
+			g.Clock[at] = Clip(g.Clock[at], maxText)
 		}
 		for at := range g.CoolDowns {
 			g.CoolDowns[at].Cause.clip(region)
@@ -69,7 +69,7 @@ func (w Words) bounded(region string) Words {
 	for _, s := range w.Searches {
 		for at := range s.Answers {
 			s.Answers[at].Reason.clip(region)
-			s.Answers[at].Expander = clip(s.Answers[at].Expander)
+			s.Answers[at].Expander = Clip(s.Answers[at].Expander, maxText)
 		}
 	}
 	return w
@@ -111,12 +111,13 @@ func orEmpty[T any](list []T) []T {
 
 // clip bounds the texts of the reason, and puts the region into its commands.
 func (r *Reason) clip(region string) {
-	r.Message, r.Remedy = clip(r.Message), clip(shellword.InRegion(region, r.Remedy))
+	r.Message, r.Remedy = Clip(r.Message, maxText), Clip(shellword.InRegion(region, r.Remedy), maxText)
 }
 
-func clip(text string) string {
-	if len(text) <= maxText {
+// Clip bounds a text to so many bytes, and marks what it cuts.
+func Clip(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxText], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

@@ -15,9 +15,9 @@ import (
 type Record struct {
 	clock clock.PassiveClock
 
-	mu        sync.Mutex
-	facts     facts
-	observers []Observer
+	mu       sync.Mutex
+	facts    facts
+	observer Observer // nil for none
 
 	making sync.Mutex // held by the reader that makes a Report
 }
@@ -61,11 +61,11 @@ func New(process Process, c clock.PassiveClock) *Record {
 	return r
 }
 
-// SetProcess replaces the facts about the process, but not the holder of the lease.
-func (r *Record) SetProcess(p Process) {
+// SetProcess replaces the facts about the process, but not the holder of the lease. Every new Report asks for the calls.
+func (r *Record) SetProcess(p Process, calls func() []Call) {
 	r.change(func(f *facts) {
 		p.Holder = f.process.Holder
-		f.process = p
+		f.process, f.calls = p, calls
 	})
 }
 
@@ -103,40 +103,33 @@ func (r *Record) Reading() Reading {
 	return r.facts.reading
 }
 
-// CallsFrom has every new Report ask for the calls.
-func (r *Record) CallsFrom(calls func() []Call) { r.change(func(f *facts) { f.calls = calls }) }
-
 // ShadowFrom has every new Report ask for the comparison with the leader.
 func (r *Record) ShadowFrom(shadow func() *Shadow) { r.change(func(f *facts) { f.shadow = shadow }) }
 
 // SetCluster sets the name of the cluster, which may turn out late.
 func (r *Record) SetCluster(name string) { r.change(func(f *facts) { f.process.Cluster = name }) }
 
-// Observe has the observer called from now on.
-func (r *Record) Observe(o Observer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.observers = append(r.observers, o)
-}
+// Observe has the one observer called from now on.
+func (r *Record) Observe(o Observer) { r.change(func(*facts) { r.observer = o }) }
 
 func (r *Record) Launched(l Launch) {
-	for _, o := range r.change(func(f *facts) {
+	if o := r.change(func(f *facts) {
 		l.Outcome.clip(f.process.Region)
 		f.launches = added(f.launches, l, maxLaunches)
-	}) {
+	}); o != nil {
 		o.Launched(l)
 	}
 }
 
 // Decided adds an entry to the timeline, now if the entry has no time.
 func (r *Record) Decided(e Entry) {
-	for _, o := range r.change(func(f *facts) {
+	if o := r.change(func(f *facts) {
 		e.Reason.clip(f.process.Region)
 		if e.At.IsZero() {
 			e.At = f.at
 		}
 		f.timeline = folded(added(f.timeline, e, maxEntries))
-	}) {
+	}); o != nil {
 		o.Decided(e)
 	}
 }
@@ -160,12 +153,12 @@ func folded(timeline []Entry) []Entry {
 
 func (r *Record) Spent(s Spend) { r.change(func(f *facts) { f.spend = s }) }
 
-func (r *Record) change(change func(*facts)) []Observer {
+func (r *Record) change(change func(*facts)) Observer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts.at = r.clock.Now()
 	change(&r.facts)
-	return r.observers
+	return r.observer
 }
 
 // Report returns what is known now. The caller must not change it.

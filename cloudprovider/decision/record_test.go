@@ -178,7 +178,7 @@ func slicesOf[T any](element T, n int) []T {
 
 func TestEmptyReportHasLists(t *testing.T) {
 	r, _ := newRecord()
-	r.CallsFrom(func() []decision.Call { return nil })
+	r.SetProcess(decision.Process{}, func() []decision.Call { return nil })
 	text, err := json.Marshal(r.Report())
 	require.NoError(t, err)
 	assert.Truef(t, !strings.Contains(string(text), "null") && strings.Contains(string(text), `"leader":false`),
@@ -187,7 +187,7 @@ func TestEmptyReportHasLists(t *testing.T) {
 
 func TestRecordServesManyAtOnce(t *testing.T) {
 	r, _ := newRecord()
-	r.CallsFrom(func() []decision.Call { return []decision.Call{{Action: "b"}, {Action: "a"}} })
+	r.SetProcess(decision.Process{}, func() []decision.Call { return []decision.Call{{Action: "b"}, {Action: "a"}} })
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {

@@ -10,10 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-func maxSize(g *decision.Group) decision.Reason {
-	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
-}
-
 // Paused puts into words what is left alone of a group. The group's Pause has cause and remedy.
 func Paused(g *decision.Group, p decision.Pause, cause, remedy string) *decision.Pause {
 	text := "group " + quote(g.Name) + " is paused"

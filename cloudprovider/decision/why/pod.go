@@ -57,7 +57,6 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 type candidate struct {
 	decision.Answer
 	group   *decision.Group
-	known   bool          // its next node is known
 	failing []requirement // heaviest first
 	weight  int
 }
@@ -79,7 +78,7 @@ type search struct {
 func (s *search) add(a decision.Answer) {
 	c := candidate{Answer: a, group: s.groups[a.Group]}
 	if n := s.nodes[a.Group]; n != nil {
-		c.known, c.failing = true, n.failing(s.pod, s.asked, s.need, c.group)
+		c.failing = n.failing(s.pod, s.asked, s.need, c.group)
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
@@ -98,7 +97,7 @@ func (s *search) add(a decision.Answer) {
 		c.failing = append(c.failing, scheduler(a.Reason))
 	}
 	c.weight = weigh(c.failing)
-	if a.Verdict == decision.Skipped && !c.known && len(s.nodes) > 0 {
+	if a.Verdict == decision.Skipped && s.nodes[a.Group] == nil && len(s.nodes) > 0 {
 		c.weight = weightUnknown
 	}
 	s.all = append(s.all, c)
@@ -285,7 +284,7 @@ func (s *search) closest() decision.Reason {
 	if more := len(list[0].failing) - len(clauses); more > 0 {
 		clauses = append(clauses, verb(Count(more, "more requirement"), "fails", "fail"))
 	}
-	return decision.Reason{Code: list[0].failing[0].code, Message: clean(strings.Join(clauses, ", and "), maxMessage), Remedy: s.remedy(list, 0)}
+	return decision.Reason{Code: list[0].failing[0].code, Message: clean(strings.Join(clauses, ", and "), maxMessage), Remedy: s.remedy(list)}
 }
 
 // id is equal for groups that fail the same.

@@ -189,10 +189,10 @@ func tooMuch(list []candidate, at int, everywhere bool) string {
 	return text + figure(r.resource, largest.left())
 }
 
-// atMost are the amounts of all resources of which the pod asks for too much, on the node that has the most of the one at the index.
-func atMost(list []candidate, at int) string {
+// atMost are the amounts of all resources of which the pod asks for too much, on the node that has the most of the first.
+func atMost(list []candidate) string {
 	var amounts []string
-	for _, r := range largestOf(list, at).failing {
+	for _, r := range largestOf(list, 0).failing {
 		if r.resource != "" {
 			amounts = append(amounts, amount(r.resource, r.left()))
 		}
@@ -247,9 +247,9 @@ func verb(subject, one, many string) string {
 	return subject + " " + many
 }
 
-// remedy is the next step about the requirement at an index, which all groups of the list fail.
-func (s *search) remedy(list []candidate, at int) string {
-	r, group := list[0].failing[at], autoScaling(cmp.Or(list[0].group, &decision.Group{Name: list[0].Group}))
+// remedy is the next step about the first requirement that all groups of the list fail.
+func (s *search) remedy(list []candidate) string {
+	r, group := list[0].failing[0], autoScaling(cmp.Or(list[0].group, &decision.Group{Name: list[0].Group}))
 	switch {
 	case r.said.Remedy != "":
 		return r.said.Remedy
@@ -263,7 +263,7 @@ func (s *search) remedy(list []candidate, at int) string {
 	case r.resource != "" && r.weight == weightKind:
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
-		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list, at)
+		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list)
 	case r.weight == weightPromise && r.among == "":
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
 			tagCommand(group, zonalTag, "true"), shell(group))

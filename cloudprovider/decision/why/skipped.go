@@ -29,7 +29,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	case RefusedCoolDown:
 		return coolDown(r.Class, g)
 	case RefusedFull:
-		return maxSize(g)
+		return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 	case RefusedPaused:
 		return Paused(g, decision.Pause{ScaleUp: true}, "", "").Reason // by a pause that has ended meanwhile
 	case RefusedQuota:

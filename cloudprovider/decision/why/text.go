@@ -32,10 +32,7 @@ func clean(s string, limit int) string {
 	if strings.ContainsFunc(s, unseen) {
 		s = strings.Join(strings.FieldsFunc(s, unseen), " ")
 	}
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
+	return decision.Clip(s, limit)
 }
 
 // quote quotes a name from outside.

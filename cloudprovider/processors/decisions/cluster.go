@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
-	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -64,7 +63,7 @@ func (k *cluster) words() decision.Words {
 func (k *cluster) findUsed() map[string]bool {
 	used := map[string]bool{}
 	for _, pod := range k.facts.allPods() {
-		if pod.Spec.NodeName != "" && !podutil.IsDaemonSetPod(pod) && !podutil.IsMirrorPod(pod) {
+		if pod.Spec.NodeName != "" && !nodemeta.BelongsToNode(pod) {
 			used[pod.Spec.NodeName] = true
 		}
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
@@ -111,7 +110,6 @@ type facts struct {
 	choices         []*choice                 // of the expander, in order
 	members         int                       // pods in the options of the choices
 	context         *cacontext.AutoscalingContext
-	unknown         map[string]bool // groups of whose next nodes nothing is known
 
 	scaleDown *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	unneeded  map[string]scaledown.Unneeded    // by node, as of the last loop that looked
@@ -134,7 +132,7 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.earlier, f.unknown, f.unneeded = c.earlier, f.placeholders(), c.Unneeded.Nodes
+	f.earlier, f.unneeded = c.earlier, c.Unneeded.Nodes
 	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)
 	c.Record.SetCluster(c.Cluster())
 	s := c.Provider.Spending()
@@ -154,21 +152,6 @@ func called[T any](f func() T) (result T) {
 		result = f()
 	}
 	return result
-}
-
-// placeholders returns the groups of whose next nodes nothing is known, if pods remain. The loop looks at the annotations, because the
-// next loop changes them.
-func (f *facts) placeholders() map[string]bool {
-	if f.unhelped.count == 0 {
-		return nil
-	}
-	list := map[string]bool{}
-	for group, info := range f.nodeInfos() {
-		if info.Node() == nil || nodemeta.Placeholder.On(info.Node()) {
-			list[group] = true
-		}
-	}
-	return list
 }
 
 // nodeInfos returns the next nodes of the groups. They are read from the core when they are needed, because two loops' worth of them

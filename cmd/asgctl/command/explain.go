@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -59,7 +58,6 @@ func (c *cli) explain() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	e.running.KubeFlags(flags)
 	e.running.Flags(flags)
 	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
 	e.regionFlag(cmd)
@@ -86,7 +84,7 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		if e.cluster == nil {
 			return finding{none}
 		}
-		client, err := kubernetes.NewForConfig(e.cluster)
+		client, err := e.running.Client()
 		if err != nil {
 			return failure{err}
 		}
@@ -123,7 +121,7 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 
 // find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
 func (e *explainer) find(ctx context.Context, owner string) error {
-	client, err := kubernetes.NewForConfig(e.cluster)
+	client, err := e.running.Client()
 	if err != nil {
 		return err
 	}

@@ -123,10 +123,10 @@ func but(flags []string) string {
 func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, silent error, given []string,
 	asked process.Question) (*decision.Report, error) {
 	flags, with, because := []string{"--asg-region=" + autoscaler.Region(ctx)}, "behind -- alone", "" // a later region wins
-	deployed, err := autoscaler.Flags(ctx)
+	deployment, deployed, err := autoscaler.Flags(ctx)
 	switch {
 	case err == nil:
-		flags, with = append(flags, deployed.Flags...), "of Deployment "+deployed.Name
+		flags, with = append(flags, deployed...), "of Deployment "+deployment
 	case silent != nil:
 		return nil, failure{fmt.Errorf("%w, and no flags to compute the answer with: %w: give the autoscaler's flags behind --", silent, err)}
 	default:

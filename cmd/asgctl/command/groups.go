@@ -61,7 +61,7 @@ Exits with 3 if there is no such group or zone, or too little is known to add a 
 			v := show.TemplateOf(r, g)
 			wrong := ""
 			if !v.Usable {
-				wrong = fmt.Sprintf("too little is known of %q to add a node", v.ID())
+				wrong = fmt.Sprintf("too little is known of %q to add a node", g.ID())
 			}
 			return c.print(v, v.Table, wrong)
 		},

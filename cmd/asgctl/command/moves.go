@@ -22,7 +22,7 @@ func (c *cli) moves() *cobra.Command {
 		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate), with the reason, how far each is, and what holds it
 back. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl moves\n  asgctl moves -o json\n  asgctl moves resume web",
-	}, func(r *decision.Report) (any, string) { return show.MovesOf(r), show.MovesTable(r) })
+	}, show.MovesOf)
 	cmd.AddCommand(c.resumeMoves())
 	return cmd
 }
@@ -34,7 +34,7 @@ func (c *cli) plan() *cobra.Command {
 that costs less. Each line is for itself, and has been tried with the scheduler's filters: two may need the same free room. With plan nothing is
 changed. The report comes from the autoscaler's /status.json, as for asgctl top.`,
 		Example: "  asgctl plan\n  asgctl plan -o json",
-	}, func(r *decision.Report) (any, string) { return show.PlanOf(r), show.PlanTable(r.Spend) })
+	}, show.PlanOf)
 }
 
 func (c *cli) resumeMoves() *cobra.Command {

@@ -54,7 +54,6 @@ func (c *cli) remove() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	e.running.KubeFlags(flags)
 	e.running.Flags(flags)
 	e.regionFlag(cmd)
 	flags.BoolVar(&e.wouldGo, "dry-run", false, "Only say whether the node would go, and what is in the way.")

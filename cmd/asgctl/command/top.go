@@ -34,7 +34,7 @@ func (c *cli) shadow() *cobra.Command {
 		Long: `Prints the comparison that an autoscaler with --shadow has made with the one that leads: a line for each of the last days, the times in
 which pods waited for nodes, and the nodes that one of the two removed. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl shadow\n  asgctl shadow -o json",
-	}, func(r *decision.Report) (any, string) { return show.ShadowOf(r), show.ShadowTable(r) })
+	}, show.ShadowOf)
 }
 
 // showReport completes a command that prints what the report of a leader says, as a result and a table.
@@ -66,7 +66,6 @@ func withReport(from *running.Options, cmd *cobra.Command, do func(context.Conte
 		return do(ctx, report, args)
 	}
 	flags := cmd.Flags()
-	from.KubeFlags(flags)
 	from.Flags(flags)
 	flags.DurationVar(&timeout, "timeout", patience, "Time after which the autoscaler and the API server are waited for no longer.")
 	cmd.MarkFlagsMutuallyExclusive("url", "report")

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
 func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
@@ -24,15 +25,15 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		pod    *corev1.Pod
-		flags  flags
+		flags  running.Flags
 		given  []string // here
 		want   []string
 		wanted string // the keys that a group lacks without any tag
 	}{
-		{name: "flags of the pod", pod: &corev1.Pod{}, flags: flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
+		{name: "flags of the pod", pod: &corev1.Pod{}, flags: running.Flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
 		{name: "flags given here", pod: &corev1.Pod{}, given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
 		{name: "pod without flags", pod: &corev1.Pod{}, want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main"},
-		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -58,11 +59,6 @@ func asks(pods ...corev1.Pod) *installation {
 func ofAccount(name string, c corev1.Container) corev1.Pod {
 	c.Name = clusterAutoscaler
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
-}
-
-func TestFlagsOfAContainer(t *testing.T) {
-	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on"}}
-	assert.Equal(t, flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}}, flagsOf(c))
 }
 
 func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
@@ -159,8 +155,8 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 			}
 			assert.Equal(t, tt.want == "default", in.namespace == "default", "namespace")
 			assert.Truef(t, tt.next == "" || tt.next == c.Findings[0].Next, "%+v", c.Findings)
-			assert.Truef(t, in.serviceAccount == tt.want && in.flags.last("nodes") == tt.nodes && len(c.Findings) == tt.rivals,
-				"account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
+			assert.Truef(t, in.serviceAccount == tt.want && in.flags.Last("nodes") == tt.nodes && len(c.Findings) == tt.rivals,
+				"account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.Last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
 		})
 	}
 }

@@ -71,8 +71,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region)}
-	if own := in.cluster(); own.Cluster != "" {
-		r.Cluster = text(own.String())
+	if in.groups.err == nil && in.groups.value.Cluster.Cluster != "" {
+		r.Cluster = text(in.groups.value.Cluster.String())
 	}
 	for _, c := range checks {
 		if slices.Contains(o.Skip, c.name) {

@@ -13,36 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
-// flags are the flags of a container, by name. A flag may be repeated.
-type flags map[string][]string
-
-// last returns the value that counts, or "".
-func (f flags) last(name string) string {
-	if values := f[name]; len(values) > 0 {
-		return values[len(values)-1]
-	}
-	return ""
-}
-
-// shadows reports whether the container watches another autoscaler and changes nothing.
-func (f flags) shadows() bool { return len(f["shadow"]) > 0 && f.last("shadow") != "false" }
-
-// plugin reports whether the container answers a core, and core whether it is one that a plugin answers.
-func (f flags) plugin() bool { return f.last("asg-plugin-address") != "" }
-func (f flags) core() bool   { return f.last("cloud-provider") == "externalgrpc" }
-
-// flagsOf reads the flags of a container.
-func flagsOf(c corev1.Container) flags {
-	found := flags{}
-	for _, word := range running.Words(c) {
-		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
-			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
-			found[name] = append(found[name], value)
-		}
-	}
-	return found
-}
-
 // takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. Of the pods that have the given namespace and
 // ServiceAccount, ours is the one in which asgctl runs, or the only autoscaler, or the one with the usual names. One in the shadow of another, and a
 // core that a plugin answers, count only if their ServiceAccount is given.
@@ -50,10 +20,10 @@ func (in *installation) takeFlags() {
 	identities, runs := map[[2]string][]corev1.Pod{}, false
 	for _, pod := range in.pods.value.autoscalers {
 		kind, container := running.AutoscalerIn(&pod.Spec)
-		f, of := flagsOf(container), [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		runs = runs || kind == clusterAutoscaler && !f.shadows()
+		f, of := running.FlagsOf(container), [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
+		runs = runs || kind == clusterAutoscaler && !f.Shadows()
 		given := cmp.Or(in.Running.Namespace, of[0]) == of[0] && cmp.Or(in.Account, of[1]) == of[1]
-		if kind == clusterAutoscaler && given && (of[1] == in.Account || !f.shadows() && !f.core()) {
+		if kind == clusterAutoscaler && given && (of[1] == in.Account || !f.Shadows() && !f.Core()) {
 			identities[of] = append(identities[of], pod)
 		}
 	}
@@ -67,19 +37,19 @@ func (in *installation) takeFlags() {
 	if pods := identities[[2]string{in.namespace, in.serviceAccount}]; len(pods) > 0 {
 		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
 		_, container = running.AutoscalerIn(&in.ours.Spec)
-		in.flags = flagsOf(container)
+		in.flags = running.FlagsOf(container)
 	}
 	in.unsure = in.ours == nil && runs && (in.Running.Namespace == "" || in.Account == "")
-	in.Queue = cmp.Or(in.Queue, in.flags.last("asg-interruption-queue"))
+	in.Queue = cmp.Or(in.Queue, in.flags.Last("asg-interruption-queue"))
 	for name, value := range map[string]*string{
 		"asg-cluster-name": &in.Read.ClusterName, "asg-region": &in.Read.Region,
 		"asg-node-group-discovery": (*string)(&in.Read.DiscoveryJoin), "asg-zonal-groups": (*string)(&in.Read.ZonalGroups),
 	} {
-		if given := in.flags.last(name); *value == "" && !unknown(given) {
+		if given := in.flags.Last(name); *value == "" && !unknown(given) {
 			*value = given
 		}
 	}
-	in.Read.Region = cmp.Or(in.Read.Region, running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"))
+	in.Read.Region = cmp.Or(in.Read.Region, running.RegionOf(container))
 }
 
 // skipUnsure notes what cannot be checked while nobody knows which autoscaler is ours.
@@ -102,7 +72,7 @@ func (in *installation) takeDiscovery() {
 	}
 	cluster := ""
 	if in.ours != nil && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
-		cluster = ownership.NewIdentity(r.ClusterName, in.flags.last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
+		cluster = ownership.NewIdentity(r.ClusterName, in.flags.Last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
 }

@@ -65,7 +65,7 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.cluster().Cluster != "" {
+	if in.groups.value.Cluster.Cluster != "" {
 		return true
 	}
 	var names []string

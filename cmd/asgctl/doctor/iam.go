@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -15,7 +13,7 @@ import (
 )
 
 func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
-	if in.clientsErr != nil {
+	if in.clients == nil {
 		return !in.account.missing(c)
 	}
 	if remedy := awsclient.CredentialsRemedy(in.account.err); remedy != "" {
@@ -49,16 +47,16 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 func grant(denied []accountcheck.Call) string {
 	var actions []string
 	for _, call := range denied {
-		actions = append(actions, strconv.Quote(call.Action))
+		actions = append(actions, call.Action)
 	}
 	return fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
-		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":"*"}]}'`, strings.Join(actions, ","))
+		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(actions))
 }
 
 // checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.
 func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool) {
 	const subject = "whether the policy lets the autoscaler change each group"
-	own := in.cluster().Cluster
+	own := in.groups.value.Cluster.Cluster
 	if own == "" {
 		c.skip(subject, "the name of the cluster is not known", "--asg-cluster-name")
 		return false

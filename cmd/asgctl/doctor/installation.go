@@ -54,19 +54,18 @@ type installation struct {
 	region                    string
 	namespace, serviceAccount string // the autoscaler's
 
-	clients    *awsclient.Clients
-	clientsErr error                                              // why AWS cannot be asked
-	account    fact[map[string]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
-	groups     fact[*source.Reading]                              // the discovered ones
+	clients *awsclient.Clients                                 // nil where AWS cannot be asked
+	account fact[map[string]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
+	groups  fact[*source.Reading]                              // the discovered ones
 
 	kube       kubernetes.Interface
 	kubeErr    error                         // why the cluster cannot be asked
 	nodes      fact[map[string]*corev1.Node] // by instance ID
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
-	ours       *corev1.Pod // the autoscaler's own, a running one if there is one, nil for none
-	flags      flags       // of it
-	unsure     bool        // autoscalers run, and none of them is known to be ours
+	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
+	flags      running.Flags // of it
+	unsure     bool          // autoscalers run, and none of them is known to be ours
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
@@ -77,10 +76,6 @@ func read(ctx context.Context, o Options) (*installation, error) {
 	defer cancel()
 	in.readCluster(half)
 	in.takeDiscovery()
-	in.clients, in.clientsErr = in.Read.Clients(ctx)
-	if in.clientsErr == nil {
-		in.region = in.clients.Region
-	}
 	in.readAccount(ctx)
 	return in, in.readGroups(ctx)
 }
@@ -89,10 +84,11 @@ func read(ctx context.Context, o Options) (*installation, error) {
 func (in *installation) readAccount(ctx context.Context) {
 	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
 	in.account = fact[map[string]autoscalingtypes.AutoScalingGroup]{value: map[string]autoscalingtypes.AutoScalingGroup{}, what: "the groups of the account",
-		needs: needs, err: in.clientsErr}
-	if in.clientsErr != nil {
+		needs: needs}
+	if in.clients, in.account.err = in.Read.Clients(ctx); in.account.err != nil {
 		return
 	}
+	in.region = in.clients.Region
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(in.clients.AutoScaling,
 		&autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: aws.Int32(100)})
 	for pages.HasMorePages() {
@@ -127,14 +123,6 @@ func (in *installation) readGroups(ctx context.Context) error {
 		return in.groups.err
 	}
 	return nil
-}
-
-// cluster returns the cluster's name as the autoscaler settles it, zero where nothing does.
-func (in *installation) cluster() launchspec.Statement {
-	if in.groups.value == nil {
-		return launchspec.Statement{}
-	}
-	return in.groups.value.Cluster
 }
 
 // eachGroup calls do with every discovered group that this cluster may scale.

@@ -27,8 +27,8 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	case in.Queue == "" || unknown(in.Queue):
 		c.skip("the queue of interruptions", "its name is not known", "--asg-interruption-queue, if the autoscaler has that flag")
 		return false
-	case in.clientsErr != nil:
-		c.skip("the queue of interruptions", brief(in.clientsErr), in.account.needs)
+	case in.clients == nil:
+		c.skip("the queue of interruptions", brief(in.account.err), in.account.needs)
 		return false
 	}
 	object := fmt.Sprintf("queue %q", in.Queue)

@@ -48,7 +48,7 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		in.skipUnsure(c, "the roles of the autoscaler")
 		return false
 	}
-	if in.flags.shadows() {
+	if in.flags.Shadows() {
 		c.skip("the roles of "+user, "it runs with --shadow", "kubectl auth can-i --list --as "+shellword.Quote(user))
 		return false
 	}
@@ -146,7 +146,7 @@ func (in *installation) accesses() ([]access, error) {
 
 // nameOf is the name of the lease or the config map that the roles name, as the autoscaler's flags change it.
 func (in *installation) nameOf(name string) string {
-	return cmp.Or(in.flags.last(map[string]string{"cluster-autoscaler": "leader-elect-resource-name", "cluster-autoscaler-status": "status-config-map-name"}[name]), name)
+	return cmp.Or(in.flags.Last(map[string]string{"cluster-autoscaler": "leader-elect-resource-name", "cluster-autoscaler-status": "status-config-map-name"}[name]), name)
 }
 
 // accessesOf are those of one rule of a role.

@@ -32,8 +32,8 @@ func (in *installation) rivalPods(c *Check) {
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
 		kind, container := running.AutoscalerIn(&pod.Spec)
-		f := flagsOf(container)
-		if seen[of] || in.flags.shadows() || f.shadows() || in.flags.plugin() && f.core() || in.flags.core() && f.plugin() || f.last("kubeconfig") != "" {
+		f := running.FlagsOf(container)
+		if seen[of] || in.flags.Shadows() || f.Shadows() || in.flags.Plugin() && f.Core() || in.flags.Core() && f.Plugin() || f.Last("kubeconfig") != "" {
 			continue
 		}
 		seen[of] = true

@@ -24,16 +24,12 @@ var autoscalers = []struct {
 	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
 }
 
-// pluginAddress is the flag of a plugin, whatever its container is called.
-const pluginAddress = "--asg-plugin-address="
-
 // AutoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers, it returns
 // the plugin. An init container that always restarts runs as long as the pod.
 func AutoscalerIn(pod *corev1.PodSpec) (kind string, c corev1.Container) {
 	sidecars := slices.DeleteFunc(slices.Clone(pod.InitContainers), func(c corev1.Container) bool { return !podutil.IsRestartableInitContainer(&c) })
 	for _, one := range slices.Concat(sidecars, pod.Containers) {
-		plugin := slices.ContainsFunc(Words(one), func(word string) bool { return strings.HasPrefix(word, pluginAddress) && word != pluginAddress })
-		if plugin {
+		if FlagsOf(one).Plugin() { // whatever it is called
 			kind, c = ClusterAutoscaler, one
 		} else if runs := autoscalerOf(one); runs != "" && kind == "" {
 			kind, c = runs, one
@@ -57,8 +53,38 @@ func autoscalerOf(c corev1.Container) string {
 	return ""
 }
 
-// Words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too.
-func Words(c corev1.Container) []string {
+// Flags are the flags of a container, by name. A flag may be repeated.
+type Flags map[string][]string
+
+// FlagsOf reads the flags of a container.
+func FlagsOf(c corev1.Container) Flags {
+	found := Flags{}
+	for _, word := range words(c) {
+		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
+			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
+			found[name] = append(found[name], value)
+		}
+	}
+	return found
+}
+
+// Last returns the value that counts, or "".
+func (f Flags) Last(name string) string {
+	if values := f[name]; len(values) > 0 {
+		return values[len(values)-1]
+	}
+	return ""
+}
+
+// Shadows reports whether the container watches another autoscaler and changes nothing.
+func (f Flags) Shadows() bool { return len(f["shadow"]) > 0 && f.Last("shadow") != "false" }
+
+// Plugin reports whether the container answers a core, and Core whether it is one that a plugin answers.
+func (f Flags) Plugin() bool { return f.Last("asg-plugin-address") != "" }
+func (f Flags) Core() bool   { return f.Last("cloud-provider") == "externalgrpc" }
+
+// words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too.
+func words(c corev1.Container) []string {
 	var words []string
 	variables := map[string]string{} // one with a value from elsewhere stays as it is written
 	for _, e := range c.Env {
@@ -77,10 +103,10 @@ func Words(c corev1.Container) []string {
 	return words
 }
 
-// Environment returns the first of the variables that has a value, or "".
-func Environment(variables []corev1.EnvVar, names ...string) string {
-	for _, name := range names {
-		for _, v := range variables {
+// RegionOf returns the region of a container's environment, or "".
+func RegionOf(c corev1.Container) string {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		for _, v := range c.Env {
 			if v.Name == name && v.Value != "" {
 				return v.Value
 			}

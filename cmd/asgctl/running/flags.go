@@ -15,12 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Deployed are the flags of the autoscaler's Deployment.
-type Deployed struct {
-	Name  string   // of the Deployment
-	Flags []string // as --name=value or --name, the region of the environment before them
-}
-
 // ofPod are the flags whose values are files of the pod, or its connections.
 var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig",
 	"--kubernetes", "--scheduler-config-file"}
@@ -56,7 +50,7 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 	pods, _ := a.labelled(ctx) // the nodes are asked if these cannot be
 	for i := range pods {
 		_, container := AutoscalerIn(&pods[i].Spec)
-		if region := regionOf(container); region != "" {
+		if region := RegionOf(container); region != "" {
 			return region
 		}
 	}
@@ -67,49 +61,38 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 	return nodes.Items[0].Labels[corev1.LabelTopologyRegion]
 }
 
-func regionOf(c corev1.Container) string {
-	return Environment(c.Env, "AWS_REGION", "AWS_DEFAULT_REGION")
-}
-
-// Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
-// is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
-func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
+// Flags returns the name of the autoscaler's Deployment, which need not run, and its flags as --name=value or --name. The region of its environment
+// is the first of them. The error is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
+func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []string, err error) {
 	if a.client == nil {
-		return nil, ErrNone
+		return "", nil, ErrNone
 	}
 	found := map[types.UID]*appsv1.Deployment{} // one may match both
 	for _, selector := range a.selectors {
 		list, err := a.client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
-			return nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)
+			return "", nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)
 		}
 		for i, d := range list.Items {
 			found[d.UID] = &list.Items[i]
 		}
 	}
 	if len(found) > 1 {
-		maps.DeleteFunc(found, func(_ types.UID, d *appsv1.Deployment) bool { return shadows(d) })
+		maps.DeleteFunc(found, func(_ types.UID, d *appsv1.Deployment) bool {
+			_, container := AutoscalerIn(&d.Spec.Template.Spec)
+			return FlagsOf(container).Shadows()
+		})
 	}
 	for _, only := range found {
 		if len(found) == 1 {
-			return flagsOf(only)
+			flags, err = deployed(only)
+			return only.Name, flags, err
 		}
 	}
-	return nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
+	return "", nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
 }
 
-// shadows reports whether the Deployment watches another autoscaler and changes nothing.
-func shadows(d *appsv1.Deployment) bool {
-	_, container := AutoscalerIn(&d.Spec.Template.Spec)
-	for _, word := range slices.Backward(Words(container)) {
-		if name, value, _ := strings.Cut(word, "="); name == "--shadow" {
-			return value != "false"
-		}
-	}
-	return false
-}
-
-func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
+func deployed(d *appsv1.Deployment) (flags []string, err error) {
 	if len(d.Spec.Template.Spec.Containers) == 0 {
 		return nil, errors.New("a Deployment without a container")
 	}
@@ -122,12 +105,10 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 			return nil, fmt.Errorf("Deployment %s starts a shell, whose flags asgctl does not read", d.Name)
 		}
 	}
-	deployed := &Deployed{Name: d.Name}
-	if region := regionOf(container); region != "" {
-		deployed.Flags = []string{"--asg-region=" + region} // a later one wins
+	if region := RegionOf(container); region != "" {
+		flags = []string{"--asg-region=" + region} // a later one wins
 	}
-	deployed.Flags = append(deployed.Flags, Words(container)...)
-	return deployed, nil
+	return append(flags, words(container)...), nil
 }
 
 // ContextNamespace is the namespace of the kubeconfig's context.

@@ -43,13 +43,18 @@ func TestFlagsOfDeployment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &appsv1.Deployment{}
 			d.Spec.Template.Spec.Containers = []corev1.Container{tt.container}
-			got, err := flagsOf(d)
+			got, err := deployed(d)
 			require.Truef(t, (err == nil) == (tt.want != nil), "error %v", err)
 			if err == nil {
-				assert.Equal(t, tt.want, got.Flags)
+				assert.Equal(t, tt.want, got)
 			}
 		})
 	}
+}
+
+func TestFlagsOfAContainer(t *testing.T) {
+	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on"}}
+	assert.Equal(t, Flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}}, FlagsOf(c))
 }
 
 // A flag stays as it is, each of its values, and a given one replaces it.
@@ -127,13 +132,13 @@ func TestFlagsAreNotOfTheShadowBesideAnAutoscaler(t *testing.T) {
 			defer server.Close()
 			client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
 			require.NoError(t, err)
-			got, err := (&Autoscaler{client: client, selectors: selectors}).Flags(t.Context())
+			got, _, err := (&Autoscaler{client: client, selectors: selectors}).Flags(t.Context())
 			if tt.want == "" {
 				assert.ErrorIs(t, err, ErrNone)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, tt.want, got.Name)
+			assert.Equal(t, tt.want, got)
 		})
 	}
 }
@@ -171,8 +176,8 @@ func TestFlagsAreThoseOfTheAutoscalersContainer(t *testing.T) {
 	} {
 		d := &appsv1.Deployment{}
 		d.Spec.Template.Spec = tt.pod
-		got, err := flagsOf(d)
+		got, err := deployed(d)
 		require.NoError(t, err)
-		assert.Equal(t, tt.want, got.Flags)
+		assert.Equal(t, tt.want, got)
 	}
 }

@@ -27,8 +27,9 @@ func (o *Options) KubeFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
 }
 
-// Flags adds the flags that choose an autoscaler of the cluster, or another source.
+// Flags adds the flags that choose a cluster and an autoscaler of it, or another source.
 func (o *Options) Flags(flags *pflag.FlagSet) {
+	o.KubeFlags(flags)
 	flags.StringVar(&o.Namespace, "autoscaler-namespace", defaultNamespace, "Namespace of the running autoscaler and its lease.")
 	flags.StringVar(&o.Selector, "autoscaler-selector", "", "Labels of the running autoscaler's pods. "+
 		"If empty: the pod that holds the lease "+cmp.Or(o.Lease, leaseName)+", or the labels of the shipped manifests and charts.")

@@ -189,21 +189,19 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	var names []string
 	for i, pod := range pods {
 		// A pod on its host's network may call itself by the host's name.
 		if pod.Name == holder || pod.Spec.HostNetwork && pod.Spec.NodeName == holder {
 			return &pods[i], nil
 		}
+		names = append(names, pod.Name)
 	}
 	switch len(pods) {
 	case 0:
 		return nil, fmt.Errorf("%w in namespace %s: see --autoscaler-namespace and --autoscaler-selector", ErrNone, a.options.Namespace)
 	case 1:
 		return &pods[0], nil
-	}
-	names := make([]string, len(pods))
-	for i, pod := range pods {
-		names[i] = pod.Name
 	}
 	err = fmt.Errorf("pods %s run in namespace %s, and lease %s names none of them as the leader: forward port %d of the leader and give --url",
 		strings.Join(names, ", "), a.options.Namespace, a.options.Lease, defaultPort)

@@ -17,26 +17,22 @@ func Moving(r *decision.Report) []decision.Node {
 	return nodes
 }
 
-// Moves is the JSON of asgctl moves.
-type Moves struct {
-	header
-	Nodes []decision.Node `json:"nodes"`
-}
-
-func MovesOf(r *decision.Report) Moves {
-	return Moves{header{Version: Version, At: r.At}, append([]decision.Node{}, Moving(r)...)}
-}
-
-func MovesTable(r *decision.Report) string {
+// MovesOf is the answer of asgctl moves, for JSON and as a table.
+func MovesOf(r *decision.Report) (answer any, table string) {
+	nodes := append([]decision.Node{}, Moving(r)...)
+	answer = struct {
+		header
+		Nodes []decision.Node `json:"nodes"`
+	}{header{Version: Version, At: r.At}, nodes}
 	var rows [][]string
-	for _, n := range Moving(r) {
+	for _, n := range nodes {
 		m := n.Move
 		rows = append(rows, []string{n.Name, n.Group, m.Reason, age(m.Since, r.At), m.Replacement, fmt.Sprint(m.Failures), moveState(&n, r), m.Cause})
 	}
 	if len(rows) == 0 {
-		return "No node is to be replaced.\n"
+		return answer, "No node is to be replaced.\n"
 	}
-	return Columns([]string{"NAME", "GROUP", "REASON", "FOR", "REPLACEMENT", "FAILURES", "STATE", "CAUSE"}, rows)
+	return answer, Columns([]string{"NAME", "GROUP", "REASON", "FOR", "REPLACEMENT", "FAILURES", "STATE", "CAUSE"}, rows)
 }
 
 func moveState(n *decision.Node, r *decision.Report) string {

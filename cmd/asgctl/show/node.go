@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/duration"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
@@ -43,8 +41,7 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"kept by pod", node.Pod})
 	}
 	if !node.RemovalAt.IsZero() {
-		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
-			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
+		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", age(n.At, node.RemovalAt), node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
 	if m := node.Move; m != nil {
 		rows = append(rows, []string{"replacement", m.Reason + ": " + m.Cause + ", " + moveState(node, &decision.Report{At: n.At})})

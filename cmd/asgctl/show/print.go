@@ -28,8 +28,7 @@ func (f *Format) String() string { return string(*f) }
 func (f *Format) Type() string { return "table|json|yaml" }
 
 func (f *Format) Set(value string) error {
-	formats := []Format{Table, JSON, YAML}
-	if !slices.Contains(formats, Format(value)) {
+	if !slices.Contains([]Format{Table, JSON, YAML}, Format(value)) {
 		return fmt.Errorf("want table, json or yaml")
 	}
 	*f = Format(value)

@@ -66,14 +66,15 @@ func TestAnOutputThatBreaksIsAnError(t *testing.T) {
 func TestPartsOfAReportStateTheirVersion(t *testing.T) {
 	at := time.Date(2026, 11, 25, 9, 30, 0, 0, time.UTC)
 	r := &decision.Report{At: at, Spend: decision.Spend{Currency: "CNY", Consolidation: &decision.Consolidation{Saved: 1}}, Shadow: &decision.Shadow{Waiting: 2}}
+	part := func(answer any, _ string) any { return answer }
 	for _, tt := range []struct {
 		part any
 		want string
 	}{
-		{MovesOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "nodes": []}`},
-		{PlanOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "plans": null, "savedPerHour": 1}`},
-		{PlanOf(&decision.Report{At: at}), `{"version": "v1", "at": "2026-11-25T09:30:00Z"}`},
-		{ShadowOf(r), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "podsWaiting": 2, "writesRefused": 0, "days": null, "comparisons": null}`},
+		{part(MovesOf(r)), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "nodes": []}`},
+		{part(PlanOf(r)), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "plans": null, "savedPerHour": 1}`},
+		{part(PlanOf(&decision.Report{At: at})), `{"version": "v1", "at": "2026-11-25T09:30:00Z"}`},
+		{part(ShadowOf(r)), `{"version": "v1", "at": "2026-11-25T09:30:00Z", "currency": "CNY", "podsWaiting": 2, "writesRefused": 0, "days": null, "comparisons": null}`},
 	} {
 		var printed bytes.Buffer
 		require.NoError(t, Print(&printed, JSON, tt.part, nil))

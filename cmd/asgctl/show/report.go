@@ -40,19 +40,14 @@ type header struct {
 	Currency string    `json:"currency,omitempty"` // of all amounts
 }
 
-// Shadow is the JSON of asgctl shadow. An autoscaler that is no shadow has the header alone.
-type Shadow struct {
-	header
-	*decision.Shadow
-}
-
-func ShadowOf(r *decision.Report) Shadow {
-	return Shadow{header{Version, r.At, r.Spend.Currency}, r.Shadow}
-}
-
-func ShadowTable(r *decision.Report) string {
+// ShadowOf is the answer of asgctl shadow, for JSON and as a table. One of an autoscaler that is no shadow has the header alone.
+func ShadowOf(r *decision.Report) (answer any, table string) {
+	answer = struct {
+		header
+		*decision.Shadow
+	}{header{Version, r.At, r.Spend.Currency}, r.Shadow}
 	if r.Shadow == nil {
-		return "The autoscaler that answers is no shadow: start one with --shadow.\n"
+		return answer, "The autoscaler that answers is no shadow: start one with --shadow.\n"
 	}
 	var days, all [][]string
 	for _, d := range r.Shadow.Days {
@@ -61,7 +56,7 @@ func ShadowTable(r *decision.Report) string {
 	for _, c := range r.Shadow.Comparisons {
 		all = append(all, []string{c.From.UTC().Format(time.DateTime), c.What(), c.Words(r.Spend.Currency)})
 	}
-	return fmt.Sprintf("Pods that wait for the leader: %d. Writes refused: %d.\n\n", r.Shadow.Waiting, r.Shadow.Refused) +
+	return answer, fmt.Sprintf("Pods that wait for the leader: %d. Writes refused: %d.\n\n", r.Shadow.Waiting, r.Shadow.Refused) +
 		Columns([]string{"DAY", "THE SHADOW THAN THE LEADER"}, days) + "\n" + Columns([]string{"AT", "SHADOW AND LEADER", "THE SHADOW THAN THE LEADER"}, all)
 }
 

@@ -37,6 +37,8 @@ type Template struct {
 	Options     map[string]string    `json:"options"`
 	Sources     nodetemplate.Sources `json:"sources"`
 	Problems    []launchspec.Problem `json:"problems"`
+
+	id string // of the group, or of the zonal view
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
@@ -46,22 +48,12 @@ func TemplateOf(r *source.Reading, g *group.Group) Template {
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
 		Capacity: t.Capacity, Allocatable: t.Allocatable, Options: options(t.Options),
-		Sources: t.Sources, Problems: r.Problems(g),
+		Sources: t.Sources, Problems: r.Problems(g), id: g.ID(),
 	}
-	if g.Zone == "" {
-		for _, view := range r.Views(g) {
-			v.ZonalViews = append(v.ZonalViews, view.ID())
-		}
+	for _, view := range r.Views(g) {
+		v.ZonalViews = append(v.ZonalViews, view.ID())
 	}
 	return v
-}
-
-// ID names the group, or group/zone for a zonal view.
-func (v Template) ID() string {
-	if v.Zone == "" {
-		return v.Group
-	}
-	return group.ZoneGroupID(v.Group, v.Zone)
 }
 
 // options are the autoscaling options that the group's tags set, by their tag names. A tag name is the field's in lower case.
@@ -79,11 +71,11 @@ func options(o nodetemplate.Options) map[string]string {
 const maxTypes = 8
 
 func (v Template) Table() string {
-	text := "Group " + Clean(v.ID()) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
+	text := "Group " + Clean(v.id) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
 		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
-	return text + v.fields() + v.resources() + v.options() + problemText(v.ID(), v.Problems)
+	return text + v.fields() + v.resources() + v.options() + problemText(v.id, v.Problems)
 }
 
 func (v Template) fields() string {

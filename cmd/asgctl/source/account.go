@@ -76,10 +76,7 @@ func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, erro
 
 func (a *Account) loadTypes() error {
 	found, err := instancetypes.ReadFile(filepath.Join(a.dir, instanceTypesFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	a.types = a.types.With(found...)
@@ -141,17 +138,16 @@ func objects(document any, key string) []any {
 		}
 		return all
 	case map[string]any:
-		for _, k := range []string{key, key + "s"} {
-			if inner, ok := d[k]; ok && (k == key || isList(inner)) {
-				return objects(inner, key)
-			}
+		if inner, ok := d[key]; ok {
+			return objects(inner, key)
+		}
+		if list, ok := d[key+"s"].([]any); ok {
+			return objects(list, key)
 		}
 		return []any{d}
 	}
 	return []any{document}
 }
-
-func isList(v any) bool { _, ok := v.([]any); return ok }
 
 // into converts a decoded object into a structure of the SDK, whose fields have the names that the CLI prints, apart from case.
 // Times that are numbers, as the older CLI prints them, are left out: nothing here depends on one.

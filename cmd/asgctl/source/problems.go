@@ -46,9 +46,6 @@ func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 // templateProblems returns the problems of the group's template, and further ones of its zonal views.
 func (r *Reading) templateProblems(g *group.Group) []nodetemplate.Problem {
 	problems := slices.Clone(r.Template(g).Problems)
-	if g.Zone != "" {
-		return problems
-	}
 	for _, view := range r.Views(g) {
 		for _, p := range r.Template(view).Problems {
 			if !slices.Contains(problems, p) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -55,8 +54,7 @@ type Options struct {
 
 // Reading is every group as of one moment. It is immutable.
 type Reading struct {
-	Groups    []*group.Group // by name
-	Catalogue *instancetypes.Catalogue
+	Groups []*group.Group // by name
 	// Cluster is the name of this cluster and its source, zero if it is not known.
 	Cluster launchspec.Statement
 	// Absent are the groups, or zonal views, that were asked for by name and do not exist.
@@ -107,27 +105,28 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		return nil, err
 	}
 	in.Discovery, in.ZonalGroups, in.Cluster = discovery, o.ZonalGroups, o.ClusterName
-	cache, err := read(ctx, in)
-	if err != nil {
-		return nil, err
+	in.Clock, in.ClusterInUserData = clock.RealClock{}, userdata.Cluster
+	cache := asg.NewCache(in)
+	if err := cache.ReadOnce(ctx); err != nil {
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	if o.Evidence != nil {
 		cache.SeeCluster(ctx, *o.Evidence)
 	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
-	r := &Reading{Groups: groups, Catalogue: in.Types, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
+	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if types != nil {
-		r.Catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, r.Catalogue)
+		in.Types, r.Unlooked = lookUp(ctx, types, r.Groups, in.Types)
 	}
 	for _, g := range r.Groups {
 		region := regionOf(g.Name)
-		template := fromgroup.Seen{}.Build(g, region, r.Catalogue)
+		template := fromgroup.Seen{}.Build(g, region, in.Types)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
 		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, r.Catalogue)
+			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, in.Types)
 		}
 	}
 	return r, nil
@@ -178,32 +177,4 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
 	return clients, nil
-}
-
-// read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
-func read(ctx context.Context, o asg.Options) (*asg.Cache, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	o.AutoScaling = firstFailureEnds{o.AutoScaling, cancel}
-	o.RefreshInterval, o.MotionInterval, o.Clock, o.ClusterInUserData = time.Minute, time.Minute, clock.RealClock{}, userdata.Cluster
-	cache := asg.NewCache(o)
-	if err := cache.Start(ctx); err != nil {
-		return nil, cmp.Or(context.Cause(ctx), err)
-	}
-	return cache, nil
-}
-
-// firstFailureEnds cancels the reading with the error of DescribeAutoScalingGroups.
-type firstFailureEnds struct {
-	asg.AutoScalingAPI
-	cancel context.CancelCauseFunc
-}
-
-func (f firstFailureEnds) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
-	options ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-	out, err := f.AutoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)
-	if err != nil {
-		f.cancel(fmt.Errorf("describe auto scaling groups: %w", err))
-	}
-	return out, err
 }

@@ -10,7 +10,7 @@ import (
 // zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
 // here, and so are the zones where an instance type is offered.
 func (r *Reading) Views(g *group.Group) []*group.Group {
-	if views := r.nodeGroups[g.Name]; len(views) > 0 && views[0].Zone != "" {
+	if views := r.nodeGroups[g.Name]; g.Zone == "" && len(views) > 0 && views[0].Zone != "" {
 		return views
 	}
 	return nil

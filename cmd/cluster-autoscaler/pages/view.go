@@ -131,7 +131,7 @@ func newView(report *decision.Report) *view {
 	v.APICalls = newCalls(report.Calls)
 	v.Given = first(report.Process.Flags, mostFlags)
 	v.Total = newTotals(report)
-	v.Headline = newHeadline(report, causes)
+	v.Headline = newHeadline(report, causes, v.Total.Waiting)
 	if stale, old := report.Reading.Stale(report.At); old && report.Process.Leader {
 		v.Headline = headline{bad, stale.Message, "By these facts: " + v.Headline.Text, stale.Remedy}
 	}
@@ -156,7 +156,7 @@ func (v *view) Title() string {
 }
 
 func newTotals(report *decision.Report) (t totals) {
-	t.Waiting = waitingPods(report)
+	t.Waiting = len(report.Pods) + report.PodsLeft
 	for _, g := range pointers(report.Groups) {
 		t.Ready += g.Ready
 		t.Starting += g.Starting
@@ -176,12 +176,8 @@ func newTotals(report *decision.Report) (t totals) {
 	return t
 }
 
-// waitingPods counts the pending pods, and those among them that the report left out.
-func waitingPods(report *decision.Report) int { return len(report.Pods) + report.PodsLeft }
-
 // newHeadline picks the sentence for the worst that is going on.
-func newHeadline(report *decision.Report, causes []cause) headline {
-	waiting := waitingPods(report)
+func newHeadline(report *decision.Report, causes []cause, waiting int) headline {
 	fits := waiting // a node, when the causes before have no pod
 	for _, c := range causes {
 		if c.State == decision.PodIgnored {

@@ -39,8 +39,7 @@ func (p *Process) newDecisions() *decisions.Collector {
 func (p *Process) follow(a *assembly, in aws.Options) {
 	p.decisions.Provider, p.decisions.Nodes = a.cloud.provider, in.Nodes.Lister()
 	p.decisions.Cluster = a.cloud.cache.Cluster
-	p.record.SetProcess(p.facts(a.cloud.clients.Region, true))
-	p.record.CallsFrom(func() []decision.Call {
+	p.record.SetProcess(p.facts(a.cloud.clients.Region, true), func() []decision.Call {
 		var calls []decision.Call
 		for _, c := range a.cloud.clients.Calls() {
 			calls = append(calls, decision.Call{Action: c.Action, Count: c.All, Throttled: c.Throttled, Failed: c.Failed})
