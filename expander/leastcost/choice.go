@@ -57,13 +57,14 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 }
 
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
-// want all or nothing, and a group may add all its nodes or none: then only whole options are compared.
+// want all or nothing, and a group may add all its nodes or none. Only the core knows which nodes pods may share that must be near each
+// other. In each case only whole options are compared.
 func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	requested := func(pod *apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested)
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && !nearEachOther(pods)
 }
 
 // cheapestSingle chooses the cheapest option with the most pods. It also counts its pods.

@@ -95,6 +95,40 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	}
 }
 
+// near makes pods need one of an owner on their node, or in their zone.
+func near(topologyKey, owner string, pods []*apiv1.Pod) []*apiv1.Pod {
+	return each(pods, func(_ int, pod *apiv1.Pod) {
+		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
+			{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": owner}}, TopologyKey: topologyKey}}}}
+	})
+}
+
+// A plan could put pods on several nodes that the scheduler lets run on one alone.
+func TestPodsThatMustBeNearEachOtherAreNotDivided(t *testing.T) {
+	some := func(owner string, count int) []*apiv1.Pod { return replicas(owner, count, "1500m", "1Gi") }
+	for _, tt := range []struct {
+		name  string
+		pods  []*apiv1.Pod // beside many others
+		whole bool
+	}{
+		{"no such pod", some("zeta", 4), false},
+		{"on one node", near(apiv1.LabelHostname, "zeta", some("zeta", 4)), true},
+		{"on one node, before the others by name", near(apiv1.LabelHostname, "alpha", some("alpha", 4)), true},
+		{"in one zone", near(apiv1.LabelTopologyZone, "zeta", some("zeta", 4)), true},
+		{"near the others", near(apiv1.LabelHostname, "web", some("zeta", 1)), true},
+		{"one near itself, and another near that one", near(apiv1.LabelHostname, "one", slices.Concat(some("one", 1), some("two", 1))), true},
+		{"only one near itself", near(apiv1.LabelHostname, "zeta", some("zeta", 1)), false},
+		{"near pods that run", near(apiv1.LabelTopologyZone, "cache", some("zeta", 4)), false},
+	} {
+		f := newFilter(flat{"a": 1}, nil)
+		options := []expander.Option{option("a", 7, replicas("web", 40, "1", "1Gi"), tt.pods)}
+		best := f.BestOptions(options, map[string]*framework.NodeInfo{"a": template("7900m", "64Gi")})
+		chosen, later := f.Plan()
+		assert.Truef(t, len(best) == 1 && len(best[0].Pods) == 40+len(tt.pods) && tt.whole == (len(chosen) == 0) && len(later) == 0,
+			"%s: chose %v, planned %v, want a whole option %t", tt.name, summary(best), chosen, tt.whole)
+	}
+}
+
 // The core lists no pod for a group whose DaemonSets keep off it, nor one that keeps off them. An equal pod that the group takes does
 // not stand for it.
 func TestPodsKeepOffDaemons(t *testing.T) {

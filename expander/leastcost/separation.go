@@ -15,7 +15,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes.
+// rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes. Or it is a
+// term of its affinity, see nearEachOther.
 type rule struct {
 	key        string          // equal for equal rules
 	port       string          // that the others take, too, "" for a term
@@ -83,8 +84,11 @@ func ports(pod *apiv1.Pod) (list []rule) {
 	return list
 }
 
-func terms(pod *apiv1.Pod) (list []rule) {
-	for _, term := range avoided(pod) {
+func terms(pod *apiv1.Pod) []rule { return rulesOf(pod, avoided(pod)) }
+
+// rulesOf returns the rules of terms of the pod's affinity or anti-affinity.
+func rulesOf(pod *apiv1.Pod, terms []apiv1.PodAffinityTerm) (list []rule) {
+	for _, term := range terms {
 		selector, err := metav1.LabelSelectorAsSelector(term.LabelSelector)
 		if err != nil {
 			continue // the scheduler refuses such a pod
@@ -149,9 +153,22 @@ func wide(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHos
 
 // dependsOnOthers reports whether a pod must be near pods, or away from pods beyond its node. Spread is not meant.
 func dependsOnOthers(pod *apiv1.Pod) bool {
-	a := pod.Spec.Affinity
-	return slices.ContainsFunc(avoided(pod), wide) ||
-		a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
+	return slices.ContainsFunc(avoided(pod), wide) || len(sought(pod)) > 0
+}
+
+// nearEachOther reports whether one of the pods must be near another of them. With more rules than it looks at, it assumes so.
+func nearEachOther(pods []*apiv1.Pod) bool {
+	alone := make(map[string]bool) // rules that concern no other pod, with whether they concern the pod itself
+	return slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
+		return slices.ContainsFunc(rulesOf(pod, sought(pod)), func(r rule) bool {
+			key := fmt.Sprint(r.concerns(pod), r.key)
+			if alone[key] {
+				return false
+			}
+			alone[key] = true
+			return len(alone) > maxRules || slices.ContainsFunc(pods, func(other *apiv1.Pod) bool { return other != pod && r.concerns(other) })
+		})
+	})
 }
 
 func hard(c apiv1.TopologySpreadConstraint) bool { return c.WhenUnsatisfiable != apiv1.ScheduleAnyway }
@@ -182,12 +199,16 @@ func avoided(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
 	return pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 }
 
+func sought(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
+	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAffinity == nil {
+		return nil
+	}
+	return pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+}
+
 // avoidsItself reports whether a pod must not share a node with others of its labels.
 func avoidsItself(pod *apiv1.Pod) bool {
-	return slices.ContainsFunc(avoided(pod), func(t apiv1.PodAffinityTerm) bool {
-		selector, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
-		return err == nil && selector.Matches(labels.Set(pod.Labels))
-	})
+	return slices.ContainsFunc(terms(pod), func(r rule) bool { return r.concerns(pod) })
 }
 
 func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }

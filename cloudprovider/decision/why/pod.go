@@ -175,7 +175,7 @@ func byProblem(r requirement, g *decision.Group) requirement {
 func (r *requirement) state(group string) string {
 	switch {
 	case r.resource != "":
-		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + " # if its nodes have it"
+		return tagCommand(group, resourceTag+r.key, r.asks.String()) + " # if its nodes have it"
 	case r.value != "":
 		return tagCommand(group, labelTag+r.key, r.value) + " # if its nodes have it"
 	}

@@ -27,7 +27,7 @@ const (
 	weightTaint    = 3
 	weightZone     = 9
 	weightSelector = 10
-	weightKind     = 10 // no such device at all
+	weightKind     = 10 // no such device at all, or no huge page of the size
 )
 
 // requirement is one thing that a pod asks of a node and that the nodes of a group do not have.
@@ -66,7 +66,7 @@ func (n *GroupNode) resources(asked corev1.ResourceList) (failing []requirement)
 		if nodetemplate.IsAccelerator(name) {
 			r.code = decision.CodeAccelerator
 		}
-		if r.has.IsZero() && strings.Contains(string(name), "/") {
+		if r.has.IsZero() && (strings.Contains(r.key, "/") || strings.HasPrefix(r.key, corev1.ResourceHugePagesPrefix)) {
 			r.weight = weightKind
 		}
 		failing = append(failing, r)

@@ -349,6 +349,12 @@ func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
 }
 
+func TestConsolidationWaitsForNoPodThatGetsNoNode(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.put(w.expendable())
+	w.untilSizes("0 big, 2 small")
+}
+
 // Pods that wait are helped by any group, although a consolidation may launch in one alone.
 func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")

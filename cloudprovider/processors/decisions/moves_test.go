@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -488,6 +489,23 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 		w.loop()
 	}
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
+}
+
+// expendable is a pending pod of a low priority, for which the core launches no node. It stays young for long.
+func (w *world) expendable() *corev1.Pod {
+	pod := waiting("expendable", "batch", "1500m")
+	pod.Spec.Priority, pod.CreationTimestamp = ptr.To[int32](-100), metav1.NewTime(w.clock.Now().Add(24*time.Hour))
+	return pod
+}
+
+func TestMoveWaitsForNoPodThatGetsNoNode(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	w.put(w.expendable())
+	w.untilMove(func(n decision.Node) bool {
+		require.NotEqual(t, string(move.HeldPending), n.Move.Hold, "hold")
+		return n.State == decision.NodeDraining
+	})
+	w.gone(2)
 }
 
 // The new pod of a restarted Deployment waits for a node, and it waits first. Another restart would end it.

@@ -12,10 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
@@ -23,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -408,8 +407,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	}
 	cutoff, delay := s.Core.ExpendablePodsPriorityCutoff, loop.DelayOf(pod, s.Core.NewPodScaleUpDelay)
 	groups := slices.DeleteFunc(slices.Clone(s.facts.asked[pod.UID]), s.came)
-	request := cmp.Or(pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey],
-		pod.Annotations[provreqpods.DeprecatedProvisioningRequestPodAnnotationKey])
+	request := podlist.RequestOf(pod)
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}

@@ -19,7 +19,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -98,7 +97,7 @@ func (m *Moves) Held() map[string]move.Held { return m.held }
 // Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
 // of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
-	first := m.comeFirst(pending)
+	first := m.comeFirst(ctx, pending)
 	m.before = m.hopeless
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless = map[string]bool{}
@@ -218,11 +217,11 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
-// comeFirst reports whether a pod waits that a node may help.
-func (m *Moves) comeFirst(pending []*corev1.Pod) bool {
+// comeFirst reports whether a pod waits for which the core may launch a node.
+func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
 	now := m.Clock.Now()
 	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && !podutils.IsDaemonSetPod(p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
+		return !m.hopeless[p.UID] && !podlist.LeftOut(ctx.AutoscalingOptions, p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
 	})
 }
 
@@ -349,7 +348,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.hopeless[p.UID] = true
 		}
 	}
-	pending := m.comeFirst(m.waiting)
+	pending := m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
 		moves := func(s move.State) bool { return s.Step == move.Placing }
 		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,6 +179,29 @@ func TestPlanByPreferencesGoesOn(t *testing.T) {
 	planned := w.planned()
 	for _, group := range []string{"a", "b", "c"} {
 		assert.Lenf(t, slices.Concat(planned[group]...), 3, "pods of the plan's nodes in %s, of %v", group, planned)
+	}
+}
+
+// The pods may run on one node alone. The nodes of least-cost hold all of them or none, wherever they stand among the others.
+func TestPodsThatMustShareANodeGetOne(t *testing.T) {
+	for _, owner := range []string{"alpha", "zeta"} {
+		w := newWorld(t, map[string]zone{"a": {max: 9}})
+		filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
+		w.ctx.ExpanderStrategy = cheapest{filter}
+		together := replicas(owner, 4, 190, func(pod *apiv1.Pod) {
+			pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
+				{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
+		})
+		w.scaleUp(w.start(Options{Planner: filter}), slices.Concat(replicas("web", 40, 127, nil), together), "a +7")
+		on := map[int]int{} // of them, by node
+		for i, node := range w.planned()["a"] {
+			for _, name := range node {
+				if strings.HasPrefix(name, owner) {
+					on[i]++
+				}
+			}
+		}
+		assert.Equalf(t, []int{4}, slices.Collect(maps.Values(on)), "pods of %s by node", owner)
 	}
 }
 
