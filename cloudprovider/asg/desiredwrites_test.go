@@ -324,8 +324,8 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	}{
 		{desiredCall, "InternalFailure", time.Minute}, // after a throttled call, the SDK's limiter keeps a bubble busy for ever
 		{desiredCall, "ScalingActivityInProgress", time.Minute},
-		{desiredCall, "ExpiredToken", 10 * time.Minute},
-		{desiredCall, "InvalidClientTokenId", 10 * time.Minute},
+		{desiredCall, "ExpiredToken", time.Minute},
+		{desiredCall, "InvalidClientTokenId", time.Minute},
 		{desiredCall, "AccessDenied", 10 * time.Minute},
 		{activitiesCall, "InternalFailure", time.Minute},
 		{"DescribeAutoScalingGroups", "InternalFailure", time.Minute},
