@@ -55,10 +55,10 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
-// the minimum size, the instances that a reading made for the purpose counts, and the launches that AWS has begun since: after a failure AWS tries
-// other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A reading after the write repairs the desired
-// capacity upwards at once if an instance arrived in between. After an error the next try has to wait, and the instances are overdue until then: the
-// core would count on them, and wait for AWS in each loop.
+// the minimum size, the instances that a reading made for the purpose counts, and the launches that the reading may lack: it may be as old as
+// ReadingLag, and after a failure AWS tries other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A
+// reading after the write repairs the desired capacity upwards at once if an instance arrived in between. After an error the next try has to wait,
+// and the instances are overdue until then: the core would count on them, and wait for AWS in each loop.
 func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
 	taken, g, err := c.withdraw(ctx, name, n)
 	if err != nil && taken == 0 {
@@ -99,7 +99,7 @@ func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.G
 func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 	defer cancel()
-	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ClockSkew), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
+	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ReadingLag), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
 	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 	switch {
 	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnsupported(err):

@@ -145,6 +145,10 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 			Description: aws.String("Launching a new EC2 instance"), StartTime: began}, taken: 1},
 		{name: "a launch that ended", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
 			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 1},
+		{name: "a launch that ended, of which the reading is too old to show the instance", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
+			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: aws.Time(time.Now().Add(-10 * time.Second)), EndTime: aws.Time(time.Now())}, taken: 1},
+		{name: "an instance that was launched and has left", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
+			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: aws.Time(time.Now().Add(-2 * time.Minute)), EndTime: aws.Time(time.Now())}, taken: 2},
 		{name: "a failed launch", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed,
 			Description: aws.String("Launching a new EC2 instance.  Status Reason: none left"),
 			StartTime:   began, EndTime: began}, taken: 2},
@@ -320,8 +324,8 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	}{
 		{desiredCall, "InternalFailure", time.Minute}, // after a throttled call, the SDK's limiter keeps a bubble busy for ever
 		{desiredCall, "ScalingActivityInProgress", time.Minute},
-		{desiredCall, "ExpiredToken", 10 * time.Minute},
-		{desiredCall, "InvalidClientTokenId", 10 * time.Minute},
+		{desiredCall, "ExpiredToken", time.Minute},
+		{desiredCall, "InvalidClientTokenId", time.Minute},
 		{desiredCall, "AccessDenied", 10 * time.Minute},
 		{activitiesCall, "InternalFailure", time.Minute},
 		{"DescribeAutoScalingGroups", "InternalFailure", time.Minute},

@@ -138,6 +138,19 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)
 			}
 			if tt.status == "UPDATING" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeNodegroup", Code: "ExpiredToken", Times: 1})
+				before := w.described("DescribeNodegroup")
+				for w.described("DescribeNodegroup") == before {
+					time.Sleep(time.Second)
+				}
+				for range 20 {
+					p := w.leftAlone(time.Second)
+					assert.Truef(t, p.Down, "%+v is left alone after a look with credentials that have just expired", p)
+					for _, problem := range w.group("a").Problems {
+						assert.NotContains(t, problem.Remedy, "allow", "remedy")
+					}
+				}
+				assert.Greater(t, w.described("DescribeNodegroup"), before+1, "looks, want another one within seconds")
 				denied := w.aws.Deny("DescribeNodegroup")
 				p := w.leftAlone(4 * time.Minute)
 				assert.Truef(t, p == (group.Pause{}), "%+v is left alone though nobody will see the end", p)

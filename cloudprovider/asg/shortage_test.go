@@ -225,6 +225,28 @@ func TestFailuresOfShortage(t *testing.T) {
 	}
 }
 
+// The looks that succeeded before say nothing of how long to wait.
+func TestExpiredCredentialsPostponeALookByAMinuteAtMost(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		delays := quick
+		delays.Listed = fakeaws.Duration(time.Hour)
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).running()
+		w.setDesired(2) // somebody else's
+		looks := func() int { return w.aws.Calls()[activitiesCall] }
+		until := func(n int) {
+			for looks() < n {
+				time.Sleep(time.Second)
+			}
+		}
+		until(5)
+		w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "ExpiredToken", Times: 1})
+		until(6)
+		time.Sleep(time.Minute + time.Second)
+		assert.Greater(t, looks(), 6, "looks a minute after one with credentials that had just expired")
+	})(t)
+}
+
 func failedLaunch(message string) types.Activity {
 	return types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed, Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String(message)}
 }

@@ -250,7 +250,8 @@ func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 // NodeGroups returns the node groups of the current view, in the order of their Auto Scaling groups' names.
 func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load().nodeGroups }
 
-// NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil.
+// NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil. A Superseded node is in no group, or
+// the core would count one instance twice, and miss another that is on its way.
 //
 // Before the first Refresh a node whose instance is on its way out is in no group. The core then takes its own taint off the nodes of all groups,
 // because an earlier process may have left it there, and pods would come to a node that ends. A shadow has no node in any group then, because the
@@ -259,7 +260,7 @@ func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load()
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	group := p.NodeGroupOf(node)
 	switch looped := p.looped.Load(); {
-	case group == nil, looped && p.InStandby(node), !looped && (p.Pretended != nil || p.isGoing(node)):
+	case group == nil, p.Superseded(node), looped && p.InStandby(node), !looped && (p.Pretended != nil || p.isGoing(node)):
 		return nil, nil
 	}
 	return group, nil
@@ -320,7 +321,7 @@ func (p *Provider) NodeGroupName(node *corev1.Node) string {
 func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 	id := nodemeta.NodeGroup.Of(node)
 	if id == "" {
-		if ng := p.NodeGroupOf(node); ng != nil {
+		if ng := p.NodeGroupOf(node); ng != nil && !p.Superseded(node) {
 			id = ng.id
 		}
 	}

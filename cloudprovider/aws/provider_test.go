@@ -556,3 +556,30 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 	state, _ := w.AWS.Group("b")
 	assert.Equal(t, 30, state.Desired, "desired capacity of b")
 }
+
+func TestNodeWhoseInstanceRunsAsAnotherIsInNoGroup(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	id := w.Nodes("a")[0].Spec.ProviderID
+	for _, tt := range []struct {
+		former, now bool // are Ready
+		want        [2]string
+	}{
+		{false, true, [2]string{"", "a"}},
+		{false, false, [2]string{"a", "a"}}, // until one is
+		{true, true, [2]string{"a", "a"}},   // until Kubernetes misses the former kubelet
+	} {
+		var got, bare [2]string
+		nodes := []*corev1.Node{awsworld.Node("former", id), awsworld.Node("now", id)}
+		for at, ready := range []bool{tt.former, tt.now} {
+			if ready {
+				nodes[at].Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			}
+		}
+		w.Cluster.Put(t, nodes...)
+		for at, n := range nodes {
+			got[at], bare[at] = w.owner(n), w.owner(awsworld.Node(n.Name, id)) // as the core's gRPC provider sends it
+		}
+		assert.Equalf(t, tt.want, got, "groups of the nodes, of which the former is Ready: %t, and the other: %t", tt.former, tt.now)
+		assert.Equal(t, tt.want, bare, "the same without conditions")
+	}
+}

@@ -16,12 +16,17 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
+
+// byInstance indexes the nodes by instance.
+const byInstance = "asg-autoscaler/nodes-of-instance"
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
 type registeredNodes struct {
 	nodes   corelisters.NodeLister
+	index   cache.Indexer                     // the nodes byInstance
 	changed atomic.Bool                       // since known was read
 	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
 	reading sync.Mutex                        // held while known is brought up to date
@@ -29,7 +34,18 @@ type registeredNodes struct {
 
 // follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
 func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
-	r.nodes = nodes.Lister()
+	r.nodes, r.index = nodes.Lister(), nodes.Informer().GetIndexer()
+	if _, indexed := r.index.GetIndexers()[byInstance]; !indexed {
+		err := nodes.Informer().AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
+			if id := nodemeta.InstanceOf(object.(*corev1.Node)); id != "" {
+				return []string{id}, nil
+			}
+			return nil, nil
+		}})
+		if err != nil {
+			return fmt.Errorf("index the nodes by instance: %w", err)
+		}
+	}
 	r.changed.Store(true)
 	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { r.changed.Store(true) },
@@ -44,6 +60,15 @@ func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
 	return nil
+}
+
+// of returns the nodes of an instance.
+func (r *registeredNodes) of(instance string) (nodes []*corev1.Node) {
+	found, _ := r.index.ByIndex(byInstance, instance) // fails without the index
+	for _, object := range found {
+		nodes = append(nodes, object.(*corev1.Node))
+	}
+	return nodes
 }
 
 // ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
@@ -77,6 +102,31 @@ func (r *registeredNodes) read(ctx context.Context) {
 		}
 	}
 	r.known.Store(&ids)
+}
+
+// Superseded reports whether the node is not Ready and another Ready one has its instance, whose kubelet has registered again under another name. Kubernetes
+// keeps the former node for as long as the instance runs. It is nobody's: the size of its group does not count it, and its removal would end the other.
+func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
+	if nodemeta.Ready(node) {
+		return false
+	}
+	for _, registered := range p.registered.of(nodemeta.InstanceOf(node)) {
+		if nodemeta.Ready(registered) {
+			if registered.Name == node.Name { // a copy that is not Ready for the core, or has no conditions
+				return false
+			}
+			superseded = true
+		}
+	}
+	return superseded
+}
+
+// InstanceOf is the View's Instance of a node that is not Superseded.
+func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group) {
+	if p.Superseded(node) {
+		return nil, nil
+	}
+	return p.View().Instance(node)
 }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for

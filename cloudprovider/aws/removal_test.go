@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -129,4 +130,14 @@ func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
 			assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate an instance")
 		})
 	}
+}
+
+// A node group of the first view is older than every removal of this process, whatever the clock says.
+func TestRemovalEndsAfterTheClockWentBack(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	n := w.Nodes("a")[0]
+	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Add(-10 * time.Minute).Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	w.Cluster.Put(t, n)
+	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}))
+	assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate the instance")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/smithy-go"
@@ -44,6 +45,8 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tt.token)
 			assert.Equal(t, tt.want, awsclient.CredentialsRemedy(tt.err), "remedy")
+			assert.Equal(t, tt.name == "denied action", awsclient.IsDenied(tt.err) && awsclient.IsForbidden(tt.err), "AWS denies the call to the caller")
+			assert.Equal(t, strings.Contains(fmt.Sprint(tt.err), "get credentials"), awsclient.IsUnauthenticated(tt.err), "AWS does not know the caller")
 		})
 	}
 }

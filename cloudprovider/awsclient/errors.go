@@ -35,16 +35,24 @@ func Operation(err error) string {
 // IsThrottled reports whether AWS refused the call for its rate.
 func IsThrottled(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Throttle }
 
-// IsDenied reports whether AWS refused the caller: a permission is missing, or the credentials are not valid.
-func IsDenied(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Permission }
+// refusesCaller reports whether AWS refused the caller: IsDenied or IsUnauthenticated.
+func refusesCaller(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Permission }
+
+// IsDenied reports whether AWS refuses the call to a caller whom it knows, until somebody allows it: mostly IsForbidden.
+func IsDenied(err error) bool { return refusesCaller(err) && !IsUnauthenticated(err) }
 
 // IsForbidden reports whether AWS knows the caller, who lacks the permission.
 func IsForbidden(err error) bool {
-	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"}, Code(err))
+	return !IsUnauthenticated(err) &&
+		slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"}, Code(err))
 }
 
-// IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid.
+// IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid, or the call for them failed. That says
+// nothing of permissions, and may pass by itself.
 func IsUnauthenticated(err error) bool {
+	if call, named := errors.AsType[*smithy.OperationError](err); named && Operation(call.Err) != "" {
+		return true // the SDK makes no call within another but for credentials
+	}
 	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId", "InvalidIdentityToken",
 		"SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
 }
@@ -168,7 +176,7 @@ func Brief(err error) string {
 			return fmt.Sprintf("status %d, no readable answer", status)
 		}
 		return bounded(err.Error(), maxBrief)
-	case IsDenied(err):
+	case refusesCaller(err):
 		return bounded(strings.TrimSuffix(api.ErrorCode()+": "+awsmessage.Readable(api.ErrorMessage()), ": "), maxDenial)
 	}
 	return bounded(api.ErrorCode()+": "+api.ErrorMessage(), maxBrief)
@@ -189,7 +197,7 @@ func Reason(err error) string {
 	switch {
 	case IsThrottled(err):
 		return "throttled"
-	case IsDenied(err):
+	case refusesCaller(err):
 		return "denied"
 	case IsNotFound(err):
 		return "not-found"

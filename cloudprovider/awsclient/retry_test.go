@@ -21,6 +21,8 @@ func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
 		{"denied", answer("AccessDenied"), 1, 30 * time.Second},
 		{"denied twice", answer("AccessDenied"), 2, time.Minute},
 		{"denied for long", answer("AccessDenied"), 100, 10 * time.Minute},
+		{"expired", answer("ExpiredToken"), 1, 2 * time.Second},
+		{"expired for long", answer("InvalidClientTokenId"), 100, time.Minute},
 		{"unknown call", answer("InvalidAction"), 1, 10 * time.Minute},
 		{"throttled", answer("RequestLimitExceeded"), 1, 4 * time.Second},
 		{"throttled for long", answer("RequestLimitExceeded"), 20, time.Minute},

@@ -28,7 +28,8 @@ const (
 )
 
 func unread(err error, reason, what, action, instead string) Problem {
-	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again within a minute"}
+	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)),
+		Remedy: cmp.Or(awsclient.CredentialsRemedy(err), "wait: it is tried again within a minute")}
 	switch {
 	case errors.Is(err, errNotRead):
 		p.Message = what + " has not been read yet"

@@ -106,6 +106,9 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		}
 	case m.instance != nil && m.instance.Lifecycle.Leaving():
 		say(o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+	case k.Provider.Superseded(m.node):
+		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
+			"its instance has registered as another node, which is ready")
 	case m.group == "":
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {

@@ -304,7 +304,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	moved := m.states
 	m.states = map[string]move.State{}
 	for _, n := range all {
-		i, g := view.Instance(n)
+		i, g := m.Provider.InstanceOf(n)
 		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
 			m.Writer.Write(n.Name, nil)
 		}
@@ -426,7 +426,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*corev1.Node) (nodes []move.Node) {
 	registered, _ := ctx.AllNodeLister().List() // it reads a cache
 	for _, n := range registered {
-		i, g := m.Provider.View().Instance(n)
+		i, g := m.Provider.InstanceOf(n)
 		if known[n.Name] != nil || g == nil || g.Deleting {
 			continue
 		}

@@ -115,7 +115,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	known := map[string][]string{}
 	for _, n := range r.asked {
 		switch {
-		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n), r.Provider.IsLeaving(n):
+		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
 		case r.awaitsGroup(n) && (r.starting(ctx, n, known) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
@@ -356,7 +356,7 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group
 	view := p.View()
 	all, _ := ctx.AllNodeLister().List() // the loop's own list and its snapshot lack nodes that have registered and start
 	for _, n := range all {
-		i, of := view.Instance(n)
+		i, of := p.InstanceOf(n)
 		if i == nil || !i.Lifecycle.Counts() || of.Name != g.Name || g.Zone != "" && i.Zone != g.Zone {
 			continue
 		}
