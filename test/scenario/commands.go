@@ -30,8 +30,6 @@ import (
 //	shadow                                   an autoscaler that starts from now on has the permissions of a shadow. Start stock before
 //	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
 //	network slow DURATION | hold | clear     the plugin's answers reach stock late | nothing passes between the two | all is well again
-//	strangers come | go                      callers without a certificate, with large messages or malformed options call the plugin from other
-//	                                         hosts, ten times a second each | they are judged: all were refused, often
 //	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, whose params are params.KEY=VALUE. "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
@@ -181,7 +179,6 @@ func simpleCommands() map[string]command {
 		"send":       {"QUEUE FILE [TIMES]", true, (*script).send},
 		"shadow":     {"", false, (*script).shadow},
 		"shortage":   {"[KEY=VALUE...]", true, (*script).shortage},
-		"strangers":  {"come|go", false, (*script).callStrangers},
 		"suspend":    {"GROUP PROCESS...", true, (*script).suspend},
 	}
 }
