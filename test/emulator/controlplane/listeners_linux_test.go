@@ -12,7 +12,7 @@ import (
 )
 
 func TestNothingListensBeyondTheLoopbackAddress(t *testing.T) {
-	c := shared(t)
+	c := StartFor(t, Options{})
 	listeners := listenersByInode(t)
 	for _, child := range c.processes.children {
 		found := 0
