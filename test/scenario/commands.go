@@ -105,7 +105,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	for name, c := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
 			s := ts.Value(scriptKey{}).(*script).on(ts)
-			err := s.do(c, name, args)
+			err := c.on(s, name, args)
 			switch {
 			case negated && err == nil:
 				ts.Fatalf("%s succeeded against expectation", name)
@@ -115,12 +115,6 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		}
 	}
 	return adapted
-}
-
-// do runs one command and keeps how long it took.
-func (s *script) do(c command, name string, args []string) error {
-	defer s.steps.begin(append([]string{name}, args...))()
-	return c.on(s, name, args)
 }
 
 // A command has arguments as its usage says: those in brackets may be missing, and three dots stand for any number.
@@ -189,7 +183,6 @@ type script struct {
 	stdout io.Writer
 	path   func(string) string // makes a script's file name absolute
 
-	steps   *steps          // its commands so far
 	allowed map[string]bool // the liberties it takes at its end
 }
 

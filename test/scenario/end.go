@@ -61,8 +61,6 @@ func (s *script) close(t testscript.T) {
 	if err := s.Close(); err != nil {
 		test.Error("close the scenario: " + err.Error())
 	}
-	s.steps.end()
-	t.Log(s.steps.String())
 }
 
 // end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see Commands.
@@ -70,7 +68,6 @@ func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil
 	}
-	defer s.steps.begin([]string{"the end of the script"})()
 	var errs []error
 	if !s.allowed[allowExit] {
 		errs = append(errs, endedCleanly(s.started), s.stockEndedByItself())

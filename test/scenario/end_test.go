@@ -98,7 +98,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 				}
 				if strings.HasPrefix(line, start) {
 					args := append(strings.Fields(line)[1:], "--say="+tt.say)
-					require.NoError(t, s.do(simpleCommands()["autoscaler"], "autoscaler", args))
+					require.NoError(t, simpleCommands()["autoscaler"].on(s, "autoscaler", args))
 					continue
 				}
 				require.NoError(t, s.lines(line))

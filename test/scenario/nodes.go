@@ -142,7 +142,7 @@ func (s *script) lines(text string) error {
 		}
 		c, err := simpleCommand(words[0])
 		if err == nil {
-			err = s.do(c, words[0], words[1:])
+			err = c.on(s, words[0], words[1:])
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
