@@ -156,7 +156,7 @@ chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=
 
 .PHONY: soak
 soak: controlplane ## a day of load, rollouts, spot reclaims and faults in HOURS=2, with memory, goroutines and groups compared (SEED=1 OUTPUT=json, DAY=10m for less)
-	$(GO) run ./test/scenario/chaos/cmd/soak -for $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
+	$(GO) run ./test/scenario/chaos/cmd/chaos -out bin/soak -soak $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
