@@ -131,9 +131,6 @@ func (s *script) neverUndrained() error {
 	if s.AWS == nil {
 		return nil
 	}
-	if err := s.caughtUp(s.ctx); err != nil {
-		return err
-	}
 	if kills := UndrainedKills(s.Timeline.Since(time.Time{}), s.AWS.Events()); len(kills) > 0 {
 		return fmt.Errorf("instance %s was terminated undrained: %s", kills[0].Object, kills[0].Detail)
 	}

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -65,7 +64,6 @@ type Env struct {
 	extra       []string
 	logs        []string      // paths, one for each autoscaler process, oldest first
 	started     []*Autoscaler // all of its processes
-	seen        atomic.Int64  // how many of the account's events the Timeline has
 	observer    *clusterObserver
 	policies    []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other       *Env                 // the second cluster of the account, nil where there is only one
@@ -164,8 +162,7 @@ func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
 	if err := server.Attach(e.Cluster.Client()); err != nil {
 		return err
 	}
-	e.seen.Store(0)
-	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.Seen, &e.seen) })
+	observeAWS(server, e.Timeline, e.Seen)
 	return nil
 }
 
@@ -192,15 +189,6 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	}
 	e.autoscaler, e.started = a, append(e.started, a)
 	return nil
-}
-
-// caughtUp returns when the Timeline has all events of the account until now.
-func (e *Env) caughtUp(ctx context.Context) error {
-	want := int64(len(e.AWS.Events()))
-	return eventually(ctx, startTimeout, "the timeline to catch up with the account", func(context.Context) (bool, string, error) {
-		seen := e.seen.Load()
-		return seen >= want, fmt.Sprintf("%d of %d events", seen, want), nil
-	})
 }
 
 // environment is the autoscaler's whole environment: the manifest's variables, and endpoint and credentials for the AWS SDK.
