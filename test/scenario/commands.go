@@ -242,7 +242,7 @@ func (s *script) kubectl(args []string) error {
 			args[i] = s.path(arg)
 		}
 	}
-	out, err := s.Kubectl(s.ctx, "", args...)
+	out, err := s.Cluster.RunKubectl(s.ctx, "", args...)
 	fmt.Fprint(s.stdout, out)
 	return err
 }

@@ -1,13 +1,11 @@
 package scenario
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -117,7 +115,7 @@ func (e *Env) GrantOptional(ctx context.Context) error {
 	e.flags = append(e.flags, "--asg-nominate=on")
 	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
 	if err == nil {
-		_, err = e.Kubectl(ctx, string(optional), "apply", "-f", "-")
+		_, err = e.Cluster.RunKubectl(ctx, string(optional), "apply", "-f", "-")
 	}
 	return err
 }
@@ -128,25 +126,11 @@ func (e *Env) grantAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Kubectl(ctx, access, "apply", "-f", "-"); err != nil {
+	if _, err := e.Cluster.RunKubectl(ctx, access, "apply", "-f", "-"); err != nil {
 		return err
 	}
 	e.kubeconfig, err = e.Cluster.ServiceAccountKubeconfig(ctx, serviceAccountNamespace, serviceAccountName)
 	return err
-}
-
-// Kubectl runs the cluster's kubectl as its admin, with the text as standard input, and returns its standard output.
-func (e *Env) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, e.Cluster.Kubectl(), append([]string{"--kubeconfig", e.Cluster.Kubeconfig()}, args...)...)
-	cmd.Dir = e.dir
-	cmd.Stdin = strings.NewReader(stdin)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return string(out), nil
 }
 
 // StartAWS serves the account and publishes its nodes in the cluster.

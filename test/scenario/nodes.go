@@ -49,7 +49,7 @@ func (s *script) apply(args []string) error {
 	}
 	return s.eachNode(args[0], func(node corev1.Node) error {
 		manifest := strings.NewReplacer("$NODE", node.Name, "$UID", string(node.UID)).Replace(string(raw))
-		_, err := s.Kubectl(s.ctx, manifest, append([]string{"apply", "-f", "-"}, args[2:]...)...)
+		_, err := s.Cluster.RunKubectl(s.ctx, manifest, append([]string{"apply", "-f", "-"}, args[2:]...)...)
 		return err
 	})
 }

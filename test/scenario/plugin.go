@@ -39,7 +39,7 @@ func (e *Env) PreparePlugin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Kubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
+	if _, err := e.Cluster.RunKubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
 		return err
 	}
 	if e.plugin, err = newPluginSide(e.dir); err != nil {
