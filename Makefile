@@ -41,10 +41,8 @@ build: ## bin/cluster-autoscaler, and bin/asgctl, which is the same file under a
 	$(STATIC) -o bin/cluster-autoscaler ./cmd/cluster-autoscaler
 	ln -f bin/cluster-autoscaler bin/asgctl
 
-# go test shows nothing of a package that passed, so the scenarios leave the table of their slowest steps in this file. It lies
-# outside the module, for go test would not cache a test that writes into it. The other table has the seconds of the packages.
-TIMES := $(or $(TMPDIR),/tmp)/asg-autoscaler-scenarios$(subst /,-,$(CURDIR)).txt
-PACKAGES := $(TIMES:.txt=-packages.txt)
+# go test shows no table of how long packages took. It lies outside the module, where git does not see it.
+PACKAGES := $(or $(TMPDIR),/tmp)/asg-autoscaler-scenarios$(subst /,-,$(CURDIR))-packages.txt
 
 # The image states these, and so has the same digest wherever it is built.
 REVISION ?= $(shell git rev-parse HEAD)
@@ -124,13 +122,13 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	@# lint has run go vet already, and test/repo/fuzz below runs the fuzz targets
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
-	SCENARIO_TIMES=$(TIMES) test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
+	test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
 		-p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 38m ./test/scenario/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@# with the race detector, with which the core has been compiled above
 	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
 	$(GO) run ./test/repo/fuzz -fuzztime 10s
-	@cat $(TIMES) $(PACKAGES)
+	@cat $(PACKAGES)
 
 # They share what `make build` has compiled, and need no C compiler.
 .PHONY: test-quick
@@ -144,8 +142,7 @@ fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 38m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/scenario/e2e
-	@cat $(TIMES)
+	$(GO) test -race -parallel 3 -timeout 38m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/scenario/e2e
 
 # It needs the network, so make test leaves it out.
 .PHONY: canary
@@ -159,7 +156,7 @@ chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=
 
 .PHONY: soak
 soak: controlplane ## a day of load, rollouts, spot reclaims and faults in HOURS=2, with memory, goroutines and groups compared (SEED=1 OUTPUT=json, DAY=10m for less)
-	$(GO) run ./test/scenario/chaos/cmd/soak -for $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
+	$(GO) run ./test/scenario/chaos/cmd/chaos -out bin/soak -soak $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -47,7 +48,7 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 		!bytes.Contains(logged(), []byte("resource.k8s.io")); time.Sleep(50 * time.Millisecond) {
 		require.Falsef(t, time.Now().After(deadline), "the process got nowhere:\n%s", logged())
 	}
-	addresses := listeners(t, binary.Process.Pid)
+	addresses := loopback.Listeners(t, binary.Process.Pid)
 	require.Len(t, addresses, 1, "listeners, want the one of --address")
 	for path, want := range map[string]int{"/metrics": http.StatusOK, "/snapshotz": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound} {
 		assert.Equalf(t, want, status(t, addresses[0], path), "%s answers", path)
@@ -81,7 +82,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 			var addresses []string
 			for deadline := time.Now().Add(time.Minute); len(addresses) < len(tt.want); time.Sleep(50 * time.Millisecond) {
 				require.Falsef(t, time.Now().After(deadline), "listeners = %v, want %d", addresses, len(tt.want))
-				addresses = listeners(t, binary.Process.Pid)
+				addresses = loopback.Listeners(t, binary.Process.Pid)
 			}
 			var got []string
 			for _, address := range addresses {
@@ -110,33 +111,4 @@ func status(t *testing.T, address, path string) int {
 	require.NoError(t, err)
 	_ = response.Body.Close()
 	return response.StatusCode
-}
-
-// listeners returns the local addresses of the listening TCP sockets of a process, as the kernel writes them.
-func listeners(t *testing.T, pid int) []string {
-	t.Helper()
-	const listening = "0A"
-	byInode := map[string]string{}
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			continue // a system without IPv6 has no tcp6
-		}
-		for line := range strings.Lines(string(content)) {
-			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listening {
-				byInode[fields[9]] = fields[1]
-			}
-		}
-	}
-	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	require.NoError(t, err)
-	var addresses []string
-	for _, link := range links {
-		target, err := os.Readlink(link)
-		inode, isSocket := strings.CutPrefix(target, "socket:[")
-		if address := byInode[strings.TrimSuffix(inode, "]")]; err == nil && isSocket && address != "" {
-			addresses = append(addresses, address)
-		}
-	}
-	return addresses
 }

@@ -30,8 +30,6 @@ import (
 //	shadow                                   an autoscaler that starts from now on has the permissions of a shadow. Start stock before
 //	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
 //	network slow DURATION | hold | clear     the plugin's answers reach stock late | nothing passes between the two | all is well again
-//	strangers come | go                      callers without a certificate, with large messages or malformed options call the plugin from other
-//	                                         hosts, ten times a second each | they are judged: all were refused, often
 //	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, whose params are params.KEY=VALUE. "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
@@ -107,7 +105,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	for name, c := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
 			s := ts.Value(scriptKey{}).(*script).on(ts)
-			err := s.do(c, name, args)
+			err := c.on(s, name, args)
 			switch {
 			case negated && err == nil:
 				ts.Fatalf("%s succeeded against expectation", name)
@@ -117,12 +115,6 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		}
 	}
 	return adapted
-}
-
-// do runs one command and keeps how long it took.
-func (s *script) do(c command, name string, args []string) error {
-	defer s.steps.begin(append([]string{name}, args...))()
-	return c.on(s, name, args)
 }
 
 // A command has arguments as its usage says: those in brackets may be missing, and three dots stand for any number.
@@ -181,7 +173,6 @@ func simpleCommands() map[string]command {
 		"send":       {"QUEUE FILE [TIMES]", true, (*script).send},
 		"shadow":     {"", false, (*script).shadow},
 		"shortage":   {"[KEY=VALUE...]", true, (*script).shortage},
-		"strangers":  {"come|go", false, (*script).callStrangers},
 		"suspend":    {"GROUP PROCESS...", true, (*script).suspend},
 	}
 }
@@ -192,7 +183,6 @@ type script struct {
 	stdout io.Writer
 	path   func(string) string // makes a script's file name absolute
 
-	steps   *steps          // its commands so far
 	allowed map[string]bool // the liberties it takes at its end
 }
 
@@ -252,7 +242,7 @@ func (s *script) kubectl(args []string) error {
 			args[i] = s.path(arg)
 		}
 	}
-	out, err := s.Kubectl(s.ctx, "", args...)
+	out, err := s.Cluster.RunKubectl(s.ctx, "", args...)
 	fmt.Fprint(s.stdout, out)
 	return err
 }

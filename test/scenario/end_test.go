@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,7 +24,6 @@ func endScript(t *testing.T) *script {
 	s.binary, s.dir, s.Timeline, s.allowed = program, t.TempDir(), &Timeline{}, map[string]bool{}
 	s.forbidden = func() ([]string, error) { return nil, nil }
 	s.observing, s.Env.stop = context.WithCancel(t.Context())
-	s.seen.Store(1000)
 	t.Cleanup(func() {
 		for _, p := range s.started {
 			p.Kill()
@@ -98,7 +96,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 				}
 				if strings.HasPrefix(line, start) {
 					args := append(strings.Fields(line)[1:], "--say="+tt.say)
-					require.NoError(t, s.do(simpleCommands()["autoscaler"], "autoscaler", args))
+					require.NoError(t, simpleCommands()["autoscaler"].on(s, "autoscaler", args))
 					continue
 				}
 				require.NoError(t, s.lines(line))
@@ -144,18 +142,13 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 	assert.ErrorContains(t, s.lines("autoscaler stop"), "ended by itself", "error, want that it ended by itself")
 }
 
-func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
+func TestTerminationOfAFullNodeIsUndrained(t *testing.T) {
 	s := endScript(t)
 	require.NoError(t, s.AWS.SetDesired("g", 1))
-	s.seen.Store(0)
-	observe := func() {
-		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) NodeLook { return NodeLook{Node: "a", Pods: []string{"web"}} }, &s.seen)
-	}
+	observeAWS(s.AWS, s.Timeline, func(string) NodeLook { return NodeLook{Node: "a", Pods: []string{"web"}} })
 	require.NoError(t, s.lines("expect 10s launched g 1"))
 	g, _ := s.AWS.Group("g")
 	call(t, s.AWS.URL(), "TerminateInstanceInAutoScalingGroup", url.Values{"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
-	// The observer begins late, as on a busy machine.
-	time.AfterFunc(50*time.Millisecond, observe)
 	assert.ErrorContains(t, s.lines("never undrained"), "still held [web]", "error, want the kill")
 }
 

@@ -1,18 +1,15 @@
 package scenario
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -65,7 +62,6 @@ type Env struct {
 	extra       []string
 	logs        []string      // paths, one for each autoscaler process, oldest first
 	started     []*Autoscaler // all of its processes
-	seen        atomic.Int64  // how many of the account's events the Timeline has
 	observer    *clusterObserver
 	policies    []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other       *Env                 // the second cluster of the account, nil where there is only one
@@ -119,7 +115,7 @@ func (e *Env) GrantOptional(ctx context.Context) error {
 	e.flags = append(e.flags, "--asg-nominate=on")
 	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
 	if err == nil {
-		_, err = e.Kubectl(ctx, string(optional), "apply", "-f", "-")
+		_, err = e.Cluster.RunKubectl(ctx, string(optional), "apply", "-f", "-")
 	}
 	return err
 }
@@ -130,25 +126,11 @@ func (e *Env) grantAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Kubectl(ctx, access, "apply", "-f", "-"); err != nil {
+	if _, err := e.Cluster.RunKubectl(ctx, access, "apply", "-f", "-"); err != nil {
 		return err
 	}
 	e.kubeconfig, err = e.Cluster.ServiceAccountKubeconfig(ctx, serviceAccountNamespace, serviceAccountName)
 	return err
-}
-
-// Kubectl runs the cluster's kubectl as its admin, with the text as standard input, and returns its standard output.
-func (e *Env) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, e.Cluster.Kubectl(), append([]string{"--kubeconfig", e.Cluster.Kubeconfig()}, args...)...)
-	cmd.Dir = e.dir
-	cmd.Stdin = strings.NewReader(stdin)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return string(out), nil
 }
 
 // StartAWS serves the account and publishes its nodes in the cluster.
@@ -164,8 +146,7 @@ func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
 	if err := server.Attach(e.Cluster.Client()); err != nil {
 		return err
 	}
-	e.seen.Store(0)
-	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.Seen, &e.seen) })
+	observeAWS(server, e.Timeline, e.Seen)
 	return nil
 }
 
@@ -192,15 +173,6 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	}
 	e.autoscaler, e.started = a, append(e.started, a)
 	return nil
-}
-
-// caughtUp returns when the Timeline has all events of the account until now.
-func (e *Env) caughtUp(ctx context.Context) error {
-	want := int64(len(e.AWS.Events()))
-	return eventually(ctx, startTimeout, "the timeline to catch up with the account", func(context.Context) (bool, string, error) {
-		seen := e.seen.Load()
-		return seen >= want, fmt.Sprintf("%d of %d events", seen, want), nil
-	})
 }
 
 // environment is the autoscaler's whole environment: the manifest's variables, and endpoint and credentials for the AWS SDK.

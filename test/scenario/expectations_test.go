@@ -139,3 +139,13 @@ func TestEventually(t *testing.T) {
 		})
 	}
 }
+
+func TestScriptLimitNamesTheStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("the script has taken its limit"))
+		defer cancel()
+		err := eventually(ctx, time.Minute, "desired web 9", func(context.Context) (bool, string, error) { return false, "8", nil })
+		assert.Truef(t, err != nil && err.Error() == "stopped waiting for desired web 9: the script has taken its limit; saw 8 last",
+			"error %v, want one that names the step and the limit", err)
+	})
+}

@@ -1,12 +1,12 @@
 package scenario
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -54,8 +54,10 @@ func TestDeletedGroupsKeepTheirNames(t *testing.T) {
 	s := namesScript(t)
 	require.NoError(t, s.AWS.SetDesired("g", 3))
 	require.NoError(t, s.AWS.DeleteGroup("g"))
-	_, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted })
-	require.NoError(t, err)
+	require.NoError(t, eventually(t.Context(), startTimeout, "the end of the group", func(context.Context) (bool, string, error) {
+		_, there := s.AWS.Group("g")
+		return !there, "it", nil
+	}))
 	assert.NoError(t, s.lines("never desired g above 3"))
 	assert.ErrorContains(t, s.lines("never desired g above 2"), "raised to 3", "error, want a raise to 3")
 }

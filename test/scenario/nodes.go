@@ -49,7 +49,7 @@ func (s *script) apply(args []string) error {
 	}
 	return s.eachNode(args[0], func(node corev1.Node) error {
 		manifest := strings.NewReplacer("$NODE", node.Name, "$UID", string(node.UID)).Replace(string(raw))
-		_, err := s.Kubectl(s.ctx, manifest, append([]string{"apply", "-f", "-"}, args[2:]...)...)
+		_, err := s.Cluster.RunKubectl(s.ctx, manifest, append([]string{"apply", "-f", "-"}, args[2:]...)...)
 		return err
 	})
 }
@@ -142,7 +142,7 @@ func (s *script) lines(text string) error {
 		}
 		c, err := simpleCommand(words[0])
 		if err == nil {
-			err = s.do(c, words[0], words[1:])
+			err = c.on(s, words[0], words[1:])
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -175,11 +174,10 @@ func hasSuffixSegment(providerID, instanceID string) bool {
 	return n > 0 && providerID[n-1] == '/' && providerID[n:] == instanceID
 }
 
-// observeAWS adds a Moment for each change of a group or instance until ctx ends or the server closes, and blocks until then.
-// When AWS is asked to terminate an instance, it judges by the node that look returns whether the instance is drained. seen
-// counts the events that the timeline has.
-func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline, look func(instanceID string) NodeLook, seen *atomic.Int64) {
-	for event := range server.Subscribe(ctx, 0) {
+// observeAWS adds a Moment for each change of a group or instance. When AWS is asked to terminate an instance, it judges by the node that look
+// returns whether the instance is drained.
+func observeAWS(server *fakeaws.Server, timeline *Timeline, look func(instanceID string) NodeLook) {
+	server.Listen(func(event fakeaws.Event) {
 		if event.Kind == fakeaws.TerminateRequested {
 			if reason := look(event.Instance).Undrained(); reason != "" {
 				timeline.Add(Moment{At: event.Time, Kind: KilledUndrained, Object: event.Instance, Detail: reason})
@@ -188,8 +186,7 @@ func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline,
 		if m, known := momentOf(event); known {
 			timeline.Add(m)
 		}
-		seen.Store(int64(event.Seq) + 1)
-	}
+	})
 }
 
 // momentOf returns the Moment of an event. It returns false for an event that the timeline leaves out.

@@ -29,7 +29,7 @@ func (e *Env) StartOther(ctx context.Context, name string) error {
 	if err := e.AWS.AttachCluster(name, other.Cluster.Client()); err != nil {
 		return err
 	}
-	other.observers.Go(func() { observeAWS(other.observing, other.AWS, other.Timeline, other.Seen, &other.seen) })
+	observeAWS(other.AWS, other.Timeline, other.Seen)
 	return nil
 }
 

@@ -19,11 +19,7 @@ type pluginSide struct {
 	flags []string // that make it a plugin
 	stock []string // by which stock finds it
 	link  *link
-
-	strangers *strangers // nil while none call
 }
-
-var errPluginFirst = errors.New("start the plugin first: plugin MANIFEST [FLAG...]")
 
 // StartPlugin runs the program as StartAutoscaler does, and as a plugin. From now on the script's "stock" is an unmodified core without
 // a provider of its own, which asks the plugin.
@@ -43,7 +39,7 @@ func (e *Env) PreparePlugin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Kubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
+	if _, err := e.Cluster.RunKubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
 		return err
 	}
 	if e.plugin, err = newPluginSide(e.dir); err != nil {
@@ -79,12 +75,9 @@ func newPluginSide(dir string) (*pluginSide, error) {
 	}, nil
 }
 
-// closePlugin ends the network between stock and the plugin, and the strangers, if there are any.
+// closePlugin ends the network between stock and the plugin.
 func (e *Env) closePlugin() {
 	if e.plugin != nil {
-		if e.plugin.strangers != nil {
-			e.plugin.strangers.close()
-		}
 		e.plugin.link.close()
 	}
 }
@@ -95,7 +88,7 @@ func (s *script) runPlugin(args []string) error { return s.StartPlugin(s.ctx, ar
 // network changes the network between stock and the plugin.
 func (s *script) network(args []string) error {
 	if s.plugin == nil {
-		return errPluginFirst
+		return errors.New("start the plugin first: plugin MANIFEST [FLAG...]")
 	}
 	switch {
 	case len(args) == 2 && args[0] == "slow":

@@ -27,7 +27,7 @@ func (s *script) shadow(args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = s.Kubectl(s.ctx, string(access), "apply", "-f", "-"); err != nil {
+	if _, err = s.Cluster.RunKubectl(s.ctx, string(access), "apply", "-f", "-"); err != nil {
 		return err
 	}
 	s.kubeconfig, err = s.Cluster.ServiceAccountKubeconfig(s.ctx, serviceAccountNamespace, shadowName)

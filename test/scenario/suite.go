@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,13 +17,10 @@ import (
 // before the limit of the test's package ends all scripts without naming any.
 const scriptLimit = 8 * time.Minute
 
-// Suite runs scripts with one build of the autoscaler and records how long their steps take. Its methods are safe for concurrent use.
+// Suite runs scripts with one build of the autoscaler. Its methods are safe for concurrent use.
 type Suite struct {
 	Binary string // the autoscaler, see BuildAutoscaler
 	Core   string // the unmodified core that asks the plugin, empty for the one that go.mod requires
-
-	mu      sync.Mutex
-	scripts []*steps
 }
 
 // Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup. A script that passed fails at
@@ -49,13 +43,12 @@ func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, scriptLimit, fmt.Errorf("the script has taken its limit of %s", scriptLimit))
-	s.attach(env, &script{Env: e, ctx: ctx, allowed: map[string]bool{}}, cancel)
+	attach(env, &script{Env: e, ctx: ctx, allowed: map[string]bool{}}, cancel)
 	return nil
 }
 
 // attach makes the commands of a testscript work on run, and ends run with the testscript.
-func (s *Suite) attach(env *testscript.Env, run *script, cancel func()) {
-	run.steps = s.add(env.T())
+func attach(env *testscript.Env, run *script, cancel func()) {
 	env.Values[scriptKey{}] = run
 	env.Defer(func() {
 		defer cancel()
@@ -65,32 +58,7 @@ func (s *Suite) attach(env *testscript.Env, run *script, cancel func()) {
 
 // tested is the part of testscript's T beyond its own methods.
 type tested interface {
-	Name() string
 	Failed() bool
 	Skipped() bool
 	Error(...any)
-}
-
-// add begins the record of one more script.
-func (s *Suite) add(t testscript.T) *steps {
-	added := &steps{began: time.Now()}
-	if t, ok := t.(tested); ok {
-		added.name = path.Base(t.Name())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.scripts = append(s.scripts, added)
-	return added
-}
-
-// String is a table of all scripts so far, one line each, sorted by name.
-func (s *Suite) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var lines []string
-	for _, script := range s.scripts {
-		lines = append(lines, script.String()+"\n")
-	}
-	slices.Sort(lines)
-	return "script, how long it took, its slowest step and what the step may take\n" + strings.Join(lines, "")
 }

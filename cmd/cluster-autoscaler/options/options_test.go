@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/flags.txt")
@@ -227,6 +228,11 @@ func TestPluginAndShadowHaveLeasesOfTheirOwn(t *testing.T) {
 		options.FillLease(fs)
 		assert.Equalf(t, tt.want, options.LeaderElection.ResourceName, "with %q the lease", tt.flags)
 	}
+}
+
+func TestPluginHasTheFilesOfItsFlags(t *testing.T) {
+	_, options := register(t, "--asg-plugin-cert=cert", "--asg-plugin-key=key", "--asg-plugin-client-ca=ca")
+	assert.Equal(t, plugin.Files{Cert: "cert", Key: "key", ClientCA: "ca"}, options.AWS.PluginFiles)
 }
 
 func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {

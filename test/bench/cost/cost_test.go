@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,8 @@ func TestTableHasALinePerMix(t *testing.T) {
 }
 
 func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {
+	twice := filepath.Join(t.TempDir(), "twice.yaml")
+	require.NoError(t, os.WriteFile(twice, []byte("groups: [{name: a, type: m5.large}, {name: b, type: m5.large, price: 1}]\npods: [{cpu: 1}]"), 0o644))
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -66,7 +70,7 @@ func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {
 		{[]string{"-only", "web-small,none"}, 1, "not all of these are seeded mixes"},
 		{[]string{"-only", "web-small", "-expanders", "best"}, 1, `expander "best" is none of least-cost`},
 		{[]string{"-whole", "-repeats", "0"}, 2, "-repeats takes 1 or more"},
-		{[]string{"-whole", "-mix", "testdata/shop.yaml"}, 1, `group "own.small": the mix states what a own.small offers`},
+		{[]string{"-whole", "-mix", twice}, 1, `group "b": m5.large costs 1 here and 0.096 in another group`},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := Main(context.Background(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {

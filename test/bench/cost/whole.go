@@ -80,7 +80,7 @@ type wholeRate struct {
 // measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could be run.
 func measureWhole(ctx context.Context, mixes []*mix.Mix, o wholeOptions, c *harness.Command, progress io.Writer) (harness.Report, error) {
 	for _, m := range mixes {
-		if err := wholeway.Check(m); err != nil {
+		if _, err := wholeway.PriceFile(m); err != nil {
 			return nil, fmt.Errorf("mix %q: %w", m.Name, err)
 		}
 	}

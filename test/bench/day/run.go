@@ -91,11 +91,7 @@ func (r *run) day(ctx context.Context) (err error) {
 	if err := wholeway.Prepare(ctx, client, r.mix); err != nil {
 		return err
 	}
-	config, err := r.account()
-	if err != nil {
-		return err
-	}
-	if err := r.env.StartAWS(ctx, config); err != nil {
+	if err := r.env.StartAWS(ctx, r.account()); err != nil {
 		return err
 	}
 	if r.real, err = wholeway.Registered(r.mix, r.env.AWS); err != nil {
@@ -121,8 +117,8 @@ func (r *run) day(ctx context.Context) (err error) {
 }
 
 // account is the account of the mix, with the times of the day.
-func (r *run) account() (fakeaws.Config, error) {
-	config, err := wholeway.Account(r.mix)
+func (r *run) account() fakeaws.Config {
+	config := wholeway.Account(r.mix)
 	config.Latency = fakeaws.Duration(r.of(100*time.Millisecond, 5*time.Millisecond))
 	config.Delays = fakeaws.Delays{
 		Synchronous: fakeaws.Duration(r.of(time.Second, time.Millisecond)), Listed: fakeaws.Duration(r.of(3*time.Second, time.Millisecond)),
@@ -132,7 +128,7 @@ func (r *run) account() (fakeaws.Config, error) {
 		node := &config.AutoScalingGroups[n].NodeConfig
 		node.RegisterAfter, node.ReadyAfter, node.ReadyJitter, node.GPUAfterReady = fakeaws.Duration(r.boot()), 0, 0, fakeaws.Duration(time.Millisecond)
 	}
-	return config, err
+	return config
 }
 
 // launch starts the contestant.

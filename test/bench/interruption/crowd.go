@@ -36,7 +36,7 @@ const (
 func (c *crowd) gather(ctx context.Context, env *scenario.Env, progress io.Writer) error {
 	client := env.Cluster.Client()
 	for n := range c.daemonSets {
-		if _, err := env.Kubectl(ctx, fmt.Sprintf(agent, n), "apply", "-f", "-"); err != nil {
+		if _, err := env.Cluster.RunKubectl(ctx, fmt.Sprintf(agent, n), "apply", "-f", "-"); err != nil {
 			return err
 		}
 	}

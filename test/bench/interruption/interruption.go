@@ -60,7 +60,7 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 	if err := env.StartAutoscaler(ctx, harness.Manifest, "--asg-interruption-queue="+queue, "--v=2"); err != nil {
 		return err
 	}
-	if _, err := env.Kubectl(ctx, fmt.Sprintf(web, nodes*perNode), "apply", "-f", "-"); err != nil {
+	if _, err := env.Cluster.RunKubectl(ctx, fmt.Sprintf(web, nodes*perNode), "apply", "-f", "-"); err != nil {
 		return err
 	}
 	return wait(ctx, 5*time.Minute, "all pods running and the queue read", func() (bool, error) {

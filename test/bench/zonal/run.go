@@ -96,7 +96,7 @@ func (r *run) prepare(ctx context.Context) error {
 }
 
 func (r *run) apply(ctx context.Context, manifests string) error {
-	_, err := r.env.Kubectl(ctx, manifests, "apply", "-f", "-")
+	_, err := r.env.Cluster.RunKubectl(ctx, manifests, "apply", "-f", "-")
 	return err
 }
 

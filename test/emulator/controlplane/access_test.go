@@ -1,8 +1,6 @@
 package controlplane
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,58 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
-
-// createAccount creates a service account in the default namespace and returns a client that acts as it.
-func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	_, err := c.Client().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{})
-	require.NoError(t, err)
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), "default", name)
-	require.NoError(t, err)
-	config, err := restConfigFrom(kubeconfig)
-	require.NoError(t, err)
-	return kubernetes.NewForConfigOrDie(config)
-}
-
-// refusals returns Forbidden's entries about one service account of the default namespace.
-func refusals(t *testing.T, c *Cluster, account string) []string {
-	all, err := c.Forbidden()
-	require.NoError(t, err)
-	var found []string
-	for _, refusal := range all {
-		if strings.HasPrefix(refusal, "system:serviceaccount:default:"+account+" ") {
-			found = append(found, refusal)
-		}
-	}
-	return found
-}
-
-func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
-	c := shared(t)
-	client := createAccount(t, c, "nobody")
-	for range 2 { // each kind of refusal is reported once
-		if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
-			t.Fatalf("List() = %v, want a Forbidden error", err)
-		}
-	}
-	err := client.CoreV1().Pods("default").Delete(t.Context(), "any", metav1.DeleteOptions{})
-	require.Truef(t, apierrors.IsForbidden(err), "Delete() = %v, want a Forbidden error", err)
-	want := []string{
-		"system:serviceaccount:default:nobody may not delete pods in namespace default",
-		"system:serviceaccount:default:nobody may not list nodes in the cluster",
-	}
-	eventually(t, func(context.Context) error {
-		if diff := cmp.Diff(want, refusals(t, c, "nobody")); diff != "" {
-			return fmt.Errorf("Forbidden() differs (-want +got):\n%s", diff)
-		}
-		return nil
-	})
-}
 
 func TestForbiddenReadsRefusalsOnly(t *testing.T) {
 	for _, tt := range []struct {

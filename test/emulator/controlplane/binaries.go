@@ -22,7 +22,6 @@ func (b Binaries) Paths() []string {
 
 type program struct {
 	importPath string // of the main package, as the tool directives of binaries/go.mod name it
-	built      string // name that go build gives the file: the last element of the import path, without a /v3
 	name       string // name in the cache
 	module     string // module whose version is the program's
 	path       func(*Binaries) *string
@@ -31,28 +30,28 @@ type program struct {
 // programs lists the programs that Build compiles, in the order that Versions reports them.
 var programs = []program{
 	{
-		importPath: "go.etcd.io/etcd/server/v3", built: "server", name: "etcd", module: "go.etcd.io/etcd/server/v3",
+		importPath: "go.etcd.io/etcd/server/v3", name: "etcd", module: "go.etcd.io/etcd/server/v3",
 		path: func(b *Binaries) *string { return &b.Etcd },
 	},
 	{
-		importPath: "k8s.io/kubernetes/cmd/kube-apiserver", built: "kube-apiserver", name: "kube-apiserver", module: kubernetesModule,
+		importPath: "k8s.io/kubernetes/cmd/kube-apiserver", name: "kube-apiserver", module: kubernetesModule,
 		path: func(b *Binaries) *string { return &b.APIServer },
 	},
 	{
-		importPath: "k8s.io/kubernetes/cmd/kube-scheduler", built: "kube-scheduler", name: "kube-scheduler", module: kubernetesModule,
+		importPath: "k8s.io/kubernetes/cmd/kube-scheduler", name: "kube-scheduler", module: kubernetesModule,
 		path: func(b *Binaries) *string { return &b.Scheduler },
 	},
 	{
-		importPath: "k8s.io/kubernetes/cmd/kube-controller-manager", built: "kube-controller-manager", name: "kube-controller-manager",
+		importPath: "k8s.io/kubernetes/cmd/kube-controller-manager", name: "kube-controller-manager",
 		module: kubernetesModule,
 		path:   func(b *Binaries) *string { return &b.ControllerManager },
 	},
 	{
-		importPath: thisPackage + "/binaries/kwok", built: "kwok", name: "kwok", module: kwokModule,
+		importPath: thisPackage + "/binaries/kwok", name: "kwok", module: kwokModule,
 		path: func(b *Binaries) *string { return &b.KWOK },
 	},
 	{
-		importPath: "k8s.io/kubernetes/cmd/kubectl", built: "kubectl", name: "kubectl", module: kubernetesModule,
+		importPath: "k8s.io/kubernetes/cmd/kubectl", name: "kubectl", module: kubernetesModule,
 		path: func(b *Binaries) *string { return &b.Kubectl },
 	},
 }
@@ -62,14 +61,6 @@ const (
 	kubernetesModule = "k8s.io/kubernetes"
 	kwokModule       = "sigs.k8s.io/kwok"
 )
-
-func importPaths() []string {
-	var paths []string
-	for _, p := range programs {
-		paths = append(paths, p.importPath)
-	}
-	return paths
-}
 
 // binariesIn returns the programs kept in dir, and whether every one of them is there.
 func binariesIn(dir string) (Binaries, bool) {

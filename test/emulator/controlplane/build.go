@@ -1,24 +1,18 @@
 package controlplane
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
-// progressInterval is how often Build prints its progress.
-const progressInterval = 5 * time.Second
-
 // Build returns the programs. It compiles them first when the cache does not hold this version of them. They are kept in
 // asg-autoscaler/controlplane/<key> below the user's cache directory ($XDG_CACHE_HOME), where the key covers the pinned modules and the Go
-// release. Processes that build at the same time wait for the first. A line goes to progress every five seconds while it works.
+// release. Processes that build at the same time wait for the first. A line goes to progress for each program.
 //
 // Compiling needs the go command, the source of this package, and, unless they are on this machine already, the modules from
 // the module proxy.
@@ -90,11 +84,6 @@ func (b *builder) buildOnce(ctx context.Context) error {
 	if err := b.compile(ctx, partial); err != nil {
 		return err
 	}
-	for _, p := range programs {
-		if err := os.Rename(filepath.Join(partial, p.built), filepath.Join(partial, p.name)); err != nil {
-			return err
-		}
-	}
 	if err := os.RemoveAll(b.target); err != nil {
 		return err
 	}
@@ -105,107 +94,26 @@ func (b *builder) buildOnce(ctx context.Context) error {
 	return nil
 }
 
-// compile builds all programs into dir with one go build. The flags that affect the compiler are the product's, so that
+// compile builds the programs into dir, and says which is next. The flags that affect the compiler are the product's, so that
 // packages both need come from the Go build cache.
 func (b *builder) compile(ctx context.Context, dir string) error {
-	started := time.Now()
-	b.report("loading its modules", started)
-	stale, err := b.stalePackages(ctx, started)
-	if err != nil {
-		return err
-	}
 	versions, err := b.module.versions(ctx)
 	if err != nil {
 		return err
 	}
-	var compiled atomic.Int64
-	status := func() string {
-		if n := compiled.Load(); n < int64(stale) {
-			return fmt.Sprintf("compiled %d of %d packages", n, stale)
+	for n, p := range programs {
+		b.report(fmt.Sprintf("%s, %d of %d", p.name, n+1, len(programs)))
+		cmd := b.module.goCommand(ctx, "build", "-ldflags="+linkerFlags(versions), "-o="+filepath.Join(dir, p.name), p.importPath)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", p.name, err, out)
 		}
-		return "linking"
 	}
-	args := []string{"build", "-v", "-ldflags=" + linkerFlags(versions), "-o", dir + string(filepath.Separator)}
-	cmd := b.module.goCommand(ctx, append(args, importPaths()...)...)
-	_, err = b.run(cmd, started, status, func(line string) bool {
-		if isImportPath(line) {
-			compiled.Add(1)
-			return false
-		}
-		return !strings.HasPrefix(line, "go: downloading ")
-	})
-	if err != nil {
-		return err
-	}
-	b.report("done", started)
 	return nil
 }
 
-// stalePackages returns how many packages must be compiled. It downloads missing modules.
-func (b *builder) stalePackages(ctx context.Context, started time.Time) (int, error) {
-	var downloaded atomic.Int64
-	status := func() string { return fmt.Sprintf("loading its modules, %d downloaded", downloaded.Load()) }
-	args := []string{"list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"}
-	cmd := b.module.goCommand(ctx, append(args, importPaths()...)...)
-	out, err := b.run(cmd, started, status, func(line string) bool {
-		if strings.HasPrefix(line, "go: downloading ") {
-			downloaded.Add(1)
-			return false
-		}
-		return true
-	})
-	return len(strings.Fields(out)), err
+func (b *builder) report(status string) {
+	fmt.Fprintln(b.progress, "Building the control plane (once, minutes):", status)
 }
-
-// run runs a go command and prints its status every progressInterval. Each line of its standard error for which keep returns
-// true becomes part of the error. It returns the standard output.
-func (b *builder) run(cmd *exec.Cmd, started time.Time, status func() string, keep func(line string) bool) (string, error) {
-	var out strings.Builder
-	cmd.Stdout = &out
-	pipe, err := cmd.StderrPipe()
-	if err != nil {
-		return "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	finished := make(chan struct{})
-	reported := make(chan struct{})
-	go func() {
-		defer close(reported)
-		ticker := time.NewTicker(progressInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-finished:
-				return
-			case <-ticker.C:
-				b.report(status(), started)
-			}
-		}
-	}()
-	var complaints []string
-	for scanner := bufio.NewScanner(pipe); scanner.Scan(); {
-		if line := scanner.Text(); keep(line) {
-			complaints = append(complaints, line)
-		}
-	}
-	_, _ = io.Copy(io.Discard, pipe) // after a line too long for the scanner
-	err = cmd.Wait()
-	close(finished)
-	<-reported
-	if err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", cmd.Args[1], err, strings.Join(complaints, "\n"))
-	}
-	return out.String(), nil
-}
-
-func (b *builder) report(status string, started time.Time) {
-	fmt.Fprintf(b.progress, "Building the control plane: %s (%.0f s)\n", status, time.Since(started).Seconds())
-}
-
-// isImportPath reports whether a line of go build -v names a package and is no complaint.
-func isImportPath(line string) bool { return line != "" && !strings.ContainsAny(line, " :#\t") }
 
 // linkerFlags give the programs the versions they would have as released. They do not affect compiling.
 func linkerFlags(versions map[string]string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/filelock"
@@ -34,15 +35,10 @@ func cacheKey(ctx context.Context, m module) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
-// lock waits for the right to build and returns its release. While it waits it reports progress.
+// lock waits for the right to build and returns its release.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
-	started, reported := time.Now(), time.Time{}
-	return filelock.Lock(ctx, b.target+".lock", func() {
-		if time.Since(reported) >= progressInterval {
-			reported = time.Now()
-			b.report("waiting for another process to build it", started)
-		}
-	})
+	waiting := sync.OnceFunc(func() { b.report("waiting for another process that does") })
+	return filelock.Lock(ctx, b.target+".lock", waiting)
 }
 
 // markUsed records that the programs are in use, for removeUnused. If that fails they are built again some day, which is no

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -133,13 +134,16 @@ func (c *Cluster) Kubeconfig() string { return c.layout.kubeconfig("admin") }
 // Kubectl returns the path of a kubectl of the cluster's own version.
 func (c *Cluster) Kubectl() string { return c.binaries.Kubectl }
 
-// RunKubectl runs the cluster's kubectl with the admin's rights, and returns all that it prints. The error has that, too.
+// RunKubectl runs the cluster's kubectl with the admin's rights, with the text as standard input, and returns its standard output. The
+// error has its standard error.
 func (c *Cluster) RunKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.Kubectl(), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return string(out), err
 }

@@ -61,7 +61,7 @@ func alive(pid int) bool {
 }
 
 func TestStopLeavesNothing(t *testing.T) {
-	c := own(t, Options{})
+	c := StartFor(t, Options{})
 	was := describe(c)
 	got, want := len(was.PIDs), 6
 	assert.Equal(t, want, got, "processes of the cluster: five programs and the watchdog")
@@ -72,7 +72,7 @@ func TestStopLeavesNothing(t *testing.T) {
 
 func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "with a blank")
-	c := own(t, Options{Dir: dir, WithoutKWOK: true})
+	c := StartFor(t, Options{Dir: dir, WithoutKWOK: true})
 	require.NoError(t, c.Stop())
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 }
 
 func TestEndOfAProgramIsReported(t *testing.T) {
-	c := own(t, Options{WithoutKWOK: true})
+	c := StartFor(t, Options{WithoutKWOK: true})
 	for _, child := range c.processes.children {
 		if child.command.name == "kube-scheduler" {
 			require.NoError(t, child.cmd.Process.Kill())
@@ -95,7 +95,7 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 }
 
 func TestRestartKeepsTheState(t *testing.T) {
-	c := own(t, Options{WithoutKWOK: true})
+	c := StartFor(t, Options{WithoutKWOK: true})
 	kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}
 	_, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), kept, metav1.CreateOptions{})
 	require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,10 +38,8 @@ for attempt in 1 2 3 4 5; do
 done
 `
 
-// processes are the child processes of one cluster. A child dies with this process: on Linux the kernel sees to it, and
-// everywhere the watchdog does, which also removes the files.
+// processes are the child processes of one cluster. They die with this process: the watchdog sees to it, and removes the files.
 type processes struct {
-	starts   chan startRequest // to the goroutine that starts children
 	watchdog *exec.Cmd
 	pipe     io.WriteCloser // to the watchdog
 	died     chan struct{}  // closed when a child has ended unexpectedly
@@ -63,17 +60,12 @@ type child struct {
 	killed  bool          // on request, guarded by processes.mu
 }
 
-type startRequest struct {
-	cmd    *exec.Cmd
-	result chan<- error
-}
-
-// newProcesses starts a watchdog that removes the given paths if this process dies, and a goroutine that starts children. stop ends both.
+// newProcesses starts a watchdog that removes the given paths if this process dies. stop ends it.
 func newProcesses(remove []string) (*processes, error) {
-	p := &processes{starts: make(chan startRequest), died: make(chan struct{})}
+	p := &processes{died: make(chan struct{})}
 	p.watchdog = exec.Command("/bin/sh", "-c", watchdogScript, "watchdog")
 	p.watchdog.Dir = "/"
-	p.watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of reach of the terminal's interrupt
+	p.watchdog.SysProcAttr = apart()
 	pipe, err := p.watchdog.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -88,21 +80,14 @@ func newProcesses(remove []string) (*processes, error) {
 		}
 		fmt.Fprintln(p.pipe, "remove", path)
 	}
-	go p.startChildren()
 	if err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
 }
 
-// startChildren starts every child from one operating system thread that lives as long as they do: Linux sends the death signal
-// of a child when the thread that started it ends, not the process. It ends when starts is closed.
-func (p *processes) startChildren() {
-	runtime.LockOSThread()
-	for request := range p.starts {
-		request.result <- request.cmd.Start()
-	}
-}
+// apart keeps a program out of reach of the terminal's interrupt.
+func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // start runs a program with the cluster's directory as its home and its output in its log there.
 func (p *processes) start(c command, l layout) (*child, error) {
@@ -120,11 +105,8 @@ func (p *processes) start(c command, l layout) (*child, error) {
 	// No proxy, no cloud, no kubeconfig of the user's. Less garbage collection saves a tenth of the processor time.
 	cmd.Env = []string{"HOME=" + l.dir, "PATH=" + os.Getenv("PATH"), "GOGC=400"}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = childAttributes()
-
-	result := make(chan error)
-	p.starts <- startRequest{cmd, result}
-	if err := <-result; err != nil {
+	cmd.SysProcAttr = apart()
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	fmt.Fprintln(p.pipe, "child", cmd.Process.Pid)
@@ -222,8 +204,8 @@ func (p *processes) wait(ctx context.Context) error {
 	}
 }
 
-// stop kills every child, waits for all of them, and ends the watchdog and the starting goroutine. Call it once. Killing is
-// enough, because nothing that the programs would save is kept.
+// stop kills every child, waits for all of them, and ends the watchdog. Call it once. Killing is enough,
+// because nothing that the programs would save is kept.
 func (p *processes) stop() error {
 	p.mu.Lock()
 	p.stopping = true
@@ -238,7 +220,6 @@ func (p *processes) stop() error {
 	for _, c := range children {
 		<-c.done
 	}
-	close(p.starts)
 	fmt.Fprintln(p.pipe, "done")
 	p.pipe.Close()
 	if err := p.watchdog.Wait(); err != nil {

@@ -27,8 +27,6 @@ func under(cfg Config, policies ...string) Config {
 	return cfg
 }
 
-var groupARN = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:" + uuidOf("group", "g") + ":autoScalingGroupName/g"
-
 // The texts follow messages that Auto Scaling, EC2 and SQS sent to people who published them.
 func TestDenialReadsAsTheServiceWritesIt(t *testing.T) {
 	cfg := oneGroup()
@@ -54,32 +52,22 @@ func TestDenialReadsAsTheServiceWritesIt(t *testing.T) {
 	assert.Truef(t, diff == "" && len(s.Permitted()) == 0, "permitted %q, denials (-want +got):\n%s", s.Permitted(), diff)
 }
 
+// The tests of the shipped policies decide by aws:ResourceTag.
 func TestTagsOfTheGroupDecideWrites(t *testing.T) {
 	const name = "autoscaling:SetDesiredCapacity"
-	for _, key := range []string{"aws", "autoscaling"} {
-		s, c := overHTTP(t, under(oneGroup(), allowing("autoscaling:*", "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*",
-			`"StringEquals": {"`+key+`:ResourceTag/owner": "me"}`)))
-		set := func() error {
-			_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
-				AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(0)})
-			return err
-		}
-		wantAPIError(t, set(), "AccessDenied", caller+name+" on resource: "+groupARN+" because no identity-based policy allows the "+name+" action")
-		require.NoError(t, s.SetTags("g", map[string]*string{"owner": aws.String("me")}))
-		assert.NoErrorf(t, set(), "under %s:ResourceTag, with the tag", key)
-		assert.Empty(t, cmp.Diff([]string{name}, s.Permitted()), "permitted (-want +got)")
+	s, c := overHTTP(t, under(oneGroup(), allowing("autoscaling:*", "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*",
+		`"StringEquals": {"autoscaling:ResourceTag/owner": "me"}`)))
+	set := func(group string) error {
 		_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
-			AutoScalingGroupName: aws.String("gone"), DesiredCapacity: aws.Int32(0)})
-		wantAPIError(t, err, "ValidationError", "")
+			AutoScalingGroupName: aws.String(group), DesiredCapacity: aws.Int32(0)})
+		return err
 	}
-}
-
-func TestGroupOfAnInstanceIsChecked(t *testing.T) {
-	s, c := overHTTP(t, under(oneGroup(withDesired(1)), allowing("autoscaling:Describe*", "*", "")))
-	g, _ := s.Group("g")
-	_, err := terminate(t, c, true, &g.Instances[0].ID)
-	wantAPIError(t, err, "AccessDenied", "")
-	assert.Empty(t, cmp.Diff([]Denial{{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN}}, s.Denials()), "denials (-want +got)")
+	wantAPIError(t, set("g"), "AccessDenied", caller+name+" on resource: arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:"+
+		uuidOf("group", "g")+":autoScalingGroupName/g because no identity-based policy allows the "+name+" action")
+	require.NoError(t, s.SetTags("g", map[string]*string{"owner": aws.String("me")}))
+	assert.NoError(t, set("g"), "with the tag")
+	assert.Empty(t, cmp.Diff([]string{name}, s.Permitted()), "permitted (-want +got)")
+	wantAPIError(t, set("gone"), "ValidationError", "")
 }
 
 func TestGroupOfAConsoleIsChecked(t *testing.T) {
@@ -95,68 +83,6 @@ func TestGroupOfAConsoleIsChecked(t *testing.T) {
 func TestExplicitDenyIsNamed(t *testing.T) {
 	_, c := overHTTP(t, under(oneGroup(), `{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}`))
 	wantAPIError(t, describeAll(t, c), "AccessDenied", caller+"autoscaling:DescribeAutoScalingGroups with an explicit deny in an identity-based policy")
-}
-
-func TestBatchNeedsThePermissionForOne(t *testing.T) {
-	cfg := oneGroup()
-	cfg.Queues = []Queue{{Name: "q"}}
-	s, c := overHTTP(t, under(cfg, allowing("sqs:GetQueueUrl", "*", ""), allowing("sqs:SendMessage", "*", "")))
-	url, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
-	require.NoError(t, err)
-	_, err = c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String("x")})
-	require.NoError(t, err)
-	_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl})
-	wantAPIError(t, err, "AccessDenied", "")
-	assert.Empty(t, cmp.Diff([]string{"sqs:GetQueueUrl", "sqs:SendMessage"}, s.Permitted()), "permitted (-want +got)")
-}
-
-// AWS checks the calls that it makes for a caller against the caller's own policies, and says that it is in between.
-func TestLaunchNeedsTheFleetToo(t *testing.T) {
-	launching := allowing("autoscaling:LaunchInstances", "*", "")
-	for _, tt := range []struct {
-		name, fleet string
-		allowed     bool
-	}{
-		{"without", allowing("ec2:DescribeImages", "*", ""), false},
-		{"by AWS alone", allowing("ec2:CreateFleet", "*", `"Bool": {"aws:ViaAWSService": "true"}`), true},
-		{"not by AWS", allowing("ec2:CreateFleet", "*", `"Bool": {"aws:ViaAWSService": "false"}`), false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s, c := overHTTP(t, under(oneGroup(), launching, tt.fleet))
-			_, err := c.autoscaling.LaunchInstances(t.Context(), &autoscaling.LaunchInstancesInput{AutoScalingGroupName: aws.String("g"),
-				ClientToken: aws.String("token"), RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{"us-west-2a"}})
-			g, _ := s.Group("g")
-			if tt.allowed {
-				assert.Truef(t, err == nil && len(g.Instances) == 1, "%d instances, error %v; want one", len(g.Instances), err)
-				return
-			}
-			wantAPIError(t, err, "AccessDenied", caller+"ec2:CreateFleet on resource: arn:aws:ec2:us-west-2:123456789012:fleet/* "+
-				"because no identity-based policy allows the ec2:CreateFleet action")
-			assert.Empty(t, g.Instances, "a denied launch made instances")
-		})
-	}
-}
-
-func TestCallerMustReadTheParameterOfAnImage(t *testing.T) {
-	cfg := oneGroup()
-	cfg.SSMParameters = map[string]string{"/aws/service/ami": "ami-1", "/own": "ami-2"}
-	cfg.LaunchTemplates = []LaunchTemplate{{ID: "lt-1", Name: "t", Versions: []LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "resolve:ssm:/aws/service/ami"},
-		{InstanceType: "m5.large", ImageID: "resolve:ssm:/own"}}}}
-	s, c := overHTTP(t, under(cfg, allowing("*", "*", "")))
-	resolve := func(version string, resolve bool) error {
-		_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{
-			LaunchTemplateId: aws.String("lt-1"), Versions: []string{version}, ResolveAlias: aws.Bool(resolve)})
-		return err
-	}
-	others := []string{allowing("ec2:*", "*", ""), allowing("autoscaling:*", "*", "")}
-	require.NoError(t, s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...))
-	assert.NoError(t, resolve("1", true), "public parameter")
-	assert.NoError(t, resolve("2", false), "parameter that nobody asks for")
-	wantAPIError(t, resolve("2", true), "UnauthorizedOperation", ec2NotAuthorized+caller+"ssm:GetParameters on resource: "+
-		"arn:aws:ssm:us-west-2:123456789012:parameter/own because no identity-based policy allows the ssm:GetParameters action")
-	_, err := c.autoscaling.LaunchInstances(t.Context(), &autoscaling.LaunchInstancesInput{AutoScalingGroupName: aws.String("g"),
-		ClientToken: aws.String("token"), RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{"us-west-2a"}})
-	wantAPIError(t, err, "SsmAccessDenied", "Access denied to SSM")
 }
 
 func TestPolicyThatIsNotEvaluatedIsAnError(t *testing.T) {

@@ -2,9 +2,8 @@ package fakeaws
 
 import (
 	"container/heap"
-	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -58,15 +57,12 @@ type Event struct {
 	Message      string    `json:"message,omitempty"`
 }
 
-// eventLog is append-only. Readers keep their own place in it.
+// eventLog is append-only.
 type eventLog struct {
 	mu        sync.Mutex
 	events    []Event
-	changed   chan struct{} // closed and replaced at each append
 	listeners []func(Event)
 }
-
-func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
 // add stamps the event with its number and the time.
 func (l *eventLog) add(e Event) {
@@ -74,25 +70,16 @@ func (l *eventLog) add(e Event) {
 	defer l.mu.Unlock()
 	e.Seq, e.Time = len(l.events), time.Now()
 	l.events = append(l.events, e)
-	close(l.changed)
-	l.changed = make(chan struct{})
 	for _, listen := range l.listeners {
 		listen(l.events[len(l.events)-1])
 	}
 }
 
-// since returns the events from number seq on, and a channel that closes when there are more.
-func (l *eventLog) since(seq int) ([]Event, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	seq = min(max(seq, 0), len(l.events))
-	return l.events[seq:len(l.events):len(l.events)], l.changed
-}
-
 // Events returns all events so far, oldest first.
 func (s *Server) Events() []Event {
-	events, _ := s.events.since(0)
-	return append([]Event(nil), events...)
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	return slices.Clone(s.events.events)
 }
 
 // Listen calls f for every event, past ones included, one at a time. AWS stands still meanwhile: the call that caused the event
@@ -105,57 +92,6 @@ func (s *Server) Listen(f func(Event)) {
 		f(e)
 	}
 	l.listeners = append(l.listeners, f)
-}
-
-// Subscribe sends every event from number from on (0 is the first), in order and without a gap, however slow the reader is. The
-// channel closes when ctx is done or the Server is closed.
-func (s *Server) Subscribe(ctx context.Context, from int) <-chan Event {
-	out := make(chan Event)
-	started := s.spawn(func(stop <-chan struct{}) {
-		defer close(out)
-		for next := from; ; {
-			events, more := s.events.since(next)
-			for _, e := range events {
-				select {
-				case out <- e:
-					next = e.Seq + 1
-				case <-ctx.Done():
-					return
-				case <-stop:
-					return
-				}
-			}
-			select {
-			case <-more:
-			case <-ctx.Done():
-				return
-			case <-stop:
-				return
-			}
-		}
-	})
-	if !started {
-		close(out)
-	}
-	return out
-}
-
-// errClosed ends waits on a closed Server.
-var errClosed = errors.New("fakeaws server is closed")
-
-// WaitFor returns the first event, past ones included, that match accepts. It fails when ctx is done.
-func (s *Server) WaitFor(ctx context.Context, match func(Event) bool) (Event, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for e := range s.Subscribe(ctx, 0) {
-		if match(e) {
-			return e, nil
-		}
-	}
-	if err := context.Cause(ctx); err != nil {
-		return Event{}, err
-	}
-	return Event{}, errClosed
 }
 
 // String is one line for a person.

@@ -94,6 +94,8 @@ func (a *account) attach(cluster string, nodes nodeSink) {
 	}
 }
 
+var errClosed = errors.New("fakeaws server is closed")
+
 // start runs the informer and the workers until the Server closes.
 func (p *publisher) start(s *Server) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(p.client, 0, informers.WithTransform(onlyReadiness))

@@ -1,7 +1,6 @@
 package fakeaws
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -48,10 +47,7 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	})
 	require.NoError(t, s.Attach(client))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady })
-	assert.NoErrorf(t, err, "%v", s.Events())
+	awaitEvent(t, s, NodeReady, "g")
 	assert.Error(t, s.Attach(client), "a second cluster was accepted")
 }
 
@@ -86,10 +82,7 @@ func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 	_, err = s.NextNode("none")
 	assert.Error(t, err, "a group that does not exist has a next node")
 	setDesired(t, c, group, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	_, err = s.WaitFor(ctx, func(e Event) bool { return e.Kind == Launched && e.Group == group })
-	require.NoError(t, err)
+	awaitEvent(t, s, Launched, group)
 	a := s.account
 	a.mu.Lock()
 	defer a.mu.Unlock()

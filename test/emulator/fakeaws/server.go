@@ -62,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		timeline: newTimeline(),
-		events:   newEventLog(),
+		events:   &eventLog{},
 		calls:    newCallLog(),
 		faults:   newFaultSet(cfg.Seed),
 		buckets:  newBuckets(cfg.Throttles),

@@ -199,8 +199,7 @@ func TestHangupStopsNoLaunch(t *testing.T) {
 	require.Error(t, err, "the call was answered in a tenth of a second")
 	g, _ := s.Group("g")
 	assert.Empty(t, g.Instances, "launched before EC2 had answered")
-	_, err = s.WaitFor(t.Context(), func(e Event) bool { return e.Kind == Launched })
-	require.NoError(t, err)
+	awaitEvent(t, s, Launched, "g")
 }
 
 func TestFaultsOfALaunch(t *testing.T) {

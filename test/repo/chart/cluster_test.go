@@ -2,7 +2,6 @@ package chart
 
 import (
 	"context"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -111,9 +110,8 @@ func (r release) awaitPod(t *testing.T, image string) {
 // objects names the objects of the release, in all namespaces and outside. Pods and ReplicaSets are the Deployment's.
 func (r release) objects(t *testing.T) []string {
 	const kinds = "deployments,poddisruptionbudgets,services,serviceaccounts,secrets,configmaps,roles,rolebindings,clusterroles,clusterrolebindings"
-	cmd := exec.CommandContext(t.Context(), r.cluster.Kubectl(), "--kubeconfig", r.cluster.Kubeconfig(), "get", kinds,
-		"--all-namespaces", "--selector=app.kubernetes.io/instance="+r.name, "--output=name")
-	out, err := cmd.Output()
+	out, err := r.cluster.RunKubectl(t.Context(), "", "get", kinds, "--all-namespaces", "--selector=app.kubernetes.io/instance="+r.name,
+		"--output=name")
 	require.NoError(t, err)
-	return strings.Fields(string(out))
+	return strings.Fields(out)
 }

@@ -79,9 +79,8 @@ func TestDefinitionsAreRendered(t *testing.T) {
 
 // installDefinitions installs the definitions by kustomize and by each helm. A release takes over what kubectl has made, and leaves it behind.
 func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
-	kubectl := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "apply", "-k", crdsDir)
-	out, err := kubectl.CombinedOutput()
-	require.NoErrorf(t, err, "%s", out)
+	_, err := cluster.RunKubectl(t.Context(), "", "apply", "-k", crdsDir)
+	require.NoError(t, err)
 	areServed(t, cluster)
 	for _, version := range helmVersions {
 		r := release{cluster: cluster, version: version, namespace: namespace, name: "asg-autoscaler-crds"}
@@ -95,9 +94,8 @@ func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
 // areServed wants the kinds of all definitions to be listed, in the versions that the core reads.
 func areServed(t *testing.T, cluster *controlplane.Cluster) {
 	t.Helper()
-	wait := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-	out, err := wait.CombinedOutput()
-	require.NoErrorf(t, err, "%s", out)
+	_, err := cluster.RunKubectl(t.Context(), "", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	require.NoError(t, err)
 	for path, kind := range map[string]string{"v1/provisioningrequests": "ProvisioningRequestList", "v1beta1/capacitybuffers": "CapacityBufferList",
 		"v1alpha1/capacityquotas": "CapacityQuotaList"} {
 		var list struct{ Kind string }

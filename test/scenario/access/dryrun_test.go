@@ -25,7 +25,7 @@ const explanation = "explanation"
 func explainsWithoutWrites(t *testing.T, l *lab) {
 	r := l.replica(t, explanation, shipped(t, "rbac", "rbac-interruption", "rbac-optional"))
 	nodes := r.nodes(t, 2)
-	_, err := l.env.Kubectl(t.Context(), "", "taint", "node", nodes[1].Name, "ToBeDeletedByClusterAutoscaler=1:NoSchedule")
+	_, err := l.env.Cluster.RunKubectl(t.Context(), "", "taint", "node", nodes[1].Name, "ToBeDeletedByClusterAutoscaler=1:NoSchedule")
 	require.NoError(t, err)
 	r.apply(t, r.pod("small", nodes[0].Name, "300m"), r.pod("large", "", "1700m"))
 	eventually(t, func(ctx context.Context) string {

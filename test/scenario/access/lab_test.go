@@ -71,7 +71,7 @@ func startLab(t *testing.T, names ...string) *lab {
 	require.NoError(t, env.StartAWS(t.Context(), config))
 	definitions, err := filepath.Abs("../../../manifests/crds")
 	require.NoError(t, err)
-	_, err = env.Kubectl(t.Context(), "", "apply", "-k", definitions)
+	_, err = env.Cluster.RunKubectl(t.Context(), "", "apply", "-k", definitions)
 	require.NoError(t, err)
 	asgctl := filepath.Join(dir, "asgctl")
 	require.NoError(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name
@@ -198,7 +198,7 @@ func (r *replica) nodes(t *testing.T, want int) []corev1.Node {
 
 // apply applies objects in the replica's namespace.
 func (r *replica) apply(t *testing.T, objects ...string) {
-	_, err := r.env.Kubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "--namespace="+r.name, "-f", "-")
+	_, err := r.env.Cluster.RunKubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "--namespace="+r.name, "-f", "-")
 	require.NoError(t, err)
 }
 

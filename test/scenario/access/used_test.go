@@ -87,7 +87,7 @@ kind: PodDisruptionBudget
 metadata: {name: held}
 spec: {minAvailable: 1, selector: {matchLabels: {app: held}}}`)
 	r.awaitRunning(t, "held")
-	_, err := r.env.Kubectl(t.Context(), "", "wait", "--namespace="+r.name, "pdb/held", "--for=jsonpath={.status.expectedPods}=1", "--timeout=30s")
+	_, err := r.env.Cluster.RunKubectl(t.Context(), "", "wait", "--namespace="+r.name, "pdb/held", "--for=jsonpath={.status.expectedPods}=1", "--timeout=30s")
 	require.NoError(t, err)
 	r.interrupt(t, node)
 }
@@ -123,7 +123,7 @@ metadata: {name: ` + name + `}
 spec: {provisioningClassName: check-capacity.autoscaling.x-k8s.io, podSets: [{podTemplateRef: {name: template}, count: 1}]}`
 	}
 	r.apply(t, template("100m"), request("fresh"), request("old"))
-	_, err := r.env.Kubectl(t.Context(), "", "patch", "provisioningrequest", "old", "--namespace="+r.name, "--subresource=status", "--type=merge",
+	_, err := r.env.Cluster.RunKubectl(t.Context(), "", "patch", "provisioningrequest", "old", "--namespace="+r.name, "--subresource=status", "--type=merge",
 		`--patch={"status":{"conditions":[{"type":"Provisioned","status":"True","reason":"r","message":"m","lastTransitionTime":"2020-01-01T00:00:00Z"}]}}`)
 	require.NoError(t, err)
 }
@@ -158,7 +158,7 @@ spec: {replicas: 1, ` + of + `}`
 			buffer(name, fmt.Sprintf("scalableRef: {apiGroup: %q, kind: %s, name: %s}", group, kind, name)))
 	}
 	r.apply(t, objects...)
-	_, err := r.env.Kubectl(t.Context(), "", "wait", "--namespace="+r.name, "capacitybuffer/template", "--for=jsonpath={.status.podTemplateRef}", "--timeout=60s")
+	_, err := r.env.Cluster.RunKubectl(t.Context(), "", "wait", "--namespace="+r.name, "capacitybuffer/template", "--for=jsonpath={.status.podTemplateRef}", "--timeout=60s")
 	require.NoError(t, err)
 	r.apply(t, template("50m"))
 }

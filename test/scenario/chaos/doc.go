@@ -73,8 +73,7 @@
 //   - start-up taints 25, late nodes 35: Traits
 //   - readings between AWS's new desired capacity and the listing: Traits.Unlisted, 35
 //   - time limits that fire: Traits.Hurried, 35, with a crowd in those that are not zonal. Starved leaders: 30
-//   - a plugin with hostile callers: no plan runs a plugin. The scenario plugin_interruption of test/scenario/e2e does, with
-//     its command "strangers"
+//   - a plugin with hostile callers: no plan runs a plugin. TestCoreIsServedAmidStrangers of package cloudprovider/plugin does
 //
 // Clocks: AWS's clock jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped
 // for seconds sees its own clock jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.

@@ -164,7 +164,7 @@ func restarts(ctx context.Context, env *scenario.Env, client kubernetes.Interfac
 	value := "null"
 	if ask {
 		value = `"true"`
-		if _, err := env.Kubectl(ctx, restartRole, "apply", "-f", "-"); err != nil {
+		if _, err := env.Cluster.RunKubectl(ctx, restartRole, "apply", "-f", "-"); err != nil {
 			return err
 		}
 	}

@@ -6,35 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
+	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/filelock"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// A kept set-up runs in a process of its own, which listens on a socket in the user's cache directory. A request to close comes
-// over that socket, so nothing is ever signalled by a process ID that may have been reused.
+// A kept set-up runs in a process of its own, which holds a lock in the user's cache directory. The file of the lock has its process ID.
 
 // handedOver is the line by which the holding process announces that its output is complete.
 const handedOver = "demo: handed over"
 
-// stopRequest ends the set-up when it is written to the socket. The connection closes when everything has ended.
-const stopRequest = "stop\n"
+var errRunning = errors.New("a set-up is running already; stop it with: make down")
 
-// socketPath is the address of this user's one kept set-up.
-func socketPath() (string, error) {
+// lock takes the lock of this user's one kept set-up, or returns errRunning if that has it.
+func lock(ctx context.Context) (path string, unlock func(), err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	dir := filepath.Join(cache, "asg-autoscaler")
-	return filepath.Join(dir, "demo.sock"), os.MkdirAll(dir, 0o700)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, err
+	}
+	path = filepath.Join(dir, "demo.lock")
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	if unlock, err = filelock.Lock(ctx, path, func() { giveUp(errRunning) }); errors.Is(err, errRunning) {
+		err = errRunning
+	}
+	return path, unlock, err
 }
 
 // detach starts this program again as the holding process and relays its output until it hands over or ends.
@@ -96,17 +102,11 @@ func relay(ctx context.Context, path string, holder *os.Process, ended <-chan er
 
 // hold starts the set-up, runs the rounds if asked, prints how to reach it, and keeps it until somebody asks for its end.
 func hold(ctx context.Context, binary string, withRounds bool) (err error) {
-	listener, err := listen(ctx)
+	release, err := occupy(ctx)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	ctx, askers := untilAsked(ctx, listener)
-	defer func() { // last of all, because it reports to the callers that everything has ended
-		for _, conn := range askers() {
-			conn.Close()
-		}
-	}()
+	defer release() // last of all, because whoever asked for the end waits for it
 	s, err := start(ctx, binary)
 	if err != nil {
 		return err
@@ -119,77 +119,48 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	}
 	say("%s", s.howToReach())
 	say(handedOver)
-	<-ctx.Done()
+	<-ctx.Done() // by the signal of down
 	return nil
 }
 
-// untilAsked returns a context that ends when somebody asks for the end over the socket, and a function that then returns their
-// connections.
-func untilAsked(ctx context.Context, listener net.Listener) (context.Context, func() []net.Conn) {
-	ctx, end := context.WithCancel(ctx)
-	var mu sync.Mutex
-	var askers []net.Conn
-	go func() {
-		defer end()
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			conn.SetReadDeadline(time.Now().Add(time.Second)) //nolint:errcheck // a socket of this machine
-			if line, _ := bufio.NewReader(conn).ReadString('\n'); line != stopRequest {
-				conn.Close()
-				continue
-			}
-			mu.Lock()
-			askers = append(askers, conn)
-			mu.Unlock()
-			end()
-		}
-	}()
-	return ctx, func() []net.Conn {
-		mu.Lock()
-		defer mu.Unlock()
-		return askers
-	}
-}
-
-// listen takes the socket, unless a kept set-up has it.
-func listen(ctx context.Context) (net.Listener, error) {
-	path, err := socketPath()
+// occupy takes the lock for this process, whose ID is in the file as long.
+func occupy(ctx context.Context) (release func(), err error) {
+	path, unlock, err := lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		conn.Close()
-		return nil, errors.New("a set-up is running already; stop it with: make down")
+	release = func() {
+		_ = os.Truncate(path, 0)
+		unlock()
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var config net.ListenConfig
-	return config.Listen(ctx, "unix", path)
+	return release, os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600)
 }
 
 // down asks the kept set-up to end and waits until it has.
 func down(ctx context.Context) error {
-	path, err := socketPath()
-	if err != nil {
-		return err
-	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", path)
-	if err != nil {
+	path, unlock, err := lock(ctx)
+	if err == nil {
+		unlock()
 		say("Nothing is running")
-		return nil
 	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, stopRequest); err != nil {
+	if !errors.Is(err, errRunning) {
 		return err
 	}
-	if _, err := io.Copy(io.Discard, conn); err != nil {
+	id, err := os.ReadFile(path)
+	if err != nil {
 		return err
 	}
+	holder, err := strconv.Atoi(string(id))
+	if err != nil {
+		return fmt.Errorf("process in %s: %w", path, err)
+	}
+	if err := syscall.Kill(holder, syscall.SIGTERM); err != nil {
+		return err
+	}
+	if unlock, err = filelock.Lock(ctx, path, nil); err != nil {
+		return err
+	}
+	unlock()
 	say("Stopped")
 	return nil
 }

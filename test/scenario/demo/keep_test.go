@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
-	"io"
-	"net"
-	"path/filepath"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,31 +10,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
-	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+func TestDownWaitsForTheEndOfAKeptSetup(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	asked, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
+	defer stop()
+	release, err := occupy(t.Context())
 	require.NoError(t, err)
-	defer listener.Close()
-	ctx, askers := untilAsked(context.Background(), listener)
-
-	probe, err := net.Dial("unix", listener.Addr().String())
-	require.NoError(t, err)
-	probe.Close()
+	_, err = occupy(t.Context())
+	assert.EqualError(t, err, "a set-up is running already; stop it with: make down")
+	ended := make(chan error, 1)
+	go func() { ended <- down(t.Context()) }()
+	<-asked.Done()
 	select {
-	case <-ctx.Done():
-		t.Fatal("a connection that asks for nothing ended the set-up")
-	case <-time.After(50 * time.Millisecond):
+	case err := <-ended:
+		t.Fatalf("down = %v before the set-up has ended", err)
+	case <-time.After(300 * time.Millisecond):
 	}
-
-	asker, err := net.Dial("unix", listener.Addr().String())
-	require.NoError(t, err)
-	defer asker.Close()
-	if _, err := io.WriteString(asker, stopRequest); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Minute):
-		t.Fatal("a request to stop did not end the set-up")
-	}
-	assert.Equal(t, 1, len(askers()), "connections that wait for the end")
+	release()
+	assert.NoError(t, <-ended)
+	assert.NoError(t, down(t.Context()), "where nothing runs")
 }

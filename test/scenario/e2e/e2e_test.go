@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
@@ -36,8 +34,7 @@ func TestScenarios(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { report(t, suite.String()) })
-	ctx := warned(t, suite)
+	ctx := warned(t)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		Cmds:          scenario.Commands(),
@@ -52,23 +49,13 @@ func TestScenarios(t *testing.T) {
 // the process and name none.
 const warning = time.Minute
 
-// warned returns a context that ends shortly before go test's limit. If a script does not even end then, its step is printed.
-func warned(t *testing.T, suite *scenario.Suite) context.Context {
+// warned returns a context that ends by the warning before go test's limit.
+func warned(t *testing.T) context.Context {
 	deadline, limited := t.Deadline()
 	if !limited {
 		return t.Context()
 	}
 	ctx, cancel := context.WithDeadlineCause(t.Context(), deadline.Add(-warning), errors.New("the time for all scripts is nearly over"))
-	last := time.AfterFunc(time.Until(deadline)-warning/2, func() { fmt.Fprintf(os.Stderr, "Scripts that hang are without an end:\n%s", suite) })
-	t.Cleanup(func() { last.Stop(); cancel() })
+	t.Cleanup(cancel)
 	return ctx
-}
-
-// report prints the table of all scripts with -v or after a failure, and writes it to the file that SCENARIO_TIMES names,
-// because go test prints nothing of a package that passed.
-func report(t *testing.T, table string) {
-	t.Log("\n" + table)
-	if path := os.Getenv("SCENARIO_TIMES"); path != "" {
-		assert.NoError(t, os.WriteFile(path, []byte(table), 0o644), "write the table of scripts")
-	}
 }

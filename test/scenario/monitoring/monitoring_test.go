@@ -24,7 +24,7 @@ func TestPrometheus(t *testing.T) {
 
 	apply := func(objects ...string) {
 		t.Helper()
-		_, err := env.Kubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "-f", "-")
+		_, err := env.Cluster.RunKubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "-f", "-")
 		require.NoError(t, err)
 	}
 	apply(deployment("web", "web", 2, "1500m"), deployment("short", "short", 1, "1500m"), deployment("full", "full", 3, "5"))
@@ -34,7 +34,7 @@ func TestPrometheus(t *testing.T) {
 		p.await(t, positive(`asg_autoscaler_interruption_messages_handled_total{type="spot-interruption"}`))
 	}
 	awaitRunning(t, env, "web", 2)
-	_, err := env.Kubectl(t.Context(), "", "delete", "deployment", "web")
+	_, err := env.Cluster.RunKubectl(t.Context(), "", "delete", "deployment", "web")
 	require.NoError(t, err)
 
 	t.Run("operators see the cluster", func(t *testing.T) { operatorsSee(t, classic) })

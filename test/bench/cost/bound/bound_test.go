@@ -160,7 +160,7 @@ func TestMixBoundCountsWhatANodeHasOneOf(t *testing.T) {
 		`{"name": "a", "count": 3, "cpu": "10m", "exclusive": "disk"}, {"name": "b", "cpu": "10m", "exclusive": "disk"}`,
 		`{"name": "a", "count": 4, "cpu": "10m", "onePerNode": true}`,
 	} {
-		m, err := mix.Parse([]byte(`{"types": [{"name": "n", "cpu": 4, "memory": "8Gi", "price": 1}], "pods": [` + pods + `]}`))
+		m, err := mix.Parse([]byte(`{"types": ["m5.xlarge"], "prices": {"m5.xlarge": 1}, "pods": [` + pods + `]}`))
 		require.NoError(t, err)
 		assert.InDeltaf(t, 4, Of(OfMix(m)), 1e-3, "bound of pods %s", pods)
 	}

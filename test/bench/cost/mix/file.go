@@ -1,9 +1,7 @@
 package mix
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -30,26 +27,10 @@ type file struct {
 	Currency   string             `json:"currency"`
 	SpotRatio  *float64           `json:"spotRatio"`
 	Prices     map[string]float64 `json:"prices"`
-	Types      []fileType         `json:"types"`
+	Types      []string           `json:"types"`
 	Groups     []fileGroup        `json:"groups"`
 	Pods       []filePods         `json:"pods"`
 	DaemonSets []filePods         `json:"daemonSets"`
-}
-
-// fileType is an instance type: the name of one in the catalogue, or one with its own figures.
-type fileType struct {
-	fileTypeFields
-}
-
-type fileTypeFields struct {
-	Name      string         `json:"name"`
-	CPU       *quantity      `json:"cpu"`
-	Memory    *quantity      `json:"memory"`
-	GPU       *quantity      `json:"gpu"`
-	Pods      *quantity      `json:"pods"`
-	Resources map[string]any `json:"resources"`
-	Arch      string         `json:"arch"`
-	Price     *float64       `json:"price"`
 }
 
 type fileGroup struct {
@@ -93,15 +74,6 @@ func (q *quantity) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (t *fileType) UnmarshalJSON(b []byte) error {
-	if err := json.Unmarshal(b, &t.Name); err == nil {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(&t.fileTypeFields)
-}
-
 // Read reads a mix from a YAML or JSON file.
 func Read(path string) (*Mix, error) {
 	text, err := os.ReadFile(path)
@@ -126,11 +98,8 @@ func Parse(text []byte) (*Mix, error) {
 }
 
 // mix makes the mix that the file describes.
-func (f *file) mix() (*Mix, error) {
-	s, err := f.source()
-	if err != nil {
-		return nil, err
-	}
+func (f *file) mix() (_ *Mix, err error) {
+	s := f.source()
 	m := &Mix{Name: f.Name, About: f.About, Region: s.region, Currency: cmp.Or(f.Currency, string(s.list.Currency()), "USD")}
 	if m.Groups, err = f.groups(s); err != nil {
 		return nil, err
@@ -145,52 +114,17 @@ func (f *file) mix() (*Mix, error) {
 	return m, m.check()
 }
 
-// source is the catalogue and the price list, with the file's own figures over them.
-func (f *file) source() (*source, error) {
+// source is the catalogue and the price list, with the file's own prices over them.
+func (f *file) source() *source {
 	region := cmp.Or(f.Region, defaultRegion)
-	s := &source{region: region, list: pricing.Embedded(region), prices: map[string]float64{}, own: map[string]ownType{}, spotRatio: pricing.DefaultSpotRatio}
+	s := &source{region: region, list: pricing.Embedded(region), prices: f.Prices, spotRatio: pricing.DefaultSpotRatio}
 	if f.SpotRatio != nil {
 		s.spotRatio = *f.SpotRatio
 	}
-	maps.Copy(s.prices, f.Prices)
-	for i, t := range f.Types {
-		if err := t.addTo(s); err != nil {
-			return nil, fmt.Errorf("types, item %d: %w", i+1, err)
-		}
-	}
-	return s, nil
+	return s
 }
 
-// addTo adds the type. A type without figures must be in the catalogue.
-func (t *fileType) addTo(s *source) error {
-	if t.Price != nil {
-		s.prices[t.Name] = *t.Price
-	}
-	if t.CPU == nil && t.Memory == nil {
-		if _, ok := instancetypes.Embedded().Lookup(t.Name); !ok {
-			return fmt.Errorf("%q is not in the catalogue of instance types: describe it with cpu and memory", t.Name)
-		}
-		return nil
-	}
-	if t.CPU == nil || t.Memory == nil {
-		return fmt.Errorf("%q needs both cpu and memory", t.Name)
-	}
-	offers, err := resources(t.CPU, t.Memory, t.GPU, t.Resources)
-	if err != nil {
-		return fmt.Errorf("%q: %w", t.Name, err)
-	}
-	offers[corev1.ResourcePods] = resource.MustParse("110")
-	if t.Pods != nil {
-		offers[corev1.ResourcePods] = t.Pods.Quantity
-	}
-	if _, stated := offers[corev1.ResourceEphemeralStorage]; !stated {
-		offers[corev1.ResourceEphemeralStorage] = resource.MustParse("100Gi")
-	}
-	s.own[t.Name] = ownType{offers: offers, arch: cmp.Or(t.Arch, "amd64")}
-	return nil
-}
-
-// resources joins the amounts of a type or of a pod.
+// resources joins the amounts of a pod.
 func resources(cpu, memory, gpu *quantity, others map[string]any) (corev1.ResourceList, error) {
 	list := corev1.ResourceList{}
 	for name, q := range map[corev1.ResourceName]*quantity{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory, "nvidia.com/gpu": gpu} {
@@ -216,7 +150,7 @@ func (f *file) groups(s *source) ([]Group, error) {
 	specs := f.Groups
 	if len(specs) == 0 {
 		for _, t := range f.Types {
-			specs = append(specs, fileGroup{Type: t.Name})
+			specs = append(specs, fileGroup{Type: t})
 		}
 	}
 	var list []Group

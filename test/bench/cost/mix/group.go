@@ -31,14 +31,7 @@ type source struct {
 	region    string
 	list      *pricing.List
 	prices    map[string]float64 // on-demand, stated by the mix
-	own       map[string]ownType // stated by the mix
 	spotRatio float64
-}
-
-// ownType is an instance type stated by a mix, with its nodes' allocatable resources.
-type ownType struct {
-	offers corev1.ResourceList
-	arch   string
 }
 
 func (s *source) group(f fileGroup) (Group, error) {
@@ -64,6 +57,9 @@ func (s *source) group(f fileGroup) (Group, error) {
 
 // describe adds the price, the limit and the node of a group.
 func (s *source) describe(g *Group, f fileGroup) (err error) {
+	if g.Node, err = s.node(g.Name, f); err != nil {
+		return err
+	}
 	switch {
 	case !g.Spot && f.CapacityType != onDemand:
 		return fmt.Errorf("capacity type %q is neither %q nor %q", f.CapacityType, onDemand, spot)
@@ -80,10 +76,6 @@ func (s *source) describe(g *Group, f fileGroup) (err error) {
 	if f.Max != nil {
 		g.Max = *f.Max
 	}
-	if g.Node, err = s.node(g.Name, f); err != nil {
-		return err
-	}
-	_, g.Stated = s.own[f.Type]
 	for _, text := range f.Taints {
 		taint, err := parseTaint(text)
 		if err != nil {
@@ -107,23 +99,14 @@ func (s *source) price(instanceType string) (float64, error) {
 
 // node is the node that the group of that name would add.
 func (s *source) node(name string, f fileGroup) (*corev1.Node, error) {
-	template := nodetemplate.Template{Group: name}
-	if own, ok := s.own[f.Type]; ok {
-		template.Capacity, template.Allocatable = own.offers, own.offers
-		template.Labels = map[string]string{
-			corev1.LabelArchStable: own.arch, corev1.LabelOSStable: "linux", corev1.LabelInstanceTypeStable: f.Type,
-			corev1.LabelTopologyRegion: s.region, corev1.LabelTopologyZone: f.Zone,
-		}
-	} else {
-		facts, ok := instancetypes.Embedded().Lookup(f.Type)
-		if !ok {
-			return nil, fmt.Errorf("instance type %q is not in the catalogue: describe it under \"types\" with cpu and memory", f.Type)
-		}
-		template, _ = nodetemplate.Build(nodetemplate.Input{
-			Group: name, Region: s.region, Zones: []string{f.Zone}, CapacityType: f.CapacityType,
-			Members: []nodetemplate.Member{{Type: facts}}, AMIFamily: nodetemplate.AL2023,
-		})
+	facts, ok := instancetypes.Embedded().Lookup(f.Type)
+	if !ok {
+		return nil, fmt.Errorf("instance type %q is not in the catalogue", f.Type)
 	}
+	template, _ := nodetemplate.Build(nodetemplate.Input{
+		Group: name, Region: s.region, Zones: []string{f.Zone}, CapacityType: f.CapacityType,
+		Members: []nodetemplate.Member{{Type: facts}}, AMIFamily: nodetemplate.AL2023,
+	})
 	return template.Node("template-of-" + name), nil
 }
 

@@ -45,7 +45,6 @@ type Group struct {
 	Max                int     // nodes
 	Node               *corev1.Node
 	Labels             map[string]string // on its nodes, beside the labels that nodes of its type have anywhere
-	Stated             bool              // the mix states what its nodes offer, so that they are no nodes of the catalogue
 	Devices            int               // GPUs of one node that a driver shares out by claims
 }
 

@@ -59,8 +59,8 @@ func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 		},
 		{
 			name: "four GPUs a node where they are claimed",
-			mix:  `{"types": [{"name": "four", "cpu": 48, "memory": "192Gi", "gpu": 4, "price": 4}], "pods": [{"count": 10, "cpu": 1, "claims": 1}]}`,
-			want: map[string]int{"four": 3},
+			mix:  `{"types": ["g4dn.12xlarge"], "pods": [{"count": 10, "cpu": 1, "claims": 1}]}`,
+			want: map[string]int{"g4dn.12xlarge": 3},
 		},
 		{
 			name: "25 volumes a node",
@@ -69,9 +69,8 @@ func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 		},
 		{
 			name: "DaemonSets take their part of each node",
-			mix: `{"types": [{"name": "n", "cpu": "4100m", "memory": "64Gi", "price": 1}], "pods": [{"count": 6, "cpu": 1}],
-				"daemonSets": [{"cpu": 1}]}`,
-			want: map[string]int{"n": 2},
+			mix:  `{"types": ["m5.xlarge"], "pods": [{"count": 6, "cpu": 1}], "daemonSets": [{"cpu": 1}]}`,
+			want: map[string]int{"m5.xlarge": 3},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

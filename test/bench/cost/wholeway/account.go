@@ -1,7 +1,6 @@
 package wholeway
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,27 +27,16 @@ const (
 
 const templatePrefix = "k8s.io/cluster-autoscaler/node-template/"
 
-// Check returns why the mix cannot be run the whole way, or nil: its nodes are of no real instance type, or its prices differ within
-// a type and capacity type.
-func Check(m *mix.Mix) error {
-	_, err := Account(m)
-	_, other := PriceFile(m)
-	return errors.Join(err, other)
-}
-
-// Account is an account with the groups of the mix, at zero. It fails for a mix with nodes of no real instance type.
-func Account(m *mix.Mix) (fakeaws.Config, error) {
+// Account is an account with the groups of the mix, at zero.
+func Account(m *mix.Mix) fakeaws.Config {
 	config := fakeaws.Config{Region: m.Region}
 	for _, g := range m.Groups {
-		if g.Stated {
-			return config, fmt.Errorf("group %q: the mix states what a %s offers, so no node of it can register", g.Name, g.InstanceType)
-		}
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{
 			Name: g.Name, Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: g.InstanceType}},
 		})
 		config.AutoScalingGroups = append(config.AutoScalingGroups, group(m, g))
 	}
-	return config, nil
+	return config
 }
 
 func group(m *mix.Mix, g mix.Group) fakeaws.AutoScalingGroup {

@@ -107,11 +107,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := Prepare(ctx, client, r.mix); err != nil {
 		return fmt.Errorf("prepare the cluster: %w", err)
 	}
-	config, err := Account(r.mix)
-	if err != nil {
-		return err
-	}
-	if err := r.env.StartAWS(ctx, config); err != nil {
+	if err := r.env.StartAWS(ctx, Account(r.mix)); err != nil {
 		return err
 	}
 	real, err := Registered(r.mix, r.env.AWS)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/chaos"
@@ -24,7 +25,8 @@ type options struct {
 	seed, first                      uint64
 	seeds, workers                   int
 	zonal, half, moves, resume, keep bool
-	out                              string
+	soak                             time.Duration
+	output, out                      string
 }
 
 func parse() options {
@@ -38,8 +40,14 @@ func parse() options {
 	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
 	flag.BoolVar(&o.keep, "keep", false, "keep what runs without a failure leave behind, too")
+	flag.DurationVar(&o.soak, "soak", 0, "run a day of load and faults in this time instead, and judge it")
+	flag.StringVar(&o.output, "o", "table", "`FORMAT` of the output of -soak: table or json")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the results, and for what failed runs leave behind")
 	flag.Parse()
+	if o.soak != 0 && o.soak < time.Minute || o.output != "table" && o.output != "json" || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "chaos: -soak takes 1m or more, -o table or json, and there are no arguments beside the flags")
+		os.Exit(2)
+	}
 	if o.seed != 0 {
 		o.first, o.seeds = o.seed, 1
 	}
@@ -81,6 +89,9 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	if binary, err = filepath.Abs(binary); err != nil {
 		return false, err
 	}
+	if o.soak > 0 {
+		return soak(ctx, o, binary)
+	}
 	if o.seed != 0 {
 		fmt.Println(o.nth(0))
 	}
@@ -117,6 +128,25 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 		fmt.Printf("  runs left out (a lab broke, or the command was stopped)  %d\n", missing)
 	}
 	return len(summary.Failed)+len(summary.Silent) > 0, err
+}
+
+// soak runs the plan of a day.
+func soak(ctx context.Context, o options, binary string) (failed bool, err error) {
+	plans := make(chan chaos.Plan, 1)
+	plans <- chaos.NewSoakPlan(cmp.Or(o.seed, 1), o.soak)
+	close(plans)
+	err = workInLab(ctx, o, binary, filepath.Join(o.out, "lab"), plans, func(r chaos.Result) error {
+		failed = len(r.Violations) > 0
+		if o.output == "json" {
+			encoder := json.NewEncoder(os.Stdout)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(r)
+		}
+		err := chaos.PrintSamples(os.Stdout, r.Samples)
+		fmt.Printf("\n%s\n%s\n", chaos.Header, r)
+		return err
+	})
+	return failed, err
 }
 
 func folder(out, name string) string { return filepath.Join(out, "seed-"+name) }
