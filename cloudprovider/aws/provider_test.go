@@ -398,9 +398,14 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 }
 
 func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Weighted("full", 4, 4), awsworld.Weighted("spare", 2, 4))
-	for id, want := range map[string]int{"full": 4, "spare": 2} {
-		assert.Equalf(t, want, w.NodeGroup(id).MinSize(), "%s has a minimum in nodes", id)
+	w := newWorld(t, nil, awsworld.Weighted("full", 4, 4), awsworld.Weighted("spare", 2, 4), awsworld.Weighted("heavy", 0, 0))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	require.NoError(t, w.AWS.SetDesired("heavy", 4)) // by one m5.xlarge
+	require.NoError(t, w.AWS.SetLimits("heavy", 4, 20))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff(1, len(w.Nodes("heavy"))) })
+	for id, want := range map[string][2]int{"full": {4, 4}, "spare": {2, 4}, "heavy": {1, 1}} {
+		assert.Equalf(t, want, [2]int{w.NodeGroup(id).MinSize(), w.Target(id)}, "%s, its minimum and its target in nodes", id)
 	}
 	assert.NoError(t, w.NodeGroup("spare").DeleteNodes(w.Nodes("spare")[:2]), "nodes above the minimum could not be deleted")
 }
