@@ -129,6 +129,17 @@ func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, 
 	})
 }
 
+// inUse is inBubble for an instance on whose node the pod a runs. AWS announces nothing by itself.
+func inUse(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) {
+	t.Helper()
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		instance := w.inService()[0]
+		w.run(instance, "a")
+		test(t, w, instance)
+	})
+}
+
 // newWorldOver makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
 func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Options, g fakeaws.AutoScalingGroup, pause time.Duration) *world {
 	t.Helper()
