@@ -106,17 +106,17 @@ func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 
 func TestManyTypesMakeShortFailure(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 0, 9)
-	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}}
+	g := mixing(scalingGroup("a", 0, 0, 9))
+	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	var types []fakeaws.InstanceType
 	for i := range 300 {
 		name := fmt.Sprintf("x%d.large", i)
 		types = append(types, fakeaws.InstanceType{Name: name, VCPU: 2, MemoryMiB: 8192})
 		g.MixedInstancesPolicy.Overrides = append(g.MixedInstancesPolicy.Overrides, fakeaws.Override{InstanceType: name})
 	}
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, InstanceTypes: types,
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(synchronous).started()
+	config := having(g)
+	config.InstanceTypes = types
+	w := newWorldOf(t, config, discovered).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)

@@ -318,10 +318,9 @@ func TestPolicyTypes(t *testing.T) {
 			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large"}},
-				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
-				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, discovered).started()
+			config := having(tt.group)
+			config.Images = []fakeaws.Image{{ID: "ami-0abc"}}
+			w := newWorldOf(t, config, discovered).started()
 			g := w.group("g")
 			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
 			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")

@@ -381,7 +381,6 @@ func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 func TestTerminationRereadsStaleGroup(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	w.setDesired(2)
 	w.eventuallyInService("a", 2)
 	state, _ := w.aws.Group("a")
@@ -405,7 +404,6 @@ func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	w.started()
 	w.must(w.aws.SetLimits("a", 2, 10))
 	w.setDesired(3) // one of the three is not the minimum size's
 	w.refresh()

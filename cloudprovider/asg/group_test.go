@@ -140,7 +140,7 @@ func TestHookedInstanceCounts(t *testing.T) {
 func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
-	id := w.started().ids("a")[0]
+	id := w.ids("a")[0]
 	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}))
 	now.Step(readingLag) // a reading that shows it in standby may be older than its return
 	w.eventually(func() string {
@@ -198,9 +198,7 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	one := scalingGroup("a", 0, 0, 5)
 	config := scalingGroup("b", 0, 0, 5)
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
-		AutoScalingGroups:    []fakeaws.AutoScalingGroup{one, config}}, discovered).started()
+	w := newWorld(t, one, config).started()
 	for _, tt := range []struct {
 		group string
 		mode  asg.LaunchMode

@@ -205,7 +205,8 @@ func TestFailuresOfShortage(t *testing.T) {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
-			w, now := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).timed()
+			now := clocktesting.NewFakeClock(time.Now())
+			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = &tt.failed
 			w.running()

@@ -307,7 +307,6 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	there := w.ids("a")
 	w.staleAfter(w.oneMore)
 	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == there[0] })
@@ -335,7 +334,6 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).timed()
-	w.started()
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = nil }
 	w.increase(1)
 	w.suspendLaunch()

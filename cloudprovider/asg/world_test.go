@@ -244,7 +244,8 @@ func having(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 
 // usual is having with the usual delays, for a bubble.
 func usual(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
-	return fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	return fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups,
+		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large", ImageID: "ami-0abc"}}}
 }
 
 func TestMain(m *testing.M) {
@@ -528,22 +529,11 @@ func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n in
 // without a network.
 func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
 	t.Helper()
-	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
-	t.Setenv("AWS_MAX_ATTEMPTS", "")
-	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
 	synctest.Test(t, func(t *testing.T) {
-		server, err := fakeaws.New(config)
-		require.NoError(t, err)
-		defer server.Close() //nolint:errcheck // it has no port
-		clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
-		require.NoError(t, err)
-		w := &world{t: t, aws: server, calls: &calls{AutoScaling: clients.AutoScaling}, options: asg.Options{
-			Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
-			MotionInterval: 2 * time.Second, Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto,
-		}}
-		w = w.with(change)
+		w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
+			o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
+		}).with(change)
 		_, stop := w.runningUntil()
 		defer stop()
 		test(w)
