@@ -27,12 +27,10 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
 		w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		w.increase(1)
-		w.eventually(func() string {
+		w.waitWhile("no want of capacity is known", func() bool {
 			w.cache.LaunchFailed("a")
-			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
-			}
-			return ""
+			f := w.group("a").Failure
+			return f == nil || f.Code != "InsufficientInstanceCapacity"
 		})
 	})
 }
@@ -60,12 +58,9 @@ func TestOnlyADeniedLookHasARemedy(t *testing.T) {
 			w.refresh()
 			w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: code})
 			logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
-			w.eventually(func() string {
+			w.waitWhile("AWS has not been asked", func() bool {
 				asg.ReadFailures(w.cache, klog.NewContext(t.Context(), logger))
-				if w.aws.Calls()[activitiesCall] == 0 {
-					return "AWS has not been asked"
-				}
-				return ""
+				return w.aws.Calls()[activitiesCall] == 0
 			})
 			log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
 			assert.Equalf(t, want, strings.Contains(log, "allow autoscaling:DescribeScalingActivities"), "the remedy is in the log %q", log)

@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,11 +67,9 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
 		w.increase(1)
-		w.eventually(func() string {
-			if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
-				return fmt.Sprintf("it rests: %t, %+v", resting, rest)
-			}
-			return ""
+		w.waitWhile("it is not left alone for want of a permission", func() bool {
+			rest, resting := w.cache.CoolDown(w.group("a"))
+			return !resting || rest.Class != awsmessage.Permission
 		})
 		_, resting := w.cache.CoolDown(w.group("same"))
 		assert.False(t, resting, "so does another group")

@@ -269,12 +269,7 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
 		w.must(w.aws.DeleteLaunchTemplate("workers"))
 		w.increase(1)
-		w.eventually(func() string {
-			if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
-				return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
-			}
-			return ""
-		})
+		w.waitWhile("no problem blocks it, or it launches", func() bool { g := w.group("a"); return !g.Blocked() || g.LaunchSpec != nil })
 		w.must(w.aws.PutLaunchTemplate(workers("m5.large")))
 	})
 }
@@ -361,12 +356,7 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 			t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
 		}
 		w.aws.ClearFaults(fault)
-		w.eventually(func() string {
-			if g := w.group("a"); g.LaunchSpec == nil || len(g.Problems) > 0 {
-				return fmt.Sprintf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
-			}
-			return ""
-		})
+		w.waitWhile("it has problems, or launches nothing", func() bool { g := w.group("a"); return g.LaunchSpec == nil || len(g.Problems) > 0 })
 	})
 }
 

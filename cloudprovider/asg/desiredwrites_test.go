@@ -63,10 +63,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	w.eventuallyInService("a", 3)
 	w.eventually(func() string {
 		g := w.group("a")
-		if g.TargetInstances() == 3 && g.Missing() == 0 && len(g.Counted()) == 3 {
-			return ""
-		}
-		return fmt.Sprintf("target %d, missing %d, counted %d, want 3, 0, 3", g.TargetInstances(), g.Missing(), len(g.Counted()))
+		return cmp.Diff([3]int{3, 0, 3}, [3]int{g.TargetInstances(), g.Missing(), len(g.Counted())})
 	})
 	assert.Equal(t, 10, w.group("a").MaxInstances(), "most instances of the group: 20 units of 2")
 }
@@ -198,20 +195,13 @@ func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		w.increase(1)
-		w.eventually(func() string {
-			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
-			}
-			return ""
+		w.waitWhile("no want of capacity is known", func() bool {
+			f := w.group("a").Failure
+			return f == nil || f.Code != "InsufficientInstanceCapacity"
 		})
 		w.aws.ClearShortages(shortage)
 		w.eventuallyInService("a", 1)
-		w.eventually(func() string {
-			if g := w.group("a"); g.Failure != nil || g.Requested != 0 {
-				return fmt.Sprintf("failure %+v with %d requested, want none", g.Failure, g.Requested)
-			}
-			return ""
-		})
+		w.waitWhile("a failure or a request is left", func() bool { g := w.group("a"); return g.Failure != nil || g.Requested != 0 })
 	})
 }
 

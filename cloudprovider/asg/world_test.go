@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
@@ -485,10 +486,7 @@ func (w *world) eventuallyInService(name string, count int) {
 				in++
 			}
 		}
-		if in == count {
-			return ""
-		}
-		return fmt.Sprintf("%d instances of %s in service, want %d", in, name, count)
+		return cmp.Diff(count, in)
 	})
 }
 
@@ -500,12 +498,7 @@ func (w *world) end(name string, but ...string) {
 	w.t.Helper()
 	ending := slices.DeleteFunc(w.ids(name), func(id string) bool { return slices.Contains(but, id) })
 	w.done(w.cache.Terminate(w.t.Context(), name, ending))
-	w.eventually(func() string {
-		if state, _ := w.aws.Group(name); len(state.Instances) != len(but) {
-			return "the instances are still listed"
-		}
-		return ""
-	})
+	w.waitWhile("the instances are still listed", func() bool { state, _ := w.aws.Group(name); return len(state.Instances) != len(but) })
 }
 
 // kills are the instances that Auto Scaling terminated by its own choice: there must never be one.
