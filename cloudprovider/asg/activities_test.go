@@ -27,12 +27,10 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
 		w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		w.increase(1)
-		w.eventually(func() string {
+		w.waitWhile("no want of capacity is known", func() bool {
 			w.cache.LaunchFailed("a")
-			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
-			}
-			return ""
+			f := w.group("a").Failure
+			return f == nil || f.Code != "InsufficientInstanceCapacity"
 		})
 	})
 }
@@ -60,12 +58,9 @@ func TestOnlyADeniedLookHasARemedy(t *testing.T) {
 			w.refresh()
 			w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: code})
 			logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
-			w.eventually(func() string {
+			w.waitWhile("AWS has not been asked", func() bool {
 				asg.ReadFailures(w.cache, klog.NewContext(t.Context(), logger))
-				if w.aws.Calls()[activitiesCall] == 0 {
-					return "AWS has not been asked"
-				}
-				return ""
+				return w.aws.Calls()[activitiesCall] == 0
 			})
 			log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
 			assert.Equalf(t, want, strings.Contains(log, "allow autoscaling:DescribeScalingActivities"), "the remedy is in the log %q", log)
@@ -106,17 +101,17 @@ func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 
 func TestManyTypesMakeShortFailure(t *testing.T) {
 	t.Parallel()
-	g := scalingGroup("a", 0, 0, 9)
-	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}
-	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}}
+	g := mixing(scalingGroup("a", 0, 0, 9))
+	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	var types []fakeaws.InstanceType
 	for i := range 300 {
 		name := fmt.Sprintf("x%d.large", i)
 		types = append(types, fakeaws.InstanceType{Name: name, VCPU: 2, MemoryMiB: 8192})
 		g.MixedInstancesPolicy.Overrides = append(g.MixedInstancesPolicy.Overrides, fakeaws.Override{InstanceType: name})
 	}
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, InstanceTypes: types,
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(synchronous).started()
+	config := having(g)
+	config.InstanceTypes = types
+	w := newWorldOf(t, config, discovered).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)

@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,10 +44,9 @@ func TestFailureCoolsDownPools(t *testing.T) {
 			other.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "gpus", Version: "1"}
 			gpus := workers("g5.xlarge")
 			gpus.Name = "gpus"
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), gpus},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10), other}},
-				discovered).
-				with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+			config := having(scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10), other)
+			config.LaunchTemplates = append(config.LaunchTemplates, gpus)
+			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
 			_, err := w.cache.Increase(t.Context(), "a", 2)
@@ -69,11 +67,9 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
 		w.increase(1)
-		w.eventually(func() string {
-			if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
-				return fmt.Sprintf("it rests: %t, %+v", resting, rest)
-			}
-			return ""
+		w.waitWhile("it is not left alone for want of a permission", func() bool {
+			rest, resting := w.cache.CoolDown(w.group("a"))
+			return !resting || rest.Class != awsmessage.Permission
 		})
 		_, resting := w.cache.CoolDown(w.group("same"))
 		assert.False(t, resting, "so does another group")
@@ -209,16 +205,22 @@ func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
 	})
 }
 
+// onSpot is a world of the groups and of a group "spot" in two zones.
+func onSpot(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	spot, template := scalingGroup("spot", 0, 0, 5), workers("m5.large")
+	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
+	template.Name, template.Versions[0].Spot = "spot", true
+	config := having(append(groups, spot)...)
+	config.LaunchTemplates = append(config.LaunchTemplates, template)
+	return newWorldOf(t, config, discovered)
+}
+
 func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	t.Parallel()
-	spot := scalingGroup("spot", 0, 0, 5)
-	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
-	onDemand, mixed := scalingGroup("on-demand", 0, 0, 5), mixedGroup("mixed", 50)
-	mixed.Zones = spot.Zones
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand, mixed},
-		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
-			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
-		discovered).started()
+	mixed := mixedGroup("mixed", 50)
+	mixed.Zones = []string{"us-west-2a", "us-west-2b"}
+	w := onSpot(t, scalingGroup("on-demand", 0, 0, 5), mixed).started()
 
 	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
@@ -233,13 +235,7 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 
 func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
-	spot := scalingGroup("spot", 0, 0, 5)
-	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},
-		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
-			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
-		discovered).
-		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+	w := onSpot(t).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	g, err := w.cache.Increase(t.Context(), "spot", 3)
 	require.NoError(t, err)

@@ -269,12 +269,7 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
 		w.must(w.aws.DeleteLaunchTemplate("workers"))
 		w.increase(1)
-		w.eventually(func() string {
-			if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
-				return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
-			}
-			return ""
-		})
+		w.waitWhile("no problem blocks it, or it launches", func() bool { g := w.group("a"); return !g.Blocked() || g.LaunchSpec != nil })
 		w.must(w.aws.PutLaunchTemplate(workers("m5.large")))
 	})
 }
@@ -318,10 +313,9 @@ func TestPolicyTypes(t *testing.T) {
 			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large"}},
-				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
-				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, discovered).started()
+			config := having(tt.group)
+			config.Images = []fakeaws.Image{{ID: "ami-0abc"}}
+			w := newWorldOf(t, config, discovered).started()
 			g := w.group("g")
 			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
 			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")
@@ -362,12 +356,7 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 			t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
 		}
 		w.aws.ClearFaults(fault)
-		w.eventually(func() string {
-			if g := w.group("a"); g.LaunchSpec == nil || len(g.Problems) > 0 {
-				return fmt.Sprintf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
-			}
-			return ""
-		})
+		w.waitWhile("it has problems, or launches nothing", func() bool { g := w.group("a"); return g.LaunchSpec == nil || len(g.Problems) > 0 })
 	})
 }
 

@@ -23,17 +23,17 @@ import (
 // readingLag is how old a reading can be.
 const readingLag = time.Minute
 
-// timed is the world with a clock that stands still.
+// timed is the world after the first reading, with a clock that stands still.
 func (w *world) timed() (*world, *clocktesting.FakeClock) {
+	w.t.Helper()
 	now := clocktesting.NewFakeClock(time.Now())
-	return w.with(func(o *asg.Options) { o.Clock = now }), now
+	return w.with(func(o *asg.Options) { o.Clock = now }).started(), now
 }
 
 // timedWithoutCapacity has a group "a" with so many instances, for which AWS has no more capacity, and a clock that the test moves.
 func timedWithoutCapacity(t *testing.T, desired int) (*world, *clocktesting.FakeClock) {
 	t.Helper()
 	w, now := newWorld(t, scalingGroup("a", 0, desired, 10)).timed()
-	w.started()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	return w, now
@@ -116,7 +116,8 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).with(synchronous).timed()
+			now := clocktesting.NewFakeClock(time.Now())
+			w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(synchronous).with(func(o *asg.Options) { o.Clock = now })
 			young(w, now)
 			for range 2 {
 				now.Step(readingLag / 3)
@@ -179,7 +180,6 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	delays := quick
 	delays.InService = ms(20000) // until then they are still ours to withdraw
 	w, now := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	w.calls.between.Store(true)
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
@@ -195,7 +195,6 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	w.staleAfter(w.oneMore)
 	ids := w.ids("a")
 	now.Step(3 * time.Second)
@@ -209,7 +208,7 @@ func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
-	ids := w.started().ids("a")
+	ids := w.ids("a")
 	w.staleAfter(func() {
 		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 		w.refresh() // it shows the instance on its way out
@@ -283,7 +282,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
-			ids := w.started().ids("a")
+			ids := w.ids("a")
 			now.Step(tt.known)
 			w.refresh()
 			w.increase(1)
@@ -322,7 +321,8 @@ func TestStatesInsideGroupCount(t *testing.T) {
 func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 	t.Parallel()
 	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
-		w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
+		now := clocktesting.NewFakeClock(time.Now())
+		w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(func(o *asg.Options) { o.Clock = now })
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
 		w.started()
 		now.Step(16 * time.Minute)
@@ -442,7 +442,6 @@ func TestGroupIsTheSameByARNOrTime(t *testing.T) {
 func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 10, 20)).timed()
-	w.started()
 	for _, then := range []struct {
 		after   time.Duration
 		desired int
@@ -529,7 +528,6 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
-	w.started()
 	w.increase(2)
 	w.eventuallyInService("a", 2)
 	w.refresh()

@@ -63,10 +63,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	w.eventuallyInService("a", 3)
 	w.eventually(func() string {
 		g := w.group("a")
-		if g.TargetInstances() == 3 && g.Missing() == 0 && len(g.Counted()) == 3 {
-			return ""
-		}
-		return fmt.Sprintf("target %d, missing %d, counted %d, want 3, 0, 3", g.TargetInstances(), g.Missing(), len(g.Counted()))
+		return cmp.Diff([3]int{3, 0, 3}, [3]int{g.TargetInstances(), g.Missing(), len(g.Counted())})
 	})
 	assert.Equal(t, 10, w.group("a").MaxInstances(), "most instances of the group: 20 units of 2")
 }
@@ -202,20 +199,13 @@ func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		w.increase(1)
-		w.eventually(func() string {
-			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
-			}
-			return ""
+		w.waitWhile("no want of capacity is known", func() bool {
+			f := w.group("a").Failure
+			return f == nil || f.Code != "InsufficientInstanceCapacity"
 		})
 		w.aws.ClearShortages(shortage)
 		w.eventuallyInService("a", 1)
-		w.eventually(func() string {
-			if g := w.group("a"); g.Failure != nil || g.Requested != 0 {
-				return fmt.Sprintf("failure %+v with %d requested, want none", g.Failure, g.Requested)
-			}
-			return ""
-		})
+		w.waitWhile("a failure or a request is left", func() bool { g := w.group("a"); return g.Failure != nil || g.Requested != 0 })
 	})
 }
 
@@ -385,7 +375,6 @@ func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 func TestTerminationRereadsStaleGroup(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	w.setDesired(2)
 	w.eventuallyInService("a", 2)
 	state, _ := w.aws.Group("a")
@@ -409,7 +398,6 @@ func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	w.started()
 	w.must(w.aws.SetLimits("a", 2, 10))
 	w.setDesired(3) // one of the three is not the minimum size's
 	w.refresh()

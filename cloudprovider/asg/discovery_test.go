@@ -28,8 +28,7 @@ func discoveredBy(t *testing.T, join ownership.DiscoveryJoin, flags []string, gr
 	discovery, err := ownership.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
 	require.NoError(t, err)
 	discovery.Join = join
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: groups}, discovery)
+	w := newWorldOf(t, having(groups...), discovery)
 	return w, names(w.started().cache.Snapshot())
 }
 
@@ -141,9 +140,8 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 			discovery, err := ownership.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
 			require.NoError(t, err)
 			discovery.Join = tt.join
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{
-					tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}), tagged("a-and-c", map[string]string{"a": "", "c": ""})}}, discovery)
+			w := newWorldOf(t, having(tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}),
+				tagged("a-and-c", map[string]string{"a": "", "c": ""})), discovery)
 			w.must(w.cache.Start(ctx))
 			assert.Equalf(t, tt.warns, strings.Contains(log.String(), "--asg-node-group-discovery=any"), "the log names the flag:\n%s", log.String())
 			assert.Equal(t, tt.calls, w.aws.Calls()["DescribeAutoScalingGroups"], "readings")

@@ -2,7 +2,6 @@ package asg_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -130,27 +129,20 @@ func TestHookedInstanceCounts(t *testing.T) {
 				waiting++
 			}
 		}
-		if waiting != 2 || g.Missing() != 0 || g.TargetInstances() != 2 {
-			return fmt.Sprintf("%d wait of %+v", waiting, g.Instances)
-		}
-		return ""
+		return cmp.Diff([3]int{2, 0, 2}, [3]int{waiting, g.Missing(), g.TargetInstances()})
 	})
 }
 
 func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
-	id := w.started().ids("a")[0]
+	id := w.ids("a")[0]
 	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}))
 	now.Step(readingLag) // a reading that shows it in standby may be older than its return
 	w.eventually(func() string {
-		if err := w.cache.Refresh(t.Context()); err != nil {
-			return err.Error()
-		}
-		if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 || g.TargetInstances() != 2 {
-			return fmt.Sprintf("%d of %d count", len(g.Counted()), g.DesiredCapacity)
-		}
-		return ""
+		w.refresh()
+		g := w.group("a")
+		return cmp.Diff([3]int{2, 2, 2}, [3]int{len(g.Counted()), g.DesiredCapacity, g.TargetInstances()})
 	})
 	_, err := w.cache.Terminate(t.Context(), "a", []string{id})
 	assert.Truef(t, slices.Contains(staying(t, err), id), "error = %v, want one that says to put it back into service first", err)
@@ -162,10 +154,8 @@ func TestWarmPoolDoesNotCount(t *testing.T) {
 	g.WarmPool = &fakeaws.WarmPool{Min: 2, Warmed: 2}
 	w := newWorld(t, g).running()
 	w.eventually(func() string {
-		if g := w.group("a"); !g.WarmPool || len(g.Instances) != 1 || g.TargetInstances() != 1 || g.Missing() != 0 {
-			return fmt.Sprintf("warm pool %t, %d instances for a target of %d", g.WarmPool, len(g.Instances), g.TargetInstances())
-		}
-		return ""
+		g := w.group("a")
+		return cmp.Diff([]any{true, 1, 1, 0}, []any{g.WarmPool, len(g.Instances), g.TargetInstances(), g.Missing()})
 	})
 }
 
@@ -198,9 +188,7 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	one := scalingGroup("a", 0, 0, 5)
 	config := scalingGroup("b", 0, 0, 5)
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
-		AutoScalingGroups:    []fakeaws.AutoScalingGroup{one, config}}, discovered).started()
+	w := newWorld(t, one, config).started()
 	for _, tt := range []struct {
 		group string
 		mode  asg.LaunchMode

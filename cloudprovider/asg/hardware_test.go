@@ -40,13 +40,7 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %d zones, %s of %v", mode, zones, tt.unit, tt.types), bubbled(func(t *testing.T) {
 					w := hardware(t, tt.unit, zones, tt.types...).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 					w.increase(8)
-					w.eventually(func() string {
-						state, _ := w.aws.Group("a")
-						if len(state.Instances) < tt.wantInstances {
-							return "AWS has not launched everything"
-						}
-						return ""
-					})
+					w.waitWhile("AWS has not launched all", func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) < tt.wantInstances })
 					w.refresh()
 					g := w.group("a")
 					if got := w.desired("a"); got != tt.wantDesired || len(g.Counted()) != tt.wantInstances || g.Missing() != 0 {

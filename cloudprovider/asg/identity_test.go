@@ -92,11 +92,8 @@ func TestGroupStatesItsCluster(t *testing.T) {
 	configured := ofCluster("g", "", 0)
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old-b"
 	override := func(base string) fakeaws.AutoScalingGroup {
-		g := ofCluster("g", "", 0)
-		g.LaunchTemplate = nil
-		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: base, Version: "1"},
-			Overrides: []fakeaws.Override{{InstanceType: "m5.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b", Version: "1"}}}}
-		return g
+		return mixing(ofCluster("g", base, 0), fakeaws.Override{InstanceType: "m5.large",
+			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b", Version: "1"}})
 	}
 	for _, tt := range []struct {
 		name  string

@@ -21,23 +21,25 @@ import (
 var al2023 = fakeaws.Image{ID: "ami-0abc", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801", Description: "EKS-optimized node", RootDevice: "/dev/xvda",
 	BlockDevices: []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 30}}}
 
-// withImages is the world of one group "g" that launches from the version.
-func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...fakeaws.Image) *world {
+var ofAL2023 = fakeaws.LaunchTemplateVersion{ImageID: al2023.ID, InstanceType: "m5.large"}
+
+// withImages is the world of one group whose launch template has the version.
+func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, g fakeaws.AutoScalingGroup, images ...fakeaws.Image) *world {
 	t.Helper()
 	return newWorldOf(t, fakeaws.Config{Delays: quick, Images: images, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
 		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{version}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("g", 0, 0, 3)}}, discovered)
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
 }
 
 func TestImageFacts(t *testing.T) {
-	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
+	w := withImages(t, ofAL2023, scalingGroup("g", 0, 0, 3), al2023).started()
 	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
 		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
 	assert.Empty(t, cmp.Diff(want, w.group("g").LaunchSpec.Image), "image (-want +got)")
 	windows := al2023
 	windows.Platform = "windows"
 	for _, userData := range []string{"", "#!/bin/sh"} { // which says less than the image
-		w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: userData, BlockDevices: al2023.BlockDevices}, windows).started()
+		w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: userData, BlockDevices: al2023.BlockDevices}, scalingGroup("g", 0, 0, 3), windows).started()
 		i := w.group("g").LaunchSpec.Image
 		assert.Truef(t, i != nil && i.Windows, "image %+v beside user data %q, want one of Windows", i, userData)
 	}
@@ -54,7 +56,7 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 		{name: "never answered", fault: fakeaws.Fault{Action: "DescribeImages", Latency: fakeaws.Duration(time.Minute)}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023)
+			w := withImages(t, ofAL2023, scalingGroup("g", 0, 0, 3), al2023)
 			w.aws.Inject(tt.fault)
 			begun := time.Now()
 			w.started()
@@ -133,7 +135,8 @@ func TestImageParameterIsResolved(t *testing.T) {
 	arm.Architecture = "arm64"
 	most := 2
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
-		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}}, arm).started()
+		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}},
+		scalingGroup("g", 0, 0, 3), arm).started()
 	g := w.group("g")
 	require.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image != nil && g.LaunchSpec.Image.ID == "ami-0abc" && g.LaunchSpec.ImageID == "resolve:ssm:/eks/ami",
 		"launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
@@ -173,13 +176,13 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup("g", 0, 0, 9)
-			g.LaunchTemplate = nil
-			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "own", Version: "1"}, Overrides: tt.overrides}
+			g.LaunchTemplate.Name = "own"
 			version := func(text string) []fakeaws.LaunchTemplateVersion {
 				return []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: text}}
 			}
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
-				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{mixing(g, tt.overrides...)},
+				LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
 			}, discovered).started()
 			launch := w.group("g").LaunchSpec
 			require.NotNilf(t, launch, "what it launches is not known: %+v", w.group("g").Problems)
@@ -214,7 +217,7 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := withImages(t, tt.version, al2023).started()
+			w := withImages(t, tt.version, scalingGroup("g", 0, 0, 3), al2023).started()
 			assert.Zero(t, w.aws.Calls()["DescribeImages"], "look-ups of images")
 			g := w.group("g")
 			var reasons []string
@@ -249,12 +252,8 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup("g", 0, 0, 3)
-			g.LaunchTemplate = nil
-			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"}, Overrides: tt.overrides}
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm},
-				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
-					{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).started()
+			g.LaunchTemplate.Version = "$Latest"
+			w := withImages(t, ofAL2023, mixing(g, tt.overrides...), al2023, arm).started()
 			launch := w.group("g").LaunchSpec
 			require.NotNilf(t, launch, "what it launches is not known: %+v", w.group("g").Problems)
 			var got []string
@@ -294,12 +293,10 @@ func TestNextImages(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup("g", 0, 0, 3)
 			if tt.overrides != nil {
-				g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}, Overrides: tt.overrides}
+				g = mixing(g, tt.overrides...)
 			}
-			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
-				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
-					{ImageID: tt.image, InstanceType: "m5.large", UserData: "#!/bin/sh", BlockDevices: sized}}}},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(func(o *asg.Options) { o.Launches.NextImages = !tt.unasked }).started()
+			version := fakeaws.LaunchTemplateVersion{ImageID: tt.image, InstanceType: "m5.large", UserData: "#!/bin/sh", BlockDevices: sized}
+			w := withImages(t, version, g, al2023).with(func(o *asg.Options) { o.Launches.NextImages = !tt.unasked }).started()
 			assert.Empty(t, cmp.Diff(tt.want, w.group("g").LaunchSpec.NextImages), "images of new instances (-want +got)")
 		})
 	}
@@ -308,8 +305,8 @@ func TestNextImages(t *testing.T) {
 // AWS launches by the parameter as it is, so the old answer would make a new instance look old.
 func TestNextImagesFollowTheParameter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", InstanceType: "m5.large"}, al2023).
-			with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
+		w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", InstanceType: "m5.large"},
+			scalingGroup("g", 0, 0, 3), al2023).with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
 		images := func(when string, want ...string) {
 			t.Helper()
 			got := w.group("g").LaunchSpec.NextImages

@@ -1,10 +1,8 @@
 package asg_test
 
 import (
-	"fmt"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
@@ -90,12 +88,6 @@ func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 		w.done(w.cache.Increase(t.Context(), "bad", 1))
 		<-asked
 		w.done(w.cache.Increase(t.Context(), "good", 1))
-		start := time.Now()
-		w.eventually(func() string {
-			if len(w.group("good").Instances) == 0 {
-				return fmt.Sprintf("the good group's instance was not seen for %s", time.Since(start))
-			}
-			return ""
-		})
+		w.waitWhile("the good group's instance is not seen", func() bool { return len(w.group("good").Instances) == 0 })
 	})
 }

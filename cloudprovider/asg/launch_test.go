@@ -172,10 +172,7 @@ func TestRaisedGroups(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&g)
 			}
-			config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
-				AutoScalingGroups:    []fakeaws.AutoScalingGroup{g}}
-			w := newWorldOf(t, config, discovered).with(synchronous).started()
+			w := newWorld(t, g).with(synchronous).started()
 			if tt.fault.Code != "" {
 				tt.fault.Action = launchCall
 				w.aws.Inject(tt.fault)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -147,16 +148,13 @@ func (w *world) withinNextWrite(kind fakeaws.DeedKind, done func(instances, term
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
 		assert.NoError(w.t, w.aws.Do(fakeaws.Deed{Kind: kind, Group: "a"}))
-		w.eventually(func() string {
+		w.waitWhile(fmt.Sprintf("AWS has not done its %s", kind), func() bool {
 			state, _ := w.aws.Group("a")
 			states := map[string]int{}
 			for _, i := range state.Instances {
 				states[i.State]++
 			}
-			if !done(len(state.Instances), states["Terminating"]) {
-				return fmt.Sprintf("AWS has not done its %s: %v", kind, states)
-			}
-			return ""
+			return !done(len(state.Instances), states["Terminating"])
 		})
 	}
 }
@@ -193,13 +191,10 @@ func TestInstancesLaunchedBeforeTheOldOnesEndAreNotRestored(t *testing.T) {
 		w.eventuallyInService("a", 4)
 		old := w.ids("a")
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
-		w.eventually(func() string {
+		w.waitWhile("AWS has not replaced all", func() bool {
 			w.refresh()
 			asg.ReadMoving(w.cache, t.Context())
-			if slices.ContainsFunc(w.ids("a"), func(id string) bool { return slices.Contains(old, id) }) {
-				return "AWS has not replaced all"
-			}
-			return ""
+			return slices.ContainsFunc(w.ids("a"), func(id string) bool { return slices.Contains(old, id) })
 		})
 		assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for")
 	})
@@ -329,19 +324,14 @@ func movesInstances(t *testing.T, w *world) {
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}))
 	w.eventually(func() string {
-		if err := w.cache.Refresh(t.Context()); err != nil {
-			return err.Error()
-		}
+		w.refresh()
 		asg.ReadMoving(w.cache, t.Context())
 		state, _ := w.aws.Group("a")
 		zones := map[string]int{}
 		for _, i := range state.Instances {
 			zones[i.Zone]++
 		}
-		if zones["us-west-2b"] != 2 || len(state.Instances) != 5 {
-			return fmt.Sprintf("instances by zone: %v", zones)
-		}
-		return ""
+		return cmp.Diff(map[string]int{"us-west-2a": 3, "us-west-2b": 2}, zones)
 	})
 	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for")
 }

@@ -86,12 +86,7 @@ func (w *world) grow(name string, n int) {
 // grows is how long it takes until the group has so many instances in service.
 func (w *world) grows(name string, n int) time.Duration {
 	w.t.Helper()
-	return w.takes(func() { w.grow(name, n) }, func() string {
-		if got := w.inService(name); got != n {
-			return fmt.Sprintf("%d instances of %s are in service, want %d", got, name, n)
-		}
-		return ""
-	})
+	return w.takes(func() { w.grow(name, n) }, func() string { return cmp.Diff(n, w.inService(name)) })
 }
 
 // shrinks is how long it takes until the group has so many instances, the others terminated together, as often as it takes.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
@@ -91,10 +92,8 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
 			next.eventually(func() string {
-				if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
-					return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
-				}
-				return ""
+				g := next.group("a")
+				return cmp.Diff([3]int{3, 3, 3}, [3]int{len(g.Counted()), g.DesiredCapacity, next.desired("a")})
 			})
 			if got, want := w.aws.Calls()["DescribeInstances"], w.aws.Calls()[launchCall]; got != want && window().Equal(began) {
 				t.Errorf("round %d: asked %d times what has ended, want one question for each of %d launches", round, got, want)
@@ -328,10 +327,8 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 			}
 			assert.NoError(t, steps(next, now, over, done))
 			w.eventually(func() string {
-				if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
-					return fmt.Sprintf("AWS has %d instances of %d desired, want 3", len(state.Instances), state.Desired)
-				}
-				return ""
+				state, _ := w.aws.Group("a")
+				return cmp.Diff([2]int{3, 3}, [2]int{len(state.Instances), state.Desired})
 			})
 			next.knows(3, 3)
 		}))

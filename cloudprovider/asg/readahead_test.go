@@ -5,16 +5,10 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 )
 
 const readCall = "DescribeAutoScalingGroups"
-
-func oneGroup() fakeaws.Config {
-	return fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10)}}
-}
 
 // ahead has the Cache read ahead, and expects that many calls.
 func (w *world) ahead(calls int) {
@@ -44,7 +38,7 @@ func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {
 		{name: "desired capacity", mode: asg.LaunchDesiredCapacity, between: func(w *world) { w.setDesired(4) }, readings: 2, want: 7}, // before and after
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, oneGroup(), func(o *asg.Options) {
+			inBubble(t, having(scalingGroup("a", 0, 0, 10)), func(o *asg.Options) {
 				o.NoPredecessor, o.LaunchMode, o.MotionInterval = !tt.follows, tt.mode, time.Hour
 			}, func(w *world) {
 				time.Sleep(30 * time.Second) // a killed leader's instances may still appear, and no call of it lasts
@@ -64,7 +58,7 @@ func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {
 }
 
 func TestReadingsAheadAreFew(t *testing.T) {
-	inBubble(t, oneGroup(), nil, func(w *world) {
+	inBubble(t, having(scalingGroup("a", 0, 0, 10)), nil, func(w *world) {
 		w.ahead(1)
 		w.ahead(0) // a second has not passed
 		time.Sleep(time.Second)

@@ -19,6 +19,12 @@ import (
 
 const activitiesCall = "DescribeScalingActivities"
 
+// cools says that the group "a" does not cool down, or nothing.
+func (w *world) cools() string {
+	_, cooling := w.cache.CoolDown(w.group("a"))
+	return map[bool]string{false: "the group does not cool down"}[cooling]
+}
+
 // within moves the clock until ok returns "", by no more than most.
 func (w *world) within(now *clocktesting.FakeClock, most time.Duration, ok func() string) {
 	w.t.Helper()
@@ -84,12 +90,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
-	w.within(now, time.Minute, func() string {
-		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
-			return "the group is not left alone"
-		}
-		return ""
-	})
+	w.within(now, time.Minute, w.cools)
 	w.within(now, time.Minute, func() string {
 		if g := w.group("a"); g.Missing() == 0 || g.Overdue == 0 {
 			return fmt.Sprintf("%d missing and %d overdue, want none to be counted on", g.Missing(), g.Overdue)
@@ -108,12 +109,7 @@ func TestLaunchesThatAHookAbandonsAreNoticed(t *testing.T) {
 			g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "bake", Transition: "launching", HeartbeatTimeout: ms(300)}}
 			w := newWorld(t, g).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
 			w.increase(1)
-			w.within(now, time.Minute, func() string {
-				if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
-					return "the group is not left alone"
-				}
-				return ""
-			})
+			w.within(now, time.Minute, w.cools)
 			cooling, _ := w.cache.CoolDown(w.group("a"))
 			assert.Truef(t, cooling.Class == awsmessage.Configuration && strings.Contains(cooling.Message, "Heartbeat Timeout"), "cool-down %+v, want the hook's", cooling)
 		})
@@ -131,12 +127,7 @@ func TestSpotShortageClosesTheZonesThatAWSHasTried(t *testing.T) {
 		w := newWorld(t, spot, other).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 		w.increase(1)
-		w.eventually(func() string {
-			if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
-				return "the group is not left alone"
-			}
-			return ""
-		})
+		w.eventually(w.cools)
 		_, cooling := w.cache.CoolDown(w.group("other"))
 		assert.False(t, cooling, "a group in another zone is left alone")
 	})
@@ -169,12 +160,7 @@ func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 		if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
 			t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
 		}
-		w.eventually(func() string { // the reading shows in the group a moment before
-			if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
-				return "the pool is not left alone"
-			}
-			return ""
-		})
+		w.eventually(w.cools) // the reading shows in the group a moment before
 		w.aws.ResetCalls()
 		for range 600 {
 			now.Step(time.Second)
@@ -205,7 +191,8 @@ func TestFailuresOfShortage(t *testing.T) {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
-			w, now := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).timed()
+			now := clocktesting.NewFakeClock(time.Now())
+			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = &tt.failed
 			w.running()
@@ -263,12 +250,7 @@ func TestFailureIsSeenBehindLaunchesInProgress(t *testing.T) {
 			w.listed(starting)
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 			w.increase(1)
-			w.eventually(func() string {
-				if w.group("a").Failure == nil {
-					return "the failed launch is not known"
-				}
-				return ""
-			})
+			w.waitWhile("the failed launch is not known", func() bool { return w.group("a").Failure == nil })
 		}))
 	}
 }

@@ -108,14 +108,9 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	ids := w.ids("a")
 	w.must(w.aws.Reclaim(ids[1])) // the Cache does not know
-	w.eventually(func() string {
+	w.waitWhile("AWS still has the reclaimed instance", func() bool {
 		state, _ := w.aws.Group("a")
-		for _, i := range state.Instances {
-			if i.ID == ids[1] {
-				return "AWS still has the reclaimed instance"
-			}
-		}
-		return ""
+		return slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == ids[1] })
 	})
 	assert.NoError(t, errorOf(w.cache.Terminate(t.Context(), "a", ids[:3])))
 	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
@@ -307,7 +302,6 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
-	w.started()
 	there := w.ids("a")
 	w.staleAfter(w.oneMore)
 	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == there[0] })
@@ -335,7 +329,6 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).timed()
-	w.started()
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = nil }
 	w.increase(1)
 	w.suspendLaunch()

@@ -154,10 +154,8 @@ func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
 	w.start("good", "", 2)
 	w.start("fine", "", 3)
 	w.eventually(func() string {
-		if good, fine := w.group("good"), w.group("fine"); len(good.Counted()) != 2 || len(fine.Counted()) != 3 || good.Booked+fine.Booked != 0 {
-			return "the others have not launched"
-		}
-		return ""
+		good, fine := w.group("good"), w.group("fine")
+		return cmp.Diff([3]int{2, 3, 0}, [3]int{len(good.Counted()), len(fine.Counted()), good.Booked + fine.Booked})
 	})
 	w.wantCounted("bad", 1, 1, 0)
 	assert.True(t, w.wakes(), "the answers did not wake the core")

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
@@ -243,7 +244,8 @@ func having(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 
 // usual is having with the usual delays, for a bubble.
 func usual(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
-	return fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
+	return fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups,
+		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large", ImageID: "ami-0abc"}}}
 }
 
 func TestMain(m *testing.M) {
@@ -464,10 +466,7 @@ func (w *world) eventuallyInService(name string, count int) {
 				in++
 			}
 		}
-		if in == count {
-			return ""
-		}
-		return fmt.Sprintf("%d instances of %s in service, want %d", in, name, count)
+		return cmp.Diff(count, in)
 	})
 }
 
@@ -479,12 +478,7 @@ func (w *world) end(name string, but ...string) {
 	w.t.Helper()
 	ending := slices.DeleteFunc(w.ids(name), func(id string) bool { return slices.Contains(but, id) })
 	w.done(w.cache.Terminate(w.t.Context(), name, ending))
-	w.eventually(func() string {
-		if state, _ := w.aws.Group(name); len(state.Instances) != len(but) {
-			return "the instances are still listed"
-		}
-		return ""
-	})
+	w.waitWhile("the instances are still listed", func() bool { state, _ := w.aws.Group(name); return len(state.Instances) != len(but) })
 }
 
 // kills are the instances that Auto Scaling terminated by its own choice: there must never be one.
@@ -508,14 +502,11 @@ func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n in
 // without a network.
 func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
 	t.Helper()
-	t.Setenv("AWS_MAX_ATTEMPTS", "")
+	t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
 	synctest.Test(t, func(t *testing.T) {
-		server, clients := serve(t, config)
-		w := &world{t: t, aws: server, calls: &calls{AutoScaling: clients.AutoScaling}, options: asg.Options{
-			Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
-			MotionInterval: 2 * time.Second, Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto,
-		}}
-		w = w.with(change)
+		w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
+			o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
+		}).with(change)
 		_, stop := w.runningUntil()
 		defer stop()
 		test(w)

@@ -23,14 +23,11 @@ func shiftable(name string) fakeaws.AutoScalingGroup {
 func (w *world) shift(name string, now *clocktesting.FakeClock, edit fakeaws.GroupEdit, zone string, want bool) {
 	w.t.Helper()
 	w.must(w.aws.EditGroup(name, edit))
-	w.eventually(func() string {
+	w.waitWhile("the Cache has not noticed the shift", func() bool {
 		if now.HasWaiters() {
 			now.Step(time.Second)
 		}
-		if w.cache.Shifted(w.group(name), zone) != want {
-			return "the Cache has not noticed the shift"
-		}
-		return ""
+		return w.cache.Shifted(w.group(name), zone) != want
 	})
 }
 
@@ -99,12 +96,9 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 			}
 			w.aws.ResetCalls()
 			w.running()
-			w.eventually(func() string {
+			w.waitWhile("minutes have not passed", func() bool {
 				now.Step(5 * time.Second)
-				if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] < 5 {
-					return "minutes have not passed"
-				}
-				return ""
+				return w.aws.Calls()["DescribeAutoScalingGroups"] < 5
 			})
 			got := w.aws.Calls()[look]
 			assert.Truef(t, tt.want(got), "%d calls in %s", got, now.Since(edge()))

@@ -57,12 +57,6 @@ func (w *world) isDivided(want bool, when string) {
 	require.Truef(w.t, slices.Equal(ids, expected), "%s: node groups %q (%q), want %q", when, ids, reasons, expected)
 }
 
-// reread reads all groups anew.
-func (w *world) reread() {
-	w.t.Helper()
-	w.refresh()
-}
-
 func TestZonalGroups(t *testing.T) {
 	t.Parallel()
 	tag := func(value string) func(*fakeaws.AutoScalingGroup) {
@@ -145,13 +139,10 @@ func TestZonalGroups(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&g)
 			}
-			config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
-				AutoScalingGroups:    append(tt.others, g)}
-			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.ZonalGroups = tt.mode, tt.flag }).started()
+			w := newWorld(t, append(tt.others, g)...).with(func(o *asg.Options) { o.LaunchMode, o.ZonalGroups = tt.mode, tt.flag }).started()
 			if tt.needed {
 				w.cache.NeedZones(t.Context(), "a")
-				w.reread()
+				w.refresh()
 			}
 			w.aws.ResetCalls()
 			ids, reasons := w.nodeGroups("a")
@@ -190,7 +181,7 @@ func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	g.Zones = []string{"us-west-2c", "us-west-2a", "us-west-2d", "us-west-2b"}
 	w := newZonalWorld(t, g)
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2c", "us-west-2b"}}))
-	w.reread()
+	w.refresh()
 	ids, reasons := w.nodeGroups("a")
 	want := []string{"a/us-west-2c", "a/us-west-2b", "a/us-west-2a", "a/us-west-2d"}
 	diff := cmp.Diff(want, ids)

@@ -319,8 +319,6 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(500)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
 	for _, tt := range []struct {
 		name string
 		next func(*asg.Options)
@@ -330,7 +328,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 		{"as one group", func(o *asg.Options) { o.ZonalGroups = asg.ZonalOff }, map[string]int{"": 5}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			w := newWorldOf(t, config, discovered).with(synchronous).started()
+			w := newWorldWith(t, delays, divided("a", 0, 3, 9)).with(synchronous).started()
 			w.kill(1, true, func(w *world) error { return errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) })
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
@@ -339,7 +337,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 				assert.Truef(t, err == nil && len(g.Counted()) == 5, "error %v, want the two that were launched before", err)
 			}
 			next.eventually(func() string {
-				next.reread()
+				next.refresh()
 				return cmp.Diff(tt.want, next.sizes())
 			})
 			w.awsHas(5, 5)
@@ -359,7 +357,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "UnsupportedOperation", Times: 1})
 	next.increase(4)
 	w.must(w.aws.Suspend("a", "AZRebalance"))
-	next.reread()
+	next.refresh()
 	next.isDivided(true, "with AZRebalance suspended")
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 2}, next.sizes()), "targets (-want +got)")
 	withdrawable := func() (sum int) {
@@ -375,7 +373,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	got := withdrawable()
 	assert.Truef(t, got == 2 && w.desired("a") == 5, "%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
 	w.must(w.aws.Resume("a", "AZRebalance"))
-	next.reread()
+	next.refresh()
 	next.isDivided(false, "with AZRebalance resumed")
 	taken, g, err := next.cache.Withdraw(t.Context(), "a", 9)
 	assert.Truef(t, err == nil && taken == 2 && g.DesiredCapacity == 3, "as one group: withdrew %d, %v, want the other 2", taken, err)
@@ -435,7 +433,7 @@ func TestRefusalEndsWithSuspendedProcess(t *testing.T) {
 	w.aws.ClearFaults(fault)
 	for _, change := range []func(string, ...string) error{w.aws.Suspend, w.aws.Resume} {
 		require.NoError(t, change("a", "Launch"))
-		w.reread()
+		w.refresh()
 	}
 	w.isDivided(true, "after the process was resumed")
 }

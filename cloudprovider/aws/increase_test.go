@@ -3,6 +3,7 @@ package aws_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -232,13 +233,8 @@ func TestLoopEndsUnregisteredInstancesOfAllGroupsSideBySide(t *testing.T) {
 		}
 	}
 	close(g.open)
-	w.Eventually(func() string {
-		for _, id := range w.IDs() {
-			if w.Target(id) != 0 {
-				return "an instance of " + id + " counts"
-			}
-		}
-		return ""
+	w.waitWhile("an instance counts", func() bool {
+		return slices.ContainsFunc(w.IDs(), func(id string) bool { return w.Target(id) != 0 })
 	})
 }
 

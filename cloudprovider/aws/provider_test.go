@@ -279,11 +279,8 @@ func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
 		assert.Errorf(t, w.NodeGroup("a").DecreaseTargetSize(delta), "DecreaseTargetSize(%d) gave no error", delta)
 	}
 	w.stopLaunching("a")
-	w.Eventually(func() string {
-		if err := w.NodeGroup("a").DecreaseTargetSize(-1); err != nil || w.Target("a") != 2 {
-			return fmt.Sprintf("target size is %d (%v) after one was taken back, want 2", w.Target("a"), err)
-		}
-		return ""
+	w.waitWhile("one cannot be taken back, or is not", func() bool {
+		return w.NodeGroup("a").DecreaseTargetSize(-1) != nil || w.Target("a") != 2
 	})
 }
 
@@ -376,18 +373,13 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 			if tt.refuse {
 				w.waitWhile("no failure shown before the refusal", func() bool { return len(failing()) == 0 })
 				w.stopLaunching("a")
-				w.Eventually(func() string {
-					if err := w.NodeGroup("a").DeleteNodes(failing()); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
-						return fmt.Sprintf("DeleteNodes reports %v although lowering was denied", err)
-					}
-					return ""
+				w.waitWhile("DeleteNodes does not report that lowering was denied", func() bool {
+					err := w.NodeGroup("a").DeleteNodes(failing())
+					return err == nil || !strings.Contains(err.Error(), "AccessDenied")
 				})
 			} else {
-				w.Eventually(func() string {
-					if w.Cache.Snapshot().Group("a").Failure == nil && w.Target("a") > 0 && w.Cache.Snapshot().Group("a").Requested > 0 {
-						return "AWS has not reported the failure"
-					}
-					return ""
+				w.waitWhile("AWS has not reported the failure", func() bool {
+					return w.Cache.Snapshot().Group("a").Failure == nil && w.Target("a") > 0 && w.Cache.Snapshot().Group("a").Requested > 0
 				})
 			}
 			w.NextLoop()
@@ -398,9 +390,14 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 }
 
 func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Weighted("full", 4, 4), awsworld.Weighted("spare", 2, 4))
-	for id, want := range map[string]int{"full": 4, "spare": 2} {
-		assert.Equalf(t, want, w.NodeGroup(id).MinSize(), "%s has a minimum in nodes", id)
+	w := newWorld(t, nil, awsworld.Weighted("full", 4, 4), awsworld.Weighted("spare", 2, 4), awsworld.Weighted("heavy", 0, 0))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	require.NoError(t, w.AWS.SetDesired("heavy", 4)) // by one m5.xlarge
+	require.NoError(t, w.AWS.SetLimits("heavy", 4, 20))
+	w.Reread()
+	w.Eventually(func() string { return cmp.Diff(1, len(w.Nodes("heavy"))) })
+	for id, want := range map[string][2]int{"full": {4, 4}, "spare": {2, 4}, "heavy": {1, 1}} {
+		assert.Equalf(t, want, [2]int{w.NodeGroup(id).MinSize(), w.Target(id)}, "%s, its minimum and its target in nodes", id)
 	}
 	assert.NoError(t, w.NodeGroup("spare").DeleteNodes(w.Nodes("spare")[:2]), "nodes above the minimum could not be deleted")
 }
@@ -498,13 +495,10 @@ func TestTypeThatEC2DoesNotKnowIsLookedUpAgain(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 3, nil)).
 		restartedWith(func(_ *asg.Options, o *aws.Options) { o.Clock = now })
 	w.AWS.ResetCalls()
-	w.Eventually(func() string {
+	w.waitWhile("there are fewer than 3 calls", func() bool {
 		now.Step(10 * time.Minute) // again, too, where an answer comes after a step: its ten minutes begin then
 		w.NextLoop()
-		if got := w.AWS.Calls()["DescribeInstanceTypes"]; got < 3 {
-			return fmt.Sprintf("%d calls, want 3", got)
-		}
-		return ""
+		return w.AWS.Calls()["DescribeInstanceTypes"] < 3
 	})
 }
 

@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -27,27 +26,20 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 		require.NoError(t, w.AWS.Do(deed))
 	}
 	require.NoError(t, w.AWS.Reclaim(id(reclaimed)))
-	w.Eventually(func() string {
-		if err := w.Cache.Refresh(t.Context()); err != nil {
-			return err.Error()
-		}
-		w.NextLoop()
-		if has, err := w.HasInstance(reclaimed); has || err != nil {
-			return "the reclaimed instance is not known to be gone"
-		}
-		return ""
+	w.waitWhile("the reclaimed instance is not known to be gone", func() bool {
+		w.Reread()
+		has, err := w.HasInstance(reclaimed)
+		return has || err != nil
 	})
 	if has, err := w.HasInstance(detached); !has || err != cloudprovider.ErrNotImplemented {
 		t.Errorf("HasInstance of a detached instance = %t, %v, want that it is not ours to judge", has, err)
 	}
 	has, err := w.HasInstance(standby)
 	assert.Truef(t, has && err == nil, "HasInstance of an instance in standby = %t, %v, want that it is there", has, err)
-	w.Eventually(func() string {
+	w.waitWhile("an instance in standby has a node group, although its size does not count it", func() bool {
 		w.Reread()
-		if group, err := w.NodeGroupForNode(standby); group != nil || err != nil {
-			return fmt.Sprintf("node group of an instance in standby = %v, %v, want none, because its size does not count it", group, err)
-		}
-		return ""
+		group, err := w.NodeGroupForNode(standby)
+		return group != nil || err != nil
 	})
 }
 
@@ -57,15 +49,9 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 	n := w.Nodes("a")[0]
 	id, _ := nodemeta.Instance(n.Spec.ProviderID)
 	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}))
-	w.Eventually(func() string {
-		if err := w.Cache.Refresh(t.Context()); err != nil {
-			return err.Error()
-		}
-		w.NextLoop()
-		if w.AWS.Calls()["DescribeInstances"] == 0 {
-			return "EC2 has not been asked"
-		}
-		return ""
+	w.waitWhile("EC2 has not been asked", func() bool {
+		w.Reread()
+		return w.AWS.Calls()["DescribeInstances"] == 0
 	})
 	has, err := w.HasInstance(n)
 	assert.Truef(t, has && err == cloudprovider.ErrNotImplemented, "HasInstance = %t, %v, want that it is not known", has, err)
@@ -76,12 +62,9 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 	reclaimed := w.Nodes("a")[0]
 	id, _ := nodemeta.Instance(reclaimed.Spec.ProviderID)
 	require.NoError(t, w.AWS.Reclaim(id))
-	w.Eventually(func() string {
+	w.waitWhile("AWS still lists the reclaimed instance", func() bool {
 		state, _ := w.AWS.Group("a")
-		if slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
-			return "AWS still lists the reclaimed instance"
-		}
-		return ""
+		return slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id })
 	})
 	if err := w.Grow("a", 1); err != nil { // reads the group, and the loop goes on by that reading
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,15 +58,6 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 }
 
-// A recommendation waits while other nodes of its group are drained. By then it may be older than a warning may be.
-func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.running(drainOnRebalance)
-	w.send(recommendation(warned, time.Now().Add(-time.Hour)))
-	w.waitTerminated(warned)
-}
-
 func TestWarningHurriesPlannedDrain(t *testing.T) {
 	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
@@ -94,8 +84,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	require.NoError(t, err)
 	w.wait("it is leaving", func() bool { i, _ := w.cache.Snapshot().Instance(ended); return i != nil && i.Lifecycle.Leaving() })
 	w.running()
-	w.send(fmt.Sprintf(`{"id":"s","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2",`+
-		`"detail":{"instance-id":%q,"state":"shutting-down"}}`, ended))
+	w.send(stateChange(ended, "shutting-down"))
 	w.waitEmptyQueue()
 	for what := range w.handled() {
 		assert.Truef(t, !strings.HasSuffix(what, " state-change") || what == "counted state-change", "its message is handled as %q", what)
@@ -127,17 +116,6 @@ func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
 		w.waitEmptyQueue()
 		assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "handled %v, want no pod deleted by force", w.handled())
 	})
-}
-
-func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
-	w, standby := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.run(standby, "a")
-	require.NoError(t, w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}))
-	w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(standby); return i != nil && !i.Lifecycle.Counts() })
-	w.running()
-	w.send(warning(standby, time.Now()))
-	w.waitEmptyQueue()
-	assert.Truef(t, w.terminations() == 0 && w.evicted["a"] == 1, "%d terminations, evicted %v", w.terminations(), w.evicted)
 }
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {

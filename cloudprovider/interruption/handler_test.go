@@ -82,15 +82,6 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	}
 }
 
-func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Truef(t, w.desired() == 1 && w.handled()["empty spot-interruption"] == 1, "desired %d, %v", w.desired(), w.handled())
-}
-
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.inService()[1]
@@ -166,34 +157,6 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	assert.Truef(t, w.evicted["a"] == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.evicted)
 }
 
-func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(2, 2, 5))
-	w.run(warned, "a")
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	w.wait("another in its place", func() bool { return len(w.inService()) == 2 })
-	assert.Equal(t, 2, w.desired(), "desired, want the minimum of 2")
-}
-
-func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
-	t.Parallel()
-	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
-		t.Run(string(deadline), func(t *testing.T) {
-			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-			w.run(warned, "a")
-			w.refused.Store(true)
-			w.running(func(o *interruption.Options) { o.AtDeadline = deadline })
-			w.send(warning(warned, time.Now().Add(-118*time.Second))) // two seconds to go, which the Handler extends to five
-			w.waitTerminated(warned)
-			w.waitEmptyQueue()
-			assert.Truef(t, w.desired() == 1 && w.handled()[want+" spot-interruption"] == 1,
-				"desired %d, %v, want %s", w.desired(), w.handled(), want)
-			assert.Equal(t, w.handled()["lost spot-interruption"], w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost")
-		})
-	}
-}
-
 func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	ids := w.inService()
@@ -244,16 +207,6 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	w.waitEmptyQueue()
 	assert.Truef(t, w.desired() == 2 && w.terminations() == 1, "desired %d after %d terminations", w.desired(), w.terminations())
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted))
-}
-
-func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Truef(t, w.desired() == 1 && w.handled()["no-node spot-interruption"] == 1, "desired %d, %v", w.desired(), w.handled())
 }
 
 func TestNextLeaderTakesUpTheDrain(t *testing.T) {
@@ -410,17 +363,6 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	assert.Truef(t, left[0] == warned || len(w.evicted) == 2, "evicted %v", w.evicted)
 	assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
 		"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
-}
-
-func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
-	w, warned := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
-	w.run(warned, "a")
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1,
-		"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
 }
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {

@@ -1,45 +1,89 @@
 package interruption_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
+// The group has two instances, one of which is to go. The pod a is on its node.
+func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 	t.Parallel()
+	warned := func(w *world, id string) { w.send(warning(id, time.Now())) }
+	// Two seconds to go, which the Handler extends to five.
+	late := func(w *world, id string) { w.send(warning(id, time.Now().Add(-118*time.Second))) }
+	held := func(w *world, _ string) { w.refused.Store(true) }
 	for _, tt := range []struct {
-		kind string
-		tell func(w *world, instance string) error
+		name                 string
+		least                int // of the group
+		hook, empty, standby bool
+		before               func(w *world, id string) // the Handler runs
+		change               []func(*interruption.Options)
+		tell                 func(w *world, id string)
+		outcome              string
+		evicted              int
 	}{
-		{"capacity-reservation-interruption", func(w *world, id string) error {
-			return w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.InterruptReservation})
+		{name: "an empty node", empty: true, tell: warned, outcome: "empty spot-interruption"},
+		{name: "no node", empty: true, tell: warned, outcome: "no-node spot-interruption", before: func(w *world, id string) {
+			require.NoError(w.t, w.cluster.CoreV1().Nodes().Delete(w.t.Context(), w.nodes()[id].Name, metav1.DeleteOptions{}))
 		}},
-		{"scheduled-change", func(w *world, id string) error {
-			return w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.ScheduleChange, Notice: fakeaws.Duration(time.Hour)})
+		{name: "another in its place at the minimum size", least: 2, tell: warned, outcome: "drained spot-interruption", evicted: 1},
+		{name: "a lifecycle hook", hook: true, tell: warned, outcome: "drained spot-interruption", evicted: 1},
+		{name: "a pod that its budget holds until it is forced", before: held, tell: late, outcome: "forced spot-interruption"},
+		{name: "a pod that its budget holds to the end", before: held, tell: late, outcome: "lost spot-interruption",
+			change: []func(*interruption.Options){func(o *interruption.Options) { o.AtDeadline = interruption.Leave }}},
+		{name: "standby", standby: true, tell: warned, outcome: "drained spot-interruption", evicted: 1, before: func(w *world, id string) {
+			require.NoError(w.t, w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{id}}))
+			w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(id); return i != nil && !i.Lifecycle.Counts() })
 		}},
-		{"state-change", func(w *world, id string) error {
-			return w.aws.SendMessage(queueName, fmt.Sprintf(`{"id":"s","detail-type":"EC2 Instance State-change Notification",`+
-				`"source":"aws.ec2","detail":{"instance-id":%q,"state":"shutting-down"}}`, id))
+		// It waits while other nodes of its group are drained. By then it may be older than a warning may be.
+		{name: "an old recommendation", empty: true, outcome: "empty rebalance-recommendation",
+			before: func(w *world, _ string) { w.silent() }, change: []func(*interruption.Options){drainOnRebalance},
+			tell: func(w *world, id string) { w.send(recommendation(id, time.Now().Add(-time.Hour))) }},
+		{name: "a capacity reservation", outcome: "drained capacity-reservation-interruption", evicted: 1, tell: func(w *world, id string) {
+			require.NoError(w.t, w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.InterruptReservation}))
+		}},
+		{name: "a scheduled change", outcome: "drained scheduled-change", evicted: 1, tell: func(w *world, id string) {
+			require.NoError(w.t, w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.ScheduleChange, Notice: fakeaws.Duration(time.Hour)}))
+		}},
+		{name: "it shuts down", outcome: "drained state-change", evicted: 1, tell: func(w *world, id string) {
+			w.send(stateChange(id, "shutting-down"))
 		}},
 	} {
-		t.Run(tt.kind, func(t *testing.T) {
-			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-			w.run(warned, "a")
-			w.running()
-			require.NoError(t, tt.tell(w, warned))
-			w.waitTerminated(warned)
+		t.Run(tt.name, func(t *testing.T) {
+			g := scalingGroup(tt.least, 2, 5)
+			if tt.hook {
+				g = hooked(g)
+			}
+			w, id := parallelWorld(t, g)
+			if !tt.empty {
+				w.run(id, "a")
+			}
+			if tt.before != nil {
+				tt.before(w, id)
+			}
+			w.running(tt.change...)
+			tt.tell(w, id)
+			desired, terminations := max(1, tt.least), 0
+			if !tt.standby {
+				terminations = 1
+				w.waitTerminated(id)
+			}
 			w.waitEmptyQueue()
+			w.wait("as many in service as are desired", func() bool { return len(w.inService()) == desired })
+			want, got := [3]int{desired, terminations, tt.evicted}, [3]int{w.desired(), w.terminations(), w.evictions("a")}
+			assert.Equal(t, want, got, "desired capacity, terminations, evictions")
 			// AWS also announces the end of the instance, and that message may come in time to share the drain.
-			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1 && w.handled()["drained "+tt.kind] >= 1,
-				"desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
+			handled := w.handled()
+			assert.Truef(t, handled[tt.outcome] == 1 || handled[tt.outcome] > 1 && tt.outcome == "drained state-change", "handled %v", handled)
+			assert.Equal(t, handled["lost spot-interruption"], w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost")
 		})
 	}
 }

@@ -34,10 +34,7 @@ func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
 		t.Run(process, func(t *testing.T) {
 			g := scalingGroup(0, 2, 5)
 			g.SuspendedProcesses = []string{process}
-			inBubble(t, g, func(t *testing.T, w *world) {
-				w.silent()
-				stopped := w.inService()[0]
-				w.run(stopped, "a")
+			inUse(t, g, func(t *testing.T, w *world, stopped string) {
 				w.running()
 				w.send(stateChange(stopped, "stopping"))
 				w.waitEmptyQueue()
@@ -81,10 +78,7 @@ func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
 func TestInstanceThatAutoScalingEndsIsReadBeforeItsDrain(t *testing.T) {
 	g := hooked(scalingGroup(0, 1, 5))
 	g.LifecycleHooks[0].Name = "copy-logs" // so that it takes a while
-	inBubble(t, g, func(t *testing.T, w *world) {
-		w.silent()
-		ends := w.inService()[0]
-		w.run(ends, "a")
+	inUse(t, g, func(t *testing.T, w *world, ends string) {
 		leaves := make(chan bool, 1)
 		w.running(func(o *interruption.Options) {
 			o.Draining = func(string, string, string) {
@@ -306,10 +300,7 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 				Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 8}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
 			g.LaunchTemplate = nil
-			inBubble(t, g, func(t *testing.T, w *world) {
-				w.silent()
-				warned := w.inService()[0]
-				w.run(warned, "a")
+			inUse(t, g, func(t *testing.T, w *world, warned string) {
 				w.refused.Store(true)
 				w.running()
 				w.send(warning(warned, time.Now()))
@@ -385,10 +376,7 @@ func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
 
 // The first drain meets a fault of ours.
 func TestPanicBreaksOneDrainOff(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		var drains atomic.Int32
 		w.running(func(o *interruption.Options) {
 			o.Draining = func(string, string, string) {
@@ -430,10 +418,7 @@ func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
 		{name: "but not for ever", clock: timed{lateDecision: interruption.LateDecision}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(2, 2, 5), func(t *testing.T, w *world) {
-				w.silent()
-				warned := w.inService()[0]
-				w.run(warned, "a")
+			inUse(t, scalingGroup(2, 2, 5), func(t *testing.T, w *world, warned string) {
 				w.running(func(o *interruption.Options) {
 					o.Clock = tt.clock
 					if !tt.decides {
@@ -449,10 +434,7 @@ func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
 
 // A message that came again would have the node drained again.
 func TestPlannedDrainThatCannotTerminateIsOver(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		kept := w.inService()[0]
-		w.run(kept, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, kept string) {
 		w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
 		w.running(drainOnRebalance)
 		w.send(recommendation(kept, time.Now()))
@@ -493,10 +475,8 @@ type pools struct {
 func (p *pools) Interrupted(cooldown.Pool, string) { p.noted.Add(1) }
 
 func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned, groups := w.inService()[0], &pools{Cache: w.cache}
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		groups := &pools{Cache: w.cache}
 		w.refused.Store(true)
 		w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = groups })
 		w.send(recommendation(warned, time.Now()))

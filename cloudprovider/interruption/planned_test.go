@@ -63,10 +63,7 @@ func TestPlannedDrainWaitsUntilItsPodsHaveAPlace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup(0, 2, 5)
 			g.CapacityRebalance = tt.rebalances
-			inBubble(t, g, func(t *testing.T, w *world) {
-				w.silent()
-				leaves := w.inService()[0]
-				w.run(leaves, "a")
+			inUse(t, g, func(t *testing.T, w *world, leaves string) {
 				w.full.Store(true)
 				h := w.handler(drainOnRebalance)
 				w.background(h.Run)
@@ -103,10 +100,7 @@ func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 		{name: "a retirement", message: later("RETIREMENT", time.Hour), until: 57 * time.Minute, ends: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-				w.silent()
-				leaves := w.inService()[0]
-				w.run(leaves, "a")
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 				w.full.Store(true)
 				w.running(drainOnRebalance)
 				w.send(tt.message(leaves))
@@ -201,11 +195,9 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 		{name: "a drain that is given up, of a cordoned node", person: true, gaveUp: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-				w.silent()
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 				w.versioned()
-				leaves, starts, since := w.inService()[0], time.Now().Add(3*time.Hour), metav1.Now()
-				w.run(leaves, "a")
+				starts, since := time.Now().Add(3*time.Hour), metav1.Now()
 				w.full.Store(true)
 				if tt.resumed {
 					w.annotate(leaves, "cordon", starts, "kind", "scheduled-change")
@@ -285,10 +277,7 @@ func TestRecommendationIsLeftToCapacityRebalancing(t *testing.T) {
 
 // Beside a plugin nobody counts the pods of the node.
 func TestPlannedDrainDoesNotWaitForACoreElsewhere(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		leaves := w.inService()[0]
-		w.run(leaves, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 		w.running(drainOnRebalance, func(o *interruption.Options) { o.CoreElsewhere, o.Wake = true, func() {} })
 		w.send(recommendation(leaves, time.Now()))
 		w.waitTerminated(leaves)
@@ -298,10 +287,8 @@ func TestPlannedDrainDoesNotWaitForACoreElsewhere(t *testing.T) {
 
 // The time of the planned drain is over while Auto Scaling waits for us.
 func TestHookOutlastsPlannedDrain(t *testing.T) {
-	inBubble(t, hooked(scalingGroup(0, 2, 5)), func(t *testing.T, w *world) {
-		w.silent()
-		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
-		w.run(l.instance, "a")
+	inUse(t, hooked(scalingGroup(0, 2, 5)), func(t *testing.T, w *world, id string) {
+		l := &leaving{Cache: w.cache, instance: id}
 		w.refused.Store(true)
 		h := w.handler(func(o *interruption.Options) { o.Groups = l })
 		w.background(h.Run)
@@ -320,10 +307,7 @@ func TestHookOutlastsPlannedDrain(t *testing.T) {
 }
 
 func TestWarningWhileANodeIsPutBackIntoUse(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		w.refused.Store(true)
 		c := &hanging{Interface: w.cluster}
 		w.running(drainOnRebalance, func(o *interruption.Options) { o.Cordons = c })
@@ -357,10 +341,7 @@ func TestNodesThatGaveUpLeaveTheTurnToOthers(t *testing.T) {
 
 // One cluster's nodes are drained within a minute. Another cluster that reads the same queue has to see the message, too.
 func TestMessageAboutTwoClustersIsLeftToTheOther(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		ours := w.inService()[0]
-		w.run(ours, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, ours string) {
 		w.running()
 		w.send(change("RETIREMENT", time.Now().Add(48*time.Hour), ours, "i-0aaaaaaaaaaaaaaaa"))
 		w.waitTerminated(ours)
@@ -376,10 +357,7 @@ func TestMessageAboutTwoClustersIsLeftToTheOther(t *testing.T) {
 
 // Evicted pods would come back to the node.
 func TestNodeThatCannotBeCordonedIsNotDrainedAsPlanned(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		leaves := w.inService()[0]
-		w.run(leaves, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 		c := &hanging{Interface: w.cluster}
 		c.first.Store(1000)
 		w.running(drainOnRebalance, func(o *interruption.Options) { o.Cordons = c })
@@ -392,10 +370,7 @@ func TestNodeThatCannotBeCordonedIsNotDrainedAsPlanned(t *testing.T) {
 }
 
 func TestCordonIsRepeatedBesideAnUrgentDrain(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		w.refused.Store(true)
 		c := &hanging{Interface: w.cluster}
 		c.first.Store(8) // more than the first try has time for
@@ -429,10 +404,7 @@ func TestNodeOfAnotherProcessStaysCordoned(t *testing.T) {
 }
 
 func TestAnnotationNamesTheGroup(t *testing.T) {
-	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world, warned string) {
 		w.refused.Store(true)
 		w.running()
 		w.send(warning(warned, time.Now()))

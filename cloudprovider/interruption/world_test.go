@@ -97,6 +97,17 @@ func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 	}
 }
 
+// inUse is inBubble for an instance on whose node the pod a runs. AWS announces nothing by itself.
+func inUse(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) {
+	t.Helper()
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		instance := w.inService()[0]
+		w.run(instance, "a")
+		test(t, w, instance)
+	})
+}
+
 // newWorld makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()

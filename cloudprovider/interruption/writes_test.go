@@ -66,10 +66,7 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 		{"always", 1000, 40 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-				w.silent()
-				warned := w.inService()[0]
-				w.run(warned, "a")
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 				c := &hanging{Interface: w.cluster}
 				c.first.Store(tt.hangs)
 				w.running(func(o *interruption.Options) { o.Cordons = c })
@@ -83,10 +80,7 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 
 // The core decides nothing about a node that is not cordoned, so the evictions do not wait for it.
 func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.run(warned, "a")
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		c, events := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}, record.NewFakeRecorder(1000)
 		c.first.Store(10000)
 		w.running(func(o *interruption.Options) { o.Cordons, o.Events, o.Wake = c, events, func() {} })

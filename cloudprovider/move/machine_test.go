@@ -363,19 +363,3 @@ func TestPausesGrow(t *testing.T) {
 	later := s.Postponed(now)
 	assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == 5*time.Minute, "%+v, want no further failure", later)
 }
-
-func BenchmarkThousandNodes(b *testing.B) {
-	f := newFleet(nil)
-	for i := range 1000 {
-		labels := map[string]string{}
-		if i%2 == 0 {
-			labels[move.Rotation] = "v2"
-		}
-		f.node(fmt.Sprintf("g%d-%d", i%50, i), labels, "web", "db", "cache", fmt.Sprint("w", i))
-	}
-	budgets, _ := move.ParseBudgets([]string{"10%"})
-	m := &move.Machine{Reasons: []move.Reason{labelled(move.Rotation)}, Budgets: budgets, Proof: 5 * time.Minute}
-	for b.Loop() {
-		f.decide(m, noon)
-	}
-}

@@ -126,14 +126,3 @@ func TestSoftTaintsPartNoNodes(t *testing.T) {
 	hosts[2].Spec.Taints = []corev1.Taint{{Key: "soft", Value: "2", Effect: corev1.TaintEffectPreferNoSchedule}}
 	assert.Equal(t, "a b c d > big, saves 0.25", found(hosts, []Host{newHost("", "big", "8", 0.15)}, nil), "got, want all of them for one")
 }
-
-func BenchmarkPlans(b *testing.B) {
-	var hosts []Host
-	for i := range 1000 {
-		hosts = append(hosts, newHost(fmt.Sprint("n", i), "big", "8", 0.4, "1500m", "1", "1", "500m", "500m", "500m", "250m", "250m", "250m", "250m"))
-	}
-	offers := []Host{newHost("", "small", "2", 0.1), newHost("", "medium", "4", 0.2)}
-	for b.Loop() {
-		Plans(hosts, offers, Packing{Horizon: time.Hour, Spare: map[string]int{"big": 1000}, Most: 50})
-	}
-}

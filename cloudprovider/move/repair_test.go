@@ -2,7 +2,6 @@ package move
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +42,7 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 	return nodes
 }
 
-func newRepair(t testing.TB, rules ...string) *NodeRepair {
+func newRepair(t *testing.T, rules ...string) *NodeRepair {
 	parsed, err := ParseRepairRules(rules)
 	require.NoError(t, err)
 	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}
@@ -285,30 +284,4 @@ func TestNodesCannotFillMemory(t *testing.T) {
 	assert.Truef(t, got <= mostReasons, "%d reasons are remembered, want at most %d", got, mostReasons)
 	r.See(nil, noon)
 	assert.Empty(t, r.seen, "nodes that are gone are remembered")
-}
-
-// go test ./cloudprovider/move -run '^$' -bench See. It leaves out what the machine does with the answers.
-func BenchmarkSee(b *testing.B) {
-	r := newRepair(b)
-	var nodes []Node
-	for g := range 20 {
-		nodes = append(nodes, healthy(&group.Group{Name: fmt.Sprint("group-", g)}, 50)...)
-	}
-	for at := range nodes {
-		n := nodes[at]
-		n.Instance.Zone = string(rune('a' + at%3))
-		for _, name := range []string{"DiskPressure=False", "PIDPressure=False", "AcceleratedHardwareReady=True", "ContainerRuntimeReady=True", "KernelReady=True", "NetworkingReady=True", "StorageReady=True"} {
-			n.Status.Conditions = append(n.Status.Conditions, condition(name, ago(time.Hour)))
-		}
-		if at%10 == 0 {
-			n.Status.Conditions = append(n.Status.Conditions, condition("Ready=False/KubeletNotReady", ago(time.Hour)))
-		}
-	}
-	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name[len(a.Name)-1:], b.Name[len(b.Name)-1:]) })
-	b.Run("nodes=1000", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			r.See(nodes, noon)
-		}
-	})
 }

@@ -264,26 +264,6 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 	}
 }
 
-// BenchmarkByZone divides a group of instances=1000 in zones=3, whatever its maximum, with a thousand more that are missing, and with a
-// limit on one of the zones: go test -run - -bench ByZone ./cloudprovider/asg/group
-func BenchmarkByZone(b *testing.B) {
-	for _, size := range []struct{ missing, most, limit int }{{most: 1000}, {most: 10_000}, {most: 1_000_000}, {missing: 1000, most: 10_000}, {most: 10_000, limit: 500}} {
-		b.Run(fmt.Sprintf("instances=1000/zones=3/missing=%d/max=%d/limit=%d", size.missing, size.most, size.limit), func(b *testing.B) {
-			g := &Group{Name: "g", Zones: []string{"a", "b", "c"}, MinSize: 10, MaxSize: size.most, DesiredCapacity: 1000 + size.missing}
-			for n := range 1000 {
-				g.Instances = append(g.Instances, Instance{ID: fmt.Sprint("i-", n), Zone: g.Zones[n%7%3], Lifecycle: "InService", Weight: 1})
-			}
-			if size.limit > 0 {
-				g.ZoneLimits = map[string]Named{"a": {Name: "g/a", MaxSize: size.limit}}
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				g.ByZone()
-			}
-		})
-	}
-}
-
 func TestReadingWithoutZonesDividesByInstances(t *testing.T) {
 	g := &Group{Name: "g", DesiredCapacity: 5, MaxSize: 9, MinSize: 7, Instances: []Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 1}}}
 	views := g.ByZone()

@@ -1,6 +1,7 @@
 package decisions_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -50,13 +51,17 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	return w
 }
 
-// untilConsolidated runs loops, ten seconds apart, until the condition says nothing.
-func (w *world) untilConsolidated(want func(*decision.Report) string) (r *decision.Report) {
+// untilConsolidated runs loops, ten seconds apart, until the report is as wanted.
+func (w *world) untilConsolidated(want func(*decision.Report) bool) (r *decision.Report) {
 	w.T.Helper()
 	w.Eventually(func() string {
 		w.clock.Step(planEvery)
-		r = w.loop()
-		return want(r)
+		if r = w.loop(); want(r) {
+			return ""
+		}
+		nodes, err := json.Marshal(r.Nodes)
+		require.NoError(w.T, err)
+		return fmt.Sprintf("%s, evicted %q, nodes %s", w.sizes(), w.evicted(), nodes)
 	})
 	return r
 }
@@ -64,12 +69,18 @@ func (w *world) untilConsolidated(want func(*decision.Report) string) (r *decisi
 // untilSizes runs loops, ten seconds apart, until AWS has these sizes.
 func (w *world) untilSizes(want string) {
 	w.T.Helper()
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != want {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilConsolidated(func(*decision.Report) bool { return w.sizes() == want })
+}
+
+// stays runs loops, ten seconds apart. AWS has these sizes in the end, and no pod was evicted.
+func (w *world) stays(sizes string, loops int) {
+	w.T.Helper()
+	for range loops {
+		w.clock.Step(planEvery)
+		w.loop()
+		time.Sleep(5 * time.Millisecond) // plans are made beside the loop
+	}
+	assert.Truef(w.T, w.sizes() == sizes && w.evicted() == "", "%s, evicted %q, want %s and no eviction", w.sizes(), w.evicted(), sizes)
 }
 
 const planEvery = 10 * time.Second
@@ -152,13 +163,8 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	fresh := w.ready("small")[0]
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.join(fresh)
-	w.untilConsolidated(func(r *decision.Report) string {
-		if n := w.node(r, "big-0"); n.Move != nil && w.evicted() == "" {
-			return fmt.Sprintf("move %+v", n.Move)
-		}
-		return ""
-	})
-	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
+	w.untilConsolidated(func(r *decision.Report) bool { return w.node(r, "big-0").Move == nil || w.evicted() != "" })
+	w.stays("1 big, 1 small", 0)
 }
 
 // Three nodes go for a spot one, the pods of which leave one after the other.
@@ -179,17 +185,11 @@ func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
 	crashing := running("small-pod-2", "small-set-2", "1500m", "small-2")
 	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
 	w.put(crashing)
-	w.untilConsolidated(func(r *decision.Report) string {
-		if n := w.node(r, "small-0"); w.size("big") == 0 && (n.Move == nil || n.Move.Retry.IsZero()) {
-			return fmt.Sprintf("move %+v", n.Move)
-		}
-		return ""
+	w.untilConsolidated(func(r *decision.Report) bool {
+		n := w.node(r, "small-0")
+		return w.size("big") != 0 || n.Move != nil && !n.Move.Retry.IsZero()
 	})
-	for range 10 {
-		w.clock.Step(planEvery)
-		w.loop()
-	}
-	assert.Truef(t, w.sizes() == "0 big, 3 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
+	w.stays("0 big, 3 small", 10)
 }
 
 func oneReplacesSeveral(t *testing.T, budget string) {
@@ -201,14 +201,11 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 		n.Status.Allocatable[name], n.Status.Capacity[name] = amount, amount
 	}
 	w.join(n)
-	w.untilConsolidated(func(*decision.Report) string {
+	w.untilConsolidated(func(*decision.Report) bool {
 		for _, name := range strings.Fields(w.evicted()) { // its controller makes another one
 			w.put(running(name, strings.Replace(name, "pod", "set", 1), "1500m", n.Name))
 		}
-		if w.sizes() != "1 big, 0 small" {
-			return w.sizes()
-		}
-		return ""
+		return w.sizes() == "1 big, 0 small"
 	})
 	assert.Len(t, strings.Fields(w.evicted()), 3, "evicted, want each pod once")
 }
@@ -249,18 +246,8 @@ func TestNodesOfAPlanShareItsNewNode(t *testing.T) {
 func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 2, 0, "1500m")
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	w.untilConsolidated(func(r *decision.Report) string {
-		if launches := entries(r, decision.LaunchFailed); len(launches) == 0 {
-			return "no launch has failed"
-		}
-		return ""
-	})
-	for range 20 {
-		w.clock.Step(planEvery)
-		w.loop()
-	}
-	assert.Truef(t, w.sizes() == "2 big, 0 small" && w.evicted() == "",
-		"%s, evicted %q, want the two large nodes as they were", w.sizes(), w.evicted())
+	w.untilConsolidated(func(r *decision.Report) bool { return len(entries(r, decision.LaunchFailed)) > 0 })
+	w.stays("2 big, 0 small", 20)
 	for _, n := range w.record.Report().Nodes {
 		assert.Truef(t, n.Move == nil || n.Move.Failures <= 0, "node %s: want no failure, got %+v", n.Name, n.Move)
 	}
@@ -269,17 +256,10 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 func TestPlanChangesNothing(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
 	w.consolidation.Reason.On = false
-	r := w.untilConsolidated(func(r *decision.Report) string {
-		if c := r.Spend.Consolidation; c == nil || len(c.Plans) == 0 {
-			return fmt.Sprintf("consolidation %+v", c)
-		}
-		return ""
+	r := w.untilConsolidated(func(r *decision.Report) bool {
+		return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
 	})
-	for range 5 {
-		w.clock.Step(planEvery)
-		w.loop()
-	}
-	assert.Truef(t, w.sizes() == "0 big, 3 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
+	w.stays("0 big, 3 small", 5)
 	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
 		t.Errorf("plan %+v, want one node that saves its price", p)
 	}
@@ -304,12 +284,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 				change(pod)
 				w.put(pod)
 			}
-			for range 10 {
-				w.clock.Step(planEvery)
-				w.loop()
-				time.Sleep(5 * time.Millisecond) // plans are made beside the loop
-			}
-			assert.Truef(t, w.sizes() == "0 big, 2 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
+			w.stays("0 big, 2 small", 10)
 			if w.consolidation.KeepSpread = false; name == "spread" {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
 				w.untilSizes("0 big, 1 small")
@@ -340,13 +315,8 @@ func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 	w.untilSizes("1 big, 1 small")
 	*w.consolidation.Reason = move.Consolidate{}
 	w.join(w.ready("small")[0])
-	w.untilConsolidated(func(r *decision.Report) string {
-		if n := w.node(r, "big-0"); n.Move != nil {
-			return fmt.Sprintf("move %+v", n.Move)
-		}
-		return ""
-	})
-	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
+	w.untilConsolidated(func(r *decision.Report) bool { return w.node(r, "big-0").Move == nil })
+	w.stays("1 big, 1 small", 0)
 }
 
 func TestConsolidationWaitsForNoPodThatGetsNoNode(t *testing.T) {
@@ -360,12 +330,7 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.untilSizes("1 big, 1 small")
 	w.put(waiting("first", "new", "1700m"), waiting("second", "new", "1700m")) // one of them takes the new node
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.size("big")+w.size("small") != 3 {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilConsolidated(func(*decision.Report) bool { return w.size("big")+w.size("small") == 3 })
 	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
 }
 
@@ -391,16 +356,7 @@ func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
 		room.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
 		w.fakes = append(w.fakes, room)
 	}
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.size("middle") != 1 {
-			return fmt.Sprintf("%s, %d middle", w.sizes(), w.size("middle"))
-		}
-		return ""
-	})
-	for range 10 {
-		w.clock.Step(planEvery)
-		w.loop()
-	}
-	assert.Equal(t, "1 big, 0 small", w.sizes(), "beside one of the middle")
+	w.untilConsolidated(func(*decision.Report) bool { return w.size("middle") == 1 })
+	w.stays("1 big, 0 small", 10) // beside one of the middle
 	assert.Equal(t, 1, w.size("middle"))
 }

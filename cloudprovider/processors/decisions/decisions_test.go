@@ -627,10 +627,7 @@ func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
 		require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: step.deed, Group: "web", Processes: []string{"Launch"}}))
 		w.Eventually(func() string {
 			_ = w.Cache.Refresh(t.Context())
-			if got, blocked := pauses(), w.Provider.View().Group("web").Blocked(); got != step.blocked || blocked != step.blocked {
-				return fmt.Sprintf("after %s: blocked %v and left alone %v, want both %v", step.deed, blocked, got, step.blocked)
-			}
-			return ""
+			return cmp.Diff([2]bool{step.blocked, step.blocked}, [2]bool{pauses(), w.Provider.View().Group("web").Blocked()})
 		})
 	}
 }

@@ -85,10 +85,7 @@ func (w *world) untilMove(want func(decision.Node) bool) (n decision.Node) {
 func (w *world) gone(size int) {
 	w.T.Helper()
 	w.Eventually(func() string {
-		if got, known := w.desired(), w.Cache.Snapshot().Group("small").DesiredCapacity; got != size || known != size {
-			return fmt.Sprintf("%d are desired, %d as far as is known, want %d", got, known, size)
-		}
-		return ""
+		return cmp.Diff([2]int{size, size}, [2]int{w.desired(), w.Cache.Snapshot().Group("small").DesiredCapacity})
 	})
 }
 
@@ -210,92 +207,74 @@ func TestClosedWindowIsNoFailure(t *testing.T) {
 	w.gone(3)
 }
 
-// Nobody can launch a node, and the pods run on. The move makes room for others, and counts as no failure.
-func TestMoveWithoutRoomEndsNothing(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
-	w.Reread()
-	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
-	w.clock.Step(21 * time.Minute)
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
-		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
-	}
-}
-
-// The core does not try to scale up a full cluster. The pod that waits holds no move, and the move knows that no node comes.
-func TestMoveInAFullClusterMakesRoomForOthers(t *testing.T) {
-	o := options()
-	o.MaxNodesTotal = 3
-	w, _ := newRotationWorldOf(t, o, "1500m")
-	late := waiting("late", "set-late", "1500m")
-	late.CreationTimestamp = metav1.NewTime(w.clock.Now())
-	w.put(late)
-	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
-	w.clock.Step(3 * time.Minute)
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
-		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
-	}
-}
-
-// AWS has no capacity for the nodes that were asked for, in one group after the other. Nothing was launched, so that is no failure either: failures stop the
-// moves of the group.
-func TestMoveWithoutCapacityIsNoFailure(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	for _, zone := range []string{"b", "c"} { // which are other pools
-		require.NoError(t, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("in-"+zone, "m5.large", 0, 0, 5, nil), zone)))
-	}
-	w.AWS.AddShortage(fakeaws.Shortage{})
-	w.Reread()
-	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
-	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == "" })
-	w.clock.Step(21 * time.Minute)
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
-		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
-	}
-}
-
-// The group needs another node first, and AWS has none for it. A node of another group would not help: the old one could not go, and the new one would
-// not be needed.
-func TestMoveAtTheMinimumAsksNoOtherGroup(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
-	require.NoError(t, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("zonal", "m5.large", 0, 0, 5, nil), "b")))
-	w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
-	w.Reread()
-	for _, ng := range w.Provider.NodeGroups() {
-		if ng.Id() == "small" {
-			_ = ng.IncreaseSize(1) // AWS has none
-		}
-	}
-	_ = w.Provider.AwaitIncreases(t.Context())
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
-		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
-	}
-	assert.Truef(t, w.desired() == 3 && w.Target("zonal") == 0, "%d and %d are desired, want 3 and 0", w.desired(), w.Target("zonal"))
-}
-
-// The group may not grow, so its node makes room for the moves of others at once.
-func TestMoveAtTheMinimumOfAGroupThatMayNotGrow(t *testing.T) {
+// No new node comes for the pods, so the move makes room for others, and nothing ends. That is no failure: failures stop the moves of the
+// group.
+func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	const full = "its group is at its minimum size, and cannot launch another node now"
-	scaleUp := "scale-up"
-	for name, tt := range map[string]struct {
-		most   int
-		paused *string
-		want   string
+	room := func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == "" }
+	for _, tt := range []struct {
+		name, cpu string // of each pod
+		most      int    // of nodes in the cluster
+		limits    [2]int // of the group
+		before    func(w *world)
+		held      func(decision.Node) bool
+		waits     string
+		pause     time.Duration
+		desired   int
+		idle      string // a group that launches nothing
 	}{
-		"paused":     {5, &scaleUp, full + ": it is paused by its tag " + group.TagPaused},
-		"fixed size": {3, nil, full},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, _ := newRotationWorld(t, "500m")
-			require.NoError(t, w.AWS.SetLimits("small", 3, tt.most))
-			require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: tt.paused}))
+		{name: "no group can launch", cpu: "1500m", limits: [2]int{0, 3}, held: room, pause: 21 * time.Minute, desired: 3},
+		// The core does not try to scale up a full cluster. The pod that waits holds no move, and the move knows that no node comes.
+		{name: "a full cluster", cpu: "1500m", most: 3, held: room, pause: 3 * time.Minute, desired: 3, before: func(w *world) {
+			late := waiting("late", "set-late", "1500m")
+			late.CreationTimestamp = metav1.NewTime(w.clock.Now())
+			w.put(late)
+		}},
+		{name: "AWS has no capacity in any group", cpu: "1500m", held: room, pause: 21 * time.Minute, desired: 3, before: func(w *world) {
+			for _, zone := range []string{"b", "c"} { // which are other pools
+				require.NoError(w.T, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("in-"+zone, "m5.large", 0, 0, 5, nil), zone)))
+			}
+			w.AWS.AddShortage(fakeaws.Shortage{})
 			w.Reread()
-			n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
-			assert.Equal(t, tt.want, n.Move.Waits)
-			n = w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
-			assert.Truef(t, n.Move.Failures == 0 && w.desired() == 3 && w.evicted() == "",
-				"move %+v, %d are desired, evicted %q", n.Move, w.desired(), w.evicted())
+			w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
+		}},
+		// A node of another group would not help: the old one could not go, and the new one would not be needed.
+		{name: "AWS has none for a group at its minimum", cpu: "1500m", limits: [2]int{3, 5}, desired: 3, idle: "zonal", before: func(w *world) {
+			require.NoError(w.T, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("zonal", "m5.large", 0, 0, 5, nil), "b")))
+			w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
+			w.Reread()
+			_ = w.Grow("small", 1) // AWS has none
+		}},
+		{name: "a paused group at its minimum", cpu: "500m", limits: [2]int{3, 5}, held: room, desired: 3, before: func(w *world) {
+			scaleUp := "scale-up"
+			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &scaleUp}))
+			w.Reread()
+		}, waits: full + ": it is paused by its tag " + group.TagPaused},
+		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, waits: full, desired: 3},
+		{name: "the new node does not start", cpu: "1500m", pause: 21 * time.Minute, desired: 4, held: func(n decision.Node) bool {
+			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options()
+			o.MaxNodesTotal = tt.most
+			w, _ := newRotationWorldOf(t, o, tt.cpu)
+			if tt.limits[1] > 0 {
+				require.NoError(t, w.AWS.SetLimits("small", tt.limits[0], tt.limits[1]))
+				w.Reread()
+			}
+			if tt.before != nil {
+				tt.before(w)
+			}
+			if tt.held != nil {
+				n := w.untilMove(tt.held)
+				assert.Truef(t, tt.waits == "" || n.Move.Waits == tt.waits, "move %+v, want it to wait for %q", n.Move, tt.waits)
+			}
+			w.clock.Step(tt.pause)
+			n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+			assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "" && w.desired() == tt.desired,
+				"move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+			assert.Truef(t, tt.idle == "" || w.Target(tt.idle) == 0, "group %q launches", tt.idle)
 		})
 	}
 }
@@ -330,10 +309,8 @@ func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
 	w.Reread()
 	w.Eventually(func() string {
 		w.loop()
-		if taint, annotation := marked(); taint || annotation {
-			return fmt.Sprintf("the node has the taint: %t, the annotation: %t", taint, annotation)
-		}
-		return ""
+		taint, annotation := marked()
+		return cmp.Diff([2]bool{}, [2]bool{taint, annotation})
 	})
 }
 
@@ -417,17 +394,6 @@ func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	room.CreationTimestamp, room.Spec.NodeSelector = metav1.Time{}, map[string]string{"new": "true"}
 	w.fakes = injected{room}
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-}
-
-// The new node of a move is not there after twenty minutes.
-func TestMoveThatWaitsForItsNewNodeIsNoFailure(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	w.untilMove(func(n decision.Node) bool {
-		return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
-	})
-	w.clock.Step(21 * time.Minute)
-	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
-	assert.Equalf(t, 0, n.Move.Failures, "failures, move %+v", n.Move)
 }
 
 // sick is a reason for the repair of nodes with the label outdated.
@@ -594,10 +560,8 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 		return strings.HasPrefix(n.Reason.Message, "it is to be replaced (schedule: the scheduled action ") && strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `)
 	})
 	w.Eventually(func() string {
-		if w.loop(); w.Target("other") != 1 {
-			return fmt.Sprintf("%d nodes were asked for, want one", w.Target("other"))
-		}
-		return ""
+		w.loop()
+		return cmp.Diff(1, w.Target("other"))
 	})
 	require.Truef(t, w.desired() == 4 && w.evicted() == "",
 		"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())

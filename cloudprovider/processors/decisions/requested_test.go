@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -85,12 +86,7 @@ func (w *world) evicted() string {
 // removed waits until the instance of one node of three is gone, with a decrement of the desired capacity.
 func (w *world) removed() {
 	w.T.Helper()
-	w.Eventually(func() string {
-		if g := w.View().Group("small"); len(g.Instances) != 2 {
-			return fmt.Sprintf("%d instances", len(g.Instances))
-		}
-		return ""
-	})
+	w.Eventually(func() string { return cmp.Diff(2, len(w.View().Group("small").Instances)) })
 	got := w.desired()
 	assert.Truef(w.T, got == 2, "%d are desired, want 2", got)
 	list := entries(w.record.Report(), decision.ScaleDown)
@@ -282,10 +278,8 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 			assert.Equalf(t, decision.NodeUnneeded, n.State, "node %+v", n)
 			w.at = w.at.Add(11 * time.Minute)
 			w.Eventually(func() string {
-				if w.loop(); w.evicted() != "web-1" {
-					return fmt.Sprintf("evicted %q, want the pod of the node that is not needed", w.evicted())
-				}
-				return ""
+				w.loop()
+				return cmp.Diff("web-1", w.evicted()) // on the node that is not needed
 			})
 		})
 	}

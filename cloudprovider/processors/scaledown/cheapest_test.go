@@ -1,7 +1,6 @@
 package scaledown
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ import (
 )
 
 // add adds the node with pods to the snapshot. A pod that only the core makes does not run there.
-func add(t testing.TB, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods ...*corev1.Pod) {
+func add(t *testing.T, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods ...*corev1.Pod) {
 	t.Helper()
 	info := framework.NewNodeInfo(n, nil)
 	for _, p := range pods {
@@ -131,37 +130,4 @@ func TestOrderOfEqualCostsStays(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.True(t, slices.Equal(orders[0], orders[1]), "equal costs change the order")
-}
-
-// go test ./cloudprovider/processors/scaledown -run '^$' -bench CheapestFirst. It leaves out the core's own comparers. No node is empty, so
-// every comparison asks for costs.
-func BenchmarkCheapestFirst(b *testing.B) {
-	cluster := testsnapshot.NewTestSnapshotOrDie(b)
-	var nodes []*corev1.Node
-	for n := range 1000 {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("node-", n)}}
-		var pods []*corev1.Pod
-		for p := range 30 {
-			pods = append(pods, urgent(fmt.Sprint(n, "-", p), node.Name, int32((n*31+p)%977)))
-		}
-		add(b, cluster, node, pods...)
-		nodes = append(nodes, node)
-	}
-	comparer := &CheapestFirst{Cluster: cluster}
-	earlier := func(i, j *corev1.Node) int {
-		switch {
-		case comparer.ScaleDownEarlierThan(i, j):
-			return -1
-		case comparer.ScaleDownEarlierThan(j, i):
-			return 1
-		}
-		return 0
-	}
-	b.Run("nodes=1000/pods=30000", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			comparer.ResetState()
-			slices.SortFunc(slices.Clone(nodes), earlier)
-		}
-	})
 }

@@ -49,7 +49,7 @@ type zonalWorld struct {
 	recorder *record.FakeRecorder
 }
 
-func newZonalWorld(t testing.TB, w *awsworld.World, objects ...runtime.Object) *zonalWorld {
+func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *zonalWorld {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
 	handle, err := framework.NewHandle(t.Context(), factory, nil, false, false)
@@ -323,8 +323,11 @@ func TestManyPodsTakeSeveralLoops(t *testing.T) {
 	}
 }
 
-// different is the end of a scale-up that helps none of the pods of one owner, which all differ, as the pods of an indexed Job do.
-func (z *zonalWorld) different(pods int) *scaleup.ScaleUpStatus {
+// The pods of one owner differ, as those of an indexed Job do, and each was compared with all before it. Their zone is none of the
+// group's, so that a look at them takes no simulation.
+func TestDifferentPodsAreComparedWithFewOthers(t *testing.T) {
+	const pods, mostEach = 1000, 100 << 10
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
 	for i := range pods {
 		pod := pending(fmt.Sprintf("web-%d", i), "64", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA})
@@ -332,32 +335,10 @@ func (z *zonalWorld) different(pods int) *scaleup.ScaleUpStatus {
 		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "Job", Name: "web", UID: "web", Controller: new(true)}}
 		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod})
 	}
-	return s
-}
-
-// onlyInB is a world whose group promises another zone than the different pods need, so that a look at them takes no simulation.
-func onlyInB(t testing.TB) *zonalWorld {
-	return newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
-}
-
-// Each pod was compared with all before it.
-func TestDifferentPodsAreComparedWithFewOthers(t *testing.T) {
-	const pods, mostEach = 1000, 100 << 10
-	z := onlyInB(t)
-	s, zones := z.different(pods), z.zones(testclock.NewFakePassiveClock(time.Now()))
+	zones := z.zones(testclock.NewFakePassiveClock(time.Now()))
 	allocated := costlimit.Allocated(func() { zones.Process(z.ctx, s) })
 	assert.Len(t, zones.nextLook, pods, "pods were looked at")
 	assert.LessOrEqual(t, allocated/pods, uint64(mostEach), "bytes for each pod")
-}
-
-// go test -run '^$' -bench DifferentPods ./cloudprovider/processors/status
-func BenchmarkDifferentPods(b *testing.B) {
-	z := onlyInB(b)
-	s := z.different(5000)
-	b.ReportAllocs()
-	for b.Loop() {
-		z.zones(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, s)
-	}
 }
 
 // checks counts how often a pod is tried on a node.
