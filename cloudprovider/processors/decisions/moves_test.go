@@ -579,3 +579,72 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 	}
 	assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
 }
+
+// newDoubledWorld has a group of six nodes, and a former node of the instance of small-0 that has been silent for half an hour.
+func newDoubledWorld(t *testing.T) (w *world, nodes []*corev1.Node) {
+	t.Helper()
+	rules, err := move.ParseRepairRules(nil)
+	require.NoError(t, err)
+	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}, options()
+	o.ScaleDownUnreadyEnabled = true
+	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
+		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
+	nodes = w.ready("small")
+	former := nodes[0].DeepCopy()
+	former.Name, former.UID = "former", "former"
+	silence(former)
+	w.join(former)
+	return w, nodes
+}
+
+// silence has the node's kubelet silent for half an hour.
+func silence(n *corev1.Node) {
+	n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+	n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoSchedule}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-31 * time.Minute))}}
+}
+
+// With it, too many nodes of the group would be unhealthy. Its own repair would end the instance of the other node.
+func TestSupersededNodeStopsNoRepair(t *testing.T) {
+	w, nodes := newDoubledWorld(t)
+	silence(nodes[2])
+	w.join(nodes...)
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff(5, w.desired())
+	})
+	w.gone(5)
+	for range 3 {
+		w.clock.Step(20 * time.Minute)
+		w.loop()
+	}
+	former, err := w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Truef(t, len(former.Annotations) == 0 && len(former.Spec.Taints) == 1, "annotations %v and taints %v", former.Annotations, former.Spec.Taints)
+	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.desired() == 5, w.IsMember(nodes[0]), w.IsMember(nodes[2])},
+		"five are desired, the instance of two nodes is there, and that of the sick node")
+}
+
+// With it, the node that is on its way would be missed, and each loop would ask for another one.
+func TestSupersededNodeIsNoNodeMore(t *testing.T) {
+	w, nodes := newDoubledWorld(t)
+	w.join(nodes...)
+	for i, n := range nodes {
+		w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
+	}
+	w.put(waiting("late", "set-late", "1500m"))
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff(7, w.desired())
+	})
+	var r *decision.Report
+	for range 3 {
+		w.Reread()
+		r = w.loop()
+	}
+	assert.Equal(t, 7, w.desired(), "desired, want one more for one pod")
+	g := w.group(r, "small")
+	assert.Equal(t, [2]int{6, 1}, [2]int{g.Ready, g.Starting}, "nodes that are ready, and that start")
+	assert.Equal(t, "its instance has registered as another node, which is ready", w.node(r, "former").Reason.Message)
+}
