@@ -41,8 +41,8 @@ build: ## bin/cluster-autoscaler, and bin/asgctl, which is the same file under a
 	$(STATIC) -o bin/cluster-autoscaler ./cmd/cluster-autoscaler
 	ln -f bin/cluster-autoscaler bin/asgctl
 
-# go test shows no table of how long packages took. It lies outside the module, where git does not see it.
-PACKAGES := $(or $(TMPDIR),/tmp)/asg-autoscaler-scenarios$(subst /,-,$(CURDIR))-packages.txt
+# go test shows no table of how long packages took. The file with it lies outside the module, where git does not see it.
+PACKAGES := $(or $(TMPDIR),/tmp)/asg-autoscaler-packages$(subst /,-,$(CURDIR)).txt
 
 # The image states these, and so has the same digest wherever it is built.
 REVISION ?= $(shell git rev-parse HEAD)

@@ -46,8 +46,8 @@ func (c *Cache) setSizes(e *entry, g *group.Group) {
 	e.turns = g.SetSizes(now, lead, actions)
 }
 
-// turn has AWS asked for scheduled actions and zonal shifts if that is due. It sets the sizes of the groups for which it is time, and of all by new
-// actions, and wakes the core if that changes any, or if shifts changed.
+// turn requests the look-ups of scheduled actions and zonal shifts. It sets the sizes of the groups whose time has come, and of all groups once
+// the actions changed. It wakes the core if sizes or shifts changed.
 func (c *Cache) turn(ctx context.Context) {
 	c.actions.Want("")
 	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {

@@ -97,7 +97,7 @@ func NewCache(o Options) *Cache {
 		_, err := c.terminate(ctx, key, ids)
 		return err
 	}
-	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, All: true, Age: actionInterval, Ask: c.readActions,
+	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, Whole: true, Age: actionInterval, Ask: c.readActions,
 		Failure: "Could not see the scheduled actions of groups, so AWS carries them out without a drain",
 		Remedy:  "allow autoscaling:DescribeScheduledActions"})
 	c.readings.Clock, c.readings.Call = o.Clock, func(ctx context.Context, _ struct{}, names func() []string) error {

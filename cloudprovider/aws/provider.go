@@ -169,6 +169,7 @@ func (p *Provider) Refresh() error {
 	clear(p.Pretended) // of a scale-up that was left out
 	p.waited.Store(0)
 	p.registered.read(p.ctx)
+	p.registered.judge()
 	p.seeCluster()
 	p.cache.BeginLoop()
 	p.refresh()

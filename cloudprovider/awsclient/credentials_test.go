@@ -39,6 +39,8 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 		{"no answer of STS", token, within("STS", "AssumeRoleWithWebIdentity", errors.New("no such host")), ""},
 		{"no metadata", token, within("ec2imds", "GetMetadata", errors.New("deadline exceeded")),
 			"give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"},
+		{"no pod identity", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups",
+			Err: fmt.Errorf("get identity: get credentials: %w", &smithy.GenericAPIError{Code: "AccessDeniedException"})}, ""},
 		{"denied action", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups", Err: refused}, ""},
 		{"none", token, nil, ""},
 	} {

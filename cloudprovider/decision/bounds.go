@@ -114,7 +114,7 @@ func (r *Reason) clip(region string) {
 	r.Message, r.Remedy = Clip(r.Message, maxText), Clip(shellword.InRegion(region, r.Remedy), maxText)
 }
 
-// Clip bounds a text to so many bytes, and marks what it cuts.
+// Clip cuts a text after limit bytes, and puts … in the place of the rest.
 func Clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -61,7 +61,7 @@ func New(process Process, c clock.PassiveClock) *Record {
 	return r
 }
 
-// SetProcess replaces the facts about the process, but not the holder of the lease. Every new Report asks for the calls.
+// SetProcess replaces the facts about the process, but not the holder of the lease. Each new Report asks calls for the calls of AWS.
 func (r *Record) SetProcess(p Process, calls func() []Call) {
 	r.change(func(f *facts) {
 		p.Holder = f.process.Holder

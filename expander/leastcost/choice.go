@@ -57,8 +57,8 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 }
 
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
-// want all or nothing, and a group may add all its nodes or none. Only the core knows which nodes pods may share that must be near each
-// other. In each case only whole options are compared.
+// want all or nothing, and a group may add all its nodes or none. Pods that must be near each other may share only some nodes, and the core
+// alone knows which. In each case only whole options are compared.
 func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	requested := func(pod *apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]

@@ -15,8 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes. Or it is a
-// term of its affinity, see nearEachOther.
+// rule names the pods that matter to a pod: those of a term of its anti-affinity or affinity, or those that take the same port of the host.
 type rule struct {
 	key        string          // equal for equal rules
 	port       string          // that the others take, too, "" for a term
@@ -105,6 +104,7 @@ func rulesOf(pod *apiv1.Pod, terms []apiv1.PodAffinityTerm) (list []rule) {
 	return list
 }
 
+// concerns reports whether the pod is one of these others.
 func (r rule) concerns(pod *apiv1.Pod) bool {
 	if r.port != "" {
 		return slices.Contains(hostPorts(pod), r.port)

@@ -44,7 +44,7 @@ type Shifts struct {
 
 func NewShifts(apis ShiftAPIs, c clock.Clock) *Shifts {
 	s := &Shifts{apis: apis, clock: c, names: map[string]string{}}
-	s.Cache = lookup.New(c, apis.Shifts != nil, lookup.Question[shiftedZones]{AtOnce: 1, All: true, Age: shiftInterval, Ask: s.read,
+	s.Cache = lookup.New(c, apis.Shifts != nil, lookup.Question[shiftedZones]{AtOnce: 1, Whole: true, Age: shiftInterval, Ask: s.read,
 		Failure: "Could not see zonal shifts, so instances may be launched in a shifted zone",
 		Remedy:  "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones"})
 	s.seen = s.Known()
@@ -101,6 +101,8 @@ func (s *Shifts) read(ctx context.Context, _ []string) (map[string]shiftedZones,
 		page, err := pages.NextPage(ctx)
 		var noSuchHost *net.DNSError
 		switch {
+		case awsclient.IsUnauthenticated(err):
+			return nil, fmt.Errorf("list managed resources: %w", err)
 		case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.names) == 0:
 			s.none = now.Add(noShiftsRetry)
 			klog.FromContext(ctx).V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))

@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -22,11 +23,11 @@ type Question[V any] struct {
 	// come with an error.
 	Ask    func(ctx context.Context, keys []string) (map[string]V, error)
 	AtOnce int
-	// All: an answer is everything there is, and replaces the one before. Its callers want the key "". Nothing is known while AWS refuses the call.
-	All     bool
+	// Whole: an answer is everything there is, and replaces the one before. Its callers want the key "". Nothing is known while AWS refuses the call.
+	Whole   bool
 	Age     time.Duration // the time before AWS is asked about a key again
 	Keep    time.Duration // the time for which a key is remembered, 0 for ever
-	Failure string        // log line for a call that failed, or that AWS refused if All
+	Failure string        // log line for a call that failed, or that AWS refused if Whole
 	Remedy  string
 }
 
@@ -88,7 +89,7 @@ func (c *Cache[V]) Want(keys ...string) {
 	}
 }
 
-// Learn adds values, or replaces all by them if All. Their keys, and others without a value, count as answered now, because the request may be long
+// Learn adds values, or replaces all by them if Whole. Their keys, and others without a value, count as answered now, because the request may be long
 // ago.
 func (c *Cache[V]) Learn(values map[string]V, others ...string) {
 	c.mu.Lock()
@@ -97,11 +98,11 @@ func (c *Cache[V]) Learn(values map[string]V, others ...string) {
 		c.dated[key] = c.clock.Now()
 		delete(c.wanted, key)
 	}
-	if len(values) == 0 && !c.All {
+	if len(values) == 0 && !c.Whole {
 		return // as after most readings
 	}
 	known := maps.Clone(c.known.byKey)
-	if c.All {
+	if c.Whole {
 		clear(known)
 	}
 	maps.Copy(known, values)
@@ -153,7 +154,7 @@ func (c *Cache[V]) lookUp(ctx context.Context) error {
 	for keys := range slices.Chunk(wanted, c.AtOnce) {
 		values, err := c.Ask(ctx, keys)
 		if err != nil {
-			if !c.All || refuses(err) {
+			if !c.Whole || refuses(err) {
 				c.Learn(values)
 			}
 			return err
@@ -168,11 +169,15 @@ func refuses(err error) bool { return awsclient.IsForbidden(err) || awsclient.Is
 
 func (c *Cache[V]) report(ctx context.Context, err error) {
 	log := klog.FromContext(ctx)
-	if c.All && !refuses(err) {
+	if c.Whole && !refuses(err) {
 		log.V(2).Info("A look-up failed, its last answer stays", "call", awsclient.Operation(err), "err", awsclient.Brief(err))
 		return
 	}
-	log.Info(c.Failure, "err", awsclient.Brief(err), "remedy", c.Remedy)
+	remedy := c.Remedy
+	if awsclient.IsUnauthenticated(err) {
+		remedy = cmp.Or(awsclient.CredentialsRemedy(err), "none, it is tried again")
+	}
+	log.Info(c.Failure, "err", awsclient.Brief(err), "remedy", remedy)
 }
 
 // Once makes the look-up that is wanted, and logs a failure. It does not go with Run.
@@ -197,7 +202,11 @@ func (c *Cache[V]) Run(ctx context.Context) {
 			failed = 0
 		default:
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))
-			if reason := awsclient.Reason(err); reason != reported && ctx.Err() == nil {
+			reason := awsclient.Reason(err)
+			if awsclient.IsUnauthenticated(err) { // which is no denial, and a denial may follow
+				reason = "unauthenticated"
+			}
+			if reason != reported && ctx.Err() == nil {
 				reported = reason
 				c.report(ctx, err)
 			}

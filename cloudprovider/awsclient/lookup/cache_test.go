@@ -59,7 +59,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 		var log bytes.Buffer
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
 		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
-		answers := []error{denied, denied, nil, denied}
+		answers := []error{&smithy.GenericAPIError{Code: "ExpiredToken"}, denied, denied, nil, denied}
 		var asked atomic.Int32
 		ask := func(context.Context, []string) (map[string]bool, error) {
 			at := int(asked.Add(1))
@@ -77,7 +77,8 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			time.Sleep(time.Hour)
 			synctest.Wait()
 		}
-		assert.Equalf(t, 1, strings.Count(log.String(), "Could not look up"), "lines, want one before AWS answered:\n%s", log.String())
+		assert.Equalf(t, 2, strings.Count(log.String(), "Could not look up"), "lines, want one for each reason before AWS answered:\n%s", log.String())
+		assert.Equalf(t, 1, strings.Count(log.String(), "it is tried again"), "lines, want one about the credentials:\n%s", log.String())
 	})
 }
 
@@ -125,7 +126,7 @@ func TestAnAnswerOfAllThereIsReplacesTheOneBefore(t *testing.T) {
 	var answer map[string]bool
 	var failure error
 	now := clocktesting.NewFakeClock(time.Now())
-	c := New(now, true, Question[bool]{AtOnce: 1, All: true, Age: time.Minute, Failure: "Could not look up",
+	c := New(now, true, Question[bool]{AtOnce: 1, Whole: true, Age: time.Minute, Failure: "Could not look up",
 		Ask: func(context.Context, []string) (map[string]bool, error) { return answer, failure }})
 	a, b, none := map[string]bool{"a": true}, map[string]bool{"b": true}, map[string]bool{}
 	for _, step := range []struct {

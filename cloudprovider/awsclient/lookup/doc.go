@@ -5,6 +5,6 @@
 // background and blocks until its context ends. Requests wake it, answers stay in memory, and no caller ever waits for AWS. It logs once why a look-up
 // fails, and leaves AWS alone for a while.
 //
-// It must import neither the core, cloudprovider/processors nor Kubernetes API types, because it asks EC2 for facts in EC2's words and
+// It must import neither the core, cloudprovider/processors nor Kubernetes API types, because it asks AWS for facts in AWS's words and
 // adapters stand on it. Nor may it import cloudprovider/asg, for asgctl asks without groups of its own.
 package lookup

@@ -282,7 +282,7 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 		if s.facts.view.Group(name) == nil {
 			info, _ = s.facts.view.DeclaredNodeInfo(name) // of a group that is not served, nil for most
 		}
-		if info == nil || info.Node() == nil || len(info.Node().Status.Allocatable) == 0 { // a placeholder, of whose node nothing is known
+		if info == nil || info.Node() == nil || len(info.Node().Status.Allocatable) == 0 { // a placeholder: nothing is known of the group's nodes
 			continue
 		}
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,

@@ -48,7 +48,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -162,7 +161,6 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
-			after = append(after, status.Draining(draining.ScaledUp))
 			draining.Moves, c.Held = moves.Count, moves.Held
 			list = slices.Insert(list, 1, pods.PodListProcessor(draining))
 		}
@@ -174,7 +172,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, ScaledUp: draining.ScaledUp}
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)

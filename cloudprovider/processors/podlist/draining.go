@@ -27,7 +27,7 @@ type drains interface {
 // once the loop sees it cordoned, because its pods would seem to fit on it before. Pods that no controller makes again need no place: the
 // drain ends them.
 //
-// Until ScaledUp these pods are off their nodes in the snapshot, which take no pod meanwhile. Draining belongs before the core's own
+// Until ScaledUp the snapshot has these pods off their nodes. The nodes take no pod meanwhile. Draining belongs before the core's own
 // processor, which drops pods that fit on existing nodes.
 type Draining struct {
 	Drains drains
@@ -54,7 +54,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		if !info.Node().Spec.Unschedulable {
 			continue
 		}
-		pods := slices.DeleteFunc(snapshot.Recreatable(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
+		pods := slices.DeleteFunc(snapshot.ToPlace(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
 		unschedulable = append(unschedulable, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods
@@ -62,8 +62,8 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 	return unschedulable, nil
 }
 
-// ScaledUp reports the counted nodes to the drains, and puts them back as they were. The scale-up of the loop is over. Pods that needed
-// none are on their new nodes in the snapshot.
+// ScaledUp puts the pods back on the counted nodes, and reports these nodes to the drains. The scale-up of the loop is over. Pods that have
+// a place keep it in the snapshot, too, so that no removal takes it. A claimed device is on one node alone.
 func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) {
 	if len(d.counted) == 0 {
 		return
@@ -71,10 +71,14 @@ func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) {
 	places := d.emptied.Restore(ctx.ClusterSnapshot)
 	placed := make(map[string]bool, len(d.counted))
 	for node, pods := range d.counted {
-		placed[node] = !slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
+		placed[node] = true
+		for _, p := range pods {
 			on := places[p.UID]
-			return on == nil || on.Annotations[coreannotations.NodeUpcomingAnnotation] == "true"
-		})
+			placed[node] = placed[node] && on != nil && on.Annotations[coreannotations.NodeUpcomingAnnotation] != "true"
+			if on != nil && len(p.Spec.ResourceClaims) == 0 {
+				_ = ctx.ClusterSnapshot.ForceAddPod(snapshot.Unbound(p), on.Name) // it was there a moment ago
+			}
+		}
 	}
 	d.counted = nil
 	d.Drains.ReplacementsDecided(placed)

@@ -142,7 +142,7 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	}
 	var moved []*corev1.Pod
 	if !stay {
-		moved = snapshot.Recreatable(info)
+		moved = snapshot.ToPlace(info)
 	}
 	if at := m.states[name].Restarted; !at.IsZero() && m.Clock.Since(at) < move.RestartTime { // new pods come for these, and count themselves
 		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
@@ -217,11 +217,11 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
-// comeFirst reports whether a pod waits for which the core may launch a node.
+// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than comesFirstFor.
 func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
 	now := m.Clock.Now()
 	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && !podlist.LeftOut(ctx.AutoscalingOptions, p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
+		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < comesFirstFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
 	})
 }
 

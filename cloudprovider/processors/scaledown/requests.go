@@ -62,8 +62,9 @@ type Requests struct {
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
 	Moves         *Moves // nil if no node is replaced but by request
-	// ScaledUp puts nodes that are being drained back as they were. The core would remove a node as empty whose pods look for another place.
-	ScaledUp func(*cacontext.AutoscalingContext)
+	// AfterScaleUp puts the pods of nodes that are being drained back on these nodes. Otherwise the core would take such a node for empty, and
+	// remove it.
+	AfterScaleUp func(*cacontext.AutoscalingContext)
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
@@ -76,7 +77,7 @@ type Requests struct {
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
 func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	r.asked = nil
-	r.ScaledUp(ctx)
+	r.AfterScaleUp(ctx)
 	if r.Moves != nil {
 		r.Moves.emptied.Restore(ctx.ClusterSnapshot)
 	}
@@ -220,7 +221,7 @@ func (r *Requests) also(n *corev1.Node) bool {
 func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node) (now, later []*corev1.Node) {
 	for _, n := range asked {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
-		if err != nil || len(snapshot.Recreatable(info)) == 0 || r.moves(n) || r.also(n) || slices.Contains(r.replaced, n.Name) {
+		if err != nil || len(snapshot.ToPlace(info)) == 0 || r.moves(n) || r.also(n) || slices.Contains(r.replaced, n.Name) {
 			now = append(now, n)
 		} else {
 			later = append(later, n)

@@ -18,9 +18,9 @@ func Pods(info *framework.NodeInfo) []*corev1.Pod {
 	return pods
 }
 
-// Recreatable returns the pods of a node for which the core wants a place elsewhere before the node goes, without pods that are already going.
-// Pods without a controller are among them.
-func Recreatable(info *framework.NodeInfo) []*corev1.Pod {
+// ToPlace returns the pods that need another node before this one goes, by the core's rules. Pods that are going need none. Pods without a
+// controller count.
+func ToPlace(info *framework.NodeInfo) []*corev1.Pod {
 	return podutil.FilterRecreatablePods(slices.DeleteFunc(Pods(info), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
 }
 

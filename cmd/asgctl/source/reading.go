@@ -108,7 +108,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	in.Clock, in.ClusterInUserData = clock.RealClock{}, userdata.Cluster
 	cache := asg.NewCache(in)
 	if err := cache.ReadOnce(ctx); err != nil {
-		return nil, cmp.Or(context.Cause(ctx), err)
+		return nil, err
 	}
 	if o.Evidence != nil {
 		cache.SeeCluster(ctx, *o.Evidence)

@@ -142,7 +142,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
-		status.Draining(with.draining.ScaledUp),
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
@@ -232,7 +231,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	made.requests = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
 		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
-		ScaledUp: with.draining.ScaledUp,
+		AfterScaleUp: with.draining.ScaledUp,
 	}
 	core.ScaleDownNodeProcessor = made.requests
 }

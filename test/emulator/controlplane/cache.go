@@ -37,7 +37,7 @@ func cacheKey(ctx context.Context, m module) (string, error) {
 
 // lock waits for the right to build and returns its release.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
-	waiting := sync.OnceFunc(func() { b.report("waiting for another process that does") })
+	waiting := sync.OnceFunc(func() { b.report("waiting for the process that builds it") })
 	return filelock.Lock(ctx, b.target+".lock", waiting)
 }
 

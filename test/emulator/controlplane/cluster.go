@@ -134,7 +134,7 @@ func (c *Cluster) Kubeconfig() string { return c.layout.kubeconfig("admin") }
 // Kubectl returns the path of a kubectl of the cluster's own version.
 func (c *Cluster) Kubectl() string { return c.binaries.Kubectl }
 
-// RunKubectl runs the cluster's kubectl with the admin's rights, with the text as standard input, and returns its standard output. The
+// RunKubectl runs the cluster's kubectl with the admin's rights, with stdin as standard input, and returns its standard output. The
 // error has its standard error.
 func (c *Cluster) RunKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.Kubectl(), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...)

@@ -57,7 +57,7 @@ func writeKeys(l layout) (*certificates.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A certificate is as good as the public key in it.
+	// kube-apiserver takes the public key out of a certificate.
 	return ca, certificates.Write(l.keys(), map[string][]byte{"ca.crt": ca.Certificate, "server.crt": server.Certificate, "server.key": server.Key,
 		"token.key": tokens.Key, "token.pub": tokens.Certificate})
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -24,7 +23,7 @@ const handedOver = "demo: handed over"
 
 var errRunning = errors.New("a set-up is running already; stop it with: make down")
 
-// lock takes the lock of this user's one kept set-up, or returns errRunning if that has it.
+// lock takes the lock of this user's one kept set-up, or returns errRunning if another process has it.
 func lock(ctx context.Context) (path string, unlock func(), err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -123,7 +122,7 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	return nil
 }
 
-// occupy takes the lock for this process, whose ID is in the file as long.
+// occupy takes the lock for this process, and writes its host and its ID into the file until release.
 func occupy(ctx context.Context) (release func(), err error) {
 	path, unlock, err := lock(ctx)
 	if err != nil {
@@ -133,7 +132,11 @@ func occupy(ctx context.Context) (release func(), err error) {
 		_ = os.Truncate(path, 0)
 		unlock()
 	}
-	return release, os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600)
+	host, err := os.Hostname()
+	if err == nil {
+		err = os.WriteFile(path, fmt.Appendf(nil, "%s %d", host, os.Getpid()), 0o600)
+	}
+	return release, err
 }
 
 // down asks the kept set-up to end and waits until it has.
@@ -150,9 +153,13 @@ func down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	holder, err := strconv.Atoi(string(id))
-	if err != nil {
-		return fmt.Errorf("process in %s: %w", path, err)
+	var on string
+	var holder int
+	if _, err := fmt.Sscanf(string(id), "%s %d", &on, &holder); err != nil {
+		return fmt.Errorf("host and process in %s: %w", path, err)
+	}
+	if host, err := os.Hostname(); err != nil || on != host { // a lock is seen by other containers and hosts, too
+		return errors.Join(fmt.Errorf("the set-up runs on %q, stop it there", on), err)
 	}
 	if err := syscall.Kill(holder, syscall.SIGTERM); err != nil {
 		return err

@@ -40,7 +40,7 @@ func parse() options {
 	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
 	flag.BoolVar(&o.keep, "keep", false, "keep what runs without a failure leave behind, too")
-	flag.DurationVar(&o.soak, "soak", 0, "run a day of load and faults in this time instead, and judge it")
+	flag.DurationVar(&o.soak, "soak", 0, "run a day of load and faults in this time instead, and judge it. Of the other flags only -seed, -keep, -o and -out count then")
 	flag.StringVar(&o.output, "o", "table", "`FORMAT` of the output of -soak: table or json")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the results, and for what failed runs leave behind")
 	flag.Parse()
@@ -130,13 +130,19 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	return len(summary.Failed)+len(summary.Silent) > 0, err
 }
 
-// soak runs the plan of a day.
+// soak runs the plan of a day. What an earlier soak has left goes.
 func soak(ctx context.Context, o options, binary string) (failed bool, err error) {
 	plans := make(chan chaos.Plan, 1)
-	plans <- chaos.NewSoakPlan(cmp.Or(o.seed, 1), o.soak)
+	plan := chaos.NewSoakPlan(cmp.Or(o.seed, 1), o.soak)
+	if err := os.RemoveAll(folder(o.out, plan.Name())); err != nil {
+		return false, err
+	}
+	plans <- plan
 	close(plans)
 	err = workInLab(ctx, o, binary, filepath.Join(o.out, "lab"), plans, func(r chaos.Result) error {
-		failed = len(r.Violations) > 0
+		if failed = len(r.Violations) > 0; failed {
+			fmt.Fprintf(os.Stderr, "the soak left its plan, events and logs in %s\n", folder(o.out, r.Name()))
+		}
 		if o.output == "json" {
 			encoder := json.NewEncoder(os.Stdout)
 			encoder.SetIndent("", "  ")
