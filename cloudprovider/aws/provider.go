@@ -83,6 +83,7 @@ type Provider struct {
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
+	superseded sync.Map                  // answers of Superseded in this loop, by name of node
 	seen       evidence                  // for Refresh alone
 	changing   sync.Mutex                // held while a view is made from the one before
 	facts      *nodeFacts                // under changing
@@ -169,7 +170,7 @@ func (p *Provider) Refresh() error {
 	clear(p.Pretended) // of a scale-up that was left out
 	p.waited.Store(0)
 	p.registered.read(p.ctx)
-	p.registered.judge()
+	p.superseded.Clear()
 	p.seeCluster()
 	p.cache.BeginLoop()
 	p.refresh()

@@ -569,7 +569,10 @@ func TestNodeWhoseInstanceRunsAsAnotherIsInNoGroup(t *testing.T) {
 				nodes[at].Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 			}
 		}
+		before := w.owner(nodes[0])
 		w.Cluster.Put(t, nodes...)
+		assert.Equal(t, before, w.owner(nodes[0]), "group of the former within a loop")
+		w.NextLoop()
 		for at, n := range nodes {
 			got[at], bare[at] = w.owner(n), w.owner(awsworld.Node(n.Name, id)) // as the core's gRPC provider sends it
 		}

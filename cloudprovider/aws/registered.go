@@ -20,19 +20,32 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
+// byInstance indexes the nodes by instance.
+const byInstance = "asg-autoscaler/nodes-of-instance"
+
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
 type registeredNodes struct {
-	nodes      corelisters.NodeLister
-	changed    atomic.Bool                       // since known was read
-	known      atomic.Pointer[map[string]string] // nil until the nodes were read once
-	reading    sync.Mutex                        // held while known is brought up to date
-	doubles    map[string][]string               // the names of nodes by the instance that they share, as of known
-	superseded atomic.Pointer[map[string]bool]   // names of nodes
+	nodes   corelisters.NodeLister
+	index   cache.Indexer                     // the nodes byInstance
+	changed atomic.Bool                       // since known was read
+	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
+	reading sync.Mutex                        // held while known is brought up to date
 }
 
 // follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
 func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
-	r.nodes = nodes.Lister()
+	r.nodes, r.index = nodes.Lister(), nodes.Informer().GetIndexer()
+	if _, indexed := r.index.GetIndexers()[byInstance]; !indexed {
+		err := nodes.Informer().AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
+			if id := nodemeta.InstanceOf(object.(*corev1.Node)); id != "" {
+				return []string{id}, nil
+			}
+			return nil, nil
+		}})
+		if err != nil {
+			return fmt.Errorf("index the nodes by instance: %w", err)
+		}
+	}
 	r.changed.Store(true)
 	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { r.changed.Store(true) },
@@ -47,6 +60,15 @@ func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
 	return nil
+}
+
+// of returns the nodes of an instance.
+func (r *registeredNodes) of(instance string) (nodes []*corev1.Node) {
+	found, _ := r.index.ByIndex(byInstance, instance) // fails without the index
+	for _, object := range found {
+		nodes = append(nodes, object.(*corev1.Node))
+	}
+	return nodes
 }
 
 // ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
@@ -73,49 +95,35 @@ func (r *registeredNodes) read(ctx context.Context) {
 		klog.FromContext(ctx).Error(err, "Could not list the nodes, those that were registered before count")
 		return
 	}
-	ids, names := make(map[string]string, len(nodes)), make(map[string]string, len(nodes))
-	r.doubles = map[string][]string{}
+	ids := make(map[string]string, len(nodes))
 	for _, node := range nodes {
-		id, ok := instanceID(node.Spec.ProviderID)
-		if !ok {
-			continue
-		}
-		if ids[id] == "" || node.Spec.ProviderID < ids[id] {
+		if id, ok := instanceID(node.Spec.ProviderID); ok && (ids[id] == "" || node.Spec.ProviderID < ids[id]) {
 			ids[id] = node.Spec.ProviderID
-		}
-		if first, double := names[id]; !double {
-			names[id] = node.Name
-		} else if r.doubles[id] = append(r.doubles[id], node.Name); len(r.doubles[id]) == 1 {
-			r.doubles[id] = append(r.doubles[id], first)
 		}
 	}
 	r.known.Store(&ids)
 }
 
-// judge finds out which nodes are superseded in this loop.
-func (r *registeredNodes) judge() {
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	superseded := map[string]bool{}
-	for _, names := range r.doubles {
-		var others []string
-		for _, name := range names {
-			if node, err := r.nodes.Get(name); err == nil && !nodemeta.Ready(node) {
-				others = append(others, name)
+// Superseded reports whether the node is not Ready and another node of its instance is. The kubelet has registered again under that name. Kubernetes
+// keeps the former node for as long as the instance runs. No group counts it, and to remove it would end the other. The answer about a node stays
+// the same during a loop, because the core calls what it took for the node's group.
+func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
+	if nodemeta.Ready(node) {
+		return false
+	}
+	if judged, known := p.superseded.Load(node.Name); known {
+		return judged.(bool)
+	}
+	defer func() { p.superseded.Store(node.Name, superseded) }()
+	for _, registered := range p.registered.of(nodemeta.InstanceOf(node)) {
+		if nodemeta.Ready(registered) {
+			if registered.Name == node.Name { // a copy that is not Ready for the core, or has no conditions
+				return false
 			}
-		}
-		for _, name := range others {
-			superseded[name] = len(others) < len(names)
+			superseded = true
 		}
 	}
-	r.superseded.Store(&superseded)
-}
-
-// Superseded reports whether the node is not Ready and another node of its instance is, as of the current loop. The kubelet has registered again
-// under that name. Kubernetes keeps the former node for as long as the instance runs. No group counts it, and to remove it would end the other.
-func (p *Provider) Superseded(node *corev1.Node) bool {
-	names := p.registered.superseded.Load()
-	return names != nil && (*names)[node.Name] && !nodemeta.Ready(node)
+	return superseded
 }
 
 // InstanceOf is the View's Instance of a node that is not Superseded.
