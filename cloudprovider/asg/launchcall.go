@@ -116,12 +116,10 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 	}
 }
 
-// isNoRefusalOfTheCall reports whether AWS refused a launch for a reason that the older call does not help against, or that is soon over: credentials
-// that are not valid, a passing state, and a rate where the mode allows no other call.
+// isNoRefusalOfTheCall reports whether AWS refused a launch for a reason that the older call does not help against, or that is soon over: a passing
+// state, and a rate where the mode allows no other call.
 func (c *Cache) isNoRefusalOfTheCall(err error) bool {
 	switch awsmessage.OfCode(awsclient.Code(err)) {
-	case awsmessage.Permission:
-		return awsclient.IsUnauthenticated(err)
 	case awsmessage.Transient:
 		return awsclient.IsRefused(err)
 	case awsmessage.Throttle:

@@ -20,13 +20,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// byInstance indexes the nodes by instance.
-const byInstance = "asg-autoscaler/nodes-of-instance"
-
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
 type registeredNodes struct {
 	nodes   corelisters.NodeLister
-	index   cache.Indexer                     // the nodes byInstance
+	index   cache.Indexer                     // of the nodes, see nodemeta.NodesOf
 	changed atomic.Bool                       // since known was read
 	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
 	reading sync.Mutex                        // held while known is brought up to date
@@ -35,16 +32,8 @@ type registeredNodes struct {
 // follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
 func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 	r.nodes, r.index = nodes.Lister(), nodes.Informer().GetIndexer()
-	if _, indexed := r.index.GetIndexers()[byInstance]; !indexed {
-		err := nodes.Informer().AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
-			if id := nodemeta.InstanceOf(object.(*corev1.Node)); id != "" {
-				return []string{id}, nil
-			}
-			return nil, nil
-		}})
-		if err != nil {
-			return fmt.Errorf("index the nodes by instance: %w", err)
-		}
+	if err := nodemeta.IndexByInstance(nodes.Informer()); err != nil {
+		return fmt.Errorf("index the nodes by instance: %w", err)
 	}
 	r.changed.Store(true)
 	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -60,15 +49,6 @@ func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
 	return nil
-}
-
-// of returns the nodes of an instance.
-func (r *registeredNodes) of(instance string) (nodes []*corev1.Node) {
-	found, _ := r.index.ByIndex(byInstance, instance) // fails without the index
-	for _, object := range found {
-		nodes = append(nodes, object.(*corev1.Node))
-	}
-	return nodes
 }
 
 // ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
@@ -115,7 +95,7 @@ func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 		return judged.(bool)
 	}
 	defer func() { p.superseded.Store(node.Name, superseded) }()
-	for _, registered := range p.registered.of(nodemeta.InstanceOf(node)) {
+	for _, registered := range nodemeta.NodesOf(p.registered.index, nodemeta.InstanceOf(node)) {
 		if nodemeta.Ready(registered) {
 			if registered.Name == node.Name { // a copy that is not Ready for the core, or has no conditions
 				return false

@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 func TestReasonDeadlines(t *testing.T) {
@@ -63,7 +64,7 @@ const (
 
 func noNodes() cache.SharedIndexInformer {
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes().Informer()
-	_ = nodes.AddIndexers(cache.Indexers{byInstance: func(any) ([]string, error) { return nil, nil }})
+	_ = nodemeta.IndexByInstance(nodes)
 	return nodes
 }
 

@@ -103,19 +103,8 @@ type Handler struct {
 	timeouts awsclient.Batcher[hookOf, struct{}, time.Duration] // of hooks
 }
 
-// byInstance indexes the nodes by instance.
-const byInstance = "asg-autoscaler/instance"
-
 func New(o Options) (*Handler, error) {
-	err := o.Nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
-		if node, ok := object.(*corev1.Node); ok {
-			if id := nodemeta.InstanceOf(node); id != "" {
-				return []string{id}, nil
-			}
-		}
-		return nil, nil
-	}})
-	if err != nil {
+	if err := nodemeta.IndexByInstance(o.Nodes); err != nil {
 		return nil, fmt.Errorf("index the nodes by instance: %w", err)
 	}
 	if err := errors.Join(o.Pods.AddIndexers(nodemeta.PodsByNode), o.Pods.AddIndexers(startingPods)); err != nil {
@@ -162,10 +151,9 @@ func (h *Handler) Run(ctx context.Context) error {
 
 // nodes returns the nodes of the instance, Ready ones first. It has several if its kubelet registered under another name.
 func (h *Handler) nodes(instance string) []*corev1.Node {
-	found, _ := h.Nodes.GetIndexer().ByIndex(byInstance, instance)
 	var nodes []*corev1.Node
-	for _, object := range found {
-		node, at := object.(*corev1.Node), len(nodes)
+	for _, node := range nodemeta.NodesOf(h.Nodes.GetIndexer(), instance) {
+		at := len(nodes)
 		if nodemeta.Ready(node) {
 			at = 0
 		}
