@@ -169,38 +169,3 @@ func (k keepsSimilar) BestOptions(options []coreexpander.Option, nodeInfos map[s
 	}
 	return best
 }
-
-// notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
-// if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may well have capacity for it.
-type notInterrupted struct {
-	interrupted func(nodeGroup string) bool
-}
-
-func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
-	var preferred, passed []coreexpander.Option
-	for _, o := range options {
-		if n.interrupted(o.NodeGroup.Id()) {
-			passed = append(passed, o)
-		} else {
-			preferred = append(preferred, o)
-		}
-	}
-	if len(passed) == 0 || len(preferred) == 0 {
-		return options
-	}
-	helped := make(map[*apiv1.Pod]bool)
-	for _, o := range preferred {
-		for _, pod := range o.Pods {
-			helped[pod] = true
-		}
-	}
-	for _, o := range passed {
-		if slices.ContainsFunc(o.Pods, func(pod *apiv1.Pod) bool { return !helped[pod] }) {
-			return options
-		}
-	}
-	for _, o := range passed {
-		klog.V(2).InfoS("Passed over a node group where spot instances were interrupted recently", "nodeGroup", o.NodeGroup.Id())
-	}
-	return preferred
-}

@@ -64,22 +64,3 @@ func launchableSynchronously(g *group.Group) *notSynchronous {
 	}
 	return nil
 }
-
-// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone. The others, but for those whose TagZonal is
-// false, follow once a pod needs one of their zones.
-type ZonalGroups string
-
-// The zero ZonalGroups is ZonalTagged.
-const (
-	ZonalOff    ZonalGroups = "off"    // none, whatever a pod needs
-	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true
-	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
-)
-
-func (z ZonalGroups) Check() error {
-	switch z {
-	case "", ZonalOff, ZonalTagged, ZonalAll:
-		return nil
-	}
-	return fmt.Errorf("zonal groups %q: want %s, %s or %s", string(z), ZonalOff, ZonalTagged, ZonalAll)
-}

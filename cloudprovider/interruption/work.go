@@ -3,20 +3,16 @@ package interruption
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -275,125 +271,6 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 		h.restore(ctx, node, why)
 	}
 	return gaveUp
-}
-
-// replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. It also waits while the core or aws-node-termination-handler drains the
-// node. Either may give up, and neither looks for a place for the pods that it leaves. It reports whether the pods are to be evicted: those
-// without such a place only if AWS ends the instance.
-func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
-	if h.replacedByAWS(j) {
-		j.decide()
-		return true
-	}
-	waited := false
-	for ; h.drainedByOthers(j); waited = true {
-		c := j.current()
-		late := c.drainBy().Sub(h.Clock.Now()) <= notice
-		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
-			j.decide()
-			return !late || c.endsAtDeadline()
-		}
-		sleep(ctx, h.Clock, time.Second)
-	}
-	if waited { // the core has lifted the cordon, and does not count the pods of a node without one
-		for _, node := range nodes {
-			for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{}) {
-			}
-		}
-	}
-	j.setDraining(h.names(nodes))
-	if !h.awaitDecision(ctx, j) && !j.current().planned() {
-		klog.FromContext(ctx).V(1).Info("The core did not decide on the replacement in time, evicting all the same", "waited", decisionTime)
-	}
-	for ; ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
-		c := j.current()
-		switch {
-		case c.planned() && h.drainedByOthers(j): // the core counts the pods of a node that it drains
-			j.setDraining(nil)
-			j.placed.Store(false)
-			return h.replaceFirst(ctx, j, nodes)
-		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
-			return true
-		case c.drainBy().Sub(h.Clock.Now()) <= notice:
-			return c.endsAtDeadline()
-		}
-	}
-	return true
-}
-
-// drainedByOthers reports whether the core or aws-node-termination-handler moves the pods of the instance.
-func (h *Handler) drainedByOthers(j *job) bool {
-	node := h.node(j.instance)
-	return node != nil && (drainedByCore(node) || drainedByHandler(node))
-}
-
-// replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
-// scheduled change.
-func (h *Handler) replacedByAWS(j *job) bool {
-	g := h.Groups.Snapshot().Group(j.group)
-	return g != nil && g.CapacityRebalance && j.current().Kind != event.ScheduledChange
-}
-
-// awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon
-// yet. It reports whether the core was in time.
-func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
-	for until := h.Clock.Now().Add(decisionTime); h.Clock.Now().Before(until); {
-		h.Wake()
-		select {
-		case <-j.decided:
-			return true
-		case <-h.Clock.After(wakeAgain):
-		case <-ctx.Done():
-			return true
-		}
-	}
-	return false
-}
-
-// awaitPodsReady waits until the moved pods run on other nodes, or the time is over.
-func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID) {
-	until := h.Clock.Now().Add(podsReadyTime)
-	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
-		if now := h.Clock.Now(); !now.Before(until) || j.current().drainBy().Sub(now) < podsReadyReserve {
-			return
-		}
-		sleep(ctx, h.Clock, time.Second) // their controllers take a moment, too
-		if h.podsReady(owners) {
-			return
-		}
-	}
-}
-
-// byStarting indexes the pods that are still to become ready by the UID of their controller. The informer keeps it once for all
-// drains: a hundred of them look every second, and a controller may have twenty thousand pods.
-const byStarting = "asg-autoscaler/starting"
-
-var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error) {
-	if pod, ok := object.(*corev1.Pod); ok && starting(pod) {
-		if c := metav1.GetControllerOf(pod); c != nil {
-			return []string{string(c.UID)}, nil
-		}
-	}
-	return nil, nil
-}}
-
-// podsReady reports whether all pods of these controllers are ready, apart from terminating ones.
-func (h *Handler) podsReady(owners []types.UID) bool {
-	return !slices.ContainsFunc(owners, func(owner types.UID) bool {
-		keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
-		return err == nil && len(keys) > 0
-	})
-}
-
-// starting reports whether a pod is to become ready and is not.
-func starting(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return false
-	}
-	return !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // restore puts a node back into use. If it cannot, reconcile tries again.

@@ -1,7 +1,6 @@
 package scaledown
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,22 +12,16 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -94,186 +87,12 @@ func NewMoves(m Moves) *Moves {
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
 
-// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
-// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
-func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
-	first := m.comeFirst(ctx, pending)
-	m.before = m.hopeless
-	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
-	m.roomless = map[string]bool{}
-	consolidating := "" // a node
-	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) != "" {
-			continue
-		}
-		if m.states[name].Reason == move.Consolidation {
-			if first { // pods that wait come first
-				continue
-			}
-			consolidating = name
-		}
-		pods = append(pods, m.take(ctx, name, name, false)...)
-	}
-	p := m.plan()
-	if p == nil || consolidating == "" {
-		return pods
-	}
-	for _, name := range p.Nodes { // pods move once, and not to another node that goes
-		if m.emptied.Nodes[name] == nil {
-			pods = append(pods, m.take(ctx, name, consolidating, p.New == 0)...)
-		}
-	}
-	return m.seated(ctx, pods, p)
-}
-
 // plan is the consolidation that is carried out, or nil.
 func (m *Moves) plan() *move.Plan {
 	if m.Consolidation == nil {
 		return nil
 	}
 	return m.Consolidation.Reason.Plan
-}
-
-// take closes a node in the snapshot, and takes its pods off unless they stay. They count for an owner: that node, or another one of the same plan.
-func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay bool) (pods []*corev1.Pod) {
-	info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
-	if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
-		return nil
-	}
-	var moved []*corev1.Pod
-	if !stay {
-		moved = snapshot.ToPlace(info)
-	}
-	if at := m.states[name].Restarted; !at.IsZero() && m.Clock.Since(at) < move.RestartTime { // new pods come for these, and count themselves
-		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
-	}
-	pods = m.emptied.Take(ctx.ClusterSnapshot, info, moved)
-	for _, p := range pods {
-		m.owners[p.UID] = owner
-		p.Annotations = maps.Clone(p.Annotations)
-		nodemeta.Moved.Mark(p)
-	}
-	return pods
-}
-
-// seated puts pods of a consolidation where its plan has them, and returns the others, for which its new node comes. The core alone would give the
-// places of pods that may not run on the new node to pods that may.
-func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p *move.Plan) []*corev1.Pod {
-	if p.New == 0 {
-		return pods
-	}
-	stay := slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return !m.consolidates(pod) || p.IsNew(pod) })
-	p.Sort(stay)
-	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On, Anywhere: func(*corev1.Pod) bool { return true }})
-	if err != nil {
-		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)
-	}
-	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return placed[pod] != "" })
-}
-
-// Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
-// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
-// places for them.
-func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
-	var own, others []*corev1.Pod
-	for _, p := range pods {
-		switch {
-		case m.consolidates(p):
-			own = append(own, p)
-		case !podlist.IsFake(p):
-			others = append(others, p)
-		}
-	}
-	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
-	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
-	switch {
-	case len(own) == 0:
-		return pods
-	case m.theirs:
-		return others
-	}
-	for _, p := range others { // they have their turn in the next loop
-		m.hopeless[p.UID] = true
-	}
-	none := m.Consolidation != nil && (m.Consolidation.Reason.Launched || m.Consolidation.Reason.Stays)
-	for _, s := range m.states { // of an earlier leader
-		none = none || s.Reason == move.Consolidation && s.Launches > 0
-	}
-	m.only = map[string]int{}
-	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
-		node := m.owners[p.UID]
-		g := m.Provider.View().Group(m.states[node].Into)
-		if g == nil || none {
-			m.roomless[node] = true
-			return true
-		}
-		m.only[m.states[node].Into] = g.TargetInstances() + 1
-		return false
-	})
-}
-
-// consolidates reports whether Count took the pod off a node that is to go for its price.
-func (m *Moves) consolidates(p *corev1.Pod) bool {
-	return m.states[m.owners[p.UID]].Reason == move.Consolidation
-}
-
-// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than comesFirstFor.
-func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
-	now := m.Clock.Now()
-	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < comesFirstFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
-	})
-}
-
-// Bound returns the size up to which the node group may grow for the pods of this loop, false for the usual one.
-func (m *Moves) Bound(nodeGroup string) (size int, bounded bool) {
-	return m.only[nodeGroup], m.only != nil
-}
-
-// ScaledUp notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.
-func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
-	if s.Result == corestatus.ScaleUpNotTried {
-		return
-	}
-	s.PodsRemainUnschedulable = slices.DeleteFunc(s.PodsRemainUnschedulable, func(i corestatus.NoScaleUpInfo) bool {
-		node, ours := m.owners[i.Pod.UID]
-		if ours {
-			m.roomless[node] = true
-		} else {
-			m.hopeless[i.Pod.UID] = true
-		}
-		return ours
-	})
-	if s.Result != corestatus.ScaleUpSuccessful {
-		return
-	}
-	asked := map[string]bool{}
-	for _, raise := range m.Raises(s) {
-		for _, pod := range raise.PodsTriggeredScaleUp {
-			if node, ours := m.owners[pod.UID]; ours && len(raise.ScaleUpInfos) > 0 && !asked[node] {
-				asked[node] = true
-				m.launched(node, raise.ScaleUpInfos[0].Group.Id())
-			}
-		}
-	}
-}
-
-// launched notes that a node was asked for in the place of another.
-func (m *Moves) launched(node, group string) {
-	state, moves := m.states[node]
-	if !moves {
-		return
-	}
-	if m.Consolidation != nil && state.Reason == move.Consolidation {
-		m.Consolidation.Reason.Launched = true
-	}
-	if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
-		state.Launches++
-	}
-	state.Replacement = group
-	delete(m.blocked, node)
-	m.set(node, &state)
-	klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 }
 
 // starts is the message of HeldStarting.
@@ -508,144 +327,6 @@ func (m *Moves) failed(node string, s move.State) {
 	m.set(node, &s)
 }
 
-// kept notes why the planner keeps a node that is to be replaced.
-func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode) {
-	name := k.Node.Name
-	s, moves := m.states[name]
-	consolidates, most := s.Reason == move.Consolidation, mostLaunches
-	if consolidates {
-		most = 1
-	}
-	// A pod that is to stay where it is for its spread has a place on a new node.
-	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
-	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached
-	switch {
-	case consolidates: // see elsewhere
-	case noPlace && !(m.roomless[name] && s.Launches == 0), atMinimum && m.grows(k.Node), k.Reason == simulator.NodeGroupMaxDeletionCountReached:
-		delete(m.blocked, name)
-	}
-	switch {
-	case !moves:
-	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !m.cools(s.Replacement):
-		m.postpone(name) // its node has come in vain
-	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
-		if s.Restarted.IsZero() {
-			m.Metrics.Ended(s.Reason, move.Cancelled)
-		}
-		m.rest(name)
-	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
-		s.Launches, s.Replacement = s.Launches-1, ""
-		m.set(name, &s)
-		if noPlace {
-			m.placeless[name] = true
-		}
-	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
-		m.postpone(name)
-	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
-		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
-		m.waits(name, s.InVain(m.Clock.Now()))
-	case noPlace && m.coming(ctx, s.Replacement):
-		m.placeless[name] = true
-		m.hold(name, move.HeldStarting, starts)
-	case noPlace && s.Launches < most:
-		m.placeless[name] = true
-		if m.roomless[name] {
-			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
-		}
-	case noPlace:
-		m.postpone(name)
-	case asksRestart(k) && m.restarts(ctx, k.Node):
-	case atMinimum && consolidates:
-		m.rest(name)
-	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
-	case lasts(m.blocked, name, m.Clock.Now()):
-		m.postpone(name)
-	}
-}
-
-// stuck says why a node cannot go because its group needs another one first, and cannot launch it for now. It is "" for a node that can.
-func (m *Moves) stuck(n *corev1.Node, s move.State) string {
-	_, g := m.Provider.View().Instance(n)
-	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
-		roomOf(m.Provider, g) > 0 && !m.cools(m.Provider.NodeGroupName(n)) {
-		return ""
-	}
-	message := "its group is at its minimum size, and cannot launch another node now"
-	if p := m.Provider.Paused(g).Of(false); p.Up {
-		cause, _ := p.Why(g.Name)
-		message += ": it is paused" + cause
-	}
-	return message
-}
-
-// grows reports whether the group of a node may have another node in its place.
-func (m *Moves) grows(n *corev1.Node) bool {
-	g := m.Provider.View().Group(m.Provider.NodeGroupName(n))
-	return g != nil && roomOf(m.Provider, g) > 0
-}
-
-// roomOf returns how many more instances the group may have now.
-func roomOf(p *aws.Provider, g *group.Group) int {
-	if g.Blocked() || p.Paused(g).Up {
-		return 0
-	}
-	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
-}
-
-func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
-	g := m.Provider.View().Group(group)
-	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
-}
-
-// cools reports whether the node group cannot launch for now.
-func (m *Moves) cools(group string) bool {
-	g := m.Provider.View().Group(group)
-	if g == nil {
-		return false
-	}
-	_, cooling := m.Provider.CoolDown(g)
-	return cooling || g.Failure != nil
-}
-
-// elsewhere leaves out nodes that are to go for their price, if the pods of their plan no longer fit elsewhere as well as they do now. It returns the
-// places of the pods of the others.
-func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
-	places = map[types.UID]string{}
-	for _, n := range nodes {
-		s, moves := m.states[n.Name]
-		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
-			fit = append(fit, n)
-			continue
-		}
-		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
-		if adopted := m.plan(); adopted != nil {
-			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
-			for _, name := range adopted.Nodes {
-				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
-					p.Nodes = append(p.Nodes, name)
-				}
-			}
-		}
-		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
-		if err == nil {
-			delete(m.blocked, n.Name)
-			fit = append(fit, n)
-			maps.Copy(places, placed)
-			continue
-		}
-		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
-		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
-		switch {
-		case errors.Is(err, errNoTime):
-		case lasts(m.blocked, n.Name, now):
-			m.postpone(n.Name)
-		case s.Into != "":
-			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
-		}
-	}
-	return fit, places
-}
-
 // asksRestart reports whether a budget keeps the node for a pod that asks for the restart of its Deployment.
 func asksRestart(k *scaledownstatus.UnremovableNode) bool {
 	return k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0
@@ -740,16 +421,3 @@ func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 func bound(pods []*corev1.Pod) []*corev1.Pod {
 	return slices.DeleteFunc(pods, func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })
 }
-
-// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
-type unlessIgnored struct{ rules.Rule }
-
-func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
-	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
-		return drainability.NewUndefinedStatus()
-	}
-	return u.Rule.Drainable(ctx, pod, node)
-}
-
-// wishes are the rules by which a pod asks to be left alone.
-var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}

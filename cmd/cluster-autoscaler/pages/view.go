@@ -2,12 +2,8 @@ package pages
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -76,40 +72,9 @@ const (
 	bad     level = "bad"
 )
 
-type headline struct {
-	Level  level
-	Text   string
-	Detail string
-	Remedy string
-}
-
 type totals struct {
 	Waiting, Ready, Starting, Leaving, Desired, Attention int
 	Calls                                                 int64
-}
-
-type cause struct {
-	decision.Reason
-	Key     string // stays while only figures of the message change
-	State   decision.PodState
-	rank    int // of the state
-	Level   level
-	Word    string // the state in words
-	Count   int
-	Since   time.Time // when the first of them became pending
-	Pods    list[*decision.Pod]
-	Answers list[decision.Answer] // to the first of them
-}
-
-type group struct {
-	*decision.Group
-	Bar      bar
-	Level    level
-	Word     string
-	Remedy   string
-	CoolDown list[decision.CoolDown]
-	Problem  list[decision.Reason]
-	Limit    list[string] // by the clock
 }
 
 // newView puts a report, nil for none, into the page's order: what needs attention comes first.
@@ -176,218 +141,12 @@ func newTotals(report *decision.Report) (t totals) {
 	return t
 }
 
-// newHeadline picks the sentence for the worst that is going on.
-func newHeadline(report *decision.Report, causes []cause, waiting int) headline {
-	fits := waiting // a node, when the causes before have no pod
-	for _, c := range causes {
-		if c.State == decision.PodIgnored {
-			fits -= c.Count
-		}
-	}
-	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
-	switch result := report.Loop.Result; {
-	case !report.Process.Leader:
-		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
-	case report.Loop.Number == 0:
-		return headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}
-	case result.Code == decision.CodeUnhealthy, result.Code == decision.CodeStale, result.Code == decision.CodeDenied, result.Code == decision.CodeNoGroups:
-		return headline{bad, "The autoscaler cannot act", result.Message, result.Remedy}
-	case len(causes) > 0 && (causes[0].State == decision.PodHelpless || causes[0].State == decision.PodDelayed):
-		worst := causes[0]
-		h := headline{Level: worst.Level, Text: wait(worst.Count) + ": " + worst.Message, Remedy: worst.Remedy}
-		if others := waiting - worst.Count; others > 0 {
-			h.Detail = count(others) + " more"
-			if further := len(causes) - 1; further > 0 {
-				h.Detail += ": " + causes[1].Message
-				if further > 1 {
-					h.Detail += ", and " + noun(further-1, "further reason")
-				}
-			}
-		}
-		return h
-	case len(groups) > 0 && groupLevel(groups[0]) == bad:
-		worst := groups[0]
-		h := headline{Level: bad, Text: "Group " + worst.Name + " is degraded: " + worst.Reason.Message, Remedy: worst.Reason.Remedy}
-		if fits > 0 {
-			h.Detail = placed(fits) + "."
-		}
-		return h
-	case report.Loop.Result.Code == decision.CodeOther:
-		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
-	case fits > 0:
-		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
-	case len(groups) > 0 && groupLevel(groups[0]) == warning:
-		return warningOf(groups[0])
-	case len(causes) > 0:
-		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
-	default:
-		return headline{Level: calm, Text: "All is well, no pod waits"}
-	}
-}
-
-// warningOf is the sentence about a group to look at while no pod waits for a node.
-func warningOf(g *decision.Group) headline {
-	says, why := "cannot grow now", g.Reason
-	switch {
-	case g.State == decision.GroupCoolDown:
-	case len(g.CoolDowns) > 0:
-		says, why = "cannot grow everywhere", g.CoolDowns[0].Cause
-	default:
-		says, why = "needs a look", g.Problems[0]
-	}
-	return headline{warning, "No pod waits for a node, but group " + g.Name + " " + says, why.Message, why.Remedy}
-}
-
-func wait(n int) string {
-	if n == 1 {
-		return "1 pod waits"
-	}
-	return count(n) + " pods wait"
-}
-
-// placed is about pods that need nothing more.
-func placed(n int) string { return wait(n) + ", with a place or with a node on its way" }
-
 func pointers[T any](all []T) []*T {
 	p := make([]*T, len(all))
 	for i := range all {
 		p[i] = &all[i]
 	}
 	return p
-}
-
-// podStates are the states of pods: first the ones that an operator can do something about.
-var podStates = []struct {
-	state decision.PodState
-	level level
-	word  string
-}{
-	{decision.PodHelpless, bad, "no group helps"},
-	{decision.PodDelayed, moving, "delayed"},
-	{decision.PodLaunching, moving, "node on its way"},
-	{decision.PodFits, moving, "has a place"},
-	{decision.PodIgnored, calm, "gets no node"},
-}
-
-// newCauses groups the pending pods by state and cause, the most urgent and then the largest first.
-func newCauses(report *decision.Report) []cause {
-	type key struct {
-		state   decision.PodState
-		code    decision.Code
-		message string
-	}
-	index := map[key]int{}
-	var causes []cause
-	for _, pod := range pointers(report.Pods) {
-		k := key{pod.State, pod.Cause.Code, pod.Cause.Message}
-		i, known := index[k]
-		if !known {
-			i = len(causes)
-			index[k] = i
-			c := cause{Reason: pod.Cause, State: pod.State, Since: pod.Since}
-			for rank, s := range podStates {
-				if s.state == pod.State {
-					c.rank, c.Level, c.Word = rank, s.level, s.word
-				}
-			}
-			if pod.State == decision.PodHelpless && pod.Group != "" {
-				c.Word = "still no node"
-			}
-			if s := pod.Search; s >= 0 && s < len(report.Searches) {
-				c.Answers = first(report.Searches[s].Answers, mostAnswers)
-			}
-			causes = append(causes, c)
-		}
-		c := &causes[i]
-		c.Count++
-		if pod.Since.Before(c.Since) {
-			c.Since = pod.Since
-		}
-		if len(c.Pods.Shown) < mostPods {
-			c.Pods.Shown = append(c.Pods.Shown, pod)
-		} else {
-			c.Pods.More++
-		}
-	}
-	slices.SortStableFunc(causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.Count, a.Count), strings.Compare(a.Message, b.Message))
-	})
-	seen := map[string]int{}
-	for i := range causes[:min(len(causes), mostCauses)] {
-		k := stableKey(string(causes[i].State), causes[i].Message)
-		seen[k]++
-		causes[i].Key = fmt.Sprintf("%s-%d", k, seen[k])
-	}
-	return causes
-}
-
-// stableKey is the same for two messages that differ in figures alone. The script finds by it the element that it keeps open.
-func stableKey(kind, message string) string {
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(kind + " " + digits.ReplaceAllString(message, "")))
-	return fmt.Sprintf("%x", sum.Sum64())
-}
-
-var digits = regexp.MustCompile(`\p{Nd}`)
-
-func groupLevel(g *decision.Group) level {
-	switch {
-	case g.State == decision.GroupDegraded:
-		return bad
-	case g.State == decision.GroupCoolDown, len(g.CoolDowns) > 0, len(g.Problems) > 0:
-		return warning
-	default:
-		return calm
-	}
-}
-
-// groupRank orders groups: those that need attention, then full ones, those in motion, those with nodes, and the others.
-func groupRank(g *decision.Group) int {
-	switch l := groupLevel(g); {
-	case l == bad:
-		return 0
-	case l == warning:
-		return 1
-	case g.Starting > 0 || g.Desired != g.Ready:
-		return 2
-	case g.State == decision.GroupFull:
-		return 3
-	case g.Desired > 0:
-		return 4
-	default:
-		return 5
-	}
-}
-
-func byAttention(a, b *decision.Group) int {
-	return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
-}
-
-func newGroups(all []decision.Group, causes []cause) list[group] {
-	sorted := slices.SortedFunc(slices.Values(pointers(all)), byAttention)
-	shown := first(sorted, mostGroups)
-	rows := list[group]{More: shown.More}
-	for _, g := range shown.Shown {
-		coolDowns, problems := g.Beside()
-		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State), Remedy: g.Reason.Remedy,
-			CoolDown: first(coolDowns, mostCoolDowns), Problem: first(problems, mostProblems), Limit: first(g.Clock, mostProblems)}
-		for _, c := range causes {
-			if c.Message == g.Reason.Message { // the size that is enough for all of its pods
-				row.Remedy = c.Remedy
-			}
-		}
-		switch {
-		case g.State == decision.GroupReady && g.Starting > 0:
-			row.Word = "growing"
-			if row.Level == calm {
-				row.Level = moving
-			}
-		case g.State == decision.GroupReady && g.Desired == 0:
-			row.Word = "at zero"
-		}
-		rows.Shown = append(rows.Shown, row)
-	}
-	return rows
 }
 
 // movingStates are the states of nodes that are on their way in or out, in the order of the page.
@@ -436,18 +195,4 @@ var entryKinds = map[decision.EntryKind]struct {
 	decision.Interrupted:  {"Interruption", warning},
 	decision.Problem:      {"Problem", bad},
 	decision.Mended:       {"Mended", calm},
-}
-
-// barWidth is the width of a group's bar in its own units.
-const barWidth = 100
-
-// bar is a group's size on a scale from 0 to its maximum.
-type bar struct {
-	Ready, Desired, Min float64 // ends of the parts, 0 to barWidth
-}
-
-func newBar(g *decision.Group) bar {
-	scale := float64(max(g.Max, g.Desired, g.Ready, 1)) / barWidth
-	at := func(n int) float64 { return float64(max(n, 0)) / scale }
-	return bar{Ready: at(min(g.Ready, max(g.Desired, 0))), Desired: at(g.Desired), Min: at(g.Min)}
 }

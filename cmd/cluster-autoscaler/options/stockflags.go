@@ -46,44 +46,6 @@ var unset = []struct {
 		}},
 }
 
-// The stock autoscaler has the usual lease. A plugin and a shadow run beside it, with leases of their own.
-const (
-	usualLease  = "cluster-autoscaler"
-	pluginLease = usualLease + "-plugin"
-
-	shadowSuffix = "-shadow"
-)
-
-const leaseFlag = "leader-elect-resource-name"
-
-// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the lease of
-// the autoscaler that it watches, because it would take it in the end.
-func (o *Options) FillLease(fs *pflag.FlagSet) {
-	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
-		o.LeaderElection.ResourceName = pluginLease
-	}
-	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
-		o.LeaderElection.ResourceName += shadowSuffix
-	}
-}
-
-// Values of --asg-profile, and the flags of the second one.
-const (
-	ProfileStandard     = "standard"
-	ProfileConservative = "conservative"
-	conservative        = "--asg-launch-mode=desired-capacity --asg-nominate=off --asg-scale-ups-per-loop=1 --asg-interruption-deadline=leave"
-)
-
-// FillProfile sets the flags of the profile that were not given. fs is parsed.
-func (a *AWS) FillProfile(fs *pflag.FlagSet) {
-	for flag := range strings.FieldsSeq(conservative) {
-		name, value, _ := strings.Cut(flag[2:], "=")
-		if a.Profile == ProfileConservative && !fs.Changed(name) {
-			_ = fs.Lookup(name).Value.Set(value) // a test knows that it may have each
-		}
-	}
-}
-
 // readinessPrefix begins the keys of the taints that the Node Readiness Controller keeps on a node until it may have pods. Its API
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"

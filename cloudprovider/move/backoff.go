@@ -1,0 +1,54 @@
+package move
+
+import (
+	"time"
+)
+
+const (
+	// mostFailures of moves to one target stop the moves of a group to it.
+	mostFailures = 3
+	// The pause after a failure doubles from firstPause to longestPause.
+	firstPause, longestPause, postponedPause = 10 * time.Minute, 4 * time.Hour, 5 * time.Minute
+	// inVainPause is the pause after a new node that did not help. The next try would launch another one.
+	inVainPause = time.Hour
+)
+
+// Failed is the state after a try that failed. The node waits, and longer each time.
+func (s State) Failed(now time.Time) State {
+	pause := min(firstPause<<min(s.Failures, 10), longestPause)
+	s.Failures++
+	return s.waits(now, pause)
+}
+
+// Postponed is the state after a try that could not begin, because a pod keeps the node or nobody can launch another. It is a failure if a node was
+// launched for it, because the next try would launch one more.
+func (s State) Postponed(now time.Time) State {
+	if s.Launches > 0 {
+		return s.Failed(now)
+	}
+	return s.Held(now)
+}
+
+// Held is the state after a try that something else than its pods has held back for too long. It is a failure if Deployments were
+// restarted, because the next try would restart them again.
+func (s State) Held(now time.Time) State {
+	if !s.Restarted.IsZero() {
+		return s.Failed(now)
+	}
+	return s.waits(now, postponedPause)
+}
+
+// InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group, unless
+// Deployments were restarted.
+func (s State) InVain(now time.Time) State {
+	if !s.Restarted.IsZero() {
+		return s.Failed(now)
+	}
+	return s.waits(now, inVainPause)
+}
+
+// waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
+func (s State) waits(now time.Time, pause time.Duration) State {
+	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed, s.Restarted = Waiting, now, now.Add(pause), 0, "", false, time.Time{}
+	return s
+}

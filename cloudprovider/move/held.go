@@ -1,0 +1,157 @@
+package move
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// Hold is what holds a move back.
+type Hold string
+
+const (
+	HeldAlone    Hold = "left-alone"   // its group, its zone or itself
+	HeldStopped  Hold = "stopped"      // moves of its group for this reason have failed
+	HeldUnsure   Hold = "unsure"       // its reason seems to be gone
+	HeldSick     Hold = "unhealthy"    // too many nodes are, so what they share may be at fault
+	HeldRoom     Hold = "no-room"      // no group can launch a node for its pods
+	HeldWindow   Hold = "window"       // no window is open
+	HeldPending  Hold = "pending-pods" // which come first
+	HeldBudget   Hold = "budget"       // as many nodes move as may
+	HeldFirst    Hold = "first-move"   // the first move of its group to this target is not proven
+	HeldWorkload Hold = "workload"     // another pod of one of its workloads moves
+	HeldRollout  Hold = "rollout"      // a workload has pods that are not Ready
+	HeldRestart  Hold = "restart"      // its Deployments are restarted first
+	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
+)
+
+// Lasts reports whether it may hold until somebody does something. A workload that is never Ready holds as one that rolls out.
+func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
+
+// LeftAlone is the message of HeldAlone.
+const LeftAlone = "it, its group or its zone is left alone"
+
+// Held says why a node that is due does not move yet.
+type Held struct {
+	Why
+	Reason  string
+	Hold    Hold
+	Message string
+}
+
+func (r *round) hold(n Node, why Why, reason string, hold Hold, message string) {
+	r.decision.Held[n.Name] = Held{Why: why, Reason: reason, Hold: hold, Message: message}
+}
+
+// shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair
+// waits for no pod: its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
+func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
+	if r.closed == nil {
+		r.closed = map[string]string{}
+	}
+	message, known := r.closed[reason]
+	if !known {
+		if open, next := r.Windows.Open(reason, r.now); !open {
+			message = "no window is open"
+			if !next.IsZero() {
+				message += " before " + next.UTC().Format("2006-01-02T15:04Z")
+			}
+		}
+		r.closed[reason] = message
+	}
+	switch {
+	case message != "":
+		return HeldWindow, message
+	case r.Pending && reason != Repair && reason != Schedule && !ends:
+		return HeldPending, "pods wait for nodes, and they come first"
+	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
+		return HeldBudget, "--asg-move-budget lets no node move"
+	case GroupBudgets(g).Left(reason, 1, nil) <= 0:
+		return HeldBudget, fmt.Sprintf("group %q lets no node move", g.Name)
+	}
+	return "", ""
+}
+
+// held says what holds the move of a node back, "" for nothing.
+func (r *round) held(due candidate, reason string) (Hold, string) {
+	g, to := due.Group, target{due.Group.Name, reason, due.Target}
+	if r.LeftAlone(due.Node) {
+		return HeldAlone, LeftAlone
+	}
+	if r.failures[to] >= mostFailures && !due.Ends {
+		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
+	}
+	if hold, message := r.shut(g, reason, due.Ends); hold != "" {
+		return hold, message
+	}
+	busy := total(r.moving)
+	if reason == Schedule { // AWS does not wait for repairs that a budget for disruption keeps
+		busy -= r.moving[Repair]
+	}
+	switch {
+	case r.AtOnce > 0 && busy >= r.AtOnce:
+		return HeldBudget, fmt.Sprintf("%d nodes move, twice as many as --max-drain-parallelism lets drain", busy)
+	case r.Budgets.Left(reason, len(r.Nodes), r.moving) <= 0:
+		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", total(r.moving))
+	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:
+		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
+	}
+	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
+		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready with its pods for %s", g.Name, r.Proof)
+	}
+	if reason == Repair || due.Ends {
+		return "", ""
+	}
+	return r.heldByPods(due)
+}
+
+// groupProven reports whether a node of the group that is as it should be is proven.
+func (r *round) groupProven(group string) bool {
+	proven, known := r.proofs[group]
+	if !known {
+		proven = slices.ContainsFunc(r.conforming[group], r.proven)
+		r.proofs[group] = proven
+	}
+	return proven
+}
+
+// heldByPods says which workload of the node holds it back.
+func (r *round) heldByPods(due candidate) (Hold, string) {
+	if r.unready == nil {
+		r.unready = map[string]bool{}
+		for _, pod := range r.Waiting {
+			r.unready[workload(pod)] = true
+		}
+		for _, n := range slices.Concat(r.Nodes, r.Starting) {
+			for _, pod := range r.leaving(n) {
+				if !podReady(pod, time.Time{}) {
+					r.unready[workload(pod)] = true
+				}
+			}
+		}
+	}
+	for _, pod := range r.leaving(due.Node) {
+		of := workload(pod)
+		if node := r.workloads[of]; of != "" && node != "" {
+			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
+		}
+		if of != "" && r.unready[of] {
+			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready", of)
+		}
+	}
+	return "", ""
+}
+
+// proven reports whether a node has been Ready for long enough, with its pods. Pods that are younger say nothing.
+func (r *round) proven(n Node) bool {
+	since := r.now.Add(-r.Proof)
+	pods := r.leaving(n)
+	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
+	return nodemeta.Ready(n.Node) && !nodemeta.ReadySince(n.Node).After(since) && (len(old) > 0 || len(pods) == 0) &&
+		!slices.ContainsFunc(old, func(p *corev1.Pod) bool { return !podReady(p, since) })
+}

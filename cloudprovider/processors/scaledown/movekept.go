@@ -1,0 +1,171 @@
+package scaledown
+
+import (
+	"errors"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+)
+
+// kept notes why the planner keeps a node that is to be replaced.
+func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode) {
+	name := k.Node.Name
+	s, moves := m.states[name]
+	consolidates, most := s.Reason == move.Consolidation, mostLaunches
+	if consolidates {
+		most = 1
+	}
+	// A pod that is to stay where it is for its spread has a place on a new node.
+	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
+	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached
+	switch {
+	case consolidates: // see elsewhere
+	case noPlace && !(m.roomless[name] && s.Launches == 0), atMinimum && m.grows(k.Node), k.Reason == simulator.NodeGroupMaxDeletionCountReached:
+		delete(m.blocked, name)
+	}
+	switch {
+	case !moves:
+	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !m.cools(s.Replacement):
+		m.postpone(name) // its node has come in vain
+	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
+		if s.Restarted.IsZero() {
+			m.Metrics.Ended(s.Reason, move.Cancelled)
+		}
+		m.rest(name)
+	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
+		s.Launches, s.Replacement = s.Launches-1, ""
+		m.set(name, &s)
+		if noPlace {
+			m.placeless[name] = true
+		}
+	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
+		m.postpone(name)
+	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
+		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
+		m.waits(name, s.InVain(m.Clock.Now()))
+	case noPlace && m.coming(ctx, s.Replacement):
+		m.placeless[name] = true
+		m.hold(name, move.HeldStarting, starts)
+	case noPlace && s.Launches < most:
+		m.placeless[name] = true
+		if m.roomless[name] {
+			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
+		}
+	case noPlace:
+		m.postpone(name)
+	case asksRestart(k) && m.restarts(ctx, k.Node):
+	case atMinimum && consolidates:
+		m.rest(name)
+	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
+	case lasts(m.blocked, name, m.Clock.Now()):
+		m.postpone(name)
+	}
+}
+
+// stuck says why a node cannot go because its group needs another one first, and cannot launch it for now. It is "" for a node that can.
+func (m *Moves) stuck(n *corev1.Node, s move.State) string {
+	_, g := m.Provider.View().Instance(n)
+	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
+		roomOf(m.Provider, g) > 0 && !m.cools(m.Provider.NodeGroupName(n)) {
+		return ""
+	}
+	message := "its group is at its minimum size, and cannot launch another node now"
+	if p := m.Provider.Paused(g).Of(false); p.Up {
+		cause, _ := p.Why(g.Name)
+		message += ": it is paused" + cause
+	}
+	return message
+}
+
+// grows reports whether the group of a node may have another node in its place.
+func (m *Moves) grows(n *corev1.Node) bool {
+	g := m.Provider.View().Group(m.Provider.NodeGroupName(n))
+	return g != nil && roomOf(m.Provider, g) > 0
+}
+
+// roomOf returns how many more instances the group may have now.
+func roomOf(p *aws.Provider, g *group.Group) int {
+	if g.Blocked() || p.Paused(g).Up {
+		return 0
+	}
+	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
+}
+
+func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
+	g := m.Provider.View().Group(group)
+	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
+}
+
+// cools reports whether the node group cannot launch for now.
+func (m *Moves) cools(group string) bool {
+	g := m.Provider.View().Group(group)
+	if g == nil {
+		return false
+	}
+	_, cooling := m.Provider.CoolDown(g)
+	return cooling || g.Failure != nil
+}
+
+// elsewhere leaves out nodes that are to go for their price, if the pods of their plan no longer fit elsewhere as well as they do now. It returns the
+// places of the pods of the others.
+func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
+	places = map[types.UID]string{}
+	for _, n := range nodes {
+		s, moves := m.states[n.Name]
+		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
+			fit = append(fit, n)
+			continue
+		}
+		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
+		if adopted := m.plan(); adopted != nil {
+			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
+			for _, name := range adopted.Nodes {
+				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
+					p.Nodes = append(p.Nodes, name)
+				}
+			}
+		}
+		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
+		if err == nil {
+			delete(m.blocked, n.Name)
+			fit = append(fit, n)
+			maps.Copy(places, placed)
+			continue
+		}
+		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
+		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
+		switch {
+		case errors.Is(err, errNoTime):
+		case lasts(m.blocked, n.Name, now):
+			m.postpone(n.Name)
+		case s.Into != "":
+			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
+		}
+	}
+	return fit, places
+}
+
+// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
+type unlessIgnored struct{ rules.Rule }
+
+func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
+		return drainability.NewUndefinedStatus()
+	}
+	return u.Rule.Drainable(ctx, pod, node)
+}
+
+// wishes are the rules by which a pod asks to be left alone.
+var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}

@@ -1,0 +1,191 @@
+package scaledown
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+)
+
+// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
+// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
+func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
+	first := m.comeFirst(ctx, pending)
+	m.before = m.hopeless
+	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
+	m.roomless = map[string]bool{}
+	consolidating := "" // a node
+	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) != "" {
+			continue
+		}
+		if m.states[name].Reason == move.Consolidation {
+			if first { // pods that wait come first
+				continue
+			}
+			consolidating = name
+		}
+		pods = append(pods, m.take(ctx, name, name, false)...)
+	}
+	p := m.plan()
+	if p == nil || consolidating == "" {
+		return pods
+	}
+	for _, name := range p.Nodes { // pods move once, and not to another node that goes
+		if m.emptied.Nodes[name] == nil {
+			pods = append(pods, m.take(ctx, name, consolidating, p.New == 0)...)
+		}
+	}
+	return m.seated(ctx, pods, p)
+}
+
+// take closes a node in the snapshot, and takes its pods off unless they stay. They count for an owner: that node, or another one of the same plan.
+func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay bool) (pods []*corev1.Pod) {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
+	if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
+		return nil
+	}
+	var moved []*corev1.Pod
+	if !stay {
+		moved = snapshot.ToPlace(info)
+	}
+	if at := m.states[name].Restarted; !at.IsZero() && m.Clock.Since(at) < move.RestartTime { // new pods come for these, and count themselves
+		moved = slices.DeleteFunc(moved, func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) > 0 })
+	}
+	pods = m.emptied.Take(ctx.ClusterSnapshot, info, moved)
+	for _, p := range pods {
+		m.owners[p.UID] = owner
+		p.Annotations = maps.Clone(p.Annotations)
+		nodemeta.Moved.Mark(p)
+	}
+	return pods
+}
+
+// seated puts pods of a consolidation where its plan has them, and returns the others, for which its new node comes. The core alone would give the
+// places of pods that may not run on the new node to pods that may.
+func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p *move.Plan) []*corev1.Pod {
+	if p.New == 0 {
+		return pods
+	}
+	stay := slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return !m.consolidates(pod) || p.IsNew(pod) })
+	p.Sort(stay)
+	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On, Anywhere: func(*corev1.Pod) bool { return true }})
+	if err != nil {
+		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)
+	}
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return placed[pod] != "" })
+}
+
+// Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
+// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
+// places for them.
+func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
+	var own, others []*corev1.Pod
+	for _, p := range pods {
+		switch {
+		case m.consolidates(p):
+			own = append(own, p)
+		case !podlist.IsFake(p):
+			others = append(others, p)
+		}
+	}
+	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
+	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
+	switch {
+	case len(own) == 0:
+		return pods
+	case m.theirs:
+		return others
+	}
+	for _, p := range others { // they have their turn in the next loop
+		m.hopeless[p.UID] = true
+	}
+	none := m.Consolidation != nil && (m.Consolidation.Reason.Launched || m.Consolidation.Reason.Stays)
+	for _, s := range m.states { // of an earlier leader
+		none = none || s.Reason == move.Consolidation && s.Launches > 0
+	}
+	m.only = map[string]int{}
+	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
+		node := m.owners[p.UID]
+		g := m.Provider.View().Group(m.states[node].Into)
+		if g == nil || none {
+			m.roomless[node] = true
+			return true
+		}
+		m.only[m.states[node].Into] = g.TargetInstances() + 1
+		return false
+	})
+}
+
+// consolidates reports whether Count took the pod off a node that is to go for its price.
+func (m *Moves) consolidates(p *corev1.Pod) bool {
+	return m.states[m.owners[p.UID]].Reason == move.Consolidation
+}
+
+// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than comesFirstFor.
+func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
+	now := m.Clock.Now()
+	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
+		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < comesFirstFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
+	})
+}
+
+// Bound returns the size up to which the node group may grow for the pods of this loop, false for the usual one.
+func (m *Moves) Bound(nodeGroup string) (size int, bounded bool) {
+	return m.only[nodeGroup], m.only != nil
+}
+
+// ScaledUp notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.
+func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
+	if s.Result == corestatus.ScaleUpNotTried {
+		return
+	}
+	s.PodsRemainUnschedulable = slices.DeleteFunc(s.PodsRemainUnschedulable, func(i corestatus.NoScaleUpInfo) bool {
+		node, ours := m.owners[i.Pod.UID]
+		if ours {
+			m.roomless[node] = true
+		} else {
+			m.hopeless[i.Pod.UID] = true
+		}
+		return ours
+	})
+	if s.Result != corestatus.ScaleUpSuccessful {
+		return
+	}
+	asked := map[string]bool{}
+	for _, raise := range m.Raises(s) {
+		for _, pod := range raise.PodsTriggeredScaleUp {
+			if node, ours := m.owners[pod.UID]; ours && len(raise.ScaleUpInfos) > 0 && !asked[node] {
+				asked[node] = true
+				m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+			}
+		}
+	}
+}
+
+// launched notes that a node was asked for in the place of another.
+func (m *Moves) launched(node, group string) {
+	state, moves := m.states[node]
+	if !moves {
+		return
+	}
+	if m.Consolidation != nil && state.Reason == move.Consolidation {
+		m.Consolidation.Reason.Launched = true
+	}
+	if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
+		state.Launches++
+	}
+	state.Replacement = group
+	delete(m.blocked, node)
+	m.set(node, &state)
+	klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
+}

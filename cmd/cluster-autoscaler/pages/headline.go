@@ -1,0 +1,87 @@
+package pages
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+type headline struct {
+	Level  level
+	Text   string
+	Detail string
+	Remedy string
+}
+
+// newHeadline picks the sentence for the worst that is going on.
+func newHeadline(report *decision.Report, causes []cause, waiting int) headline {
+	fits := waiting // a node, when the causes before have no pod
+	for _, c := range causes {
+		if c.State == decision.PodIgnored {
+			fits -= c.Count
+		}
+	}
+	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
+	switch result := report.Loop.Result; {
+	case !report.Process.Leader:
+		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
+	case report.Loop.Number == 0:
+		return headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}
+	case result.Code == decision.CodeUnhealthy, result.Code == decision.CodeStale, result.Code == decision.CodeDenied, result.Code == decision.CodeNoGroups:
+		return headline{bad, "The autoscaler cannot act", result.Message, result.Remedy}
+	case len(causes) > 0 && (causes[0].State == decision.PodHelpless || causes[0].State == decision.PodDelayed):
+		worst := causes[0]
+		h := headline{Level: worst.Level, Text: wait(worst.Count) + ": " + worst.Message, Remedy: worst.Remedy}
+		if others := waiting - worst.Count; others > 0 {
+			h.Detail = count(others) + " more"
+			if further := len(causes) - 1; further > 0 {
+				h.Detail += ": " + causes[1].Message
+				if further > 1 {
+					h.Detail += ", and " + noun(further-1, "further reason")
+				}
+			}
+		}
+		return h
+	case len(groups) > 0 && groupLevel(groups[0]) == bad:
+		worst := groups[0]
+		h := headline{Level: bad, Text: "Group " + worst.Name + " is degraded: " + worst.Reason.Message, Remedy: worst.Reason.Remedy}
+		if fits > 0 {
+			h.Detail = placed(fits) + "."
+		}
+		return h
+	case report.Loop.Result.Code == decision.CodeOther:
+		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
+	case fits > 0:
+		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
+	case len(groups) > 0 && groupLevel(groups[0]) == warning:
+		return warningOf(groups[0])
+	case len(causes) > 0:
+		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
+	default:
+		return headline{Level: calm, Text: "All is well, no pod waits"}
+	}
+}
+
+// warningOf is the sentence about a group to look at while no pod waits for a node.
+func warningOf(g *decision.Group) headline {
+	says, why := "cannot grow now", g.Reason
+	switch {
+	case g.State == decision.GroupCoolDown:
+	case len(g.CoolDowns) > 0:
+		says, why = "cannot grow everywhere", g.CoolDowns[0].Cause
+	default:
+		says, why = "needs a look", g.Problems[0]
+	}
+	return headline{warning, "No pod waits for a node, but group " + g.Name + " " + says, why.Message, why.Remedy}
+}
+
+func wait(n int) string {
+	if n == 1 {
+		return "1 pod waits"
+	}
+	return count(n) + " pods wait"
+}
+
+// placed is about pods that need nothing more.
+func placed(n int) string { return wait(n) + ", with a place or with a node on its way" }
