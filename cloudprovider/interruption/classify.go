@@ -152,7 +152,11 @@ func (h *Handler) readAgain(ctx context.Context, instance string) {
 // age.
 func eventTime(m queue.Message, e event.Event, now time.Time) time.Time {
 	at := e.Time
-	if at.IsZero() || !m.Sent.IsZero() && m.Sent.Sub(at) > deliveryTime {
+	seen := m.Sent
+	if seen.IsZero() { // as from a queue that states no attributes
+		seen = m.Received
+	}
+	if at.IsZero() || seen.Sub(at) > deliveryTime {
 		at = m.Sent
 	}
 	if at.IsZero() || m.Received.IsZero() {

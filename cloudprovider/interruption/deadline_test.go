@@ -206,6 +206,7 @@ func TestEventTimeUsesAWSClock(t *testing.T) {
 		{"by the event", queue.Message{Received: theirs, Sent: theirs.Add(-5 * time.Second)}, theirs.Add(-20 * time.Second), 20 * time.Second},
 		{"by the message, where the event does not tell", queue.Message{Received: theirs, Sent: theirs.Add(-5 * time.Second)}, time.Time{}, 5 * time.Second},
 		{"by the message, where the event's time cannot be", queue.Message{Received: theirs, Sent: theirs.Add(-5 * time.Second)}, time.Unix(0, 0), 5 * time.Second},
+		{"now, where neither can be", queue.Message{Received: theirs}, time.Unix(0, 0), 0},
 		{"an hour ago", queue.Message{Received: theirs, Sent: theirs.Add(-5 * time.Second)}, theirs.Add(-time.Hour), time.Hour},
 		{"in the future", queue.Message{Received: theirs}, theirs.Add(time.Second), 0},
 		{"unknown", queue.Message{Received: theirs}, time.Time{}, 0},

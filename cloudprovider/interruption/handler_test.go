@@ -82,25 +82,44 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	}
 }
 
+// A node may take a minute and more to boot. An instance of a group at its maximum may hold the place of the new node.
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
-	warned, other := w.inService()[0], w.inService()[1]
-	owned := func(p *corev1.Pod) {
-		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+	for _, tt := range []struct {
+		name       string
+		most       int
+		waits, end time.Duration // no termination before the one, and one before the other
+		ready      bool          // the pod, after waits
+	}{
+		{name: "a pod that runs on a node that booted slowly", most: 5, waits: 85 * time.Second, end: 88 * time.Second, ready: true},
+		{name: "a pod that never runs", most: 5, waits: 100 * time.Second, end: 107 * time.Second},
+		{name: "a pod that never runs, and a group at its maximum", most: 2, waits: 23 * time.Second, end: 30 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
+				w.silent()
+				warned, other := w.inService()[0], w.inService()[1]
+				owned := func(p *corev1.Pod) {
+					p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+				}
+				w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+				w.create("b", owned) // the ReplicaSet's next
+				w.running()
+				w.send(warning(warned, time.Now()))
+				time.Sleep(tt.waits)
+				assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
+				if tt.ready {
+					pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
+					require.NoError(t, err)
+					pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+					_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
+					require.NoError(t, err)
+				}
+				time.Sleep(tt.end - tt.waits)
+				w.waitTerminated(warned)
+				assert.Equal(t, 1, w.terminations(), "terminations")
+			})
+		})
 	}
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-	w.create("b", owned) // the ReplicaSet's next
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.wait("evicted", func() bool { _, err := w.cluster.Tracker().Get(podserver.Pods, "default", "a"); return err != nil })
-	time.Sleep(2500 * time.Millisecond)
-	require.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
-	pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
-	require.NoError(t, err)
-	pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	w.waitTerminated(warned)
 }
 
 // counting is an informer that counts the pods that lists of it return.

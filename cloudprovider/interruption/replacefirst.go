@@ -90,9 +90,13 @@ func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
 
 // awaitPodsReady waits until the moved pods run on other nodes, or the time is over.
 func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID) {
-	until := h.Clock.Now().Add(podsReadyTime)
+	began := h.Clock.Now()
 	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
-		if now := h.Clock.Now(); !now.Before(until) || j.current().drainBy().Sub(now) < podsReadyReserve {
+		most := podsReadyTime
+		if g := h.Groups.Snapshot().Group(j.group); g != nil && g.Room() <= 0 {
+			most = podsReadyTimeFull
+		}
+		if now := h.Clock.Now(); now.Sub(began) >= most || j.current().drainBy().Sub(now) < podsReadyReserve {
 			return
 		}
 		sleep(ctx, h.Clock, time.Second) // their controllers take a moment, too

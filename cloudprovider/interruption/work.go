@@ -20,9 +20,10 @@ const (
 	// The eviction waits decisionTime for the core to decide on the replacement. wakeAgain is the pause before the
 	// core is woken once more.
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
-	// An empty node is kept for podsReadyTime until its pods run on other nodes. podsReadyReserve is the time that must
-	// then be left: an instance that AWS takes before it is terminated here is replaced twice.
-	podsReadyTime, podsReadyReserve = 25 * time.Second, 15 * time.Second
+	// An empty node is kept until its pods run on other nodes, for podsReadyTime at most. podsReadyReserve is the time that must then
+	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at its maximum it is kept for
+	// podsReadyTimeFull, because a replacement may need its place.
+	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
 	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because
@@ -194,7 +195,7 @@ func (h *Handler) names(nodes []*corev1.Node) []string {
 
 // drain empties the nodes of a job, and terminates the instance.
 func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
-	names := func() []string { return h.names(nodes) }
+	names, left := func() []string { return h.names(nodes) }, h.Clock.Now()
 	result, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(result.Evicted + result.Forced))
 	if err != nil {
@@ -210,7 +211,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)
-		late, err := h.drainLate(ctx, j, names, now)
+		late, err := h.drainLate(ctx, j, names, max(bindTime-h.Clock.Since(now), leaveTime-h.Clock.Since(left)))
 		if err != nil {
 			return unfinished
 		}
@@ -234,12 +235,17 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	return empty
 }
 
-// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
-const bindTime = time.Second
+const (
+	// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
+	bindTime = time.Second
+	// leaveTime is how long load balancers may take until they send no more through the node. The core waits as long after its taint
+	// (its default of --node-delete-delay-after-taint).
+	leaveTime = 5 * time.Second
+)
 
-// drainLate looks once more before the termination, and moves the pods that came after the node was found empty.
-func (h *Handler) drainLate(ctx context.Context, j *job, nodes func() []string, emptyAt time.Time) (drain.Result, error) {
-	if wait := bindTime - h.Clock.Since(emptyAt); wait > 0 && j.current().drainBy().Sub(h.Clock.Now()) > terminateReserve {
+// drainLate waits, looks once more before the termination, and moves the pods that came after the node was found empty.
+func (h *Handler) drainLate(ctx context.Context, j *job, nodes func() []string, wait time.Duration) (drain.Result, error) {
+	if wait = min(wait, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve); wait > 0 {
 		sleep(ctx, h.Clock, wait)
 	}
 	late, err := h.drainer.Drain(ctx, nodes, func() drain.Plan { return h.plan(j) })
