@@ -193,10 +193,10 @@ func behind(nodes []*Observed) []*Observed {
 }
 
 // shareLabels finds the labels that most nodes carry, and the odd ones. Where most nodes carry a key and no value of it has a majority, as in
-// a group of half on-demand and half spot nodes, each value of several nodes may be the next node's.
+// a group of half on-demand and half spot nodes, the newest node has the value of the next one, if another node has it, too.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
-	count, keys := map[[2]string]int{}, map[string]int{}
+	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
 	for _, o := range nodes {
 		for key, value := range o.labels {
 			count[[2]string{key, value}]++
@@ -208,10 +208,20 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 			l.labels[label[0]] = label[1]
 		}
 	}
+	for _, o := range nodes {
+		for key, value := range o.labels {
+			if n := newest[key]; count[[2]string{key, value}] >= minLabelledNodes && (n == nil || o.newer(n)) {
+				newest[key] = o
+			}
+		}
+	}
+	for key, o := range newest {
+		if _, shared := l.labels[key]; !shared && 2*keys[key] > len(nodes) {
+			l.labels[key] = o.labels[key]
+		}
+	}
 	for label, carriers := range count {
-		_, shared := l.labels[label[0]]
-		several := !shared && 2*keys[label[0]] > len(nodes) && carriers >= minLabelledNodes
-		if 2*carriers <= len(nodes) && !several {
+		if 2*carriers <= len(nodes) && l.labels[label[0]] != label[1] {
 			l.odd[label] = true
 		}
 	}

@@ -159,8 +159,12 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 }
 
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
-	kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
-	of := func(counts [3]int) (nodes []*corev1.Node) {
+	of := func(counts [3]int, older bool) (nodes []*corev1.Node) {
+		kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
+		kinds[2].CreationTimestamp = metav1.Time{Time: noon}
+		if !older {
+			kinds[0].CreationTimestamp = metav1.Time{Time: noon.Add(time.Second)}
+		}
 		for i, n := range counts {
 			nodes = append(nodes, slices.Repeat(kinds[i:i+1], n)...)
 		}
@@ -170,6 +174,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		name          string
 		present, gone [3]int // nodes with the label, without its key, and with another value
 		want          bool
+		older         bool // than the ones with another value
 		odd           bool // the next node is not expected to carry it
 	}{
 		{name: "one node alone", present: [3]int{1, 0}},
@@ -182,16 +187,17 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "lost by the last node", present: [3]int{0, 1}, gone: [3]int{4, 0}, want: true},
 		{name: "on none of the nodes there are", present: [3]int{0, 2}, gone: [3]int{9, 0}},
 		{name: "all nodes are gone", gone: [3]int{2, 0}, want: true},
-		{name: "half of the nodes, the others have another value", present: [3]int{2, 0, 2}},
-		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}},
-		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}},
+		{name: "half of the nodes, the others have another value and are older", present: [3]int{2, 0, 2}, want: true},
+		{name: "half of the nodes, the others have another value and are newer", present: [3]int{2, 0, 2}, older: true, odd: true},
+		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}, want: true},
+		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}, want: true},
 		{name: "most nodes lack the key", present: [3]int{2, 4, 1}, odd: true},
 		{name: "most nodes share another value", present: [3]int{2, 0, 3}, odd: true},
 		{name: "one value for each node", present: [3]int{1, 0, 1}, odd: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t)
-			in.Learnt = Conclude(observed("m5.large", of(tt.present)...), observed("m5.large", of(tt.gone)...),
+			in.Learnt = Conclude(observed("m5.large", of(tt.present, tt.older)...), observed("m5.large", of(tt.gone, tt.older)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
 			got := template.Labels["team"] == "dsp"
