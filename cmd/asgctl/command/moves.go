@@ -19,7 +19,7 @@ import (
 func (c *cli) moves() *cobra.Command {
 	cmd := c.showReport(running.Options{}, &cobra.Command{
 		Use: "moves", Short: "Show the nodes that are to be replaced, why, and what they wait for",
-		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate), with the reason, how far each is, and what holds it
+		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate, schedules), with the reason, how far each is, and what holds it
 back. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl moves\n  asgctl moves -o json\n  asgctl moves resume web",
 	}, show.MovesOf)

@@ -16,7 +16,7 @@ func (c *cli) top() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "top", Short: "Show the running autoscaler: groups, nodes in motion, pending pods and their causes, decisions",
 		Long: `Prints what the running autoscaler knows and decided. The report comes from the leader's /status.json through the API server, so no port
-has to be forwarded. Your account needs get on pods/proxy, pods and leases in the autoscaler's namespace.
+has to be forwarded. Your account needs get on pods/proxy, pods and leases, and list on pods, in the autoscaler's namespace.
 
 watch asgctl top shows it live.`,
 		Example: "  asgctl top --context prod | less -S\n  watch asgctl top\n  asgctl top -o json > status.json; asgctl top --report status.json",

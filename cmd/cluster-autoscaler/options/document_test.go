@@ -48,6 +48,10 @@ var ofOthers = map[string]string{
 	"gce-concurrent-refreshes":                "a flag for Google Cloud",
 	"gce-mig-instances-min-refresh-wait-time": "a flag for Google Cloud",
 	"regional": "a flag for Google Cloud",
+	"scale-down-candidates-pool-min-count":  "the core has the flag and does not read it",
+	"scale-down-candidates-pool-ratio":      "the core has the flag and does not read it",
+	"scale-down-non-empty-candidates-count": "the core has the flag and does not read it",
+	"user-agent":                            "a flag for Google Cloud",
 }
 
 // units are the units of the numbers that have no type of their own, and the forms of some texts.

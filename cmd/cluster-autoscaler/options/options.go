@@ -151,7 +151,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"Time between two readings of all Auto Scaling groups. A reading is one API call per 100 groups. At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "asg-motion-interval", 2*time.Second,
 		"Time between two readings of the Auto Scaling groups in motion: groups that the autoscaler just wrote to, and groups that are short of instances. "+
-			"A reading is one API call per 100 groups. At least 1s.")
+			"After three minutes without a change it is eight times as long. A reading is one API call per 100 groups. At least 1s.")
 	fs.StringVar((*string)(&a.LaunchMode), "asg-launch-mode", string(asg.LaunchAuto), "How the autoscaler asks for instances. "+
 		"auto: by LaunchInstances, which answers at once, where the group, the partition and the permissions allow it, else by the "+
 		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
@@ -187,7 +187,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "Most nodes that are replaced at once, as a number or as a part of all nodes such as 10%, which is rounded up. "+
 		"rotation:1 is for one reason. 0 lets none begin. It may be given several times, and all hold. The tag "+move.TagBudget+" bounds one group. If empty: 10% of the nodes, and 10% of each group's.")
 	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "Window of time in which nodes are replaced, or in which they are not: [REASON:]allow|deny CRON DURATION [TIME ZONE], such as "+
-		"deny 0 8 * * MON-FRI 10h Asia/Shanghai. It may be given several times. If one allows, nothing is replaced outside such windows. If empty: always.")
+		"deny 0 8 * * MON-FRI 10h Asia/Shanghai. It may be given several times. A reason with allow windows of its own moves in these alone, each other one in the general ones. If empty: always.")
 	fs.DurationVar(&a.MoveMaxWait, "asg-move-max-wait", 0, "How long pods may keep a node that is to be replaced by their wish to be left alone (safe-to-evict, do-not-disrupt, and the other rules of scale-down). "+
 		"Disruption budgets and grace periods hold after that, too. With 0s they may keep it for ever.")
 	fs.DurationVar(&a.MoveProof, "asg-move-proof", 5*time.Minute, "How long the first node that a group gets after a change of its launch template must have been Ready, and its pods with it, before further nodes of the group are replaced. At least 0s.")

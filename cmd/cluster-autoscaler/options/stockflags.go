@@ -39,6 +39,8 @@ var unset = []struct {
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
 	{"kube-client-burst", kubeClientBurst, "the taints of nodes that leave do not hold up the loop",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
+	{"emit-per-nodegroup-metrics", true, "the sizes of the groups are on /metrics",
+		func(o *config.AutoscalingOptions, _ *AWS) { o.EmitPerNodeGroupMetrics = true }},
 	{"balance-similar-node-groups", "true between the zonal views of one group", "the zones of a group stay even (see --asg-zonal-groups)",
 		func(o *config.AutoscalingOptions, ours *AWS) {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
@@ -70,8 +72,11 @@ func describeStock(fs *pflag.FlagSet) error {
 		f := fs.Lookup(name) // the pinned core has each
 		f.Usage = strings.TrimSuffix(f.Usage, ".") + ". " + text
 	}
+	gpus := fs.Lookup("gpu-total")
+	gpus.Usage = strings.Replace(gpus.Usage, "CURRENTLY THIS FLAG ONLY WORKS ON GKE.",
+		"A type is the value of the node label k8s.amazonaws.com/accelerator, and a type that no node has limits nothing.", 1)
 	fs.Lookup("expander").Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
-		"Each expander chooses among the options that the expanders before it leave. Price and then name decide what is still open, " +
+		"Each expander chooses among the options that the expanders before it leave. Price, fewest problems and then name decide what is still open, " +
 		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
 	f := fs.Lookup(cloudProviderFlag)
 	f.DefValue, f.Usage = cloudprovider.AwsProviderName, "Cloud provider type. Available values: ["+cloudprovider.AwsProviderName+"]"

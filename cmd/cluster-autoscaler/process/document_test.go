@@ -58,7 +58,7 @@ dashboard and [Alerts](alerts.md) has alerts that use them.
 ## Metrics of ours
 
 The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--asg-price-file`" + `, the age of the spot prices needs
-` + "`--asg-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, the calls of a core need ` + "`--asg-plugin-address`" + `, and the comparison of a shadow needs ` + "`--shadow`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`--asg-spot-prices=live`" + `, the calls of a core need ` + "`--asg-plugin-address`" + `, and the comparison of a shadow needs ` + "`--shadow`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
 ` + "`asg_autoscaler_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
 ` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
 
@@ -70,7 +70,8 @@ form, with at most 160 buckets each, to a Prometheus that asks for protobuf (` +
 const stockMetricsHead = `
 ## Metrics of the stock autoscaler
 
-Names, types, labels and texts come from the stock autoscaler. Metrics with the label ` + "`node_group`" + ` need ` + "`--emit-per-nodegroup-metrics`" + `.
+Names, types, labels and texts come from the stock autoscaler. ` + "`--emit-per-nodegroup-metrics=false`" + ` leaves out the metrics with the label ` + "`node_group`" + `,
+and the nodes of each group above.
 
 `
 
@@ -93,19 +94,19 @@ The autoscaler records these events beside the events of the stock autoscaler. *
 // series bounds the number of series of each metric of ours. A metric without labels has one.
 var series = map[string]string{
 	"cool_downs":                           "65",
-	"decisions_total":                      "7 kinds × 65 reasons",
-	"interruption_messages_handled_total":  "12 types × 23 outcomes",
+	"decisions_total":                      "6 kinds × 65 reasons",
+	"interruption_messages_handled_total":  "12 types × 24 outcomes",
 	"interruption_messages_received_total": "12 types",
 	"interruption_queue_errors_total":      "one for each call of SQS",
 	"launch_duration_seconds":              "9 calls",
 	"launches_total":                       "9 calls × 65 outcomes",
 	"moves_saving_per_hour":                "2 states",
-	"moves_held":                           "4 reasons × 12 holds",
+	"moves_held":                           "4 reasons × 13 holds",
 	"moves_total":                          "4 reasons × 3 outcomes",
 	"moves_under_way":                      "4 reasons",
 	"node_group_nodes":                     "2 × node groups",
 	"node_group_problems":                  "node groups × reasons of their problems",
-	"node_groups":                          "4",
+	"node_groups":                          "5",
 	"nominations_total":                    "8 results",
 	"pending_pods":                         "65",
 	"plugin_request_duration_seconds":      "16 methods and refused × 17 codes",

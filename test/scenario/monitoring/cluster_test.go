@@ -88,7 +88,7 @@ func startAutoscaler(t *testing.T, env *scenario.Env) {
 	ip := unusedIP(t)
 	prices := filepath.Join(t.TempDir(), "prices.csv")
 	require.NoError(t, os.WriteFile(prices, []byte("# region: "+region+"\n# currency: CNY\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o600))
-	require.NoError(t, env.StartAutoscaler(t.Context(), shipped, "--address="+net.JoinHostPort(ip, port), "--emit-per-nodegroup-metrics",
+	require.NoError(t, env.StartAutoscaler(t.Context(), shipped, "--address="+net.JoinHostPort(ip, port),
 		"--asg-interruption-queue="+queue, "--asg-price-file="+prices, "--scan-interval=1s", "--scale-down-unneeded-time=1s",
 		"--scale-down-delay-after-add=1s", "--unremovable-node-recheck-timeout=1s", "--node-delete-delay-after-taint=0s"))
 
