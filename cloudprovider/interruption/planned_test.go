@@ -294,7 +294,7 @@ func TestHookOutlastsPlannedDrain(t *testing.T) {
 		w.background(h.Run)
 		w.send(change("REBOOT_MAINTENANCE", time.Time{}, l.instance))
 		time.Sleep(12 * time.Minute)
-		l.is.Store(true)
+		l.state.Store("Terminating:Wait")
 		w.send(hookMessage(l.instance, time.Now()))
 		time.Sleep(5 * time.Minute)
 		w.waits()

@@ -48,6 +48,7 @@ type lifecycle struct {
 	LifecycleHookName    string
 	EC2InstanceID        string `json:"EC2InstanceId"`
 	LifecycleTransition  string
+	Action               string // ReplaceRootVolume, otherwise AWS leaves it out
 }
 
 const testNotification = "autoscaling:TEST_NOTIFICATION"
@@ -175,6 +176,7 @@ func fromHook(e Event, d lifecycle) (Event, error) {
 	}
 	// Names of groups and hooks have up to 255 characters, tokens 36 (EC2 Auto Scaling API reference).
 	e.Group, e.Hook, e.Token = bounded(d.AutoScalingGroupName), bounded(d.LifecycleHookName), bounded(d.LifecycleActionToken)
+	e.State = bounded(d.Action)
 	if e.Group == "" || e.Hook == "" {
 		return Event{}, unusable(Garbage, "a lifecycle action without its group or hook")
 	}
