@@ -59,7 +59,11 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 			r.Deadline = e.Starts
 		}
 	case event.TerminateHook:
-		r.Deadline, r.Text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
+		r.Deadline, r.Text = now.Add(hookTime), "Auto Scaling ends the instance"
+		if e.State == event.ReplaceRootVolume {
+			r.Text = "Auto Scaling replaces the root volume of the instance"
+		}
+		r.Text += fmt.Sprintf(", lifecycle hook %q", e.Hook)
 	case event.Rebalance:
 		r.Deadline, r.Text = now.Add(plannedTime), "EC2 recommends to replace the instance"
 	}

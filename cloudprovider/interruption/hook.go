@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -35,14 +36,15 @@ const hookSettle = 2 * time.Minute
 
 var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
 
-// classifyHook drains an instance that waits to be terminated, and then lets Auto Scaling go on.
+// classifyHook drains an instance that waits to be terminated, stopped by its warm pool or rebooted, and then lets Auto Scaling go on.
 func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Event, announced time.Time) (queue.Result, outcome) {
-	if h.Groups.Snapshot().Group(e.Group) == nil {
+	g := h.Groups.Snapshot().Group(e.Group)
+	if g == nil {
 		return h.leaveToOthers(m, e, ownersTimeHook, ownersPauseHook)
 	}
 	id := e.Instances[0]
 	instance, owner := h.Groups.Snapshot().Instance(id)
-	if instance == nil || !instance.Lifecycle.Leaving() {
+	if instance == nil || !isHeld(g, instance) {
 		if err := h.readings.Join(ctx, e.Group, readGather); err != nil {
 			return queue.Retry(retryLater), putBack(ctx)
 		}
@@ -52,11 +54,11 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	switch {
 	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
 		return h.complete(ctx, e, noNode)
-	case instance == nil || owner.Name != e.Group:
+	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
-	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(announced) < hookSettle:
+	case !isHeld(g, instance) && h.Clock.Now().Sub(announced) < hookSettle:
 		return queue.Retry(pauseAfter(m, hookPauses)), postponed
-	case !instance.Lifecycle.Leaving():
+	case !isHeld(g, instance):
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):
 		return h.complete(ctx, e, empty)
@@ -84,6 +86,15 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return h.complete(ctx, e, out)
 	}
 	return result, out
+}
+
+// isHeld reports whether Auto Scaling may keep an instance of the group for a terminating hook. One that the warm pool takes back waits
+// there (Warmed:Pending:Wait), where readings do not show it (EC2 Auto Scaling user guide, warm pool instance lifecycle, read 2026-11).
+func isHeld(g *group.Group, i *group.Instance) bool {
+	if i == nil {
+		return g.WarmPool
+	}
+	return i.Lifecycle.Leaving() || strings.HasPrefix(string(i.Lifecycle), "ReplacingRootVolume")
 }
 
 // heartbeatTimeout is the hook's own timeout, zero if unknown.

@@ -141,7 +141,9 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 				w.silent()
 				ids := w.inService()
 				l := &leaving{Cache: w.cache, instance: ids[0]}
-				l.is.Store(tt.hook)
+				if tt.hook {
+					l.state.Store("Terminating:Wait")
+				}
 				w.run(ids[0], "held")
 				w.run(ids[1], "other")
 				w.refused.Store(true)
@@ -189,30 +191,35 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 	})
 }
 
-// leaving is a Cache whose readings show an instance on its way out while it says so.
+// leaving is a Cache whose readings show an instance in another state while there is one.
 type leaving struct {
 	*asg.Cache
 	instance string
-	is       atomic.Bool
+	state    atomic.Value // a string
 }
 
+// change leaves out an instance of the warm pool, as a Cache does.
 func (l *leaving) change(g *group.Group) *group.Group {
-	if g == nil || !l.is.Load() {
+	state, _ := l.state.Load().(string)
+	if g == nil || state == "" {
 		return g
 	}
 	c := *g
 	c.Instances = slices.Clone(g.Instances)
-	for i := range c.Instances {
-		if c.Instances[i].ID == l.instance {
-			c.Instances[i].Lifecycle = "Terminating:Wait"
-		}
+	at := slices.IndexFunc(c.Instances, func(i group.Instance) bool { return i.ID == l.instance })
+	switch {
+	case at < 0:
+	case strings.HasPrefix(state, "Warmed:"):
+		c.WarmPool, c.Instances = true, slices.Delete(c.Instances, at, at+1)
+	default:
+		c.Instances[at].Lifecycle = group.Lifecycle(state)
 	}
 	return &c
 }
 
 func (l *leaving) Snapshot() *group.Snapshot {
 	s := l.Cache.Snapshot()
-	if g := s.Group("spot"); g != nil && l.is.Load() {
+	if g := s.Group("spot"); g != nil {
 		return s.With(l.change(g))
 	}
 	return s
@@ -223,25 +230,41 @@ func (l *leaving) Reread(ctx context.Context, name string) (*group.Group, error)
 	return l.change(g), err
 }
 
-// Auto Scaling ends an instance, a warm pool takes it back (ReuseOnScaleIn), and it comes into service again with the same ID.
-func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		w.silent()
-		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
-		h := w.handler(func(o *interruption.Options) { o.Groups = l })
-		w.background(h.Run)
-		for _, pod := range []string{"a", "b"} {
-			w.run(l.instance, pod)
-			l.is.Store(true)
-			w.send(hookMessage(l.instance, time.Now()))
-			w.waitEmptyQueue()
-			require.Truef(t, w.evictions(pod) == 1 && w.nodes()[l.instance].Spec.Unschedulable,
-				"pod %s was evicted %d times, handled %v, want a drained node", pod, w.evictions(pod), w.handled())
-			h.Reconcile(t.Context())
-			l.is.Store(false)
-			w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
-		}
-	})
+// Auto Scaling takes an instance out of service for a while. With the same ID it comes back from the warm pool that it returned to
+// (ReuseOnScaleIn), or from another root volume.
+func TestInstanceThatComesBackIsDrainedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, waits, then, action, says string
+		away                            time.Duration
+	}{
+		{name: "from a warm pool", waits: "Warmed:Pending:Wait", then: "Warmed:Stopped", says: "ends the instance", away: 10 * time.Second},
+		{name: "from another root volume", waits: "ReplacingRootVolume:Wait", then: "RootVolumeReplaced",
+			action: "ReplaceRootVolume", says: "replaces the root volume", away: 20 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+				w.running(func(o *interruption.Options) { o.Groups = l })
+				for n, pod := range []string{"a", "b"} {
+					w.run(l.instance, pod)
+					l.state.Store(tt.waits)
+					w.send(strings.Replace(hookMessage(l.instance, time.Now()), `"detail":{`, fmt.Sprintf(`"detail":{"Action":%q,`, tt.action), 1))
+					w.waitEmptyQueue()
+					require.Truef(t, w.evictions(pod) == 1 && w.aws.Calls()["CompleteLifecycleAction"] == n+1,
+						"pod %s was evicted %d times, handled %v, want a drained node", pod, w.evictions(pod), w.handled())
+					l.state.Store(tt.then)
+					time.Sleep(tt.away)
+					node := w.nodes()[l.instance]
+					require.True(t, node.Spec.Unschedulable, "the node is in use before its instance is in service")
+					assert.Contains(t, node.Annotations[interruption.Taint], tt.says)
+					l.state.Store("")
+					w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
+				}
+				assert.Zero(t, w.terminations(), "terminations")
+			})
+		})
+	}
 }
 
 // Nothing of the last drain is known but what the node says.
@@ -261,7 +284,7 @@ func TestInstanceReusedFromWarmPoolIsLeftInService(t *testing.T) {
 				groups := func(o *interruption.Options) { o.Groups = l }
 				stop := w.running(groups)
 				w.run(l.instance, "a")
-				l.is.Store(true)
+				l.state.Store("Warmed:Pending:Wait")
 				w.send(hookMessage(l.instance, time.Now()))
 				w.waitEmptyQueue()
 				require.Truef(t, w.evictions("a") == 1 && w.cordoned() == 1, "%d evictions, want a drained node", w.evictions("a"))
@@ -271,7 +294,7 @@ func TestInstanceReusedFromWarmPoolIsLeftInService(t *testing.T) {
 					w.running(groups)
 				}
 				w.run(l.instance, "b")
-				l.is.Store(false)
+				l.state.Store("")
 				w.within(3*time.Minute, "its node back in use", func() bool { return w.cordoned() == 0 })
 				assert.Zero(t, w.evictions("b")+w.terminations(), "evictions and terminations of an instance in service")
 			})
@@ -366,7 +389,7 @@ func TestStopInWarmPoolEndsNoNode(t *testing.T) {
 func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
 	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
-		l.is.Store(true)
+		l.state.Store("Terminating:Wait")
 		w.annotate(l.instance, "cordon,label", time.Now().Add(-6*time.Minute))
 		h := w.handler(func(o *interruption.Options) { o.Groups = l })
 		h.Reconcile(t.Context())

@@ -28,7 +28,7 @@ func change(what string, starts time.Time, instances ...string) string {
 		entities += fmt.Sprintf(`,{"entityValue":%q}`, id)
 	}
 	if !starts.IsZero() {
-		start = fmt.Sprintf(`"startTime":%q,`, starts.UTC().Format(time.RFC1123))
+		start = fmt.Sprintf(`"startTime":%q,`, starts.UTC().Format("Mon, 2 Jan 2006 15:04:05 GMT"))
 	}
 	return fmt.Sprintf(`{"id":"h","detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",`+
 		`"eventTypeCode":"AWS_EC2_INSTANCE_%s_SCHEDULED",%s"affectedEntities":[%s]}}`, what, start, strings.TrimPrefix(entities, ","))
@@ -294,7 +294,7 @@ func TestHookOutlastsPlannedDrain(t *testing.T) {
 		w.background(h.Run)
 		w.send(change("REBOOT_MAINTENANCE", time.Time{}, l.instance))
 		time.Sleep(12 * time.Minute)
-		l.is.Store(true)
+		l.state.Store("Terminating:Wait")
 		w.send(hookMessage(l.instance, time.Now()))
 		time.Sleep(5 * time.Minute)
 		w.waits()

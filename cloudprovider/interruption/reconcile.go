@@ -36,12 +36,14 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	switch {
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
+	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle != "InService": // it is on its way back
 	case now.Sub(m.Deadline) > sparedAfter:
 		if instance != nil || nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) {
 			h.restore(ctx, node, "the instance is still there")
 		}
-	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle.Counts():
-		// A warm pool has given it back, also where we have not seen it leave. Soon after the message the reading may be older.
+	case m.Kind == event.TerminateHook && instance != nil:
+		// A warm pool has given it back, also where we have not seen it leave, or it has another root volume. Soon after the message the
+		// reading may be older.
 		if reused[id] || now.Sub(m.Began) > hookSettle {
 			h.restore(ctx, node, "the instance is in service again")
 		}

@@ -32,7 +32,8 @@ const (
 
 // terminate terminates the instance and decrements the desired capacity, or has AWS replace it where the minimum size forbids
 // the decrement. The annotations of its nodes record the beginning first, so that the next leader waits for the result before it
-// terminates again. An instance that somebody stops, and that AWS keeps, stays.
+// terminates again. An instance that somebody stops, and that AWS keeps, stays. One that waits for its hook is left to Auto Scaling, which
+// ends it or replaces its root volume.
 func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	log := klog.FromContext(ctx)
 	if since := j.resumed.Terminating; !since.IsZero() {
@@ -46,7 +47,11 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 		return false
 	}
 	if !h.inGroup(j.instance) {
-		log.V(1).Info("The instance is terminated or detached already")
+		log.V(1).Info("The instance has left its group already")
+		return true
+	}
+	if j.current().Kind == event.TerminateHook {
+		log.V(1).Info("The instance stays in its group, and Auto Scaling goes on with it")
 		return true
 	}
 	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().Kind == event.StateChange {

@@ -30,7 +30,7 @@ type Event struct {
 	Time      time.Time // when it happened by AWS's clock, zero if unknown
 	Instances []string  // at least one, but for launches and terminations that failed
 	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
-	// "terminate", "stop" or "hibernate".
+	// "terminate", "stop" or "hibernate". For lifecycle hooks it is ReplaceRootVolume, or empty.
 	State string
 	// Starts is when a scheduled change begins, zero if unknown.
 	Starts time.Time
@@ -41,6 +41,9 @@ type Event struct {
 	// Hook and Token name the lifecycle action that waits.
 	Hook, Token string
 }
+
+// ReplaceRootVolume is the State of a lifecycle hook whose instance stays: AWS replaces its root volume, and reboots it.
+const ReplaceRootVolume = "ReplaceRootVolume"
 
 // Ending reports whether a StateChange takes the instance out of service.
 func (e Event) Ending() bool {

@@ -3,7 +3,6 @@ package event
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,6 +48,7 @@ type lifecycle struct {
 	LifecycleHookName    string
 	EC2InstanceID        string `json:"EC2InstanceId"`
 	LifecycleTransition  string
+	Action               string // ReplaceRootVolume, otherwise AWS leaves it out
 }
 
 const testNotification = "autoscaling:TEST_NOTIFICATION"
@@ -142,7 +142,11 @@ func fromHealth(e Event, detail json.RawMessage) (Event, error) {
 	instances := make([]string, 0, min(len(d.Entities), maxInstances))
 	for _, entity := range d.Entities[:min(len(d.Entities), maxInstances)] {
 		if entity.Status != "RESOLVED" {
-			instances = append(instances, entity.Value)
+			id := entity.Value
+			if _, of, isARN := strings.Cut(id, ":instance/"); isARN { // retirements have one, other changes the bare ID
+				id = of
+			}
+			instances = append(instances, id)
 		}
 	}
 	if len(instances) == 0 && len(d.Entities) > 0 {
@@ -172,6 +176,7 @@ func fromHook(e Event, d lifecycle) (Event, error) {
 	}
 	// Names of groups and hooks have up to 255 characters, tokens 36 (EC2 Auto Scaling API reference).
 	e.Group, e.Hook, e.Token = bounded(d.AutoScalingGroupName), bounded(d.LifecycleHookName), bounded(d.LifecycleActionToken)
+	e.State = bounded(d.Action)
 	if e.Group == "" || e.Hook == "" {
 		return Event{}, unusable(Garbage, "a lifecycle action without its group or hook")
 	}
@@ -213,9 +218,10 @@ func (e Event) about(instances ...string) (Event, error) {
 	return e, nil
 }
 
-// timeOf reads a time as EventBridge or AWS Health writes it. It is zero for other texts.
+// timeOf reads a time as EventBridge or AWS Health writes it. It is zero for other texts. AWS Health writes days of one digit with a zero
+// before them and without.
 func timeOf(text string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, http.TimeFormat, time.RFC1123, time.RFC1123Z} {
+	for _, layout := range []string{time.RFC3339Nano, "Mon, 2 Jan 2006 15:04:05 MST", "Mon, 2 Jan 2006 15:04:05 -0700"} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at
 		}

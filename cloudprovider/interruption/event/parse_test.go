@@ -38,9 +38,14 @@ func TestParseReadsEveryDocumentedForm(t *testing.T) {
 		"health.json": {ID: "7fb65329-1628-4cf3-a740-95fg457h1402", Kind: ScheduledChange, Time: at("2016-06-05T06:27:57Z"),
 			Instances: []string{"i-12345678"}, Starts: at("2016-06-05T15:10:09Z"),
 			Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED"},
+		"health_retirement.json": {ID: "7bf73129-1428-4cd3-a780-95db273d1602", Kind: ScheduledChange, Time: at("2026-01-27T01:43:21Z"),
+			Instances: []string{"i-1234567890abcdef0"}, Starts: at("2026-08-27T13:19:03Z"), Code: "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"},
 		"lifecycle.json": {ID: "782d5b4c-0f6f-1fd6-9d62-ecf6aed0a470", Kind: TerminateHook, Time: at("2020-07-01T22:19:58Z"),
 			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops,
 			Hook: "cluster-termination-handler", Token: "0befcbdb-6ecd-498a-9ff7-ae9b54447cd6"},
+		"lifecycle_root_volume.json": {ID: "12345678-1234-1234-1234-123456789012", Kind: TerminateHook, Time: at("2021-01-13T00:12:37.214Z"),
+			Instances: []string{"i-1234567890abcdef0"}, State: ReplaceRootVolume, Group: "my-asg",
+			Hook: "my-terminate-lifecycle-hook", Token: "71514b9d-6a40-4b26-8523-05e7eEXAMPLE"},
 		"lifecycle_direct.json": {ID: "request", Kind: TerminateHook, Time: at("2022-01-31T23:07:47.872Z"),
 			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops, Hook: "hook", Token: "token"},
 		"lifecycle_sns.json": {ID: "request", Kind: TerminateHook, Time: at("2022-01-31T23:07:47.872Z"),
@@ -142,9 +147,11 @@ func TestResolvedEntitiesOfScheduledChangeAreSkipped(t *testing.T) {
 
 func TestOwnHealthEventsOfChinaAreRead(t *testing.T) {
 	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","backupEvent":"False",` +
-		`"eventTypeCategory":"scheduledChange","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},{"entityValue":"i-of-1"},{"entityValue":"i-2"}]}}`)
+		`"eventTypeCategory":"scheduledChange","startTime":"Tue, 7 Mar 2023 06:06:01 GMT","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},` +
+		`{"entityValue":"arn:aws-cn:ec2:cn-north-1:123456789012:instance/i-of-1"},{"entityValue":"i-2"}]}}`)
 	require.NoError(t, err)
-	assert.Empty(t, cmp.Diff([]string{"i-2", "i-of-1"}, got.Instances))
+	want := Event{Kind: ScheduledChange, Instances: []string{"i-2", "i-of-1"}, Starts: at("2023-03-07T06:06:01Z")}
+	assert.Empty(t, cmp.Diff(want, got))
 }
 
 func FuzzParse(f *testing.F) {

@@ -3,7 +3,6 @@ package fakeaws
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"time"
 )
@@ -165,7 +164,7 @@ func (a *account) publishHealth(i *instance, start time.Time, backup bool) {
 	detail := healthDetail{
 		ARN:     "arn:" + a.partition + ":health:" + a.region + "::event/EC2/AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED/" + uuidOf(a.id, "health", a.announced),
 		Service: "EC2", Code: "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED", Category: "scheduledChange",
-		Start:       start.Add(a.skew).UTC().Format(http.TimeFormat),
+		Start:       start.Add(a.skew).UTC().Format("Mon, 2 Jan 2006 15:04:05 GMT"),
 		Description: []healthDescription{{"en_US", "The instance is scheduled for retirement."}},
 		Entities:    []healthEntity{{Value: i.id, Tags: i.tags}},
 	}
