@@ -163,6 +163,20 @@ func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
 	return nil
 }
 
+// AtCap reports whether spend caps keep an Auto Scaling group from another instance, in each zone whose size allows one.
+func (p *Provider) AtCap(name string) bool {
+	view, capped := p.View(), false
+	for id, g := range view.groups {
+		if g.Name == name && g.TargetInstances() < g.MostInstances() {
+			if room, _ := p.SpendCaps().Room(id, 1); room > 0 {
+				return false
+			}
+			capped = true
+		}
+	}
+	return capped
+}
+
 // raise has AWS asked for delta more instances, which count against the spend caps from now on. The core has looked at the sizes before, but not
 // at raises of other groups under the same cap at the same time, and a pause may have begun. Instances that AWS refuses count until the next view.
 func (n *NodeGroup) raise(delta int, ask func() error) error {

@@ -76,6 +76,7 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 			}
 			assert.Truef(t, room == tt.want && of == tt.by && unpriced == tt.unpriced,
 				"room for %d by %q, without a price %t, want %d by %q, %t", room, of, unpriced, tt.want, tt.by, tt.unpriced)
+			assert.Equal(t, tt.want == 0, w.AtCap("web"), "the group is at a cap")
 		})
 	}
 }

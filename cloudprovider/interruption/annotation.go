@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -48,6 +49,13 @@ func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
 func Draining(node *corev1.Node) (reason string, since time.Time, draining bool) {
 	a, draining := annotationOf(node)
 	return a.Text, a.Began, draining
+}
+
+// Planned reports whether a node is drained for a change that AWS has planned or advises. The drain may wait for days, or be given up.
+func Planned(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Key == Taint && reason{Kind: event.Kind(t.Value)}.planned()
+	})
 }
 
 // resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long

@@ -81,6 +81,9 @@ type Options struct {
 	// Draining is called when the drain of a node begins, with the name of its Auto Scaling group and why AWS takes it. It must return
 	// at once, and may be called by several goroutines.
 	Draining func(node, group, reason string)
+	// Full reports whether a limit other than its maximum size keeps an Auto Scaling group from another instance. Instances that are about to
+	// go count against such a limit. Nil is for no limit.
+	Full func(group string) bool
 	// Wake starts a loop of the core now.
 	Wake func()
 	// CoreElsewhere means that the core is another process. It plans no pods that still run, so planned drains do not wait for it.

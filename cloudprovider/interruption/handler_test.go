@@ -82,17 +82,20 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	}
 }
 
-// A node may take a minute and more to boot. An instance of a group at its maximum may hold the place of the new node.
+// A node may take a minute and more to boot. An instance of a group at its maximum, or at another limit, may hold the place of the new
+// node.
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		most       int
 		waits, end time.Duration // no termination before the one, and one before the other
 		ready      bool          // the pod, after waits
+		full       bool          // another limit
 	}{
 		{name: "a pod that runs on a node that booted slowly", most: 5, waits: 85 * time.Second, end: 88 * time.Second, ready: true},
 		{name: "a pod that never runs", most: 5, waits: 100 * time.Second, end: 107 * time.Second},
 		{name: "a pod that never runs, and a group at its maximum", most: 2, waits: 23 * time.Second, end: 30 * time.Second},
+		{name: "a pod that never runs, and a full group", most: 5, full: true, waits: 23 * time.Second, end: 30 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
@@ -103,7 +106,7 @@ func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 				}
 				w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
 				w.create("b", owned) // the ReplicaSet's next
-				w.running()
+				w.running(func(o *interruption.Options) { o.Full = func(group string) bool { return tt.full && group == "spot" } })
 				w.send(warning(warned, time.Now()))
 				time.Sleep(tt.waits)
 				assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")

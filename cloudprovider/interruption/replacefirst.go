@@ -93,7 +93,7 @@ func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID
 	began := h.Clock.Now()
 	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
 		most := podsReadyTime
-		if g := h.Groups.Snapshot().Group(j.group); g != nil && g.Room() <= 0 {
+		if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.Room() <= 0 || h.Full != nil && h.Full(j.group)) {
 			most = podsReadyTimeFull
 		}
 		if now := h.Clock.Now(); now.Sub(began) >= most || j.current().drainBy().Sub(now) < podsReadyReserve {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -227,6 +228,55 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 	w.untilSizes("1 big, 1 small")
 	got := w.evicted()
 	assert.Truef(t, strings.Contains(got, "choosy") && strings.Contains(got, "big-pod-0"), "evicted %q, want both pods of the large node", got)
+}
+
+// The pod of a node that AWS takes gets the room that the plan has for a pod that runs, and not a node on its way.
+func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "500m")
+	choosy := running("choosy", "choosy-set", "550m", "big-0")
+	choosy.Spec.NodeSelector = map[string]string{"disk": "big"}
+	kept := running("big-pod-1", "big-set-1", "1300m", "big-1")
+	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
+	w.put(choosy, kept)
+	w.untilSizes("2 big, 1 small")
+	spot := taken(awsworld.M5Large("spot", "", nil), event.SpotInterruption)
+	urgent := running("urgent", "urgent-set", "600m", "spot")
+	urgent.Spec.NodeSelector = choosy.Spec.NodeSelector
+	w.put(spot, urgent)
+	w.drains.nodes = []string{"spot"}
+	w.once()
+	assert.Equal(t, map[string]bool{"spot": true}, w.drains.placed, "the pod has a place")
+	assert.Equal(t, "2 big, 1 small", w.sizes())
+}
+
+// The new pod of a restarted Deployment gets the room that the plan has for the old one.
+func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
+	w := newDearWorld(t, 0, 2, "900m")
+	for i := range 2 {
+		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		w.put(pod)
+	}
+	from, to := "small-0", "small-1"
+	held := func(r *decision.Report) bool {
+		n := w.node(r, from)
+		return n.Move != nil && n.Move.Hold == string(move.HeldRestart)
+	}
+	w.untilConsolidated(func(r *decision.Report) bool {
+		if w.node(r, to).Move != nil {
+			from, to = to, from
+		}
+		return held(r) && w.restarts() == 1
+	})
+	w.put(running("new", "small-set-"+from[len("small-"):], "900m", to))
+	for range 20 {
+		w.clock.Step(planEvery)
+		require.True(t, held(w.loop()), "it waits for the old pod")
+	}
+	old := running("small-pod-"+from[len("small-"):], "", "900m", from)
+	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(old))
+	w.untilSizes("0 big, 1 small")
+	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.

@@ -17,6 +17,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -121,9 +123,18 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
 }
 
-// AWS takes a node whose pod fits nowhere else.
+// AWS takes a node whose pod fits nowhere else. The pod may have a claim, of which the snapshot shows only one place.
 func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
-	w, nodes := newRotationWorld(t, "1500m")
+	for name, change := range map[string]func(*corev1.Pod){"without claims": func(*corev1.Pod) {}, "with a claim": func(pod *corev1.Pod) {
+		pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr.To("gpu")}}
+		pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu"}} // which needs no device in the end
+	}} {
+		t.Run(name, func(t *testing.T) { drainedHavePlace(t, change) })
+	}
+}
+
+func drainedHavePlace(t *testing.T, change func(*corev1.Pod)) {
+	w, nodes := newRotationWorld(t, "1500m", change)
 	leaves := nodes[0].DeepCopy()
 	delete(leaves.Labels, "outdated")
 	leaves.Spec.Unschedulable = true
@@ -151,7 +162,9 @@ func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
 		return cmp.Diff(map[string]bool{leaves.Name: true}, w.drains.placed)
 	})
 	assert.Equal(t, 4, w.desired(), "desired")
-	assert.Greater(t, w.node(w.loop(), leaves.Name).Utilization, 0.5, "the node counts as empty when the core plans removals")
+	r := w.loop()
+	assert.Greater(t, w.node(r, leaves.Name).Utilization, 0.5, "the node counts as empty when the core plans removals")
+	assert.NotEqual(t, decision.NodeUnneeded, w.node(r, "small-3").State, "the new node")
 }
 
 // A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.
@@ -250,6 +263,13 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &scaleUp}))
 			w.Reread()
 		}, waits: full + ": it is paused by its tag " + group.TagPaused},
+		{name: "a zone at a spend cap", cpu: "500m", limits: [2]int{3, 5}, held: room, waits: full, desired: 3, before: func(w *world) {
+			yes, cap := "true", "0.01"
+			require.NoError(w.T, w.AWS.Suspend("small", "AZRebalance"))
+			require.NoError(w.T, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "ab").Zones,
+				Tags: map[string]*string{asg.TagZonal: &yes, group.TagSpendCap: &cap}}))
+			w.Reread()
+		}},
 		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, waits: full, desired: 3},
 		{name: "the new node does not start", cpu: "1500m", pause: 21 * time.Minute, desired: 4, held: func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
@@ -457,6 +477,21 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
+// Pods of a node that AWS takes in a moment come first. A change in some days holds nothing.
+func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
+	for _, kind := range []event.Kind{event.SpotInterruption, event.ScheduledChange} {
+		t.Run(string(kind), func(t *testing.T) {
+			w, nodes := newRotationWorld(t, "500m")
+			w.put(taken(nodes[1].DeepCopy(), kind))
+			w.drains.nodes = []string{"small-1"}
+			n := w.untilMove(func(n decision.Node) bool {
+				return n.Move.Hold == string(move.HeldPending) || n.State == decision.NodeDraining
+			})
+			assert.Equal(t, kind == event.SpotInterruption, n.Move.Hold == string(move.HeldPending), "held")
+		})
+	}
+}
+
 // expendable is a pending pod of a low priority, for which the core launches no node. It stays young for long.
 func (w *world) expendable() *corev1.Pod {
 	pod := waiting("expendable", "batch", "1500m")
@@ -496,6 +531,16 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 	w.clock.Step(8 * time.Minute)
 	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
 	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
+}
+
+// Its new pod is not Ready, and the other pods of the node would end with it.
+func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+	})
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
+	w.machine.Reasons = []move.Reason{ending{}}
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 
 // restarts counts the restarts of Deployments.
@@ -539,6 +584,20 @@ func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
+	for name, drained := range map[string]event.Kind{"none is drained": "", "one is drained for a planned change": event.ScheduledChange} {
+		t.Run(name, func(t *testing.T) { goAheadOfAnAction(t, drained) })
+	}
+}
+
+// taken is the node, which is drained for an event of AWS.
+func taken(n *corev1.Node, kind event.Kind) *corev1.Node {
+	n.Spec.Unschedulable = true
+	n.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(kind), Effect: corev1.TaintEffectNoSchedule}}
+	return n
+}
+
+// goAheadOfAnAction has the dear node drained for an event of AWS, "" for none.
+func goAheadOfAnAction(t *testing.T, drained event.Kind) {
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		two := 2
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
@@ -549,6 +608,9 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 		o.Actions = o.AutoScaling.(asg.ActionsAPI)
 	})
 	for i, n := range w.ready("small")[:3] {
+		if i == 1 && drained != "" {
+			taken(n, drained)
+		}
 		w.join(n)
 		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
 		if i == 1 {

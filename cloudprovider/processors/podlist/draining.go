@@ -10,6 +10,7 @@ import (
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -31,17 +32,17 @@ type drains interface {
 // processor, which drops pods that fit on existing nodes.
 type Draining struct {
 	Drains drains
-	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
-	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
+	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. hurry reports
+	// that pods of nodes which AWS takes in a moment look for places, too. Nil if no node is replaced.
+	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, hurry bool) []*corev1.Pod
 
 	counted map[string][]*corev1.Pod // pods that this loop counts, by node
 	emptied snapshot.Emptied         // the nodes, until ScaledUp
 }
 
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
-	if d.Moves != nil { // first, because the pods of the others run, too
-		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
-	}
+	var leaving []*corev1.Pod
+	hurry := false
 	d.counted, d.emptied = map[string][]*corev1.Pod{}, snapshot.Emptied{}
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
@@ -56,32 +57,42 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		}
 		pods := slices.DeleteFunc(snapshot.ToPlace(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
-		unschedulable = append(unschedulable, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
+		leaving = append(leaving, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods
+		hurry = hurry || len(pods) > 0 && !interruption.Planned(info.Node())
 	}
-	return unschedulable, nil
+	if d.Moves != nil {
+		leaving = append(leaving, d.Moves(ctx, unschedulable, hurry)...)
+	}
+	return append(unschedulable, leaving...), nil
 }
 
 // ScaledUp puts the pods back on the counted nodes, and reports these nodes to the drains. The scale-up of the loop is over. Pods that have
-// a place keep it in the snapshot, too, so that no removal takes it. A claimed device is on one node alone.
-func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) {
+// a place keep it in the snapshot, too, so that no removal takes it. A claimed device is on one node alone, so ScaledUp returns the nodes
+// that are to take pods with claims.
+func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) (needed map[string]bool) {
 	if len(d.counted) == 0 {
-		return
+		return nil
 	}
 	places := d.emptied.Restore(ctx.ClusterSnapshot)
-	placed := make(map[string]bool, len(d.counted))
+	placed, needed := make(map[string]bool, len(d.counted)), map[string]bool{}
 	for node, pods := range d.counted {
 		placed[node] = true
 		for _, p := range pods {
 			on := places[p.UID]
 			placed[node] = placed[node] && on != nil && on.Annotations[coreannotations.NodeUpcomingAnnotation] != "true"
-			if on != nil && len(p.Spec.ResourceClaims) == 0 {
+			switch {
+			case on == nil:
+			case len(p.Spec.ResourceClaims) > 0:
+				needed[on.Name] = true
+			default:
 				_ = ctx.ClusterSnapshot.ForceAddPod(snapshot.Unbound(p), on.Name) // it was there a moment ago
 			}
 		}
 	}
 	d.counted = nil
 	d.Drains.ReplacementsDecided(placed)
+	return needed
 }
 
 func (*Draining) CleanUp() {}

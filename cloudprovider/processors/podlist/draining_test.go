@@ -1,6 +1,8 @@
 package podlist
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,8 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -88,21 +92,28 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
-	tolerant := func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} }
 	upcoming := node("upcoming", false)
 	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
 	for _, tt := range []struct {
 		name string
 		on   []string // the places of both pods
 		want bool
+
+		claims []corev1.PodResourceClaim
+		needed []string // nodes that are to take pods with claims
 	}{
 		{name: "nowhere"},
 		{name: "one on a node that runs", on: []string{"ready"}},
 		{name: "one on a node under way", on: []string{"ready", "upcoming"}},
 		{name: "both on a node that runs", on: []string{"ready", "ready"}, want: true},
+		{name: "with claims", on: []string{"ready", "upcoming"}, claims: []corev1.PodResourceClaim{{Name: "gpu"}},
+			needed: []string{"ready", "upcoming"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+			tolerant := func(p *corev1.Pod) {
+				p.Spec.Tolerations, p.Spec.ResourceClaims = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, tt.claims
+			}
+			snapshot := placing.New(config.AutoscalingOptions{PredicateParallelism: 1}, framework.NewTestFrameworkHandleOrDie(t))
 			nodes := []*corev1.Node{node("draining", true), node("second", true), node("ready", false), upcoming}
 			require.NoError(t, snapshot.SetClusterState(nodes, []*corev1.Pod{pod("a", "draining", named, tolerant), pod("b", "draining", named, tolerant)}, nil, nil))
 			d := &handler{draining: []string{"draining", "second"}}
@@ -115,7 +126,7 @@ func TestPlacesCountOnceTheirNodesRun(t *testing.T) {
 			for at, on := range tt.on {
 				require.NoError(t, snapshot.ForceAddPod(got[at], on))
 			}
-			pods.ScaledUp(ctx)
+			assert.Equal(t, tt.needed, slices.Sorted(maps.Keys(pods.ScaledUp(ctx))), "nodes that are to take pods with claims")
 			assert.Empty(t, cmp.Diff(map[string]bool{"draining": tt.want, "second": true}, d.decided))
 		})
 	}

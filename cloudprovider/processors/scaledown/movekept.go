@@ -3,6 +3,7 @@ package scaledown
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -78,7 +79,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	_, g := m.Provider.View().Instance(n)
 	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
-		roomOf(m.Provider, g) > 0 && !m.cools(m.Provider.NodeGroupName(n)) {
+		m.grows(n) && !m.cools(m.Provider.NodeGroupName(n)) {
 		return ""
 	}
 	message := "its group is at its minimum size, and cannot launch another node now"
@@ -137,6 +138,10 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 				}
 			}
 		}
+		if slices.ContainsFunc(p.Nodes, func(name string) bool { return m.restarting(ctx, name) }) { // new pods may have the places of old ones
+			m.hold(n.Name, move.HeldRestart, "Deployments of its plan are restarted first")
+			continue
+		}
 		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
 		if err == nil {
 			delete(m.blocked, n.Name)
@@ -155,6 +160,12 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		}
 	}
 	return fit, places
+}
+
+// restarting reports whether a node has pods of Deployments that were restarted a while ago.
+func (m *Moves) restarting(ctx *cacontext.AutoscalingContext, node string) bool {
+	at := m.states[node].Restarted
+	return !at.IsZero() && m.Clock.Since(at) < move.RestartTime && len(move.Deployments(podsOn(ctx, node))) > 0
 }
 
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.

@@ -17,10 +17,11 @@ import (
 )
 
 // Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
-// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
-func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
-	first := m.comeFirst(ctx, pending)
-	m.before = m.hopeless
+// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node. hurry reports that pods
+// of nodes which AWS takes in a moment look for places, too.
+func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, hurry bool) (pods []*corev1.Pod) {
+	first := hurry || m.comeFirst(ctx, pending)
+	m.before, m.hurry = m.hopeless, hurry
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless = map[string]bool{}
 	consolidating := "" // a node

@@ -67,6 +67,7 @@ type Moves struct {
 	emptied  snapshot.Emptied     // until the core plans removals
 	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
 	waiting  []*corev1.Pod        // the other pending pods
+	hurry    bool                 // pods of nodes that AWS takes in a moment look for places
 	hopeless map[types.UID]bool   // waiting pods that no group helps
 	before   map[types.UID]bool   // the same, of the loop before
 	theirs   bool                 // the last scale-up beside a consolidation was for hopeless pods
@@ -146,7 +147,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: beingDrained(n), Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
+		leaving := taints.HasToBeDeletedTaint(n) || beingDrained(n) && !interruption.Planned(n)
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leaving,
+			Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -167,7 +170,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.hopeless[p.UID] = true
 		}
 	}
-	pending := m.comeFirst(ctx, m.waiting)
+	pending := m.hurry || m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
 		moves := func(s move.State) bool { return s.Step == move.Placing }
 		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)

@@ -63,8 +63,8 @@ type Requests struct {
 	Recorder      record.EventRecorder
 	Moves         *Moves // nil if no node is replaced but by request
 	// AfterScaleUp puts the pods of nodes that are being drained back on these nodes. Otherwise the core would take such a node for empty, and
-	// remove it.
-	AfterScaleUp func(*cacontext.AutoscalingContext)
+	// remove it. It returns the nodes that these pods need although the snapshot does not show it.
+	AfterScaleUp func(*cacontext.AutoscalingContext) (needed map[string]bool)
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
@@ -77,7 +77,7 @@ type Requests struct {
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
 func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	r.asked = nil
-	r.AfterScaleUp(ctx)
+	needed := r.AfterScaleUp(ctx)
 	if r.Moves != nil {
 		r.Moves.emptied.Restore(ctx.ClusterSnapshot)
 	}
@@ -100,7 +100,8 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	if r.Moves != nil {
 		r.Moves.show()
 	}
-	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+	candidates, err := r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return needed[n.Name] }), err
 }
 
 // remove begins the removal of the requested nodes that may go now, and leaves in r.Removals why others do not. It lets a node wait whose removal
@@ -174,10 +175,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	empty, drained := p.NodesToDelete(now)
-	if r.Moves != nil { // restarts of Deployments come first
+	if r.Moves != nil { // restarts of Deployments come first, unless AWS is about to end the node with all its pods
 		drained = slices.DeleteFunc(drained, func(n *corev1.Node) bool {
-			_, moves := r.Moves.states[n.Name]
-			return moves && r.Moves.restarts(ctx, n)
+			s, moves := r.Moves.states[n.Name]
+			return moves && !s.Ends && r.Moves.restarts(ctx, n)
 		})
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)

@@ -35,12 +35,16 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 		return nil, nil, err
 	}
 	wake := make(chan struct{}, 1)
-	flags := p.options.AWS
+	flags, nodes := p.options.AWS, opts.InformerFactory.Core().V1().Nodes().Informer()
 	handler, err := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
-		Cordons: cordons, Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(),
+		Cordons: cordons, Client: client, Nodes: nodes,
 		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance, Draining: p.decisions.Draining,
+		Full: func(group string) bool {
+			most := p.core.MaxNodesTotal
+			return cloud.provider.AtCap(group) || most > 0 && len(nodes.GetStore().ListKeys()) >= most
+		},
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:
