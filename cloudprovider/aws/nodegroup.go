@@ -113,7 +113,7 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 // failed as after any other.
 func (n *NodeGroup) IncreaseSize(delta int) error {
 	if n.provider.Pretended != nil {
-		n.provider.Pretended[n.id] += delta
+		n.provider.Pretend(n.id, delta)
 		return nil
 	}
 	return n.raise(delta, func() error { return n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta) })

@@ -23,10 +23,10 @@ var eksImage = regexp.MustCompile(`^amazon-eks-|^bottlerocket-aws-k8s-|EKS_Optim
 
 // notJoining is the Problem of a group, about one of its instances.
 type notJoining struct {
-	instance string
-	launch   *launchspec.LaunchSpec // of the group
-	until    time.Time              // an hour after the instance was last late
-	problem  Problem
+	launch  *launchspec.LaunchSpec // of the group
+	joined  map[string]string      // the nodes that were registered when the instance was last late, by instance
+	until   time.Time              // an hour after that
+	problem Problem
 }
 
 // SetLate notes the instances that have had no node for much longer than usual, and since when. EC2 is asked about them beside the loop.
@@ -57,15 +57,15 @@ func (v *View) Late(instance string) Late { return v.late[instance] }
 // whyNotJoining finds the most certain reason. A fact that holds for a registered node of the same start is no reason.
 func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string) {
 	joined := slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Origin == i.Origin })
-	joins, bare, role, profile := "", false, "", ""
+	joins, role, profile, userData, eks := "", "", "", "", false
 	for _, s := range g.LaunchStated {
 		if s.Source == launchspec.SourceUserData {
 			joins = s.Cluster
 		}
 	}
 	if spec := g.LaunchSpec; spec != nil {
-		bare = spec.UserData == "" && spec.Image != nil && eksImage.MatchString(spec.Image.Name)
-		profile = spec.Profile
+		eks = spec.Image != nil && eksImage.MatchString(spec.Image.Name)
+		userData, profile = spec.UserData, spec.Profile
 		if spec.Nodegroup != nil {
 			role = spec.Nodegroup.Role
 		}
@@ -83,7 +83,7 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	switch {
 	case joins != "" && ours != "" && joins != ours:
 		return fmt.Sprintf("its user data joins cluster %q, and this one is %q", joins, ours), correct
-	case bare && !joined:
+	case eks && userData == "" && !joined:
 		return "it has no user data, and its image joins no cluster without", correct
 	case !slices.Contains([]string{"", "pending", "running"}, start.State):
 		return "EC2 shows it as " + start.State, "see who stopped it: aws ec2 describe-instances --instance-ids " + i.ID
@@ -114,6 +114,9 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 			"see whether they exist: aws ec2 describe-vpc-endpoints --filters Name=vpc-id,Values=" + start.VPC + "\nand the routes: aws ec2 describe-route-tables --route-table-ids " + start.Table
 	}
 	cause = "nothing wrong was found in AWS"
+	if eks && userData != "" && joins == "" && !joined { // a script may name it in a way that is not understood
+		cause += ", but its user data names no cluster that could be found"
+	}
 	if start.State == "" {
 		cause += ", and its state could not be checked"
 	}
@@ -136,19 +139,19 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {
 		start, known := p.starts.Known().Of(id)
 		i, g := v.snapshot.Instance(id)
-		if !known || i == nil {
+		if !known || i == nil || registered[id] != "" {
 			continue
 		}
 		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
 		v.late[id] = Late{cause, remedy, start.Console}
-		p.unjoined[g.Name] = notJoining{id, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
+		p.unjoined[g.Name] = notJoining{g.LaunchSpec, registered, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
 			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
 			Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {
 		n, g := p.unjoined[name], v.snapshot.Group(name)
-		if g == nil || g.LaunchSpec != n.launch || registered[n.instance] != "" || now.After(n.until) || len(g.Instances) > 0 &&
-			!slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return registered[i.ID] == "" }) {
+		if g == nil || g.LaunchSpec != n.launch || now.After(n.until) ||
+			slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return registered[i.ID] != "" && n.joined[i.ID] == "" }) {
 			delete(p.unjoined, name)
 		} else {
 			found = append(found, n.problem)

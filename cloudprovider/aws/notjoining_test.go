@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
@@ -25,6 +26,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	})
 	state, _ := w.AWS.Group("g")
 	first, second := state.Instances[0].ID, state.Instances[1].ID
+	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)))
 	since := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	late := func(ids ...string) map[string]time.Time {
 		m := map[string]time.Time{"i-gone": since}
@@ -53,13 +55,30 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	l := w.View().Late(first)
 	assert.Equalf(t, "", l.Cause, "why %+v for an instance that is not late", l)
 
-	// It stays while the core tries again, and goes once all have joined.
+	// It stays when the core ends the instance, though the others have joined, and goes once another one joins.
 	w.SetLate(late())
-	assert.True(t, problem() != "", "no problem once the instance is late no more, want that it stays until a node joins")
-	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)), awsworld.Node("b", nodemeta.ProviderID("cn-northwest-1a", second)))
+	w.stopLaunching("g")
+	require.NoError(t, w.AWS.Reclaim(second))
+	w.waitWhile("the instance is there", func() bool {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		return len(w.Cache.Snapshot().Group("g").Instances) > 1
+	})
+	assert.NotEmpty(t, problem(), "the problem once the instance is gone, want that it stays until a node joins")
+	require.NoError(t, w.AWS.Resume("g", "Launch"))
+	third := ""
+	w.waitWhile("no other instance", func() bool {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		for _, i := range w.Cache.Snapshot().Group("g").Instances {
+			if i.ID != first {
+				third = i.ID
+			}
+		}
+		return third == ""
+	})
+	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)), awsworld.Node("b", nodemeta.ProviderID("cn-northwest-1a", third)))
 	w.SetLate(late(first))
 	w.SetLate(late())
-	assert.Equal(t, "", problem(), "problem, want none once the instance has joined")
+	assert.Equal(t, "", problem(), "problem, want none once another instance has joined")
 	calls := w.AWS.Calls()
 	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
 }
@@ -129,6 +148,9 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	g.LaunchSpec.UserData = "eA=="
 	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
 	assert.NotContainsf(t, cause, "role", "%q, want nothing about a role that is let in", cause)
+	g.LaunchStated = nil // the user data of an image of EKS only installs an agent
+	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
+	assert.Equal(t, "nothing wrong was found in AWS, but its user data names no cluster that could be found", cause)
 }
 
 // A private cluster needs no default route. A node that has joined from the same zone shows that.

@@ -167,7 +167,7 @@ func (p *Provider) Dividing() bool {
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
 	p.looped.Store(true)
-	clear(p.Pretended) // of a scale-up that was left out
+	p.PretendNone() // of a scale-up that was left out
 	p.waited.Store(0)
 	p.registered.read(p.ctx)
 	p.superseded.Clear()

@@ -127,6 +127,25 @@ func (s *Spend) room(id string, n int) (room int, by *decision.SpendCap) {
 	return int(min(float64(n), left/in.each)), by
 }
 
+func (s *Spend) count(id string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add(id, n)
+}
+
+// Pretend counts n more nodes of a node group until PretendNone or Refresh, against the spend caps, too. Both are for the core's loop alone.
+func (p *Provider) Pretend(id string, n int) {
+	p.Pretended[id] += n
+	p.SpendCaps().count(id, n)
+}
+
+func (p *Provider) PretendNone() {
+	for id, n := range p.Pretended {
+		p.SpendCaps().count(id, -n)
+	}
+	clear(p.Pretended)
+}
+
 // add counts n further instances. The caller holds mu.
 func (s *Spend) add(id string, n int) {
 	in := s.groups[id]
@@ -147,7 +166,7 @@ func (s *Spend) Shared() func(id string, n int) int {
 
 // WithinCaps returns the size up to which a node group may grow by the spend caps, most if they leave room for that.
 func (p *Provider) WithinCaps(g *group.Group, most int) int {
-	size := g.TargetInstances()
+	size := g.TargetInstances() + p.Pretended[g.ID()]
 	if most <= size {
 		return most
 	}
@@ -195,9 +214,7 @@ func (n *NodeGroup) raise(delta int, ask func() error) error {
 	err := ask()
 	n.provider.adopt(n.name)
 	if errors.Is(err, asg.ErrNotAtomic) { // the core asks in another way
-		caps.mu.Lock()
-		defer caps.mu.Unlock()
-		caps.add(n.id, -delta)
+		caps.count(n.id, -delta)
 	}
 	return err
 }

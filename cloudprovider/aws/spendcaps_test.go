@@ -67,6 +67,23 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 	assert.Truef(t, err == nil && n == 4, "%d series of the caps, %v, want 2 for each of 2 caps", n, err)
 }
 
+func TestNodesThatAShadowPretendsCountAgainstTheSpendCap(t *testing.T) {
+	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
+	w.Pretended = map[string]int{}
+	sizes := func(a, b int) {
+		t.Helper()
+		assert.Equal(t, [2]int{a, b}, [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}, "most nodes of the groups")
+	}
+	sizes(4, 3)
+	require.NoError(t, w.NodeGroup("b").IncreaseSize(2))
+	sizes(2, 3)
+	require.NoError(t, w.NodeGroup("a").IncreaseSize(1))
+	sizes(2, 2)
+	assert.NotNil(t, w.Capped(w.View().Group("b")), "the cap that holds group b")
+	w.NextLoop() // without a scale-up
+	sizes(4, 3)
+}
+
 // Two equal series would break the whole page of metrics.
 func TestGroupNamedLikeACapHasNoSeriesOfItsOwn(t *testing.T) {
 	w := capped(t, 4.5, idle, awsworld.Group(decision.WholeCluster, "m5.large", 0, 1, 9, map[string]string{group.TagSpendCap: "9"}))

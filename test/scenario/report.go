@@ -85,6 +85,9 @@ func decisionLines(r *decision.Report) string {
 	}
 	for _, n := range r.Nodes {
 		fmt.Fprintf(&lines, "node %s of %s: %s %s: %s\n", n.Name, n.Group, n.State, n.Reason.Code, n.Reason.Message)
+		for _, line := range n.Console {
+			fmt.Fprintf(&lines, "console of %s: %s\n", n.Group, line)
+		}
 	}
 	for _, l := range r.Launches {
 		fmt.Fprintf(&lines, "launch in %s by %s: %d of %d, %s: %s\n", l.Group, l.Mode, l.Launched, l.Asked, cmp.Or(l.Outcome.Code, "success"), l.Outcome.Message)

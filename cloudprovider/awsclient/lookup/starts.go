@@ -81,7 +81,7 @@ func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error
 		if before, _ := known.Of(id); len(before.Console) > 0 {
 			start.Console = before.Console
 		} else if consoles++; consoles <= consolesAtOnce {
-			start.Console, _ = s.console(ctx, id) // an instance without Nitro has no latest output
+			start.Console, _ = s.console(ctx, id)
 		}
 		found[id] = start
 	}
@@ -131,6 +131,9 @@ func (s *starts) entries(ctx context.Context) ([]string, error) {
 
 func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 	out, err := s.api.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: awssdk.String(id), Latest: awssdk.Bool(true)})
+	if err != nil && !awsclient.IsDenied(err) { // an instance without Nitro has the output of its start alone
+		out, err = s.api.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: awssdk.String(id)})
+	}
 	if err != nil {
 		return nil, err
 	}

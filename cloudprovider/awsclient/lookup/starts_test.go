@@ -29,13 +29,16 @@ type startsWorld struct {
 }
 
 func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, network fakeaws.Network, auth func(context.Context) ([]string, error)) *startsWorld {
-	g.Name, g.Desired, g.Max, g.LaunchTemplate = "g", instances, instances, &fakeaws.LaunchTemplateRef{Name: "t"}
+	if g.Name, g.Desired, g.Max = "g", instances, instances; g.LaunchTemplate == nil {
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "t"}
+	}
 	if g.Zones == nil {
 		g.Zones = []string{"us-west-2a"}
 	}
 	server, api := served(t, fakeaws.Config{Network: network, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
-		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large", SecurityGroupIDs: []string{"sg-1", "sg-2"}}}}},
-		AccessEntries:   map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large", SecurityGroupIDs: []string{"sg-1", "sg-2"}}}},
+			{Name: "xen", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m4.large"}}}},
+		AccessEntries: map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
 	w := &startsWorld{aws: server, clock: clocktesting.NewFakeClock(time.Now())}
 	w.Cache = NewStarts(api,
 		Admission{Cluster: func() string { return "one" }, AWSAuth: auth,
@@ -75,6 +78,15 @@ func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
 	calls := w.aws.Calls()
 	assert.Equal(t, "2 4 7", fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]),
 		"calls for status, pages of entries and console, one for each console")
+}
+
+// AWS refuses to show their latest output.
+func TestInstanceWithoutNitroHasTheConsoleOfItsStart(t *testing.T) {
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "xen"}, Console: "kernel panic"},
+		fakeaws.Network{}, mapped)
+	w.look(t)
+	got, _ := w.Known().Of(w.ids[0])
+	assert.Equal(t, []string{"kernel panic"}, got.Console)
 }
 
 // AWS answers for no instance of a call if it does not know one of them.

@@ -131,6 +131,7 @@ func (c *Collector) Begin(trigger string, at time.Time) {
 func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
+	c.Provider.PretendNone() // a loop without a scale-up
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
 	f.earlier, f.unneeded = c.earlier, c.Unneeded.Nodes
 	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)

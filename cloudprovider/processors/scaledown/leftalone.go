@@ -3,10 +3,12 @@ package scaledown
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
@@ -102,14 +104,28 @@ func longest(ctx *cacontext.AutoscalingContext, node string, now time.Time) (lon
 	return longest
 }
 
-// Ignored returns the handler that publishes an event on a pod whose annotation counts for nothing. Add it to the informer of all pods.
+// ofNodes are the annotations of nodes with the values that they know.
+var ofNodes = map[nodemeta.Annotation][]string{
+	nodemeta.DoNotDisrupt: {"", "true", "false"}, nodemeta.RemovalRequested: {"", "true", nodemeta.ReplaceFirst, "false"},
+}
+
+// Ignored returns the handler that publishes an event on a pod or node whose annotation counts for nothing, for the informers of both.
 func Ignored(events record.EventRecorder) cache.ResourceEventHandler {
 	see := func(before, after any) {
-		pod := after.(*corev1.Pod)
-		_, _, err := nodemeta.LeftAlone(pod, time.Time{})
-		if err != nil && nodemeta.DoNotDisrupt.Of(before.(*corev1.Pod)) != nodemeta.DoNotDisrupt.Of(pod) {
-			events.Eventf(pod, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
+		changed := func(a nodemeta.Annotation) bool { return a.Of(before.(metav1.Object)) != a.Of(after.(metav1.Object)) }
+		switch o := after.(type) {
+		case *corev1.Pod:
+			if _, _, err := nodemeta.LeftAlone(o, time.Time{}); err != nil && changed(nodemeta.DoNotDisrupt) {
+				events.Eventf(o, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
+			}
+		case *corev1.Node:
+			for key, known := range ofNodes {
+				if value := key.Of(o); changed(key) && !slices.Contains(known, value) {
+					events.Eventf(o, corev1.EventTypeWarning, "AnnotationIgnored", "The annotation %s is ignored: %.80q is none of %s",
+						key, value, strings.Join(known[1:], ", "))
+				}
+			}
 		}
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: func(pod any) { see(&corev1.Pod{}, pod) }, UpdateFunc: see}
+	return cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { see(&metav1.ObjectMeta{}, o) }, UpdateFunc: see}
 }

@@ -125,7 +125,7 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	}
 	if !s.again { // which would decide for these nodes anew
 		for _, n := range s.decided {
-			s.Provider.Pretended[n.Group]++
+			s.Provider.Pretend(n.Group, 1)
 		}
 	}
 	return list, nil
@@ -141,7 +141,7 @@ func (s *Shadow) CleanUp() {}
 
 // Asked ends a scale-up. Its pods wait from now on. A decision about all pods replaces the ones before, whose nodes have been counted.
 func (s *Shadow) Asked(nodes ...plan.Node) {
-	clear(s.Provider.Pretended)
+	s.Provider.PretendNone()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, grown := s.Clock.Now(), map[string]int{}

@@ -53,6 +53,9 @@ its next loop. A move that is tried again already goes on. Your account needs ge
 		if err = cmp.Or(running.Leads(report), err); err != nil {
 			return failure{err}
 		}
+		if report.Shadow != nil {
+			return errShadow
+		}
 		resumed := false
 		for _, n := range show.Moving(report) {
 			if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {

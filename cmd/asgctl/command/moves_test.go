@@ -25,6 +25,7 @@ func TestResumeChangesOnlyAMoveThatWaits(t *testing.T) {
 		step     move.Step // of the node now
 		instance string    // of the node now
 		standby  bool      // a replica that does not lead answers
+		shadow   *decision.Shadow
 		exit     int
 		wrote    string
 	}{
@@ -32,11 +33,12 @@ func TestResumeChangesOnlyAMoveThatWaits(t *testing.T) {
 		{name: "it is tried again already", step: move.Placing, instance: "i-1", exit: ExitFindings},
 		{name: "a node of another cluster", step: move.Waiting, instance: "i-2", exit: ExitCannotRun},
 		{name: "a replica that stands by", step: move.Waiting, instance: "i-1", standby: true, exit: ExitCannotRun},
+		{name: "a shadow", step: move.Waiting, instance: "i-1", shadow: &decision.Shadow{}, exit: ExitFindings},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			node := &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/" + tt.instance},
 				ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "7", Annotations: map[string]string{move.Annotation: move.State{Reason: move.Repair, Step: tt.step}.Text()}}}
-			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Nodes: []decision.Node{
+			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Shadow: tt.shadow, Nodes: []decision.Node{
 				{Name: "n", InstanceID: "i-1", Group: "web", Move: &decision.Move{Failures: 3, Retry: time.Now()}}}}
 			wrote := ""
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -82,6 +82,9 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if err != nil {
 		return failure{fmt.Errorf("find the autoscaler that would remove the node: %w", err)}
 	}
+	if r.Shadow != nil {
+		return errShadow
+	}
 	answer, found := show.NodeOf(r, show.Running, name)
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
 		return finding{name + unserved}
@@ -129,6 +132,10 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 }
 
 var errSaved = errors.New("--report is a saved report, and nodes may have changed since: ask the running autoscaler")
+
+// errShadow keeps a request from waiting on a node until another autoscaler leads, which would carry it out at once.
+var errShadow = finding{"the autoscaler that answers is a shadow, which removes no node and replaces none: " +
+	"name the leader by --url or --autoscaler-namespace. If stock leads, it would not do that either: kubectl drain NODE"}
 
 // nodeOf reads the node of a report. Nodes of two clusters may have one name, and --url may be the autoscaler of another cluster.
 func nodeOf(ctx context.Context, client kubernetes.Interface, reported *decision.Node) (*corev1.Node, error) {

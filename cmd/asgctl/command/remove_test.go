@@ -27,6 +27,7 @@ type removal struct {
 	reports []decision.Node // for one look after the other, the last one for all later ones. Behind them the node is gone
 	least   int             // the group's minimum, of 3 nodes
 	full    bool            // its maximum is the same
+	shadow  *decision.Shadow
 }
 
 func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -38,7 +39,7 @@ func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/status.json":
 		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
 			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3, State: decision.GroupReady}}}
-		if w.full {
+		if report.Shadow = w.shadow; w.full {
 			report.Groups[0].State, report.Groups[0].Reason = decision.GroupFull, decision.Reason{Message: "full", Remedy: "raise it"}
 		}
 		if len(w.reports) > 0 {
@@ -76,6 +77,7 @@ func TestRemove(t *testing.T) {
 		written bool
 		value   string // written, "" for nothing or true
 		full    bool   // the group has its maximum size
+		shadow  *decision.Shadow
 	}{
 		{name: "goes", args: []string{"n"}, reports: []decision.Node{before, before, reported(decision.NodeBlocked, decision.CodePod, "but a pod", true),
 			reported(decision.NodeDraining, decision.CodeUnneeded, "it is drained", true)}, written: true,
@@ -91,6 +93,7 @@ func TestRemove(t *testing.T) {
 			stderr: "n is no node or instance of a group of the autoscaler"},
 		{name: "of another cluster", args: []string{"n"}, reports: []decision.Node{{Name: "n", InstanceID: "i-2", Group: "web"}}, exit: ExitCannotRun,
 			stderr: `node n is instance "i-1" in this cluster and "i-2" for the autoscaler that answers`},
+		{name: "a shadow", args: []string{"n"}, reports: []decision.Node{before}, shadow: &decision.Shadow{}, exit: ExitFindings, stderr: "is a shadow, which removes no node"},
 		{name: "unknown", args: []string{"other"}, reports: []decision.Node{before}, exit: ExitFindings, stderr: "other is no node"},
 		{name: "no name", exit: ExitWrongUse, stderr: "requires at least 1 arg"},
 		{name: "flags without a dry run", args: []string{"n", "--", "--expander=random"}, exit: ExitWrongUse, stderr: "with --dry-run alone"},
@@ -98,7 +101,7 @@ func TestRemove(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"},
-				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full}
+				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full, shadow: tt.shadow}
 			server := httptest.NewServer(w)
 			defer server.Close()
 			var stdout, stderr strings.Builder

@@ -281,7 +281,8 @@ func (p *Process) watch(a *assembly) error {
 	}
 	if p.options.ScaleDown {
 		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
-			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored})
+			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored},
+			watched{"nodes that ask for something", kube.Nodes().Informer(), a.ignored})
 	}
 	if b := a.buffers; b != nil {
 		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},

@@ -126,6 +126,7 @@ type recordedEvent struct{ reason, kind, object, meaning string }
 var recordedEvents = []recordedEvent{
 	{"AcceleratorAwaited", "Normal", "config map", "A Ready node does not publish the accelerator yet, or another extended resource, that its group promises. The message says until when the autoscaler waits."},
 	{"AcceleratorMissing", "Warning", "config map", "The autoscaler waits no longer. The node counts as a node without the resource. Look at the device plugin."},
+	{"AnnotationIgnored", "Warning", "node", "The node's annotation `karpenter.sh/do-not-disrupt` or `cluster-autoscaler.kubernetes.io/scale-down-requested` has a value that it does not know, and counts for nothing."},
 	{"DoNotDisruptIgnored", "Warning", "pod", "The pod's annotation `karpenter.sh/do-not-disrupt` is neither `true` nor a duration, and counts for nothing."},
 	{"Interruption", "Warning", "node", "AWS takes the instance soon. The node is cordoned and drained. The message has the cause and the deadline."},
 	{"InterruptionNotHandedBack", "Warning", "node", "The node is drained, but AWS did not accept the termination of its instance."},

@@ -65,7 +65,7 @@ type parts struct {
 type wired struct {
 	unhelped *status.Unhelped // publishes the causes of the last loop
 	unneeded *scaledown.UnneededTimes
-	ignored  cache.ResourceEventHandler // of the annotations of pods
+	ignored  cache.ResourceEventHandler // of the annotations of pods and nodes
 	requests *scaledown.Requests        // publishes why nodes stay that were asked to go
 	status   *status.Writer             // nil if it is off
 	buffers  *buffers.Buffers           // nil if they are off

@@ -112,11 +112,17 @@ func (a *account) statusShape(i *instance) ec2Status {
 	return s
 }
 
-// getConsoleOutput answers with the group's Console for each of its instances.
+// xen has some of the families of instance types without Nitro.
+var xen = []string{"c3", "c4", "d2", "g3", "i3", "m3", "m4", "p2", "p3", "r3", "r4", "t2", "x1"}
+
+// getConsoleOutput answers with the group's Console for each of its instances. EC2 has the latest output of instances with Nitro alone.
 func (a *account) getConsoleOutput(r *request) (any, error) {
 	found, err := a.instancesNamed([]string{r.form.get("InstanceId")})
 	if err != nil {
 		return nil, err
+	}
+	if family, _, _ := strings.Cut(found[0].pool.instanceType, "."); r.form.get("Latest") == "true" && slices.Contains(xen, family) {
+		return nil, &apiError{Code: "UnsupportedOperation", Message: "This instance type does not support retrieving the latest console logs. Only supported on Nitro."}
 	}
 	return &ec2Console{InstanceID: found[0].id, Timestamp: timestamp(time.Now()),
 		Output: base64.StdEncoding.EncodeToString([]byte(found[0].group.Console))}, nil
