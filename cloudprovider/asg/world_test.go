@@ -61,6 +61,9 @@ type calls struct {
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
+	pageSize     *int32                                   // of activities, whatever is asked for
+	endless      bool                                     // pages of activities are empty, and each names another one
+	bakes        bool                                     // an instance refresh that has replaced all is in its bake time
 	between      atomic.Bool                              // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
@@ -169,6 +172,13 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 	if c.activities != nil && c.activities(aws.ToString(in.AutoScalingGroupName)) {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if c.endless {
+		return &autoscaling.DescribeScalingActivitiesOutput{NextToken: aws.String("more")}, nil
+	}
+	if c.pageSize != nil {
+		smaller := *in
+		smaller.MaxRecords, in = c.pageSize, &smaller
 	}
 	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
 	if err == nil && c.between.Load() {
