@@ -28,6 +28,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		Source:    launchspec.SourceFrom(in),
 		WarmPool:  in.WarmPoolConfiguration != nil,
 
+		PlacementGroup:    aws.ToString(in.PlacementGroup),
 		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
 		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
 

@@ -45,6 +45,7 @@ type Group struct {
 	MaxInstanceLifetime time.Duration
 	Operator            string // the service that alone may change the group, such as "eks.amazonaws.com", or empty
 	Reservations        Reservations
+	PlacementGroup      string    // of EC2, "" where the launch template decides
 	Deleting            bool      // by AWS
 	ReadAt              time.Time // the start of the call behind this reading: the group is at least this young
 
@@ -171,7 +172,8 @@ func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
 // hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
 func (g *Group) hasOwnCapacity() bool {
 	r := g.Reservations
-	return g.Source.OwnCapacity(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+	return g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != "" || len(r.IDs)+len(r.Groups) > 0 ||
+		strings.HasPrefix(r.Preference, "capacity-reservations-")
 }
 
 // Pool returns the pool of the group's instances of a type in a zone.
