@@ -192,6 +192,16 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 	return out, err
 }
 
+func (c *calls) DescribeInstanceRefreshes(ctx context.Context, in *autoscaling.DescribeInstanceRefreshesInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
+	out, err := c.AutoScaling.DescribeInstanceRefreshes(ctx, in, o...)
+	for at := 0; err == nil && c.bakes && at < len(out.InstanceRefreshes); at++ {
+		if last := &out.InstanceRefreshes[at]; last.Status == types.InstanceRefreshStatusSuccessful {
+			last.Status, last.EndTime = types.InstanceRefreshStatusBaking, nil
+		}
+	}
+	return out, err
+}
+
 // quick are delays that a test can wait for.
 var quick = fakeaws.Delays{
 	Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200), Synchronous: ms(20),

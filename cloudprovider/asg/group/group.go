@@ -86,6 +86,8 @@ type Instance struct {
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
 	Protected bool // from AWS's own choice, while a termination by ID still works
+	// ImageID is the image of its root volume where AWS states it: an instance refresh has replaced that volume, or an override names an image.
+	ImageID string
 	// Origin names the launch template version or configuration that it started from, as in LaunchSpec.Origins, "" where AWS names none.
 	Origin string
 }
@@ -140,6 +142,10 @@ func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Termina
 func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const Terminating Lifecycle = "Terminating"
+
+func (l Lifecycle) replacesRootVolume() bool {
+	return strings.HasPrefix(string(l), "ReplacingRootVolume")
+}
 
 // FailedIncrease is an increase that was under way and has failed. Its instances still count until it is dismissed.
 type FailedIncrease struct {

@@ -143,7 +143,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			}
 			m.set(n.Name, state)
 		}
-		if m.WantImages != nil && move.NeedsImages(g) {
+		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
 		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: beingDrained(n), Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
