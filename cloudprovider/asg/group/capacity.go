@@ -95,7 +95,7 @@ func (g *Group) InMotion() bool {
 		return true
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-		return i.Lifecycle != "InService" && i.Lifecycle != "Standby"
+		return i.Lifecycle != "InService" && i.Lifecycle != "Standby" && !i.Lifecycle.Retained()
 	})
 }
 

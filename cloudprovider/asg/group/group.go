@@ -139,6 +139,10 @@ func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pendin
 
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
+// Retained reports whether the group's instance lifecycle policy keeps the instance after a termination hook was abandoned. It runs and costs until
+// somebody terminates it.
+func (l Lifecycle) Retained() bool { return l == "Terminating:Retained" }
+
 func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const Terminating Lifecycle = "Terminating"
