@@ -144,7 +144,7 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	})
 	ids = slices.DeleteFunc(ids, func(id string) bool { return ended[id] })
 	if err == nil && !all {
-		err = fmt.Errorf("describe scaling activities of %q: there are more than %d", name, maxActivityPages*activitiesPerCall)
+		err = fmt.Errorf("describe scaling activities of %q: there are too many to read them all", name)
 	}
 	return ids, err
 }
@@ -161,12 +161,13 @@ func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time,
 	defer cancel()
 	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
 	pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.api, in)
-	for n := 0; pages.HasMorePages() && n < maxActivityPages; n++ {
+	for read := 0; pages.HasMorePages() && read < maxActivities; {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return false, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 		}
 		do(page)
+		read += max(len(page.Activities), leastPage)
 		if slices.ContainsFunc(page.Activities, func(act types.Activity) bool { return endedBefore(act, since) }) {
 			return true, nil
 		}

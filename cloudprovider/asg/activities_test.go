@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -66,6 +68,24 @@ func TestOnlyADeniedLookHasARemedy(t *testing.T) {
 			assert.Equalf(t, want, strings.Contains(log, "allow autoscaling:DescribeScalingActivities"), "the remedy is in the log %q", log)
 		})
 	}
+}
+
+// AWS may put fewer activities on a page than it was asked for.
+func TestSmallPagesOfActivitiesAreReadToTheirEnd(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := short(t)
+		for activities := 0; activities < 60; time.Sleep(time.Second) {
+			out, err := w.calls.AutoScaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String("a")})
+			w.must(err)
+			activities = len(out.Activities)
+		}
+		w.calls.pageSize = aws.Int32(5)
+		w.withdraws(1, 1, 4)
+		w.calls.endless = true
+		taken, _, err := w.cache.Withdraw(t.Context(), "a", 1)
+		assert.Truef(t, taken == 0 && err != nil && w.desired("a") == 4, "withdrew %d though the pages have no end, error %v", taken, err)
+	})(t)
 }
 
 func TestFailuresOfOneKindShareOneMessage(t *testing.T) {

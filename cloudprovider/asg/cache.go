@@ -45,8 +45,8 @@ type Options struct {
 	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
 	// if this one failed. It must return at once. Nil is not called.
 	Read func(last time.Time, reason, text string)
-	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
-	Types *instancetypes.Catalogue
+	// Types returns the types whose instances have known weights in groups whose capacity counts vCPUs or memory. More may become known. Nil knows none.
+	Types func() *instancetypes.Catalogue
 }
 
 // Cache keeps the groups. It is safe for concurrent use, but Start and then Run are called once each, by the owner.
@@ -85,6 +85,9 @@ func NewCache(o Options) *Cache {
 	}
 	if o.TokenTime == nil {
 		o.TokenTime = func(context.Context) (time.Time, error) { return o.Clock.Now(), nil }
+	}
+	if o.Types == nil {
+		o.Types = func() *instancetypes.Catalogue { return nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,

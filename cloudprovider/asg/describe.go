@@ -28,6 +28,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		Source:    launchspec.SourceFrom(in),
 		WarmPool:  in.WarmPoolConfiguration != nil,
 
+		PlacementGroup:    aws.ToString(in.PlacementGroup),
 		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
 		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
 
@@ -60,7 +61,8 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 			weight, _ = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
 		}
 		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
-			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Protected: aws.ToBool(i.ProtectedFromScaleIn), Origin: instanceOrigin(i)})
+			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Protected: aws.ToBool(i.ProtectedFromScaleIn),
+			ImageID: aws.ToString(i.ImageId), Origin: instanceOrigin(i)})
 	}
 	for _, p := range in.SuspendedProcesses {
 		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))

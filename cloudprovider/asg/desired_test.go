@@ -323,8 +323,10 @@ func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
 		now := clocktesting.NewFakeClock(time.Now())
 		w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(func(o *asg.Options) { o.Clock = now })
-		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
-		w.started()
+		w.calls.edit = func(g *types.AutoScalingGroup) {
+			g.Instances[2].LifecycleState, g.Instances[2].ImageId = state, aws.String("ami-2")
+		}
+		assert.Equalf(t, "ami-2", w.started().group("a").Instances[2].ImageID, "image in state %s", state)
 		now.Step(16 * time.Minute)
 		w.withdraws(1, 0, 3)
 	}

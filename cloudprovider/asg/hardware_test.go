@@ -20,7 +20,7 @@ func hardware(t *testing.T, unit string, zones int, instanceTypes ...string) *wo
 	g.DesiredCapacityType = unit
 	g = mixing(g, fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2}, MemoryMiB: fakeaws.Range{Min: 8192}, AllowedInstanceTypes: instanceTypes}})
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
-	return w.with(func(o *asg.Options) { o.LaunchMode, o.Types = asg.LaunchAuto, instancetypes.Embedded() })
+	return w.with(func(o *asg.Options) { o.LaunchMode, o.Types = asg.LaunchAuto, instancetypes.Embedded })
 }
 
 func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
@@ -60,16 +60,27 @@ func TestHardwareOfSmallTypesIsSpreadOverZones(t *testing.T) {
 }
 
 func TestHardwareOfUnknownTypesIsLaunchedOnce(t *testing.T) {
-	w := hardware(t, "vcpu", 3, "m5.4xlarge").with(func(o *asg.Options) { o.Types = nil })
-	w.calls.edit = func(g *types.AutoScalingGroup) {
-		for at := range g.Instances {
-			weight := "16"
-			g.Instances[at].WeightedCapacity = &weight
-		}
-	}
-	w.started().increase(8)
-	w.refresh()
-	if g := w.group("a"); w.desired("a") != 16 || len(g.Counted()) != 1 || g.Missing() != 0 {
-		t.Errorf("%d desired, %d instances and %d missing, want 16, one and none", w.desired("a"), len(g.Counted()), g.Missing())
+	for _, stated := range []bool{true, false} { // AWS states the weights, or EC2 names the types later
+		t.Run(fmt.Sprintf("stated %t", stated), func(t *testing.T) {
+			var known *instancetypes.Catalogue
+			w := hardware(t, "vcpu", 3, "m5.4xlarge").with(func(o *asg.Options) { o.Types = func() *instancetypes.Catalogue { return known } })
+			w.calls.edit = func(g *types.AutoScalingGroup) {
+				for at := range g.Instances {
+					weight := "16"
+					if stated {
+						g.Instances[at].WeightedCapacity = &weight
+					}
+				}
+			}
+			w.started()
+			if !stated {
+				known = instancetypes.Embedded()
+			}
+			w.increase(8)
+			w.refresh()
+			if g := w.group("a"); w.desired("a") != 16 || len(g.Counted()) != 1 || g.Missing() != 0 {
+				t.Errorf("%d desired, %d instances and %d missing, want 16, one and none", w.desired("a"), len(g.Counted()), g.Missing())
+			}
+		})
 	}
 }

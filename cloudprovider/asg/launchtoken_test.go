@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,9 +139,16 @@ func TestShortageOfOthersLeavesOwnCapacity(t *testing.T) {
 		"reservation, quota of others":          {reserved, "a", "own", "VcpuLimitExceeded"},
 		"capacity block, no capacity elsewhere": {block, "a", "own", "InsufficientInstanceCapacity"},
 		"no capacity in the reservation":        {reserved, "own", "a", "InsufficientInstanceCapacity"},
+		"no room in the placement group":        {scalingGroup("own", 0, 0, 9), "own", "a", "InsufficientInstanceCapacity"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, scalingGroup("a", 0, 0, 9), tt.own).with(synchronous).started()
+			w := newWorld(t, scalingGroup("a", 0, 0, 9), tt.own).with(synchronous)
+			w.calls.edit = func(g *types.AutoScalingGroup) {
+				if strings.Contains(name, "placement") && aws.ToString(g.AutoScalingGroupName) == "own" {
+					g.PlacementGroup = aws.String("near")
+				}
+			}
+			w.started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: tt.short, Code: tt.code})
 			w.failsToIncrease(tt.short, 1)
 			_, resting := w.cache.CoolDown(w.group(tt.other))

@@ -48,10 +48,12 @@ const (
 	movedTimeout  = 2 * time.Second  // shorter still: AWS ends instances within seconds of a desired capacity that is too low
 	// replacedWithin is how long after it has begun to terminate an instance AWS launches another in its place (public activity logs: a second).
 	replacedWithin = 5 * time.Second
-	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivityPages bounds a
-	// search. AWS lists the activities in progress first, and there may be hundreds.
+	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords). maxActivities bounds a search. AWS
+	// lists the activities in progress first, and there may be hundreds. Pages may be smaller, and each counts as leastPage at least, because empty
+	// ones might have no end.
 	activitiesPerCall = 100
-	maxActivityPages  = 10
+	maxActivities     = 1000
+	leastPage         = 10
 )
 
 // Writes.

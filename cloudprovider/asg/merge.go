@@ -88,7 +88,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	c.setSizes(e, g)
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types)
+			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types())
 		}
 	}
 	ownership.Inherit(g, before)

@@ -27,33 +27,57 @@ const refreshes = "DescribeInstanceRefreshes"
 
 func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 	t.Parallel()
+	t.Run("it ends", bubbled(func(t *testing.T) { pausesScaleDown(t, false) }))
+	t.Run("it has a bake time", bubbled(func(t *testing.T) { pausesScaleDown(t, true) }))
+}
+
+func pausesScaleDown(t *testing.T, bakes bool) {
+	w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9))
+	w.calls.bakes = bakes
+	w.running()
+	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+	if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
+		t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
+	}
+	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+	w.must(w.aws.Suspend("a", "InstanceRefresh"))
+	p := w.leftAlone(2 * time.Minute)
+	assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
+		"during an instance refresh %+v is left alone, want scale-down", p)
+	if p := w.group("b").LeftAlone(time.Now()); p != (group.Pause{}) {
+		t.Errorf("of another group %+v is left alone", p)
+	}
+	if p := w.leftAlone(time.Hour); !p.Down {
+		t.Errorf("an hour later %+v is left alone, want scale-down", p)
+	}
+	n := w.described(refreshes)
+	assert.Truef(t, n <= 35, "%d looks in an hour, want at most one in two minutes", n)
+	w.must(w.aws.Resume("a", "InstanceRefresh"))
+	if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) {
+		t.Errorf("after the end %+v is left alone", p)
+	}
+	time.Sleep(10 * time.Minute)
+	before := w.described(refreshes)
+	time.Sleep(time.Hour)
+	assert.Truef(t, w.described(refreshes) == before, "%d looks without a sign of a refresh", w.described(refreshes)-before)
+}
+
+// No instance leaves the group then.
+func TestRefreshOfRootVolumesPausesScaleDown(t *testing.T) {
+	t.Parallel()
 	bubbled(func(t *testing.T) {
-		w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9)).running()
-		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
-		if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
-			t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
-		}
+		a := scalingGroup("a", 0, 3, 9)
+		a.SuspendedProcesses = []string{"InstanceRefresh"}
+		w := newWorld(t, a).running()
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
-		w.must(w.aws.Suspend("a", "InstanceRefresh"))
-		p := w.leftAlone(2 * time.Minute)
-		assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
-			"during an instance refresh %+v is left alone, want scale-down", p)
-		if p := w.group("b").LeftAlone(time.Now()); p != (group.Pause{}) {
-			t.Errorf("of another group %+v is left alone", p)
-		}
-		if p := w.leftAlone(time.Hour); !p.Down {
-			t.Errorf("an hour later %+v is left alone, want scale-down", p)
-		}
-		n := w.described(refreshes)
-		assert.Truef(t, n <= 35, "%d looks in an hour, want at most one in two minutes", n)
-		w.must(w.aws.Resume("a", "InstanceRefresh"))
-		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) {
-			t.Errorf("after the end %+v is left alone", p)
-		}
-		time.Sleep(10 * time.Minute)
+		p := w.leftAlone(10 * time.Minute)
+		assert.Equal(t, group.Pause{}, p, "left alone without a sign")
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ReplaceRootVolume, Group: "a", Each: fakeaws.Duration(5 * time.Minute)}))
 		before := w.described(refreshes)
-		time.Sleep(time.Hour)
-		assert.Truef(t, w.described(refreshes) == before, "%d looks without a sign of a refresh", w.described(refreshes)-before)
+		p = w.leftAlone(2 * time.Minute)
+		assert.Truef(t, p.Down && w.described(refreshes)-before <= 3, "%+v is left alone after %d looks, want scale-down after one or two", p, w.described(refreshes)-before)
+		p = w.with(nil).started().group("a").LeftAlone(time.Now())
+		assert.Truef(t, p.Down, "a new leader leaves %+v alone, want scale-down", p)
 	})(t)
 }
 

@@ -100,6 +100,18 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 	assert.Equal(t, 3, w.group("a").DesiredCapacity, "desired capacity by an old reading")
 }
 
+// AWS promises no order of the instances.
+func TestInstancesInAnotherOrderHaveNotMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 3, 9)).started()
+	w.eventuallyInService("a", 3)
+	w.refresh()
+	w.wakes()
+	w.calls.reverses = true
+	w.refresh()
+	assert.False(t, w.wakes(), "the core is woken by instances in another order")
+}
+
 func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 	t.Parallel()
 	now := clockAt(150 * time.Second)

@@ -61,6 +61,9 @@ type calls struct {
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
+	pageSize     *int32                                   // of activities, whatever is asked for
+	endless      bool                                     // pages of activities are empty, and each names another one
+	bakes        bool                                     // an instance refresh that has replaced all is in its bake time
 	between      atomic.Bool                              // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
@@ -170,6 +173,13 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if c.endless {
+		return &autoscaling.DescribeScalingActivitiesOutput{NextToken: aws.String("more")}, nil
+	}
+	if c.pageSize != nil {
+		smaller := *in
+		smaller.MaxRecords, in = c.pageSize, &smaller
+	}
 	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
 	if err == nil && c.between.Load() {
 		out.Activities = slices.DeleteFunc(out.Activities, func(a types.Activity) bool {
@@ -178,6 +188,16 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 	}
 	if err == nil && c.inProgress != nil {
 		out.Activities = slices.Insert(out.Activities, 0, *c.inProgress)
+	}
+	return out, err
+}
+
+func (c *calls) DescribeInstanceRefreshes(ctx context.Context, in *autoscaling.DescribeInstanceRefreshesInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
+	out, err := c.AutoScaling.DescribeInstanceRefreshes(ctx, in, o...)
+	for at := 0; err == nil && c.bakes && at < len(out.InstanceRefreshes); at++ {
+		if last := &out.InstanceRefreshes[at]; last.Status == types.InstanceRefreshStatusSuccessful {
+			last.Status, last.EndTime = types.InstanceRefreshStatusBaking, nil
+		}
 	}
 	return out, err
 }

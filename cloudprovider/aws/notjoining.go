@@ -75,7 +75,7 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		same := func(known string) bool { return path.Base(known) == path.Base(arn) }
 		return !joined && arn != "" && (start.AWSAuth || start.Entries) && !slices.ContainsFunc(start.Roles, same)
 	}
-	terminate := "terminate the instance: aws autoscaling terminate-instance-in-auto-scaling-group --instance-id " + i.ID + " --no-should-decrement-desired-capacity"
+	terminate := shellword.TerminateInstance(i.ID)
 	correct := "correct the group's launch template, and " + terminate
 	cluster := " --cluster-name " + shellword.Quote(cmp.Or(ours, "CLUSTER_NAME"))
 	letIn := "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +

@@ -39,7 +39,7 @@ type Spending struct {
 
 // Instance returns what an instance of a node group costs, the zero Amount where that is not known.
 func (s Spending) Instance(g *group.Group, i *group.Instance) pricing.Amount {
-	if s.pricer == nil || g == nil || i == nil || i.Lifecycle.Leaving() {
+	if s.pricer == nil || g == nil || i == nil || i.Lifecycle.Leaving() && !i.Lifecycle.Retained() {
 		return pricing.Amount{}
 	}
 	return s.pricer.Instance(g, i)

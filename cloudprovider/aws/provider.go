@@ -33,13 +33,12 @@ import (
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
 type Options struct {
-	Cache         *asg.Cache
-	Region        string
-	Catalogue     *instancetypes.Catalogue
-	InstanceTypes lookup.TypesAPI     // looks up instance types the catalogue lacks. Nil leaves them unknown
-	Zones         lookup.ZonesAPI     // looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown
-	Offerings     lookup.OfferingsAPI // looks up which zones offer instance types. Nil leaves that unknown
-	Instances     lookup.InstancesAPI // looks up whether instances that left their groups were terminated. Nil leaves that open
+	Cache     *asg.Cache
+	Region    string
+	Types     *lookup.Types
+	Zones     lookup.ZonesAPI     // looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown
+	Offerings lookup.OfferingsAPI // looks up which zones offer instance types. Nil leaves that unknown
+	Instances lookup.InstancesAPI // looks up whether instances that left their groups were terminated. Nil leaves that open
 	// Starts looks up why instances do not become nodes, and Admission whom the cluster lets in. Nil leaves that open.
 	Starts          lookup.StartsAPI
 	Admission       lookup.Admission
@@ -99,7 +98,7 @@ type Provider struct {
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
+		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{},
 	}

@@ -27,7 +27,8 @@ const (
 // instance, never by the node's labels.
 type Rotate struct {
 	MaxAge time.Duration // of nodes in groups without TagRotateAge, 0 for none
-	// Image returns the image from which an instance started, "" while that is not known. It is asked for the groups of NeedsImages. Nil knows none.
+	// Image returns the image from which an instance started, "" while that is not known. It is asked for the groups of NeedsImages, where AWS does
+	// not state the image with the instance. Nil knows none.
 	Image func(instanceID string) string
 }
 
@@ -59,7 +60,15 @@ func (r Rotate) Judged(n Node) bool {
 	if spec == nil || n.Group.LaunchUnread || n.Group.Blocked() || !slices.Contains(spec.Next, n.Instance.Origin) {
 		return false
 	}
-	return r.Image == nil || !NeedsImages(n.Group) || r.Image(n.Instance.ID) != ""
+	return r.Image == nil || !NeedsImages(n.Group) || r.image(n.Instance) != ""
+}
+
+// image returns the instance's image. The stated one comes first, because an instance refresh may have replaced the root volume since the start.
+func (r Rotate) image(i *group.Instance) string {
+	if i.ImageID != "" || r.Image == nil {
+		return i.ImageID
+	}
+	return r.Image(i.ID)
 }
 
 func ending(life time.Duration) string {
@@ -75,8 +84,8 @@ func (r Rotate) changed(n Node, age time.Duration) (Why, bool) {
 	next := strings.Join(spec.Next, ", ")
 	settled := age >= settledAge
 	image := ""
-	if r.Image != nil && settled && NeedsImages(g) {
-		image = r.Image(i.ID)
+	if settled && NeedsImages(g) {
+		image = r.image(i)
 	}
 	switch {
 	// AWS may state $Latest for an instance, which names no version.

@@ -39,6 +39,7 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 		}
 	}
 	images := func(ids ...string) func(*Node) { return func(n *Node) { n.Group.LaunchSpec.NextImages = ids } }
+	stated := func(id string) func(*Node) { return func(n *Node) { n.Instance.ImageID = id } }
 	eks := func(n *Node) { n.Group.Tags["eks:cluster-name"], n.Group.Tags["eks:nodegroup-name"] = "c", "n" }
 	for _, tt := range []struct {
 		name   string
@@ -72,6 +73,9 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 		{name: "zone that is gone", change: []func(*Node){func(n *Node) { n.Group.Zones = []string{"us-west-2b"} }},
 			want: Why{Cause: "its group has no subnet in us-west-2a any more", Target: "lt-1 version 3"}},
 		{name: "image that is gone", change: []func(*Node){images("ami-2")}, image: "ami-1", want: Why{Cause: "it started from ami-1, and new instances start from ami-2", Target: "ami-2"}},
+		{name: "image that AWS states with the instance", change: []func(*Node){images("ami-2"), stated("ami-1")},
+			want: Why{Cause: "it started from ami-1, and new instances start from ami-2", Target: "ami-2"}},
+		{name: "image of a root volume that was replaced since", change: []func(*Node){images("ami-2"), stated("ami-2")}, image: "ami-1"},
 		{name: "image among others", change: []func(*Node){images("ami-2", "ami-1")}, image: "ami-1"},
 		{name: "image of an instance that is not known", change: []func(*Node){images("ami-2")}},
 		{name: "image of a new node", age: time.Minute, change: []func(*Node){images("ami-2")}, image: "ami-1"},

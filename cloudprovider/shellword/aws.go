@@ -41,6 +41,11 @@ func ResumeProcess(group, process string) string {
 		" --auto-scaling-group-name " + Quote(group)
 }
 
+// TerminateInstance is the step where an instance is of no use. Its group launches another.
+func TerminateInstance(id string) string {
+	return "terminate the instance: aws autoscaling terminate-instance-in-auto-scaling-group --instance-id " + id + " --no-should-decrement-desired-capacity"
+}
+
 // JSON writes v, which must not fail to be written, as one line of JSON that leaves <, > and & as they are.
 func JSON(v any) string {
 	var b strings.Builder

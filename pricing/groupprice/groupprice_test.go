@@ -272,6 +272,8 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		{name: "the starting and the idle are paid for, the terminating are not",
 			instances: []group.Instance{in("Pending", "m5.large", "a"), in("Standby", "m5.large", "a"), in("Terminating", "m5.large", "a")},
 			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}}},
+		{name: "one that AWS retains is paid for", instances: []group.Instance{in("Terminating:Retained", "m5.large", "a")},
+			want: map[string]want{awsmessage.OnDemand: {0.1, 0}}},
 		{name: "two of four alike are the base", source: mixed(2, 0),
 			instances: []group.Instance{inService("m5.large"), inService("m5.large"), inService("m5.large"), inService("m5.large")},
 			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}, awsmessage.Spot: {0.02, 0}}},

@@ -10,11 +10,12 @@ import (
 )
 
 // Present returns the cost of g's instances, without Parts, for each capacity type that g can launch, zero where it has no
-// instance. An instance counts until it is terminating. AWS's list of a group's instances has no capacity types. Where the
+// instance. An instance counts until it is terminating, and while AWS retains it. AWS's list of a group's instances has no capacity types. Where the
 // policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
 // an estimate, as it is where instances of unknown types are left out.
 func (p *Pricer) Present(g *group.Group) map[string]Cost {
-	running := slices.DeleteFunc(slices.Clone(g.Instances), func(i group.Instance) bool { return i.Lifecycle.Leaving() })
+	ends := func(i group.Instance) bool { return i.Lifecycle.Leaving() && !i.Lifecycle.Retained() }
+	running := slices.DeleteFunc(slices.Clone(g.Instances), ends)
 	units, alike := 0, true
 	for _, i := range running {
 		units += i.Weight

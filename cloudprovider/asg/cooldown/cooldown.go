@@ -16,7 +16,7 @@ type Pool struct {
 	InstanceType string
 	Zone         string
 	CapacityType string // awsmessage.OnDemand or Spot
-	Own          bool   // only one group has it: reserved capacity, or hardware of its own
+	Own          bool   // only one group has it: reserved capacity, hardware of its own, or a placement group
 }
 
 func poolOf(m awsmessage.Meaning) Pool {

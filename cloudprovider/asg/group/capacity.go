@@ -95,14 +95,18 @@ func (g *Group) InMotion() bool {
 		return true
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-		return i.Lifecycle != "InService" && i.Lifecycle != "Standby"
+		return i.Lifecycle != "InService" && i.Lifecycle != "Standby" && !i.Lifecycle.Retained()
 	})
 }
 
-// SameMotion reports whether two readings agree in everything that moves.
+// SameMotion reports whether two readings agree in everything that moves. AWS promises no order of the instances.
 func (g *Group) SameMotion(o *Group) bool {
-	return g.DesiredCapacity == o.DesiredCapacity && slices.Equal(g.Instances, o.Instances) &&
-		(g.Failure == nil) == (o.Failure == nil)
+	return g.DesiredCapacity == o.DesiredCapacity && (g.Failure == nil) == (o.Failure == nil) &&
+		(slices.Equal(g.Instances, o.Instances) || slices.Equal(g.byID(), o.byID()))
+}
+
+func (g *Group) byID() []Instance {
+	return slices.SortedFunc(slices.Values(g.Instances), func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // accepted returns the group without the increases that AWS has not accepted.

@@ -273,6 +273,16 @@ func TestReadingWithoutZonesDividesByInstances(t *testing.T) {
 	assert.Empty(t, g.ByZone(), "views of a group without zones and instances, want none")
 }
 
+func TestStatesThatDoNotLastAreMotion(t *testing.T) {
+	for state, want := range map[Lifecycle]bool{"InService": false, "Standby": false, "Terminating:Retained": false,
+		"Pending": true, "Terminating:Wait": true, "ReplacingRootVolume:Wait": true} {
+		g := &Group{Instances: []Instance{{ID: "i-1", Lifecycle: state, Weight: 1}}}
+		g.DesiredCapacity = g.CountedCapacity()
+		g.StatedCapacity = g.DesiredCapacity
+		assert.Equalf(t, want, g.InMotion(), "a group with an instance in state %s is in motion", state)
+	}
+}
+
 // The group counts 2 or 3 for an instance, or its hardware. Nobody knows which one AWS is launching.
 func TestBegunLaunchMayBringTheGreatestWeight(t *testing.T) {
 	g := &Group{DesiredCapacity: 8, Instances: []Instance{{ID: "i-1", Lifecycle: "InService", Weight: 1}},

@@ -45,6 +45,7 @@ type Group struct {
 	MaxInstanceLifetime time.Duration
 	Operator            string // the service that alone may change the group, such as "eks.amazonaws.com", or empty
 	Reservations        Reservations
+	PlacementGroup      string    // of EC2, "" where the launch template decides
 	Deleting            bool      // by AWS
 	ReadAt              time.Time // the start of the call behind this reading: the group is at least this young
 
@@ -85,6 +86,8 @@ type Instance struct {
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
 	Protected bool // from AWS's own choice, while a termination by ID still works
+	// ImageID is the image of its root volume where AWS states it: an instance refresh has replaced that volume, or an override names an image.
+	ImageID string
 	// Origin names the launch template version or configuration that it started from, as in LaunchSpec.Origins, "" where AWS names none.
 	Origin string
 }
@@ -136,9 +139,17 @@ func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pendin
 
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
+// Retained reports whether the group's instance lifecycle policy keeps the instance after a termination hook was abandoned. It runs and costs until
+// somebody terminates it.
+func (l Lifecycle) Retained() bool { return l == "Terminating:Retained" }
+
 func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const Terminating Lifecycle = "Terminating"
+
+func (l Lifecycle) replacesRootVolume() bool {
+	return strings.HasPrefix(string(l), "ReplacingRootVolume")
+}
 
 // FailedIncrease is an increase that was under way and has failed. Its instances still count until it is dismissed.
 type FailedIncrease struct {
@@ -171,7 +182,8 @@ func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
 // hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
 func (g *Group) hasOwnCapacity() bool {
 	r := g.Reservations
-	return g.Source.OwnCapacity(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+	return g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != "" || len(r.IDs)+len(r.Groups) > 0 ||
+		strings.HasPrefix(r.Preference, "capacity-reservations-")
 }
 
 // Pool returns the pool of the group's instances of a type in a zone.

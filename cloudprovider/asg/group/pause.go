@@ -76,14 +76,18 @@ func (p Pause) Of(down bool) Pause {
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left
-// without us, or somebody changed the launch source or the maximum size. A first reading shows it by instances that leave or differ in their origin.
+// without us or get another root volume, or somebody changed the launch source or the maximum size. A first reading shows it by instances that leave,
+// get another root volume or differ in their origin.
 func Replacing(before, g *Group) bool {
 	if before == nil {
-		return slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Lifecycle.Leaving() || i.Origin != g.Instances[0].Origin })
+		return slices.ContainsFunc(g.Instances, func(i Instance) bool {
+			return i.Lifecycle.Leaving() || i.Lifecycle.replacesRootVolume() || i.Origin != g.Instances[0].Origin
+		})
 	}
 	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) || slices.ContainsFunc(before.Instances, func(i Instance) bool {
 		now := g.Instance(i.ID)
-		return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving())
+		return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
+			now != nil && now.Lifecycle.replacesRootVolume() && !i.Lifecycle.replacesRootVolume()
 	})
 }
 

@@ -151,6 +151,7 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 	target := &ec2types.CapacityReservationTargetResponse{CapacityReservationId: aws.String("cr-1")}
 	for _, tt := range []struct {
 		tenancy    ec2types.Tenancy
+		placement  string // the name of a placement group
 		preference ec2types.CapacityReservationPreference
 		target     *ec2types.CapacityReservationTargetResponse
 		want       bool
@@ -161,8 +162,9 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 		{preference: ec2types.CapacityReservationPreferenceOpen},
 		{preference: ec2types.CapacityReservationPreferenceCapacityReservationsOnly, want: true},
 		{target: target, want: true},
+		{placement: "near", want: true},
 	} {
-		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy},
+		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy, GroupName: &tt.placement},
 			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
 				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
 		spec := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch()

@@ -51,9 +51,11 @@ func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
 	return Operation{}, nil
 }
 
-// ended has the states of an instance refresh that does nothing more, in case one has no time of its end.
+// ended has the states of an instance refresh that replaces nothing more, in case one has no time of its end. It bakes once all instances are replaced,
+// for up to two days. If it is rolled back then, instances leave, and that is a sign to look again.
 var ended = map[types.InstanceRefreshStatus]bool{types.InstanceRefreshStatusSuccessful: true, types.InstanceRefreshStatusFailed: true,
-	types.InstanceRefreshStatusCancelled: true, types.InstanceRefreshStatusRollbackFailed: true, types.InstanceRefreshStatusRollbackSuccessful: true}
+	types.InstanceRefreshStatusCancelled: true, types.InstanceRefreshStatusRollbackFailed: true, types.InstanceRefreshStatusRollbackSuccessful: true,
+	types.InstanceRefreshStatusBaking: true}
 
 // refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
 func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {

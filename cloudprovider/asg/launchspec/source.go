@@ -94,10 +94,10 @@ func (s Source) PaidAhead(spec *LaunchSpec) bool {
 
 const reservedOnDemand = string(types.TargetCapacityTypeOnDemandCapacityReservation)
 
-// OwnCapacity reports whether instances may run in capacity that other launches leave alone: it is reserved, or hardware of its
-// own. An unread spec is nil.
+// OwnCapacity reports whether a shortage of the instances says nothing about other launches, and theirs nothing about these: they run in reserved
+// capacity, on hardware of their own, or in a placement group, which may have no room where the zone has. An unread spec is nil.
 func (s Source) OwnCapacity(spec *LaunchSpec) bool {
-	return s.PaidAhead(spec) || spec != nil && (spec.Reserved || spec.ownHardware()) ||
+	return s.PaidAhead(spec) || spec != nil && (spec.OwnCapacity || spec.ownHardware()) ||
 		slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
 }
 

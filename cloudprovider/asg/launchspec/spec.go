@@ -34,7 +34,7 @@ type LaunchSpec struct {
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
 	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
-	Reserved      bool            // the launch template itself names capacity reservations, see Source.OwnCapacity
+	OwnCapacity   bool            // the launch template itself names capacity reservations or a placement group, see Source.OwnCapacity
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// An image never changes. But a Cache forgets a key by the age of its answer alone. So instances that stay are asked about daily, and those that
-	// are gone are forgotten an hour later.
+	// The image of an instance changes only with its root volume, and Auto Scaling itself states it then. But a Cache forgets a key by the age of its
+	// answer alone. So instances that stay are asked about daily, and those that are gone are forgotten an hour later.
 	imagesAge  = 24 * time.Hour
 	imagesKeep = imagesAge + time.Hour
 )

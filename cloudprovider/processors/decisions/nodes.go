@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -54,7 +55,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				o.Reason, o.Console = r, console
 			}
 			if m.instance.Lifecycle.Leaving() {
-				say(&o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+				leaving(&o, m.instance)
 			}
 		} else {
 			o.Name = m.node.Name
@@ -84,6 +85,14 @@ func say(o *decision.Node, state decision.NodeState, code decision.Code, remedy,
 	o.State, o.Reason = state, decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
+func leaving(o *decision.Node, i *group.Instance) {
+	if i.Lifecycle.Retained() {
+		say(o, decision.NodeLeaving, decision.CodeOther, shellword.TerminateInstance(i.ID), "AWS keeps its instance, and charges for it, until somebody terminates it")
+		return
+	}
+	say(o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+}
+
 func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
 	f := k.facts
 	_, unneeded := f.unneeded[o.Name]
@@ -99,7 +108,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 			o.Since = *at
 		}
 	case m.instance != nil && m.instance.Lifecycle.Leaving():
-		say(o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+		leaving(o, m.instance)
 	case k.Provider.Superseded(m.node):
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
 			"its instance has registered as another node, which is ready")

@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
@@ -63,6 +65,17 @@ func TestNodeReasonsNameState(t *testing.T) {
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			assert.Truef(t, tt.code != decision.CodeMinSize || o.Reason.Remedy == lower, "remedy %q, want %q", o.Reason.Remedy, lower)
 		})
+	}
+}
+
+func TestRetainedInstanceIsToBeTerminated(t *testing.T) {
+	kept := "AWS keeps its instance, and charges for it, until somebody terminates it"
+	for state, want := range map[group.Lifecycle]string{"Terminating:Wait": "its instance is being terminated", "Terminating:Retained": kept} {
+		o := decision.Node{Name: "n"}
+		m := member{node: &corev1.Node{}, instance: &group.Instance{ID: "i-1", Lifecycle: state}}
+		(&cluster{Collector: New(Config{}), facts: &facts{at: noon}}).judgeNode(&o, m, nil, nil)
+		assert.Truef(t, o.State == decision.NodeLeaving && o.Reason.Message == want, "in state %s it is %s: %+v", state, o.State, o.Reason)
+		assert.Equalf(t, want == kept, strings.Contains(o.Reason.Remedy, "--instance-id i-1 --no-should-decrement-desired-capacity"), "remedy %q", o.Reason.Remedy)
 	}
 }
 

@@ -144,7 +144,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			}
 			m.set(n.Name, state)
 		}
-		if m.WantImages != nil && move.NeedsImages(g) {
+		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
 		leaving := taints.HasToBeDeletedTaint(n) || beingDrained(n) && !interruption.Planned(n)

@@ -106,6 +106,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	in.Discovery, in.ZonalGroups, in.Cluster = discovery, o.ZonalGroups, o.ClusterName
 	in.Clock, in.ClusterInUserData = clock.RealClock{}, userdata.Cluster
+	catalogue = in.Types()
 	cache := asg.NewCache(in)
 	if err := cache.ReadOnce(ctx); err != nil {
 		return nil, err
@@ -118,15 +119,15 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if types != nil {
-		in.Types, r.Unlooked = lookUp(ctx, types, r.Groups, in.Types)
+		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
 	for _, g := range r.Groups {
 		region := regionOf(g.Name)
-		template := fromgroup.Seen{}.Build(g, region, in.Types)
+		template := fromgroup.Seen{}.Build(g, region, catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
 		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, in.Types)
+			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, catalogue)
 		}
 	}
 	return r, nil
@@ -153,7 +154,8 @@ func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue
 		if err != nil {
 			return in, nil, nil, err
 		}
-		in.AutoScaling, in.Launches, in.Types = clients.AutoScaling, launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, catalogue
+		in.AutoScaling, in.Launches = clients.AutoScaling, launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}
+		in.Types = func() *instancetypes.Catalogue { return catalogue }
 		return in, clients.EC2, func(string) string { return clients.Region }, nil
 	}
 	account, err := LoadAccount(o.From, catalogue)
@@ -161,7 +163,7 @@ func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue
 		return in, nil, nil, err
 	}
 	answered := []func(*middleware.Stack) error{account.Answer}
-	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), account.types
+	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), func() *instancetypes.Catalogue { return account.types }
 	in.Launches = launchspec.APIs{EC2: awsclient.NewEC2(ec2.New(ec2.Options{APIOptions: answered})), EKS: eks.New(eks.Options{APIOptions: answered})}
 	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }

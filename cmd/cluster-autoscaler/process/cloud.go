@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
@@ -31,13 +32,13 @@ import (
 
 // cloud is AWS as the core and the adapters see it.
 type cloud struct {
-	clients   *awsclient.Clients
-	catalogue *instancetypes.Catalogue
-	prices    *pricing.Book
-	spot      *spotprice.Reader             // nil without --asg-spot-prices=live
-	keep      []func(context.Context) error // they keep the prices true, each until its context ends
-	cache     *asg.Cache
-	provider  *aws.Provider
+	clients  *awsclient.Clients
+	types    *lookup.Types
+	prices   *pricing.Book
+	spot     *spotprice.Reader             // nil without --asg-spot-prices=live
+	keep     []func(context.Context) error // they keep the prices true, each until its context ends
+	cache    *asg.Cache
+	provider *aws.Provider
 }
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
@@ -49,7 +50,8 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		return nil, err
 	}
 	c := &cloud{}
-	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
+	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
+	if err != nil {
 		return nil, fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
 	if c.clients, err = awsclient.New(ctx, awsclient.Options{
@@ -61,9 +63,14 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
-	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
+	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
+	var unknown lookup.TypesAPI
+	if !core.AWSUseStaticInstanceList {
+		unknown = c.clients.EC2
+	}
+	c.types = lookup.NewTypes(unknown, catalogue, clock.RealClock{})
 	if c.cache, err = p.newCache(c); err != nil {
 		return nil, err
 	}
@@ -114,7 +121,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 		Launches:    launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS, NextImages: ours.Rotate},
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Discovery:   discovery, RefreshInterval: ours.RefreshInterval, MotionInterval: ours.MotionInterval, Clock: clock.RealClock{},
-		LaunchMode: ours.LaunchMode, ZonalGroups: ours.ZonalGroups, Types: c.catalogue,
+		LaunchMode: ours.LaunchMode, ZonalGroups: ours.ZonalGroups, Types: c.types.Catalogue,
 		Launched: p.decisions.Launched, Read: p.decisions.Read,
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}
@@ -126,14 +133,11 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) (*aws.Provider, error) {
-	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices
+	o.Cache, o.Types, o.Region, o.Prices = c.cache, c.types, c.clients.Region, c.prices
 	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
 	o.Registerer, o.Clock = p.registerer, clock.RealClock{}
-	if !p.core.AWSUseStaticInstanceList {
-		o.InstanceTypes = c.clients.EC2
-	}
 	return aws.New(working, o)
 }
 

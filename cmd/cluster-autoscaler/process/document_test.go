@@ -28,6 +28,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -167,10 +168,10 @@ func registerOurs(t *testing.T) *collectors {
 	clients := must(awsclient.New(t.Context(), options))(t)
 	book := must(pricing.NewBook(server.Region(), nil))(t)
 	measureListAge(book, ours)
-	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}, Types: instancetypes.Embedded()})
+	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}})
 	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
 	factory := informers.NewSharedInformerFactory(kube, 0)
-	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Prices: book,
+	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{}), Prices: book,
 		Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Event: func(_, _, _ string) {},
 		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}}))(t)
 	path := filepath.Join(t.TempDir(), "prices.csv")

@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
@@ -85,7 +86,8 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
 	prices, err := pricing.NewBook(clients.Region, nil)
 	require.NoError(t, err)
-	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), InstanceTypes: clients.EC2,
+	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region,
+		Types:     lookup.NewTypes(clients.EC2, instancetypes.Embedded(), clock.RealClock{}),
 		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),
 		DaemonSets: noCluster.Apps().V1().DaemonSets().Lister(), Prices: prices, Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {},
 		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}})
