@@ -113,6 +113,14 @@ func TestWhichNodesMove(t *testing.T) {
 	ends := map[string]string{move.Rotation: "", "ends": "true"}
 	rotation := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
 	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
+	unsettled := func(f *fleet, node string) { // adds a node with a pod that is not Ready
+		f.node(node, nil)
+		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
+			p := pod("web", noon)
+			p.Status.Conditions[0].Status = corev1.ConditionFalse
+			return []*corev1.Pod{p}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		budgets []string
@@ -133,15 +141,30 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "left alone", fleet: func(f *fleet) { f.node("a-1", old); f.alone["a-1"] = true }, want: "a-1 held: left-alone"},
 		{name: "one workload at a time", fleet: func(f *fleet) { f.node("a-1", old, "web"); f.node("b-1", old, "web"); f.node("c-1", old, "db") },
 			want: "a-1 placing, c-1 placing, b-1 held: workload"},
-		{name: "a workload that has not settled", fleet: func(f *fleet) {
-			f.node("a-1", old, "web")
-			f.node("b-1", nil)
-			f.nodes[1].Pods = func() []*corev1.Pod {
-				p := pod("web", noon)
-				p.Status.Conditions[0].Status = corev1.ConditionFalse
-				return []*corev1.Pod{p}
-			}
+		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
+			want: "a-1 held: rollout"},
+		{name: "a rollout begins, and a node moves", fleet: func(f *fleet) {
+			state(f.node("a-1", old, "web"), rotation)
+			state(f.node("c-1", old, "db"), rotation)
+			unsettled(f, "b-1")
 		}, want: "a-1 held: rollout"},
+		{name: "the moved pods are not Ready yet", fleet: func(f *fleet) {
+			state(f.node("a-1", old, "web"), rotation)
+			f.nodes[0].Leaving = true
+			unsettled(f, "b-1")
+		}},
+		{name: "the pods of a restarted Deployment are not Ready yet", fleet: func(f *fleet) {
+			s := rotation
+			s.Restarted = noon
+			state(f.node("a-1", old, "web"), s)
+			unsettled(f, "b-1")
+		}},
+		{name: "a rollout begins, and a node moves that does not work", fleet: func(f *fleet) {
+			s := rotation
+			s.Reason = move.Repair
+			state(f.node("a-1", broken, "web"), s)
+			unsettled(f, "b-1")
+		}},
 		{name: "the first of a group is alone", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); big(f, "a") }, want: "a-1 placing, a-2 held: first-move"},
 		{name: "the first new node is young", fleet: func(f *fleet) {
 			f.node("a-1", changed)
@@ -169,11 +192,12 @@ func TestWhichNodesMove(t *testing.T) {
 			f.groups["a"].Tags = map[string]string{move.TagBudget: "0"}
 		}, want: "a-1 held: budget"},
 		{name: "pods wait, and AWS ends a node", fleet: func(f *fleet) { f.pending = true; f.node("a-1", ends) }, want: "a-1 placing"},
-		{name: "pods wait, and a node moves that AWS ends", fleet: func(f *fleet) {
+		{name: "pods wait, a rollout begins, and a node moves that AWS ends", fleet: func(f *fleet) {
 			f.pending = true
 			s := rotation
 			s.Ends = true
-			state(f.node("a-1", ends), s)
+			state(f.node("a-1", ends, "web"), s)
+			unsettled(f, "b-1")
 		}},
 		{name: "a workload that moves or has not settled, and AWS ends a node", fleet: func(f *fleet) {
 			f.waiting = []*corev1.Pod{pod("web", noon)}

@@ -186,25 +186,53 @@ func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 }
 
-// A window closes after the launch. The node is not drained, and that is no failure. It goes once the window opens.
-func TestClosedWindowIsNoFailure(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
-	var err error
-	w.machine.Windows, err = move.ParseWindows([]string{"deny 0 0 * * * 24h"})
-	require.NoError(t, err)
-	w.join(w.ready("small")[3])
-	if n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldWindow) }); n.State == decision.NodeDraining {
-		t.Errorf("node %+v", n)
+// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it.
+func TestHeldMoveIsNoFailure(t *testing.T) {
+	for _, tt := range []struct {
+		hold move.Hold
+		most time.Duration // after which other moves have their turn
+		set  func(w *world, held bool)
+	}{
+		{move.HeldWindow, 3 * time.Minute, func(w *world, held bool) {
+			var texts []string
+			if held {
+				texts = []string{"deny 0 0 * * * 24h"}
+			}
+			var err error
+			w.machine.Windows, err = move.ParseWindows(texts)
+			require.NoError(w.T, err)
+		}},
+		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) {
+			pod := running("fresh", "set-0", "100m", "small-1")
+			if held {
+				pod.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			w.put(pod)
+		}},
+	} {
+		t.Run(string(tt.hold), func(t *testing.T) {
+			w, _ := newRotationWorld(t, "1500m")
+			w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+			tt.set(w, true)
+			w.join(w.ready("small")[3])
+			held := func(n decision.Node) bool { return n.Move.Hold == string(tt.hold) }
+			w.untilMove(held)
+			w.clock.Step(tt.most - 2*time.Minute)
+			for range 3 {
+				n := w.node(w.loop(), "small-0")
+				assert.Truef(t, held(n) && n.Move.Retry.IsZero() && n.State != decision.NodeDraining, "node %+v, move %+v, want it to go on",
+					n, n.Move)
+			}
+			w.clock.Step(2 * time.Minute)
+			if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
+				t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
+			}
+			tt.set(w, false)
+			w.clock.Step(10 * time.Minute)
+			w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+			w.gone(3)
+		})
 	}
-	w.clock.Step(30 * time.Minute)
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
-		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
-	}
-	w.machine.Windows = nil
-	w.clock.Step(10 * time.Minute)
-	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	w.gone(3)
 }
 
 // No new node comes for the pods, so the move makes room for others, and nothing ends. That is no failure: failures stop the moves of the

@@ -176,7 +176,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	before := m.held
 	m.held = d.Held
 	if p := m.plan(); p != nil {
-		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool { return m.held[name].Hold.Lasts() })
+		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
+			// A node that moves waits for a rollout, and goes on.
+			return m.held[name].Hold.Lasts() && m.states[name].Step != move.Placing
+		})
 	}
 	for _, c := range d.Changes {
 		if beingDrained(c.Node.Node) {
@@ -200,7 +203,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.leftAlone(move.Node{Node: n}) {
 			m.hold(name, move.HeldAlone, move.LeftAlone)
 		}
-		_, held := m.held[name]
+		h, held := m.held[name]
 		if !held {
 			delete(m.holding, name)
 		}
@@ -208,7 +211,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		switch {
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
-			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
+			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
+			over := h.Hold != move.HeldRollout && lasts(m.holding, name, now) || now.Sub(s.Began) >= longestTry
+			if over && now.Sub(s.Restarted) >= move.RestartTime {
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
