@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -174,6 +175,29 @@ func TestPodKeepsAnOutdatedNode(t *testing.T) {
 	})
 	assert.Truef(t, strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced"), "event %q", event)
 	assert.Truef(t, w.desired() == 3 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
+}
+
+// The reason of a move is gone. A try that had failed before has been counted.
+func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
+	for step, want := range map[move.Step]int{move.Placing: 1, move.Waiting: 0} {
+		t.Run(string(step), func(t *testing.T) {
+			w, nodes := newRotationWorld(t, "500m")
+			n := nodes[0].DeepCopy()
+			delete(n.Labels, "outdated")
+			n.Annotations = map[string]string{move.Annotation: move.State{Reason: move.Rotation, Step: step, Began: w.clock.Now()}.Text()}
+			w.update(n)
+			w.Eventually(func() string {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+				stored, err := w.client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
+				require.NoError(t, err)
+				return cmp.Diff("", stored.Annotations[move.Annotation])
+			})
+			count, err := testutil.GatherAndCount(w.moves, "asg_autoscaler_moves_total")
+			require.NoError(t, err)
+			assert.Equal(t, want, count, "outcomes")
+		})
+	}
 }
 
 // The pod would go back to the node that it is to leave.

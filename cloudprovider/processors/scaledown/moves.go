@@ -186,8 +186,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			continue
 		}
 		if c.State == nil {
-			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", m.states[c.Node.Name].Reason)
-			m.Metrics.Ended(m.states[c.Node.Name].Reason, move.Cancelled)
+			s := m.states[c.Node.Name]
+			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", s.Reason)
+			if s.Step == move.Placing { // otherwise its last try has been counted
+				m.Metrics.Ended(s.Reason, move.Cancelled)
+			}
 		} else if m.states[c.Node.Name].Step != c.State.Step {
 			klog.V(0).InfoS("A node is to be replaced", "node", c.Node.Name, "reason", c.State.Reason, "cause", c.State.Cause)
 		}
