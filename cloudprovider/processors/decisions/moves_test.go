@@ -155,26 +155,47 @@ func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
 	assert.Greater(t, w.node(w.loop(), leaves.Name).Utilization, 0.5, "the node counts as empty when the core plans removals")
 }
 
-// A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.
-func TestPodKeepsAnOutdatedNode(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-	})
-	n := w.untilMove(func(n decision.Node) bool { return n.Pod != "" })
-	want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`
-	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q", n.Reason.Message)
-	event := ""
-	w.Eventually(func() string { // the core may have named the pod before the move began
-		w.loop()
-		select {
-		case event = <-w.events.Events:
-			return ""
-		default:
-			return "no event"
-		}
-	})
-	assert.Truef(t, strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced"), "event %q", event)
-	assert.Truef(t, w.desired() == 3 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
+// Something keeps the node. An event says so once, also over further tries. The move makes room for others after a while. That is no failure,
+// and nothing is launched for it.
+func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
+	failed := move.State{Reason: move.Rotation, Step: move.Waiting, Failures: 3}
+	for _, tt := range []struct {
+		name      string
+		pod, node map[string]string // annotations
+		failures  int
+		want      string
+	}{
+		{name: "a pod", pod: map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+			want: `pod "default/pod-0" has the annotation`},
+		{name: "its annotation", node: map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"},
+			want: "its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it"},
+		{name: "left alone", node: map[string]string{"karpenter.sh/do-not-disrupt": "true"}, want: move.LeftAlone},
+		{name: "failures", node: map[string]string{move.Annotation: failed.Text()}, failures: 3,
+			want: `3 moves of group "small" have failed, so the others wait: asgctl moves resume small`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, nodes := newRotationWorld(t, "500m", func(pod *corev1.Pod) { pod.Annotations = tt.pod })
+			n := nodes[0].DeepCopy()
+			n.Annotations = tt.node
+			w.update(n)
+			w.Eventually(func() string {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+				return cmp.Diff(1, len(w.events.Events))
+			})
+			const begins = "Warning DisruptionBlocked it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
+			event, want := <-w.events.Events, begins+tt.want
+			assert.Truef(t, strings.HasPrefix(event, want), "event %q, want it to begin with %q", event, want)
+			for range 30 {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+			}
+			assert.Empty(t, w.events.Events, "further events")
+			m := w.node(w.loop(), "small-0").Move
+			assert.Truef(t, w.desired() == 3 && w.evicted() == "" && m.Failures == tt.failures, "%d are desired, evicted %q, move %+v",
+				w.desired(), w.evicted(), m)
+		})
+	}
 }
 
 // The reason of a move is gone. A try that had failed before has been counted.

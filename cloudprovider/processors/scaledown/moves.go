@@ -58,11 +58,13 @@ type Moves struct {
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
 	held      map[string]move.Held
-	placeless map[string]bool      // nodes whose pods have no other place
-	roomless  map[string]bool      // placeless nodes for which no group could launch another
-	blocked   map[string]time.Time // since when something keeps a node that is to be drained
-	holding   map[string]time.Time // since when something holds it
-	draining  map[string]string    // nodes whose drain has begun, with the reason
+	placeless map[string]bool         // nodes whose pods have no other place
+	roomless  map[string]bool         // placeless nodes for which no group could launch another
+	blocked   map[string]time.Time    // since when something keeps a node that is to be drained
+	holding   map[string]time.Time    // since when something holds it
+	draining  map[string]string       // nodes whose drain has begun, with the reason
+	nodes     map[string]*corev1.Node // of our groups
+	staying   map[string]time.Time    // since when nodes are held until somebody does something
 
 	emptied  snapshot.Emptied     // until the core plans removals
 	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
@@ -81,11 +83,27 @@ type written struct {
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
+	m.staying = map[string]time.Time{}
 	return &m
 }
 
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
+
+// lasting returns the nodes that something has held for a while, and will until somebody does something.
+func (m *Moves) lasting() (nodes []*corev1.Node) {
+	stays := func(name string) bool {
+		h, n := m.held[name].Hold, m.nodes[name]
+		return (h == move.HeldStopped || h == move.HeldAlone) && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)
+	}
+	maps.DeleteFunc(m.staying, func(name string, _ time.Time) bool { return !stays(name) })
+	for name := range m.held {
+		if stays(name) && lasts(m.staying, name, m.Clock.Now()) {
+			nodes = append(nodes, m.nodes[name])
+		}
+	}
+	return nodes
+}
 
 // plan is the consolidation that is carried out, or nil.
 func (m *Moves) plan() *move.Plan {
@@ -245,6 +263,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for _, since := range []map[string]time.Time{m.blocked, m.holding} {
 		maps.DeleteFunc(since, func(name string, _ time.Time) bool { return forget(name) })
 	}
+	m.nodes = byName
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
 }
