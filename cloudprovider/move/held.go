@@ -122,6 +122,18 @@ func (r *round) groupProven(group string) bool {
 
 // heldByPods says which workload of the node holds it back.
 func (r *round) heldByPods(due candidate) (Hold, string) {
+	for _, pod := range r.leaving(due.Node) {
+		of := workload(pod)
+		if node := r.workloads[of]; of != "" && node != "" {
+			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
+		}
+	}
+	return r.unsettled(due.Node)
+}
+
+// unsettled says which workload of the node has a pod that is not Ready, wherever that is. It also holds moves that have begun, before their
+// drain, because a rollout may begin while their new node starts.
+func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
 		for _, pod := range r.Waiting {
@@ -135,12 +147,8 @@ func (r *round) heldByPods(due candidate) (Hold, string) {
 			}
 		}
 	}
-	for _, pod := range r.leaving(due.Node) {
-		of := workload(pod)
-		if node := r.workloads[of]; of != "" && node != "" {
-			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
-		}
-		if of != "" && r.unready[of] {
+	for _, pod := range r.leaving(n) {
+		if of := workload(pod); of != "" && r.unready[of] {
 			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready", of)
 		}
 	}

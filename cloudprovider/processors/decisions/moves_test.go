@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -167,26 +168,70 @@ func drainedHavePlace(t *testing.T, change func(*corev1.Pod)) {
 	assert.NotEqual(t, decision.NodeUnneeded, w.node(r, "small-3").State, "the new node")
 }
 
-// A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.
-func TestPodKeepsAnOutdatedNode(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-	})
-	n := w.untilMove(func(n decision.Node) bool { return n.Pod != "" })
-	want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`
-	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q", n.Reason.Message)
-	event := ""
-	w.Eventually(func() string { // the core may have named the pod before the move began
-		w.loop()
-		select {
-		case event = <-w.events.Events:
-			return ""
-		default:
-			return "no event"
-		}
-	})
-	assert.Truef(t, strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced"), "event %q", event)
-	assert.Truef(t, w.desired() == 3 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
+// Something keeps the node. An event says so once, also over further tries. The move makes room for others after a while. That is no failure,
+// and nothing is launched for it.
+func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
+	failed := move.State{Reason: move.Rotation, Step: move.Waiting, Failures: 3}
+	for _, tt := range []struct {
+		name      string
+		pod, node map[string]string // annotations
+		failures  int
+		want      string
+	}{
+		{name: "a pod", pod: map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+			want: `pod "default/pod-0" has the annotation`},
+		{name: "its annotation", node: map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"},
+			want: "its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it"},
+		{name: "left alone", node: map[string]string{"karpenter.sh/do-not-disrupt": "true"}, want: move.LeftAlone},
+		{name: "failures", node: map[string]string{move.Annotation: failed.Text()}, failures: 3,
+			want: `3 moves of group "small" have failed, so the others wait: asgctl moves resume small`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, nodes := newRotationWorld(t, "500m", func(pod *corev1.Pod) { pod.Annotations = tt.pod })
+			n := nodes[0].DeepCopy()
+			n.Annotations = tt.node
+			w.update(n)
+			w.Eventually(func() string {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+				return cmp.Diff(1, len(w.events.Events))
+			})
+			const begins = "Warning DisruptionBlocked it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
+			event, want := <-w.events.Events, begins+tt.want
+			assert.Truef(t, strings.HasPrefix(event, want), "event %q, want it to begin with %q", event, want)
+			for range 30 {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+			}
+			assert.Empty(t, w.events.Events, "further events")
+			m := w.node(w.loop(), "small-0").Move
+			assert.Truef(t, w.desired() == 3 && w.evicted() == "" && m.Failures == tt.failures, "%d are desired, evicted %q, move %+v",
+				w.desired(), w.evicted(), m)
+		})
+	}
+}
+
+// The reason of a move is gone. A try that had failed before has been counted.
+func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
+	for step, want := range map[move.Step]int{move.Placing: 1, move.Waiting: 0} {
+		t.Run(string(step), func(t *testing.T) {
+			w, nodes := newRotationWorld(t, "500m")
+			n := nodes[0].DeepCopy()
+			delete(n.Labels, "outdated")
+			n.Annotations = map[string]string{move.Annotation: move.State{Reason: move.Rotation, Step: step, Began: w.clock.Now()}.Text()}
+			w.update(n)
+			w.Eventually(func() string {
+				w.clock.Step(30 * time.Second)
+				w.loop()
+				stored, err := w.client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
+				require.NoError(t, err)
+				return cmp.Diff("", stored.Annotations[move.Annotation])
+			})
+			count, err := testutil.GatherAndCount(w.moves, "asg_autoscaler_moves_total")
+			require.NoError(t, err)
+			assert.Equal(t, want, count, "outcomes")
+		})
+	}
 }
 
 // The pod would go back to the node that it is to leave.
@@ -199,25 +244,53 @@ func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 }
 
-// A window closes after the launch. The node is not drained, and that is no failure. It goes once the window opens.
-func TestClosedWindowIsNoFailure(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
-	var err error
-	w.machine.Windows, err = move.ParseWindows([]string{"deny 0 0 * * * 24h"})
-	require.NoError(t, err)
-	w.join(w.ready("small")[3])
-	if n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldWindow) }); n.State == decision.NodeDraining {
-		t.Errorf("node %+v", n)
+// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it.
+func TestHeldMoveIsNoFailure(t *testing.T) {
+	for _, tt := range []struct {
+		hold move.Hold
+		most time.Duration // after which other moves have their turn
+		set  func(w *world, held bool)
+	}{
+		{move.HeldWindow, 3 * time.Minute, func(w *world, held bool) {
+			var texts []string
+			if held {
+				texts = []string{"deny 0 0 * * * 24h"}
+			}
+			var err error
+			w.machine.Windows, err = move.ParseWindows(texts)
+			require.NoError(w.T, err)
+		}},
+		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) {
+			pod := running("fresh", "set-0", "100m", "small-1")
+			if held {
+				pod.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			w.put(pod)
+		}},
+	} {
+		t.Run(string(tt.hold), func(t *testing.T) {
+			w, _ := newRotationWorld(t, "1500m")
+			w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+			tt.set(w, true)
+			w.join(w.ready("small")[3])
+			held := func(n decision.Node) bool { return n.Move.Hold == string(tt.hold) }
+			w.untilMove(held)
+			w.clock.Step(tt.most - 2*time.Minute)
+			for range 3 {
+				n := w.node(w.loop(), "small-0")
+				assert.Truef(t, held(n) && n.Move.Retry.IsZero() && n.State != decision.NodeDraining, "node %+v, move %+v, want it to go on",
+					n, n.Move)
+			}
+			w.clock.Step(2 * time.Minute)
+			if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
+				t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
+			}
+			tt.set(w, false)
+			w.clock.Step(10 * time.Minute)
+			w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+			w.gone(3)
+		})
 	}
-	w.clock.Step(30 * time.Minute)
-	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
-		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
-	}
-	w.machine.Windows = nil
-	w.clock.Step(10 * time.Minute)
-	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	w.gone(3)
 }
 
 // No new node comes for the pods, so the move makes room for others, and nothing ends. That is no failure: failures stop the moves of the

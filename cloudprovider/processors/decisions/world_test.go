@@ -59,6 +59,7 @@ type world struct {
 	*awsworld.World
 	machine       *move.Machine        // of the nodes that are to be replaced, nil for none
 	clock         *testclock.FakeClock // of the moves
+	moves         *prometheus.Registry // with their metrics
 	client        *fake.Clientset
 	factory       informers.SharedInformerFactory
 	core          core.Autoscaler
@@ -97,7 +98,8 @@ func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, 
 func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, machine *move.Machine, changes ...func(*asg.Options)) *world {
 	t.Helper()
 	client := fake.NewClientset()
-	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
+	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
+		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
@@ -146,7 +148,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		draining := &podlist.Draining{Drains: &w.drains}
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
-				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock,
+				Metrics: move.NewMetrics(w.moves), Clock: w.clock,
 				PodsOn: func(node string) []*corev1.Pod {
 					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
 				}})

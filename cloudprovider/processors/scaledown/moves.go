@@ -58,11 +58,13 @@ type Moves struct {
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
 	held      map[string]move.Held
-	placeless map[string]bool      // nodes whose pods have no other place
-	roomless  map[string]bool      // placeless nodes for which no group could launch another
-	blocked   map[string]time.Time // since when something keeps a node that is to be drained
-	holding   map[string]time.Time // since when something holds it
-	draining  map[string]string    // nodes whose drain has begun, with the reason
+	placeless map[string]bool         // nodes whose pods have no other place
+	roomless  map[string]bool         // placeless nodes for which no group could launch another
+	blocked   map[string]time.Time    // since when something keeps a node that is to be drained
+	holding   map[string]time.Time    // since when something holds it
+	draining  map[string]string       // nodes whose drain has begun, with the reason
+	nodes     map[string]*corev1.Node // of our groups
+	staying   map[string]time.Time    // since when nodes are held until somebody does something
 
 	emptied  snapshot.Emptied     // until the core plans removals
 	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
@@ -82,11 +84,27 @@ type written struct {
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
+	m.staying = map[string]time.Time{}
 	return &m
 }
 
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
+
+// lasting returns the nodes that something has held for a while, and will until somebody does something.
+func (m *Moves) lasting() (nodes []*corev1.Node) {
+	stays := func(name string) bool {
+		h, n := m.held[name].Hold, m.nodes[name]
+		return (h == move.HeldStopped || h == move.HeldAlone) && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)
+	}
+	maps.DeleteFunc(m.staying, func(name string, _ time.Time) bool { return !stays(name) })
+	for name := range m.held {
+		if stays(name) && lasts(m.staying, name, m.Clock.Now()) {
+			nodes = append(nodes, m.nodes[name])
+		}
+	}
+	return nodes
+}
 
 // plan is the consolidation that is carried out, or nil.
 func (m *Moves) plan() *move.Plan {
@@ -179,15 +197,21 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	before := m.held
 	m.held = d.Held
 	if p := m.plan(); p != nil {
-		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool { return m.held[name].Hold.Lasts() })
+		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
+			// A node that moves waits for a rollout, and goes on.
+			return m.held[name].Hold.Lasts() && m.states[name].Step != move.Placing
+		})
 	}
 	for _, c := range d.Changes {
 		if beingDrained(c.Node.Node) {
 			continue
 		}
 		if c.State == nil {
-			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", m.states[c.Node.Name].Reason)
-			m.Metrics.Ended(m.states[c.Node.Name].Reason, move.Cancelled)
+			s := m.states[c.Node.Name]
+			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", s.Reason)
+			if s.Step == move.Placing { // otherwise its last try has been counted
+				m.Metrics.Ended(s.Reason, move.Cancelled)
+			}
 		} else if m.states[c.Node.Name].Step != c.State.Step {
 			klog.V(0).InfoS("A node is to be replaced", "node", c.Node.Name, "reason", c.State.Reason, "cause", c.State.Cause)
 		}
@@ -203,7 +227,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.leftAlone(move.Node{Node: n}) {
 			m.hold(name, move.HeldAlone, move.LeftAlone)
 		}
-		_, held := m.held[name]
+		h, held := m.held[name]
 		if !held {
 			delete(m.holding, name)
 		}
@@ -211,7 +235,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		switch {
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
-			if lasts(m.holding, name, now) && now.Sub(s.Restarted) >= move.RestartTime { // or the Deployments would be restarted again
+			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
+			over := h.Hold != move.HeldRollout && lasts(m.holding, name, now) || now.Sub(s.Began) >= longestTry
+			if over && now.Sub(s.Restarted) >= move.RestartTime {
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
@@ -240,6 +266,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for _, since := range []map[string]time.Time{m.blocked, m.holding} {
 		maps.DeleteFunc(since, func(name string, _ time.Time) bool { return forget(name) })
 	}
+	m.nodes = byName
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
 }

@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -401,13 +402,26 @@ func lacksDaemonPods(ctx *cacontext.AutoscalingContext, node string) bool {
 	return err == nil && len(there) < len(wanted)
 }
 
-// Publish publishes an event on each node that is to go and stays: once for each cause, in the words of the report.
+// Publish publishes an event on each node that is to go and stays: once for each cause, in the words of the report. A node that is to be
+// replaced gets none while it waits for other nodes, or for room.
 func (r *Requests) Publish() {
 	said := r.said
 	r.said = map[string]string{}
-	for node, cause := range said { // while it waits for its next try
-		if r.Moves != nil && r.Moves.states[node].Step == move.Waiting {
-			r.said[node] = cause
+	say := func(n *corev1.Node, cause, kind, event, message string) {
+		if r.said[n.Name] = cause; said[n.Name] != cause {
+			r.Recorder.Event(n, kind, event, message)
+		}
+	}
+	if r.Moves != nil {
+		for node, cause := range said {
+			if _, moves := r.Moves.states[node]; moves { // it may wait for its next try
+				r.said[node] = cause
+			}
+		}
+		for _, n := range r.Moves.lasting() {
+			h := r.Moves.held[n.Name]
+			message := fmt.Sprintf("it is to be replaced (%s: %s), but %s", h.Reason, h.Cause, h.Message)
+			say(n, string(h.Hold), corev1.EventTypeWarning, "DisruptionBlocked", message)
 		}
 	}
 	if len(r.asked) == 0 {
@@ -415,22 +429,21 @@ func (r *Requests) Publish() {
 	}
 	report := r.Report()
 	for _, asked := range r.asked {
-		cause, moves := said[asked.Name], r.moves(asked)
-		if at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name }); at >= 0 {
-			n := &report.Nodes[at]
-			if n.Pod == "" && moves { // it waits for nodes
-				continue
-			}
-			if stays := string(n.Reason.Code) + " " + n.Pod; stays != cause && (n.State == decision.NodeBlocked || n.State == decision.NodeNeeded) {
-				cause = stays
-				if moves {
-					r.Recorder.Event(asked, corev1.EventTypeWarning, "DisruptionBlocked", n.Reason.Message)
-				} else {
-					r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)
-				}
-			}
+		r.said[asked.Name] = said[asked.Name]
+		at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name })
+		if at < 0 {
+			continue
 		}
-		r.said[asked.Name] = cause
+		n, moves := &report.Nodes[at], r.moves(asked)
+		cause, blocked := string(n.Reason.Code)+" "+n.Pod, n.State == decision.NodeBlocked
+		waits := moves && n.Pod == "" && (!blocked || n.Reason.Code == decision.CodeMinSize && r.Moves.grows(asked))
+		switch {
+		case waits, !blocked && n.State != decision.NodeNeeded:
+		case moves:
+			say(asked, cause, corev1.EventTypeWarning, "DisruptionBlocked", n.Reason.Message)
+		default:
+			say(asked, cause, corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)
+		}
 	}
 }
 
