@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,27 +300,48 @@ func TestPolicyTypes(t *testing.T) {
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old"
 	most := 4
 	for _, tt := range []struct {
-		name  string
-		group fakeaws.AutoScalingGroup
-		want  []launchspec.Type
+		name   string
+		group  fakeaws.AutoScalingGroup
+		unread string            // the code with which AWS answers to DescribeLaunchTemplateVersions
+		want   []launchspec.Type // none where what it launches is not known
 	}{
 		{name: "launch template", group: scalingGroup("g", 0, 0, 9), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "launch configuration", group: configured, want: []launchspec.Type{{Name: "c5.large", Weight: 1}}},
 		{name: "policy without overrides", group: mixed(), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types", group: mixed(fakeaws.Override{InstanceType: "g4dn.xlarge"}, fakeaws.Override{InstanceType: "g4dn.2xlarge", WeightedCapacity: 2}),
 			want: []launchspec.Type{{Name: "g4dn.xlarge", Weight: 1}, {Name: "g4dn.2xlarge", Weight: 2}}},
+		{name: "policy with types, template denied", unread: "AccessDenied",
+			group: mixed(fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.large"},
+				fakeaws.Override{InstanceType: "m5.xlarge", WeightedCapacity: 2}),
+			want: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m5.xlarge", Weight: 2}}},
+		{name: "policy with types, template throttled", unread: "Throttling", group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
+		{name: "policy without overrides, template denied", unread: "AccessDenied", group: mixed()},
+		{name: "launch template, denied", unread: "AccessDenied", group: scalingGroup("g", 0, 0, 9)},
 		{name: "policy with requirements", group: mixed(fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
 			VCPUs: fakeaws.Range{Min: 4, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.*", "c5.xlarge"}}}),
 			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			config := having(tt.group)
 			config.Images = []fakeaws.Image{{ID: "ami-0abc"}}
-			w := newWorldOf(t, config, discovered).started()
-			g := w.group("g")
+			w := newWorldOf(t, config, discovered)
+			if tt.unread != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: tt.unread})
+			}
+			g := w.started().group("g")
+			if tt.unread != "" {
+				require.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceUnread && !g.Blocked(),
+					"problems %+v, want one that blocks nothing", g.Problems)
+				assert.Equalf(t, tt.want != nil, strings.HasSuffix(g.Problems[0].Message, "instance types in the policy are known of its nodes"),
+					"problem %+v", g.Problems[0])
+			}
+			if tt.want == nil {
+				assert.Nil(t, g.LaunchSpec, "what it launches")
+				return
+			}
 			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
 			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")
-		})
+		}))
 	}
 }
 

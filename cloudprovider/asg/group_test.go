@@ -188,18 +188,22 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	one := scalingGroup("a", 0, 0, 5)
 	config := scalingGroup("b", 0, 0, 5)
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"
-	w := newWorld(t, one, config).started()
+	gone := scalingGroup("c", 0, 0, 5)
+	gone.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "never-was"}
+	w := newWorld(t, one, config, gone).started()
 	for _, tt := range []struct {
 		group string
 		mode  asg.LaunchMode
 		want  asg.LaunchMode
+		why   string // a part
 	}{
-		{"a", asg.LaunchAuto, asg.LaunchSynchronous},
-		{"a", asg.LaunchDesiredCapacity, asg.LaunchDesiredCapacity},
-		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity},
+		{"a", asg.LaunchAuto, asg.LaunchSynchronous, ""},
+		{"a", asg.LaunchDesiredCapacity, asg.LaunchDesiredCapacity, "launch mode"},
+		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has no launch template"},
+		{"c", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has not been read"},
 	} {
 		got, why := asg.AskedFor(w.group(tt.group), tt.mode)
-		assert.Truef(t, got == tt.want && (why == "") == (got == asg.LaunchSynchronous),
+		assert.Truef(t, got == tt.want && (why == "") == (got == asg.LaunchSynchronous) && strings.Contains(why, tt.why),
 			"group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
 	}
 }

@@ -355,13 +355,14 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 		name string
 		code string // with which AWS answers to DescribeLaunchTemplateVersions
 		stay bool
+		why  string // a part of the error
 	}{
-		{name: "throttled", code: "Throttling", stay: true},
-		{name: "gone", code: "InvalidLaunchTemplateName.NotFoundException", stay: true},
+		{name: "throttled", code: "Throttling", stay: true, why: "has not been read yet"},
+		{name: "gone", code: "InvalidLaunchTemplateName.NotFoundException", stay: true, why: "give the group one that does"},
 		{name: "denied", code: "AccessDenied"},
 		{name: "answered"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := sharedAccount(t, "a", ofCluster("g", "joins-b", 2))
 			if tt.code != "" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: tt.code})
@@ -373,9 +374,16 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
 			var other *ownership.OtherClusterError
 			assert.Truef(t, errors.As(err, &other) == (tt.stay || tt.code == ""), "terminate an instance that is no node: %v", err)
+			if tt.stay {
+				time.Sleep(time.Minute)
+				w.aws.ResetCalls()
+				_, err = w.cache.Terminate(t.Context(), "g", ids[1:])
+				assert.ErrorContains(t, err, tt.why, "a minute later")
+				assert.Empty(t, w.aws.Calls(), "calls")
+			}
 			_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
 			assert.Truef(t, errors.As(err, &other) == (tt.code == ""), "terminate a node: %v", err)
-		})
+		}))
 	}
 }
 

@@ -53,6 +53,8 @@ func launchableSynchronously(g *group.Group) *notSynchronous {
 	switch {
 	case g.Source.ConfigurationName != "" || g.Source.Template.IsZero():
 		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}
+	case g.LaunchSpec == nil && !g.Source.Mixed:
+		return &notSynchronous{"its launch template has not been read", "see the problems of the group"}
 	case g.CapacityType() == "":
 		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
 	case len(g.Source.Segments) > 0:

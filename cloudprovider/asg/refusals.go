@@ -39,9 +39,24 @@ func (r *refusals) of(group string) *notSynchronous {
 	case now.Before(r.all):
 		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
 	case refused && now.Before(last.until):
-		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
+		return last.notSynchronous()
 	}
 	return nil
+}
+
+// denied returns the refusal of a group for want of a permission, or nil. It lasts until a launch succeeds. A launch of the whole group
+// tries the call again after synchronousRetry, because it has the desired capacity in its place. A launch in one zone would fail.
+func (r *refusals) denied(group string) *notSynchronous {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last := r.groups[group]; last.denied != "" {
+		return last.notSynchronous()
+	}
+	return nil
+}
+
+func (r refusal) notSynchronous() *notSynchronous {
+	return &notSynchronous{fmt.Sprintf("AWS refused (%s)", r.reason), r.remedy}
 }
 
 // refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know the call.

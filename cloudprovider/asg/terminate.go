@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -44,7 +45,22 @@ func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
 // readings and a write.
 func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
+	if err := c.allStrangers(ids); err != nil {
+		return nil, fmt.Errorf("terminate %s of auto scaling group %q: %w", strings.Join(ids, ", "), name, err)
+	}
 	return c.terminate(ctx, togetherKey{name, false}, func() []string { return ids })
+}
+
+// allStrangers returns an *ownership.OtherClusterError if all of the instances are in groups that may be another cluster's. A reading of
+// the group would not change that.
+func (c *Cache) allStrangers(ids []string) (err error) {
+	for _, id := range ids {
+		_, err = c.groups.strangers([]string{id})
+		if other, is := errors.AsType[*ownership.OtherClusterError](err); !is || other.Group == "" {
+			return nil
+		}
+	}
+	return err
 }
 
 // Replace is Terminate that keeps the desired capacity, so that AWS launches others in their place.

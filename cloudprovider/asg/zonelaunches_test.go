@@ -105,6 +105,14 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 						t.Errorf("again: error %v after %d calls, want ErrNotZonal without another", err, w.aws.Calls()[launchCall])
 					}
 					w.untouched()
+					for range 3 { // as long as it is denied, no launch in a zone fails
+						time.Sleep(16 * time.Minute)
+						w.isDivided(code != "AccessDenied", "16 minutes later")
+						if mode == asg.LaunchAuto && code == "AccessDenied" {
+							w.done(w.cache.Increase(w.t.Context(), "a", 1))
+							w.isDivided(false, "after a launch that tried the call again")
+						}
+					}
 				}))
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // A deletion waits gatherFor for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
@@ -104,11 +105,23 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	case p.Down:
 		errs = append(errs, n.pausedError(p))
 	case unregistered(nodes):
-		errs = append(errs, n.inLoop(end))
+		errs = append(errs, n.spared(gone.ids, n.inLoop(end)))
 	default:
 		errs = append(errs, end(n.provider.ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// spared returns the error of unregistered instances that were not terminated, or nil if they may be another cluster's. The log says that
+// once.
+func (n *NodeGroup) spared(ids []string, err error) error {
+	if _, others := errors.AsType[*ownership.OtherClusterError](err); !others {
+		return err
+	}
+	if _, said := n.provider.spared.LoadOrStore(err.Error(), true); !said {
+		klog.FromContext(n.provider.ctx).Info("Left instances that have not joined", "nodeGroup", n.id, "instances", ids, "reason", err.Error())
+	}
+	return nil
 }
 
 // removal is the instances behind nodes to delete.

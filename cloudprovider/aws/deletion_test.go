@@ -111,6 +111,18 @@ func TestForcedDeletionLeavesInstancesOfAPausedGroup(t *testing.T) {
 	assert.Zero(t, w.AWS.Calls()[terminateCall], "calls to terminate")
 }
 
+// The same, of a group whose launch template is gone, so that nobody knows whose it is.
+func TestForcedDeletionLeavesInstancesThatMayBeAnotherClusters(t *testing.T) {
+	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	require.NoError(t, w.AWS.DeleteLaunchTemplate("m5.large"))
+	w = w.restartedWith(nil)
+	node := w.Nodes("a")[0]
+	node.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes([]*corev1.Node{node}))
+	assert.Zero(t, w.AWS.Calls()[terminateCall], "calls to terminate")
+	w.desires("a", 1)
+}
+
 func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 2, 5, nil))
 	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})

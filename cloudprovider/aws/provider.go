@@ -83,6 +83,7 @@ type Provider struct {
 	view       atomic.Pointer[View]
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
+	spared     sync.Map                  // texts of the log about instances that may be another cluster's
 	seen       evidence                  // for Refresh alone
 	changing   sync.Mutex                // held while a view is made from the one before
 	facts      *nodeFacts                // under changing

@@ -381,16 +381,18 @@ func TestWhatIsAnAnswer(t *testing.T) {
 	}
 }
 
-// An operator needs the action, the resource and the caller that AWS names, and nobody reads the encoded part.
+// An operator needs the action, the resource and the role that AWS names. Nobody reads the encoded part, and each renewal of the
+// credentials changes the session.
 func TestBriefOfADenialIsWhole(t *testing.T) {
 	group := "arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:b44f55c0-a6a9-4689-8651-7a72b7c6300a:autoScalingGroupName/" +
 		strings.Repeat("g", 100)
-	const user = "User: arn:aws:sts::123456789012:assumed-role/ca/1731429849551905269 is not authorized to perform: "
+	const role, rest = "User: arn:aws:sts::123456789012:assumed-role/ca", " is not authorized to perform: "
+	const user, said = role + "/1731429849551905269" + rest, role + rest
 	for _, tt := range []struct{ code, message, want string }{
 		{"AccessDenied", user + "autoscaling:SetDesiredCapacity on resource: " + group,
-			"AccessDenied: " + user + "autoscaling:SetDesiredCapacity on resource: " + group},
+			"AccessDenied: " + said + "autoscaling:SetDesiredCapacity on resource: " + group},
 		{"UnauthorizedOperation", user + "ec2:RunInstances. Encoded authorization failure message: g4oZPBqZ4",
-			"UnauthorizedOperation: " + user + "ec2:RunInstances."},
+			"UnauthorizedOperation: " + said + "ec2:RunInstances."},
 		{"ExpiredToken", "", "ExpiredToken"},
 		{"AccessDenied", strings.Repeat("x", 5000), "AccessDenied: " + strings.Repeat("x", 686) + "…"},
 	} {

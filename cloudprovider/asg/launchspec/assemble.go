@@ -68,13 +68,15 @@ func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
 func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	var problems []Problem
 	var origins []string
-	complete := true
+	complete, named, instead := true, g.Source.NamesTypes(), "or point the group at a template that exists"
+	if named {
+		instead = "or write the labels and taints of its nodes as node-template tags"
+	}
 	for _, ref := range g.Source.templates() {
 		found, err := r.templates.get(ref)
-		complete = complete && found != nil
+		complete, named = complete && found != nil, named && (found != nil || awsclient.IsDenied(err))
 		if err != nil {
-			p := unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(), "ec2:DescribeLaunchTemplateVersions",
-				"or point the group at a template that exists")
+			p := unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(), "ec2:DescribeLaunchTemplateVersions", instead)
 			if p.Reason == ReasonLaunchSourceMissing {
 				p.Message, p.Remedy = missing(g, ref, err)
 			}
@@ -87,7 +89,13 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 			}
 		}
 	}
-	if !complete {
+	switch {
+	case !complete && named: // stock reads no template of such a group either
+		for at := range problems {
+			problems[at].Message += ", so only the instance types in the policy are known of its nodes"
+		}
+		return &LaunchSpec{Types: g.Source.namedTypes()}, problems
+	case !complete:
 		return nil, problems
 	}
 	base, _ := r.templates.get(g.Source.Template)

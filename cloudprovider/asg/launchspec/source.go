@@ -84,6 +84,16 @@ func (s Source) NamesTypes() bool {
 	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
 }
 
+// namedTypes returns the types that overrides name, each once.
+func (s Source) namedTypes() (types []Type) {
+	for _, o := range s.Overrides {
+		if !slices.ContainsFunc(types, func(t Type) bool { return t.Name == o.InstanceType }) {
+			types = append(types, Type{Name: o.InstanceType, Weight: o.Weight})
+		}
+	}
+	return types
+}
+
 // PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
 // which the policy or the launch template names. An unread spec is nil.
 func (s Source) PaidAhead(spec *LaunchSpec) bool {

@@ -10,6 +10,7 @@ import (
 )
 
 // LaunchSpec is what a group's next instances start from. It is immutable, and the same pointer while nothing in it changes.
+// Where AWS denies the launch templates of a policy that names its types, it has nothing but these types.
 type LaunchSpec struct {
 	Types []Type // the types that the policy may launch, in its order of preference, each once
 	// ImageID, UserData, Profile, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -41,11 +42,23 @@ func (id *Identity) Strangers(instances []string, groupOf func(instance string) 
 			continue
 		case id.unproven(g):
 			return nil, &OtherClusterError{Group: g.Name, Instance: i,
-				Why: "it is left alone, for it never became a node of ours, and whose group it is, is not known yet; name this cluster by " + sourceFlag + " where that lasts"}
+				Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
 		}
 		strangers = append(strangers, i)
 	}
 	return strangers, nil
+}
+
+// whyUnproven says why nobody knows whose the group is, and what helps.
+func whyUnproven(g *group.Group) string {
+	gone := func(p launchspec.Problem) bool { return p.Reason == launchspec.ReasonLaunchSourceMissing }
+	switch {
+	case slices.ContainsFunc(g.Problems, gone):
+		return "the launch template that could say whose the group is does not exist; give the group one that does"
+	case g.LaunchUnread:
+		return "the launch template that may say whose the group is has not been read yet"
+	}
+	return "whose the group is, is not known; name this cluster by " + sourceFlag
 }
 
 // CheckTags returns an *OtherClusterError if the tags of an instance state another cluster than ours, or any while our name is "".

@@ -71,10 +71,14 @@ func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 	return m
 }
 
-// Readable is a text without the encoded part that EC2 puts behind its denials.
+// session is the name of a caller's session. The SDK makes up another one with each renewal of a web identity's credentials.
+var session = regexp.MustCompile(`(:assumed-role/[^/\s]+)/\S+`)
+
+// Readable is a text without the encoded part that EC2 puts behind its denials, and without the caller's session. So it stays the same
+// while a denial lasts.
 func Readable(text string) string {
 	text, _, _ = strings.Cut(text, " Encoded authorization failure message")
-	return text
+	return session.ReplaceAllString(text, "$1")
 }
 
 // boilerplate are the parts of AWS's texts that say nothing about the failure.

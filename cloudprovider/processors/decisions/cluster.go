@@ -204,6 +204,18 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 			Cause: why.CoolDown(string(p.Class), p.Message, why.Attempt{Group: o, InstanceType: p.InstanceType})})
 	}
 	template := k.facts.view.Template(o.Name)
+	unknown := template == nil || !template.Known()
+	degraded := func() {
+		o.State = decision.GroupDegraded
+		if own := k.facts.view.Hindrances(o.Name); len(own) > 0 {
+			o.Reason = reasonOf(own[0])
+		} else if len(o.Problems) > 0 {
+			o.Reason = o.Problems[0]
+		} else {
+			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
+				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
+		}
+	}
 	var period cooldown.Period
 	cooling := false
 	if len(o.CoolDowns) > 0 { // or the pools of the group are listed for nothing
@@ -221,16 +233,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	switch {
 	case o.Paused != nil && o.Paused.ScaleUp:
 		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
-	case g.Blocked() || template == nil || !template.Known():
-		o.State = decision.GroupDegraded
-		if own := k.facts.view.Hindrances(o.Name); len(own) > 0 {
-			o.Reason = reasonOf(own[0])
-		} else if len(o.Problems) > 0 {
-			o.Reason = o.Problems[0]
-		} else {
-			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
-				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
-		}
+	case g.Blocked() || unknown && !k.facts.copied(o.Name):
+		degraded()
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped(why.Refusal{Kind: why.RefusedUnread}, o)
 	case noDevice >= 0:
@@ -253,6 +257,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		} else {
 			o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
 		}
+	case unknown: // it grows by the copy of a node
+		degraded()
 	default:
 		o.State = decision.GroupReady
 	}

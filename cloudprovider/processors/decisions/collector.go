@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
@@ -162,6 +163,15 @@ func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
 		return nil
 	}
 	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
+}
+
+// copied reports whether the core knows the next node of a group without a template, as the copy of a node that the group has or had.
+func (f *facts) copied(group string) bool {
+	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
+		return false
+	}
+	info, found := f.context.TemplateNodeInfoRegistry.GetNodeInfo(group)
+	return found && !nodemeta.Placeholder.On(info.Node())
 }
 
 func (f *facts) result() decision.Reason {
