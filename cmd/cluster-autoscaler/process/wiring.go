@@ -121,6 +121,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		WriteStatus:                p.core.WriteStatusConfigMap,
 	}
 
+	scaleUp.Limited = noPodAgeDelay.Limited
+
 	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,
 		core.CustomResourcesProcessor,
 		clock.RealClock{})
