@@ -213,7 +213,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledown.NewGroupDelays()
+		delays := scaledown.NewGroupDelays(with.provider)
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
