@@ -44,6 +44,8 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},
 		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, exitWrongUse},
 		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
+		{"unknown estimator", "--estimator=oracle", "--estimator: unknown estimator: oracle", exitWrongUse},
+		{"limit that the core refuses", "--cores-total=many", "Failed to parse flags", 255},
 		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", exitWrongUse},
 		{"instance types", "--asg-instance-types-file=" + file("types.json", "{"), "--asg-instance-types-file", exitWrongUse},
 		{"no price file", "--asg-price-file=" + filepath.Join(dir, "none.csv"), "--asg-price-file", exitWrongUse},

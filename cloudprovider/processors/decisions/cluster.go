@@ -108,7 +108,7 @@ func (k *cluster) groups() []decision.Group {
 	for _, m := range k.members() {
 		switch {
 		case m.node == nil || m.group == "":
-		case nodemeta.Ready(m.node):
+		case k.ready(m.node):
 			ready[m.group]++
 			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""
 		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > k.startupTime(m.group):

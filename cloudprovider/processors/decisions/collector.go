@@ -3,11 +3,13 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
@@ -61,6 +64,7 @@ type Collector struct {
 
 	earlier
 	starting map[string]unjoined // instances whose node is not Ready yet, by ID
+	taints   taints.TaintConfig
 
 	// For the goroutine that puts a loop into words:
 	states  map[string]stateSince   // by node
@@ -101,6 +105,7 @@ type facts struct {
 	view      *aws.View
 	unhealthy bool // too many nodes are not ready
 	stale     bool // the last reading of the groups is too old to choose a group by
+	empty     bool // no node is Ready, and --scale-up-from-zero=false
 
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
@@ -122,7 +127,31 @@ type facts struct {
 
 func New(c Config) *Collector {
 	c.Unneeded = &scaledown.UnneededTimes{}
-	return &Collector{Config: c, now: &facts{}, earlier: earlier{refused: map[string]failedRemoval{}}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
+	return &Collector{Config: c, now: &facts{}, earlier: earlier{refused: map[string]failedRemoval{}}, failed: map[string]lastFailure{}, pauses: map[string]pause{},
+		taints: taints.NewTaintConfig(c.Core)}
+}
+
+// ready reports whether the node is Ready for the core, which takes one with a start-up taint for starting.
+func (c *Collector) ready(node *corev1.Node) bool {
+	return nodemeta.Ready(node) && c.startupTaint(node) == ""
+}
+
+func (c *Collector) startupTaint(node *corev1.Node) string {
+	for _, t := range node.Spec.Taints {
+		if c.taints.IsStartupTaint(t.Key) {
+			return t.Key
+		}
+	}
+	return ""
+}
+
+// empty reports whether --scale-up-from-zero=false has the core end its loops.
+func (c *Collector) empty() bool {
+	if c.Core.ScaleUpFromZero || c.Remote {
+		return false
+	}
+	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
+	return !slices.ContainsFunc(nodes, c.ready)
 }
 
 func (c *Collector) Begin(trigger string, at time.Time) {
@@ -134,6 +163,7 @@ func (c *Collector) End() {
 	c.now = &facts{}
 	c.Provider.PretendNone() // a loop without a scale-up
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
+	f.empty = !f.listed && c.empty()
 	f.earlier, f.unneeded = c.earlier, c.Unneeded.Nodes
 	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)
 	c.Record.SetCluster(c.Cluster())
@@ -182,6 +212,9 @@ func (f *facts) result() decision.Reason {
 			Remedy: "kubectl get nodes"}
 	case f.stale:
 		return why.Skipped(why.Refusal{Kind: why.RefusedUnread}, nil)
+	case f.empty:
+		return decision.Reason{Code: decision.CodeOther, Message: "no node of the cluster is Ready, and --scale-up-from-zero=false lets no node be launched then",
+			Remedy: "set --scale-up-from-zero=true"}
 	case result == corestatus.ScaleUpNotTried:
 		return decision.Reason{Code: decision.CodeOther, Message: "the loop ended before it looked for pending pods", Remedy: "look for errors in the autoscaler's log"}
 	case result == corestatus.ScaleUpSuccessful:

@@ -138,6 +138,54 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 	is(decision.PodFits, "while a node comes that takes it")
 }
 
+// The core takes a node with a start-up taint for starting, whatever its kubelet says.
+func TestNodeWithAStartupTaintStarts(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	node := w.ready("small")[0]
+	node.CreationTimestamp = metav1.Now()
+	node.Spec.Taints = []corev1.Taint{{Key: taints.StartupTaintPrefix + "cni", Effect: corev1.TaintEffectNoSchedule}}
+	w.join(node)
+	w.put(waiting("one", "web", "1"))
+	w.loop()
+	w.at = w.at.Add(11 * time.Minute)
+	r := w.loop()
+	g, n, p := w.group(r, "small"), w.node(r, "small-0"), w.pod(r, "one")
+	assert.Truef(t, g.Ready == 0 && g.Starting == 1, "group %+v, want its node to start", g)
+	assert.Truef(t, n.State == decision.NodeStarting && strings.HasSuffix(n.Reason.Message, "the start-up taint "+node.Spec.Taints[0].Key), "node %+v", n)
+	assert.Equalf(t, decision.PodFits, p.State, "pod %+v, want it to wait for the node", p)
+}
+
+func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
+	o := options()
+	o.ScaleUpFromZero = false
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
+	assert.Contains(t, w.loop().Loop.Result.Message, "--scale-up-from-zero=false")
+	w.join(w.ready("small")...)
+	assert.Equal(t, decision.CodeFits, w.loop().Loop.Result.Code)
+}
+
+// The core's scale-up to minimum sizes hides what it said of the pods. Only one node is Ready in the second row, so the core looks for room.
+func TestLimitOfNodesIsTheCause(t *testing.T) {
+	for _, ready := range []int{2, 1} {
+		o := options()
+		o.MaxNodesTotal, o.EnforceNodeGroupMinSize = 2, true
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true)
+		for at, n := range w.ready("small") {
+			if at >= ready {
+				n.Status.Conditions[0].Status, n.CreationTimestamp = corev1.ConditionFalse, metav1.NewTime(time.Now().Add(-time.Hour))
+			}
+			w.join(n)
+			w.put(running(n.Name, "full", "1900m", n.Name))
+		}
+		w.put(waiting("one", "web", "1"), waiting("big", "big", "64"))
+		r := w.loop()
+		assert.Equalf(t, decision.CodeMaxNodesTotal, w.pod(r, "one").Cause.Code, "with %d Ready nodes: %+v", ready, w.pod(r, "one"))
+		if ready == 1 {
+			assert.Equal(t, decision.CodeResources, w.pod(r, "big").Cause.Code, "the pod that no limit keeps")
+		}
+	}
+}
+
 func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("large", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
 	w.put(waiting("one", "web", "1"), waiting("two", "web", "1500m"), waiting("big", "big", "3"))

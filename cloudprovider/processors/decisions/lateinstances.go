@@ -126,7 +126,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 			continue
 		}
 		if m.node != nil {
-			if !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group) {
+			if !k.ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group) {
 				coming[m.group]++
 			}
 		} else if r, _, isLate := k.late(m); isLate {

@@ -119,8 +119,11 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		}
 	case kept != nil || unneeded && looked:
 		k.weigh(o, m, group, kept)
-	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
+	case !k.ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
+		if taint := k.startupTaint(m.node); nodemeta.Ready(m.node) {
+			o.Reason.Message = "it still has the start-up taint " + taint
+		}
 		o.Since = m.node.CreationTimestamp.Time
 	case !k.ScaleDown:
 		say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")

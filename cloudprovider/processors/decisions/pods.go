@@ -164,17 +164,18 @@ type answer struct {
 // unhelped enters the pods that no group helps.
 func (s *speaker) unhelped() {
 	u := &s.facts.unhelped
-	tell := func(kind) outcome {
-		return outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
-	}
-	if u.count > 0 && s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
-		s.next, s.order, tell = s.upcoming(), u.byName(), s.tell
+	limited := s.facts.status.Result == corestatus.ScaleUpLimitedByMaxNodesTotal
+	if u.count > 0 && (!limited || len(u.groups) > 0) {
+		s.next, s.order = s.upcoming(), u.byName()
 		for _, g := range s.facts.view.Snapshot().Foreign() { // discovered groups of other clusters
 			s.foreign = append(s.foreign, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
 		}
 	}
 	for _, k := range u.kinds {
-		o := tell(k)
+		o := outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
+		if !limited || slices.ContainsFunc(k.answers, func(r *refusal) bool { return r != nil }) {
+			o = s.tell(k)
+		}
 		for _, pod := range k.pods {
 			s.outcomes[pod.UID] = o
 		}

@@ -3,6 +3,7 @@ package decisions_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -32,6 +35,11 @@ func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Nod
 	t.Helper()
 	o := options()
 	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
+	return newRequestWorldOf(t, o, least, cpu)
+}
+
+func newRequestWorldOf(t *testing.T, o config.AutoscalingOptions, least int, cpu string) (*world, []*corev1.Node) {
+	t.Helper()
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o, true)
 	nodes := w.ready("small")
 	w.join(nodes...) // the core taints them in the API server
@@ -221,6 +229,67 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		got := w.evicted()
 		assert.Truef(t, got == "a" || got == "b", "minimum %d: evicted %q, want the pod of one node", least, got)
 	}
+}
+
+// The core itself would remove the new node, which is empty while a pod keeps the old one, and small-2.
+func TestScaleDownPausesAfterARequest(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		cpu      string
+		how      string
+		delay    func(*config.AutoscalingOptions) *time.Duration
+		desired  int
+		removals int
+	}{
+		{name: "added", cpu: "1800m", how: nodemeta.ReplaceFirst, desired: 4,
+			delay: func(o *config.AutoscalingOptions) *time.Duration { return &o.ScaleDownDelayAfterAdd }},
+		{name: "deleted", cpu: "500m", how: "true", desired: 2, removals: 1,
+			delay: func(o *config.AutoscalingOptions) *time.Duration { return &o.ScaleDownDelayAfterDelete }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options()
+			o.NodeGroupDefaults.ScaleDownUnneededTime = time.Nanosecond
+			*tt.delay(&o) = 30 * time.Minute // since the start of the core its last change is an hour ago
+			w, nodes := newRequestWorldOf(t, o, 0, tt.cpu)
+			if tt.desired > 3 {
+				w.put(running("full", "c", "1700m", "small-2"))
+			}
+			n := nodes[0].DeepCopy()
+			nodemeta.RemovalRequested.Set(n, tt.how)
+			w.update(n)
+			w.loop()
+			if tt.desired > 3 {
+				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+					Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+				w.join(w.ready("small")[3])
+			}
+			w.gone(tt.desired)
+			var r *decision.Report
+			for range 3 {
+				r = w.loop()
+			}
+			assert.Len(t, entries(r, decision.ScaleDown), tt.removals, "removals")
+			paused := slices.DeleteFunc(r.Nodes, func(n decision.Node) bool { return n.Reason.Code != decision.CodeScaleDownOff })
+			assert.NotEmpty(t, paused, "nodes that are not needed and stay for the delay")
+		})
+	}
+}
+
+func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1800m")
+	w.put(running("full", "c", "1700m", "small-2"))
+	w.loop()
+	w.backoff.Backoff(w.NodeGroup("small"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
+	n := nodes[0].DeepCopy()
+	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
+	w.update(n)
+	for range 3 {
+		w.loop()
+	}
+	assert.Equal(t, 3, w.desired(), "desired while the core leaves the group alone")
+	w.backoff.RemoveBackoff(w.NodeGroup("small"), nil)
+	w.loop()
+	assert.Equal(t, 4, w.desired(), "desired afterwards")
 }
 
 func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {

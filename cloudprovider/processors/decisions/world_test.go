@@ -28,6 +28,7 @@ import (
 	fakepod "k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
@@ -63,6 +64,7 @@ type world struct {
 	client        *fake.Clientset
 	factory       informers.SharedInformerFactory
 	core          core.Autoscaler
+	backoff       backoff.Backoff // of the core
 	record        *decision.Record
 	seen          *decisions.Collector     // nil without a record
 	asked         *scaledown.Requests      // nil without a record
@@ -142,6 +144,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	var moves *scaledown.Moves
 	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
 	opts.ScaleUpOrchestrator = scaleUp
+	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
+	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
@@ -180,6 +184,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
+	w.backoff = opts.Backoff
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable
 	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)

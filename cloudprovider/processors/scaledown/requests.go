@@ -70,6 +70,8 @@ type Requests struct {
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
 	replaced []string          // nodes whose replacement was asked for
+	raised   time.Time         // when a replacement was last asked for
+	removed  time.Time         // when a removal last began
 
 	stayed map[string]*scaledownstatus.UnremovableNode // why nodes that take turns stayed in their last one, by name
 	last   string                                      // the last node that had its turn
@@ -100,6 +102,11 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	}
 	if r.Moves != nil {
 		r.Moves.show()
+	}
+	// The core begins its delays for its own changes alone.
+	end := later(r.raised.Add(ctx.ScaleDownDelayAfterAdd), r.removed.Add(ctx.ScaleDownDelayAfterDelete))
+	if !ctx.ScaleDownDelayTypeLocal && end.After(r.Removals.rollback.clock.Now()) {
+		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
 	}
 	candidates, err := r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return needed[n.Name] }), err
@@ -206,7 +213,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		}
 	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
-		r.replaced = nil
+		r.replaced, r.removed = nil, now
 	} else { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
@@ -291,6 +298,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
 	}
+	now := r.Removals.rollback.clock.Now()
 	for _, k := range kept {
 		noPlace := k.Reason == simulator.NoPlaceToMovePods && !r.moves(k.Node) // whose pods the next scale-up counts
 		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
@@ -299,6 +307,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		ng := r.Provider.NodeGroupOf(k.Node)
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
+		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
+		cooling = cooling || ctx.ClusterStateRegistry.NodeGroupScaleUpSafety(ng, now).BackoffStatus.IsBackedOff
 		room := roomOf(r.Provider, g)
 		if cooling || g.Failure != nil || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
@@ -316,7 +326,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 			continue
 		}
 		// The core does so for its own scale-ups, and would see no failure of this one otherwise.
-		ctx.ClusterStateRegistry.RegisterScaleUp(ng, nodes, r.Removals.rollback.clock.Now())
+		r.Processors.ScaleStateNotifier.RegisterScaleUp(ng, nodes, now)
+		r.raised = now
 		ctx.ClusterStateRegistry.Recalculate()
 		resource, kind := gpu.GetGpuInfoForMetrics(r.Provider.GetNodeGpuConfig(k.Node), r.Provider.GetAvailableGPUTypes(), k.Node, ng)
 		metrics.RegisterScaleUp(nodes, resource, kind)

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 )
 
 // together is how far apart the unneeded times of nodes may end for one loop to remove them. Nodes that became empty one right after
@@ -29,7 +30,8 @@ type Unneeded struct {
 	Length time.Duration
 }
 
-// UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
+// UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed, and with
+// --node-deletion-candidate-ttl goes on where the process before it marked a node.
 func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
 	known := u.Nodes
 	u.Nodes = make(map[string]Unneeded, len(nodes))
@@ -37,6 +39,9 @@ func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNod
 		since := at
 		if before, ok := known[n.Node.Name]; ok {
 			since = before.Since
+		} else if marked, _ := taints.GetDeletionCandidateTime(n.Node); known == nil && marked != nil &&
+			at.Sub(*marked) <= u.Options.NodeDeletionCandidateTTL {
+			since = *marked
 		}
 		u.Nodes[n.Node.Name] = Unneeded{since, n.RemovalThreshold}
 	}

@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 )
 
 // start is when the first loop ran. Moments are counted from there.
@@ -68,5 +70,25 @@ func TestNextRemoval(t *testing.T) {
 			}
 			assert.Truef(t, got.Equal(want), "next removal %v after the first loop, want %v", got.Sub(start), tt.want)
 		})
+	}
+}
+
+// A process before this one marked the node. With --node-deletion-candidate-ttl the core's first plan goes on from there.
+func TestUnneededTimeGoesOnAfterARestart(t *testing.T) {
+	for _, tt := range []struct {
+		ttl, marked, want time.Duration
+	}{
+		{ttl: 30 * time.Minute, marked: -8 * time.Minute, want: -8 * time.Minute},
+		{ttl: 30 * time.Minute, marked: -31 * time.Minute},
+		{marked: -8 * time.Minute},
+	} {
+		nodes := unneededNodes(map[string]time.Duration{"a": 10 * time.Minute})
+		nodes[0].Node.Spec.Taints = []corev1.Taint{{Key: taints.DeletionCandidateTaintKey, Value: fmt.Sprint(after(tt.marked).Unix())}}
+		u := &UnneededTimes{Options: config.AutoscalingOptions{NodeDeletionCandidateTTL: tt.ttl}}
+		u.UpdateScaleDownCandidates(nodes, start)
+		assert.Equalf(t, tt.want, u.Nodes["a"].Since.Sub(start), "marked %v before, with a time of %v", -tt.marked, tt.ttl)
+		u.UpdateScaleDownCandidates(nil, start)
+		u.UpdateScaleDownCandidates(nodes, start)
+		assert.Zero(t, u.Nodes["a"].Since.Sub(start), "needed in between")
 	}
 }

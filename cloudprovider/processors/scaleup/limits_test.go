@@ -3,6 +3,7 @@ package scaleup
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,15 +49,44 @@ func TestNodesOfSeveralSizesCountByThemselves(t *testing.T) {
 	}
 }
 
+// The device plugin of the node restarts. The core would ask the node's group how many GPUs it has.
+func TestNodeThatHasLostItsGPUsCountsThem(t *testing.T) {
+	w := newWorld(t, map[string]zone{"gpu": {max: 9, gpu: true}})
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{"a10g": 2}))
+	w.ctx.CloudProvider = byProviderID{w.provider}
+	node := utiltest.BuildTestNode("lost", 1000, 1<<30)
+	node.Spec.ProviderID, node.Labels[w.provider.GPULabel()] = "aws:///a/lost", "a10g"
+	w.provider.AddNode("gpu", node)
+	_, err := w.start(Options{}).ScaleUp(replicas("web", 3, 800, withGPU), []*apiv1.Node{node}, nil, w.nodeInfos, false)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"gpu +1"}, w.asked, "the limit of 2 GPUs leaves one beside the node's own")
+}
+
 // The core compares the limit with the Ready nodes alone, and its packing with all of them.
 func TestLimitOfNodesThatAreNotAllReadyIsNamed(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 2 })
 	w.limits = []estimator.Threshold{estimator.NewClusterCapacityThreshold()}
 	cordoned := utiltest.BuildTestNode("cordoned", 1000, 1<<30)
 	cordoned.Spec.Unschedulable = true
-	result, err := w.start(Options{}).ScaleUp(filling(2), []*apiv1.Node{utiltest.BuildTestNode("n", 1000, 1<<30), cordoned}, nil, w.nodeInfos, false)
+	pods := append(filling(2), utiltest.BuildTestPod("too large", 2000, 1))
+	result, err := w.start(Options{}).ScaleUp(pods, []*apiv1.Node{utiltest.BuildTestNode("n", 1000, 1<<30), cordoned}, nil, w.nodeInfos, false)
 	require.NoError(t, err)
 	assert.Equal(t, status.ScaleUpLimitedByMaxNodesTotal, result.Result, "result")
-	assert.Len(t, result.PodsRemainUnschedulable, 2, "pods that remain")
+	assert.Len(t, result.PodsRemainUnschedulable, 3, "pods that remain")
 	assert.Empty(t, w.asked, "requests")
+}
+
+// The core passes on what it said last in a loop, and forgets the pods.
+func TestLimitOfNodesIsNamedAfterTheMinimumSizes(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal, o.ScaleUpFromZero = 1, true })
+	delay := &NoPodAgeDelay{ActionableClusterProcessor: w.processors.ActionableClusterProcessor, Enforcer: w.processors.ScaleUpEnforcer, MaxNodesTotal: 1}
+	o, nodes := w.start(Options{Limited: delay.Limited}), []*apiv1.Node{utiltest.BuildTestNode("n", 1000, 1<<30)}
+	for _, pods := range [][]*apiv1.Pod{filling(2), nil} {
+		_, _ = delay.ShouldAbort(w.ctx, nodes, nodes, time.Now())
+		assert.False(t, delay.ShouldForceScaleUp(pods), "ShouldForceScaleUp")
+		result, err := o.ScaleUpToNodeGroupMinSize(nodes, w.nodeInfos)
+		require.NoError(t, err)
+		assert.Equal(t, len(pods) > 0, result.Result == status.ScaleUpLimitedByMaxNodesTotal, "limited")
+		assert.Len(t, result.PodsRemainUnschedulable, len(pods), "pods that remain")
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -59,6 +60,8 @@ type Options struct {
 	Coming func(nodeGroup string) int
 	// Admit returns the pods to scale up for. May be nil.
 	Admit func([]*apiv1.Pod) []*apiv1.Pod
+	// Limited returns the pods that the core does not scale up for in this loop because of --max-nodes-total. May be nil.
+	Limited func() []*apiv1.Pod
 	// Complete adds to the result of a scale-up what only others know. May be nil.
 	Complete func(*status.ScaleUpStatus)
 	// Memory gives a scale-up the memory that makes it fast, until the function is called that it returns. May be nil.
@@ -121,6 +124,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 // Refresh implements the core's observer of the start of a loop. It has the core raise groups to their minimum sizes in this loop if one is below
 // its minimum by the clock.
 func (o *Orchestrator) Refresh() {
+	o.asked = nil
 	o.seeFailed()
 	o.hearOthers()
 	o.context.EnforceNodeGroupMinSize = o.enforced || o.BelowClock != nil &&
@@ -177,9 +181,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 			nodes = slices.Concat(nodes, slices.Repeat([]*apiv1.Node{info.Node()}, n))
 		}
 	}
-	there := ofNoGroup(nodes)
+	there := o.ofNoGroup(nodes)
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
-		return o.Core.ScaleUp(pods, slices.Concat(there, ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)
+		return o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)
 	}
 	var result *status.ScaleUpStatus
 	var err errors.AutoscalerError
@@ -191,13 +195,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
 		o.context.ClusterSnapshot.Revert()
 	}
-	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable &&
-		len(result.PodsRemainUnschedulable) == 0 {
-		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of the pods.
-		result.Result = status.ScaleUpLimitedByMaxNodesTotal
-		for _, pod := range pods {
-			result.PodsRemainUnschedulable = append(result.PodsRemainUnschedulable, status.NoScaleUpInfo{Pod: pod})
-		}
+	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
+		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
+		limit(result, pods)
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
@@ -205,16 +205,54 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	return result, err
 }
 
-// ofNoGroup returns the nodes as the core is to count them for its limits of CPUs, memory and quotas: each by itself. It would count all nodes
-// of a group, and the next one, by one of them, which may have another size. It uses them for nothing else.
-func ofNoGroup(nodes []*apiv1.Node) []*apiv1.Node {
+// limit makes the result one of --max-nodes-total if some of the pods have no other reason to wait.
+func limit(result *status.ScaleUpStatus, pods []*apiv1.Pod) {
+	known := podSet{}
+	for _, info := range result.PodsRemainUnschedulable {
+		known[info.Pod] = true
+	}
+	for _, pod := range known.others(pods) {
+		result.Result = status.ScaleUpLimitedByMaxNodesTotal
+		result.PodsRemainUnschedulable = append(result.PodsRemainUnschedulable, status.NoScaleUpInfo{Pod: pod})
+	}
+}
+
+// ofNoGroup returns the nodes as the core is to count them for its limits of CPUs, memory, GPUs and quotas: each by itself. It would count
+// all nodes of a group, and the next one, by one of them, which may have another size. It uses them for nothing else. A node without the
+// GPUs that its group promises counts with them, because its device plugin may be restarting.
+func (o *Orchestrator) ofNoGroup(nodes []*apiv1.Node) []*apiv1.Node {
 	copies := make([]*apiv1.Node, len(nodes))
 	for at, node := range nodes {
 		own := *node
+		own.Status.Allocatable = o.withGPUs(node)
 		own.Spec.ProviderID = ""
 		copies[at] = &own
 	}
 	return copies
+}
+
+// withGPUs returns what the node has to allocate. If it has the label of GPUs and shows no whole one, its group's template says how many.
+func (o *Orchestrator) withGPUs(node *apiv1.Node) apiv1.ResourceList {
+	_, labelled := node.Labels[o.context.CloudProvider.GPULabel()]
+	if _, shown := gpu.NodeHasGpuAllocatable(node); shown || !labelled {
+		return node.Status.Allocatable
+	}
+	group, err := o.context.CloudProvider.NodeGroupForNode(node)
+	if err != nil || group == nil {
+		return node.Status.Allocatable
+	}
+	template, err := group.TemplateNodeInfo()
+	if err != nil {
+		return node.Status.Allocatable
+	}
+	resources := apiv1.ResourceList{}
+	maps.Copy(resources, node.Status.Allocatable)
+	for _, name := range gpu.GPUVendorResourceNames {
+		if promised := template.Node().Status.Capacity[name]; !promised.IsZero() {
+			resources[name] = promised
+		}
+	}
+	return resources
 }
 
 // ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
@@ -231,7 +269,11 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	if most := o.context.MaxNodesTotal; most > 0 {
 		o.keepWithin(most-len(nodes), nodeInfos)
 	}
-	return o.Core.ScaleUpToNodeGroupMinSize(ofNoGroup(nodes), nodeInfos)
+	result, err := o.Core.ScaleUpToNodeGroupMinSize(o.ofNoGroup(nodes), nodeInfos)
+	if err == nil && result.Result == status.ScaleUpNotNeeded && o.Limited != nil {
+		limit(result, o.Limited()) // the core forgets what it has said of them
+	}
+	return result, err
 }
 
 // keepWithin leaves out the groups that would exceed --max-nodes-total. The core compares that with the size of each group by itself.

@@ -209,16 +209,19 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		dry   bool // the first group fails
+		most  time.Duration
 		took  time.Duration
 		asked []string
 	}{
-		{name: "in time", took: packingTime - 1, asked: []string{"a +1", "b +1"}},
-		{name: "late", took: packingTime, asked: []string{"a +1"}},
-		{name: "late after a failure", dry: true, took: packingTime, asked: []string{"a +1"}},
+		{name: "in time", most: packingTime, took: packingTime - 1, asked: []string{"a +1", "b +1"}},
+		{name: "late", most: packingTime, took: packingTime, asked: []string{"a +1"}},
+		{name: "late after a failure", dry: true, most: packingTime, took: packingTime, asked: []string{"a +1"}},
+		{name: "without a limit", took: time.Hour, asked: []string{"a +1", "b +1", "c +3"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}})
+			w.ctx.MaxNodeGroupBinpackingDuration = tt.most
 			o := w.start(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
 			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
 			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)
@@ -508,6 +511,18 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	}
 	// The second time the nodes would be in the list of the cluster's nodes.
 	assert.Empty(t, cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked), "launches (-want +got)")
+}
+
+// No group was below its minimum size in the loop that asked for them. They are in the list by now.
+func TestNodesOfAnEarlierLoopCountOnce(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {min: 2, max: 9}})
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 4}))
+	o := w.start(Options{})
+	w.scaleUp(o, filling(2), "a +2")
+	o.Refresh()
+	_, err := o.ScaleUpToNodeGroupMinSize([]*apiv1.Node{utiltest.BuildTestNode("1", 1000, 1<<30), utiltest.BuildTestNode("2", 1000, 1<<30)}, w.nodeInfos)
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"a +2", "b +2"}, w.asked), "launches (-want +got)")
 }
 
 func TestMinimumSizesKeepWithinAllNodes(t *testing.T) {

@@ -23,13 +23,14 @@ type NoPodAgeDelay struct {
 	MaxNodesTotal int  // --max-nodes-total, 0 for none
 	WriteStatus   bool // --write-status-configmap
 	ready         int  // nodes, as the core counts them for the limit
+	limited       []*apiv1.Pod
 }
 
 // ShouldAbort counts the ready nodes and returns the answer of the wrapped processor. If that ends the loop, it writes the status, because
 // the core shows such a loop to no other processor.
 func (n *NoPodAgeDelay) ShouldAbort(ctx *cacontext.AutoscalingContext, allNodes, readyNodes []*apiv1.Node,
 	now time.Time) (bool, errors.AutoscalerError) {
-	n.ready = len(readyNodes)
+	n.ready, n.limited = len(readyNodes), nil
 	writing := *ctx
 	writing.WriteStatusConfigMap = n.WriteStatus
 	return n.ActionableClusterProcessor.ShouldAbort(&writing, allNodes, readyNodes, now)
@@ -38,5 +39,12 @@ func (n *NoPodAgeDelay) ShouldAbort(ctx *cacontext.AutoscalingContext, allNodes,
 // ShouldForceScaleUp forces each scale-up that the core would do for older pods, and each that the wrapped enforcer forces.
 func (n *NoPodAgeDelay) ShouldForceScaleUp(unschedulable []*apiv1.Pod) bool {
 	limited := n.MaxNodesTotal > 0 && n.ready >= n.MaxNodesTotal
-	return len(unschedulable) > 0 && !limited || n.Enforcer.ShouldForceScaleUp(unschedulable)
+	if len(unschedulable) > 0 && !limited || n.Enforcer.ShouldForceScaleUp(unschedulable) {
+		return true
+	}
+	n.limited = unschedulable
+	return false
 }
+
+// Limited returns the pods that the core does not scale up for in this loop because of the limit of nodes.
+func (n *NoPodAgeDelay) Limited() []*apiv1.Pod { return n.limited }

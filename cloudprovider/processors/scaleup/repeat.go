@@ -15,8 +15,8 @@ import (
 // repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
 func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	once func([]*apiv1.Pod, []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	end := o.Clock.Now().Add(o.context.MaxNodeGroupBinpackingDuration)
-	over := func() bool { return !o.Clock.Now().Before(end) }
+	began, most := o.Clock.Now(), o.context.MaxNodeGroupBinpackingDuration
+	over := func() bool { return most > 0 && o.Clock.Since(began) >= most } // as for the core, 0 is no limit
 	var all results
 	helpless := podSet{}
 	o.pretend(1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	kubefeatures "k8s.io/kubernetes/pkg/features"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -25,6 +26,9 @@ func (p *Process) check() (err error) {
 	}
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {
 		return fmt.Errorf("--expander=%s: %w", core.ExpanderNames, err)
+	}
+	if _, err := estimator.NewEstimatorBuilder(core.EstimatorName, nil, nil, nil, false); err != nil {
+		return fmt.Errorf("--estimator: %w", err)
 	}
 	if _, err := awsclient.ReadCloudConfig(core.CloudConfig); err != nil {
 		return fmt.Errorf("--cloud-config: %w", err)

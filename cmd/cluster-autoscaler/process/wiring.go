@@ -121,6 +121,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		WriteStatus:                p.core.WriteStatusConfigMap,
 	}
 
+	scaleUp.Limited = noPodAgeDelay.Limited
+
 	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,
 		core.CustomResourcesProcessor,
 		clock.RealClock{})
@@ -211,7 +213,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledown.NewGroupDelays()
+		delays := scaledown.NewGroupDelays(with.provider)
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
