@@ -221,7 +221,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		}
 	}
 	for label, carriers := range count {
-		if 2*carriers <= len(nodes) && l.labels[label[0]] != label[1] {
+		if value, shared := l.labels[label[0]]; 2*carriers <= len(nodes) && (!shared || value != label[1]) {
 			l.odd[label] = true
 		}
 	}
