@@ -42,7 +42,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	w := newMovingWorld(t, on, o, true, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
-			n.Labels = map[string]string{"disk": group}
+			n.Labels = map[string]string{"disk": group, corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: awsworld.ZoneA}
 			w.join(n)
 			pod := running(fmt.Sprint(group, "-pod-", i), fmt.Sprint(group, "-set-", i), cpu, n.Name)
 			w.put(pod)
@@ -265,27 +265,48 @@ func TestPlanChangesNothing(t *testing.T) {
 	}
 }
 
-// A pod that asks to be left alone keeps its node, and a young one does.
+// spreadOver has the pod be spread.
+func spreadOver(p *corev1.Pod, key string, unless corev1.UnsatisfiableConstraintAction) {
+	p.Labels["app"] = "spread"
+	p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: unless,
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "spread"}}}}
+}
+
+// A pod that asks to be left alone keeps its node, and a young one does. So does one that prefers a spread, unless that does not count. The
+// nodes are in two zones.
 func TestPodsKeepTheirNodes(t *testing.T) {
-	for name, change := range map[string]func(*corev1.Pod){
-		"left alone": func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} },
-		"bare":       func(p *corev1.Pod) { p.OwnerReferences = nil },
-		"young":      func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) },
-		"spread": func(p *corev1.Pod) {
-			p.Labels["app"] = "spread"
-			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "spread"}}}}
-		},
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Pod)
+		spread bool
+	}{
+		{name: "left alone", change: func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} }},
+		{name: "bare", change: func(p *corev1.Pod) { p.OwnerReferences = nil }},
+		{name: "young", change: func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) }},
+		{name: "spread over nodes", spread: true, change: func(p *corev1.Pod) { spreadOver(p, corev1.LabelHostname, corev1.ScheduleAnyway) }},
+		{name: "last of its zone", spread: true, change: func(p *corev1.Pod) { spreadOver(p, corev1.LabelTopologyZone, corev1.ScheduleAnyway) }},
+		{name: "apart from its like", spread: true, change: func(p *corev1.Pod) {
+			p.Labels["app"] = "apart"
+			like := corev1.PodAffinityTerm{TopologyKey: corev1.LabelHostname,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "apart"}}}
+			p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: like}}}}
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
+			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-1")
+			require.NoError(t, err)
+			other := cached.DeepCopy()
+			other.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b"
+			w.update(other)
 			for i := range 2 {
 				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-				change(pod)
+				tt.change(pod)
 				w.put(pod)
 			}
 			w.stays("0 big, 2 small", 10)
-			if w.consolidation.KeepSpread = false; name == "spread" {
+			if w.consolidation.KeepSpread = false; tt.spread {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
 				w.untilSizes("0 big, 1 small")
 			}
