@@ -3,6 +3,7 @@ package decisions_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
@@ -328,6 +330,65 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 			w.untilSizes("1 big, 2 small")
 		})
 	}
+}
+
+// rotating are nodes that are due for rotation, by name.
+type rotating map[string]bool
+
+func (rotating) Name() string { return move.Rotation }
+
+func (rotating) Judged(move.Node) bool { return true }
+
+func (r rotating) Due(n move.Node, _ time.Time) (move.Why, bool) {
+	return move.Why{Cause: "it is old"}, r[n.Name]
+}
+
+// newHeldWorld is newDearWorld without a window for rotations.
+func newHeldWorld(t *testing.T, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) (*world, rotating) {
+	t.Helper()
+	w, due := newDearWorld(t, 0, 3, cpu, changes...), rotating{}
+	var err error
+	w.machine.Windows, err = move.ParseWindows([]string{"rotation:deny 0 0 * * * 24h"})
+	require.NoError(t, err)
+	w.machine.Reasons = append([]move.Reason{due}, w.machine.Reasons...)
+	return w, due
+}
+
+// untilAdopted runs loops until a plan is carried out.
+func (w *world) untilAdopted() {
+	w.T.Helper()
+	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Plan != nil })
+}
+
+// A node waits for a window for its rotation. Others go in its place.
+func TestNodeThatIsToRotateIsOfNoPlan(t *testing.T) {
+	w, due := newHeldWorld(t, "900m")
+	due["small-0"] = true
+	w.untilSizes("0 big, 2 small")
+	got := w.evicted()
+	assert.Truef(t, got != "" && !strings.Contains(got, "small-pod-0"), "evicted %q, want a pod of another node", got)
+}
+
+// A node of a plan becomes due for rotation, outside a window. The new node would not pay for the others.
+func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
+	w, due := newHeldWorld(t, "1500m", onSpot)
+	w.untilAdopted()
+	due["small-2"] = true
+	w.stays("0 big, 3 small", 10)
+}
+
+// A disruption budget is used up once the plan is adopted. The move makes room for others after two minutes.
+func TestConsolidationThatABudgetKeepsMakesRoom(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.untilAdopted()
+	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("", "", "1", "").Labels}}})
+	began := w.clock.Now()
+	w.untilConsolidated(func(r *decision.Report) bool {
+		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Move != nil && !n.Move.Retry.IsZero() })
+	})
+	took := w.clock.Since(began)
+	assert.Truef(t, took < 4*time.Minute && w.evicted() == "", "it waits for its next try after %s, evicted %q", took, w.evicted())
 }
 
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.
