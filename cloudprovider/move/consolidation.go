@@ -64,13 +64,24 @@ type refusal struct {
 	until time.Time
 }
 
-// Drop ends the plan and the moves of its nodes, which stay for a while.
+// Drop ends the plan and the moves of its nodes.
 func (c *Consolidate) Drop(now time.Time) {
 	for _, name := range c.Plan.Nodes {
-		c.ended[name] = true
-		c.refuse(name, now)
+		c.End(name, now)
 	}
 	c.Plan = nil
+}
+
+// End ends the move of a node, which stays for a while. It does so once.
+func (c *Consolidate) End(node string, now time.Time) {
+	if c.ended[node] {
+		return
+	}
+	if c.ended == nil {
+		c.ended = map[string]bool{}
+	}
+	c.ended[node] = true
+	c.refuse(node, now)
 }
 
 // Removed notes that the node is gone.

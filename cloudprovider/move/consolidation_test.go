@@ -103,6 +103,11 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	if _, due := c.Due(node(&placing), now); due {
 		t.Error("the move of a dropped plan goes on")
 	}
+	c = &Consolidate{On: true}
+	c.End("a", now)
+	if _, due := c.Due(node(&placing), now); due || c.MayGo(node(nil), 0, now) {
+		t.Error("a move that ended goes on after a change of the leader, or begins anew at once")
+	}
 	if _, due := (&Consolidate{}).Due(node(&placing), now); due {
 		t.Error("a move goes on although plans are only shown")
 	}

@@ -153,8 +153,14 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	w.untilSizes("0 big, 1 small")
 }
 
-// The group launches another type than the plan counts on, and nobody knows what that costs.
+// The group launches another type than the plan counts on, and nobody knows what that costs. The next leader looks at it, too.
 func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
+	for _, next := range []bool{false, true} {
+		t.Run(fmt.Sprint("the next leader ", next), func(t *testing.T) { unknownReplacesNone(t, next) })
+	}
+}
+
+func unknownReplacesNone(t *testing.T, next bool) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.AWS.Deny("DescribeInstanceTypes")
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
@@ -162,6 +168,9 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.Reread()
 	w.untilSizes("1 big, 1 small")
+	if next {
+		*w.consolidation.Reason = move.Consolidate{On: true}
+	}
 	fresh := w.ready("small")[0]
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.join(fresh)
@@ -172,8 +181,9 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 // Three nodes go for a spot one, the pods of which leave one after the other.
 func TestOneNodeReplacesSeveral(t *testing.T) {
 	for _, budget := range []string{"1", "100%"} {
-		t.Run(budget, func(t *testing.T) { oneReplacesSeveral(t, budget) })
+		t.Run(budget, func(t *testing.T) { oneReplacesSeveral(t, budget, false) })
 	}
+	t.Run("the leader changes", func(t *testing.T) { oneReplacesSeveral(t, "100%", true) })
 }
 
 func onSpot(g *fakeaws.AutoScalingGroup) {
@@ -194,10 +204,13 @@ func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
 	w.stays("0 big, 3 small", 10)
 }
 
-func oneReplacesSeveral(t *testing.T, budget string) {
+func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
+	if leaderChanges {
+		*w.consolidation.Reason = move.Consolidate{On: true}
+	}
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
 		n.Status.Allocatable[name], n.Status.Capacity[name] = amount, amount

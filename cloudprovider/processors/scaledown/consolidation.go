@@ -91,7 +91,13 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
 	adopted, due := c.Reason.Plan, rests && !now.Before(c.next)
-	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
+	var earlier move.Plan // what the plan of an earlier leader has left
+	for _, n := range nodes {
+		if s, _ := move.StateOf(n.Node); adopted == nil && s.Reason == move.Consolidation && s.Launches > 0 {
+			earlier.Nodes, earlier.Into, earlier.Made = append(earlier.Nodes, n.Name), s.Into, s.Began
+		}
+	}
+	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due && len(earlier.Nodes) == 0 {
 		return
 	}
 	byName := make(map[string]move.Node, len(nodes))
@@ -108,6 +114,11 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
 		c.Reason.Drop(now)
+	}
+	if len(earlier.Nodes) > 0 && !c.pays(ctx, &earlier, byName) {
+		for _, name := range earlier.Nodes {
+			c.Reason.End(name, now)
+		}
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
