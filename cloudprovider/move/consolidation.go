@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -16,7 +17,8 @@ import (
 const (
 	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
-	// A pod of a workload may have come for another one if it was created within comesAgain after that one was to be evicted.
+	// A pod of a workload may have come for another one if it was created within comesAgain after that one was to be evicted. Its grace period
+	// comes on top, because a StatefulSet makes the next pod once the last one has ended.
 	comesAgain = 120 * time.Second
 	// The pause after a plan that could not be carried out doubles up to longestRefusal, by node.
 	longestRefusal = time.Hour
@@ -62,13 +64,24 @@ type refusal struct {
 	until time.Time
 }
 
-// Drop ends the plan and the moves of its nodes, which stay for a while.
+// Drop ends the plan and the moves of its nodes.
 func (c *Consolidate) Drop(now time.Time) {
 	for _, name := range c.Plan.Nodes {
-		c.ended[name] = true
-		c.refuse(name, now)
+		c.End(name, now)
 	}
 	c.Plan = nil
+}
+
+// End ends the move of a node, which stays for a while. It does so once.
+func (c *Consolidate) End(node string, now time.Time) {
+	if c.ended[node] {
+		return
+	}
+	if c.ended == nil {
+		c.ended = map[string]bool{}
+	}
+	c.ended[node] = true
+	c.refuse(node, now)
 }
 
 // Removed notes that the node is gone.
@@ -180,7 +193,8 @@ func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
 		slices.SortFunc(pods, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 		times, last := c.moved[of], metav1.Time{}
 		for _, p := range pods {
-			for len(times) > 0 && p.CreationTimestamp.Sub(times[0]) >= comesAgain {
+			ends := time.Duration(ptr.Deref(p.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
+			for len(times) > 0 && p.CreationTimestamp.Sub(times[0]) >= comesAgain+ends {
 				times = times[1:]
 			}
 			if len(times) > 0 && p.CreationTimestamp.Sub(times[0]) > -time.Second {

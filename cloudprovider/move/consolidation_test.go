@@ -7,27 +7,33 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 func TestMovedPodsStayForAnHour(t *testing.T) {
 	now := time.Now()
+	grace := int64(30)
 	on := func(name string, created time.Time) Node {
 		h := newHost(name, "small", "2", 0.1, "1")
 		h.Pods[0].OwnerReferences[0].Name, h.Pods[0].CreationTimestamp = "web", metav1.NewTime(created)
+		h.Pods[0].Spec.TerminationGracePeriodSeconds = ptr.To(grace)
 		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return []*corev1.Pod{h.Pods[0].Pod} }}
 	}
 	for _, tt := range []struct {
 		name    string
 		created time.Duration // after the move
 		after   time.Duration
+		grace   int64 // seconds
 		may     bool
 	}{
-		{"moved a moment ago", 5 * time.Second, 20 * time.Minute, false},
-		{"moved an hour ago", 5 * time.Second, 61 * time.Minute, true},
-		{"created long after the move", 10 * time.Minute, 30 * time.Minute, true},
-		{"there before the move", -20 * time.Minute, time.Minute, true},
-		{"too young", 10 * time.Minute, 15 * time.Minute, false},
+		{"moved a moment ago", 5 * time.Second, 20 * time.Minute, 30, false},
+		{"moved an hour ago", 5 * time.Second, 61 * time.Minute, 30, true},
+		{"created long after the move", 6 * time.Minute, 30 * time.Minute, 30, true},
+		{"created once the other one has ended", 6 * time.Minute, 30 * time.Minute, 300, false},
+		{"there before the move", -20 * time.Minute, time.Minute, 30, true},
+		{"too young", 10 * time.Minute, 15 * time.Minute, 30, false},
 	} {
+		grace = tt.grace
 		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
 		c.Began(on("a", now.Add(-time.Hour)), now)
 		c.See([]Node{n}, at)
@@ -96,6 +102,11 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	c.Drop(now)
 	if _, due := c.Due(node(&placing), now); due {
 		t.Error("the move of a dropped plan goes on")
+	}
+	c = &Consolidate{On: true}
+	c.End("a", now)
+	if _, due := c.Due(node(&placing), now); due || c.MayGo(node(nil), 0, now) {
+		t.Error("a move that ended goes on after a change of the leader, or begins anew at once")
 	}
 	if _, due := (&Consolidate{}).Due(node(&placing), now); due {
 		t.Error("a move goes on although plans are only shown")

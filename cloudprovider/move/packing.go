@@ -285,9 +285,24 @@ func largest(asks, of []int64) (part float64) {
 	return part
 }
 
+// PrefersApart returns the terms by which the pod only prefers to share no node with others.
+func PrefersApart(pod *corev1.Pod) (terms []corev1.PodAffinityTerm) {
+	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
+		for _, t := range a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			if t.PodAffinityTerm.TopologyKey == corev1.LabelHostname {
+				terms = append(terms, t.PodAffinityTerm)
+			}
+		}
+	}
+	return terms
+}
+
 // separates reports whether the pod keeps apart from pods on the same node, which are pods of its workload as a rule. The scheduler knows them all.
 func (k *packer) separates(pod *corev1.Pod) bool {
 	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
+		return true
+	}
+	if k.KeepSpread && len(PrefersApart(pod)) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {

@@ -61,6 +61,15 @@ func TestPlans(t *testing.T) {
 		p.OwnerReferences[0].Name = "same"
 		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname}}}}
 	}
+	preferApart := func(p *corev1.Pod) {
+		apart(p)
+		keep := p.Spec.Affinity.PodAntiAffinity
+		for _, term := range keep.RequiredDuringSchedulingIgnoredDuringExecution {
+			keep.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: term}}
+		}
+		keep.RequiredDuringSchedulingIgnoredDuringExecution = nil
+	}
+	apartByWish := []Host{newHost("a", "big", "8", 0.4, "1").with(preferApart), newHost("b", "big", "8", 0.4, "1").with(preferApart)}
 	for _, tt := range []struct {
 		name          string
 		hosts, offers []Host
@@ -88,6 +97,8 @@ func TestPlans(t *testing.T) {
 		{name: "refused", hosts: []Host{dear}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>small": true} }, want: "none"},
 		{name: "an empty node is the core's", hosts: []Host{newHost("a", "big", "8", 0.4), newHost("b", "big", "8", 0.4, "1"), full}, want: "b > , saves 0.40"},
 		{name: "pods keep apart", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(apart), newHost("b", "big", "8", 0.4, "1").with(apart)}, want: "none"},
+		{name: "pods prefer to keep apart", hosts: apartByWish, change: func(p *Packing) { p.KeepSpread = true }, want: "none"},
+		{name: "a wish that does not count", hosts: apartByWish, want: "a > , saves 0.40"},
 		{name: "pods want the label of another group", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"group": "big"} })}, offers: []Host{small}, want: "none"},
 		{name: "pods prefer their group", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) {
 			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{Weight: 1,

@@ -3,6 +3,7 @@ package decisions_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
@@ -43,7 +45,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	w := newMovingWorld(t, on, o, true, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
-			n.Labels = map[string]string{"disk": group}
+			n.Labels = map[string]string{"disk": group, corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: awsworld.ZoneA}
 			w.join(n)
 			pod := running(fmt.Sprint(group, "-pod-", i), fmt.Sprint(group, "-set-", i), cpu, n.Name)
 			w.put(pod)
@@ -152,8 +154,14 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	w.untilSizes("0 big, 1 small")
 }
 
-// The group launches another type than the plan counts on, and nobody knows what that costs.
+// The group launches another type than the plan counts on, and nobody knows what that costs. The next leader looks at it, too.
 func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
+	for _, next := range []bool{false, true} {
+		t.Run(fmt.Sprint("the next leader ", next), func(t *testing.T) { unknownReplacesNone(t, next) })
+	}
+}
+
+func unknownReplacesNone(t *testing.T, next bool) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.AWS.Deny("DescribeInstanceTypes")
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
@@ -161,6 +169,9 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.Reread()
 	w.untilSizes("1 big, 1 small")
+	if next {
+		*w.consolidation.Reason = move.Consolidate{On: true}
+	}
 	fresh := w.ready("small")[0]
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.join(fresh)
@@ -171,8 +182,9 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 // Three nodes go for a spot one, the pods of which leave one after the other.
 func TestOneNodeReplacesSeveral(t *testing.T) {
 	for _, budget := range []string{"1", "100%"} {
-		t.Run(budget, func(t *testing.T) { oneReplacesSeveral(t, budget) })
+		t.Run(budget, func(t *testing.T) { oneReplacesSeveral(t, budget, false) })
 	}
+	t.Run("the leader changes", func(t *testing.T) { oneReplacesSeveral(t, "100%", true) })
 }
 
 func onSpot(g *fakeaws.AutoScalingGroup) {
@@ -193,10 +205,13 @@ func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
 	w.stays("0 big, 3 small", 10)
 }
 
-func oneReplacesSeveral(t *testing.T, budget string) {
+func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
+	if leaderChanges {
+		*w.consolidation.Reason = move.Consolidate{On: true}
+	}
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
 		n.Status.Allocatable[name], n.Status.Capacity[name] = amount, amount
@@ -315,27 +330,48 @@ func TestPlanChangesNothing(t *testing.T) {
 	}
 }
 
-// A pod that asks to be left alone keeps its node, and a young one does.
+// spreadOver has the pod be spread.
+func spreadOver(p *corev1.Pod, key string, unless corev1.UnsatisfiableConstraintAction) {
+	p.Labels["app"] = "spread"
+	p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: unless,
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "spread"}}}}
+}
+
+// A pod that asks to be left alone keeps its node, and a young one does. So does one that prefers a spread, unless that does not count. The
+// nodes are in two zones.
 func TestPodsKeepTheirNodes(t *testing.T) {
-	for name, change := range map[string]func(*corev1.Pod){
-		"left alone": func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} },
-		"bare":       func(p *corev1.Pod) { p.OwnerReferences = nil },
-		"young":      func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) },
-		"spread": func(p *corev1.Pod) {
-			p.Labels["app"] = "spread"
-			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "spread"}}}}
-		},
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Pod)
+		spread bool
+	}{
+		{name: "left alone", change: func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} }},
+		{name: "bare", change: func(p *corev1.Pod) { p.OwnerReferences = nil }},
+		{name: "young", change: func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) }},
+		{name: "spread over nodes", spread: true, change: func(p *corev1.Pod) { spreadOver(p, corev1.LabelHostname, corev1.ScheduleAnyway) }},
+		{name: "last of its zone", spread: true, change: func(p *corev1.Pod) { spreadOver(p, corev1.LabelTopologyZone, corev1.ScheduleAnyway) }},
+		{name: "apart from its like", spread: true, change: func(p *corev1.Pod) {
+			p.Labels["app"] = "apart"
+			like := corev1.PodAffinityTerm{TopologyKey: corev1.LabelHostname,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "apart"}}}
+			p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: like}}}}
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
+			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-1")
+			require.NoError(t, err)
+			other := cached.DeepCopy()
+			other.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b"
+			w.update(other)
 			for i := range 2 {
 				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-				change(pod)
+				tt.change(pod)
 				w.put(pod)
 			}
 			w.stays("0 big, 2 small", 10)
-			if w.consolidation.KeepSpread = false; name == "spread" {
+			if w.consolidation.KeepSpread = false; tt.spread {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
 				w.untilSizes("0 big, 1 small")
 			}
@@ -357,6 +393,65 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 			w.untilSizes("1 big, 2 small")
 		})
 	}
+}
+
+// rotating are nodes that are due for rotation, by name.
+type rotating map[string]bool
+
+func (rotating) Name() string { return move.Rotation }
+
+func (rotating) Judged(move.Node) bool { return true }
+
+func (r rotating) Due(n move.Node, _ time.Time) (move.Why, bool) {
+	return move.Why{Cause: "it is old"}, r[n.Name]
+}
+
+// newHeldWorld is newDearWorld without a window for rotations.
+func newHeldWorld(t *testing.T, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) (*world, rotating) {
+	t.Helper()
+	w, due := newDearWorld(t, 0, 3, cpu, changes...), rotating{}
+	var err error
+	w.machine.Windows, err = move.ParseWindows([]string{"rotation:deny 0 0 * * * 24h"})
+	require.NoError(t, err)
+	w.machine.Reasons = append([]move.Reason{due}, w.machine.Reasons...)
+	return w, due
+}
+
+// untilAdopted runs loops until a plan is carried out.
+func (w *world) untilAdopted() {
+	w.T.Helper()
+	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Plan != nil })
+}
+
+// A node waits for a window for its rotation. Others go in its place.
+func TestNodeThatIsToRotateIsOfNoPlan(t *testing.T) {
+	w, due := newHeldWorld(t, "900m")
+	due["small-0"] = true
+	w.untilSizes("0 big, 2 small")
+	got := w.evicted()
+	assert.Truef(t, got != "" && !strings.Contains(got, "small-pod-0"), "evicted %q, want a pod of another node", got)
+}
+
+// A node of a plan becomes due for rotation, outside a window. The new node would not pay for the others.
+func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
+	w, due := newHeldWorld(t, "1500m", onSpot)
+	w.untilAdopted()
+	due["small-2"] = true
+	w.stays("0 big, 3 small", 10)
+}
+
+// A disruption budget is used up once the plan is adopted. The move makes room for others after two minutes.
+func TestConsolidationThatABudgetKeepsMakesRoom(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.untilAdopted()
+	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("", "", "1", "").Labels}}})
+	began := w.clock.Now()
+	w.untilConsolidated(func(r *decision.Report) bool {
+		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Move != nil && !n.Move.Retry.IsZero() })
+	})
+	took := w.clock.Since(began)
+	assert.Truef(t, took < 4*time.Minute && w.evicted() == "", "it waits for its next try after %s, evicted %q", took, w.evicted())
 }
 
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.

@@ -56,7 +56,8 @@ func (w *world) update(node *corev1.Node) {
 		w.T.Fatal(err)
 	}
 	w.Eventually(func() string {
-		if cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name); err != nil || !maps.Equal(cached.Annotations, node.Annotations) {
+		cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name)
+		if err != nil || !maps.Equal(cached.Annotations, node.Annotations) || !maps.Equal(cached.Labels, node.Labels) {
 			return "the cache does not have the change"
 		}
 		return ""

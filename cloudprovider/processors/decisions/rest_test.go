@@ -41,6 +41,7 @@ func (w *world) pass(took time.Duration, pods map[string]*corev1.Pod) {
 		}
 		n := awsworld.M5Large(i.ID, "aws:///"+i.Zone+"/"+i.ID, nil)
 		n.UID, n.CreationTimestamp = types.UID(i.ID), metav1.Now()
+		n.Labels = map[string]string{corev1.LabelHostname: i.ID, corev1.LabelTopologyZone: i.Zone}
 		w.join(n)
 	}
 	free := maps.Clone(there)
@@ -75,22 +76,38 @@ func (w *world) drained(node string) bool {
 	return err != nil || taints.HasToBeDeletedTaint(n)
 }
 
-// Nodes are replaced once for one change of their group, and before and after it nothing moves for a day.
+// Nodes are replaced once for one change of their group, and before and after it nothing moves for a day. Pods that are spread over zones
+// stay there, although their nodes have room for more.
 func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
+	t.Run("full nodes", func(t *testing.T) { restsForADay(t, "") })
+	for _, spread := range []corev1.UnsatisfiableConstraintAction{corev1.DoNotSchedule, corev1.ScheduleAnyway} {
+		t.Run(string(spread), func(t *testing.T) { restsForADay(t, spread) })
+	}
+}
+
+func restsForADay(t *testing.T, spread corev1.UnsatisfiableConstraintAction) {
 	rules, err := move.ParseRepairRules(nil)
 	require.NoError(t, err)
-	m := &move.Machine{Reasons: []move.Reason{&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}, move.Rotate{}},
+	repair := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}
+	m := &move.Machine{Reasons: []move.Reason{repair, move.Rotate{}, &move.Consolidate{On: true}},
 		Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute, MaxWait: time.Hour, AtOnce: 2}
+	zones, cpu := "a", "1500m"
+	if spread != "" {
+		zones, cpu = "abc", "500m"
+	}
 	w := newMovingWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		for n := range c.LaunchTemplates {
 			c.LaunchTemplates[n].Versions = append(c.LaunchTemplates[n].Versions, c.LaunchTemplates[n].Versions[0])
 		}
-	}, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), options(), true, m)
+	}, awsworld.Zoned(awsworld.Group("small", "m5.large", 0, 3, 5, nil), zones)), options(), true, m)
 	w.ready("small")
 	pods := map[string]*corev1.Pod{}
 	for i := range 3 {
-		p := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", "")
+		p := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), cpu, "")
+		if spread != "" {
+			spreadOver(p, corev1.LabelTopologyZone, spread)
+		}
 		pods[p.Name] = p
 	}
 	launched := func() (list []string) {
@@ -113,6 +130,9 @@ func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
 	}
 	w.pass(time.Minute, pods)
 	aDay()
+	if spread != "" {
+		return
+	}
 	old := launched()
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "2"}}))
 	for loops := 0; slices.ContainsFunc(launched(), func(id string) bool { return slices.Contains(old, id) }); loops++ {

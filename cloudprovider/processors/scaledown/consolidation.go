@@ -91,7 +91,13 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
 	adopted, due := c.Reason.Plan, rests && !now.Before(c.next)
-	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
+	var earlier move.Plan // what the plan of an earlier leader has left
+	for _, n := range nodes {
+		if s, _ := move.StateOf(n.Node); adopted == nil && s.Reason == move.Consolidation && s.Launches > 0 {
+			earlier.Nodes, earlier.Into, earlier.Made = append(earlier.Nodes, n.Name), s.Into, s.Began
+		}
+	}
+	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due && len(earlier.Nodes) == 0 {
 		return
 	}
 	byName := make(map[string]move.Node, len(nodes))
@@ -108,6 +114,11 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
 		c.Reason.Drop(now)
+	}
+	if len(earlier.Nodes) > 0 && !c.pays(ctx, &earlier, byName) {
+		for _, name := range earlier.Nodes {
+			c.Reason.End(name, now)
+		}
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
@@ -284,9 +295,10 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 var errNoTime = errors.New("a loop has no time for it")
 
 // try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. It returns their new nodes. budgets may be nil for pods that
-// have been counted against them. stays may name a node that keeps its pods.
+// have been counted against them. stays may name a node that keeps its pods. The plan's nodes stay in the fork, and take no pod: without
+// the last node of a zone a spread would not count the zone, and its pods could crowd elsewhere.
 func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budgets pdb.RemainingPdbTracker, within time.Duration, now time.Time) (places map[types.UID]string, stays string, err error) {
-	s, begun := ctx.ClusterSnapshot, time.Now()
+	s, begun, emptied := ctx.ClusterSnapshot, time.Now(), snapshot.Emptied{}
 	s.Fork()
 	defer s.Revert()
 	var pods []*corev1.Pod
@@ -302,14 +314,15 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 		if len(moving.OnCompletionPods) > 0 {
 			return nil, name, errors.New("it waits for the end of a pod")
 		}
-		for _, pod := range moving.Pods {
-			if err := s.UnschedulePod(pod.Namespace, pod.Name, name); err != nil { // its claims would leave with the node
-				return nil, "", err
-			}
-			pods = append(pods, c.free(pod))
+		free := emptied.Take(s, info, moving.Pods)
+		if len(free) < len(moving.Pods) {
+			return nil, "", errors.New("not all pods could leave it in the snapshot")
 		}
-		if err := s.RemoveNodeInfo(name); err != nil {
-			return nil, "", err
+		pods = append(pods, free...)
+	}
+	if c.KeepSpread {
+		for _, pod := range pods {
+			requireSpread(pod)
 		}
 	}
 	if c.Guard != nil {
@@ -350,14 +363,15 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 	return places, "", nil
 }
 
-// free returns a copy of the pod without a node, for which the spread that it only prefers may be required.
-func (c *Consolidation) free(pod *corev1.Pod) *corev1.Pod {
-	free := snapshot.Unbound(pod)
-	if c.KeepSpread {
-		free.Spec.TopologySpreadConstraints = slices.Clone(pod.Spec.TopologySpreadConstraints)
-		for i := range free.Spec.TopologySpreadConstraints {
-			free.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
-		}
+// requireSpread has a pod require the spread that it only prefers. It changes no part that others share.
+func requireSpread(pod *corev1.Pod) {
+	pod.Spec.TopologySpreadConstraints = slices.Clone(pod.Spec.TopologySpreadConstraints)
+	for i := range pod.Spec.TopologySpreadConstraints {
+		pod.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
 	}
-	return free
+	if terms := move.PrefersApart(pod); len(terms) > 0 {
+		affinity, apart := *pod.Spec.Affinity, *pod.Spec.Affinity.PodAntiAffinity
+		apart.RequiredDuringSchedulingIgnoredDuringExecution = slices.Concat(apart.RequiredDuringSchedulingIgnoredDuringExecution, terms)
+		affinity.PodAntiAffinity, pod.Spec.Affinity = &apart, &affinity
+	}
 }

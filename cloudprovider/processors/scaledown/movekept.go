@@ -31,9 +31,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	// A pod that is to stay where it is for its spread has a place on a new node.
 	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
 	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached
-	switch {
-	case consolidates: // see elsewhere
-	case noPlace && !(m.roomless[name] && s.Launches == 0), atMinimum && m.grows(k.Node), k.Reason == simulator.NodeGroupMaxDeletionCountReached:
+	if !consolidates && (noPlace && !(m.roomless[name] && s.Launches == 0) || atMinimum && m.grows(k.Node)) {
 		delete(m.blocked, name)
 	}
 	switch {
@@ -69,7 +67,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case asksRestart(k) && m.restarts(ctx, k.Node):
 	case atMinimum && consolidates:
 		m.rest(name)
-	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node): // it goes later
+	case atMinimum && m.grows(k.Node): // it goes later
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
 	}
@@ -144,7 +142,6 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		}
 		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
 		if err == nil {
-			delete(m.blocked, n.Name)
 			fit = append(fit, n)
 			maps.Copy(places, placed)
 			continue

@@ -191,7 +191,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	pending := m.hurry || m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
 		moves := func(s move.State) bool { return s.Step == move.Placing }
-		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), atMost, now)
+		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
+		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves)
+		m.Consolidation.consider(ctx, nodes, leftAlone, rests, atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	before := m.held
@@ -199,7 +201,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	if p := m.plan(); p != nil {
 		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
 			// A node that moves waits for a rollout, and goes on.
-			return m.held[name].Hold.Lasts() && m.states[name].Step != move.Placing
+			return m.heldOtherwise(name) || m.held[name].Hold.Lasts() && m.states[name].Step != move.Placing
 		})
 	}
 	for _, c := range d.Changes {
@@ -291,6 +293,12 @@ func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*co
 func left(n *corev1.Node) bool {
 	_, moves := move.StateOf(n)
 	return moves || taints.HasTaint(n, move.Taint)
+}
+
+// heldOtherwise reports whether the node is due for another reason than its price, and held. That reason comes first, and may last.
+func (m *Moves) heldOtherwise(node string) bool {
+	h, held := m.held[node]
+	return held && h.Reason != move.Consolidation
 }
 
 // leftAlone reports whether the node is left alone for now, or drained by somebody else.

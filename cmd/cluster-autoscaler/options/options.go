@@ -183,7 +183,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Consolidate, "asg-consolidate", ConsolidateOff, "Whether the autoscaler removes nodes that cost more than they have to: their pods fit on other nodes and at most one new node that costs less, on spot instances "+
 		"again, too. off, plan (it shows what it would do: asgctl plan) or on. Pods must have been on a node for --scale-down-unneeded-time.")
 	fs.DurationVar(&a.ConsolidateHorizon, "asg-consolidate-horizon", time.Hour, "Time over which the saving of --asg-consolidate counts. It must be more than what the disruption of the pods and the start of a new node cost. A longer time moves more pods for less money.")
-	fs.BoolVar(&a.ConsolidateSpread, "asg-consolidate-keep-spread", true, "Whether --asg-consolidate keeps the spread over zones and nodes that pods only prefer (ScheduleAnyway). It always keeps the spread that they require.")
+	fs.BoolVar(&a.ConsolidateSpread, "asg-consolidate-keep-spread", true, "Whether --asg-consolidate keeps the spread over zones and nodes that pods only prefer (ScheduleAnyway, and preferred podAntiAffinity over nodes). It always keeps the spread that they require.")
 	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "Most nodes that are replaced at once, as a number or as a part of all nodes such as 10%, which is rounded up. "+
 		"rotation:1 is for one reason. 0 lets none begin. It may be given several times, and all hold. The tag "+move.TagBudget+" bounds one group. If empty: 10% of the nodes, and 10% of each group's.")
 	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "Window of time in which nodes are replaced, or in which they are not: [REASON:]allow|deny CRON DURATION [TIME ZONE], such as "+
