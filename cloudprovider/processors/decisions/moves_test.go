@@ -126,16 +126,20 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 
 // AWS takes a node whose pod fits nowhere else. The pod may have a claim, of which the snapshot shows only one place.
 func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
-	for name, change := range map[string]func(*corev1.Pod){"without claims": func(*corev1.Pod) {}, "with a claim": func(pod *corev1.Pod) {
-		pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr.To("gpu")}}
-		pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu"}} // which needs no device in the end
-	}} {
-		t.Run(name, func(t *testing.T) { drainedHavePlace(t, change) })
-	}
+	t.Run("without claims", func(t *testing.T) {
+		w, leaves := drainedHavePlace(t)
+		assert.Greater(t, w.node(w.loop(), leaves).Utilization, 0.5, "the node counts as empty when the core plans removals")
+	})
+	t.Run("with a claim", func(t *testing.T) {
+		drainedHavePlace(t, func(pod *corev1.Pod) {
+			pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr.To("gpu")}}
+			pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu"}} // which needs no device in the end
+		})
+	})
 }
 
-func drainedHavePlace(t *testing.T, change func(*corev1.Pod)) {
-	w, nodes := newRotationWorld(t, "1500m", change)
+func drainedHavePlace(t *testing.T, change ...func(*corev1.Pod)) (w *world, node string) {
+	w, nodes := newRotationWorld(t, "1500m", change...)
 	leaves := nodes[0].DeepCopy()
 	delete(leaves.Labels, "outdated")
 	leaves.Spec.Unschedulable = true
@@ -163,9 +167,8 @@ func drainedHavePlace(t *testing.T, change func(*corev1.Pod)) {
 		return cmp.Diff(map[string]bool{leaves.Name: true}, w.drains.placed)
 	})
 	assert.Equal(t, 4, w.desired(), "desired")
-	r := w.loop()
-	assert.Greater(t, w.node(r, leaves.Name).Utilization, 0.5, "the node counts as empty when the core plans removals")
-	assert.NotEqual(t, decision.NodeUnneeded, w.node(r, "small-3").State, "the new node")
+	assert.NotEqual(t, decision.NodeUnneeded, w.node(w.loop(), "small-3").State, "the new node")
+	return w, leaves.Name
 }
 
 // Something keeps the node. An event says so once, also over further tries. The move makes room for others after a while. That is no failure,
