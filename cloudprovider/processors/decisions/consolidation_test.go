@@ -283,6 +283,14 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		}
 		return held(r) && w.restarts() == 1
 	})
+	w.Eventually(func() string { // the clock runs ahead of the cache
+		n, err := w.factory.Core().V1().Nodes().Lister().Get(from)
+		require.NoError(t, err)
+		if s, _ := move.StateOf(n); s.Restarted.IsZero() {
+			return fmt.Sprintf("the cache has %+v", s)
+		}
+		return ""
+	})
 	w.put(running("new", "small-set-"+from[len("small-"):], "900m", to))
 	for range 20 {
 		w.clock.Step(planEvery)

@@ -202,5 +202,5 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	_, err = client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{})
 	assert.Error(t, err, "the lease did not reach the API server")
 	assert.Empty(t, cmp.Diff([]string{"GET", "POST"}, asked), "requests that reached the API server (-want +got)")
-	assert.Equal(t, 5, len(g.Answered()), "writes counted")
+	assert.Equal(t, 6, len(g.Answered()), "writes counted")
 }

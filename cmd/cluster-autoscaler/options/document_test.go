@@ -47,7 +47,7 @@ var ofOthers = map[string]string{
 	"clusterapi-cloud-config-authoritative":   "a flag for Cluster API",
 	"gce-concurrent-refreshes":                "a flag for Google Cloud",
 	"gce-mig-instances-min-refresh-wait-time": "a flag for Google Cloud",
-	"regional": "a flag for Google Cloud",
+	"regional":                              "a flag for Google Cloud",
 	"scale-down-candidates-pool-min-count":  "the core has the flag and does not read it",
 	"scale-down-candidates-pool-ratio":      "the core has the flag and does not read it",
 	"scale-down-non-empty-candidates-count": "the core has the flag and does not read it",
