@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -69,7 +70,7 @@ func New(ctx context.Context, kube *rest.Config) (*Buffers, error) {
 
 func of(ctx context.Context, objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter,
 	mapper meta.RESTMapper) (*Buffers, error) {
-	c := &client{Interface: objects, AutoscalingV1beta1Interface: objects.AutoscalingV1beta1(), visits: make(chan string, maxVisits),
+	c := &client{Interface: objects, AutoscalingV1beta1Interface: objects.AutoscalingV1beta1(), visits: make(chan string),
 		provisioning: map[types.UID]metav1.Condition{}, found: make(chan []*v1beta1.CapacityBuffer, 1)}
 	var core *cbclient.CapacityBufferClient
 	var err error
@@ -174,6 +175,9 @@ func (*Buffers) Resized(resized func()) cache.ResourceEventHandler {
 	}}
 }
 
+// coreLag is how long the core's own caches of these objects may be behind the handler's. The controller reads the core's.
+const coreLag = time.Second
+
 // Scaled returns a handler for objects that buffers may scale with. It has the controller look at the buffers of an object that
 // changes its template or has another number of pods. The core itself looks every five minutes.
 func (b *Buffers) Scaled() cache.ResourceEventHandler {
@@ -186,7 +190,7 @@ func (b *Buffers) Scaled() cache.ResourceEventHandler {
 		for _, object := range b.client.store.List() {
 			buffer := object.(*v1beta1.CapacityBuffer)
 			if ref := buffer.Spec.ScalableRef; ref != nil && buffer.Namespace == scaled.GetNamespace() && ref.Kind == kind && ref.Name == scaled.GetName() {
-				b.client.visits <- buffer.Namespace
+				time.AfterFunc(coreLag, func() { b.client.visits <- buffer.Namespace })
 				return
 			}
 		}
@@ -294,9 +298,6 @@ func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
 	}
 	return errs
 }
-
-// maxVisits bounds the namespaces that wait for the controller, before the informers of scaled objects wait, too.
-const maxVisits = 1000
 
 // client is the client of buffers for the core's controller. It leaves out writes that change nothing. Its watch shows the controller the
 // namespaces to look at again.

@@ -46,7 +46,6 @@ func TestShortWatches(t *testing.T) {
 			if took := time.Since(began); took != tt.took || len(informer.GetStore().List()) != 1 {
 				t.Errorf("after %d short watches the store has %d pods after %s, want 1 after %s", tt.short, len(informer.GetStore().List()), took, tt.took)
 			}
-			pods.Stop()
 		})
 	}
 }
