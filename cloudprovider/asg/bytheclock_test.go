@@ -27,7 +27,7 @@ func TestScheduleWakesTheCore(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
 		scheduled := scalingGroup("a", 0, 0, 9)
-		scheduled.Tags[group.TagSchedule+"early"] = "0 1 any any any for=1h min=2 max=4"
+		scheduled.Tags[group.TagSchedule+"early"] = "30 any any any any for=10m min=2 max=4"
 		w := newWorld(t, scheduled).running()
 		time.Sleep(time.Minute)
 		w.wakes()
@@ -37,14 +37,14 @@ func TestScheduleWakesTheCore(t *testing.T) {
 			sizes   string
 			woken   bool
 		}{
-			{until: time.Hour - 3*time.Minute - 5*time.Second, sizes: "0 to 9"},
-			{until: time.Hour - 3*time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
-			{started: 45 * time.Second, until: time.Hour - 2*time.Minute, sizes: "2 to 9"}, // as it has begun
-			{until: time.Hour + 5*time.Second, sizes: "2 to 4", woken: true},
-			{until: 2*time.Hour - 5*time.Second, sizes: "2 to 4"},
-			{until: 2*time.Hour + 5*time.Second, sizes: "0 to 9", woken: true},
-			{until: 25*time.Hour - time.Minute - 5*time.Second, sizes: "0 to 9"},
-			{until: 25*time.Hour - time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
+			{until: 27*time.Minute - 5*time.Second, sizes: "0 to 9"},
+			{until: 27*time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
+			{started: 45 * time.Second, until: 28 * time.Minute, sizes: "2 to 9"}, // as it has begun
+			{until: 30*time.Minute + 5*time.Second, sizes: "2 to 4", woken: true},
+			{until: 40*time.Minute - 5*time.Second, sizes: "2 to 4"},
+			{until: 40*time.Minute + 5*time.Second, sizes: "0 to 9", woken: true},
+			{until: 89*time.Minute - 5*time.Second, sizes: "0 to 9"},
+			{until: 89*time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
 		} {
 			if step.started > 0 {
 				w.cache.Started("a", step.started)
