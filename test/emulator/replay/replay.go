@@ -11,6 +11,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/require"
 
@@ -58,7 +61,9 @@ func Differences(t testing.TB, cfg fakeaws.Config, recording []accountcheck.Exch
 	require.NoError(t, err)
 	unanswered := func(e accountcheck.Exchange) bool { return e.Code == "" && e.Answer == nil }
 	recording = slices.DeleteFunc(slices.Clone(recording), unanswered)
-	r := replay{clients: clients, server: server, ids: map[string]string{}}
+	all := ec2.New(ec2.Options{Region: clients.Region, BaseEndpoint: aws.String(server.URL()), APIOptions: options.Middleware,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1})
+	r := replay{clients: clients, ec2: all, server: server, ids: map[string]string{}}
 	for _, e := range recording {
 		r.send(t, e)
 	}
@@ -77,6 +82,7 @@ func Differences(t testing.TB, cfg fakeaws.Config, recording []accountcheck.Exch
 // replay makes recorded calls.
 type replay struct {
 	clients *awsclient.Clients
+	ec2     *ec2.Client // with all calls, a few of which the clients make
 	server  *fakeaws.Server
 	ids     map[string]string // the emulator's IDs of instances, by recorded placeholder
 }
@@ -86,7 +92,7 @@ func (r replay) client(service string) any {
 	case "Auto Scaling":
 		return r.clients.AutoScaling.Client
 	case "EC2":
-		return r.clients.EC2
+		return r.ec2
 	case "EKS":
 		return r.clients.EKS
 	case "SQS":
