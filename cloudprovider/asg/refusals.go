@@ -44,12 +44,13 @@ func (r *refusals) of(group string) *notSynchronous {
 	return nil
 }
 
-// denied returns the refusal of a group for want of a permission, or nil. It lasts until a launch succeeds. A launch of the whole group
-// tries the call again after synchronousRetry, because it has the desired capacity in its place. A launch in one zone would fail.
+// denied returns the refusal of a group for want of a permission, or nil. It lasts until a launch succeeds, or for deniedRetry after the last
+// try. A launch of the whole group tries the call again after synchronousRetry, because it has the desired capacity in its place. A launch in
+// one zone would fail.
 func (r *refusals) denied(group string) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last := r.groups[group]; last.denied != "" {
+	if last := r.groups[group]; last.denied != "" && r.clock.Now().Before(last.until.Add(deniedRetry-synchronousRetry)) {
 		return last.notSynchronous()
 	}
 	return nil

@@ -112,13 +112,21 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	return errors.Join(errs...)
 }
 
-// spared returns the error of unregistered instances that were not terminated, or nil if they may be another cluster's. The log says that
+// spared returns the error of unregistered instances that were not terminated, or nil if all may be another cluster's. The log says that
 // once.
 func (n *NodeGroup) spared(ids []string, err error) error {
-	if _, others := errors.AsType[*ownership.OtherClusterError](err); !others {
+	other, is := errors.AsType[*ownership.OtherClusterError](err)
+	if partial, some := errors.AsType[*asg.TerminationError](err); some {
+		for _, why := range partial.Stays {
+			if _, others := errors.AsType[*ownership.OtherClusterError](why); !others {
+				return err
+			}
+		}
+	}
+	if !is {
 		return err
 	}
-	if _, said := n.provider.spared.LoadOrStore(err.Error(), true); !said {
+	if _, said := n.provider.spared.LoadOrStore(n.id+" "+other.Why, true); !said {
 		klog.FromContext(n.provider.ctx).Info("Left instances that have not joined", "nodeGroup", n.id, "instances", ids, "reason", err.Error())
 	}
 	return nil

@@ -26,6 +26,8 @@ const (
 	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
 	// policy). An event that seems older when SQS receives it has a wrong time.
 	deliveryTime = 48 * time.Hour
+	// mostRetention is the longest time for which SQS keeps a message (SQS developer guide, read 2026-11).
+	mostRetention = 14 * 24 * time.Hour
 	// A message waits for its work for patience before it returns to the queue.
 	patience = 10 * time.Minute
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
@@ -153,8 +155,8 @@ func (h *Handler) readAgain(ctx context.Context, instance string) {
 func eventTime(m queue.Message, e event.Event, now time.Time) time.Time {
 	at := e.Time
 	seen := m.Sent
-	if seen.IsZero() { // as from a queue that states no attributes
-		seen = m.Received
+	if seen.IsZero() { // as from a queue that states no attributes, which may have kept the message
+		seen = m.Received.Add(-mostRetention)
 	}
 	if at.IsZero() || seen.Sub(at) > deliveryTime {
 		at = m.Sent

@@ -21,8 +21,8 @@ const (
 	// core is woken once more.
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
 	// An empty node is kept until its pods run on other nodes, for podsReadyTime at most. podsReadyReserve is the time that must then
-	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at its maximum or a spend cap it is kept
-	// for podsReadyTimeFull, because a replacement may need its place.
+	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at a limit it is kept for
+	// podsReadyTimeFull, because a replacement may need its place.
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second

@@ -83,6 +83,9 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	stop()
 	beats.Wait()
 	if result == queue.Done() {
+		if i, _ := h.Groups.Snapshot().Instance(id); i != nil && i.Lifecycle.Counts() {
+			h.recall(id) // it stays, with another root volume, and may be interrupted
+		}
 		return h.complete(ctx, e, out)
 	}
 	return result, out

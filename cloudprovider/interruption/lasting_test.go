@@ -262,6 +262,15 @@ func TestInstanceThatComesBackIsDrainedAgain(t *testing.T) {
 					w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
 				}
 				assert.Zero(t, w.terminations(), "terminations")
+				if tt.action == "" {
+					return
+				}
+				l.state.Store(tt.waits)
+				w.send(strings.Replace(hookMessage(l.instance, time.Now()), `"detail":{`, fmt.Sprintf(`"detail":{"Action":%q,`, tt.action), 1))
+				w.waitEmptyQueue()
+				l.state.Store(tt.then)
+				w.send(warning(l.instance, time.Now()))
+				w.waitTerminated(l.instance)
 			})
 		})
 	}

@@ -41,7 +41,7 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	}
 	t.addZone(in)
 	if in.Learnt != nil {
-		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen"})
+		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen, or on its newest"})
 	}
 	if in.UserData != nil {
 		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})

@@ -16,7 +16,7 @@ import (
 // Learnt holds facts observed on real nodes of a group that the next node, started from the same description, will show too:
 //   - by instance type, capacity and allocatable CPU, memory, ephemeral storage and pods. Only a node knows what its kernel,
 //     its image and its kubelet's settings leave of EC2's figures.
-//   - labels that only the image or its bootstrap can have set: with the same value on most nodes and on at least two.
+//   - labels that only the image or its bootstrap can have set: with the same value on most nodes, or on the newest, and on at least two.
 //     Kubernetes, AWS and device vendors label nodes by kind and place, so their keys do not count.
 //
 // Taints and other resources only refute what else is known of the next node, because a node carries many taints for a while, and a
@@ -118,7 +118,7 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 }
 
 // Odd reports whether the next node is not expected to carry the label, though a node does or did: most nodes lack its key or share another
-// value, or it is the value of one node alone.
+// value, the newest has another value, or it is the value of one node alone.
 func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
 
 // Lacks reports whether the group's nodes show, for good, none of a resource that something promises for the next one: they show
@@ -194,13 +194,18 @@ func behind(nodes []*Observed) []*Observed {
 
 // shareLabels finds the labels that most nodes carry, and the odd ones. Where most nodes carry a key and no value of it has a majority, as in
 // a group of half on-demand and half spot nodes, the newest node has the value of the next one, if another node has it, too.
+// A value that follows the zone is the next node's in that zone.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
+	inZone, several := map[[2]string]string{}, map[string]bool{} // by key and zone, and keys with several values in a zone
 	for _, o := range nodes {
 		for key, value := range o.labels {
 			count[[2]string{key, value}]++
 			keys[key]++
+			before, known := inZone[[2]string{key, o.zone}]
+			inZone[[2]string{key, o.zone}] = value
+			several[key] = several[key] || known && before != value
 		}
 	}
 	for label, carriers := range count {
@@ -216,12 +221,14 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		}
 	}
 	for key, o := range newest {
-		if _, shared := l.labels[key]; !shared && 2*keys[key] > len(nodes) {
+		if _, shared := l.labels[key]; !shared && several[key] && 2*keys[key] > len(nodes) {
 			l.labels[key] = o.labels[key]
 		}
 	}
 	for label, carriers := range count {
-		if value, shared := l.labels[label[0]]; 2*carriers <= len(nodes) && (!shared || value != label[1]) {
+		value, shared := l.labels[label[0]]
+		zonal := !shared && !several[label[0]] && 2*keys[label[0]] > len(nodes) && carriers >= minLabelledNodes
+		if 2*carriers <= len(nodes) && !zonal && (!shared || value != label[1]) {
 			l.odd[label] = true
 		}
 	}

@@ -159,9 +159,12 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 }
 
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
-	of := func(counts [3]int, older bool) (nodes []*corev1.Node) {
+	of := func(counts [3]int, older, zonal bool) (nodes []*corev1.Node) {
 		kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
 		kinds[2].CreationTimestamp = metav1.Time{Time: noon}
+		if zonal {
+			kinds[2].Spec.ProviderID = "aws:///us-west-2c/i-0123456789abcdef0"
+		}
 		if !older {
 			kinds[0].CreationTimestamp = metav1.Time{Time: noon.Add(time.Second)}
 		}
@@ -174,7 +177,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		name          string
 		present, gone [3]int // nodes with the label, without its key, and with another value
 		want          bool
-		older         bool // than the ones with another value
+		older, zonal  bool // than the ones with another value, which are in another zone
 		odd           bool // the next node is not expected to carry it
 	}{
 		{name: "one node alone", present: [3]int{1, 0}},
@@ -189,6 +192,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "all nodes are gone", gone: [3]int{2, 0}, want: true},
 		{name: "half of the nodes, the others have another value and are older", present: [3]int{2, 0, 2}, want: true},
 		{name: "half of the nodes, the others have another value and are newer", present: [3]int{2, 0, 2}, older: true, odd: true},
+		{name: "half of the nodes, the others are newer and in another zone", present: [3]int{2, 0, 2}, older: true, zonal: true},
 		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}, want: true},
 		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}, want: true},
 		{name: "most nodes lack the key", present: [3]int{2, 4, 1}, odd: true},
@@ -197,7 +201,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t)
-			in.Learnt = Conclude(observed("m5.large", of(tt.present, tt.older)...), observed("m5.large", of(tt.gone, tt.older)...),
+			in.Learnt = Conclude(observed("m5.large", of(tt.present, tt.older, tt.zonal)...), observed("m5.large", of(tt.gone, tt.older, tt.zonal)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
 			got := template.Labels["team"] == "dsp"

@@ -25,6 +25,7 @@ type Observed struct {
 	shown        map[string]bool // extended resources by name, and taints, but those of Kubernetes and of the core, which come and go
 	complete     bool            // it has had the time to show all its resources
 	created      time.Time
+	zone         string
 }
 
 // newer reports whether the node came after the other one. Of two that came in the same second it is the one that is later by name.
@@ -101,7 +102,7 @@ func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 
 // figuresOf returns the figures of a node without its labels.
 func figuresOf(node *corev1.Node, instanceType string) *Observed {
-	o := &Observed{Node: node.Name, instanceType: instanceType, created: node.CreationTimestamp.Time,
+	o := &Observed{Node: node.Name, instanceType: instanceType, created: node.CreationTimestamp.Time, zone: nodemeta.Zone(node.Spec.ProviderID),
 		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)}}
 	for name, q := range node.Status.Capacity {
 		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {

@@ -16,7 +16,7 @@ type Pool struct {
 	InstanceType string
 	Zone         string
 	CapacityType string // awsmessage.OnDemand or Spot
-	Own          bool   // only one group has it: reserved capacity, hardware of its own, or a placement group
+	Own          bool   // reserved capacity, hardware of its own, or a placement group: failures of others say nothing about it
 }
 
 func poolOf(m awsmessage.Meaning) Pool {
