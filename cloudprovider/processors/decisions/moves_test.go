@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -23,8 +25,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // outdated is a reason for nodes with the label outdated.
@@ -216,12 +216,21 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 
 // The reason of a move is gone. A try that had failed before has been counted.
 func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
-	for step, want := range map[move.Step]int{move.Placing: 1, move.Waiting: 0} {
-		t.Run(string(step), func(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state move.State
+		want  float64
+	}{
+		{"placing", move.State{Step: move.Placing}, 1},
+		{"waiting after a try that something held", move.State{Step: move.Waiting}, 1},
+		{"waiting after a failure", move.State{Step: move.Waiting, Failures: 1}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRotationWorld(t, "500m")
 			n := nodes[0].DeepCopy()
 			delete(n.Labels, "outdated")
-			n.Annotations = map[string]string{move.Annotation: move.State{Reason: move.Rotation, Step: step, Began: w.clock.Now()}.Text()}
+			tt.state.Reason, tt.state.Began = move.Rotation, w.clock.Now()
+			n.Annotations = map[string]string{move.Annotation: tt.state.Text()}
 			w.update(n)
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
@@ -230,9 +239,17 @@ func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
 				require.NoError(t, err)
 				return cmp.Diff("", stored.Annotations[move.Annotation])
 			})
-			count, err := testutil.GatherAndCount(w.moves, "asg_autoscaler_moves_total")
+			families, err := w.moves.Gather()
 			require.NoError(t, err)
-			assert.Equal(t, want, count, "outcomes")
+			count := 0.0
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					if f.GetName() == "asg_autoscaler_moves_total" {
+						count += m.GetCounter().GetValue()
+					}
+				}
+			}
+			assert.Equal(t, tt.want, count, "outcomes")
 		})
 	}
 }
@@ -558,7 +575,7 @@ func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
 	for _, kind := range []event.Kind{event.SpotInterruption, event.ScheduledChange} {
 		t.Run(string(kind), func(t *testing.T) {
 			w, nodes := newRotationWorld(t, "500m")
-			w.put(taken(nodes[1].DeepCopy(), kind))
+			w.update(taken(nodes[1].DeepCopy(), kind))
 			w.drains.nodes = []string{"small-1"}
 			n := w.untilMove(func(n decision.Node) bool {
 				return n.Move.Hold == string(move.HeldPending) || n.State == decision.NodeDraining

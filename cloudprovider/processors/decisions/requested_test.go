@@ -57,7 +57,8 @@ func (w *world) update(node *corev1.Node) {
 	}
 	w.Eventually(func() string {
 		cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name)
-		if err != nil || !maps.Equal(cached.Annotations, node.Annotations) || !maps.Equal(cached.Labels, node.Labels) {
+		if err != nil || !maps.Equal(cached.Annotations, node.Annotations) || !maps.Equal(cached.Labels, node.Labels) ||
+			cached.Spec.Unschedulable != node.Spec.Unschedulable {
 			return "the cache does not have the change"
 		}
 		return ""

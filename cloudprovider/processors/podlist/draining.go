@@ -71,11 +71,12 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 // a place keep it in the snapshot, too, so that no removal takes it. A claimed device is on one node alone, so ScaledUp returns the nodes
 // that are to take pods with claims.
 func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) (needed map[string]bool) {
+	needed = map[string]bool{}
 	if len(d.counted) == 0 {
-		return nil
+		return needed
 	}
 	places := d.emptied.Restore(ctx.ClusterSnapshot)
-	placed, needed := make(map[string]bool, len(d.counted)), map[string]bool{}
+	placed := make(map[string]bool, len(d.counted))
 	for node, pods := range d.counted {
 		placed[node] = true
 		for _, p := range pods {

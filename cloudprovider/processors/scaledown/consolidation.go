@@ -91,7 +91,7 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
 	adopted, due := c.Reason.Plan, rests && !now.Before(c.next)
-	var earlier move.Plan // what the plan of an earlier leader has left
+	var earlier move.Plan // the nodes of an earlier leader's plan that have asked for its new node
 	for _, n := range nodes {
 		if s, _ := move.StateOf(n.Node); adopted == nil && s.Reason == move.Consolidation && s.Launches > 0 {
 			earlier.Nodes, earlier.Into, earlier.Made = append(earlier.Nodes, n.Name), s.Into, s.Began

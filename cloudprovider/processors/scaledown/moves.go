@@ -211,7 +211,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if c.State == nil {
 			s := m.states[c.Node.Name]
 			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", s.Reason)
-			if s.Step == move.Placing { // otherwise its last try has been counted
+			if s.Step == move.Placing || s.Failures == 0 && s.Reason != move.Consolidation { // otherwise its last try has been counted
 				m.Metrics.Ended(s.Reason, move.Cancelled)
 			}
 		} else if m.states[c.Node.Name].Step != c.State.Step {
@@ -222,7 +222,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	var moving []*corev1.Node
 	for name, s := range m.states {
 		n := byName[name]
-		shown, _ := move.StateOf(n) // by the next leader, too
+		shown, _ := move.StateOf(n)                                                              // by the next leader, too
+		if s.Step == move.Placing && interruption.Planned(n) && !taints.HasToBeDeletedTaint(n) { // such a drain may wait for weeks
+			m.rest(name)
+			continue
+		}
 		if s.Step != move.Placing || beingDrained(n) {
 			continue
 		}

@@ -82,7 +82,9 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.asked = nil
 	needed := r.AfterScaleUp(ctx)
 	if r.Moves != nil {
-		r.Moves.emptied.Restore(ctx.ClusterSnapshot)
+		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot) { // a node that came for a move waits for its pods
+			needed[on.Name] = true
+		}
 	}
 	for _, n := range all {
 		if nodemeta.ToGo(n) || r.also(n) {
@@ -211,6 +213,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			}
 			r.Moves.kept(ctx, k)
 		}
+		for _, n := range eligible { // what the planner would let go is not blocked
+			if !slices.ContainsFunc(kept.UnremovableNodes, func(k *scaledownstatus.UnremovableNode) bool { return k.Node.Name == n.Name }) {
+				delete(r.Moves.blocked, n.Name)
+			}
+		}
 	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
 		r.replaced, r.removed = nil, now
@@ -304,16 +311,16 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
-		ng := r.Provider.NodeGroupOf(k.Node)
+		ng := successor(r.Provider, k.Node)
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
-		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
-		cooling = cooling || ctx.ClusterStateRegistry.NodeGroupScaleUpSafety(ng, now).BackoffStatus.IsBackedOff
 		room := roomOf(r.Provider, g)
 		if cooling || g.Failure != nil || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		if cooling || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
+		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
+		backedOff := ctx.ClusterStateRegistry.NodeGroupScaleUpSafety(ng, now).BackoffStatus.IsBackedOff
+		if cooling || backedOff || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
 			continue
 		}
 		weight := 1

@@ -134,7 +134,7 @@ var recordedEvents = []recordedEvent{
 	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
 	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
 	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
-	{"DisruptionBlocked", "Warning", "node", "The node is to be replaced ([moves](moves.md)), and something keeps it that may last: a pod, a disruption budget, an annotation, a minimum, or failed moves of its group. The message has the cause. It comes once for each cause."},
+	{"DisruptionBlocked", "Warning", "node", "The node is to be replaced ([moves](moves.md)), and something keeps it that may last: a pod, a disruption budget, an annotation, the minimum of a schedule, or failed moves of its group. The message has the cause. It comes once for each cause."},
 	{"NodeNominated", "Normal", "pod", "kube-scheduler has put the pod on the node that was launched for it and nominated for it."},
 	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
