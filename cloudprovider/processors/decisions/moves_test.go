@@ -392,6 +392,20 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	}
 }
 
+// The group is at its minimum, and launches no more in the zone of its nodes.
+func TestNodeInAZoneThatItsGroupHasLeftIsReplacedInAnother(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	yes := "true"
+	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
+	require.NoError(t, w.AWS.Suspend("small", "AZRebalance"))
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "bc").Zones,
+		Tags: map[string]*string{asg.TagZonal: &yes}}))
+	w.Reread()
+	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
+	assert.Truef(t, n.Move.Replacement != "small" && n.Move.Replacement != "small/"+awsworld.ZoneA && w.desired() == 4,
+		"the move %+v, want a node of another zone, and %d are desired", n.Move, w.desired())
+}
+
 // Somebody deletes the group while its node moves. Its instances stay for a while, in a group that the core does not know any more.
 func TestMoveEndsWithItsGroup(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
