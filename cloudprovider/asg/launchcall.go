@@ -58,6 +58,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		ClientToken:          token(),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
+	var lost error // of a try that AWS did not answer, and may carry out
 	for misses, working := 0, false; ; {
 		if _, err := c.options.TokenTime(ctx); err != nil { // it stays the same for this try, too
 			return nil, err
@@ -67,9 +68,12 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		out, err := c.api.LaunchInstances(asking, in, awsclient.Once(new(int))) // our own repetition with the token learns more
 		cancel()
 		asked := c.clock.Since(o.began)
-		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
+		refused := awsclient.IsRefused(err) && !awsclient.IsUnsent(err)
+		if err == nil || awsclient.IsInProgress(err) || refused {
 			c.calls.launch.Answered(g.Name)
 		}
+		refused = refused && !awsclient.IsTokenDisputed(err) &&
+			!(awsclient.IsThrottled(err) && asked < throttledPatience) && !(awsclient.IsContended(err) && asked < contendedPatience)
 		switch {
 		case err == nil:
 			return out, nil
@@ -77,6 +81,10 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			if misses, working = 0, true; asked > workingPatience {
 				return nil, c.leaveZone(g, o, err)
 			}
+		case refused && working:
+			return nil, c.leaveZone(g, o, err)
+		case refused && lost != nil:
+			return nil, c.unansweredLaunch(g, o, began, lost)
 		case awsclient.IsContended(err):
 			if asked >= contendedPatience {
 				return nil, c.unansweredLaunch(g, o, began, err)
@@ -103,6 +111,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			return nil, because(errNotSynchronous, err)
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer a launch, asking again with its token", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
+			lost = err
 			if misses++; c.calls.launch.Enough(misses) {
 				if working {
 					return nil, c.leaveZone(g, o, err)
@@ -148,7 +157,7 @@ func (c *Cache) leaveZone(g *group.Group, o launchRequest, err error) error {
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
-// overtaken reports whether AWS refused a launch only because the group is gone or has no room since the plan. It costs a call.
+// overtaken reports whether AWS refused a launch only because the group is gone, or has no room or not the zone since the plan. It costs a call.
 func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):
@@ -157,7 +166,7 @@ func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) b
 		return false
 	}
 	now, err := c.Reread(ctx, o.group)
-	return errors.Is(err, ErrGroupNotFound) || err == nil && now.Room() < o.count
+	return errors.Is(err, ErrGroupNotFound) || err == nil && (now.Room() < o.count || o.zone != "" && !slices.Contains(now.Zones, o.zone))
 }
 
 // outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how often AWS had

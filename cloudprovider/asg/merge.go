@@ -94,7 +94,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	moved = moved || !sameSizes(before, g)
-	if before != nil && !slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) {
+	if before != nil && (!slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) || !slices.Equal(g.Zones, before.Zones)) {
 		c.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {

@@ -340,6 +340,20 @@ func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
 	})
 }
 
+// AWS launches and answers with a fault, and throttles or refuses the call from then on.
+func TestLaunchThatIsRefusedAfterALostAnswerIsKept(t *testing.T) {
+	for _, code := range []string{"Throttling", "AccessDenied"} {
+		t.Run(code, func(t *testing.T) {
+			inBubble(t, usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
+				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true, Times: 1})
+				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
+				w.done(w.cache.Increase(w.t.Context(), "a", 5))
+				w.steady("a", 5)
+			})
+		})
+	}
+}
+
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 	config := usual(zonal("a", 0, 0, 20))
 	for name, fault := range troubles {

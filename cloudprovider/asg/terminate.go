@@ -209,6 +209,13 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 			if !awsclient.IsUnsent(err) {
 				t.calls.batchTermination.Answered(t.group)
 			}
+			if misses > 0 && err != nil { // AWS may have carried out an earlier try
+				sure := false
+				if members, sure = t.staying(ctx, members, began.Add(settleTime), err); len(members) == 0 || !sure {
+					t.stayAll(members, err)
+					return
+				}
+			}
 			t.answered(ctx, members, out, err)
 			return
 		}
@@ -296,10 +303,8 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 		case awsclient.IsInstanceNotFound(err): // gone since the reading
 			t.look(t.group, func(e *entry) { e.NotFound(i.ID, t.clock.Now()) })
 		// A termination may be under way, maybe our own, if the SDK repeats the call because its answer was lost. What else is not found, the text does not say.
-		case awsclient.IsBlocked(err), awsclient.IsNotFound(err):
-			blocked[at] = err
 		case awsclient.IsRefused(err):
-			t.stay(i.ID, err)
+			blocked[at] = err
 		default:
 			// Until that is known, the caller would give the node new pods.
 			staying, _ := t.staying(ctx, members[at:at+1], t.clock.Now().Add(settleTime), err)

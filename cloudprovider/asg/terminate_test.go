@@ -181,6 +181,25 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 	})
 }
 
+// AWS carries out the first try, and its answer is lost. A reading may be some seconds old, and AWS refuses the next tries.
+func TestTerminationThatIsThrottledAfterALostAnswerIsRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, count := range []int{1, 3} {
+			w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
+			w.calls.repeats = true
+			ids := w.ids("a")
+			w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
+			time.Sleep(10 * time.Second)
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "InternalFailure", Late: true, Times: 1})
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling"})
+			_, err := w.cache.Terminate(t.Context(), "a", ids)
+			assert.Emptyf(t, staying(t, err), "of %d instances: they stay", count)
+			assert.Zerof(t, w.desired("a"), "desired capacity of %d", count)
+		}
+	})
+}
+
 func TestTroubledBatchIsRepeatedSoon(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]fakeaws.Fault{
