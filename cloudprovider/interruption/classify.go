@@ -16,13 +16,6 @@ import (
 )
 
 const (
-	// Other readers of the queue get ownersTime for a message about an unknown instance, and ownersTimeHook for a
-	// lifecycle action: as long as the instance's owner can still act on it. The last pauses are ownersPause and ownersPauseHook,
-	// because each of several clusters may be the next reader.
-	ownersTime, ownersTimeHook   = 150 * time.Second, 30 * time.Minute
-	ownersPause, ownersPauseHook = 15 * time.Second, 2 * time.Minute
-	// A message without any time is left to others so many times, if its receptions are counted.
-	ownersTimes = 12
 	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
 	// policy). An event that seems older when SQS receives it has a wrong time.
 	deliveryTime = 48 * time.Hour
@@ -39,10 +32,6 @@ const (
 	// retryLater is the pause of a message that waits for another job to end.
 	retryLater = 15 * time.Second
 )
-
-// othersPauses are the first pauses of a message about an unknown instance, by the number of its receptions. Other readers get a
-// chance at once.
-var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second, ownersPauseHook}
 
 // pauseAfter is the pause of a message that returns to the queue, by the number of its receptions.
 func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
@@ -211,26 +200,6 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 	h.Groups.LaunchFailed(e.Group)
 	h.Wake()
 	return queue.Done(), counted
-}
-
-// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. Where
-// the queue gives no time of sending, it may not count the receptions either, and a message that returned at once would be read
-// in a loop.
-func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time.Duration) (queue.Result, outcome) {
-	unknown := m.Sent.IsZero()
-	if unknown {
-		m.Sent = e.Time
-	}
-	left := until - m.Received.Sub(m.Sent)
-	switch {
-	case m.Sent.IsZero() && m.Receives <= ownersTimes:
-		return queue.Retry(most), leftToOthers
-	case m.Sent.IsZero(), left < 0:
-		return queue.Done(), notOurs
-	case unknown:
-		return queue.Retry(min(most, left+time.Second)), leftToOthers
-	}
-	return queue.Retry(min(pauseAfter(m, othersPauses), most, left+time.Second)), leftToOthers
 }
 
 // await returns when all jobs have ended.

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
 )
 
 // policed puts the world's one instance, which runs pod a, under the shipped policies without an action, if it is not "".
