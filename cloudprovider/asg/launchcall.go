@@ -81,9 +81,13 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			if misses, working = 0, true; asked > workingPatience {
 				return nil, c.leaveZone(g, o, err)
 			}
-		case refused && working:
-			return nil, c.leaveZone(g, o, err)
-		case refused && lost != nil:
+		case refused && (working || lost != nil):
+			if awsclient.IsDenied(err) {
+				c.refusals.refused(ctx, g.Name, err)
+			}
+			if working {
+				return nil, c.leaveZone(g, o, err)
+			}
 			return nil, c.unansweredLaunch(g, o, began, lost)
 		case awsclient.IsContended(err):
 			if asked >= contendedPatience {

@@ -94,7 +94,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	moved = moved || !sameSizes(before, g)
-	if before != nil && (!slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) || !slices.Equal(g.Zones, before.Zones)) {
+	if before != nil && (!slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) || !sameZones(g, before)) {
 		c.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {
@@ -103,6 +103,10 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		}
 	}
 	return moved
+}
+
+func sameZones(a, b *group.Group) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a.Zones)), slices.Sorted(slices.Values(b.Zones)))
 }
 
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its

@@ -106,7 +106,7 @@ func (r *refusals) remedy(err error) string {
 	return "none needed: instances are asked for by the desired capacity"
 }
 
-// forget ends the refusal of a group that launches something else now, or is gone.
+// forget ends the refusal of a group that is gone, or whose launches, processes or zones have changed.
 func (r *refusals) forget(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -328,7 +328,11 @@ func (t *termination) readBlocked(ctx context.Context, members []group.Instance,
 	if len(blocked) == 0 {
 		return
 	}
-	staying, _ := t.staying(ctx, blocked, t.clock.Now(), of[blocked[0].ID])
+	until := t.clock.Now()
+	if slices.ContainsFunc(errs, awsclient.IsThrottled) { // after a try of the SDK that AWS may have carried out
+		until = until.Add(settleTime)
+	}
+	staying, _ := t.staying(ctx, blocked, until, of[blocked[0].ID])
 	for _, i := range staying {
 		t.stay(i.ID, of[i.ID])
 	}

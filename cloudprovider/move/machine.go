@@ -181,8 +181,11 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 	}
 	r.moves(n, s)
+	if n.Leaving { // nothing holds a drain any more
+		return due, false
+	}
 	hold, message := r.shut(n.Group, name, why.Ends)
-	if hold == "" && name != Repair && !why.Ends && !n.Leaving && s.Restarted.IsZero() { // a drain or a restart is a rollout of its own
+	if hold == "" && name != Repair && !why.Ends && s.Restarted.IsZero() { // a restart is a rollout of its own
 		hold, message = r.unsettled(n)
 	}
 	if hold != "" {

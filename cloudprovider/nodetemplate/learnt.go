@@ -198,14 +198,11 @@ func behind(nodes []*Observed) []*Observed {
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
-	inZone, several := map[[2]string]string{}, map[string]bool{} // by key and zone, and keys with several values in a zone
+	inZone, several := map[[2]string]string{}, map[string]bool{} // values of several nodes by key and zone, and keys with several in a zone
 	for _, o := range nodes {
 		for key, value := range o.labels {
 			count[[2]string{key, value}]++
 			keys[key]++
-			before, known := inZone[[2]string{key, o.zone}]
-			inZone[[2]string{key, o.zone}] = value
-			several[key] = several[key] || known && before != value
 		}
 	}
 	for label, carriers := range count {
@@ -215,9 +212,15 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 	}
 	for _, o := range nodes {
 		for key, value := range o.labels {
-			if n := newest[key]; count[[2]string{key, value}] >= minLabelledNodes && (n == nil || o.newer(n)) {
+			if count[[2]string{key, value}] < minLabelledNodes {
+				continue
+			}
+			if n := newest[key]; n == nil || o.newer(n) {
 				newest[key] = o
 			}
+			before, known := inZone[[2]string{key, o.zone}]
+			inZone[[2]string{key, o.zone}] = value
+			several[key] = several[key] || known && before != value
 		}
 	}
 	for key, o := range newest {

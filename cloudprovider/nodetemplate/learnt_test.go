@@ -177,6 +177,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		name          string
 		present, gone [3]int // nodes with the label, without its key, and with another value
 		want          bool
+		stray         bool // beside them
 		older, zonal  bool // than the ones with another value, which are in another zone
 		odd           bool // the next node is not expected to carry it
 	}{
@@ -193,6 +194,7 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "half of the nodes, the others have another value and are older", present: [3]int{2, 0, 2}, want: true},
 		{name: "half of the nodes, the others have another value and are newer", present: [3]int{2, 0, 2}, older: true, odd: true},
 		{name: "half of the nodes, the others are newer and in another zone", present: [3]int{2, 0, 2}, older: true, zonal: true},
+		{name: "the others are in another zone, and one node has neither value", present: [3]int{2, 0, 3}, older: true, zonal: true, stray: true},
 		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}, want: true},
 		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}, want: true},
 		{name: "most nodes lack the key", present: [3]int{2, 4, 1}, odd: true},
@@ -201,7 +203,11 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t)
-			in.Learnt = Conclude(observed("m5.large", of(tt.present, tt.older, tt.zonal)...), observed("m5.large", of(tt.gone, tt.older, tt.zonal)...),
+			present := of(tt.present, tt.older, tt.zonal)
+			if tt.stray {
+				present = append(present, realM5Large(labelled("team", "x")))
+			}
+			in.Learnt = Conclude(observed("m5.large", present...), observed("m5.large", of(tt.gone, tt.older, tt.zonal)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
 			got := template.Labels["team"] == "dsp"

@@ -59,7 +59,10 @@ func (s *Shifts) InZone(group, arn, zone string) (Period, bool) {
 	if !shifted || !until.IsZero() && !now.Before(until) {
 		return Period{}, false
 	}
-	return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: now.Add(shiftInterval),
+	if until.IsZero() {
+		until = now.Add(shiftInterval)
+	}
+	return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: until,
 		Message: "Amazon Application Recovery Controller shifts the group away from the zone"}, true
 }
 

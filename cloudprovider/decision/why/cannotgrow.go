@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,10 +23,16 @@ func lasting(c decision.Code) int {
 	return len(order)
 }
 
+// byUrgency compares reasons: by their order, and of one code the one first that does not pass by itself.
+func byUrgency(a, b decision.Reason) int {
+	passes := map[bool]int{true: 1}
+	return cmp.Or(lasting(a.Code)-lasting(b.Code), passes[a.Passes]-passes[b.Passes])
+}
+
 // cannotGrow is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next
 // step of either, unless the second one passes by itself.
 func cannotGrow(list []candidate) decision.Reason {
-	slices.SortStableFunc(list, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
+	slices.SortStableFunc(list, func(a, b candidate) int { return byUrgency(a.Reason, b.Reason) })
 	r := list[0].Reason
 	var clauses []string
 	others := len(list)

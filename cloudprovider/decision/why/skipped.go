@@ -45,7 +45,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 		return decision.Reason{Code: decision.CodeStale, Message: "the groups have not been read for minutes, so that no group may grow",
 			Remedy: "check the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups: asgctl account"}
 	case RefusedNotReady:
-		return decision.Reason{Code: decision.CodeNotReady, Message: fmt.Sprintf("%s has too many nodes that are not ready: %d of %d are", name, g.Ready, g.Desired),
+		return decision.Reason{Code: decision.CodeNotReady, Message: fmt.Sprintf("%s has too many nodes that are not ready: only %d of %d are ready", name, g.Ready, g.Desired),
 			Remedy: "kubectl get nodes"}
 	case RefusedAtomic:
 		return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: name + " grows to its maximum at once, and that is more than --max-nodes-total allows",
@@ -192,7 +192,7 @@ func coolDown(class string, g *decision.Group) decision.Reason {
 	var first decision.CoolDown
 	if len(g.CoolDowns) > 0 {
 		first = slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
-			return cmp.Or(lasting(a.Cause.Code)-lasting(b.Cause.Code), a.Until.Compare(b.Until))
+			return cmp.Or(byUrgency(a.Cause, b.Cause), a.Until.Compare(b.Until))
 		})
 	}
 	cause := first.Cause

@@ -73,7 +73,7 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		message string
 		remedy  string // a part
 	}{
-		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
+		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: only 1 of 4 are ready`, "kubectl get nodes"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
 		{Refusal{Kind: RefusedCoolDown, Class: "permission"}, g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},

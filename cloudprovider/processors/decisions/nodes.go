@@ -210,8 +210,14 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 		say(o, decision.NodeBlocked, failed.Code, failed.Remedy, "its last removal failed at %s: %s, and is tried again %s", why.Clock(failed.at), failed.Message, next)
 		return
 	}
-	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
-		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change%s", k.delays())
+	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown {
+		switch o.Reason.Code {
+		case decision.CodeUnneeded:
+			say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change%s", k.delays())
+		case decision.CodeUnneededDelay:
+			o.Reason.Message += fmt.Sprintf(", but no node goes for a while after another change%s", k.delays())
+			o.RemovalAt = time.Time{}
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	_, g := m.Provider.View().Instance(n)
 	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
-		m.grows(n) && !m.cools(successor(m.Provider, n).Id()) {
+		m.grows(n) {
 		return ""
 	}
 	message := "its group is at its minimum size, and cannot launch another node now"
@@ -91,27 +91,30 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 // grows reports whether the group of a node may have another node in its place.
 func (m *Moves) grows(n *corev1.Node) bool {
 	ng := successor(m.Provider, n)
-	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0
+	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id())
 }
 
-// successor returns the node group that launches the node in the place of n, nil for none. It is its own, or another zone's of the group with
-// room if the group launches no more in the node's zone.
+// successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
+// node's zone, it is the smallest one of another zone that can grow.
 func successor(p *aws.Provider, n *corev1.Node) *aws.NodeGroup {
-	view := p.View()
-	own := view.NodeGroup(p.NodeGroupName(n))
+	view, own := p.View(), p.NodeGroupOf(n)
 	if own == nil {
 		return nil
 	}
 	g, whole := view.Group(own.Id()), view.AutoScalingGroup(own.AutoScalingGroup())
-	if g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) {
+	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) {
 		return own
 	}
+	best, size := own, 0
 	for _, ng := range view.NodeGroups() {
-		if other := ng.(*aws.NodeGroup); other.AutoScalingGroup() == whole.Name && roomOf(p, view.Group(other.Id())) > 0 {
-			return other
+		other := ng.(*aws.NodeGroup)
+		g := view.Group(other.Id())
+		if _, cools := p.CoolDown(g); other.AutoScalingGroup() == whole.Name && !cools && g.Failure == nil && roomOf(p, g) > 0 &&
+			(best == own || g.TargetInstances() < size) {
+			best, size = other, g.TargetInstances()
 		}
 	}
-	return own
+	return best
 }
 
 // roomOf returns how many more instances the group may have now.

@@ -312,6 +312,9 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 			continue
 		}
 		ng := successor(r.Provider, k.Node)
+		if ng == nil {
+			continue
+		}
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
 		room := roomOf(r.Provider, g)

@@ -66,7 +66,7 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 		"explain says:\n%s", s.explain)
 	for name, text := range map[string]string{"page": s.page, "top": s.top, "explain": s.explain} {
 		if !strings.Contains(text, "allow autoscaling:DescribeAutoScalingGroups in the autoscaler's IAM policy") ||
-			!strings.Contains(text, "fakeaws is not authorized to perform: autoscaling:DescribeAutoScalingGroups because no identity-based policy allows") {
+			!strings.Contains(text, "assumed-role/cluster-autoscaler is not authorized to perform: autoscaling:DescribeAutoScalingGroups because no identity-based policy allows") {
 			t.Errorf("%s has no next step:\n%s", name, text)
 		}
 	}
