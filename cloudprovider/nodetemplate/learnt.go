@@ -205,9 +205,10 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 			keys[key]++
 		}
 	}
+	values := map[string]int{} // of several nodes, by key
 	for label, carriers := range count {
-		if 2*carriers > len(nodes) && carriers >= minLabelledNodes {
-			l.labels[label[0]] = label[1]
+		if carriers >= minLabelledNodes {
+			values[label[0]]++
 		}
 	}
 	for _, o := range nodes {
@@ -223,6 +224,12 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 			several[key] = several[key] || known && before != value
 		}
 	}
+	zonal := func(key string) bool { return values[key] > 1 && !several[key] && 2*keys[key] > len(nodes) }
+	for label, carriers := range count {
+		if 2*carriers > len(nodes) && carriers >= minLabelledNodes && !zonal(label[0]) {
+			l.labels[label[0]] = label[1]
+		}
+	}
 	for key, o := range newest {
 		if _, shared := l.labels[key]; !shared && several[key] && 2*keys[key] > len(nodes) {
 			l.labels[key] = o.labels[key]
@@ -230,8 +237,8 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 	}
 	for label, carriers := range count {
 		value, shared := l.labels[label[0]]
-		zonal := !shared && !several[label[0]] && 2*keys[label[0]] > len(nodes) && carriers >= minLabelledNodes
-		if 2*carriers <= len(nodes) && !zonal && (!shared || value != label[1]) {
+		stays := carriers >= minLabelledNodes && (zonal(label[0]) || !shared && !several[label[0]] && 2*keys[label[0]] > len(nodes))
+		if 2*carriers <= len(nodes) && !stays && (!shared || value != label[1]) {
 			l.odd[label] = true
 		}
 	}

@@ -194,6 +194,8 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "half of the nodes, the others have another value and are older", present: [3]int{2, 0, 2}, want: true},
 		{name: "half of the nodes, the others have another value and are newer", present: [3]int{2, 0, 2}, older: true, odd: true},
 		{name: "half of the nodes, the others are newer and in another zone", present: [3]int{2, 0, 2}, older: true, zonal: true},
+		{name: "most nodes are in another zone with another value", present: [3]int{2, 0, 3}, older: true, zonal: true},
+		{name: "most nodes are in this zone, and the others with another value in another", present: [3]int{3, 0, 2}, zonal: true},
 		{name: "the others are in another zone, and one node has neither value", present: [3]int{2, 0, 3}, older: true, zonal: true, stray: true},
 		{name: "half of the nodes that are gone", gone: [3]int{3, 0, 3}, want: true},
 		{name: "some, and no value has a majority", present: [3]int{2, 1, 2}, want: true},
