@@ -79,9 +79,12 @@ func New(names []string, config Config) (*Chain, error) {
 	for _, name := range names {
 		c.steps = append(c.steps, step{name: name, filter: filters[name](), flag: true})
 	}
-	// The operator's priorities come first, and least-cost weighs interruptions itself.
-	if config.Interrupted != nil && !slices.Contains(names, leastcost.Name) {
-		at := 1 + slices.Index(names, coreexpander.PriorityBasedExpanderName)
+	// The operator's priorities come first if they are the first of the names, and least-cost weighs interruptions itself.
+	at := 0
+	if len(names) > 0 && names[0] == coreexpander.PriorityBasedExpanderName {
+		at = 1
+	}
+	if config.Interrupted != nil && (at == len(names) || names[at] != leastcost.Name) {
 		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted{config.Interrupted}})
 	}
 	if !slices.Contains(names, coreexpander.RandomExpanderName) {

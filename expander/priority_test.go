@@ -171,6 +171,7 @@ func TestPriorityComesBeforeInterruptions(t *testing.T) {
 		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot"},
 		{"priority", `{50: [^spot$, ^zoo$], 10: [.*]}`, "zoo"},
 		{"least-nodes", `{50: [^spot$], 10: [.*]}`, "batch"},
+		{"least-nodes,priority", `{50: [^spot$], 10: [.*]}`, "batch"},
 	} {
 		t.Run(tt.names+" "+tt.priorities, func(t *testing.T) {
 			client := serving(t, map[string]string{corepriority.ConfigMapKey: tt.priorities})

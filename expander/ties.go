@@ -20,7 +20,7 @@ type costs interface {
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
-// cheapest keeps the options whose nodes together cost the least per hour.
+// cheapest keeps the options whose nodes together cost the least per hour for each of their pods.
 type cheapest struct{ costs costs }
 
 // BestOptions returns the options that share the lowest cost, in the order given. An option of unknown cost is only kept
@@ -33,6 +33,7 @@ func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[strin
 		if !known {
 			continue
 		}
+		cost.PerHour /= float64(max(1, len(option.Pods)))
 		switch order := cost.Compare(lowest); {
 		case len(best) == 0 || order < 0:
 			best, lowest = []coreexpander.Option{option}, cost
@@ -44,7 +45,7 @@ func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[strin
 		return options
 	}
 	if len(best) < len(options) {
-		klog.Background().V(2).Info("Narrowed a tie by price", "nodeGroup", best[0].NodeGroup.Id(), "cost", lowest.String(),
+		klog.Background().V(2).Info("Narrowed a tie by price", "nodeGroup", best[0].NodeGroup.Id(), "costForAPod", lowest.String(),
 			"options", len(options), "left", len(best))
 	}
 	return best

@@ -1,6 +1,7 @@
 package expander
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +45,16 @@ func offer(groups ...string) []coreexpander.Option {
 		list = append(list, coreexpander.Option{NodeGroup: &group{id: id}, NodeCount: 1, Pods: one})
 	}
 	return list
+}
+
+// The one node of gpu-a is for two pods, the one of gpu-b for twenty.
+func TestPriceForEachPodDecides(t *testing.T) {
+	strategy, err := parsed("least-nodes", Config{Provider: unpriced{}, Costs: listed{"g5.xlarge": usd(0.1), "g4dn.xlarge": usd(0.4)}})
+	require.NoError(t, err)
+	list := offer("gpu-a", "gpu-b")
+	list[0].Pods, list[1].Pods = slices.Repeat(list[0].Pods, 2), slices.Repeat(list[1].Pods, 20)
+	got := strategy.BestOption(list, map[string]*framework.NodeInfo{"gpu-a": typed("g5.xlarge"), "gpu-b": typed("g4dn.xlarge")})
+	assert.Truef(t, got != nil && got.NodeGroup.Id() == "gpu-b", "best option = %+v, want gpu-b", got)
 }
 
 func TestCheaperOfEquallyWastefulGroupsIsChosen(t *testing.T) {
