@@ -68,11 +68,11 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		out, err := c.api.LaunchInstances(asking, in, awsclient.Once(new(int))) // our own repetition with the token learns more
 		cancel()
 		asked := c.clock.Since(o.began)
-		refused := awsclient.IsRefused(err) && !awsclient.IsUnsent(err)
-		if err == nil || awsclient.IsInProgress(err) || refused {
+		answered := awsclient.IsRefused(err) && !awsclient.IsUnsent(err)
+		if err == nil || awsclient.IsInProgress(err) || answered {
 			c.calls.launch.Answered(g.Name)
 		}
-		refused = refused && !awsclient.IsTokenDisputed(err) &&
+		refused := answered && !awsclient.IsTokenDisputed(err) &&
 			!(awsclient.IsThrottled(err) && asked < throttledPatience) && !(awsclient.IsContended(err) && asked < contendedPatience)
 		switch {
 		case err == nil:

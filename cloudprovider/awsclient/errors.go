@@ -87,9 +87,6 @@ func IsInProgress(err error) bool { return strings.HasPrefix(Code(err), "Idempot
 // IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
 func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }
 
-// IsBlocked reports whether AWS did nothing because a scaling activity of the same Auto Scaling group or instance is under way.
-func IsBlocked(err error) bool { return Code(err) == "ScalingActivityInProgress" }
-
 // IsTokenDisputed reports whether a call with the same token asked for something else.
 func IsTokenDisputed(err error) bool {
 	return strings.HasPrefix(Code(err), "IdempotentParameterMismatch")

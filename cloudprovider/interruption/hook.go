@@ -97,7 +97,7 @@ func isHeld(g *group.Group, i *group.Instance) bool {
 	if i == nil {
 		return g.WarmPool
 	}
-	return i.Lifecycle.Leaving() || strings.HasPrefix(string(i.Lifecycle), "ReplacingRootVolume")
+	return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume()
 }
 
 // heartbeatTimeout is the hook's own timeout, zero if unknown.

@@ -9,7 +9,7 @@ const byInstance = "asg-autoscaler/instance"
 
 // IndexByInstance has the informer index the nodes by the ID of their instance, unless it does so already. Two callers must not call it at once.
 func IndexByInstance(nodes cache.SharedIndexInformer) error {
-	if _, indexed := nodes.GetIndexer().GetIndexers()[byInstance]; indexed {
+	if _, done := nodes.GetIndexer().GetIndexers()[byInstance]; done {
 		return nil
 	}
 	return nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
@@ -25,12 +25,5 @@ func IndexByInstance(nodes cache.SharedIndexInformer) error {
 // NodesOf returns the nodes of an instance, in no order. The informer of the cache must have IndexByInstance. The nodes are shared and must
 // not be changed. The list is the caller's.
 func NodesOf(nodes cache.Indexer, instance string) []*corev1.Node {
-	objects, _ := nodes.ByIndex(byInstance, instance) // fails without the index
-	of := make([]*corev1.Node, 0, len(objects))
-	for _, object := range objects {
-		if node, ok := object.(*corev1.Node); ok {
-			of = append(of, node)
-		}
-	}
-	return of
+	return indexed[*corev1.Node](nodes, byInstance, instance)
 }

@@ -18,12 +18,17 @@ var PodsByNode = cache.Indexers{byNode: func(object any) ([]string, error) {
 
 // PodsOn returns the pods of a node by PodsByNode, which the cache must have. They are shared and must not be changed. The list is the caller's.
 func PodsOn(pods cache.Indexer, node string) []*corev1.Pod {
-	objects, _ := pods.ByIndex(byNode, node) // fails without the index
-	on := make([]*corev1.Pod, 0, len(objects))
-	for _, object := range objects {
-		if pod, ok := object.(*corev1.Pod); ok {
-			on = append(on, pod)
+	return indexed[*corev1.Pod](pods, byNode, node)
+}
+
+// indexed returns the objects that have the key in the index.
+func indexed[T any](objects cache.Indexer, index, key string) []T {
+	found, _ := objects.ByIndex(index, key) // fails without the index
+	list := make([]T, 0, len(found))
+	for _, object := range found {
+		if one, ok := object.(T); ok {
+			list = append(list, one)
 		}
 	}
-	return on
+	return list
 }

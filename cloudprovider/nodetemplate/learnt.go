@@ -224,20 +224,21 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 			several[key] = several[key] || known && before != value
 		}
 	}
-	zonal := func(key string) bool { return values[key] > 1 && !several[key] && 2*keys[key] > len(nodes) }
+	usual := func(key string) bool { return 2*keys[key] > len(nodes) }
 	for label, carriers := range count {
-		if 2*carriers > len(nodes) && carriers >= minLabelledNodes && !zonal(label[0]) {
+		zonal := values[label[0]] > 1 && !several[label[0]]
+		if 2*carriers > len(nodes) && carriers >= minLabelledNodes && !zonal {
 			l.labels[label[0]] = label[1]
 		}
 	}
 	for key, o := range newest {
-		if _, shared := l.labels[key]; !shared && several[key] && 2*keys[key] > len(nodes) {
+		if _, shared := l.labels[key]; !shared && several[key] && usual(key) {
 			l.labels[key] = o.labels[key]
 		}
 	}
 	for label, carriers := range count {
 		value, shared := l.labels[label[0]]
-		stays := carriers >= minLabelledNodes && (zonal(label[0]) || !shared && !several[label[0]] && 2*keys[label[0]] > len(nodes))
+		stays := carriers >= minLabelledNodes && !shared && !several[label[0]] && usual(label[0])
 		if 2*carriers <= len(nodes) && !stays && (!shared || value != label[1]) {
 			l.odd[label] = true
 		}

@@ -147,7 +147,8 @@ func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detachin
 
 const Terminating Lifecycle = "Terminating"
 
-func (l Lifecycle) replacesRootVolume() bool {
+// ReplacesRootVolume reports whether an instance refresh replaces the root volume of the instance, which stays in the group.
+func (l Lifecycle) ReplacesRootVolume() bool {
 	return strings.HasPrefix(string(l), "ReplacingRootVolume")
 }
 

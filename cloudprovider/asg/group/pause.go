@@ -81,13 +81,13 @@ func (p Pause) Of(down bool) Pause {
 func Replacing(before, g *Group) bool {
 	if before == nil {
 		return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-			return i.Lifecycle.Leaving() || i.Lifecycle.replacesRootVolume() || i.Origin != g.Instances[0].Origin
+			return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume() || i.Origin != g.Instances[0].Origin
 		})
 	}
 	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) || slices.ContainsFunc(before.Instances, func(i Instance) bool {
 		now := g.Instance(i.ID)
 		return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
-			now != nil && now.Lifecycle.replacesRootVolume() && !i.Lifecycle.replacesRootVolume()
+			now != nil && now.Lifecycle.ReplacesRootVolume() && !i.Lifecycle.ReplacesRootVolume()
 	})
 }
 

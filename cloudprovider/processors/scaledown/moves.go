@@ -165,8 +165,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		leaving := taints.HasToBeDeletedTaint(n) || beingDrained(n) && !interruption.Planned(n)
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leaving,
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n),
 			Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
 	}
 	if len(imageless) > 0 {
@@ -222,8 +221,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	var moving []*corev1.Node
 	for name, s := range m.states {
 		n := byName[name]
-		shown, _ := move.StateOf(n)                                                              // by the next leader, too
-		if s.Step == move.Placing && interruption.Planned(n) && !taints.HasToBeDeletedTaint(n) { // such a drain may wait for weeks
+		shown, _ := move.StateOf(n) // by the next leader, too
+		if s.Step == move.Placing && beingDrained(n) && !leavesSoon(n) {
 			m.rest(name)
 			continue
 		}
@@ -313,6 +312,11 @@ func (m *Moves) leftAlone(n move.Node) bool {
 // beingDrained reports whether the core or the interruption drains the node.
 func beingDrained(n *corev1.Node) bool {
 	return taints.HasToBeDeletedTaint(n) || taints.HasTaint(n, interruption.Taint)
+}
+
+// leavesSoon reports whether the node is drained and goes soon. A drain for a change that AWS plans may wait for weeks.
+func leavesSoon(n *corev1.Node) bool {
+	return taints.HasToBeDeletedTaint(n) || beingDrained(n) && !interruption.Planned(n)
 }
 
 // newest is the node with the state that was written last.
