@@ -617,6 +617,24 @@ func TestProblemComesAndGoes(t *testing.T) {
 	assert.Truef(t, len(list) == 1 && list[0].Group == "bad" && list[0].Reason.Remedy == "", "mended %+v, want the tag and no next step", list)
 }
 
+// More groups are concerned than before, which is no end of the problem.
+func TestCallThatAWSAnswersForNoGroupIsAProblemOfEach(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil),
+		awsworld.Group("c", "m5.large", 0, 0, 9, nil)), options(), true)
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
+	var r *decision.Report
+	for _, name := range names {
+		require.NoError(t, w.Grow(name, 1))
+		r = w.loop()
+		assert.Empty(t, entries(r, decision.Mended), "mended, while AWS still does not answer")
+	}
+	for _, name := range names {
+		g := w.group(r, name)
+		assert.Truef(t, len(g.Problems) == 1 && strings.HasPrefix(g.Problems[0].Message, "All Auto Scaling groups: AWS does not answer LaunchInstances"), "group %+v", g)
+	}
+}
+
 func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 	db := awsworld.Group("db", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/pool": "db"})
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("old", "m5.large", 0, 0, 5, nil), db), options(), true)
