@@ -331,7 +331,7 @@ func TestNodeOfAPlannedDrainSaysThatAWSTakesItSoon(t *testing.T) {
 				assert.Truef(t, len(told) == 1 && strings.HasPrefix(<-told, soon), "told %d times after the first one", len(told))
 				said := 0
 				for len(events.Events) > 0 {
-					if e := <-events.Events; strings.HasPrefix(e, "Warning Interruption Cordoned and drained, by ") && strings.Contains(e, soon) {
+					if e := <-events.Events; strings.HasPrefix(e, "Warning Interruption Cordoned and drained") && strings.Contains(e, soon) {
 						said++
 					}
 				}

@@ -437,7 +437,8 @@ func TestNodesOfAPluginAreNotKept(t *testing.T) {
 	w.seen.Begin("refresh", w.at)
 	w.seen.End()
 	n := w.node(w.record.Report(), "small-0")
-	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == "the Cluster Autoscaler decides about it in its own process", "node %+v", n)
+	const decides = "the Cluster Autoscaler decides about it in its own process"
+	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == decides, "node %+v", n)
 }
 
 // The core forgets since when nodes are not needed while too many nodes are not ready.
@@ -458,7 +459,8 @@ func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 		r := w.loop()
 		assert.Equalf(t, ready == corev1.ConditionFalse, r.Loop.Result.Code == decision.CodeUnhealthy, "loop %+v", r.Loop)
 		n := w.node(r, "small-1")
-		assert.Truef(t, ready == corev1.ConditionFalse || n.RemovalAt.Equal(w.at.Add(10*time.Minute)), "node %+v, want it to go 10 minutes after %v", n, w.at)
+		assert.Truef(t, ready == corev1.ConditionFalse || n.RemovalAt.Equal(w.at.Add(10*time.Minute)),
+			"node %+v, want it to go 10 minutes after %v", n, w.at)
 	}
 }
 
@@ -631,7 +633,8 @@ func TestCallThatAWSAnswersForNoGroupIsAProblemOfEach(t *testing.T) {
 	}
 	for _, name := range names {
 		g := w.group(r, name)
-		assert.Truef(t, len(g.Problems) == 1 && strings.HasPrefix(g.Problems[0].Message, "All Auto Scaling groups: AWS does not answer LaunchInstances"), "group %+v", g)
+		require.Lenf(t, g.Problems, 1, "group %+v", g)
+		assert.Contains(t, g.Problems[0].Message, "All Auto Scaling groups: AWS does not answer LaunchInstances")
 	}
 }
 

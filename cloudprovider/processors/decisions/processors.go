@@ -167,7 +167,7 @@ type Health struct {
 
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
 	if h.now.unhealthy = !state.IsClusterHealthy(); h.now.unhealthy {
-		h.Unneeded.Nodes = map[string]scaledown.Unneeded{} // the core has forgotten them. Without a map, the next loop would read the times from taints
+		h.Unneeded.Nodes = map[string]scaledown.Unneeded{} // as in the core. Nil would have the next loop read taints
 	}
 	h.noteJoins(state.GetUnregisteredNodes())
 	return h.AutoscalingStatusProcessor.Process(ctx, state, at)

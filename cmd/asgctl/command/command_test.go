@@ -77,6 +77,13 @@ func TestReportWithoutDecisionsIsNoAnswer(t *testing.T) {
 	}
 }
 
+func TestNodeMayHaveHadNoRoomInTheReport(t *testing.T) {
+	for nodes, want := range map[int]string{1: "a is no node or instance of a group of the autoscaler",
+		decision.MaxNodes: "a is no node or instance of a group of the autoscaler, or one that had no room in its report"} {
+		assert.Equal(t, finding{want}, unserved("a", &decision.Report{Nodes: make([]decision.Node, nodes)}))
+	}
+}
+
 // The next question goes to the same autoscaler.
 func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

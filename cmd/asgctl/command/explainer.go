@@ -109,7 +109,7 @@ func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler,
 		err = running.Leads(r)
 	}
 	if err == nil && r.Process.Plugin {
-		err = errors.New("the Cluster Autoscaler decides in its own process, of which the plugin that answers knows nothing: look into its log")
+		err = errors.New("the Cluster Autoscaler decides in its own process, and its plugin, which answers, knows no reasons: look into its log")
 	}
 	return r, err
 }

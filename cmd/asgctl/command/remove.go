@@ -87,7 +87,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	answer, found := show.NodeOf(r, show.Running, name)
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
-		return finding{name + unserved}
+		return unserved(name, r)
 	}
 	value := "true"
 	if replace {

@@ -155,7 +155,8 @@ func (p *Pods) Text() string {
 func (p *Pods) problems() (text string) {
 	for _, g := range p.groups {
 		for _, problem := range g.Problems {
-			if said := "\n" + Clean(problem.Message) + "\n" + next(p.then(problem)); !strings.Contains(text, said) { // one may concern all groups
+			said := "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
+			if !strings.Contains(text, said) { // one may concern all groups
 				text += said
 			}
 		}

@@ -214,8 +214,8 @@ func TestOldFactsComeWithoutCommands(t *testing.T) {
 		for _, part := range []string{"pods", "groups", "nodes"} {
 			_, text, found := strings.Cut(page, `<section id="`+part+`"`)
 			text, _, _ = strings.Cut(text, "</section>")
-			assert.Truef(t, found && strings.Contains(text, `class="command"`) == (name == "fresh") && strings.Contains(text, "mend the reading first") == (name == "old"),
-				"%s facts: %s with the wrong steps:\n%s", name, part, text)
+			commands, mend := strings.Contains(text, `class="command"`), strings.Contains(text, "mend the reading first")
+			assert.Truef(t, found && commands == (name == "fresh") && mend == (name == "old"), "%s facts: %s with the wrong steps:\n%s", name, part, text)
 		}
 	}
 }

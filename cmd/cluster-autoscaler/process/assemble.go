@@ -172,8 +172,8 @@ func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOp
 }
 
 // statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
-// cluster-autoscaler-status in kube-system alone. Elsewhere it drops the second event of a reason, such as the problem of another group. No two
-// texts are joined: client-go's default would show nine problems and the last one.
+// cluster-autoscaler-status in kube-system alone. Elsewhere it drops the second event of a reason, such as the problem of another group.
+// No two texts are joined: client-go's default would show nine problems and the last one.
 func statusRecorder(working context.Context, client kubernetes.Interface) record.EventRecorder {
 	broadcaster := record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{
 		QPS: 1. / 300, BurstSize: 1, LRUCacheSize: 8192, // the core's
@@ -188,7 +188,8 @@ func statusRecorder(working context.Context, client kubernetes.Interface) record
 // askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.
 func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.AutoscalerOptions) (a *assembly, err error) {
 	factory := opts.InformerFactory
-	a = &assembly{informers: factory, plan: plan.New(clock.RealClock{}), recorder: kube_util.CreateEventRecorder(working, opts.KubeClient, true)}
+	a = &assembly{informers: factory, plan: plan.New(clock.RealClock{}),
+		recorder: kube_util.CreateEventRecorder(working, opts.KubeClient, true)}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
 		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(opts.KubeClient)}}
 	factory.Start(working.Done())
