@@ -174,7 +174,7 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
-			reworded := counts[[2]string{f.Group, f.Reason}] > 0
+			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0 // or a problem of all groups by now
 			g := v.AutoScalingGroup(f.Group)
 			forgotten := f.Reason == ownership.ReasonDropped && g == nil // its hour is over
 			// The group can launch nothing any more.

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxPods      = 10_000
-	maxNodes     = 10_000
+	MaxNodes     = 10_000 // and instances, of a Report
 	maxLaunches  = 200
 	maxEntries   = 500
 	maxText      = 1_000 // bytes of a message or a remedy, because AWS and tags can say anything
@@ -34,7 +34,7 @@ func (w Words) bounded(region string) Words {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
 	w = Words{Groups: orEmpty(w.Groups), Pods: first(orEmpty(w.Pods), maxPods), Searches: orEmpty(w.Searches),
-		Nodes: first(orEmpty(w.Nodes), maxNodes), left: max(0, len(w.Pods)-maxPods)}
+		Nodes: first(orEmpty(w.Nodes), MaxNodes), left: max(0, len(w.Pods)-maxPods)}
 	starting := map[string]int{}
 	for at := range w.Nodes {
 		n := &w.Nodes[at]

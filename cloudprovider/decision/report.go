@@ -38,6 +38,7 @@ type Process struct {
 	Started  time.Time `json:"started"`
 	Leader   bool      `json:"leader"`           // it holds the lease or needs none. Without it, the report has nothing else
 	Holder   string    `json:"holder,omitempty"` // name of the replica that holds the lease, a pod's as a rule, "" where nobody is known to
+	Plugin   bool      `json:"plugin,omitempty"` // it answers a core in another process, which alone knows why pods wait and nodes stay
 	Expander string    `json:"expander"`         // value of --expander
 	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, one for each value, by name, without secrets
 }

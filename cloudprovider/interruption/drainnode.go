@@ -31,6 +31,25 @@ const (
 	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second, 3 * time.Second
 )
 
+// begin begins or joins the job of an instance. Where a planned drain is in a hurry by that, its nodes say so.
+func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
+	j, ok := h.jobs.begin(ctx, instance, group, r)
+	if ok && j.hurries.CompareAndSwap(true, false) {
+		for _, node := range h.nodes(instance) {
+			h.tell(node, j.group, "Cordoned and drained", j.current())
+			h.cordon(ctx, j, node, annotation{Excluded: true})
+		}
+	}
+	return j, ok
+}
+
+// tell says in an event and in the record why a node goes, and by when.
+func (h *Handler) tell(node *corev1.Node, group, did string, r reason) {
+	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "%s, by %s: %s%s",
+		did, r.drainBy().UTC().Format(time.RFC3339), r.Text, h.overruled(node))
+	h.Draining(node.Name, group, r.Text)
+}
+
 // work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
 	nodes := h.awaitNodes(ctx, j.instance)
@@ -73,9 +92,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 		klog.FromContext(ctx).Info(log, "kind", c.Kind, "reason", c.Text,
 			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
-		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "%s, by %s: %s%s",
-			did, c.drainBy().UTC().Format(time.RFC3339), c.Text, h.overruled(node))
-		h.Draining(node.Name, j.group, c.Text)
+		h.tell(node, j.group, did, c)
 	}
 	if h.drainer.Occupied(h.names(nodes)...) {
 		if !h.replaceFirst(ctx, j, nodes) {

@@ -29,6 +29,7 @@ type job struct {
 	decide          func()
 	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
+	hurries         atomic.Bool // AWS takes the instance of a planned drain soon, and nobody has said so
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu
@@ -48,13 +49,15 @@ func (j *job) current() reason {
 	return j.reason
 }
 
-// escalate replaces the job's reason by one that outranks it.
-func (j *job) escalate(r reason) {
+// escalate replaces the job's reason by one that outranks it. It reports whether a planned drain is in a hurry now.
+func (j *job) escalate(r reason) (hurries bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
+		hurries = j.reason.planned() && !r.planned()
 		j.reason = r
 	}
+	return hurries
 }
 
 func (j *job) setDraining(nodes []string) {
@@ -101,7 +104,9 @@ func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (*jo
 	s.mu.Lock()
 	if under := s.underWay[j.instance]; under != nil {
 		s.mu.Unlock()
-		under.escalate(j.reason)
+		if under.escalate(j.reason) {
+			under.hurries.Store(true)
+		}
 		return under, true
 	}
 	if now := s.clock.Now(); j.reason.waitsForOthers(now) {

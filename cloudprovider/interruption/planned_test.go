@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -304,6 +305,42 @@ func TestHookOutlastsPlannedDrain(t *testing.T) {
 		assert.Equal(t, 1, w.evictions("a"), "evictions")
 		assert.Equal(t, 1, w.aws.Calls()["CompleteLifecycleAction"], "completions")
 	})
+}
+
+// Without the warning's words the node would say that there is time.
+func TestNodeOfAPlannedDrainSaysThatAWSTakesItSoon(t *testing.T) {
+	for name, full := range map[string]bool{"before the evictions": true, "after they have begun": false} {
+		t.Run(name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+				w.refused.Store(true)
+				w.full.Store(full)
+				events, told := record.NewFakeRecorder(1000), make(chan string, 10)
+				w.running(drainOnRebalance, func(o *interruption.Options) {
+					o.Events, o.Draining = events, func(_, _, reason string) { told <- reason }
+				})
+				w.send(advised(warned))
+				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+				time.Sleep(time.Minute)
+				w.send(warning(warned, time.Now()))
+				const soon = "EC2 takes the instance back (terminate)"
+				w.wait("the node says so", func() bool {
+					reason, _, _ := interruption.Draining(w.nodes()[warned])
+					return strings.HasPrefix(reason, soon) && !interruption.Planned(w.nodes()[warned])
+				})
+				<-told
+				assert.Truef(t, len(told) == 1 && strings.HasPrefix(<-told, soon), "told %d times after the first one", len(told))
+				said := 0
+				for len(events.Events) > 0 {
+					if e := <-events.Events; strings.HasPrefix(e, "Warning Interruption Cordoned and drained") && strings.Contains(e, soon) {
+						said++
+					}
+				}
+				assert.Equal(t, 1, said, "events")
+				w.refused.Store(false)
+				w.waitTerminated(warned)
+			})
+		})
+	}
 }
 
 func TestWarningWhileANodeIsPutBackIntoUse(t *testing.T) {

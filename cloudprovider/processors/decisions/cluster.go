@@ -138,6 +138,7 @@ func (k *cluster) groups() []decision.Group {
 			o.Problems = slices.Concat(problems[id], o.Problems)
 		}
 		k.judge(&o, g)
+		o.Problems = slices.Concat(o.Problems, problems[""]) // those of all groups
 		list = append(list, o)
 	}
 	for _, g := range k.facts.view.Snapshot().Foreign() {

@@ -224,7 +224,7 @@ func (f *facts) result() decision.Reason {
 	case result == corestatus.ScaleUpError:
 		return decision.Reason{Code: decision.CodeOther, Message: "a launch failed"}
 	case result == corestatus.ScaleUpNoOptionsAvailable && f.unhelped.count == 0:
-		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps pods that do not exist yet, those of a capacity buffer or of a controller"}
+		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps pods that run on nodes to be replaced, or that do not exist yet"}
 	case result == corestatus.ScaleUpNoOptionsAvailable:
 		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps " + why.Count(f.unhelped.count, "pending pod")}
 	case result == corestatus.ScaleUpInCooldown:

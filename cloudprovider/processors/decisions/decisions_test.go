@@ -429,6 +429,41 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
+// The core of a plugin decides in its own process, and the plugin does not know which nodes have pods.
+func TestNodesOfAPluginAreNotKept(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 2, 2, 5, nil)), options(), true)
+	w.join(w.ready("small")...)
+	w.seen.Remote = true
+	w.seen.Begin("refresh", w.at)
+	w.seen.End()
+	n := w.node(w.record.Report(), "small-0")
+	const decides = "the Cluster Autoscaler decides about it in its own process"
+	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == decides, "node %+v", n)
+}
+
+// The core forgets since when nodes are not needed while too many nodes are not ready.
+func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
+	o := options()
+	o.OkTotalUnreadyCount = 0
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true)
+	nodes := w.ready("small")
+	w.join(nodes...)
+	w.put(running("busy", "busy", "1500m", "small-0"))
+	busy := nodes[0]
+	busy.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
+	for _, ready := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionTrue} {
+		busy = busy.DeepCopy()
+		busy.Status.Conditions[0].Status = ready
+		w.put(busy)
+		w.at = w.at.Add(time.Minute)
+		r := w.loop()
+		assert.Equalf(t, ready == corev1.ConditionFalse, r.Loop.Result.Code == decision.CodeUnhealthy, "loop %+v", r.Loop)
+		n := w.node(r, "small-1")
+		assert.Truef(t, ready == corev1.ConditionFalse || n.RemovalAt.Equal(w.at.Add(10*time.Minute)),
+			"node %+v, want it to go 10 minutes after %v", n, w.at)
+	}
+}
+
 // The core looks at no more nodes than it may remove soon, and at none of a group that changed a short time ago.
 func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 	for local, says := range map[bool]string{false: "it has not been looked at yet, because other nodes go first",
@@ -582,6 +617,25 @@ func TestProblemComesAndGoes(t *testing.T) {
 	set(nil)
 	list := entries(w.loop(), decision.Mended)
 	assert.Truef(t, len(list) == 1 && list[0].Group == "bad" && list[0].Reason.Remedy == "", "mended %+v, want the tag and no next step", list)
+}
+
+// More groups are concerned than before, which is no end of the problem.
+func TestCallThatAWSAnswersForNoGroupIsAProblemOfEach(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil),
+		awsworld.Group("c", "m5.large", 0, 0, 9, nil)), options(), true)
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
+	var r *decision.Report
+	for _, name := range names {
+		require.NoError(t, w.Grow(name, 1))
+		r = w.loop()
+		assert.Empty(t, entries(r, decision.Mended), "mended, while AWS still does not answer")
+	}
+	for _, name := range names {
+		g := w.group(r, name)
+		require.Lenf(t, g.Problems, 1, "group %+v", g)
+		assert.Contains(t, g.Problems[0].Message, "All Auto Scaling groups: AWS does not answer LaunchInstances")
+	}
 }
 
 func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {

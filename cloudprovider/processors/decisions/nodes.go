@@ -125,6 +125,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 			o.Reason.Message = "it still has the start-up taint " + taint
 		}
 		o.Since = m.node.CreationTimestamp.Time
+	case k.Remote:
+		say(o, decision.NodeNeeded, decision.CodeOther, "look into its log", "the Cluster Autoscaler decides about it in its own process")
 	case !k.ScaleDown:
 		say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")
 	case k.Provider.TooOldToRemove():

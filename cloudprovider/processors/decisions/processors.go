@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 // Pending sees all pending pods. It is the first PodListProcessor of the core.
@@ -165,7 +166,9 @@ type Health struct {
 }
 
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
-	h.now.unhealthy = !state.IsClusterHealthy()
+	if h.now.unhealthy = !state.IsClusterHealthy(); h.now.unhealthy {
+		h.Unneeded.Nodes = map[string]scaledown.Unneeded{} // as in the core. Nil would have the next loop read taints
+	}
 	h.noteJoins(state.GetUnregisteredNodes())
 	return h.AutoscalingStatusProcessor.Process(ctx, state, at)
 }

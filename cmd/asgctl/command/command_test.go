@@ -55,10 +55,39 @@ func TestErrorsMoveNoCursor(t *testing.T) {
 	assert.True(t, strings.HasSuffix(stderr.String(), "\n"))
 }
 
+// A report without decisions is no answer, and nothing is asked of who made it.
+func TestReportWithoutDecisionsIsNoAnswer(t *testing.T) {
+	for want, report := range map[string]decision.Report{
+		"does not lead, and b does": {Process: decision.Process{Holder: "b"}},
+		"has run no loop yet":       {Process: decision.Process{Leader: true}},
+		"decides in its own process": {Process: decision.Process{Leader: true, Plugin: true}, Loop: decision.Loop{Number: 1},
+			Nodes: []decision.Node{{Name: "n", Group: "web"}}},
+	} {
+		report.Version = decision.Version
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, http.MethodGet, r.Method)
+			_ = json.NewEncoder(w).Encode(report)
+		}))
+		defer server.Close()
+		for _, args := range [][]string{{"explain", "pods"}, {"explain", "node", "n"}, {"remove", "n", "--kubeconfig", loopback.Kubeconfig(t, server.URL)}} {
+			var stdout, stderr strings.Builder
+			assert.Equal(t, ExitCannotRun, Run(t.Context(), "asgctl", append(args, "--url", server.URL), &stdout, &stderr, ""))
+			assert.Containsf(t, stderr.String(), want, "%v", args)
+		}
+	}
+}
+
+func TestNodeMayHaveHadNoRoomInTheReport(t *testing.T) {
+	for nodes, want := range map[int]string{1: "a is no node or instance of a group of the autoscaler",
+		decision.MaxNodes: "a is no node or instance of a group of the autoscaler, or one that had no room in its report"} {
+		assert.Equal(t, finding{want}, unserved("a", &decision.Report{Nodes: make([]decision.Node, nodes)}))
+	}
+}
+
 // The next question goes to the same autoscaler.
 func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
+		_ = json.NewEncoder(w).Encode(decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1},
 			Pods: []decision.Pod{{Namespace: "default", Name: "web", State: decision.PodHelpless, Search: -1}}})
 	}))
 	defer server.Close()

@@ -159,8 +159,14 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return e.cli.print(answer, answer.Text, wrong)
 }
 
-// unserved follows the name of what is not there.
-const unserved = " is no node or instance of a group of the autoscaler"
+// unserved says that a node is not there, or may have had no room in the report.
+func unserved(name string, r *decision.Report) finding {
+	name += " is no node or instance of a group of the autoscaler"
+	if len(r.Nodes) >= decision.MaxNodes {
+		name += ", or one that had no room in its report"
+	}
+	return finding{name}
+}
 
 func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error {
 	asked := aboutNodes
@@ -173,7 +179,7 @@ func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error 
 	}
 	answer, found := show.NodeOf(r, e.source, name)
 	if !found {
-		return finding{name + unserved}
+		return unserved(name, r)
 	}
 	wrong := ""
 	switch state := answer.Node.State; {

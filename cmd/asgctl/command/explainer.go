@@ -100,13 +100,16 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	return e.dryRun(ctx, autoscaler, err, nil, asked)
 }
 
-// leaders returns the report of the autoscaler that leads, if it comes within the limit.
+// leaders returns the report of the autoscaler that leads and decides, if it comes within the limit.
 func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler, limit time.Duration) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r, err := autoscaler.Report(ctx)
 	if err == nil {
 		err = running.Leads(r)
+	}
+	if err == nil && r.Process.Plugin {
+		err = errors.New("the Cluster Autoscaler decides in its own process, and its plugin, which answers, knows no reasons: look into its log")
 	}
 	return r, err
 }

@@ -38,7 +38,7 @@ func TestResumeChangesOnlyAMoveThatWaits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			node := &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/" + tt.instance},
 				ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "7", Annotations: map[string]string{move.Annotation: move.State{Reason: move.Repair, Step: tt.step}.Text()}}}
-			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Shadow: tt.shadow, Nodes: []decision.Node{
+			report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: !tt.standby}, Loop: decision.Loop{Number: 1}, Shadow: tt.shadow, Nodes: []decision.Node{
 				{Name: "n", InstanceID: "i-1", Group: "web", Move: &decision.Move{Failures: 3, Retry: time.Now()}}}}
 			wrote := ""
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -87,7 +87,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	answer, found := show.NodeOf(r, show.Running, name)
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
-		return finding{name + unserved}
+		return unserved(name, r)
 	}
 	value := "true"
 	if replace {
@@ -100,7 +100,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 		if replace {
 			kept = why.Replaced(kept, g)
 		}
-		return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, kept.Remedy)}
+		return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, r.Reading.Then(kept.Remedy, r.At))}
 	}
 	name = answer.Node.Name // where it was given by its instance
 	if _, err := nodeOf(ctx, client, &answer.Node); err != nil {

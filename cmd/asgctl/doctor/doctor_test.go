@@ -54,7 +54,7 @@ func TestSoundInstallation(t *testing.T) {
 // reporting serves the report of a running autoscaler, and returns its address.
 func reporting(t *testing.T, r decision.Report) string {
 	t.Helper()
-	r.Version, r.Process.Leader = decision.Version, true
+	r.Version, r.Process.Leader, r.Loop.Number = decision.Version, true, 1
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(r) }))
 	t.Cleanup(server.Close)
 	return server.URL

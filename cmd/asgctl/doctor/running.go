@@ -31,14 +31,14 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 		return true
 	}
 	if err == nil {
+		if stale, old := r.Reading.Stale(in.Now()); old {
+			c.find("the running autoscaler", stale.Message, "its /status.json", stale.Remedy)
+		}
 		err = running.Leads(r)
 	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false
-	}
-	if stale, old := r.Reading.Stale(in.Now()); old {
-		c.find("the running autoscaler", stale.Message, "its /status.json", stale.Remedy)
 	}
 	for _, g := range r.Groups {
 		for _, p := range g.Problems {

@@ -40,15 +40,20 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 	}
 }
 
-func TestReportOfAReplicaThatStandsByIsNoSoundAutoscaler(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"version": "v1", "process": {"holder": "b"}}`))
-	}))
-	defer server.Close()
-	in, c := &installation{}, &Check{}
-	in.Running.URL, in.Timeout = server.URL, time.Minute
-	assert.False(t, checkRunning(t.Context(), in, c), "looked")
-	if assert.Len(t, c.NotChecked, 1) {
-		assert.Equal(t, "the autoscaler that answers does not lead, and b does", c.NotChecked[0].Reason)
+func TestReportWithoutDecisionsIsOfNoSoundAutoscaler(t *testing.T) {
+	for process, want := range map[string]string{
+		`{"holder": "b"}`:  "the autoscaler that answers does not lead, and b does",
+		`{"leader": true}`: "the autoscaler that leads has run no loop yet, and its log and /readyz say what it waits for",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"version": "v1", "process": ` + process + `}`))
+		}))
+		defer server.Close()
+		in, c := &installation{}, &Check{}
+		in.Running.URL, in.Timeout, in.Now = server.URL, time.Minute, time.Now
+		assert.False(t, checkRunning(t.Context(), in, c), "looked")
+		if assert.Len(t, c.NotChecked, 1) {
+			assert.Equal(t, want, c.NotChecked[0].Reason)
+		}
 	}
 }

@@ -102,12 +102,15 @@ func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
 	return a.proxied(ctx, pod)
 }
 
-// Leads returns an error about the report of a replica that stands by, which says nothing but that.
+// Leads returns an error about a report without decisions: of a replica that stands by, and of a leader before its first loop.
 func Leads(r *decision.Report) error {
-	if r.Process.Leader {
-		return nil
+	switch {
+	case !r.Process.Leader:
+		return fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	case r.Loop.Number == 0:
+		return errors.New("the autoscaler that leads has run no loop yet, and its log and /readyz say what it waits for")
 	}
-	return fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	return nil
 }
 
 func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {

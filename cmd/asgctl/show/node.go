@@ -31,7 +31,8 @@ func NodeOf(r *decision.Report, source Source, name string) (*Node, bool) {
 
 // Text is the answer for a person. Its first line is the reason, with the state and for how long it has been so.
 func (n *Node) Text() string {
-	node := &n.Node
+	node, reason := &n.Node, n.Node.Reason
+	reason.Remedy = n.Reading.Then(reason.Remedy, n.At)
 	rows := [][]string{{"group", node.Group},
 		{"instance", strings.Join(strings.Fields(node.InstanceID+" "+node.InstanceType+" "+node.CapacityType), " ") + " in " + node.Zone}}
 	if node.Utilization >= 0 {
@@ -53,5 +54,5 @@ func (n *Node) Text() string {
 	if console != "" {
 		console = "\nThe end of its console output, without secrets:" + console + "\n"
 	}
-	return stale(n.Reading, n.At) + Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + Columns([]string{"NODE", node.Name}, rows) + console + next(node.Reason)
+	return stale(n.Reading, n.At) + Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + Columns([]string{"NODE", node.Name}, rows) + console + next(reason)
 }

@@ -155,7 +155,10 @@ func (p *Pods) Text() string {
 func (p *Pods) problems() (text string) {
 	for _, g := range p.groups {
 		for _, problem := range g.Problems {
-			text += "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
+			said := "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
+			if !strings.Contains(text, said) { // one may concern all groups
+				text += said
+			}
 		}
 	}
 	return text

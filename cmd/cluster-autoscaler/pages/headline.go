@@ -50,6 +50,8 @@ func newHeadline(report *decision.Report, causes []cause, waiting int) headline 
 			h.Detail = placed(fits) + "."
 		}
 		return h
+	case report.Process.Plugin:
+		return headline{calm, "The Cluster Autoscaler that this plugin answers decides", "It alone knows why pods wait and nodes stay.", result.Remedy}
 	case report.Loop.Result.Code == decision.CodeOther:
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
 	case fits > 0:

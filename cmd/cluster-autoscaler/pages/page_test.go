@@ -207,6 +207,19 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	assert.Truef(t, rows[5][0][:len(last)] == last && rows[5][2] == "-" && rows[5][3] == "-", "row without a price: %q", rows[5])
 }
 
+// A command may undo what somebody has changed since the last reading.
+func TestOldFactsComeWithoutCommands(t *testing.T) {
+	for name, report := range map[string]*decision.Report{"fresh": busy(), "old": old()} {
+		page := get(t, report, Path).Body.String()
+		for _, part := range []string{"pods", "groups", "nodes"} {
+			_, text, found := strings.Cut(page, `<section id="`+part+`"`)
+			text, _, _ = strings.Cut(text, "</section>")
+			commands, mend := strings.Contains(text, `class="command"`), strings.Contains(text, "mend the reading first")
+			assert.Truef(t, found && commands == (name == "fresh") && mend == (name == "old"), "%s facts: %s with the wrong steps:\n%s", name, part, text)
+		}
+	}
+}
+
 // Names and texts of the greatest length make a page ten times as large.
 func TestLargePageIsSmall(t *testing.T) {
 	for _, tt := range []struct {

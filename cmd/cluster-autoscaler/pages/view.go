@@ -53,8 +53,8 @@ func (l list[T]) Count() int { return len(l.Shown) + l.More }
 
 type nodeTable struct {
 	list[*decision.Node]
-	Caption  string
-	Currency string // of the prices
+	Caption string
+	View    *view
 }
 
 func first[T any](all []T, most int) list[T] {
@@ -84,9 +84,6 @@ func newView(report *decision.Report) *view {
 	}
 	v := &view{Report: report}
 	causes := newCauses(report)
-	for at := range causes {
-		causes[at].Remedy = report.Reading.Then(causes[at].Remedy, report.At)
-	}
 	v.Causes = first(causes, mostCauses)
 	v.Rows = newGroups(report.Groups, causes)
 	v.setNodes()
@@ -102,6 +99,9 @@ func newView(report *decision.Report) *view {
 	}
 	return v
 }
+
+// Then is the next step about a fact.
+func (v *view) Then(remedy string) string { return v.Reading.Then(remedy, v.At) }
 
 // Title names the page in the browser's list of tabs: the state first, because tabs are narrow.
 func (v *view) Title() string {
@@ -169,9 +169,9 @@ func (v *view) setNodes() {
 	slices.SortFunc(every, func(a, b *decision.Node) int {
 		return cmp.Or(cmp.Compare(b.PerHour, a.PerHour), strings.Compare(a.Name, b.Name))
 	})
-	v.Moving = nodeTable{first(moving, mostNodes), "Nodes that start, drain or leave", v.Spend.Currency}
-	v.Kept = nodeTable{first(blocked, mostNodes), "Nodes that are not needed and that something keeps", v.Spend.Currency}
-	v.Every = nodeTable{first(every, mostEvery), "All nodes, the dearest first", v.Spend.Currency}
+	v.Moving = nodeTable{first(moving, mostNodes), "Nodes that start, drain or leave", v}
+	v.Kept = nodeTable{first(blocked, mostNodes), "Nodes that are not needed and that something keeps", v}
+	v.Every = nodeTable{first(every, mostEvery), "All nodes, the dearest first", v}
 }
 
 // newCalls puts the actions first that were throttled or failed.

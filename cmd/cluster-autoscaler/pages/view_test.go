@@ -51,6 +51,9 @@ func TestHeadline(t *testing.T) {
 		{"failed scale-up", looped(func(r *decision.Report) {
 			r.Loop.Result = decision.Reason{Code: decision.CodeOther, Message: "a launch failed"}
 		}), headline{Level: warning, Text: "The last scale-up did not end well", Detail: "a launch failed"}},
+		{"plugin", looped(func(r *decision.Report) {
+			r.Process.Plugin, r.Loop.Result = true, decision.Reason{Code: decision.CodeOther, Message: "it decides", Remedy: "look into its log"}
+		}), headline{calm, "The Cluster Autoscaler that this plugin answers decides", "It alone knows why pods wait and nodes stay.", "look into its log"}},
 		{"pods with nodes on their way", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodLaunching, "asked"), pod(decision.PodFits, "room")}
 		}), headline{Level: moving, Text: "2 pods wait, with a place or with a node on its way", Detail: "asked"}},

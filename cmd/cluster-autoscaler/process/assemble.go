@@ -65,6 +65,7 @@ type assembly struct {
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
 	nominator  *nomination.Nominator // nil if it is off
+	recorder   record.EventRecorder  // drops no second event on a pod or a node
 	wired
 }
 
@@ -121,7 +122,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
 		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
-		recorder: kube_util.CreateEventRecorder(working, client, true), events: events,
+		recorder: a.recorder, events: events,
 		draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
 		reaction: reaction, plan: a.plan, planner: a.expanders, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
@@ -172,10 +173,12 @@ func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOp
 
 // statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
 // cluster-autoscaler-status in kube-system alone. Elsewhere it drops the second event of a reason, such as the problem of another group.
+// No two texts are joined: client-go's default would show nine problems and the last one.
 func statusRecorder(working context.Context, client kubernetes.Interface) record.EventRecorder {
 	broadcaster := record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{
 		QPS: 1. / 300, BurstSize: 1, LRUCacheSize: 8192, // the core's
 		SpamKeyFunc: func(e *corev1.Event) string { return e.Message },
+		KeyFunc:     func(e *corev1.Event) (joined, text string) { return e.Message, "" },
 	})
 	context.AfterFunc(working, broadcaster.Shutdown)
 	broadcaster.StartRecordingToSink(kube_util.WrapEventSinkWithLogging(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}))
@@ -185,7 +188,8 @@ func statusRecorder(working context.Context, client kubernetes.Interface) record
 // askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.
 func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.AutoscalerOptions) (a *assembly, err error) {
 	factory := opts.InformerFactory
-	a = &assembly{informers: factory, plan: plan.New(clock.RealClock{})}
+	a = &assembly{informers: factory, plan: plan.New(clock.RealClock{}),
+		recorder: kube_util.CreateEventRecorder(working, opts.KubeClient, true)}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
 		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(opts.KubeClient)}}
 	factory.Start(working.Done())
@@ -198,7 +202,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	if err = p.newExpander(opts, a); err != nil {
 		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}
-	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
+	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud, a.recorder); err != nil {
 		return nil, err
 	}
 	p.follow(a, in)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,10 @@ func TestEachProblemHasItsEvent(t *testing.T) {
 					})
 				}
 				clients, _ := p.kubeClients(t.Context(), client, client, informers.NewSharedInformerFactory(client, 0))
-				problems := []string{"group a has no launch template", "group b has no launch template"}
+				var problems []string
+				for _, group := range "abcdefghijkl" {
+					problems = append(problems, fmt.Sprintf("group %c has no launch template", group))
+				}
 				for _, problem := range slices.Concat(problems, problems) {
 					clients.LogRecorder.Event(corev1.EventTypeWarning, "NodeGroupProblem", problem)
 					time.Sleep(time.Second) // the name of an event is its time

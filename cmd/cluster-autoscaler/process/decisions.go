@@ -17,7 +17,7 @@ func (p *Process) newRecord() *decision.Record {
 
 func (p *Process) facts(region string, leads bool) decision.Process {
 	return decision.Process{Version: p.version, Cluster: p.options.AWS.ClusterName, Region: region, Started: started, Leader: leads,
-		Expander: p.core.ExpanderNames, Flags: p.flags}
+		Plugin: p.options.AWS.PluginAddress != "", Expander: p.core.ExpanderNames, Flags: p.flags}
 }
 
 var started = clock.RealClock{}.Now()

@@ -6,6 +6,7 @@ import (
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -27,7 +28,8 @@ func forInterruptions(kube *rest.Config) *rest.Config {
 
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
 // Without a queue the handler only finishes drains that an earlier process has begun.
-func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
+func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud,
+	events record.EventRecorder) (*interruption.Handler, <-chan struct{}, error) {
 	kube := forInterruptions(p.kube)
 	cordons, noCordons := kubeClient(kube)
 	client, err := kubeClient(kube)
@@ -39,7 +41,7 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 	handler, err := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
 		Cordons: cordons, Client: client, Nodes: nodes,
-		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
+		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: events,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance, Draining: p.decisions.Draining,
 		Full: func(group string) bool {
 			most := p.core.MaxNodesTotal

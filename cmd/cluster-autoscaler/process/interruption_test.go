@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -26,8 +25,8 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 		{qps: 500, burst: 1000, wantQPS: 500, wantBurst: 1000},
 	} {
 		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: tt.qps, Burst: tt.burst}, registerer: prometheus.NewRegistry()}
-		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
-		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}})
+		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0)}
+		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}}, nil)
 		require.NoError(t, err)
 		if got := forInterruptions(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
 			t.Errorf("of %d: a burst of %d, want %d, and the core's own rate %v, want %v", tt.burst, got.Burst, tt.wantBurst, p.kube.QPS, tt.qps)

@@ -36,7 +36,7 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get"}},
 		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}},
 	}})
-	report := decision.Report{Version: decision.Version, At: time.Now(), Process: decision.Process{Leader: true, Cluster: "the leader's"},
+	report := decision.Report{Version: decision.Version, At: time.Now(), Process: decision.Process{Leader: true, Cluster: "the leader's"}, Loop: decision.Loop{Number: 1},
 		Pods: []decision.Pod{{Namespace: "shop", Name: "web-0", State: decision.PodHelpless, Search: 0,
 			Cause: decision.Reason{Code: decision.CodeMaxSize, Message: "group web has its maximum of 3", Remedy: "aws autoscaling update-auto-scaling-group"}}},
 		Searches: []decision.Search{{Answers: []decision.Answer{{Group: "web", Verdict: decision.Skipped,
