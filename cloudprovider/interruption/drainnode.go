@@ -282,6 +282,9 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 		return
 	}
 	h.recall(nodemeta.InstanceOf(node))
+	if n := h.node(nodemeta.InstanceOf(node)); n != nil && drainedByCore(n) {
+		return // the core goes on with its removal
+	}
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }
