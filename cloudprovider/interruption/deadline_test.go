@@ -118,6 +118,17 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 	}
 }
 
+// A node is drained for a reboot when AWS announces to retire its instance, a week later.
+func TestAnnotationHasTheDeadlineOfItsReason(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	after := func(days int, code string) reason {
+		return reasonFor(event.Event{Kind: event.ScheduledChange, Code: code, Starts: now.Add(time.Duration(days) * 24 * time.Hour)}, now, now)
+	}
+	reboot := cordoned(&corev1.Node{}, annotation{reason: after(3, "AWS_EC2_INSTANCE_REBOOT_MAINTENANCE_SCHEDULED")})
+	m, _ := annotationOf(cordoned(reboot, annotation{reason: after(10, retirement)}))
+	assert.Equal(t, now.Add(10*24*time.Hour), m.resumed(now).drainBy(), "when the next leader overrides budgets")
+}
+
 // A planned drain takes its node off load balancers after its first write.
 func TestLoadBalancersGetTheNodeBack(t *testing.T) {
 	node := cordoned(cordoned(&corev1.Node{}, annotation{}), annotation{Excluded: true})
@@ -125,6 +136,8 @@ func TestLoadBalancersGetTheNodeBack(t *testing.T) {
 	again := cordoned(node, annotation{})
 	assert.Contains(t, again.Labels, labelExcluded, "a node that is marked again")
 	assert.NotContains(t, uncordoned(again).Labels, labelExcluded, "a node back in use")
+	delete(again.Annotations, Taint)
+	assert.False(t, uncordoned(cordoned(again, annotation{})).Spec.Unschedulable, "a node whose annotation somebody has taken off")
 	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelExcluded: "by hand"}}}
 	assert.Equal(t, "by hand", uncordoned(cordoned(others, annotation{Excluded: true})).Labels[labelExcluded], "somebody else's label")
 }
