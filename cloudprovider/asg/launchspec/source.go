@@ -70,6 +70,13 @@ func (s Source) templates() []TemplateRef {
 	return refs
 }
 
+// Lacks reports whether the source certainly does not name the launch template version.
+func (s Source) Lacks(origin string) bool {
+	refs := s.templates()
+	mayBe := func(r TemplateRef) bool { return r.ID == "" || r.floats() || r.String() == origin }
+	return origin != "" && len(refs) > 0 && !slices.ContainsFunc(refs, mayBe)
+}
+
 // launched returns the launch templates that instances start from: the source's own, unless every override names another.
 func (s Source) launched() []TemplateRef {
 	refs := s.templates()
