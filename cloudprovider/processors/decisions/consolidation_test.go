@@ -387,12 +387,15 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	}
 }
 
-// The dearest node may not go: it is paid ahead and saves nothing, or its group lets no node move. Others go instead.
+// The dearest node may not go: it is paid in any case and saves nothing, or its group lets no node move. Others go instead.
 func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 	for name, change := range map[string]func(*fakeaws.AutoScalingGroup){
 		"a Capacity Block": func(g *fakeaws.AutoScalingGroup) {
 			g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
 				Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
+		},
+		"a capacity reservation": func(g *fakeaws.AutoScalingGroup) {
+			g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-only", IDs: []string{"cr-1"}}
 		},
 		"a budget of 0": func(g *fakeaws.AutoScalingGroup) { g.Tags[move.TagBudget] = "consolidation:0" },
 	} {
