@@ -179,6 +179,16 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
+		{name: "it is terminated", fleet: func(f *fleet) {
+			state(f.node("a-1", nil), rotation)
+			f.nodes[0].Leaving, f.nodes[0].Instance.Lifecycle = true, "Terminating"
+			f.node("a-2", old)
+		}, want: "a-2 placing"},
+		{name: "it is drained, and the reason is gone", fleet: func(f *fleet) {
+			state(f.node("a-1", nil), rotation)
+			f.nodes[0].Leaving = true
+			f.node("a-2", old)
+		}, want: "a-2 held: budget"},
 		{name: "a node that goes is no proof", fleet: func(f *fleet) {
 			f.node("a-1", changed)
 			f.node("a-2", changed)
