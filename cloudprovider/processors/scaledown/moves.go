@@ -434,6 +434,8 @@ func (m *Moves) removed(node string, ok bool) {
 	case !began:
 	case ok:
 		m.ended(node, reason)
+	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
+		m.rest(node)
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
 	}
