@@ -397,6 +397,15 @@ func TestPausesGrow(t *testing.T) {
 	}
 	later := s.Postponed(now)
 	assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == 5*time.Minute, "%+v, want no further failure", later)
+	var r move.Refusals
+	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour, time.Hour} {
+		r.Add("a", 10*time.Minute, now)
+		now = now.Add(want)
+		assert.Truef(t, r.Lasts("a", now.Add(-1)) && !r.Lasts("a", now), "a pause of %v", want)
+	}
+	now = now.Add(time.Hour)
+	r.Add("a", time.Minute, now)
+	assert.False(t, r.Lasts("a", now.Add(time.Minute)), "an hour later its refusals count no more")
 }
 
 // The cost of a loop with 1,000 nodes and 20,000 pods: all reasons are on, and nine in ten nodes are outdated. The search for consolidations,

@@ -76,9 +76,9 @@ func (p Pause) Of(down bool) Pause {
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none:
-// instances left without us or get another root volume, one came whose origin none had, or somebody changed the launch source or the maximum
-// size. A first reading shows it by instances that leave, get another root volume, or differ in their origin from each other or from what
-// the group states.
+// instances left without us or get another root volume, one came whose origin none had, or somebody changed the launch source or the
+// maximum size. A first reading shows it by instances that leave, get another root volume, or differ in their origin from each other or from
+// what the group states.
 func Replacing(before, g *Group) bool {
 	if before == nil {
 		return slices.ContainsFunc(g.Instances, func(i Instance) bool {

@@ -321,6 +321,7 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.untilConsolidated(func(r *decision.Report) bool { return len(entries(r, decision.LaunchFailed)) > 0 })
 	w.stays("2 big, 0 small", 20)
+	assert.True(t, w.consolidation.Reason.Refused("small", w.clock.Now()), "the cheap group is asked again later")
 	for _, n := range w.record.Report().Nodes {
 		assert.Truef(t, n.Move == nil || n.Move.Failures <= 0, "node %s: want no failure, got %+v", n.Name, n.Move)
 	}
