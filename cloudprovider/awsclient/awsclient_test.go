@@ -315,13 +315,21 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 		}
 		return nil
 	}
+	heartbeat := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		_, err := c.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String("a"),
+			LifecycleHookName: aws.String("h"), InstanceId: aws.String("i-1")})
+		if !awsclient.IsNotFound(err) { // AWS's answer
+			return err
+		}
+		return nil
+	}
 	type calls []func(context.Context, *awsclient.AutoScaling) error
 	for _, tt := range []struct {
 		throttled string
 		call      func(context.Context, *awsclient.AutoScaling) error
 		others    calls
 	}{
-		{"DescribeAutoScalingGroups", read, calls{write, activities, configurations}},
+		{"DescribeAutoScalingGroups", read, calls{write, heartbeat, activities, configurations}},
 		{"DescribeScalingActivities", activities, calls{read, write}},
 		{"DescribeLaunchConfigurations", configurations, calls{read, write}},
 	} {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -78,6 +79,33 @@ func TestHookIsCompletedAfterFaults(t *testing.T) {
 				require.NoError(t, w.aws.SetDesired("spot", 0))
 				w.within(5*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 				w.waitEmptyQueue()
+			})
+		})
+	}
+}
+
+func TestShortHookOutlastsItsReadings(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		shown string // the state of the instance by old readings
+	}{
+		{name: "that fail", fault: fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"}},
+		{name: "that are old", fault: fakeaws.Fault{Action: "none"}, shown: "InService"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+				w.run(l.instance, "a")
+				l.state.Store(tt.shown)
+				w.running(func(o *interruption.Options) { o.Groups = l })
+				w.aws.Inject(tt.fault)
+				require.NoError(t, w.aws.SetDesired("spot", 0))
+				time.Sleep(100 * time.Second)
+				w.aws.ClearFaults()
+				l.state.Store("")
+				w.waitTerminated(l.instance)
+				assert.Equal(t, 1, w.evictions("a"), "evictions")
 			})
 		})
 	}
