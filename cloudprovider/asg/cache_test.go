@@ -314,6 +314,8 @@ func TestPolicyTypes(t *testing.T) {
 			group: mixed(fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.large"},
 				fakeaws.Override{InstanceType: "m5.xlarge", WeightedCapacity: 2}),
 			want: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m5.xlarge", Weight: 2}}},
+		{name: "policy with types, endpoint without templates", unread: "InvalidAction", group: mixed(fakeaws.Override{InstanceType: "m5.large"}),
+			want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types, template throttled", unread: "Throttling", group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
 		{name: "policy without overrides, template denied", unread: "AccessDenied", group: mixed()},
 		{name: "launch template, denied", unread: "AccessDenied", group: scalingGroup("g", 0, 0, 9)},
@@ -334,6 +336,7 @@ func TestPolicyTypes(t *testing.T) {
 					"problems %+v, want one that blocks nothing", g.Problems)
 				assert.Equalf(t, tt.want != nil, strings.HasSuffix(g.Problems[0].Message, "instance types in the policy are known of its nodes"),
 					"problem %+v", g.Problems[0])
+				assert.Equalf(t, tt.unread == "Throttling", strings.HasPrefix(g.Problems[0].Remedy, "wait: "), "remedy %q", g.Problems[0].Remedy)
 			}
 			if tt.want == nil {
 				assert.Nil(t, g.LaunchSpec, "what it launches")

@@ -360,6 +360,7 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 		{name: "throttled", code: "Throttling", stay: true, why: "has not been read yet"},
 		{name: "gone", code: "InvalidLaunchTemplateName.NotFoundException", stay: true, why: "give the group one that does"},
 		{name: "denied", code: "AccessDenied"},
+		{name: "not in the endpoint", code: "InvalidAction"},
 		{name: "answered"},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
