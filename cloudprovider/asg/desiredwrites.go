@@ -102,7 +102,7 @@ func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error
 	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ReadingLag), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
 	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 	switch {
-	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnsupported(err):
+	case err != nil && !awsclient.IsRefusedForGood(err):
 		return 0, err
 	case len(begun) == 0:
 		return n, nil

@@ -401,6 +401,9 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 		{name: "a node of ours", nodes: true},
 		{name: "its tags may not be read", code: "AccessDenied", calls: 1},
 		{name: "EC2 does not support the call", code: "UnsupportedOperation", calls: 1},
+		{name: "an endpoint does not take the filter", code: "InvalidFilter", calls: 1},
+		{name: "an endpoint refuses without a code", code: "UnknownError", calls: 1},
+		{name: "our clock is wrong", code: "RequestExpired", stays: true, calls: 1},
 		{name: "its tags cannot be read", code: "InternalError", stays: true, calls: 1},
 		{name: "our credentials are refused", code: "InvalidIdentityToken", stays: true, calls: 1},
 	} {
