@@ -181,11 +181,24 @@ func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()
-	w.must(w.aws.DeleteGroup("a"))
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
-	assert.Empty(t, cmp.Diff([]string{"b"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
+	flags, err := ownership.ParseDiscovery([]string{"0:3:a", "0:3:b", "0:3:c"}, nil)
+	require.NoError(t, err)
+	for name, fault := range map[string]fakeaws.Fault{
+		"AWS leaves it out":      {Action: "none"},
+		"an endpoint refuses it": {Group: "a", Code: "ValidationError", Message: "AutoScalingGroup name not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, discovery := range []ownership.Discovery{discovered, flags} {
+				w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3), scalingGroup("c", 0, 0, 3)), discovery).started()
+				w.must(w.aws.DeleteGroup("a"))
+				w.aws.Inject(fault)
+				_, err := w.cache.Increase(t.Context(), "a", 1)
+				assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
+				w.refresh()
+				assert.Empty(t, cmp.Diff([]string{"b", "c"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
+			}
+		})
+	}
 }
 
 func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
