@@ -398,7 +398,16 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	})
 }
 
-// shortPages are EC2's calls with one version of a launch template a page, the oldest of each first: AWS promises no order.
+// onePage returns the item of the page, and the token of the next one.
+func onePage[T any](all []T, token *string) ([]T, *string) {
+	at, _ := strconv.Atoi(aws.ToString(token))
+	if at+1 >= len(all) {
+		return all[at:], nil
+	}
+	return all[at : at+1], aws.String(strconv.Itoa(at + 1))
+}
+
+// shortPages are EC2's calls with one image a page, and one version of a launch template, the oldest of each first: AWS promises no order.
 type shortPages struct{ launchspec.EC2API }
 
 func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
@@ -409,13 +418,20 @@ func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.
 	if err != nil || in.MaxResults == nil {
 		return out, err
 	}
-	all := out.LaunchTemplateVersions
-	slices.Reverse(all)
-	at, _ := strconv.Atoi(aws.ToString(token))
-	if out.LaunchTemplateVersions = all[at : at+1]; at+1 < len(all) {
-		out.NextToken = aws.String(strconv.Itoa(at + 1))
-	}
+	slices.Reverse(out.LaunchTemplateVersions)
+	out.LaunchTemplateVersions, out.NextToken = onePage(out.LaunchTemplateVersions, token)
 	return out, nil
+}
+
+func (c shortPages) DescribeImages(ctx context.Context, in *ec2.DescribeImagesInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
+	token := in.NextToken
+	in.NextToken = nil
+	out, err := c.EC2API.DescribeImages(ctx, in, o...)
+	if err == nil {
+		out.Images, out.NextToken = onePage(out.Images, token)
+	}
+	return out, err
 }
 
 func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {
