@@ -149,7 +149,7 @@ const completions = 5
 
 // isOver reports whether AWS knows no such lifecycle action any more (observed, the API reference has no code for it).
 func isOver(err error) bool {
-	return awsclient.Code(err) == "ValidationError" && strings.Contains(err.Error(), "No active Lifecycle Action found")
+	return awsclient.Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "no active lifecycle action found")
 }
 
 // complete lets Auto Scaling go on with an instance. An action that is over already is no error. The message stays until one of
@@ -171,6 +171,9 @@ func (h *Handler) complete(ctx context.Context, e event.Event, out outcome) (que
 			return queue.Retry(0), unfinished
 		}
 		log.Error(err, "Could not complete a lifecycle action", "remedy", "allow autoscaling:CompleteLifecycleAction")
+		if out == noNode && awsclient.IsRefusedForGood(err) {
+			return queue.Done(), out // no node waits, and AWS itself ends the action
+		}
 		sleep(ctx, h.Clock, time.Second<<try)
 	}
 	if ctx.Err() != nil {

@@ -146,10 +146,13 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name, group, want string
 		node, pod         bool
+		code              string // with which AWS answers to a completion
 		completions       int
 	}{
 		{name: "in the warm pool", group: "spot", want: "no-node", completions: 1},
 		{name: "in the warm pool, once warmed", group: "spot", want: "no-node", node: true, completions: 1},
+		{name: "gone, and the call is denied", group: "spot", want: "no-node", code: "AccessDenied", completions: 1},
+		{name: "gone, and the endpoint lacks the call", group: "spot", want: "no-node", code: "InvalidAction", completions: 1},
 		{name: "detached", group: "spot", want: "stale", node: true, pod: true},
 		{name: "of another cluster", group: "theirs", want: "left-to-others"},
 	} {
@@ -165,6 +168,9 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 					w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })
 				}
 				w.running()
+				if tt.code != "" {
+					w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: tt.code})
+				}
 				w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
 				w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
 				assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")
