@@ -317,7 +317,7 @@ func (p *Provider) NodeGroupName(node *corev1.Node) string {
 	return id
 }
 
-// GroupNames returns the ID of the node group that a live or simulated node belongs to, and the name of its Auto Scaling group, or twice "".
+// GroupNames returns the ID of the node group that a live or simulated node belongs to, and its Auto Scaling group, or twice "".
 func (p *Provider) GroupNames(node *corev1.Node) (nodeGroup, whole string) {
 	if g := p.groupOf(node); g != nil {
 		return g.ID(), g.Name
