@@ -142,7 +142,7 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 // claims reports whether the pod needs devices of dynamic resource allocation. No resource of the node shows whether they are published.
 func claims(pod *corev1.Pod) bool { return len(pod.Spec.ResourceClaims) > 0 }
 
-// keptOut reports whether the node has a taint that may stay. Kubernetes takes its own off, and Cilium does: node.…
+// keptOut reports whether the node has a taint that may stay. Kubernetes and Cilium take theirs off again: node.…
 func keptOut(node *corev1.Node, pod *corev1.Pod) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
 		return !strings.HasPrefix(taint.Key, "node.") && !plan.Tolerates(pod, &taint)
