@@ -261,7 +261,8 @@ func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
 	if c.endsAtDeadline() && h.AtDeadline == Force {
-		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second)) // for pods that budgets still hold back
+		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
+		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:

@@ -58,7 +58,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) o
 		log.V(1).Info("The instance stays in its group, and Auto Scaling goes on with it")
 		return ""
 	}
-	// So that whoever stopped it may start it again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
+	// AWS keeps it, so that whoever stopped it may start it again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
 	if g := h.Groups.Snapshot().Group(j.group); g != nil && j.current().Kind == event.StateChange &&
 		slices.ContainsFunc([]string{"HealthCheck", "ReplaceUnhealthy", group.ProcessTerminate}, g.Suspended) {
 		log.Info("The instance stays, because its group has suspended a process by which AWS would replace it")
