@@ -21,7 +21,7 @@ func Cost(pods []*corev1.Pod) float64 {
 			continue
 		}
 		cost := 1 + float64(ptr.Deref(pod.Spec.Priority, 0))/(1<<25)
-		if own, err := strconv.ParseInt(pod.Annotations[corev1.PodDeletionCost], 10, 32); err == nil { // else it counts nothing in Kubernetes either
+		if own, err := strconv.ParseInt(pod.Annotations[corev1.PodDeletionCost], 10, 32); err == nil { // Kubernetes reads the others as 0
 			cost += float64(own) / (1 << 27)
 		}
 		sum += max(-10, min(cost, 10))
