@@ -281,7 +281,6 @@ func (p *Process) watch(a *assembly) error {
 	all := []watched{
 		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
 		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
-		{"ReplicationControllers", kube.ReplicationControllers().Informer(), a.trigger.OwnerHandler()},
 		{"ReplicaSets", apps.ReplicaSets().Informer(), a.trigger.OwnerHandler()},
 		{"StatefulSets", apps.StatefulSets().Informer(), a.trigger.OwnerHandler()},
 		{"Jobs", a.informers.Batch().V1().Jobs().Informer(), a.trigger.OwnerHandler()},
