@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
@@ -30,7 +31,7 @@ can ask what other flags would do. Such loops are a new autoscaler's first. They
 Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
 
 func (c *cli) explain() *cobra.Command {
-	e := &explainer{cli: c}
+	e := &explainer{cli: c, running: running.Options{Leading: true}}
 	cmd := &cobra.Command{
 		Use: "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]", Short: "Explain why pods wait, or why a node stays",
 		Long: explainLong,

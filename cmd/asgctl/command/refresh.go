@@ -53,8 +53,8 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 			}
 			if to == "-" {
 				_, err = io.WriteString(c.stdout, prices.List.Format())
-			} else {
-				err = replaceFile(to, prices.List.Format())
+			} else if err = os.WriteFile(to+".new", []byte(prices.List.Format()), 0o644); err == nil {
+				err = os.Rename(to+".new", to)
 			}
 			if err != nil {
 				return failure{fmt.Errorf("write prices: %w", err)}
@@ -87,7 +87,8 @@ func (c *cli) fetch(ctx context.Context, from string, o offer.Options) (prices o
 	if err == nil {
 		defer in.Close()
 		defer context.AfterFunc(ctx, func() { _ = in.Close() })() // a pipe may have nothing for a long time
-		prices, err = offer.Read(&progress{Reader: in, to: c.stderr, due: time.Now().Add(progressEvery)}, o)
+		fmt.Fprintf(c.stderr, "asgctl: reads %s, which may take minutes\n", o.Source)
+		prices, err = offer.Read(in, o)
 	}
 	if err != nil {
 		return prices, fmt.Errorf("%s: %w", o.Source, cmp.Or(ctx.Err(), err))
@@ -128,39 +129,4 @@ func offerURL(region string) (string, error) {
 		return "", fmt.Errorf("nothing is known of where the prices of region %.50q are published: say --from", region)
 	}
 	return "https://" + host + "/AmazonEC2/current/" + region + "/index.json", nil
-}
-
-const progressEvery = 10 * time.Second
-
-// progress says now and then how much was read.
-type progress struct {
-	io.Reader
-	to   io.Writer
-	read int
-	due  time.Time
-}
-
-func (p *progress) Read(b []byte) (int, error) {
-	n, err := p.Reader.Read(b)
-	p.read += n
-	if now := time.Now(); now.After(p.due) {
-		p.due = now.Add(progressEvery)
-		fmt.Fprintf(p.to, "asgctl: read %d MB\n", p.read/1e6)
-	}
-	return n, err
-}
-
-// replaceFile replaces the content of a file, or of the file that a link leads to, as a whole. The file keeps its mode.
-func replaceFile(name, content string) error {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(name); err == nil {
-		mode = info.Mode().Perm()
-		if name, err = filepath.EvalSymlinks(name); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(name+".new", []byte(content), mode); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
 }

@@ -19,7 +19,7 @@ const answerTimeout = 15 * time.Second
 // the API server while its pod is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
-	from.Namespace = in.namespace
+	from.Namespace, from.Leading = in.namespace, true
 	bound := min(answerTimeout, in.Timeout/4)
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
@@ -29,9 +29,6 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true
-	}
-	if err == nil {
-		err = running.Leads(r)
 	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")

@@ -84,6 +84,14 @@ func Read(ctx context.Context, options Options) (*decision.Report, error) {
 // Report reads the latest report. A saved report is returned as it is. The error is ErrNone if
 // the cluster runs no autoscaler. It finds the leader each time, because a pod that lost the lease still answers.
 func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
+	r, err := a.report(ctx)
+	if err == nil && a.options.Leading && !r.Process.Leader {
+		return nil, fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	}
+	return r, err
+}
+
+func (a *Autoscaler) report(ctx context.Context) (*decision.Report, error) {
 	switch {
 	case a.options.File != "":
 		file, err := os.Open(a.options.File)
@@ -100,14 +108,6 @@ func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
 		return nil, err
 	}
 	return a.proxied(ctx, pod)
-}
-
-// Leads returns an error about the report of a replica that stands by, which says nothing but that.
-func Leads(r *decision.Report) error {
-	if r.Process.Leader {
-		return nil
-	}
-	return fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 }
 
 func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
