@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -28,7 +26,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 from the cluster where no flag names it. Flags after -- replace flags of the same name, and then the running autoscaler is not asked: so you
 can ask what other flags would do. Such loops are a new autoscaler's first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
+Exits with 3 if a pod would get no node, the report had no room for it, or it does not exist.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c, running: running.Options{Leading: true}}
@@ -108,34 +106,11 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
-	answer, err := e.pods(cmd, flags, owner, func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) })
+	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) })
 	if err != nil {
 		return err
-	}
-	if len(answer.Pods) == 0 && e.cluster != nil {
-		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
-			return finding{fmt.Sprintf("no pod of %s waits for a node: %v", owner, err)}
-		}
 	}
 	return e.print(cmd, answer)
-}
-
-// find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
-func (e *explainer) find(ctx context.Context, owner string) error {
-	client, err := e.running.Client()
-	if err != nil {
-		return err
-	}
-	kind, name, _ := strings.Cut(owner, "/")
-	api := client.AppsV1().RESTClient()
-	switch kind {
-	case "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet":
-	case "Job", "CronJob":
-		api = client.BatchV1().RESTClient()
-	default:
-		return nil
-	}
-	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }
 
 func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
