@@ -22,7 +22,7 @@ func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
 		p.Blocks = p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
-		if r.from != "" && slices.Contains(recordable, p.Reason) && (g.Source.Template != launchspec.TemplateRef{} || g.Source.ConfigurationName != "") {
+		if r.from != "" && slices.Contains(recordable, p.Reason) && (g.Source.ConfigurationName != "" || !g.Source.Template.IsZero()) {
 			p.Remedy = "record it: docs/asgctl.md#offline has the commands"
 		}
 		problems = append(problems, p)
