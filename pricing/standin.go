@@ -70,7 +70,8 @@ func (s *standIn) price(instanceType string) (Price, bool) {
 	for _, of := range Kin(instanceType) {
 		if factor, known := s.factors[of]; ok && known {
 			price.Amount = Amount{PerHour: price.Amount.PerHour * factor, Currency: s.currency}
-			price.Date, price.Basis = s.oldest, fmt.Sprintf("%s × %.3g, as of the listed %s", basis, factor, strings.TrimPrefix(of+" types", " "))
+			price.Date = s.oldest
+			price.Basis = fmt.Sprintf("%s × %.3g, as of the listed %s", basis, factor, strings.TrimPrefix(of+" types", " "))
 			return price, true
 		}
 	}

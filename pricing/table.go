@@ -66,7 +66,8 @@ func parse(table string) (*Terms, error) {
 		case strings.HasPrefix(line, "#"):
 			err = t.parseHead(line, number)
 		case width == 0:
-			if width = strings.Count(line, ",") + 1; width < 2 || width > len(columnNames) || line != strings.Join(columnNames[:width], ",") {
+			width = strings.Count(line, ",") + 1
+			if width < 2 || width > len(columnNames) || line != strings.Join(columnNames[:width], ",") {
 				err = fmt.Errorf("column names %.50q are not %q, to which %q may be added", line, columns, columnNames[2:])
 			} else {
 				err = t.complete()

@@ -106,7 +106,9 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
-	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) })
+	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, func(pod *decision.Pod) bool {
+		return pod.Namespace == namespace && show.OwnedBy(owner, pod)
+	})
 	if err != nil {
 		return err
 	}

@@ -35,10 +35,12 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
 		}
 	}
-	grant := fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+ // other policies stay
+	// A policy of its own: the role's other policies stay.
+	grant := fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
 		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(actions))
 	for _, call := range denied {
-		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant)
+		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning,
+			"a harmless call with the credentials of this command, request "+call.RequestID, grant)
 	}
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+

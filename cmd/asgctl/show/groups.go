@@ -262,8 +262,8 @@ func (g Group) capacity() string {
 }
 
 func (l Launch) String() string {
-	words := map[string]string{"launch-configuration": "configuration ", "launch-template": "template ", "mixed-instances-policy": "policy over "}
-	return strings.TrimSpace(words[l.Kind] + l.Name + " " + l.Version)
+	of := map[string]string{"launch-configuration": "configuration", "launch-template": "template", "mixed-instances-policy": "policy over"}
+	return strings.TrimSpace(of[l.Kind] + " " + l.Name + " " + l.Version)
 }
 
 const maxNames = 4

@@ -16,8 +16,8 @@ import (
 // atOnce bounds the answers that are made and sent at once. One takes up to some 20 MiB, and the others wait.
 const atOnce = 2
 
-// NewJSON answers with the report of a record, compressed where the reader accepts that. The server bounds the time for it, so that slow readers do
-// not keep the others waiting.
+// NewJSON answers with the report of a record, compressed where the reader accepts that. The server must bound the time for an answer, so
+// that slow readers do not keep the others waiting.
 func NewJSON(record *decision.Record) http.HandlerFunc {
 	slots := make(chan struct{}, atOnce)
 	return func(w http.ResponseWriter, r *http.Request) {
