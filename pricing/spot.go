@@ -65,9 +65,11 @@ func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 }
 
 func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
-	if perHour, ok := now.terms.spotIn(instanceType, zone); ok {
-		m.add(perHour, now.terms.origin())
-		return
+	for _, z := range [...]string{zone, ""} {
+		if i, own := slices.BinarySearchFunc(now.terms.spot, row{instanceType: instanceType, zone: z}, byPool); own {
+			m.add(now.terms.spot[i].perHour, now.terms.origin())
+			return
+		}
 	}
 	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
 		live := now.spot[instanceType][i]

@@ -62,8 +62,6 @@ func (l *layers) standIn(region string, list *List) *standIn {
 	return s
 }
 
-func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
-
 // price is the list's own amount, if that is in the book's currency, without any price to compare the list with.
 func (s *standIn) price(instanceType string) (Price, bool) {
 	price, ok := s.Lookup(instanceType)
@@ -72,7 +70,8 @@ func (s *standIn) price(instanceType string) (Price, bool) {
 	for _, of := range Kin(instanceType) {
 		if factor, known := s.factors[of]; ok && known {
 			price.Amount = Amount{PerHour: price.Amount.PerHour * factor, Currency: s.currency}
-			price.Date, price.Basis = s.oldest, fmt.Sprintf("%s × %.3g, as of the listed %s", basis, factor, kinName(of))
+			price.Date = s.oldest
+			price.Basis = fmt.Sprintf("%s × %.3g, as of the listed %s", basis, factor, strings.TrimPrefix(of+" types", " "))
 			return price, true
 		}
 	}

@@ -17,7 +17,7 @@ const columns = "instance_type,price_per_hour"
 
 var columnNames = strings.Split(columns+",capacity_type,zone", ",")
 
-// MaxBytes bounds a text. A reader may stop a byte later.
+// MaxBytes bounds a text.
 const MaxBytes = 8 << 20
 
 // Bounds on accepted input, far above anything real.
@@ -66,7 +66,12 @@ func parse(table string) (*Terms, error) {
 		case strings.HasPrefix(line, "#"):
 			err = t.parseHead(line, number)
 		case width == 0:
-			width, err = t.endHead(line)
+			width = strings.Count(line, ",") + 1
+			if width < 2 || width > len(columnNames) || line != strings.Join(columnNames[:width], ",") {
+				err = fmt.Errorf("column names %.50q are not %q, to which %q may be added", line, columns, columnNames[2:])
+			} else {
+				err = t.complete()
+			}
 		default:
 			err = t.parseRow(line, width, number)
 		}
@@ -138,6 +143,7 @@ func (t *Terms) parseHead(line string, number int) (err error) {
 	return nil
 }
 
+// complete checks that the head states what every list must.
 func (t *Terms) complete() error {
 	o := t.list.origin
 	for _, member := range []struct {
@@ -152,15 +158,6 @@ func (t *Terms) complete() error {
 		return fmt.Errorf("currency %.50q is not a code of three capitals, such as USD", c)
 	}
 	return nil
-}
-
-// endHead checks that the head is complete where the line with the column names ends it, and returns how many columns those are.
-func (t *Terms) endHead(line string) (int, error) {
-	width := strings.Count(line, ",") + 1
-	if width < 2 || width > len(columnNames) || line != strings.Join(columnNames[:width], ",") {
-		return 0, fmt.Errorf("column names %.50q are not %q, to which %q may be added", line, columns, columnNames[2:])
-	}
-	return width, t.complete()
 }
 
 // parseRow reads the price of one instance type. Without a capacity type it is on demand.

@@ -52,16 +52,6 @@ func (t *Terms) origin() Origin {
 	return o
 }
 
-func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
-	for _, z := range [...]string{zone, ""} {
-		i, found := slices.BinarySearchFunc(t.spot, row{instanceType: instanceType, zone: z}, byPool)
-		if found {
-			return t.spot[i].perHour, true
-		}
-	}
-	return 0, false
-}
-
 func family(instanceType string) string {
 	name, _, _ := strings.Cut(instanceType, ".")
 	return name

@@ -2,7 +2,6 @@ package pricefile
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -19,21 +18,9 @@ func Read(path string, known []string) (*pricing.Terms, error) {
 	return parse(path, text, known)
 }
 
-// content returns at most one byte more of the file than the limit, without the byte order mark of some editors.
+// content returns the file without the byte order mark of some editors.
 func content(path string) (string, error) {
-	info, err := os.Stat(path) // before the file is opened, for opening a pipe waits for its writer
-	if err != nil {
-		return "", fmt.Errorf("read price file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("read price file: %q is not a regular file but %v: name the file itself", path, info.Mode().Type())
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read price file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, pricing.MaxBytes+1))
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read price file: %w", err)
 	}

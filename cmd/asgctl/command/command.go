@@ -69,7 +69,7 @@ func isPlugin(path string) bool {
 }
 
 // Run runs asgctl with the program's file and the arguments that follow it, and returns the exit code. kubectl-asg is the file of a kubectl
-// plugin, and its help says kubectl asg.
+// plugin, and its usage says kubectl asg.
 func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
 	stderr = show.Terminal{Writer: stderr}
 	c := &cli{stdout: stdout, stderr: stderr, format: show.Table, program: asgctl, read: source.Options{Version: version}}
@@ -77,7 +77,7 @@ func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writ
 	pflag.CommandLine.VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the core's, which cobra shows as flags of every command
 	if isPlugin(path) {
 		c.program = "kubectl asg"
-		rename(root, c.program)
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: c.program}
 	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -87,22 +87,6 @@ func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writ
 		fmt.Fprintln(stderr, c.program+":", err)
 	}
 	return exitCode(err)
-}
-
-// rename makes the help of a command and of those below it say another name than asgctl.
-func rename(cmd *cobra.Command, name string) {
-	for _, text := range []*string{&cmd.Short, &cmd.Long, &cmd.Example} {
-		*text = strings.ReplaceAll(*text, asgctl, name)
-	}
-	if !cmd.HasParent() {
-		cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: name}
-	}
-	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
-		flags.VisitAll(func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, asgctl, name) })
-	}
-	for _, below := range cmd.Commands() {
-		rename(below, name)
-	}
 }
 
 func exitCode(err error) int {

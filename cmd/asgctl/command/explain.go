@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
@@ -30,7 +31,7 @@ can ask what other flags would do. Such loops are a new autoscaler's first. They
 Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
 
 func (c *cli) explain() *cobra.Command {
-	e := &explainer{cli: c}
+	e := &explainer{cli: c, running: running.Options{Leading: true}}
 	cmd := &cobra.Command{
 		Use: "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]", Short: "Explain why pods wait, or why a node stays",
 		Long: explainLong,
@@ -107,7 +108,9 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
-	answer, err := e.pods(cmd, flags, owner, func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) })
+	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, func(pod *decision.Pod) bool {
+		return pod.Namespace == namespace && show.OwnedBy(owner, pod)
+	})
 	if err != nil {
 		return err
 	}

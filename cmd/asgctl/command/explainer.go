@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -35,17 +33,6 @@ type explainer struct {
 
 // aboutNodes is answered by one loop, which knows all that is known of nodes.
 var aboutNodes = process.Question{Nodes: true, Enough: func(*decision.Report) bool { return true }}
-
-// enoughGarbage is the garbage that is collected at once, in percent of the heap. Collecting it more often took a fifth of the time of a
-// question about 5,000 nodes.
-const enoughGarbage = 200
-
-// collectLess has the process collect garbage less often, unless the environment says how often. The process ends soon.
-func collectLess() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(enoughGarbage)
-	}
-}
 
 // pods explains the pods that match, from the decisions of loops that have looked at each of them.
 func (e *explainer) pods(cmd *cobra.Command, flags []string, subject string, match func(*decision.Pod) bool) (*show.Pods, error) {
@@ -105,9 +92,6 @@ func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler,
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r, err := autoscaler.Report(ctx)
-	if err == nil {
-		err = running.Leads(r)
-	}
 	if err == nil && r.Process.Plugin {
 		err = errors.New("the Cluster Autoscaler decides in its own process, and its plugin, which answers, knows no reasons: look into its log")
 	}
@@ -154,7 +138,6 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %scomputes the answer itself, with the flags %s.\n", because, with)
 	e.source = show.DryRun
-	collectLess()
 	return e.loops(ctx, e.cluster, flags, asked)
 }
 

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -38,7 +37,7 @@ changed. The report comes from the autoscaler's /status.json, as for asgctl top.
 }
 
 func (c *cli) resumeMoves() *cobra.Command {
-	from := running.Options{}
+	from := running.Options{Leading: true}
 	cmd := &cobra.Command{
 		Use: "resume GROUP", Short: "Have the autoscaler forget the failed moves of a group, and try again",
 		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
@@ -50,7 +49,7 @@ its next loop. A move that is tried again already goes on. Your account needs ge
 			return errSaved
 		}
 		client, err := from.Client()
-		if err = cmp.Or(running.Leads(report), err); err != nil {
+		if err != nil {
 			return failure{err}
 		}
 		if report.Shadow != nil {

@@ -53,8 +53,8 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 			}
 			if to == "-" {
 				_, err = io.WriteString(c.stdout, prices.List.Format())
-			} else {
-				err = replaceFile(to, prices.List.Format())
+			} else if err = os.WriteFile(to+".new", []byte(prices.List.Format()), 0o644); err == nil {
+				err = os.Rename(to+".new", to)
 			}
 			if err != nil {
 				return failure{fmt.Errorf("write prices: %w", err)}
@@ -148,19 +148,4 @@ func (p *progress) Read(b []byte) (int, error) {
 		fmt.Fprintf(p.to, "asgctl: read %d MB\n", p.read/1e6)
 	}
 	return n, err
-}
-
-// replaceFile replaces the content of a file, or of the file that a link leads to, as a whole. The file keeps its mode.
-func replaceFile(name, content string) error {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(name); err == nil {
-		mode = info.Mode().Perm()
-		if name, err = filepath.EvalSymlinks(name); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(name+".new", []byte(content), mode); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
 }

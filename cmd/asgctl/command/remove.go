@@ -34,7 +34,7 @@ Flags behind -- replace flags of the same name.
 Exits with 3 if the request is refused or taken back, or if the node would stay.`
 
 func (c *cli) remove() *cobra.Command {
-	e, replace, interval := &explainer{cli: c}, false, 2*time.Second
+	e, replace, interval := &explainer{cli: c, running: running.Options{Leading: true}}, false, 2*time.Second
 	cmd := &cobra.Command{
 		Use:     "remove NODE [--replace] [--dry-run [-- FLAGS OF THE AUTOSCALER]]",
 		Short:   "Have the autoscaler drain a node, terminate its instance and lower the desired capacity",

@@ -70,7 +70,6 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", recorded.Loop.Number, began.UTC().Format(time.RFC3339),
 		show.Clean(recorded.Process.Version), but(left))
 	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
-	collectLess()
 	r, err := e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), flags, asked)
 	if err == nil {
 		fmt.Fprintln(e.stderr, "asgctl: The recorded loop decided "+differences(recorded, r))

@@ -39,11 +39,8 @@ which pods waited for nodes, and the nodes that one of the two removed. The repo
 
 // showReport completes a command that prints what the report of a leader says, as a result and a table.
 func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string)) *cobra.Command {
-	cmd.Args = cobra.NoArgs
+	cmd.Args, from.Leading = cobra.NoArgs, true
 	withReport(&from, cmd, func(_ context.Context, r *decision.Report, _ []string) error {
-		if err := running.Leads(r); err != nil {
-			return failure{err}
-		}
 		answer, table := result(r)
 		return c.print(answer, func() string { return table }, "")
 	})

@@ -24,18 +24,23 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
 	var denied []accountcheck.Call
+	var actions []string // of these, all of which are reads
 	for _, call := range accountcheck.Permissions(ctx, in.clients) {
 		switch {
 		case call.Denied():
-			denied = append(denied, call)
+			denied, actions = append(denied, call), append(actions, call.Action)
 		case slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
 			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
 		}
 	}
+	// A policy of its own: the role's other policies stay.
+	grant := fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
+		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(actions))
 	for _, call := range denied {
-		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(denied))
+		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning,
+			"a harmless call with the credentials of this command, request "+call.RequestID, grant)
 	}
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
@@ -46,16 +51,6 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 				"sqs:DeleteMessage sqs:ChangeMessageVisibility --resource-arns QUEUE_ARN")
 	}
 	return true
-}
-
-// grant is a command that gives the role a policy of its own with the denied actions, all of which are reads. The role's other policies stay.
-func grant(denied []accountcheck.Call) string {
-	var actions []string
-	for _, call := range denied {
-		actions = append(actions, call.Action)
-	}
-	return fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
-		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(actions))
 }
 
 // checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.

@@ -19,7 +19,7 @@ const answerTimeout = 15 * time.Second
 // the API server while its pod is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
-	from.Namespace, from.Lease = in.namespace, in.lease()
+	from.Namespace, from.Lease, from.Leading = in.namespace, in.lease(), true
 	bound := min(answerTimeout, in.Timeout/4)
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
@@ -30,11 +30,10 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true
 	}
-	if err == nil {
+	if r != nil {
 		if stale, old := r.Reading.Stale(in.Now()); old {
 			c.find("the running autoscaler", stale.Message, "its /status.json", stale.Remedy)
 		}
-		err = running.Leads(r)
 	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")

@@ -19,6 +19,7 @@ type Options struct {
 	Selector   string // label selector of the autoscaler's pods, "" for the usual labels
 	URL        string // of the autoscaler itself, instead of a cluster
 	File       string // saved report, instead of a cluster
+	Leading    bool   // a replica that stands by is an error, and so is a leader before its first loop: their reports hold no decisions
 }
 
 // KubeFlags adds the flags that choose a cluster.

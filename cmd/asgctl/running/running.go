@@ -81,9 +81,21 @@ func Read(ctx context.Context, options Options) (*decision.Report, error) {
 	return a.Report(ctx)
 }
 
-// Report reads the latest report. A saved report is returned as it is. The error is ErrNone if
-// the cluster runs no autoscaler. It finds the leader each time, because a pod that lost the lease still answers.
+// Report reads the latest report. The error is ErrNone if the cluster runs no autoscaler. Where the options ask for a leader's report, one
+// without decisions comes with an error. It finds the leader each time, because a pod that lost the lease still answers.
 func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
+	r, err := a.report(ctx)
+	switch {
+	case err != nil || !a.options.Leading:
+	case !r.Process.Leader:
+		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	case r.Loop.Number == 0:
+		err = errors.New("the autoscaler that leads has run no loop yet, and its log and /readyz say what it waits for")
+	}
+	return r, err
+}
+
+func (a *Autoscaler) report(ctx context.Context) (*decision.Report, error) {
 	switch {
 	case a.options.File != "":
 		file, err := os.Open(a.options.File)
@@ -100,17 +112,6 @@ func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
 		return nil, err
 	}
 	return a.proxied(ctx, pod)
-}
-
-// Leads returns an error about a report without decisions: of a replica that stands by, and of a leader before its first loop.
-func Leads(r *decision.Report) error {
-	switch {
-	case !r.Process.Leader:
-		return fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
-	case r.Loop.Number == 0:
-		return errors.New("the autoscaler that leads has run no loop yet, and its log and /readyz say what it waits for")
-	}
-	return nil
 }
 
 func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {

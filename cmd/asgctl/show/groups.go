@@ -262,11 +262,8 @@ func (g Group) capacity() string {
 }
 
 func (l Launch) String() string {
-	words := map[string]string{
-		"launch-configuration": "configuration " + l.Name, "launch-template": "template " + l.Name + " " + l.Version,
-		"mixed-instances-policy": "policy over " + l.Name + " " + l.Version,
-	}
-	return words[l.Kind]
+	of := map[string]string{"launch-configuration": "configuration", "launch-template": "template", "mixed-instances-policy": "policy over"}
+	return strings.TrimSpace(of[l.Kind] + " " + l.Name + " " + l.Version)
 }
 
 const maxNames = 4

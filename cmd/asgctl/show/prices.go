@@ -2,9 +2,9 @@ package show
 
 import (
 	"maps"
+	"math"
 	"path"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
@@ -63,10 +63,7 @@ func PricesOf(p *groupprice.Pricer, region string, known []string, capacityType 
 }
 
 // rounded rounds to nine decimals, for smaller differences come from binary arithmetic.
-func rounded(figure float64) float64 {
-	out, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', 9, 64), 64)
-	return out
-}
+func rounded(figure float64) float64 { return math.Round(figure*1e9) / 1e9 }
 
 func (l Prices) Table() string {
 	if len(l.Prices) == 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 
 	"sigs.k8s.io/yaml"
@@ -35,6 +36,9 @@ func (f *Format) Set(value string) error {
 	return nil
 }
 
+// controls are the control characters that JSON permits in strings. A terminal may obey them, and YAML refuses them.
+var controls = regexp.MustCompile(`[\x{7f}-\x{9f}]`)
+
 func Print(w io.Writer, f Format, result any, table func() string) error {
 	if f != JSON && f != YAML {
 		_, err := io.WriteString(w, table())
@@ -47,7 +51,7 @@ func Print(w io.Writer, f Format, result any, table func() string) error {
 	if err := encoder.Encode(result); err != nil {
 		return err
 	}
-	text := withoutControls(b.String())
+	text := controls.ReplaceAllFunc(b.Bytes(), func(c []byte) []byte { return fmt.Appendf(nil, `\u%04x`, []rune(string(c))[0]) })
 	if f == YAML {
 		var err error
 		if text, err = yaml.JSONToYAML(text); err != nil {
@@ -56,19 +60,4 @@ func Print(w io.Writer, f Format, result any, table func() string) error {
 	}
 	_, err := w.Write(text)
 	return err
-}
-
-// withoutControls escapes the control characters that JSON permits in strings, for a terminal may obey them, and
-// YAML refuses them.
-func withoutControls(document string) []byte {
-	var b bytes.Buffer
-	b.Grow(len(document))
-	for _, r := range document {
-		if r >= 0x7f && r < 0xa0 {
-			fmt.Fprintf(&b, `\u%04x`, r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.Bytes()
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,13 +12,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
+// recordable are the reasons of problems that recorded answers have where they fall short.
+var recordable = []string{launchspec.ReasonNodegroupUnread, launchspec.ReasonLaunchSourceUnread, launchspec.ReasonLaunchSourceMissing}
+
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
 // and types, then the reasons why it is not scaled zone by zone where that is asked for, and tags of its owner that cannot be read.
 func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	problems := []launchspec.Problem{}
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
-		p.Remedy, p.Blocks = r.remedy(g, p), p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
+		p.Blocks = p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
+		if r.from != "" && slices.Contains(recordable, p.Reason) && (g.Source.ConfigurationName != "" || !g.Source.Template.IsZero()) {
+			p.Remedy = "record it: docs/asgctl.md#offline has the commands"
+		}
 		problems = append(problems, p)
 	}
 	if g.Failure != nil {
@@ -54,26 +59,4 @@ func (r *Reading) templateProblems(g *group.Group) []nodetemplate.Problem {
 		}
 	}
 	return problems
-}
-
-// remedy is the problem's own, unless it was recorded answers that fell short.
-func (r *Reading) remedy(g *group.Group, p launchspec.Problem) string {
-	if r.from == "" {
-		return p.Remedy
-	}
-	write := func(command, file string) string {
-		return fmt.Sprintf("record it: aws %s --output json > %s", command, filepath.Join(r.from, file))
-	}
-	switch p.Reason {
-	case launchspec.ReasonNodegroupUnread:
-		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", nodegroupsFile)
-	case launchspec.ReasonLaunchSourceUnread, launchspec.ReasonLaunchSourceMissing:
-		if g.Source.ConfigurationName != "" {
-			return write("autoscaling describe-launch-configurations", configurationsFile)
-		}
-		if (g.Source.Template != launchspec.TemplateRef{}) {
-			return write("ec2 describe-launch-template-versions --versions '$Latest' '$Default'", templatesFile)
-		}
-	}
-	return p.Remedy
 }

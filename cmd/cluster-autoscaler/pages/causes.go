@@ -3,7 +3,6 @@ package pages
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 type cause struct {
 	decision.Reason
-	Key     string // stays while only figures of the message change
+	Key     string // stays while only figures of the message change. The script finds by it the element that it keeps open
 	State   decision.PodState
 	rank    int // of the state
 	Level   level
@@ -83,18 +82,11 @@ func newCauses(report *decision.Report) []cause {
 	})
 	seen := map[string]int{}
 	for i := range causes[:min(len(causes), mostCauses)] {
-		k := stableKey(string(causes[i].State), causes[i].Message)
+		k := bounded(string(causes[i].State)+" "+digits.ReplaceAllString(causes[i].Message, ""), longestName)
 		seen[k]++
 		causes[i].Key = fmt.Sprintf("%s-%d", k, seen[k])
 	}
 	return causes
-}
-
-// stableKey is the same for two messages that differ in figures alone. The script finds by it the element that it keeps open.
-func stableKey(kind, message string) string {
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(kind + " " + digits.ReplaceAllString(message, "")))
-	return fmt.Sprintf("%x", sum.Sum64())
 }
 
 var digits = regexp.MustCompile(`\p{Nd}`)

@@ -48,12 +48,10 @@ func groupRank(g *decision.Group) int {
 	}
 }
 
-func byAttention(a, b *decision.Group) int {
-	return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
-}
-
 func newGroups(all []decision.Group, causes []cause) list[group] {
-	sorted := slices.SortedFunc(slices.Values(pointers(all)), byAttention)
+	sorted := slices.SortedFunc(slices.Values(pointers(all)), func(a, b *decision.Group) int {
+		return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
+	})
 	shown := first(sorted, mostGroups)
 	rows := list[group]{More: shown.More}
 	for _, g := range shown.Shown {

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -14,15 +13,14 @@ type headline struct {
 	Remedy string
 }
 
-// newHeadline picks the sentence for the worst that is going on.
-func newHeadline(report *decision.Report, causes []cause, waiting int) headline {
+// newHeadline picks the sentence for the worst that is going on. Causes and groups begin with the worst.
+func newHeadline(report *decision.Report, causes []cause, groups []group, waiting int) headline {
 	fits := waiting // a node, when the causes before have no pod
 	for _, c := range causes {
 		if c.State == decision.PodIgnored {
 			fits -= c.Count
 		}
 	}
-	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
 	switch result := report.Loop.Result; {
 	case !report.Process.Leader:
 		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
@@ -43,7 +41,7 @@ func newHeadline(report *decision.Report, causes []cause, waiting int) headline 
 			}
 		}
 		return h
-	case len(groups) > 0 && groupLevel(groups[0]) == bad:
+	case len(groups) > 0 && groups[0].Level == bad:
 		worst := groups[0]
 		h := headline{Level: bad, Text: "Group " + worst.Name + " is degraded: " + worst.Reason.Message, Remedy: worst.Reason.Remedy}
 		if fits > 0 {
@@ -56,8 +54,8 @@ func newHeadline(report *decision.Report, causes []cause, waiting int) headline 
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
 	case fits > 0:
 		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
-	case len(groups) > 0 && groupLevel(groups[0]) == warning:
-		return warningOf(groups[0])
+	case len(groups) > 0 && groups[0].Level == warning:
+		return warningOf(groups[0].Group)
 	case len(causes) > 0:
 		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
 	default:

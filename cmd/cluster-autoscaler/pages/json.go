@@ -7,21 +7,17 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-const (
-	// atOnce bounds the answers that are made and sent at once. One takes up to some 20 MiB, and the others wait.
-	atOnce = 2
-	// sendLimit bounds the time for sending an answer, so that slow readers do not keep the others waiting.
-	sendLimit = 30 * time.Second
-)
+// atOnce bounds the answers that are made and sent at once. One takes up to some 20 MiB, and the others wait.
+const atOnce = 2
 
-// NewJSON answers with the report of a record, compressed where the reader accepts that.
+// NewJSON answers with the report of a record, compressed where the reader accepts that. The server must bound the time for an answer, so
+// that slow readers do not keep the others waiting.
 func NewJSON(record *decision.Record) http.HandlerFunc {
 	slots := make(chan struct{}, atOnce)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +27,6 @@ func NewJSON(record *decision.Record) http.HandlerFunc {
 		case <-r.Context().Done():
 			return
 		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendLimit)) // a recorder in a test has none
 		header := w.Header()
 		header.Set("Content-Type", "application/json")
 		header.Set("Cache-Control", "no-store")

@@ -90,10 +90,13 @@ func newView(report *decision.Report) *view {
 	v.Entries = first(report.Timeline, mostEntries)
 	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], mostEarlier)
 	v.Starts = first(report.Launches, mostLaunches)
-	v.APICalls = newCalls(report.Calls)
+	calls := slices.SortedStableFunc(slices.Values(report.Calls), func(a, b decision.Call) int { // throttled or failed ones first
+		return cmp.Or(cmp.Compare(b.Throttled+b.Failed, a.Throttled+a.Failed), cmp.Compare(b.Count, a.Count))
+	})
+	v.APICalls = first(calls, mostCalls)
 	v.Given = first(report.Process.Flags, mostFlags)
 	v.Total = newTotals(report)
-	v.Headline = newHeadline(report, causes, v.Total.Waiting)
+	v.Headline = newHeadline(report, causes, v.Rows.Shown, v.Total.Waiting)
 	if stale, old := report.Reading.Stale(report.At); old && report.Process.Leader {
 		v.Headline = headline{bad, stale.Message, "By these facts: " + v.Headline.Text, stale.Remedy}
 	}
@@ -172,14 +175,6 @@ func (v *view) setNodes() {
 	v.Moving = nodeTable{first(moving, mostNodes), "Nodes that start, drain or leave", v}
 	v.Kept = nodeTable{first(blocked, mostNodes), "Nodes that are not needed and that something keeps", v}
 	v.Every = nodeTable{first(every, mostEvery), "All nodes, the dearest first", v}
-}
-
-// newCalls puts the actions first that were throttled or failed.
-func newCalls(all []decision.Call) list[decision.Call] {
-	sorted := slices.SortedStableFunc(slices.Values(all), func(a, b decision.Call) int {
-		return cmp.Or(cmp.Compare(b.Throttled+b.Failed, a.Throttled+a.Failed), cmp.Compare(b.Count, a.Count))
-	})
-	return first(sorted, mostCalls)
 }
 
 // nodeLevels are the levels of states of nodes that are not calm.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +22,6 @@ const (
 
 var functions = template.FuncMap{
 	"name":       func(s any) string { return bounded(fmt.Sprint(s), longestName) }, // of any type of string
-	"syllables":  func(call string) []string { return syllables.FindAllString(bounded(call, longestName), -1) },
 	"message":    func(s string) string { return bounded(s, longestMessage) },
 	"remedy":     remedy,
 	"stamp":      stamp,
@@ -39,9 +37,6 @@ var functions = template.FuncMap{
 	"entryWord":  func(k decision.EntryKind) string { return entryKinds[k].word },
 	"percent":    func(ratio float64) string { return strconv.Itoa(int(ratio*100+0.5)) + " %" },
 }
-
-// syllables are the parts of a call's name, such as autoscaling:DescribeAutoScalingGroups, between which a line may end.
-var syllables = regexp.MustCompile(`[A-Z]+[^A-Z]*|[^A-Z]+`)
 
 // bounded returns the text with at most limit characters. It shows control characters and characters that change the direction of writing by a
 // replacement, so that a name cannot disguise the text around it.
