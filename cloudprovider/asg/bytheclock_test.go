@@ -125,6 +125,20 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 	})(t)
 }
 
+// The first loop of a new leader may launch before anything runs beside it.
+func TestFirstLoopKnowsShiftsAndScheduledActions(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		shifted, most := shiftable("a"), 5
+		shifted.ShiftedZones = []string{"us-west-2b"}
+		w := newWorld(t, shifted).actions()
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(10 * time.Minute), Max: &most}))
+		w.started()
+		assert.True(t, w.cache.Shifted(w.group("a"), "us-west-2b"), "the shift is known")
+		assert.Equal(t, "0 to 5", w.limits(), "sizes")
+	})(t)
+}
+
 func TestDeniedLookForScheduledActionsChangesNothing(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {

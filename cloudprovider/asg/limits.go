@@ -11,7 +11,7 @@ const (
 	// maxGroupsPerCall is the largest page, and the most names (EC2 Auto Scaling API reference, DescribeAutoScalingGroups, MaxRecords).
 	maxGroupsPerCall = 100
 	readTimeout      = 30 * time.Second // bounds one reading of a handful of groups with its retries
-	// startRetryMost bounds the pause between tries of the first reading, and resolveAtStartMost the first look-up of launch specs.
+	// startRetryMost bounds the pause between tries of the first reading, and resolveAtStartMost the first look-up of all else.
 	startRetryMost     = 30 * time.Second
 	resolveAtStartMost = 20 * time.Second
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.

@@ -44,11 +44,18 @@ func (c *Cache) ReadOnce(ctx context.Context) error {
 	return c.readLaunches(ctx)
 }
 
-// readLaunches reads the launch specs after the first reading of the groups.
+// readLaunches reads the launch specs after the first reading of the groups, and zonal shifts and scheduled actions with them: the first
+// loop must launch nothing into a shifted zone, or into a group that AWS lowers in a moment.
 func (c *Cache) readLaunches(ctx context.Context) error {
 	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMost)
 	defer cancel()
+	c.turn(ctx) // wants them
+	var beside sync.WaitGroup
+	beside.Go(func() { c.available.shifts.Once(resolveCtx) })
+	beside.Go(func() { c.actions.Once(resolveCtx) })
 	c.resolveLaunches(resolveCtx)
+	beside.Wait()
+	c.turn(ctx) // sets the sizes
 	log := klog.FromContext(ctx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {

@@ -30,8 +30,13 @@ type evidence struct {
 	snapshot *group.Snapshot // the nodes vote by their groups
 }
 
-// seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.
-func (p *Provider) seeCluster() {
+// SeeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change. Refresh does
+// so, too, but interruptions come before the first loop, and to a replica that no core asks. The listers must be filled, because half of
+// the nodes may settle the wrong name of the cluster.
+func (p *Provider) SeeCluster() {
+	p.seeing.Lock()
+	defer p.seeing.Unlock()
+	p.registered.read(p.ctx)
 	now := evidence{nodes: p.registered.known.Load(), network: ClusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
 	if now.nodes == nil || now == p.seen {
 		return

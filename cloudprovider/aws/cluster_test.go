@@ -31,6 +31,8 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	assert.Equal(t, 3, len(w.NodeGroups()), "node groups before the first loop, want all 3")
 	before := w.NodeGroup("theirs")
+	w.SeeCluster() // as the handler of interruptions does
+	assert.Nil(t, w.Cache.Snapshot().Group("theirs"), "the other cluster's group before the first loop")
 	for range 3 {
 		w.NextLoop()
 	}

@@ -84,7 +84,8 @@ type Provider struct {
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
 	spared     sync.Map                  // texts of the log about instances that may be another cluster's
-	seen       evidence                  // for Refresh alone
+	seeing     sync.Mutex                // one SeeCluster at a time
+	seen       evidence                  // under seeing
 	changing   sync.Mutex                // held while a view is made from the one before
 	facts      *nodeFacts                // under changing
 	missing    map[string]missingDevices // by Auto Scaling group, under changing
@@ -162,16 +163,15 @@ func (p *Provider) Dividing() bool {
 }
 
 // Refresh moves on to the newest Snapshot and to the nodes of the moment. It makes no call and never fails: without a newer reading the
-// last one stays. The listers must be filled, because half of the nodes may settle the wrong name of the cluster.
+// last one stays. It calls SeeCluster, so the listers must be filled.
 //
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
 	p.looped.Store(true)
 	p.PretendNone() // of a scale-up that was left out
 	p.waited.Store(0)
-	p.registered.read(p.ctx)
 	p.superseded.Clear()
-	p.seeCluster()
+	p.SeeCluster()
 	p.cache.BeginLoop()
 	p.refresh()
 	return nil

@@ -20,7 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
+// registeredNodes knows the provider IDs of the registered nodes by instance, as of the last SeeCluster. It is safe for concurrent use.
 type registeredNodes struct {
 	nodes   corelisters.NodeLister
 	index   cache.Indexer                     // of the nodes, see nodemeta.NodesOf

@@ -1,12 +1,17 @@
 package interruption_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
 // state tags the group as owned by these clusters, and returns once the Cache has read the tags.
@@ -47,4 +52,36 @@ func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
 	assert.Truef(t, w.terminations() == 0 && w.desired() == 2,
 		"%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
+}
+
+// A new leader reads the queue before its first loop. The other cluster drains the instance, which has no node here.
+func TestHookOfAnotherClusterIsLeftToIt(t *testing.T) {
+	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+		w.state("b")
+		require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[w.inService()[0]].Name, metav1.DeleteOptions{}))
+		w.running(func(o *interruption.Options) {
+			o.SeeCluster = func() { w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"}) }
+		})
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		w.wait("the message is put back for others", func() bool { return w.handled()["left-to-others lifecycle-terminate"] > 0 })
+		assert.Zero(t, w.aws.Calls()["CompleteLifecycleAction"], "completed actions")
+	})
+}
+
+// The core asks another replica, so no loop of this one sees its nodes.
+func TestInstanceIsTerminatedWhereNoLoopRuns(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.state("b")
+		warned, nodes, began := w.inService()[0], slices.Collect(maps.Keys(w.nodes())), time.Now()
+		w.running(func(o *interruption.Options) {
+			o.SeeCluster = func() {
+				if time.Since(began) > 10*time.Second { // they have registered
+					w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
+				}
+			}
+		})
+		w.send(warning(warned, time.Now()))
+		w.within(2*time.Minute, "the instance is gone", func() bool { return !slices.Contains(w.inService(), warned) })
+		assert.Equal(t, 1, w.desired(), "desired")
+	})
 }

@@ -84,6 +84,9 @@ type Options struct {
 	// Full reports whether a limit other than its maximum size keeps an Auto Scaling group from another instance. Instances that are about to
 	// go count against such a limit. Nil is for no limit.
 	Full func(group string) bool
+	// SeeCluster has Groups know which nodes are ours, and so which groups are another cluster's. Run calls it before the first message,
+	// and then every few seconds, because a replica of a plugin may run no loop that does so.
+	SeeCluster func()
 	// Wake starts a loop of the core now.
 	Wake func()
 	// CoreElsewhere means that the core is another process. It plans no pods that still run, so planned drains do not wait for it.
@@ -130,6 +133,7 @@ const reconcileEvery = 5 * time.Second
 // Run takes up the drains that are under way and then handles the queue's messages, until ctx ends. It returns when all
 // goroutines have stopped. Unfinished work stays recorded on the nodes and in the queue.
 func (h *Handler) Run(ctx context.Context) error {
+	h.SeeCluster()
 	var work sync.WaitGroup
 	if h.Queue != "" {
 		consumer := queue.New(queue.Config{API: h.SQS, Queue: h.Queue, Handle: h.Handle, Clock: h.Clock,
@@ -138,6 +142,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	}
 	work.Go(func() {
 		for ; ctx.Err() == nil; sleep(ctx, h.Clock, reconcileEvery) {
+			h.SeeCluster()
 			h.reconcile(ctx)
 		}
 	})

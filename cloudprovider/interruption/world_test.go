@@ -178,7 +178,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.pods.Client(), Nodes: nodes,
 		Pods:   factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
-		AtDeadline: interruption.Force, Draining: func(string, string, string) {},
+		AtDeadline: interruption.Force, Draining: func(string, string, string) {}, SeeCluster: func() {},
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:

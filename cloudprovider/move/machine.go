@@ -209,9 +209,13 @@ func (r *round) conforms(n Node) {
 	}
 }
 
-// ending ends a move whose reason has been gone for long enough. Until then the node is not drained.
+// ending ends a move whose reason has been gone for long enough, and could be seen meanwhile. Until then the node is not drained.
 func (r *round) ending(n Node, s State, undue time.Time) {
-	if undue.IsZero() {
+	unread := func(reason Reason) bool {
+		reads, ok := reason.(interface{ Unread(n Node) bool })
+		return ok && reason.Name() == s.Reason && s.Target != "" && reads.Unread(n)
+	}
+	if undue.IsZero() || slices.ContainsFunc(r.Reasons, unread) {
 		undue = r.now
 	}
 	if r.now.Sub(undue) >= sure {

@@ -48,6 +48,9 @@ type Cache[V any] struct {
 	asks  bool // false where there is nobody to ask
 	wake  chan struct{}
 
+	answered bool   // AWS has answered once. Used by look-ups only, as reported
+	reported string // reason of the last failure in the log, "" since an answer
+
 	mu     sync.Mutex
 	known  *Answers[V]
 	dated  map[string]time.Time // when a key was first wanted or last answered
@@ -161,15 +164,25 @@ func (c *Cache[V]) lookUp(ctx context.Context) error {
 		}
 		c.Learn(values, keys...)
 	}
+	c.answered, c.reported = true, ""
 	return nil
 }
 
 // refuses reports whether AWS answers the question to nobody here, so that a last answer would never end.
 func refuses(err error) bool { return awsclient.IsForbidden(err) || awsclient.IsUnknownCall(err) }
 
+// report logs a failure when the reason is news.
 func (c *Cache[V]) report(ctx context.Context, err error) {
+	reason := awsclient.Reason(err)
+	if awsclient.IsUnauthenticated(err) { // which is no denial, and a denial may follow
+		reason = "unauthenticated"
+	}
+	if reason == c.reported {
+		return
+	}
+	c.reported = reason
 	log := klog.FromContext(ctx)
-	if c.Whole && !refuses(err) {
+	if c.Whole && c.answered && !refuses(err) {
 		log.V(2).Info("A look-up failed, its last answer stays", "call", awsclient.Operation(err), "err", awsclient.Brief(err))
 		return
 	}
@@ -188,26 +201,20 @@ func (c *Cache[V]) Once(ctx context.Context) {
 }
 
 // Run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
-// requests, and then tries again. It logs a failure when the reason is news. It returns at once where there is nobody to ask.
+// requests, and then tries again. It returns at once where there is nobody to ask.
 func (c *Cache[V]) Run(ctx context.Context) {
-	reported := ""
 	for failed := 0; c.asks; {
 		waking := c.wake
 		var again <-chan time.Time
 		err := c.lookUp(ctx)
 		switch failed++; {
 		case err == nil:
-			failed, reported = 0, ""
+			failed = 0
 		case errors.Is(err, errNotAsked): // AWS may still refuse
 			failed = 0
 		default:
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))
-			reason := awsclient.Reason(err)
-			if awsclient.IsUnauthenticated(err) { // which is no denial, and a denial may follow
-				reason = "unauthenticated"
-			}
-			if reason != reported && ctx.Err() == nil {
-				reported = reason
+			if ctx.Err() == nil {
 				c.report(ctx, err)
 			}
 		}

@@ -136,15 +136,17 @@ func TestAnAnswerOfAllThereIsReplacesTheOneBefore(t *testing.T) {
 		known  map[string]bool
 		lines  int // in the log by then
 	}{
-		{name: "at first", answer: a, known: a},
-		{name: "another", answer: b, known: b},
-		{name: "a fault of AWS", err: coded("InternalFailure"), known: b},
-		{name: "expired credentials", err: coded("ExpiredToken"), known: b},
-		{name: "denied", err: coded("AccessDeniedException"), known: none, lines: 1},
-		{name: "allowed", answer: a, known: a, lines: 1},
-		{name: "an endpoint without the call", err: coded("UnknownOperationException"), known: none, lines: 2},
-		{name: "with the call", answer: a, known: a, lines: 2},
-		{name: "nothing", known: none, lines: 2},
+		{name: "a fault of AWS at first", err: coded("InternalFailure"), known: none, lines: 1},
+		{name: "the same again", err: coded("InternalFailure"), known: none, lines: 1},
+		{name: "an answer", answer: a, known: a, lines: 1},
+		{name: "another", answer: b, known: b, lines: 1},
+		{name: "a fault of AWS", err: coded("InternalFailure"), known: b, lines: 1},
+		{name: "expired credentials", err: coded("ExpiredToken"), known: b, lines: 1},
+		{name: "denied", err: coded("AccessDeniedException"), known: none, lines: 2},
+		{name: "allowed", answer: a, known: a, lines: 2},
+		{name: "an endpoint without the call", err: coded("UnknownOperationException"), known: none, lines: 3},
+		{name: "with the call", answer: a, known: a, lines: 3},
+		{name: "nothing", known: none, lines: 3},
 	} {
 		now.Step(time.Minute)
 		answer, failure = step.answer, step.err

@@ -254,6 +254,17 @@ func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
 	}
 }
 
+// The last leader drained the node when it ended, or nobody has led since the move began.
+func TestMoveOfLongAgoGoesOnUnderANewLeader(t *testing.T) {
+	w, nodes := newRotationWorld(t, "500m")
+	n, began := nodes[0].DeepCopy(), w.clock.Now().Add(-21*time.Minute)
+	s := move.State{Reason: move.Rotation, Step: move.Placing, Since: began, Began: began, Replacement: "small", Launches: 1}
+	n.Annotations = map[string]string{move.Annotation: s.Text()}
+	w.update(n)
+	moved := w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining || !n.Move.Retry.IsZero() })
+	assert.Truef(t, moved.State == decision.NodeDraining && moved.Move.Failures == 0, "node %+v, move %+v, want it drained", moved, moved.Move)
+}
+
 // The pod would go back to the node that it is to leave.
 func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {

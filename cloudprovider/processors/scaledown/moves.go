@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,7 @@ type Moves struct {
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
 	Consolidation *Consolidation
 
+	since     time.Time             // of the first look: a try that an earlier process began has its time from then on
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
 	held      map[string]move.Held
@@ -136,6 +138,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		return nil
 	}
 	now := m.Clock.Now()
+	m.since = cmp.Or(m.since, now)
 	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
@@ -236,21 +239,21 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if !held {
 			delete(m.holding, name)
 		}
-		stuck := m.stuck(n, s)
+		stuck, late := m.stuck(n, s), now.Sub(later(s.Began, m.since)) >= longestTry
 		switch {
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
 			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
-			over := h.Hold != move.HeldRollout && lasts(m.holding, name, now) || now.Sub(s.Began) >= longestTry
+			over := h.Hold != move.HeldRollout && lasts(m.holding, name, now) || late
 			if over && now.Sub(s.Restarted) >= move.RestartTime {
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
 			m.hold(name, move.HeldRoom, stuck)
 			m.rest(name)
-		case now.Sub(s.Began) >= longestTry && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
+		case late && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
 			m.rest(name)
-		case now.Sub(s.Began) >= longestTry:
+		case late:
 			m.postpone(name)
 		default:
 			moving = append(moving, n)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -36,6 +37,10 @@ func (a *Account) answer(in any) (any, error) {
 		return &autoscaling.DescribeScalingActivitiesOutput{}, nil // they are not recorded
 	case *autoscaling.DescribeInstanceRefreshesInput:
 		return &autoscaling.DescribeInstanceRefreshesOutput{}, nil // as above
+	case *autoscaling.DescribeScheduledActionsInput:
+		return &autoscaling.DescribeScheduledActionsOutput{}, nil // as above
+	case *arczonalshift.ListManagedResourcesInput:
+		return &arczonalshift.ListManagedResourcesOutput{}, nil // as above
 	case *autoscaling.DescribeLaunchConfigurationsInput:
 		return a.DescribeLaunchConfigurations(in)
 	case *ec2.DescribeLaunchTemplateVersionsInput:

@@ -33,8 +33,8 @@ type Election struct {
 }
 
 // Lead waits for the lease, then does the work, and releases the lease when the work has ended. It returns the work's error,
-// nil when ctx ends before the lease was taken, and an error as soon as the lease is lost. The work's context is done then,
-// but the work may not have ended. After ctx has ended, Lead returns within the two graces together.
+// or ErrUnfinished, nil when ctx ends before the lease was taken, and an error as soon as the lease is lost. The work's context is
+// done then, but the work may not have ended. After ctx has ended, Lead returns within the two graces together.
 func Lead(ctx context.Context, election Election, work func(context.Context) error) error {
 	// The election outlives ctx: the lease is held and renewed until the work has ended.
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
@@ -75,13 +75,8 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 		return nil
 	}
 	err = whileLeading(ctx, election.WorkGrace, ended, work)
-	switch {
-	case errors.Is(err, errLost):
-	case errors.Is(err, ErrUnfinished):
-		giveBack(false)
-		return nil
-	default:
-		giveBack(true)
+	if !errors.Is(err, errLost) {
+		giveBack(!errors.Is(err, ErrUnfinished))
 	}
 	return err
 }

@@ -126,10 +126,16 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 
 func TestLeaseIsReleasedWhenWorkFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, failed := newLease("one"), errors.New("no provider")
-		err := Lead(t.Context(), election(l), func(context.Context) error { return failed })
-		assert.Truef(t, errors.Is(err, failed) && l.holder() == "",
-			"Lead = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
+		failed := errors.New("no provider")
+		for _, tt := range []struct {
+			err  error
+			want int // seconds in the record, by which the next holder knows whether the work has ended
+		}{{failed, releasedSeconds}, {errors.Join(failed, ErrUnfinished), 15}} {
+			l := newLease("one")
+			err := Lead(t.Context(), election(l), func(context.Context) error { return tt.err })
+			assert.Truef(t, errors.Is(err, failed) && l.holder() == "" && l.record.LeaseDurationSeconds == tt.want,
+				"Lead = %v with the lease %+v, want %v and nobody's for %d s", err, l.record, tt.err, tt.want)
+		}
 	})
 }
 
@@ -147,7 +153,7 @@ func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 			return nil
 		})
 		took := time.Since(began)
-		assert.Truef(t, took == 4*time.Second && err == nil, "Lead = %v after %v, want nil after 4s", err, took)
+		assert.Truef(t, took == 4*time.Second && errors.Is(err, ErrUnfinished), "Lead = %v after %v, want it unfinished after 4s", err, took)
 		close(release)
 		time.Sleep(time.Minute) // let the election end
 	})

@@ -235,6 +235,9 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
 	metrics.InitMetrics()
+	if err := p.awaitCaches(ctx, a.informers); err != nil { // the core reads at once since when nodes are marked as candidates for removal
+		return nil, err
+	}
 	autoscaler, coreErr := core.NewAutoscaler(working, opts, a.informers)
 	if coreErr != nil {
 		return nil, fmt.Errorf("core: %w", coreErr)

@@ -82,10 +82,10 @@ func (p *Process) Run(ctx context.Context) error {
 		err = p.elected(running, p.work)
 	}
 	switch {
+	case ctx.Err() == nil:
+		return cmp.Or(context.Cause(running), err) // the endpoints broke, or the work
 	case errors.Is(err, lifecycle.ErrUnfinished): // which is logged
 		return nil
-	case err == nil && ctx.Err() == nil:
-		return context.Cause(running) // the endpoints broke
 	}
 	return err
 }
@@ -160,7 +160,7 @@ func (p *Process) work(ctx context.Context) error {
 			a.informers.Shutdown()
 		}},
 	)
-	return cmp.Or(broken, ended)
+	return errors.Join(broken, ended)
 }
 
 func (p *Process) loop(ctx context.Context, a *assembly) {
