@@ -234,13 +234,14 @@ func changesDesired(a types.Activity) bool {
 // replaces reports whether AWS launched an instance in place of another, or terminated one that it replaces. It may launch first: to even out zones,
 // in an instance refresh, or where a maintenance policy asks for it. AWS writes "launched to aid in balancing the group's zones", "launched in response
 // to an instance refresh", "taken out of service in response to an EC2 health check". Where the capacity changes, AWS adds "increasing the capacity from
-// 3 to 4" or "shrinking". It adds that also when it evens out zones.
+// 3 to 4" or "shrinking". It adds that also when it evens out zones. Other endpoints may leave it out.
 func replaces(a types.Activity) bool {
 	cause := aws.ToString(a.Cause)
 	if changesDesired(a) { // maybe by a policy with "balance" in its name
 		return false
 	}
-	return strings.Contains(cause, "balanc") || cause != "" && !strings.Contains(cause, "capacity from")
+	return strings.Contains(cause, "balanc") ||
+		cause != "" && !strings.Contains(cause, "capacity from") && !strings.Contains(cause, "desired and actual capacity")
 }
 
 // newest returns the newest activities of the group, or none where AWS does not answer within movedTimeout.

@@ -181,11 +181,24 @@ func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()
-	w.must(w.aws.DeleteGroup("a"))
-	_, err := w.cache.Increase(t.Context(), "a", 1)
-	assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
-	assert.Empty(t, cmp.Diff([]string{"b"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
+	flags, err := ownership.ParseDiscovery([]string{"0:3:a", "0:3:b", "0:3:c"}, nil)
+	require.NoError(t, err)
+	for name, fault := range map[string]fakeaws.Fault{
+		"AWS leaves it out":      {Action: "none"},
+		"an endpoint refuses it": {Group: "a", Code: "ValidationError", Message: "AutoScalingGroup name not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, discovery := range []ownership.Discovery{discovered, flags} {
+				w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3), scalingGroup("c", 0, 0, 3)), discovery).started()
+				w.must(w.aws.DeleteGroup("a"))
+				w.aws.Inject(fault)
+				_, err := w.cache.Increase(t.Context(), "a", 1)
+				assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
+				w.refresh()
+				assert.Empty(t, cmp.Diff([]string{"b", "c"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
+			}
+		})
+	}
 }
 
 func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
@@ -314,6 +327,8 @@ func TestPolicyTypes(t *testing.T) {
 			group: mixed(fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.large"},
 				fakeaws.Override{InstanceType: "m5.xlarge", WeightedCapacity: 2}),
 			want: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m5.xlarge", Weight: 2}}},
+		{name: "policy with types, endpoint without templates", unread: "InvalidAction", group: mixed(fakeaws.Override{InstanceType: "m5.large"}),
+			want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types, template throttled", unread: "Throttling", group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
 		{name: "policy without overrides, template denied", unread: "AccessDenied", group: mixed()},
 		{name: "launch template, denied", unread: "AccessDenied", group: scalingGroup("g", 0, 0, 9)},
@@ -334,6 +349,7 @@ func TestPolicyTypes(t *testing.T) {
 					"problems %+v, want one that blocks nothing", g.Problems)
 				assert.Equalf(t, tt.want != nil, strings.HasSuffix(g.Problems[0].Message, "instance types in the policy are known of its nodes"),
 					"problem %+v", g.Problems[0])
+				assert.Equalf(t, tt.unread == "Throttling", strings.HasPrefix(g.Problems[0].Remedy, "wait: "), "remedy %q", g.Problems[0].Remedy)
 			}
 			if tt.want == nil {
 				assert.Nil(t, g.LaunchSpec, "what it launches")
@@ -382,7 +398,16 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	})
 }
 
-// shortPages are EC2's calls with one version of a launch template a page, the oldest of each first: AWS promises no order.
+// onePage returns the item of the page, and the token of the next one.
+func onePage[T any](all []T, token *string) ([]T, *string) {
+	at, _ := strconv.Atoi(aws.ToString(token))
+	if at+1 >= len(all) {
+		return all[at:], nil
+	}
+	return all[at : at+1], aws.String(strconv.Itoa(at + 1))
+}
+
+// shortPages are EC2's calls with one image a page, and one version of a launch template, the oldest of each first: AWS promises no order.
 type shortPages struct{ launchspec.EC2API }
 
 func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
@@ -393,13 +418,20 @@ func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.
 	if err != nil || in.MaxResults == nil {
 		return out, err
 	}
-	all := out.LaunchTemplateVersions
-	slices.Reverse(all)
-	at, _ := strconv.Atoi(aws.ToString(token))
-	if out.LaunchTemplateVersions = all[at : at+1]; at+1 < len(all) {
-		out.NextToken = aws.String(strconv.Itoa(at + 1))
-	}
+	slices.Reverse(out.LaunchTemplateVersions)
+	out.LaunchTemplateVersions, out.NextToken = onePage(out.LaunchTemplateVersions, token)
 	return out, nil
+}
+
+func (c shortPages) DescribeImages(ctx context.Context, in *ec2.DescribeImagesInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
+	token := in.NextToken
+	in.NextToken = nil
+	out, err := c.EC2API.DescribeImages(ctx, in, o...)
+	if err == nil {
+		out.Images, out.NextToken = onePage(out.Images, token)
+	}
+	return out, err
 }
 
 func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {

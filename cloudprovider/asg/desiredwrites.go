@@ -102,7 +102,7 @@ func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error
 	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ReadingLag), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
 	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 	switch {
-	case err != nil && !awsclient.IsForbidden(err) && !awsclient.IsUnsupported(err):
+	case err != nil && !awsclient.IsRefusedForGood(err):
 		return 0, err
 	case len(begun) == 0:
 		return n, nil
@@ -123,16 +123,16 @@ func (c *Cache) lower(ctx context.Context, g *group.Group, desired int) error {
 	return err
 }
 
-// setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
-// and g is fresh.
-func (c *Cache) setDesired(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
-	now := c.clock.Now()
+// setDesired sets the desired capacity and returns when it began to, by AWS's clock: AWS may launch before it answers. The caller
+// has the group lock, and g is fresh.
+func (c *Cache) setDesired(ctx context.Context, g *group.Group, desired int) (began time.Time, err error) {
+	began = c.byAWS(c.clock.Now())
 	out, err := c.setWhileStated(ctx, g, desired)
 	if err != nil {
-		return now, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
+		return began, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
 	}
 	klog.FromContext(ctx).V(0).Info("Set desired capacity", "group", g.Name, "from", g.DesiredCapacity, "to", desired)
-	return serverTime(out.ResultMetadata, now), nil
+	return slices.MinFunc([]time.Time{began, serverTime(out.ResultMetadata, began)}, time.Time.Compare), nil
 }
 
 // setWhileStated makes the call of setDesired. It repeats a lost or throttled call only if a reading states the desired capacity of g, because another
@@ -176,11 +176,11 @@ func (c *Cache) stillStates(ctx context.Context, g *group.Group) error {
 
 // setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
 // the answer may be lost. It takes the note back if AWS refuses.
-func (c *Cache) setWatched(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
+func (c *Cache) setWatched(ctx context.Context, g *group.Group, desired int) (began time.Time, err error) {
 	now := c.clock.Now()
 	c.groups.update(g.Name, func(e *entry) { e.Attempt(desired, g.Excess(), now) })
-	if accepted, err = c.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
+	if began, err = c.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
 		c.groups.update(g.Name, func(e *entry) { e.Refused() })
 	}
-	return accepted, err
+	return began, err
 }

@@ -155,6 +155,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "denied", code: "AccessDenied", taken: 2},
 		{name: "unknown", code: "UnknownOperation", taken: 2},
 		{name: "unsupported", code: "UnsupportedOperation", taken: 2},
+		{name: "refused without a code", code: "UnknownError", taken: 2},
 	} {
 		for _, ahead := range []time.Duration{0, 5 * time.Minute, -5 * time.Minute} { // our clock
 			t.Run(fmt.Sprint(tt.name, " ", ahead), func(t *testing.T) {

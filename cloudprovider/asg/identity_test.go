@@ -360,6 +360,7 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 		{name: "throttled", code: "Throttling", stay: true, why: "has not been read yet"},
 		{name: "gone", code: "InvalidLaunchTemplateName.NotFoundException", stay: true, why: "give the group one that does"},
 		{name: "denied", code: "AccessDenied"},
+		{name: "not in the endpoint", code: "InvalidAction"},
 		{name: "answered"},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
@@ -400,6 +401,9 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 		{name: "a node of ours", nodes: true},
 		{name: "its tags may not be read", code: "AccessDenied", calls: 1},
 		{name: "EC2 does not support the call", code: "UnsupportedOperation", calls: 1},
+		{name: "an endpoint does not take the filter", code: "InvalidFilter", calls: 1},
+		{name: "an endpoint refuses without a code", code: "UnknownError", calls: 1},
+		{name: "our clock is wrong", code: "RequestExpired", stays: true, calls: 1},
 		{name: "its tags cannot be read", code: "InternalError", stays: true, calls: 1},
 		{name: "our credentials are refused", code: "InvalidIdentityToken", stays: true, calls: 1},
 	} {

@@ -130,6 +130,18 @@ func TestHundredImagesAreReadPerCall(t *testing.T) {
 	}
 }
 
+func TestImagesOfAllPagesAreKnown(t *testing.T) {
+	t.Parallel()
+	config := ofImages("ami-0001", "ami-0002", "ami-0003")
+	for _, g := range config.AutoScalingGroups {
+		config.Images = append(config.Images, fakeaws.Image{ID: g.Name})
+	}
+	w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.Launches.EC2 = shortPages{o.Launches.EC2} }).started()
+	for _, g := range w.cache.Snapshot().Groups() {
+		assert.NotNilf(t, g.LaunchSpec.Image, "image of %s", g.Name)
+	}
+}
+
 func TestImageParameterIsResolved(t *testing.T) {
 	arm := al2023
 	arm.Architecture = "arm64"

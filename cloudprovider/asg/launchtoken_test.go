@@ -91,21 +91,35 @@ func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 
 func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 	t.Parallel()
+	slow := fakeaws.Fault{Action: desiredCall, Latency: ms(3000)}
+	lost := fakeaws.Fault{Action: desiredCall, Code: "InternalFailure", Late: true, Times: 1}
 	for name, tt := range map[string]struct {
 		began time.Duration // after the second of the request
 		want  bool
+		fault fakeaws.Fault // of the request
+		ahead time.Duration // AWS's clock
 	}{
-		"in the same second":  {0, true},
-		"in an earlier one":   {-time.Second, false},
-		"after the beginning": {2 * time.Second, true},
+		"in the same second":                                               {began: 0, want: true},
+		"in an earlier one":                                                {began: -time.Second},
+		"after the beginning":                                              {began: 2 * time.Second, want: true},
+		"in the same second, and the answer is slow":                       {began: 0, want: true, fault: slow},
+		"in an earlier one, and the answer is slow":                        {began: -time.Second, fault: slow},
+		"in the same second, the answer is lost and AWS's clock is behind": {began: 0, want: true, fault: lost, ahead: -time.Minute},
+		"in an earlier one, the answer is lost and AWS's clock is ahead":   {began: -5 * time.Second, fault: lost, ahead: time.Minute},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
-			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).running()
+			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9))
+			w.aws.SetClockSkew(tt.ahead)
+			w.running()
+			if tt.fault.Action != "" {
+				w.aws.Inject(tt.fault)
+			}
 			second := time.Now().Truncate(time.Second).Add(time.Second)
 			time.Sleep(time.Until(second.Add(700 * time.Millisecond)))
-			w.calls.inProgress = &types.Activity{StartTime: aws.Time(second.Add(tt.began)), StatusCode: types.ScalingActivityStatusCodeFailed,
+			w.calls.inProgress = &types.Activity{
+				StartTime: aws.Time(second.Add(tt.began + tt.ahead)), StatusCode: types.ScalingActivityStatusCodeFailed,
 				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}
 			w.increase(1)
 			w.waitWhile("AWS has not been asked twice", func() bool { return w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil })

@@ -229,6 +229,7 @@ func TestReplacesByRealCauses(t *testing.T) {
 		{"At 2012-07-01T11:52:51Z instances were launched to balance instances in zones us-east-1d with other zones resulting in more than desired number of instances in the group. " +
 			"At 2012-07-01T11:55:33Z an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from 4 to 3.", true},
 		{difference, false},
+		{"At 2021-01-11T00:35:53Z an instance was started in response to a difference between desired and actual capacity.", false},
 		{"At 2021-01-11T00:35:52Z a user request created an AutoScalingGroup changing the desired capacity from 0 to 1.  " + difference, false},
 		{"At 2021-01-11T00:35:52Z a monitor alarm a in state ALARM triggered policy balance changing the desired capacity from 0 to 1.  " + difference, false},
 		{"At 2021-01-11T00:35:52Z instance i-1 was taken out of service in response to a user request, shrinking the capacity from 4 to 3.", false},

@@ -27,19 +27,18 @@ const refreshes = "DescribeInstanceRefreshes"
 
 func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 	t.Parallel()
-	t.Run("it ends", bubbled(func(t *testing.T) { pausesScaleDown(t, false) }))
-	t.Run("it has a bake time", bubbled(func(t *testing.T) { pausesScaleDown(t, true) }))
+	t.Run("it ends", bubbled(func(t *testing.T) { pausesScaleDown(t, 0) }))
+	t.Run("it has a bake time", bubbled(func(t *testing.T) { pausesScaleDown(t, 24*time.Hour) }))
 }
 
-func pausesScaleDown(t *testing.T, bakes bool) {
+func pausesScaleDown(t *testing.T, bake time.Duration) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9))
-	w.calls.bakes = bakes
 	w.running()
 	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
 		t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
 	}
-	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a", Bake: fakeaws.Duration(bake)}))
 	w.must(w.aws.Suspend("a", "InstanceRefresh"))
 	p := w.leftAlone(2 * time.Minute)
 	assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
@@ -60,6 +59,35 @@ func pausesScaleDown(t *testing.T, bakes bool) {
 	before := w.described(refreshes)
 	time.Sleep(time.Hour)
 	assert.Truef(t, w.described(refreshes) == before, "%d looks without a sign of a refresh", w.described(refreshes)-before)
+}
+
+// The new instances start from what the refresh says. The first one comes before an old one leaves, and the group states it once all have
+// baked.
+func TestRefreshWithADesiredConfiguration(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		a, delays := scalingGroup("a", 0, 3, 9), quick
+		a.MaintenancePolicy, delays.InService = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 110}, fakeaws.Duration(5*time.Minute)
+		w := newWorldWith(t, delays, a).running()
+		newer := workers("m5.large")
+		newer.Versions = append(newer.Versions, newer.Versions[0])
+		w.must(w.aws.PutLaunchTemplate(newer))
+		time.Sleep(10 * time.Minute)
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a", Bake: fakeaws.Duration(time.Hour),
+			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}}))
+		p := w.leftAlone(2 * time.Minute)
+		assert.Truef(t, p.Down && len(w.group("a").Instances) == 4, "%+v is left alone with %d instances, want scale-down before one has left",
+			p, len(w.group("a").Instances))
+		p = w.leftAlone(30 * time.Minute)
+		g := w.group("a")
+		assert.Truef(t, p == group.Pause{} && g.Operation.Bakes && g.Source.Template.Version == "1",
+			"%+v is left alone while it bakes: %t, and the group states version %s", p, g.Operation.Bakes, g.Source.Template.Version)
+		assert.True(t, w.with(nil).started().group("a").Operation.Bakes, "a new leader sees it")
+		time.Sleep(time.Hour)
+		g = w.group("a")
+		assert.Truef(t, !g.Operation.Bakes && g.Source.Template.Version == "2",
+			"in the end it bakes: %t, and the group states version %s", g.Operation.Bakes, g.Source.Template.Version)
+	})(t)
 }
 
 // No instance leaves the group then.

@@ -110,9 +110,9 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	switch {
 	case foreign != nil:
 		return foreign
-	case awsclient.IsForbidden(err), awsclient.IsUnsupported(err):
+	case awsclient.IsRefusedForGood(err):
 		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
-			"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
+			"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
 	case err != nil:
 		return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
 	}

@@ -178,15 +178,21 @@ func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.
 	return writing, unlock, g, nil
 }
 
-// named reads the groups of those names that AWS has.
+// named reads the groups of those names that AWS has. AWS leaves out the others. Another endpoint may refuse them, and is asked for
+// fewer at a time.
 func (c *Cache) named(ctx context.Context, names []string) (map[string]types.AutoScalingGroup, error) {
 	all := map[string]types.AutoScalingGroup{}
-	for some := range slices.Chunk(names, maxGroupsPerCall) {
+	for chunks := slices.Collect(slices.Chunk(names, maxGroupsPerCall)); len(chunks) > 0; chunks = chunks[1:] {
+		some := chunks[0]
 		found, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some})
-		if err != nil {
+		switch half := len(some) / 2; {
+		case err == nil:
+			maps.Copy(all, found)
+		case !awsclient.IsGroupNotFound(err):
 			return nil, err
+		case half > 0:
+			chunks = append(chunks, some[:half], some[half:])
 		}
-		maps.Copy(all, found)
 	}
 	return all, nil
 }

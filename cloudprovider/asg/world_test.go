@@ -63,7 +63,6 @@ type calls struct {
 	inProgress   *types.Activity                          // is described first
 	pageSize     *int32                                   // of activities, whatever is asked for
 	endless      bool                                     // pages of activities are empty, and each names another one
-	bakes        bool                                     // an instance refresh that has replaced all is in its bake time
 	between      atomic.Bool                              // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
@@ -188,16 +187,6 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 	}
 	if err == nil && c.inProgress != nil {
 		out.Activities = slices.Insert(out.Activities, 0, *c.inProgress)
-	}
-	return out, err
-}
-
-func (c *calls) DescribeInstanceRefreshes(ctx context.Context, in *autoscaling.DescribeInstanceRefreshesInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
-	out, err := c.AutoScaling.DescribeInstanceRefreshes(ctx, in, o...)
-	for at := 0; err == nil && c.bakes && at < len(out.InstanceRefreshes); at++ {
-		if last := &out.InstanceRefreshes[at]; last.Status == types.InstanceRefreshStatusSuccessful {
-			last.Status, last.EndTime = types.InstanceRefreshStatusBaking, nil
-		}
 	}
 	return out, err
 }

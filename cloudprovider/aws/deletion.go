@@ -158,7 +158,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		case placeholder:
 			gone.placeholders++
 		default:
-			if err := n.provider.registered.mayEnd(id, node, n.since); err != nil {
+			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since); err != nil {
 				return removal{}, err
 			}
 			gone.ids = append(gone.ids, id)

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
@@ -19,6 +20,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
+
+const taintPoll, taintShown = 20 * time.Millisecond, time.Second
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the last SeeCluster. It is safe for concurrent use.
 type registeredNodes struct {
@@ -114,18 +117,21 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 	return p.View().Instance(node)
 }
 
-// mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
-// unregistered, or a Ready one. Pods run on it.
+// mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
+// for unregistered, or a Ready one. Pods run on it. It also refuses to end a node without the core's taint, which has registered anew, or
+// lost it to somebody else. Pods may come to it.
 //
-// It also refuses a removal that is older than its node group. The core begins a removal under one ID, and ends it under the ID of the
-// moment. Where a group has become zone groups meanwhile, or is whole again, the core would never end it, and so drain no other node. After an
-// error the core ends it under the first ID (deleteNodesAndRegisterStatus, read 2026-11).
-func (r *registeredNodes) mayEnd(instance string, node *corev1.Node, since time.Time) error {
+// It also refuses a removal that is older than its node group. Nobody knows how old the removal of a node is that is gone. The core begins
+// a removal under one ID, and ends it under the ID of the moment. Where a group has become zone groups meanwhile, or is whole again, the
+// core would never end it, and so drain no other node. After an error the core ends it under the first ID (deleteNodesAndRegisterStatus,
+// read 2026-11).
+func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time) error {
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
 	}
 	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
+	older := !unregistered && !since.IsZero()
 	for _, other := range registered {
 		if id, _ := instanceID(other.Spec.ProviderID); id != instance {
 			continue
@@ -134,10 +140,30 @@ func (r *registeredNodes) mayEnd(instance string, node *corev1.Node, since time.
 			if unregistered || nodemeta.Ready(other) {
 				return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 			}
-		} else if began, _ := taints.GetToBeDeletedTime(other); began != nil && began.Before(since) {
-			return fmt.Errorf("delete node %q: its group has come to be scaled zone by zone, or as a whole, since its removal began, "+
-				"so it is removed later", node.Name)
+			continue
 		}
+		if other = r.tainted(ctx, other); other == nil {
+			return fmt.Errorf("delete node %q: it is registered and lacks the taint %s, so pods may come to it", node.Name, taints.ToBeDeletedTaint)
+		}
+		began, _ := taints.GetToBeDeletedTime(other)
+		older = began != nil && began.Before(since)
+	}
+	if older {
+		return fmt.Errorf("delete node %q: its group has come to be scaled zone by zone, or as a whole, maybe since its removal began, "+
+			"so it is removed later", node.Name)
 	}
 	return nil
+}
+
+// tainted returns the node once it has the core's taint, or nil. The cache may be taintShown behind.
+func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node) *corev1.Node {
+	if wait.PollUntilContextTimeout(ctx, taintPoll, taintShown, true, func(context.Context) (bool, error) {
+		if now, err := r.nodes.Get(node.Name); err == nil {
+			node = now
+		}
+		return taints.HasToBeDeletedTaint(node), nil
+	}) != nil {
+		return nil
+	}
+	return node
 }

@@ -56,11 +56,13 @@ func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
 		group  fakeaws.AutoScalingGroup
 		drains bool
 		change func(world) string
+		gone   bool // the node object, before its instance
 	}{
-		{"a node is drained, and the group is divided", whole, true, divide},
-		{"an empty node goes, and the group is divided", whole, false, divide},
-		{"a node is drained, and the group is whole again", divided, true, unite},
-		{"an empty node goes, and the group is whole again", divided, false, unite},
+		{"a node is drained, and the group is divided", whole, true, divide, false},
+		{"an empty node goes, and the group is divided", whole, false, divide, false},
+		{"a node is drained, and the group is whole again", divided, true, unite, false},
+		{"an empty node goes, and the group is whole again", divided, false, unite, false},
+		{"a node is drained and is gone, and the group is divided", whole, true, divide, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newDividedWorld(t, nil, tt.group)
@@ -115,12 +117,16 @@ func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
 			begin(nodes[0])
 			form := tt.change(w)
 			w.waitWhile("the group has its old form", func() bool { return w.View().NodeGroup(form) == nil })
+			if tt.gone {
+				w.Cluster.Drop(t, nodes[0])
+				require.NoError(t, client.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("nodes"), "", nodes[0].Name))
+			}
 			close(held.may)
 			assert.ErrorContains(t, ended(nodes[0]), "is removed later", "the removal that began before")
 			assert.Equal(t, 0, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate an instance")
 			n, err := client.CoreV1().Nodes().Get(t.Context(), nodes[0].Name, metav1.GetOptions{})
-			require.NoError(t, err)
-			assert.False(t, taints.HasToBeDeletedTaint(n), "the node is still tainted")
+			require.Equal(t, tt.gone, err != nil)
+			assert.False(t, !tt.gone && taints.HasToBeDeletedTaint(n), "the node is still tainted")
 
 			formed := time.Now().Unix()
 			w.waitWhile("the next removal would begin in the second in which the group changed", func() bool { return time.Now().Unix() == formed })
@@ -135,9 +141,28 @@ func TestCoreEndsRemovalFromGroupThatChangesItsForm(t *testing.T) {
 // A node group of the first view is older than every removal of this process, whatever the clock says.
 func TestRemovalEndsAfterTheClockWentBack(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	n := w.Nodes("a")[0]
-	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Add(-10 * time.Minute).Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	n := tainted(w.Nodes("a")[0], time.Now().Add(-10*time.Minute))
 	w.Cluster.Put(t, n)
 	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}))
 	assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "times AWS was asked to terminate the instance")
+}
+
+// tainted is a node whose removal the core began then.
+func tainted(n *corev1.Node, then time.Time) *corev1.Node {
+	n = n.DeepCopy()
+	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(then.Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	return n
+}
+
+// Its kubelet may register anew during the drain, or somebody takes the taint off, and pods come.
+func TestRegisteredNodeGoesOnlyWithTheCoresTaint(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Nodes("a")
+	w.Cluster.Put(t, nodes[0], awsworld.Node(nodes[1].Name, "aws:///cn-northwest-1a/i-0123456789abcdef0"))
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(nodes[:1]), taints.ToBeDeletedTaint, "deletion of a node without the taint")
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[1:]), "deletion of a node whose name another instance has")
+	w.desires("a", 1)
+	time.AfterFunc(50*time.Millisecond, func() { w.Cluster.Put(t, tainted(nodes[0], time.Now())) }) // a cache may be behind
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	w.desires("a", 0)
 }

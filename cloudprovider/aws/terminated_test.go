@@ -3,6 +3,7 @@ package aws_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -100,6 +101,7 @@ func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
 	id := w.Nodes("a")[0].Spec.ProviderID
 	stale, live := awsworld.M5Large("old", id, nil), awsworld.M5Large("new", id, nil)
 	stale.Status.Conditions[0].Status = corev1.ConditionUnknown
+	stale, live = tainted(stale, time.Now()), tainted(live, time.Now())
 	w.register(stale, live)
 	w.NextLoop()
 	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}),

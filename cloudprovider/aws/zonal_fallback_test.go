@@ -190,8 +190,12 @@ func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 			ofA = n
 		}
 	}
+	ofC := w.Nodes("a/" + awsworld.ZoneC)[0]
+	for _, n := range []*corev1.Node{ofA, ofC} {
+		w.Cluster.Put(t, tainted(n, time.Now().Add(time.Second))) // in whole seconds it would seem to be older
+	}
 	assert.NoError(t, whole.DeleteNodes([]*corev1.Node{ofA}), "a group that is views now")
-	assert.NoError(t, w.NodeGroup("a/"+awsworld.ZoneC).ForceDeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]), "by force")
+	assert.NoError(t, w.NodeGroup("a/"+awsworld.ZoneC).ForceDeleteNodes([]*corev1.Node{ofC}), "by force")
 	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("a")), "instances by zone (-want +got)")
 	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {

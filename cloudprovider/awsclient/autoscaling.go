@@ -9,15 +9,16 @@ import (
 )
 
 // AutoScaling is the client of EC2 Auto Scaling. Once AWS throttles a reading, readings come more slowly by the SDK's adaptive
-// rate. Writes have a rate of their own, so that many readings hold up no launch and no termination. So have look-ups: each write begins with a
-// reading of its group, which no look-up holds up.
+// rate. Writes have a rate of their own, so that many readings hold up no launch, no termination and no heartbeat. So have look-ups:
+// each write begins with a reading of its group, which no look-up holds up.
 type AutoScaling struct {
 	readings
 	lookups
 	Writes
+	Hooks
 }
 
-// readings has all calls but the ones that the other two make.
+// readings has all calls but the ones that the others make.
 type readings struct{ *autoscaling.Client }
 
 type lookups interface {
@@ -35,6 +36,16 @@ type Writes interface {
 		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
 	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
+}
+
+// Hooks are the calls about lifecycle hooks. AWS ends an instance whose heartbeat is late.
+type Hooks interface {
+	CompleteLifecycleAction(context.Context, *autoscaling.CompleteLifecycleActionInput,
+		...func(*autoscaling.Options)) (*autoscaling.CompleteLifecycleActionOutput, error)
+	RecordLifecycleActionHeartbeat(context.Context, *autoscaling.RecordLifecycleActionHeartbeatInput,
+		...func(*autoscaling.Options)) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error)
+	DescribeLifecycleHooks(context.Context, *autoscaling.DescribeLifecycleHooksInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
 }
 
 // garbledRetries bounds the repetitions of a call whose answer could not be read.

@@ -279,19 +279,25 @@ func TestReasonOfAnError(t *testing.T) {
 	}
 }
 
-func TestStatus501IsAnUnknownCallWhateverItsCode(t *testing.T) {
+func TestStatusCountsWhereTheCodeSaysNothing(t *testing.T) {
 	for _, tt := range []struct {
-		code   string
-		status int
-		want   bool
-	}{{"NotImplementedError", 501, true}, {"", 501, true}, {"NotImplementedError", 500, false}, {"", 404, true}, {"ValidationError", 404, false}, {"InvalidAction", 400, true}} {
+		code             string
+		status           int
+		unknown, forGood bool
+	}{
+		{"NotImplementedError", 501, true, true}, {"", 501, true, true}, {"NotImplementedError", 500, false, false}, {"", 404, true, true},
+		{"ValidationError", 404, false, true}, {"InvalidAction", 400, true, true}, {"", 403, false, true},
+		{"UnauthorizedOperation", 403, false, true}, {"", 429, false, false},
+		{"Throttling", 400, false, false}, {"ExpiredToken", 403, false, false}, {"RequestExpired", 400, false, false},
+	} {
 		t.Run(fmt.Sprint(tt.code, tt.status), func(t *testing.T) {
 			answer := &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: tt.status}}}
 			if tt.code != "" {
 				answer.Err = &smithy.GenericAPIError{Code: tt.code}
 			}
 			err := fmt.Errorf("act: %w", &awshttp.ResponseError{ResponseError: answer})
-			assert.Equal(t, tt.want, awsclient.IsUnknownCall(err), "IsUnknownCall")
+			assert.Equal(t, tt.unknown, awsclient.IsUnknownCall(err), "IsUnknownCall")
+			assert.Equal(t, tt.forGood, awsclient.IsRefusedForGood(err), "IsRefusedForGood")
 		})
 	}
 }
@@ -315,13 +321,21 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 		}
 		return nil
 	}
+	heartbeat := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		_, err := c.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String("a"),
+			LifecycleHookName: aws.String("h"), InstanceId: aws.String("i-1")})
+		if !awsclient.IsNotFound(err) { // AWS's answer
+			return err
+		}
+		return nil
+	}
 	type calls []func(context.Context, *awsclient.AutoScaling) error
 	for _, tt := range []struct {
 		throttled string
 		call      func(context.Context, *awsclient.AutoScaling) error
 		others    calls
 	}{
-		{"DescribeAutoScalingGroups", read, calls{write, activities, configurations}},
+		{"DescribeAutoScalingGroups", read, calls{write, heartbeat, activities, configurations}},
 		{"DescribeScalingActivities", activities, calls{read, write}},
 		{"DescribeLaunchConfigurations", configurations, calls{read, write}},
 	} {

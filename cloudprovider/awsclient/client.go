@@ -88,7 +88,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		metric: metric,
 		Region: cfg.Region, RegionFrom: regionFrom,
 		AutoScaling: &AutoScaling{readings: readings{autoscaling.NewFromConfig(cfg, autoscalingOptions)},
-			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), Writes: writes},
+			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), Writes: writes, Hooks: writes},
 		EC2: NewEC2(ec2.NewFromConfig(cfg, func(s *ec2.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region) })),
 		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "eks", cfg.Region) }),
 		SQS: queues,

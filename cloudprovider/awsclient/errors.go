@@ -33,7 +33,9 @@ func Operation(err error) string {
 }
 
 // IsThrottled reports whether AWS refused the call for its rate.
-func IsThrottled(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Throttle }
+func IsThrottled(err error) bool {
+	return awsmessage.OfCode(Code(err)) == awsmessage.Throttle || status(err) == http.StatusTooManyRequests
+}
 
 // refusesCaller reports whether AWS refused the caller: IsDenied or IsUnauthenticated.
 func refusesCaller(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Permission }
@@ -121,6 +123,13 @@ func IsInvalid(err error) bool {
 // method Unsent). A lost answer, a time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
 	return IsUnsent(err) || status(err) >= 400 && status(err) < 500
+}
+
+// IsRefusedForGood reports whether the call is refused until somebody changes something: a permission, the endpoint or the request
+// itself. Endpoints other than AWS's have codes of their own for that, or none.
+func IsRefusedForGood(err error) bool {
+	passes := IsThrottled(err) || IsUnauthenticated(err) || awsmessage.OfCode(Code(err)) == awsmessage.Transient
+	return IsUnsupported(err) || IsRefused(err) && !passes
 }
 
 // status returns the status of AWS's answer, 0 where nothing came.

@@ -72,7 +72,7 @@ func (m annotation) resumed(now time.Time) reason {
 }
 
 // cordoned is a copy of the node that is cordoned, tainted and annotated with the reason, and off load balancers if m.Excluded asks
-// for it. A node that is annotated already gets the new reason, and keeps what is to be undone and the earlier of the two deadlines.
+// for it. A node that is annotated already gets the new reason, and keeps what is to be undone and, within a rank, the earlier deadline.
 // Otherwise an instance that Auto Scaling refuses to terminate would be drained again and again, and its node never put back
 // into use.
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
@@ -85,7 +85,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	}
 	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
 	_, excluded := node.Labels[labelExcluded]
-	m.Cordoned, m.Excluded = !node.Spec.Unschedulable || cordonedByCore(node), m.Excluded && !excluded
+	m.Cordoned, m.Excluded = !node.Spec.Unschedulable || cordonedByCore(node) || tainted(node), m.Excluded && !excluded
 	if m.Excluded {
 		node.Labels[labelExcluded] = "true"
 	}
@@ -94,7 +94,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 		if m.Terminating.IsZero() {
 			m.Terminating = before.Terminating
 		}
-		if !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
+		if before.rank() == m.rank() && !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
 			m.Deadline = before.Deadline
 		}
 	}
@@ -105,11 +105,12 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	return node
 }
 
-// uncordoned is a copy of the node with those changes undone that cordoned made.
+// uncordoned is a copy of the node with those changes undone that cordoned made. If somebody has taken the annotation off, the
+// cordon counts as ours.
 func uncordoned(node *corev1.Node) *corev1.Node {
 	node = node.DeepCopy()
-	m, _ := annotationOf(node)
-	if m.Cordoned {
+	m, annotated := annotationOf(node)
+	if m.Cordoned || !annotated && tainted(node) {
 		node.Spec.Unschedulable = false
 	}
 	if m.Excluded {
@@ -118,6 +119,10 @@ func uncordoned(node *corev1.Node) *corev1.Node {
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)
 	delete(node.Annotations, Taint)
 	return node
+}
+
+func tainted(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint })
 }
 
 func withoutTaint(taints []corev1.Taint) []corev1.Taint {

@@ -1,6 +1,7 @@
 package interruption
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -66,10 +67,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	}
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
-		if !h.terminate(ctx, j, nil) {
-			return terminateFailed
-		}
-		return noNode
+		return cmp.Or(h.terminate(ctx, j, nil), noNode)
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
 	planned := c.planned() // so its pods serve until they have a place, which may take weeks
@@ -238,10 +236,9 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		return h.giveUp(ctx, nodes, "its pods could not be moved in time")
 	}
 	h.metrics.lost.Add(float64(result.Lost))
-	if !h.terminate(ctx, j, nodes) {
-		return terminateFailed
-	}
-	switch {
+	switch out := h.terminate(ctx, j, nodes); {
+	case out != "":
+		return out
 	case result.Lost > 0 || result.Unseen:
 		return lost
 	case result.Forced > 0:
@@ -302,6 +299,9 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 		return
 	}
 	h.recall(nodemeta.InstanceOf(node))
+	if n := h.node(nodemeta.InstanceOf(node)); n != nil && drainedByCore(n) {
+		return // the core goes on with its removal
+	}
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }

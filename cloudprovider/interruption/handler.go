@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -52,19 +51,9 @@ type groups interface {
 	LaunchFailed(name string)
 }
 
-// hooksAPI are the calls about lifecycle hooks.
-type hooksAPI interface {
-	CompleteLifecycleAction(context.Context, *autoscaling.CompleteLifecycleActionInput,
-		...func(*autoscaling.Options)) (*autoscaling.CompleteLifecycleActionOutput, error)
-	RecordLifecycleActionHeartbeat(context.Context, *autoscaling.RecordLifecycleActionHeartbeatInput,
-		...func(*autoscaling.Options)) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error)
-	DescribeLifecycleHooks(context.Context, *autoscaling.DescribeLifecycleHooksInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
-}
-
 type Options struct {
 	Groups groups
-	Hooks  hooksAPI
+	Hooks  awsclient.Hooks
 	SQS    queue.API
 	// Queue is the name or URL of the queue. If it is empty, the Handler reads none and only finishes drains that are under
 	// way.

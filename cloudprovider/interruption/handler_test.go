@@ -302,21 +302,35 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, undo string
+		bare       bool // somebody has taken the annotation off
+		removed    bool // by the core
 		cordoned   bool // in the end
 	}{
-		{"cordoned by us", "cordon,label", false},
-		{"cordoned before", "label", true},
+		{name: "cordoned by us", undo: "cordon,label"},
+		{name: "cordoned before", undo: "label", cordoned: true},
+		{name: "without the annotation", bare: true},
+		{name: "removed by the core", undo: "cordon,label", removed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, spared := parallelWorld(t, scalingGroup(0, 1, 5))
 			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
-			w.running(func(o *interruption.Options) { o.Queue = "" })
-			w.wait("uncordoned", func() bool { return w.nodes()[spared].Annotations[interruption.Taint] == "" })
 			n := w.nodes()[spared]
+			if tt.bare {
+				delete(n.Annotations, interruption.Taint)
+			}
+			if tt.removed {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
+			}
+			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+			require.NoError(t, err)
+			events := record.NewFakeRecorder(100)
+			w.handler(func(o *interruption.Options) { o.Events = events }).Reconcile(t.Context())
+			n = w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
-			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && !excluded && !tainted && w.terminations() == 0,
+			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && excluded == tt.bare && !tainted && w.terminations() == 0,
 				"unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
+			assert.Equal(t, tt.removed, len(events.Events) == 0, "no event says that the node is back in use")
 		})
 	}
 }

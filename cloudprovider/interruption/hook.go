@@ -31,10 +31,11 @@ const readGather, hookGather = 100 * time.Millisecond, time.Second
 // hookOf is a lifecycle hook of a group.
 type hookOf struct{ group, hook string }
 
-// A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings.
+// A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings, and so
+// between heartbeats until one shows what the message says.
 const hookSettle = 2 * time.Minute
 
-var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, heartbeatEvery}
 
 // classifyHook drains an instance that waits to be terminated, stopped by its warm pool or rebooted, and then lets Auto Scaling go on.
 func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Event, announced time.Time) (queue.Result, outcome) {
@@ -46,6 +47,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	instance, owner := h.Groups.Snapshot().Instance(id)
 	if instance == nil || !isHeld(g, instance) {
 		if err := h.readings.Join(ctx, e.Group, readGather); err != nil {
+			_ = h.heartbeat(ctx, e) // the action waits, whatever the readings show
 			return queue.Retry(retryLater), putBack(ctx)
 		}
 		instance, owner = h.Groups.Snapshot().Instance(id)
@@ -57,6 +59,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
 	case !isHeld(g, instance) && h.Clock.Now().Sub(announced) < hookSettle:
+		_ = h.heartbeat(ctx, e)
 		return queue.Retry(pauseAfter(m, hookPauses)), postponed
 	case !isHeld(g, instance):
 		return queue.Done(), stale // spared, or never meant
@@ -146,7 +149,7 @@ const completions = 5
 
 // isOver reports whether AWS knows no such lifecycle action any more (observed, the API reference has no code for it).
 func isOver(err error) bool {
-	return awsclient.Code(err) == "ValidationError" && strings.Contains(err.Error(), "No active Lifecycle Action found")
+	return awsclient.Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "no active lifecycle action found")
 }
 
 // complete lets Auto Scaling go on with an instance. An action that is over already is no error. The message stays until one of
@@ -168,6 +171,9 @@ func (h *Handler) complete(ctx context.Context, e event.Event, out outcome) (que
 			return queue.Retry(0), unfinished
 		}
 		log.Error(err, "Could not complete a lifecycle action", "remedy", "allow autoscaling:CompleteLifecycleAction")
+		if out == noNode && awsclient.IsRefusedForGood(err) {
+			return queue.Done(), out // no node waits, and AWS itself ends the action
+		}
 		sleep(ctx, h.Clock, time.Second<<try)
 	}
 	if ctx.Err() != nil {

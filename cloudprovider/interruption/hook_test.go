@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -83,6 +84,33 @@ func TestHookIsCompletedAfterFaults(t *testing.T) {
 	}
 }
 
+func TestShortHookOutlastsItsReadings(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		shown string // the state of the instance by old readings
+	}{
+		{name: "that fail", fault: fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"}},
+		{name: "that are old", fault: fakeaws.Fault{Action: "none"}, shown: "InService"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+				w.run(l.instance, "a")
+				l.state.Store(tt.shown)
+				w.running(func(o *interruption.Options) { o.Groups = l })
+				w.aws.Inject(tt.fault)
+				require.NoError(t, w.aws.SetDesired("spot", 0))
+				time.Sleep(100 * time.Second)
+				w.aws.ClearFaults()
+				l.state.Store("")
+				w.waitTerminated(l.instance)
+				assert.Equal(t, 1, w.evictions("a"), "evictions")
+			})
+		})
+	}
+}
+
 // AWS throttles a call for each.
 func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 	const instances = 90 // the fake API server watches a hundred at once
@@ -118,10 +146,13 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name, group, want string
 		node, pod         bool
+		code              string // with which AWS answers to a completion
 		completions       int
 	}{
 		{name: "in the warm pool", group: "spot", want: "no-node", completions: 1},
 		{name: "in the warm pool, once warmed", group: "spot", want: "no-node", node: true, completions: 1},
+		{name: "gone, and the call is denied", group: "spot", want: "no-node", code: "AccessDenied", completions: 1},
+		{name: "gone, and the endpoint lacks the call", group: "spot", want: "no-node", code: "InvalidAction", completions: 1},
 		{name: "detached", group: "spot", want: "stale", node: true, pod: true},
 		{name: "of another cluster", group: "theirs", want: "left-to-others"},
 	} {
@@ -137,6 +168,9 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 					w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })
 				}
 				w.running()
+				if tt.code != "" {
+					w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: tt.code})
+				}
 				w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
 				w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
 				assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")

@@ -1,6 +1,7 @@
 package interruption_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -166,29 +167,57 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 
 // EKS names nodes by IP address, and a name may come again.
 func TestDrainEndsWithItsNode(t *testing.T) {
+	for _, tt := range []struct {
+		name, instance string // that gets the name
+		evicted        int    // pods of the new node
+	}{
+		{name: "another instance has its name", instance: "i-0aaaaaaaaaaaaaaaa"},
+		{name: "its kubelet registers anew", evicted: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+				w.refused.Store(true)
+				var seen cache.Store
+				w.running(drainOnRebalance, func(o *interruption.Options) { seen = o.Nodes.GetStore() })
+				w.send(recommendation(leaves, time.Now()))
+				w.wait("an eviction refused", func() bool { return len(w.pods.Calls()) > 0 })
+				nodes, old := w.cluster.CoreV1().Nodes(), w.nodes()[leaves]
+				require.NoError(t, nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}))
+				fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
+					Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + cmp.Or(tt.instance, leaves)}}
+				_, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{})
+				require.NoError(t, err)
+				w.wait("the handler knows the new node", func() bool {
+					n, exists, _ := seen.GetByKey(old.Name)
+					return exists && n.(*corev1.Node).UID == "new"
+				})
+				w.create("newcomer", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = old.Name, corev1.PodRunning })
+				w.refused.Store(false)
+				w.within(time.Minute, "terminated", func() bool { return w.terminations() > 0 })
+				w.waitTerminated(leaves)
+				assert.Equal(t, tt.evicted, w.evictions("newcomer"), "times a pod was evicted from the new node of the name")
+			})
+		})
+	}
+}
+
+// AWS refuses for a while to end an instance without a node, or another write to the group delays that.
+func TestNodeThatComesBeforeItsInstanceEndsIsDrained(t *testing.T) {
 	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
-		leaves := w.inService()[0]
-		w.run(leaves, "held")
-		w.refused.Store(true)
-		var seen cache.Store
-		w.running(drainOnRebalance, func(o *interruption.Options) { seen = o.Nodes.GetStore() })
-		w.send(recommendation(leaves, time.Now()))
-		w.wait("an eviction refused", func() bool { return len(w.pods.Calls()) > 0 })
-		nodes, old := w.cluster.CoreV1().Nodes(), w.nodes()[leaves]
-		require.NoError(t, nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}))
-		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
-			Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
-		_, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{})
+		warned, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+		node := w.nodes()[warned]
+		require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+		w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied", For: fakeaws.Duration(10 * time.Second)})
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.wait("a termination refused", func() bool { return w.terminations() > 0 })
+		node.ResourceVersion, node.UID = "", "new"
+		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
 		require.NoError(t, err)
-		w.wait("the handler knows the new node", func() bool {
-			n, exists, _ := seen.GetByKey(old.Name)
-			return exists && n.(*corev1.Node).UID == "new"
-		})
-		w.create("newcomer", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = old.Name, corev1.PodRunning })
-		w.refused.Store(false)
-		w.waitTerminated(leaves)
-		assert.True(t, w.evictions("newcomer") == 0, "a pod was evicted from the new node of the name")
+		w.run(warned, "a")
+		w.waitTerminated(warned)
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
 	})
 }
 

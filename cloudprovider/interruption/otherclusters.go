@@ -21,15 +21,15 @@ const (
 // chance at once.
 var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second, ownersPauseHook}
 
-// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. Where
-// the queue gives no time of sending, it may not count the receptions either, and a message that returned at once would be read
-// in a loop.
+// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. A queue
+// may not count the receptions, and a message that returned at once would be read in a loop. So the pauses grow with its age, too.
 func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time.Duration) (queue.Result, outcome) {
 	unknown := m.Sent.IsZero()
 	if unknown {
 		m.Sent = e.Time
 	}
-	left := until - m.Received.Sub(m.Sent)
+	age := m.Received.Sub(m.Sent)
+	left := until - age
 	switch {
 	case m.Sent.IsZero() && m.Receives <= ownersTimes:
 		return queue.Retry(most), leftToOthers
@@ -38,5 +38,5 @@ func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time
 	case unknown:
 		return queue.Retry(min(most, left+time.Second)), leftToOthers
 	}
-	return queue.Retry(min(pauseAfter(m, othersPauses), most, left+time.Second)), leftToOthers
+	return queue.Retry(min(max(pauseAfter(m, othersPauses), age/8), most, left+time.Second)), leftToOthers
 }

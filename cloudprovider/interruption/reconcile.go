@@ -15,7 +15,7 @@ import (
 const sparedAfter = 5 * time.Minute
 
 // reconcile looks for annotated nodes without a job. It takes up their drain or, if the instance was spared, puts them back
-// into use. It also forgets instances that were dealt with long ago.
+// into use. It puts back nodes, too, whose annotation somebody has taken off, and forgets instances that were dealt with long ago.
 func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
 	reused := h.forget(now, h.Groups.Snapshot())
@@ -24,7 +24,8 @@ func (h *Handler) reconcile(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		if m, ok := annotationOf(node); ok && ctx.Err() == nil {
+		m, ok := annotationOf(node)
+		if (ok || tainted(node) && h.inGroup(nodemeta.InstanceOf(node))) && ctx.Err() == nil {
 			h.reconcileNode(ctx, node, m, now, reused)
 		}
 	}

@@ -33,7 +33,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 		}
 		sleep(ctx, h.Clock, time.Second)
 	}
-	if waited { // the core has lifted the cordon, and does not count the pods of a node without one
+	if waited { // the core has lifted the cordon
 		for _, node := range nodes {
 			for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{}) {
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,8 +34,8 @@ const (
 // terminate terminates the instance and decrements the desired capacity, or has AWS replace it where the minimum size forbids
 // the decrement. The annotations of its nodes record the beginning first, so that the next leader waits for the result before it
 // terminates again. An instance that somebody stops, and that AWS keeps, stays. One that waits for its hook is left to Auto Scaling, which
-// ends it or replaces its root volume.
-func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) bool {
+// ends it or replaces its root volume. The outcome is "" unless the job has to begin again.
+func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
 	log := klog.FromContext(ctx)
 	if since := j.resumed.Terminating; !since.IsZero() {
 		latest := j.current().drainBy().Add(-terminateReserve).Sub(since)
@@ -43,20 +44,23 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 			sleep(ctx, h.Clock, time.Second)
 		}
 	}
-	if ctx.Err() != nil {
-		return false
+	switch {
+	case ctx.Err() != nil:
+		return terminateFailed
+	case h.hasOther(ctx, j.instance, nodes):
+		return broken
 	}
 	if !h.inGroup(j.instance) {
 		log.V(1).Info("The instance has left its group already")
-		return true
+		return ""
 	}
 	if j.current().Kind == event.TerminateHook {
 		log.V(1).Info("The instance stays in its group, and Auto Scaling goes on with it")
-		return true
+		return ""
 	}
 	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().Kind == event.StateChange {
 		log.Info("The instance stays, because its group has suspended a process by which AWS would replace it")
-		return true
+		return ""
 	}
 	for _, node := range nodes {
 		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
@@ -65,26 +69,41 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 	}
 	end := h.Clock.Now().Add(terminateTime)
 	for pause := terminateRetryFirst; ; pause = min(2*pause, terminateRetryMost) {
+		if h.hasOther(ctx, j.instance, nodes) {
+			return broken
+		}
 		err := h.terminateOnce(ctx, j)
 		if err == nil || errors.Is(err, asg.ErrGroupNotFound) {
-			return true
+			return ""
 		}
 		if ctx.Err() != nil {
-			return false
+			return terminateFailed
 		}
 		if other := (*ownership.OtherClusterError)(nil); errors.As(err, &other) {
 			log.Info("The instance may be another cluster's", "reason", other.Why)
-			return false
+			return terminateFailed
 		}
 		log.Error(err, "Could not terminate the instance, trying again", "reason", awsclient.Reason(err), "in", pause)
 		if h.Clock.Now().Add(pause).After(end) {
 			for _, node := range nodes {
 				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but %s", notTerminated(j.group, err))
 			}
-			return false
+			return terminateFailed
 		}
 		sleep(ctx, h.Clock, pause)
 	}
+}
+
+// hasOther reports whether the instance has a node beside the drained ones. Its kubelet has registered meanwhile, or anew, and pods may
+// run there.
+func (h *Handler) hasOther(ctx context.Context, instance string, drained []*corev1.Node) bool {
+	for _, n := range h.nodes(instance) {
+		if !slices.ContainsFunc(drained, func(d *corev1.Node) bool { return d.UID == n.UID }) {
+			klog.FromContext(ctx).Info("The instance has registered another node, which is drained first", "other", klog.KObj(n))
+			return true
+		}
+	}
+	return false
 }
 
 // keepsStopped reports whether AWS keeps an instance of the group that somebody stops or terminates, so that he may start it

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"maps"
 	"time"
 )
 
@@ -11,7 +12,34 @@ const (
 	firstPause, longestPause, postponedPause = 10 * time.Minute, 4 * time.Hour, 5 * time.Minute
 	// inVainPause is the pause after a new node that did not help. The next try would launch another one.
 	inVainPause = time.Hour
+	// longestRefusal is the longest pause of Refusals.
+	longestRefusal = time.Hour
+	// FirstRefusal is the first pause after AWS has launched no node. Most refusals pass, and some last for days.
+	FirstRefusal = time.Minute
 )
+
+// Refusals are pauses of nodes or groups, by name. Each is twice as long as the one before it, which is forgotten once it has been over for
+// longestRefusal.
+type Refusals map[string]refusal
+
+// refusal says for how long.
+type refusal struct {
+	times int
+	until time.Time
+}
+
+// Add begins the next pause.
+func (r *Refusals) Add(name string, first time.Duration, now time.Time) {
+	if *r == nil {
+		*r = Refusals{}
+	}
+	maps.DeleteFunc(*r, func(_ string, one refusal) bool { return now.Sub(one.until) >= longestRefusal })
+	times := (*r)[name].times
+	(*r)[name] = refusal{times + 1, now.Add(min(first<<min(times, 10), longestRefusal))}
+}
+
+// Lasts reports whether a pause does.
+func (r Refusals) Lasts(name string, now time.Time) bool { return now.Before(r[name].until) }
 
 // Failed is the state after a try that failed. The node waits, and longer each time.
 func (s State) Failed(now time.Time) State {

@@ -20,8 +20,6 @@ const (
 	// A pod of a workload may have come for another one if it was created within comesAgain after that one was to be evicted. Its grace period
 	// comes on top, because a StatefulSet makes the next pod once the last one has ended.
 	comesAgain = 120 * time.Second
-	// The pause after a plan that could not be carried out doubles up to longestRefusal, by node.
-	longestRefusal = time.Hour
 	// A plan must begin within begins. After that another one may be better.
 	begins = 5 * time.Minute
 )
@@ -41,7 +39,7 @@ type Consolidate struct {
 	since time.Time
 	done  int                    // nodes of the plan that it has removed
 	ended map[string]bool        // nodes whose move was ended although their new node was launched
-	kept  map[string]refusal     // nodes that could not go
+	kept  Refusals               // nodes that could not go, and node groups for which AWS launched none
 	moved map[string][]time.Time // when the pods of workloads were moved in the last hour, one time for each
 	stay  map[types.UID]bool     // the pods that came for them, as far as See has found them
 }
@@ -56,12 +54,6 @@ func (*Consolidate) Judged(Node) bool { return true }
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
 	c.Plan, c.since, c.done, c.Launched, c.Stays, c.ended = &p, now, 0, false, false, map[string]bool{}
-}
-
-// refusal says for how long a node stays.
-type refusal struct {
-	times int
-	until time.Time
 }
 
 // Drop ends the plan and the moves of its nodes.
@@ -81,7 +73,7 @@ func (c *Consolidate) End(node string, now time.Time) {
 		c.ended = map[string]bool{}
 	}
 	c.ended[node] = true
-	c.refuse(node, now)
+	c.Refuse(node, now)
 }
 
 // Removed notes that the node is gone.
@@ -94,19 +86,15 @@ func (c *Consolidate) Removed(node string) {
 	}
 }
 
-// refuse keeps a node for a while, and for longer each time.
-func (c *Consolidate) refuse(node string, now time.Time) {
-	if c.kept == nil {
-		c.kept = map[string]refusal{}
-	}
-	r := c.kept[node]
-	c.kept[node] = refusal{r.times + 1, now.Add(min(firstPause<<min(r.times, 10), longestRefusal))}
-}
+// Refuse keeps a node from being of a plan for a while, or a node group from launching for one.
+func (c *Consolidate) Refuse(name string, now time.Time) { c.kept.Add(name, firstPause, now) }
+
+// Refused reports whether Refuse keeps it now.
+func (c *Consolidate) Refused(name string, now time.Time) bool { return c.kept.Lasts(name, now) }
 
 // See finds the pods that came for moved ones. It ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
 	c.seeMoved(nodes, now)
-	maps.DeleteFunc(c.kept, func(_ string, r refusal) bool { return now.Sub(r.until) >= longestRefusal })
 	if c.Plan == nil {
 		return
 	}
@@ -208,7 +196,7 @@ func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
 // MayGo reports whether the pods of a node have been there for long enough, no plan has moved them in the last hour, and none has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
-	if moves || now.Before(c.kept[n.Name].until) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n) {
+	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n) {
 		return false
 	}
 	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {

@@ -151,6 +151,10 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if reason < 0 {
 		switch r.conforms(n); {
 		case !begun:
+		case n.Leaving: // it is gone once its instance does not count
+			if s.Step == Placing && n.Instance.Lifecycle.Counts() {
+				r.moves(n, s)
+			}
 		case s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // it is still due, with too many others
 			if s.Step == Placing {
 				r.moves(n, s)

@@ -179,6 +179,16 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
+		{name: "it is terminated", fleet: func(f *fleet) {
+			state(f.node("a-1", nil), rotation)
+			f.nodes[0].Leaving, f.nodes[0].Instance.Lifecycle = true, "Terminating"
+			f.node("a-2", old)
+		}, want: "a-2 placing"},
+		{name: "it is drained, and the reason is gone", fleet: func(f *fleet) {
+			state(f.node("a-1", nil), rotation)
+			f.nodes[0].Leaving = true
+			f.node("a-2", old)
+		}, want: "a-2 held: budget"},
 		{name: "a node that goes is no proof", fleet: func(f *fleet) {
 			f.node("a-1", changed)
 			f.node("a-2", changed)
@@ -408,6 +418,15 @@ func TestPausesGrow(t *testing.T) {
 	}
 	later := s.Postponed(now)
 	assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == 5*time.Minute, "%+v, want no further failure", later)
+	var r move.Refusals
+	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour, time.Hour} {
+		r.Add("a", 10*time.Minute, now)
+		now = now.Add(want)
+		assert.Truef(t, r.Lasts("a", now.Add(-1)) && !r.Lasts("a", now), "a pause of %v", want)
+	}
+	now = now.Add(time.Hour)
+	r.Add("a", time.Minute, now)
+	assert.False(t, r.Lasts("a", now.Add(time.Minute)), "an hour later its refusals count no more")
 }
 
 // The cost of a loop with 1,000 nodes and 20,000 pods: all reasons are on, and nine in ten nodes are outdated. The search for consolidations,

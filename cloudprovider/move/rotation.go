@@ -77,10 +77,11 @@ func ending(life time.Duration) string {
 	return fmt.Sprintf("AWS ends its instance at the group's maximum lifetime of %v", life)
 }
 
-// changed compares the instance with what AWS would launch now.
+// changed compares the instance with what AWS would launch now. The instances of a refresh that bakes are newer than what their group
+// states. New nodes of a group with a warm pool come out of the pool, which has older instances.
 func (r Rotate) changed(n Node, age time.Duration) (Why, bool) {
 	g, i, spec := n.Group, n.Instance, n.Group.LaunchSpec
-	if spec == nil || len(spec.Next) == 0 || g.LaunchUnread || managed(g) {
+	if spec == nil || len(spec.Next) == 0 || g.LaunchUnread || g.Operation.Bakes || g.WarmPool || managed(g) {
 		return Why{}, false
 	}
 	next := strings.Join(spec.Next, ", ")
@@ -93,9 +94,11 @@ func (r Rotate) changed(n Node, age time.Duration) (Why, bool) {
 	// AWS may state $Latest for an instance, which names no version.
 	case i.Origin != "" && !strings.Contains(i.Origin, "$") && !slices.Contains(spec.Next, i.Origin) && (settled || !spec.Floats):
 		return Why{Cause: fmt.Sprintf("it started from %s, and new instances start from %s", i.Origin, next), Target: next}, true
-	case g.Source.NamesTypes() && !slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.InstanceType == i.Type }):
+	// It may also leave out the type and the zone.
+	case i.Type != "" && g.Source.NamesTypes() &&
+		!slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.InstanceType == i.Type }):
 		return Why{Cause: fmt.Sprintf("its group launches no %s any more", i.Type), Target: next}, true
-	case len(g.Zones) > 0 && !slices.Contains(g.Zones, i.Zone):
+	case i.Zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, i.Zone):
 		return Why{Cause: fmt.Sprintf("its group has no subnet in %s any more", i.Zone), Target: next}, true
 	case image != "" && !slices.Contains(spec.NextImages, image):
 		images := strings.Join(spec.NextImages, ", ")

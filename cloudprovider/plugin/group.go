@@ -10,24 +10,17 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-const (
-	// answerBefore is the time between the answer of a deletion and the deadline of its call.
-	answerBefore = 500 * time.Millisecond
-	// markedWithin bounds the time until our copy of a node shows the core's mark on it, and markedPoll is the time between two looks.
-	markedWithin = time.Second
-	markedPoll   = 20 * time.Millisecond
-)
+// answerBefore is the time between the answer of a deletion and the deadline of its call.
+const answerBefore = 500 * time.Millisecond
 
 // group returns the node group of the current view.
 func (p *provider) group(id string) (*aws.NodeGroup, error) {
@@ -80,9 +73,6 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	for _, m := range r.GetNodes() {
 		nodes = append(nodes, nodeOf(m))
 	}
-	if err := p.awaitMarks(ctx, nodes); err != nil {
-		return nil, err
-	}
 	done := make(chan error, 1)
 	p.late.Go(func() {
 		var err error
@@ -101,31 +91,6 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 		klog.FromContext(ctx).Info("Answered a deletion before AWS did", "nodeGroup", g.Id(), "nodes", len(nodes))
 		return &protos.NodeGroupDeleteNodesResponse{}, nil
 	}
-}
-
-// awaitMarks refuses registered nodes without the core's mark for deletion. The core takes the mark back from a node that it has given
-// up deleting, and a call of before may come late.
-func (p *provider) awaitMarks(ctx context.Context, nodes []*corev1.Node) error {
-	unmarked := ""
-	err := wait.PollUntilContextTimeout(ctx, markedPoll, markedWithin, true, func(context.Context) (bool, error) {
-		unmarked = p.unmarked(nodes)
-		return unmarked == "", nil
-	})
-	if err != nil && ctx.Err() == nil {
-		return status.Errorf(codes.FailedPrecondition, "node %q is registered and lacks the taint %s, so pods may come to it", unmarked, taints.ToBeDeletedTaint)
-	}
-	return err
-}
-
-// unmarked returns the name of a registered node without the mark, or "".
-func (p *provider) unmarked(nodes []*corev1.Node) string {
-	for _, node := range nodes {
-		registered, err := p.parts.Load().Nodes.Get(node.Name)
-		if err == nil && registered.Spec.ProviderID == node.Spec.ProviderID && !taints.HasToBeDeletedTaint(registered) {
-			return node.Name
-		}
-	}
-	return ""
 }
 
 func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesRequest) (*protos.NodeGroupNodesResponse, error) {

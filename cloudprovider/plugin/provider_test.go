@@ -23,7 +23,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
@@ -172,49 +171,16 @@ func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
 	assert.Equal(t, 0, size, "target size after the core has deleted them")
 }
 
-// marked is the node as the core marks it before it deletes it.
-func marked(node *corev1.Node) *corev1.Node {
-	node = node.DeepCopy()
-	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule})
-	return node
-}
-
-func TestRegisteredNodeGoesOnlyWhileItIsMarked(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 2, 5, nil))
-	p := serve(t, w, 5*time.Second)
-	nodes := w.Members("web", nil)
-	for _, n := range nodes {
-		require.NoError(t, p.nodes.Add(n))
-	}
-	web := p.group(t, "web")
-	assert.ErrorContains(t, web.DeleteNodes(nodes[:1]), taints.ToBeDeletedTaint,
-		"deletion of a node without the mark, want a refusal that names it")
-	require.NoError(t, p.nodes.Update(marked(nodes[0])))
-	assert.NoError(t, web.DeleteNodes(nodes[:1]))
-	size, _ := web.TargetSize()
-	assert.Equal(t, 1, size, "target size")
-}
-
 // An error would have the core unmark the node, and pods would come to an instance that ends.
 func TestLateDeletionIsNoError(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
 	p := serve(t, w, time.Second)
-	node := marked(w.Members("web", nil)[0])
-	require.NoError(t, p.nodes.Add(node))
+	node := w.Nodes("web")[0]
 	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(2 * time.Second)})
 	assert.NoError(t, p.group(t, "web").DeleteNodes([]*corev1.Node{node}), "deletion")
 	p.stop() // waits for the deletion
 	state, _ := w.AWS.Group("web")
 	assert.Equal(t, 0, state.Desired, "desired")
-}
-
-// The core deletes the instance of a node whose name another instance has taken over.
-func TestUnmarkedNodeOfAnotherInstanceBlocksNothing(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
-	p := serve(t, w, 5*time.Second)
-	gone := w.Members("web", nil)[0]
-	require.NoError(t, p.nodes.Add(awsworld.Node(gone.Name, "aws:///cn-northwest-1a/i-0123456789abcdef0")))
-	assert.NoError(t, p.group(t, "web").DeleteNodes([]*corev1.Node{gone}), "deletion")
 }
 
 func pod(name, cpu string) *corev1.Pod {

@@ -180,11 +180,15 @@ func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpe
 // PaidAhead is Source.PaidAhead.
 func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
 
+// Reserved reports whether instances may run in capacity that is paid whether they use it or not.
+func (g *Group) Reserved() bool {
+	r := g.Reservations
+	return g.Source.Reserved(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+}
+
 // hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
 func (g *Group) hasOwnCapacity() bool {
-	r := g.Reservations
-	return g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != "" || len(r.IDs)+len(r.Groups) > 0 ||
-		strings.HasPrefix(r.Preference, "capacity-reservations-")
+	return g.Reserved() || g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != ""
 }
 
 // Pool returns the pool of the group's instances of a type in a zone.

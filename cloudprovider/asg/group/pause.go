@@ -52,10 +52,10 @@ func (p Pause) At(now time.Time) Pause {
 // node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
 func (g *Group) LeftAlone(now time.Time) Pause {
 	p, o := g.Pause.At(now), g.Operation
-	if o == (launchspec.Operation{}) && g.Suspended(ProcessTerminate) {
+	if o.Text == "" && g.Suspended(ProcessTerminate) {
 		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: shellword.ResumeProcess(g.Name, ProcessTerminate)}
 	}
-	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
+	if o.Text == "" || p.Down && (p.Up || !o.Ends) {
 		return p
 	}
 	if p.Up && !o.Ends {
@@ -75,20 +75,28 @@ func (p Pause) Of(down bool) Pause {
 	return Pause{Up: p.Up, Until: p.Until}
 }
 
-// Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left
-// without us or get another root volume, or somebody changed the launch source or the maximum size. A first reading shows it by instances that leave,
-// get another root volume or differ in their origin.
+// Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none:
+// instances left without us or get another root volume, one came whose origin none had, or somebody changed the launch source or the
+// maximum size. A first reading shows it by instances that leave, get another root volume, or differ in their origin from each other or from
+// what the group states.
 func Replacing(before, g *Group) bool {
 	if before == nil {
 		return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-			return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume() || i.Origin != g.Instances[0].Origin
+			return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume() || i.Origin != g.Instances[0].Origin ||
+				g.Source.Lacks(i.Origin)
 		})
 	}
-	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) || slices.ContainsFunc(before.Instances, func(i Instance) bool {
-		now := g.Instance(i.ID)
-		return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
-			now != nil && now.Lifecycle.ReplacesRootVolume() && !i.Lifecycle.ReplacesRootVolume()
-	})
+	named := func(i Instance) bool { return i.Origin != "" } // AWS's answer to a launch names none
+	newOrigin := func(i Instance) bool {
+		return named(i) && !slices.ContainsFunc(before.Instances, func(o Instance) bool { return o.Origin == i.Origin })
+	}
+	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) ||
+		slices.ContainsFunc(before.Instances, named) && slices.ContainsFunc(g.Instances, newOrigin) ||
+		slices.ContainsFunc(before.Instances, func(i Instance) bool {
+			now := g.Instance(i.ID)
+			return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
+				now != nil && now.Lifecycle.ReplacesRootVolume() && !i.Lifecycle.ReplacesRootVolume()
+		})
 }
 
 // Why says why a group is left alone, to stand behind "is paused", and how that ends. The Pause has one reason.

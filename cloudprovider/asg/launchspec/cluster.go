@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 type Statement struct {
@@ -59,7 +57,7 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
 	add := func(found *template, err error) {
 		if found == nil {
-			unread = unread || !awsclient.IsDenied(err)
+			unread = unread || !barred(err)
 			return
 		}
 		for _, s := range found.stated {

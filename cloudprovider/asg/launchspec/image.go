@@ -85,18 +85,25 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string]*Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 	defer cancel()
-	out, err := r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: ids, IncludeDeprecated: aws.Bool(true)})
+	found, err := r.imagesOf(ctx, &ec2.DescribeImagesInput{ImageIds: ids})
 	if isGone(err) && len(ids) > 1 {
 		// One image that is missing, or has no proper ID, fails the call for all. A filter passes over it, but takes EC2 longer.
-		out, err = r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{IncludeDeprecated: aws.Bool(true),
-			Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
+		return r.imagesOf(ctx, &ec2.DescribeImagesInput{Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("describe images: %w", err)
-	}
-	found := make(map[string]*Image, len(ids))
-	for _, i := range out.Images {
-		found[aws.ToString(i.ImageId)] = imageFrom(i)
+	return found, err
+}
+
+func (r *Resolver) imagesOf(ctx context.Context, in *ec2.DescribeImagesInput) (map[string]*Image, error) {
+	in.IncludeDeprecated = aws.Bool(true)
+	found := map[string]*Image{}
+	for pages := ec2.NewDescribeImagesPaginator(r.apis.EC2, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("describe images: %w", err)
+		}
+		for _, i := range page.Images {
+			found[aws.ToString(i.ImageId)] = imageFrom(i)
+		}
 	}
 	return found, nil
 }

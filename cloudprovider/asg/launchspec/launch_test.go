@@ -155,20 +155,22 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 		preference ec2types.CapacityReservationPreference
 		target     *ec2types.CapacityReservationTargetResponse
 		want       bool
+		unreserved bool // though it is its own
 	}{
 		{tenancy: ec2types.TenancyDefault},
-		{tenancy: ec2types.TenancyDedicated, want: true},
-		{tenancy: ec2types.TenancyHost, want: true},
+		{tenancy: ec2types.TenancyDedicated, want: true, unreserved: true},
+		{tenancy: ec2types.TenancyHost, want: true, unreserved: true},
 		{preference: ec2types.CapacityReservationPreferenceOpen},
 		{preference: ec2types.CapacityReservationPreferenceCapacityReservationsOnly, want: true},
 		{target: target, want: true},
-		{placement: "near", want: true},
+		{placement: "near", want: true, unreserved: true},
 	} {
 		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy, GroupName: &tt.placement},
 			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
 				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
 		spec := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch()
 		assert.Equalf(t, tt.want, Source{}.OwnCapacity(spec), "%+v", tt)
+		assert.Equalf(t, tt.want && !tt.unreserved, Source{}.Reserved(spec), "reserved: %+v", tt)
 	}
 	assert.True(t, Source{Segments: [][]string{{reservedOnDemand, "on-demand"}}}.OwnCapacity(nil), "reserved segment")
 }

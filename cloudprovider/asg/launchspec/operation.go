@@ -18,9 +18,10 @@ import (
 
 // Operation is AWS's own work on the instances of a group. The zero value is none.
 type Operation struct {
-	Text   string // such as `EKS updates its node group "web"`
+	Text   string // such as `EKS updates its node group "web"`, "" where it changes no instance any more
 	Remedy string // mostly the command that shows its progress
 	Ends   bool   // a new instance would go soon
+	Bakes  bool   // an instance refresh has replaced all instances, and once it has baked, the group states what they started from
 }
 
 const waitFor = "wait for its end: "
@@ -57,7 +58,7 @@ var ended = map[types.InstanceRefreshStatus]bool{types.InstanceRefreshStatusSucc
 	types.InstanceRefreshStatusCancelled: true, types.InstanceRefreshStatusRollbackFailed: true, types.InstanceRefreshStatusRollbackSuccessful: true,
 	types.InstanceRefreshStatusBaking: true}
 
-// refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
+// refresh returns the last instance refresh of a group while that replaces instances or bakes, or the zero Operation.
 func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {
 	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 	defer cancel()
@@ -76,6 +77,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
 			o.Remedy = waitFor + "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
 		}
+		o.Bakes = last.Status == types.InstanceRefreshStatusBaking && last.DesiredConfiguration != nil
 	}
 	return o, nil
 }

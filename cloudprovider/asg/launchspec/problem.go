@@ -36,6 +36,8 @@ func unread(err error, reason, what, action, instead string) Problem {
 		p.Remedy = "it is being read"
 	case awsclient.IsDenied(err):
 		p.Remedy = fmt.Sprintf("allow %s in the autoscaler's IAM policy, %s", action, instead)
+	case awsclient.IsUnsupported(err):
+		p.Remedy = fmt.Sprintf("use an endpoint that has %s, %s", action, instead)
 	case isGone(err):
 		if reason == ReasonLaunchSourceUnread {
 			p.Reason, p.Blocks = ReasonLaunchSourceMissing, true
@@ -75,6 +77,7 @@ var errGone = errors.New("it does not exist")
 func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
 
 // lasts reports whether a look-up fails with the error until somebody changes something.
-func lasts(err error) bool {
-	return isGone(err) || awsclient.IsDenied(err) || awsclient.IsUnsupported(err)
-}
+func lasts(err error) bool { return isGone(err) || barred(err) }
+
+// barred reports whether the call is denied to us, or the endpoint lacks it.
+func barred(err error) bool { return awsclient.IsDenied(err) || awsclient.IsUnsupported(err) }

@@ -70,6 +70,13 @@ func (s Source) templates() []TemplateRef {
 	return refs
 }
 
+// Lacks reports whether the source certainly does not name the launch template version.
+func (s Source) Lacks(origin string) bool {
+	refs := s.templates()
+	mayBe := func(r TemplateRef) bool { return r.ID == "" || r.floats() || r.String() == origin }
+	return origin != "" && len(refs) > 0 && !slices.ContainsFunc(refs, mayBe)
+}
+
 // launched returns the launch templates that instances start from: the source's own, unless every override names another.
 func (s Source) launched() []TemplateRef {
 	refs := s.templates()
@@ -104,11 +111,15 @@ func (s Source) PaidAhead(spec *LaunchSpec) bool {
 
 const reservedOnDemand = string(types.TargetCapacityTypeOnDemandCapacityReservation)
 
+// Reserved reports whether instances may run in capacity that is paid whether they use it or not. An unread spec is nil.
+func (s Source) Reserved(spec *LaunchSpec) bool {
+	return s.PaidAhead(spec) || spec != nil && spec.Reserved || slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
+}
+
 // OwnCapacity reports whether a shortage of the instances says nothing about other launches, and theirs nothing about these: they run in reserved
 // capacity, on hardware of their own, or in a placement group, which may have no room where the zone has. An unread spec is nil.
 func (s Source) OwnCapacity(spec *LaunchSpec) bool {
-	return s.PaidAhead(spec) || spec != nil && (spec.OwnCapacity || spec.ownHardware()) ||
-		slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
+	return s.Reserved(spec) || spec != nil && (spec.OwnCapacity || spec.ownHardware())
 }
 
 // replacesImageOf reports whether an override replaces the image of the launch template.

@@ -35,7 +35,8 @@ type LaunchSpec struct {
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
 	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
-	OwnCapacity   bool            // the launch template itself names capacity reservations or a placement group, see Source.OwnCapacity
+	Reserved      bool            // the launch template itself names capacity reservations, see Source.Reserved
+	OwnCapacity   bool            // the launch template itself names a placement group, see Source.OwnCapacity
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }

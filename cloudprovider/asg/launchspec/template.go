@@ -26,6 +26,7 @@ type template struct {
 	blockDevices     []BlockDevice
 	spot             bool
 	paidAhead        bool
+	reserved         bool
 	ownCapacity      bool
 	tenancy          string
 	vcpus            int
@@ -37,7 +38,7 @@ type template struct {
 
 func (t *template) launch() *LaunchSpec {
 	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
-		PaidAhead: t.paidAhead, OwnCapacity: t.ownCapacity, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
+		PaidAhead: t.paidAhead, Reserved: t.reserved, OwnCapacity: t.ownCapacity, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -56,11 +57,11 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	}
 	if c := d.CapacityReservationSpecification; c != nil {
 		only := ec2types.CapacityReservationPreferenceCapacityReservationsOnly
-		t.ownCapacity = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
+		t.reserved = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
 	}
 	if d.Placement != nil {
 		t.tenancy = string(d.Placement.Tenancy)
-		t.ownCapacity = t.ownCapacity || aws.ToString(d.Placement.GroupName)+aws.ToString(d.Placement.GroupId) != ""
+		t.ownCapacity = aws.ToString(d.Placement.GroupName)+aws.ToString(d.Placement.GroupId) != ""
 	}
 	if p := d.IamInstanceProfile; p != nil {
 		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))

@@ -50,7 +50,7 @@ func (l *Ledger) AttemptRepair(desired int, now time.Time) {
 func (l *Ledger) Refused() { l.written = l.before }
 
 // Raised enters that AWS took the raise that we attempted at began, or may have taken it if answered is false: the next reading decides then. since
-// is when AWS accepted it, by its clock.
+// is when we asked for it, by AWS's clock.
 func (l *Ledger) Raised(r Raise, answered bool, since, began, now time.Time) {
 	g := l.change()
 	l.request = r.request

@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +30,8 @@ func NewImages(api InstancesAPI, c clock.Clock) *Cache[string] {
 		Remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
 }
 
-// DescribeInstances shows the instances with the IDs, at most 200 of them, that EC2 knows.
+// DescribeInstances shows the instances with the IDs, at most 200 of them, that EC2 knows. Endpoints other than AWS's may ignore
+// the filter.
 func DescribeInstances(ctx context.Context, api InstancesAPI, ids []string, see func(ec2types.Instance)) error {
 	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
@@ -41,7 +43,9 @@ func DescribeInstances(ctx context.Context, api InstancesAPI, ids []string, see 
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				see(i)
+				if slices.Contains(ids, awssdk.ToString(i.InstanceId)) {
+					see(i)
+				}
 			}
 		}
 	}

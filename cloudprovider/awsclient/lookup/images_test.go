@@ -2,6 +2,8 @@ package lookup
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,12 +17,17 @@ import (
 type fromImages struct {
 	images map[string]string
 	calls  int
+	all    bool // whatever is asked for
 }
 
 func (f *fromImages) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	f.calls++
 	out := &ec2.DescribeInstancesOutput{}
-	for _, id := range in.Filters[0].Values {
+	ids := in.Filters[0].Values
+	if f.all {
+		ids = slices.Sorted(maps.Keys(f.images))
+	}
+	for _, id := range ids {
 		if image, known := f.images[id]; known {
 			out.Reservations = append(out.Reservations, ec2types.Reservation{Instances: []ec2types.Instance{{InstanceId: &id, ImageId: &image}}})
 		}
@@ -44,4 +51,13 @@ func TestImageIsAskedForOnceADay(t *testing.T) {
 	c.Want("i-2")
 	_, known = c.Known().Of("i-1")
 	assert.False(t, known, "an instance that nobody asks for any more is still remembered")
+}
+
+// An instance of another cluster among them would keep ours.
+func TestInstancesThatNobodyAskedForAreLeftOut(t *testing.T) {
+	var seen []string
+	api := &fromImages{images: map[string]string{"i-1": "ami-1", "i-2": "ami-2"}, all: true}
+	err := DescribeInstances(t.Context(), api, []string{"i-1"}, func(i ec2types.Instance) { seen = append(seen, *i.InstanceId) })
+	assert.NoError(t, err)
+	assert.Equal(t, []string{"i-1"}, seen, "instances")
 }

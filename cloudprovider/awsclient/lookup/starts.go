@@ -90,24 +90,27 @@ func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error
 
 // check enters the states and the status checks that fail. The host's comes first, because the instance's fails with it.
 func (s *starts) check(ctx context.Context, ids []string, found map[string]Start) error {
-	out, err := s.api.DescribeInstanceStatus(ctx, &ec2.DescribeInstanceStatusInput{InstanceIds: ids, IncludeAllInstances: awssdk.Bool(true)})
-	if awsclient.IsNotFound(err) { // one of them has gone, so AWS answers for none
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, status := range out.InstanceStatuses {
-		var start Start
-		if status.InstanceState != nil {
-			start.State = string(status.InstanceState.Name)
+	in := &ec2.DescribeInstanceStatusInput{InstanceIds: ids, IncludeAllInstances: awssdk.Bool(true)}
+	for pages := ec2.NewDescribeInstanceStatusPaginator(s.api, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if awsclient.IsNotFound(err) { // one of them has gone, so AWS answers for none
+			return nil
 		}
-		for name, summary := range map[string]*ec2types.InstanceStatusSummary{"system": status.SystemStatus, "instance": status.InstanceStatus} {
-			if summary != nil && summary.Status == ec2types.SummaryStatusImpaired && start.Check != "system" {
-				start.Check = name
+		if err != nil {
+			return err
+		}
+		for _, status := range page.InstanceStatuses {
+			var start Start
+			if status.InstanceState != nil {
+				start.State = string(status.InstanceState.Name)
 			}
+			for name, summary := range map[string]*ec2types.InstanceStatusSummary{"system": status.SystemStatus, "instance": status.InstanceStatus} {
+				if summary != nil && summary.Status == ec2types.SummaryStatusImpaired && start.Check != "system" {
+					start.Check = name
+				}
+			}
+			found[awssdk.ToString(status.InstanceId)] = start
 		}
-		found[awssdk.ToString(status.InstanceId)] = start
 	}
 	return nil
 }

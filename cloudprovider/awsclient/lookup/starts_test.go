@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -96,6 +99,25 @@ func TestUnknownInstanceLeavesTheStartsOfOthers(t *testing.T) {
 	w.look(t)
 	got, known := w.Known().Of(w.ids[0])
 	assert.Truef(t, known && slices.Contains(got.Roles, "arn:aws:iam::1:role/c"), "%+v (known: %t), want the roles that are let in", got, known)
+}
+
+// pagedStates has one instance a page.
+type pagedStates struct{ StartsAPI }
+
+func (pagedStates) DescribeInstanceStatus(_ context.Context, in *ec2.DescribeInstanceStatusInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
+	at, _ := strconv.Atoi(awssdk.ToString(in.NextToken))
+	out := &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []ec2types.InstanceStatus{{InstanceId: &in.InstanceIds[at]}}}
+	if at+1 < len(in.InstanceIds) {
+		out.NextToken = awssdk.String(strconv.Itoa(at + 1))
+	}
+	return out, nil
+}
+
+func TestStatesOfAllPagesAreKnown(t *testing.T) {
+	found := map[string]Start{}
+	require.NoError(t, (&starts{api: pagedStates{}}).check(t.Context(), []string{"i-1", "i-2", "i-3"}, found))
+	assert.Len(t, found, 3, "instances whose state is known")
 }
 
 func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {

@@ -321,6 +321,7 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.untilConsolidated(func(r *decision.Report) bool { return len(entries(r, decision.LaunchFailed)) > 0 })
 	w.stays("2 big, 0 small", 20)
+	assert.True(t, w.consolidation.Reason.Refused("small", w.clock.Now()), "the cheap group is asked again later")
 	for _, n := range w.record.Report().Nodes {
 		assert.Truef(t, n.Move == nil || n.Move.Failures <= 0, "node %s: want no failure, got %+v", n.Name, n.Move)
 	}
@@ -387,12 +388,15 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	}
 }
 
-// The dearest node may not go: it is paid ahead and saves nothing, or its group lets no node move. Others go instead.
+// The dearest node may not go: it is paid in any case and saves nothing, or its group lets no node move. Others go instead.
 func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 	for name, change := range map[string]func(*fakeaws.AutoScalingGroup){
 		"a Capacity Block": func(g *fakeaws.AutoScalingGroup) {
 			g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
 				Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block"}}}}
+		},
+		"a capacity reservation": func(g *fakeaws.AutoScalingGroup) {
+			g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-only", IDs: []string{"cr-1"}}
 		},
 		"a budget of 0": func(g *fakeaws.AutoScalingGroup) { g.Tags[move.TagBudget] = "consolidation:0" },
 	} {

@@ -403,6 +403,53 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	}
 }
 
+// AWS refuses each launch, and that says nothing about a pool. The core would ask again after seconds, and remove no node for long after each
+// time.
+func TestRefusedLaunchOfAMoveIsAskedForLater(t *testing.T) {
+	for _, tt := range []struct {
+		name, cpu string
+		least     int // of the group
+	}{
+		{name: "for its pods", cpu: "1500m"},
+		{name: "for a group at its minimum", cpu: "500m", least: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, _ := newRotationWorld(t, tt.cpu)
+			require.NoError(t, w.AWS.SetLimits("small", tt.least, 5))
+			w.Reread()
+			fault := w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "ScalingActivityInProgress"})
+			asked := func() int { return w.AWS.Calls()["LaunchInstances"] }
+			w.untilMove(func(n decision.Node) bool {
+				return asked() > 0 && n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == ""
+			})
+			for range 10 { // the core's own pause is five seconds, and its loops are one second apart
+				w.loop()
+			}
+			assert.Equal(t, 1, asked(), "launches")
+			w.AWS.ClearFaults(fault)
+			n := w.untilMove(func(n decision.Node) bool {
+				w.clock.Step(30 * time.Second)
+				return n.Move.Replacement == "small"
+			})
+			assert.Truef(t, w.desired() == 4 && n.Move.Failures == 0, "%d are desired, move %+v", w.desired(), n.Move)
+		})
+	}
+}
+
+// Somebody pauses the group after the drain of a node has begun, so its instance stays.
+func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
+	o := options()
+	o.NodeDeleteDelayAfterTaint = 2 * time.Second
+	w, _ := newRotationWorldOf(t, o, "500m")
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	down := "scale-down"
+	require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &down}))
+	w.Reread()
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "pod-0" && w.desired() == 3,
+		"move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+}
+
 // The group is at its minimum, and launches no more in the zone of its nodes.
 func TestNodeInAZoneThatItsGroupHasLeftIsReplacedInAnother(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")

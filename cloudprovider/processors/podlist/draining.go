@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -25,8 +26,8 @@ type drains interface {
 
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
 // the core decides on their replacement, together with all others, while they still run, as for nodes that it drains itself. A node counts
-// once the loop sees it cordoned, because its pods would seem to fit on it before. Pods that no controller makes again need no place: the
-// drain ends them.
+// once the loop sees it cordoned or tainted, because its pods would seem to fit on it before. Pods that no controller makes again need no
+// place: the drain ends them.
 //
 // Until ScaledUp the snapshot has these pods off their nodes. The nodes take no pod meanwhile. Draining belongs before the core's own
 // processor, which drops pods that fit on existing nodes.
@@ -52,7 +53,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 			}
 			continue
 		}
-		if !info.Node().Spec.Unschedulable {
+		if n := info.Node(); !n.Spec.Unschedulable && !taints.HasTaint(n, interruption.Taint) {
 			continue
 		}
 		pods := slices.DeleteFunc(snapshot.ToPlace(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })

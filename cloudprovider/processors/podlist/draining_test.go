@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	placing "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -69,11 +70,15 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	ofDaemonSet := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
-	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true), node("lone", true)},
+	reopened := node("reopened", false)
+	reopened.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Effect: corev1.TaintEffectNoSchedule}}
+	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true),
+		node("lone", true), reopened},
 		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
-			pod("agent", "draining", ofDaemonSet), pod("bare", "draining", bare), pod("c", "not-seen-cordoned"), pod("d", "other"), pod("bare", "lone", bare)}, nil, nil)
+			pod("agent", "draining", ofDaemonSet), pod("bare", "draining", bare), pod("c", "not-seen-cordoned"), pod("d", "other"),
+			pod("bare", "lone", bare), pod("e", "reopened", named)}, nil, nil)
 	require.NoError(t, err)
-	d := &handler{draining: []string{"draining", "gone", "lone", "not-seen-cordoned", "starting"}}
+	d := &handler{draining: []string{"draining", "gone", "lone", "not-seen-cordoned", "reopened", "starting"}}
 	pods := &Draining{Drains: d}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	ctx.ListerRegistry = registered(t, node("starting", true))
@@ -84,11 +89,11 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 		names = append(names, p.Name)
 		assert.Equalf(t, "", p.Spec.NodeName, "pod %s is still bound", p.Name)
 	}
-	assert.Empty(t, cmp.Diff([]string{"pending", "a", "b"}, names))
+	assert.Empty(t, cmp.Diff([]string{"pending", "a", "b", "e"}, names))
 	assert.Empty(t, d.decided, "decided on before the scale-up")
 	pods.ScaledUp(ctx)
 	pods.ScaledUp(ctx)
-	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "lone": true}, d.decided))
+	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "lone": true, "reopened": false}, d.decided))
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {

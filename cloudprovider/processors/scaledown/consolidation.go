@@ -107,7 +107,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	mayGo := func(name string) bool {
 		n, known := byName[name]
 		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
-			!n.Group.PaidAhead() && // a node that is paid ahead saves nothing when it goes
+			!n.Group.Reserved() && // a node that is paid in any case saves nothing when it goes
 			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now) &&
 			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
 	}
@@ -187,7 +187,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	}
 	var offers []move.Host
 	if !full {
-		offers = c.offers(ctx)
+		offers = c.offers(ctx, now)
 	}
 	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
 	if err != nil {
@@ -235,11 +235,12 @@ func spare(g *group.Group) int {
 	return g.TargetInstances() - g.MinInstances()
 }
 
-func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext) (offers []move.Host) {
+func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time) (offers []move.Host) {
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
-		if g == nil || g.CapacityType() == "" || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) || c.Provider.Interrupted(ng.Id()) {
+		if g == nil || g.CapacityType() == "" || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
+			c.Provider.Interrupted(ng.Id()) || c.Reason.Refused(ng.Id(), now) {
 			continue
 		}
 		if _, failed := c.Provider.RecentFailure(ng.Id()); failed {

@@ -34,16 +34,21 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	if !consolidates && (noPlace && !(m.roomless[name] && s.Launches == 0) || atMinimum && m.grows(k.Node)) {
 		delete(m.blocked, name)
 	}
+	refused := s.Launches > 0 && m.refused(s.Replacement) && !m.coming(ctx, s.Replacement)
 	switch {
 	case !moves:
-	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !m.cools(s.Replacement):
+	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !refused:
 		m.postpone(name) // its node has come in vain
-	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
+	case noPlace && consolidates && (m.roomless[name] || refused): // no room at this price is no failure
+		if refused && m.Consolidation != nil {
+			m.Consolidation.Reason.Refuse(s.Replacement, m.Clock.Now())
+		}
 		if s.Restarted.IsZero() {
 			m.Metrics.Ended(s.Reason, move.Cancelled)
 		}
 		m.rest(name)
-	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
+	case (noPlace || atMinimum) && refused: // it waits for a group that can
+		m.pause(k.Node)
 		s.Launches, s.Replacement = s.Launches-1, ""
 		m.set(name, &s)
 		if noPlace {
@@ -59,7 +64,10 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		m.hold(name, move.HeldStarting, starts)
 	case noPlace && s.Launches < most:
 		m.placeless[name] = true
-		if m.roomless[name] {
+		switch {
+		case m.rests(k.Node):
+			m.hold(name, move.HeldRoom, "AWS has refused a node for its group, and is asked again later")
+		case m.roomless[name]:
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
 	case noPlace:
@@ -91,7 +99,22 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 // grows reports whether the group of a node may have another node in its place.
 func (m *Moves) grows(n *corev1.Node) bool {
 	ng := successor(m.Provider, n)
-	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id())
+	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
+}
+
+// pause notes that AWS has launched no node for a move of the group. The core removes no node for a while after each one that it asks for,
+// whatever comes of that. So it asks for none meanwhile, and those nodes go whose pods have places.
+func (m *Moves) pause(n *corev1.Node) {
+	if _, g := m.Provider.InstanceOf(n); g != nil {
+		m.refusals.Add(g.Name, move.FirstRefusal, m.Clock.Now())
+	}
+}
+
+// rests reports whether a pause lasts, and no node is on its way that was asked for before. AWS does not wait where it ends the node.
+func (m *Moves) rests(n *corev1.Node) bool {
+	s := m.states[n.Name]
+	_, g := m.Provider.InstanceOf(n)
+	return g != nil && s.Replacement == "" && !s.Ends && s.Reason != move.Consolidation && m.refusals.Lasts(g.Name, m.Clock.Now())
 }
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
@@ -128,6 +151,12 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
 	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
+}
+
+// refused reports whether AWS has launched no node that was asked for in the group. After a refusal that closes no pool the core pauses it.
+func (m *Moves) refused(group string) bool {
+	ng := m.Provider.View().NodeGroup(group)
+	return m.cools(group) || ng != nil && m.registry.BackoffStatusForNodeGroup(ng, m.Clock.Now()).IsBackedOff
 }
 
 // cools reports whether the node group cannot launch for now.

@@ -23,11 +23,14 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, 
 	first := hurry || m.comeFirst(ctx, pending)
 	m.before, m.hurry = m.hopeless, hurry
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
-	m.roomless = map[string]bool{}
+	m.roomless, m.registry = map[string]bool{}, ctx.ClusterStateRegistry
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.stuck(info.Node(), m.states[name]) != "" {
-			continue
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil {
+			m.roomless[name] = m.rests(info.Node())
+			if m.roomless[name] || m.stuck(info.Node(), m.states[name]) != "" {
+				continue
+			}
 		}
 		if m.states[name].Reason == move.Consolidation {
 			if first { // pods that wait come first
@@ -182,7 +185,7 @@ func (m *Moves) launched(node, group string) {
 	if m.Consolidation != nil && state.Reason == move.Consolidation {
 		m.Consolidation.Reason.Launched = true
 	}
-	if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
+	if state.Launches == 0 || !m.refused(state.Replacement) { // otherwise AWS has refused the one before
 		state.Launches++
 	}
 	state.Replacement = group

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -67,6 +68,9 @@ type Moves struct {
 	draining  map[string]string       // nodes whose drain has begun, with the reason
 	nodes     map[string]*corev1.Node // of our groups
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
+	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
+
+	registry *clusterstate.ClusterStateRegistry // of the core
 
 	emptied  snapshot.Emptied     // until the core plans removals
 	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
@@ -249,6 +253,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
+			if s.Launches > 0 && m.refused(s.Replacement) {
+				m.pause(n)
+			}
 			m.hold(name, move.HeldRoom, stuck)
 			m.rest(name)
 		case late && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
@@ -437,6 +444,8 @@ func (m *Moves) removed(node string, ok bool) {
 	case !began:
 	case ok:
 		m.ended(node, reason)
+	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
+		m.rest(node)
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
 	}

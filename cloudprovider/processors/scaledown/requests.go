@@ -70,6 +70,7 @@ type Requests struct {
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
 	replaced []string          // nodes whose replacement was asked for
+	refused  move.Refusals     // node groups that launched no replacement of a node that somebody asks to go
 	raised   time.Time         // when a replacement was last asked for
 	removed  time.Time         // when a removal last began
 
@@ -299,8 +300,8 @@ func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 }
 
 // replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
-// size. It asks once for each, and again if AWS could not launch it or the group is at its minimum size again. Where other pods take each new node, it
-// would ask without end. The zone is the node's where the group is scaled zone by zone.
+// size. It asks once for each. It asks again if the group is at its minimum size again, or after a pause if AWS could not launch it. Where
+// other pods take each new node, it would ask without end. The zone is the node's where the group is scaled zone by zone.
 func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node, kept []*scaledownstatus.UnremovableNode) {
 	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
@@ -318,12 +319,17 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
 		room := roomOf(r.Provider, g)
-		if cooling || g.Failure != nil || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
+		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
+		backedOff := ctx.ClusterStateRegistry.BackoffStatusForNodeGroup(ng, now).IsBackedOff
+		refused, moves := cooling || backedOff || g.Failure != nil, r.moves(k.Node)
+		if refused && !moves && slices.Contains(r.replaced, k.Node.Name) {
+			r.refused.Add(ng.Id(), move.FirstRefusal, now)
+		}
+		if refused || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
-		backedOff := ctx.ClusterStateRegistry.NodeGroupScaleUpSafety(ng, now).BackoffStatus.IsBackedOff
-		if cooling || backedOff || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
+		paused := !moves && r.refused.Lasts(ng.Id(), now) || moves && r.Moves.rests(k.Node)
+		if cooling || backedOff || paused || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
 			continue
 		}
 		weight := 1
@@ -342,7 +348,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		resource, kind := gpu.GetGpuInfoForMetrics(r.Provider.GetNodeGpuConfig(k.Node), r.Provider.GetAvailableGPUTypes(), k.Node, ng)
 		metrics.RegisterScaleUp(nodes, resource, kind)
 		r.replaced = append(r.replaced, k.Node.Name)
-		if r.moves(k.Node) {
+		if moves {
 			r.Moves.launched(k.Node.Name, ng.Id())
 		}
 		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())

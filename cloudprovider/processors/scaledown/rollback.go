@@ -153,7 +153,7 @@ func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 		r.chosen = append(r.chosen, n.Node.Name)
 		switch {
 		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
-		case n.Node.Spec.Unschedulable:
+		case n.Node.Spec.Unschedulable && !taints.HasTaint(n.Node, interruption.Taint): // the interruption lifts its own cordon
 			r.cordoned[n.Node.Name] = true
 		default:
 			delete(r.cordoned, n.Node.Name)

@@ -171,10 +171,10 @@ func node(name string) *corev1.Node {
 func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
-		cordoned  bool // when it was chosen
-		tainted   bool // likewise
-		cleanedUp bool // by the core
-		reopened  bool // by somebody else, while it was tainted
+		cordoned  bool   // when it was chosen
+		tainted   string // likewise
+		cleanedUp bool   // by the core
+		reopened  bool   // by somebody else, while it was tainted
 		want      bool
 	}{
 		{name: "open"},
@@ -182,15 +182,14 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 		{name: "cordoned", cordoned: true, want: true},
 		{name: "cordoned, and the core has lifted that", cordoned: true, cleanedUp: true, want: true},
 		{name: "cordoned, and reopened meanwhile", cordoned: true, reopened: true},
-		{name: "left of an earlier removal", cordoned: true, tainted: true},
-		{name: "left of an earlier removal, the core has cleaned up", cordoned: true, tainted: true, cleanedUp: true},
+		{name: "left of an earlier removal", cordoned: true, tainted: taints.ToBeDeletedTaint},
+		{name: "left of an earlier removal, the core has cleaned up", cordoned: true, tainted: taints.ToBeDeletedTaint, cleanedUp: true},
+		{name: "drained for AWS and given up, the core has cleaned up", cordoned: true, tainted: interruption.Taint, cleanedUp: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			then, left := node("a"), node("a")
 			then.Spec.Unschedulable, left.Spec.Unschedulable = tt.cordoned, !tt.cleanedUp && !tt.reopened
-			if !tt.tainted {
-				then.Spec.Taints = nil
-			}
+			then.Spec.Taints[0].Key = tt.tainted
 			if tt.cleanedUp {
 				left.Spec.Taints = nil
 			}

@@ -3,6 +3,8 @@ package scaledown
 import (
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -13,7 +15,7 @@ import (
 )
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
-// and counts removals that began while the group had another form.
+// and counts removals that began while the group had another form, and nodes that AWS takes.
 type sharedMinimum struct {
 	provider *aws.Provider
 	nodes    corelisters.NodeLister
@@ -21,7 +23,7 @@ type sharedMinimum struct {
 
 func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-	spare := map[string]int{} // by Auto Scaling group
+	spare, going := map[string]int{}, m.going(scaleDown) // the first by Auto Scaling group
 	var stay []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
 		group := m.provider.NodeGroupOf(c.Node)
@@ -30,7 +32,7 @@ func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.
 		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
-			spare[name] = m.spare(name, scaleDown)
+			spare[name] = m.spare(name, going)
 		}
 		if spare[name]--; spare[name] < 0 {
 			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
@@ -43,20 +45,23 @@ func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.
 	return removable, stay
 }
 
-// spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that are being removed.
-func (m sharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) int {
+// going are the nodes that are being removed, or drained because AWS takes them.
+func (m sharedMinimum) going(scaleDown *nodes.ScaleDownContext) []*corev1.Node {
+	empty, drained := scaleDown.ActuationStatus.DeletionsInProgress()
+	removing := append(empty, drained...)
+	all, _ := m.nodes.List(labels.Everything())
+	return slices.DeleteFunc(all, func(n *corev1.Node) bool { return !leavesSoon(n) && !slices.Contains(removing, n.Name) })
+}
+
+// spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that go.
+func (m sharedMinimum) spare(name string, going []*corev1.Node) int {
 	v := m.provider.View()
 	g := v.AutoScalingGroup(name)
 	if g == nil {
 		return 0
 	}
 	spare := g.TargetInstances() - g.MinInstances()
-	empty, drained := scaleDown.ActuationStatus.DeletionsInProgress()
-	for _, name := range append(empty, drained...) {
-		node, err := m.nodes.Get(name)
-		if err != nil {
-			continue // deleted meanwhile
-		}
+	for _, node := range going {
 		if i, owner := v.Instance(node); owner == g && i.Lifecycle.Counts() {
 			spare--
 		}

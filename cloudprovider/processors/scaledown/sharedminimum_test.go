@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
@@ -68,6 +70,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 		removed  []*corev1.Node
 		stay     []*corev1.Node // for the minimum
 		stayElse []*corev1.Node
+		drained  event.Kind // the last node of a, for an event of AWS
 	}{
 		{name: "one a zone", removed: []*corev1.Node{a[0], a[2]}, stay: []*corev1.Node{a[4]}},
 		{name: "two of a zone", removed: a[:2], stay: a[2:]},
@@ -79,9 +82,17 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 			removed: []*corev1.Node{a[0], a[2]}, stay: []*corev1.Node{a[4]}},
 		{name: "nodes of no group", removed: []*corev1.Node{vanished, a[0], a[2]}, stay: []*corev1.Node{a[4]}},
 		{name: "the next processor keeps one", keeps: []string{a[2].Name}, removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[4]}, stayElse: []*corev1.Node{a[2]}},
+		{name: "AWS takes one", drained: event.SpotInterruption, removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[2]}},
+		{name: "the core removes one that AWS takes", drained: event.SpotInterruption, status: deleting{empty: []string{a[5].Name}},
+			removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[2]}},
+		{name: "AWS plans to reboot one", drained: event.ScheduledChange, removed: []*corev1.Node{a[0], a[2]}, stay: []*corev1.Node{a[4]}},
 		{name: "nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			a[5].Spec.Taints = nil
+			if tt.drained != "" {
+				a[5].Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(tt.drained), Effect: corev1.TaintEffectNoSchedule}}
+			}
 			var candidates []simulator.NodeToBeRemoved
 			for _, n := range slices.Concat(tt.removed, tt.stayElse, tt.stay) {
 				candidates = append(candidates, simulator.NodeToBeRemoved{Node: n})
@@ -126,7 +137,8 @@ func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 // The core has planned its removals without the request: two nodes would count on the same free room.
 func TestNoOtherNodeGoesInTheLoopOfARequest(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
-	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
+	none := corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil))
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: none, Clock: clock.RealClock{}})
 	candidates := []simulator.NodeToBeRemoved{{Node: w.Nodes("a/" + awsworld.ZoneA)[0]}}
 	goes, _ := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
 	require.Len(t, goes, 1, "without a request the node stays")

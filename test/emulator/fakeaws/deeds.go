@@ -33,6 +33,9 @@ type Deed struct {
 	Notice    Duration `json:"notice,omitempty"`
 	Backup    bool     `json:"backup,omitempty"`
 	Each      Duration `json:"each,omitempty"`
+	Bake      Duration `json:"bake,omitempty"`
+
+	LaunchTemplate *LaunchTemplateRef `json:"launchTemplate,omitempty"`
 }
 
 // A DeedKind is the kind of a Deed.
@@ -47,7 +50,8 @@ const (
 	// Rebalance evens the zones out, one instance at a time. It launches the new one before it terminates the old one.
 	Rebalance DeedKind = "az-rebalance"
 	// Refresh replaces every instance, and keeps 90 percent of the desired capacity in service. It leaves protected instances and those
-	// in standby alone.
+	// in standby alone. It succeeds once it has baked for Bake. New instances start from LaunchTemplate if that is given. The group, which
+	// must state one itself, states that one once the refresh has succeeded, as the SDK says of StartInstanceRefresh.
 	Refresh DeedKind = "instance-refresh"
 	// Reclaim makes EC2 take away Instances, or Count (1) that are in service, by the seed, spot ones if there are any.
 	Reclaim DeedKind = "reclaim"

@@ -39,6 +39,7 @@ type group struct {
 	launching int                // capacity of the synchronous launches under way
 	drawn     int                // instances that the warm pool has lost to the group
 	refreshes []*instanceRefresh // the latest first
+	next      *LaunchTemplateRef // of an instance refresh under way, nil for the group's own
 }
 
 // A pool is a unit of EC2's capacity.
@@ -127,6 +128,9 @@ func (g *group) inFlight() int {
 
 // baseRef is the launch template the group starts from, or nil with a launch configuration.
 func (g *group) baseRef() *LaunchTemplateRef {
+	if g.next != nil {
+		return g.next
+	}
 	if g.MixedInstancesPolicy != nil {
 		return &g.MixedInstancesPolicy.LaunchTemplate
 	}

@@ -75,6 +75,8 @@ type instanceRefresh struct {
 	Status string `xml:"Status"`
 	Start  string `xml:"StartTime"`
 	End    string `xml:"EndTime,omitempty"`
+
+	Desired *xmlTemplateSpec `xml:"DesiredConfiguration>LaunchTemplate"`
 }
 
 func (a *account) describeInstanceRefreshes(r *request) (any, error) {
@@ -94,9 +96,22 @@ func (a *account) describeInstanceRefreshes(r *request) (any, error) {
 }
 
 func (a *account) refresh(g *group, d Deed) error {
+	if d.LaunchTemplate != nil && g.LaunchTemplate == nil {
+		return errors.New("the group has no launch template of its own")
+	}
 	old := g.oldOnes()
 	run := &instanceRefresh{ID: a.numberedUUID(), Group: g.Name, Status: "InProgress", Start: seconds(time.Now())}
 	g.refreshes = slices.Insert(g.refreshes, 0, run)
+	if g.next = d.LaunchTemplate; g.next != nil {
+		spec := a.specShape(*g.next)
+		run.Desired = &spec
+	}
+	end := func(status string) {
+		if run.Status, run.End = status, seconds(time.Now()); g.next != nil && status == "Successful" {
+			g.LaunchTemplate = g.next
+		}
+		g.next = nil
+	}
 	launchesFirst := g.MaintenancePolicy != nil && g.MaintenancePolicy.MinHealthy == 100
 	var arriving *instance
 	a.every(g, func() bool {
@@ -109,7 +124,8 @@ func (a *account) refresh(g *group, d Deed) error {
 			return a.arrived(g, &arriving, victim, d.by(), "an instance refresh")
 		}
 		if victim == nil {
-			run.Status, run.End = "Successful", seconds(time.Now())
+			run.Status = "Baking"
+			a.at(time.Now(), d.Bake, func() { end("Successful") })
 			return false
 		}
 		if g.suspended("Launch", "Terminate", "InstanceRefresh") {
@@ -121,7 +137,7 @@ func (a *account) refresh(g *group, d Deed) error {
 			}
 			var launched bool
 			if arriving, launched = a.launchBeyond(g, victim.pool.zone, "in response to an instance refresh."); !launched {
-				run.Status, run.End = "Failed", seconds(time.Now())
+				end("Failed")
 			}
 			return launched
 		}
