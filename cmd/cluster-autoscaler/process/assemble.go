@@ -217,8 +217,14 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	if opts.ClusterSnapshot != nil {
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
-	failures := expander.FailurePenalties{Failures: provider, Ratio: p.options.AWS.TroublePenalty}
-	leastCost := leastcost.New(provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	penalty := func(nodeGroup string) leastcost.Penalty {
+		penalty := leastcost.Penalty{Problems: provider.ProblemCount(nodeGroup)}
+		if reason, known := provider.RecentFailure(nodeGroup); known {
+			penalty.Ratio, penalty.Reason = p.options.AWS.TroublePenalty, reason
+		}
+		return penalty
+	}
+	leastCost := leastcost.New(provider.Costs(), penalty, devices, p.options.AWS.PlanLimit, clock.RealClock{})
 	leastCost.Preferences = preferences
 	a.expanders, err = expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
