@@ -89,7 +89,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	var events *status.Events
-	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, client, factory)
+	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
@@ -128,8 +128,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
-// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. The first status is written to statuses.
-func (p *Process) kubeClients(working context.Context, client, statuses kubernetes.Interface,
+// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. It writes the first status, but for a plugin,
+// whose core does.
+func (p *Process) kubeClients(working context.Context, client kubernetes.Interface,
 	factory kubeinformers.SharedInformerFactory) (*cacontext.AutoscalingKubeClients, *status.Events) {
 	core := p.core
 	core.WriteStatusConfigMap = false // the core would make a recorder of its own
@@ -140,9 +141,9 @@ func (p *Process) kubeClients(working context.Context, client, statuses kubernet
 	}
 	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
 	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
-	if writes {
+	if writes && p.options.AWS.PluginAddress == "" {
 		first := *utils.EmptyClusterAutoscalerStatus()
-		_, _ = utils.WriteStatusConfigMap(statuses, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
+		_, _ = utils.WriteStatusConfigMap(client, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
 }
@@ -250,9 +251,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	}
 	a.autoscaler = autoscaler
 	a.trigger = p.newTrigger(a, productive)
-	if err := p.watch(a); err != nil {
-		return nil, err
-	}
+	p.watch(a)
 	a.informers.Start(working.Done())
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
 		return nil, err
@@ -277,40 +276,27 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 const freshForLoop = 2 * time.Second
 
 // watch shows the trigger what happens in the cluster.
-func (p *Process) watch(a *assembly) error {
-	kube, apps := a.informers.Core().V1(), a.informers.Apps().V1()
-	type watched struct {
-		what     string
-		informer kubecache.SharedInformer
-		handler  kubecache.ResourceEventHandler
-	}
-	all := []watched{
-		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
-		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
-		{"ReplicationControllers", kube.ReplicationControllers().Informer(), a.trigger.OwnerHandler()},
-		{"ReplicaSets", apps.ReplicaSets().Informer(), a.trigger.OwnerHandler()},
-		{"StatefulSets", apps.StatefulSets().Informer(), a.trigger.OwnerHandler()},
-		{"Jobs", a.informers.Batch().V1().Jobs().Informer(), a.trigger.OwnerHandler()},
-	}
-	if p.options.ScaleDown {
-		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
-			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored},
-			watched{"nodes that ask for something", kube.Nodes().Informer(), a.ignored})
-	}
-	if b := a.buffers; b != nil {
-		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},
-			watched{"Deployments", apps.Deployments().Informer(), b.Scaled()},
-			watched{"scaled ReplicaSets", apps.ReplicaSets().Informer(), b.Scaled()},
-			watched{"scaled StatefulSets", apps.StatefulSets().Informer(), b.Scaled()},
-			watched{"scaled ReplicationControllers", kube.ReplicationControllers().Informer(), b.Scaled()},
-			watched{"scaled Jobs", a.informers.Batch().V1().Jobs().Informer(), b.Scaled()})
-	}
-	for _, w := range all {
-		if _, err := w.informer.AddEventHandler(w.handler); err != nil {
-			return fmt.Errorf("watch %s: %w", w.what, err)
+func (p *Process) watch(a *assembly) {
+	pods, nodes := a.informers.Core().V1().Pods().Informer(), a.informers.Core().V1().Nodes().Informer()
+	apps, jobs := a.informers.Apps().V1(), a.informers.Batch().V1().Jobs().Informer()
+	owners := []kubecache.SharedInformer{a.informers.Core().V1().ReplicationControllers().Informer(), apps.ReplicaSets().Informer(),
+		apps.StatefulSets().Informer(), jobs}
+	watch := func(handler kubecache.ResourceEventHandler, informers ...kubecache.SharedInformer) {
+		for _, informer := range informers {
+			_, _ = informer.AddEventHandler(handler) // which fails only at the end of the process
 		}
 	}
-	return nil
+	watch(a.trigger.PodHandler(), pods)
+	watch(a.trigger.NodeHandler(), nodes)
+	watch(a.trigger.OwnerHandler(), owners...)
+	if p.options.ScaleDown {
+		watch(a.trigger.EmptiedHandler(), pods)
+		watch(a.ignored, pods, nodes)
+	}
+	if b := a.buffers; b != nil {
+		watch(b.Resized(a.trigger.PodLostPlace), b.Core.GetBufferInformer())
+		watch(b.Scaled(), append(owners, apps.Deployments().Informer())...)
+	}
 }
 
 // firstReading is what a leader waits for after the caches.
