@@ -38,7 +38,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 	background.Go(func() error { return p.feed(serving, working, background, server) })
 
 	<-serving.Done()
-	broken := context.Cause(alive) // nil if ctx has ended
+	broken := context.Cause(alive) // nil unless a part has ended
 	ended := lifecycle.End(context.WithoutCancel(ctx),
 		lifecycle.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
 		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {

@@ -150,7 +150,7 @@ func (p *Process) work(ctx context.Context) error {
 	}()
 
 	<-looping.Done()
-	broken := context.Cause(alive) // nil if ctx has ended
+	broken := context.Cause(alive) // nil unless a part has ended
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		klog.FromContext(ctx).Info("Stopping", "reason", cause.Error())
 	}

@@ -120,12 +120,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		MaxNodesTotal:              p.core.MaxNodesTotal,
 		WriteStatus:                p.core.WriteStatusConfigMap,
 	}
-
 	scaleUp.Limited = noPodAgeDelay.Limited
 
-	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,
-		core.CustomResourcesProcessor,
-		clock.RealClock{})
+	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event, core.CustomResourcesProcessor, clock.RealClock{})
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
