@@ -11,6 +11,7 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -161,8 +162,25 @@ func TestAnyExpanderLeavesNodesToBeBalanced(t *testing.T) {
 		for i := range list {
 			list[i].SimilarNodeGroups = []cloudprovider.NodeGroup{&group{id: "a"}, &group{id: "b"}, &group{id: "c"}}
 		}
-		chain.BestOption(list, map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("c")})
-		assert.Truef(t, chain.Balances("a", "b") && chain.Balances("a", "c"), "%s: b or c may not grow for a", names)
+		balances := func(pods ...*apiv1.Pod) bool {
+			for i := range list {
+				list[i].Pods = pods
+			}
+			templates := map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("c")}
+			chosen := chain.BestOption(slices.Clone(list), templates).NodeGroup.Id()
+			return chain.Balances(chosen, "b") && chain.Balances(chosen, "c")
+		}
+		near := func(topologyKey string) *apiv1.Pod {
+			p, labels := pod(), map[string]string{"app": "training"}
+			p.Labels = labels
+			terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: labels}, TopologyKey: topologyKey}}
+			p.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+			return p
+		}
+		assert.Truef(t, balances(pod()), "%s: other groups may not grow", names)
+		assert.Truef(t, balances(near(apiv1.LabelTopologyZone)), "%s: other groups may not grow for one pod", names)
+		assert.Truef(t, balances(near(apiv1.LabelHostname), near(apiv1.LabelHostname)), "%s: no other group may grow for pods of a node", names)
+		assert.Falsef(t, balances(near(apiv1.LabelTopologyZone), near(apiv1.LabelTopologyZone)), "%s: groups of other zones grow", names)
 	}
 }
 

@@ -262,8 +262,8 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	} {
 		g := w.group(name)
 		assert.Emptyf(t, cmp.Diff(want, [2][]group.Limit{g.AtMin(g), g.AtMax(g)}), "%s, at its minimum and its maximum (-want +got)", name)
-		if cluster, nodegroup := g.ManagedNodegroup(); (cluster == "shop" && nodegroup == "workers") != (name == "managed") {
-			t.Errorf("%s is of the managed node group %q of cluster %q", name, nodegroup, cluster)
+		if n := g.ManagedNodegroup(); (n.Cluster == "shop" && n.Name == "workers") != (name == "managed") {
+			t.Errorf("%s is of the managed node group %q of cluster %q", name, n.Name, n.Cluster)
 		}
 	}
 }

@@ -313,10 +313,16 @@ func (p *Provider) GroupName(nodeGroup string) string {
 
 // NodeGroupName returns the ID of the node group that a live or simulated node belongs to, or "".
 func (p *Provider) NodeGroupName(node *corev1.Node) string {
+	id, _ := p.GroupNames(node)
+	return id
+}
+
+// GroupNames returns the ID of the node group that a live or simulated node belongs to, and its Auto Scaling group, or twice "".
+func (p *Provider) GroupNames(node *corev1.Node) (nodeGroup, whole string) {
 	if g := p.groupOf(node); g != nil {
-		return g.ID()
+		return g.ID(), g.Name
 	}
-	return ""
+	return "", ""
 }
 
 // groupOf returns the facts of the node group of a live or simulated node, or nil.

@@ -81,7 +81,7 @@ func (in dumpType) facts() Type {
 	t := Type{
 		Name: in.InstanceType, VCPU: in.VCPUInfo.DefaultVCPUs, MemoryBytes: in.MemoryInfo.SizeInMiB * mib,
 		Architecture: ArchitectureAMD64, BareMetal: in.BareMetal, Source: dumpSource,
-		IPv4PerENI: in.NetworkInfo.IPv4AddressesPerInterface, MaxENIs: in.NetworkInfo.defaultCardInterfaces(),
+		IPv4PerENI: in.NetworkInfo.IPv4AddressesPerInterface, MaxENIs: in.NetworkInfo.MaximumNetworkInterfaces,
 	}
 	if slices.Contains(in.ProcessorInfo.SupportedArchitectures, "arm64") || slices.Contains(in.ProcessorInfo.SupportedArchitectures, "arm64_mac") {
 		t.Architecture = ArchitectureARM64
@@ -94,11 +94,22 @@ func (in dumpType) facts() Type {
 		}
 	}
 	for _, n := range in.NeuronInfo.NeuronDevices {
+		// From the third version on, plugins publish two physical cores as a logical one by default (AWS Neuron documentation, "Logical
+		// NeuronCore configuration", read 2026-11).
+		cores := n.CoreInfo.Count
+		if n.CoreInfo.Version >= 3 && cores > 4 {
+			cores /= 2
+		}
 		t.NeuronDevices += n.Count
-		t.NeuronCores += n.Count * n.publishedCores()
+		t.NeuronCores += n.Count * cores
 	}
 	if s := in.InstanceStorageInfo; s.NVMESupport == "required" || s.NVMESupport == "supported" {
 		t.LocalNVMeBytes = s.TotalSizeInGB * 1e9
+	}
+	for _, card := range in.NetworkInfo.NetworkCards { // pods get their addresses from the default card
+		if card.NetworkCardIndex == in.NetworkInfo.DefaultNetworkCardIndex && card.MaximumNetworkInterfaces > 0 {
+			t.MaxENIs = card.MaximumNetworkInterfaces
+		}
 	}
 	if in.NetworkInfo.EFASupported {
 		t.EFAInterfaces = in.NetworkInfo.EFAInfo.MaximumEFAInterfaces
@@ -112,23 +123,4 @@ func (g dumpGPU) published() int {
 		return g.LogicalGPUCount
 	}
 	return max(1, g.Count)
-}
-
-// publishedCores returns the number of cores of a device that its plugin publishes. From the third version on, two physical
-// cores make a logical one by default (AWS Neuron documentation, "Logical NeuronCore configuration", read 2026-11).
-func (n dumpNeuron) publishedCores() int {
-	if n.CoreInfo.Version >= 3 && n.CoreInfo.Count > 4 {
-		return n.CoreInfo.Count / 2
-	}
-	return n.CoreInfo.Count
-}
-
-// defaultCardInterfaces counts the interfaces of the default network card. Pods get their addresses from these.
-func (n dumpNetwork) defaultCardInterfaces() int {
-	for _, card := range n.NetworkCards {
-		if card.NetworkCardIndex == n.DefaultNetworkCardIndex && card.MaximumNetworkInterfaces > 0 {
-			return card.MaximumNetworkInterfaces
-		}
-	}
-	return n.MaximumNetworkInterfaces
 }

@@ -2,6 +2,7 @@ package instancetypes
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,12 +10,9 @@ import (
 
 // ReadFile reads a user's list, as ParseDump does. The source of a type is the file's name, and the day on which the file was written.
 func ReadFile(path string) ([]Type, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read instance types: %w", err)
-	}
+	text, unread := os.ReadFile(path)
 	info, err := os.Stat(path)
-	if err != nil {
+	if err = cmp.Or(err, unread); err != nil {
 		return nil, fmt.Errorf("read instance types: %w", err)
 	}
 	types, err := ParseDump(bytes.TrimPrefix(text, []byte("\ufeff")))
@@ -33,8 +31,5 @@ func WithFile(path string) (*Catalogue, error) {
 		return Embedded(), nil
 	}
 	newer, err := ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return Embedded().With(newer...), nil
+	return Embedded().With(newer...), err
 }

@@ -149,7 +149,4 @@ func NeedsImages(g *group.Group) bool {
 }
 
 // managed reports whether EKS itself replaces the nodes of the group when something changes.
-func managed(g *group.Group) bool {
-	_, name := g.LaunchGroup().ManagedNodegroup()
-	return name != ""
-}
+func managed(g *group.Group) bool { return g.ManagedNodegroup().Name != "" }

@@ -30,19 +30,14 @@ const addressesPerPrefix = 16
 var xenFamilies = []string{"c1", "c3", "c4", "cc2", "cr1", "d2", "f1", "g2", "g3", "g3s", "h1", "hs1", "i2", "i3", "m1", "m2", "m3",
 	"m4", "p2", "p3", "r3", "r4", "t1", "t2", "x1", "x1e"}
 
-// takesPrefixes follows EKS's formula. Bare metal can have prefixes, but the formula asks for the Nitro hypervisor.
-func takesPrefixes(t instancetypes.Type) bool {
-	family, _, _ := strings.Cut(t.Name, ".")
-	return !t.BareMetal && !slices.Contains(xenFamilies, family)
-}
-
 // addressable returns how many pods get an address, before EKS's cap. The limits of its interfaces must be known.
 func (c CNI) addressable(t instancetypes.Type) int64 {
 	interfaces, each := int64(t.MaxENIs), int64(t.IPv4PerENI-1)
 	if c.CustomNetworking {
 		interfaces--
 	}
-	if c.PrefixDelegation && takesPrefixes(t) {
+	family, _, _ := strings.Cut(t.Name, ".") // bare metal can have prefixes, but EKS's formula asks for the Nitro hypervisor
+	if c.PrefixDelegation && !t.BareMetal && !slices.Contains(xenFamilies, family) {
 		each *= addressesPerPrefix
 	}
 	return interfaces*each + 2

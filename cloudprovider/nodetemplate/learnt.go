@@ -142,11 +142,6 @@ func (l *Learnt) divides(whole corev1.ResourceName) bool {
 	return false
 }
 
-// untainted reports whether the group's nodes have lost a taint with which they registered.
-func (l *Learnt) untainted(taint corev1.Taint) bool {
-	return l != nil && lastingTaint(taint) && !l.Tainted(taint)
-}
-
 // Tainted reports whether a node of the group shows the taint, if one that lasts.
 func (l *Learnt) Tainted(taint corev1.Taint) bool {
 	return l != nil && l.shown[shownTaint+taintName(taint)]

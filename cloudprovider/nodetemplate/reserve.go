@@ -46,21 +46,6 @@ type amounts struct {
 	cpuMillis, memoryBytes, diskBytes, pods int64
 }
 
-// capacityOf returns the capacity that a node of type t reports: observed where possible, otherwise a safe estimate.
-func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
-	pods, _ := in.maxPods(t, d)
-	memory, _ := t.MemoryCapacity()
-	m, _ := in.measured(t)
-	m.capacity.pods = pods
-	return m.capacity.or(amounts{cpuMillis: int64(t.VCPU) * 1000, memoryBytes: memory, diskBytes: in.diskBytes(t)})
-}
-
-func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts, d Declared) amounts {
-	m, _ := in.measured(t)
-	m.allocatable.pods = capacity.pods
-	return m.allocatable.or(in.unreserved(t, capacity, d))
-}
-
 // unreserved computes the part of capacity left for pods as the node does itself.
 func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	var ud UserData
@@ -70,7 +55,11 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
 		return ud.KubeReserved.of(name, usual) + ud.SystemReserved.of(name, 0)
 	}
-	memory := reserved(corev1.ResourceMemory, in.reservedMemory(t, capacity.pods)) +
+	usualMemory := windowsReservedMemory
+	if in.Family() != Windows {
+		usualMemory = kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods)
+	}
+	memory := reserved(corev1.ResourceMemory, usualMemory) +
 		ud.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t, d)
 	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
 		ud.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
@@ -79,14 +68,6 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 		memoryBytes: left(capacity.memoryBytes, memory),
 		diskBytes:   left(capacity.diskBytes, disk),
 	}
-}
-
-// reservedMemory returns the kube-reserved memory that the image sets on a node of type t with that many pods.
-func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
-	if in.Family() == Windows {
-		return windowsReservedMemory
-	}
-	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
 }
 
 func left(capacity, reserved int64) int64 { return min(capacity, max(0, capacity-reserved)) }

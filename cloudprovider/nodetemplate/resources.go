@@ -47,8 +47,12 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 func (t *Template) addMachine(in *Input, d Declared) {
 	capacities, allocatables := make([]amounts, len(in.Members)), make([]amounts, len(in.Members))
 	for i, m := range in.Members {
-		capacities[i] = in.capacityOf(m.Type, d)
-		allocatables[i] = in.allocatableOf(m.Type, capacities[i], d)
+		seen, _ := in.measured(m.Type)
+		memory, _ := m.Type.MemoryCapacity()
+		seen.capacity.pods, _ = in.maxPods(m.Type, d)
+		capacities[i] = seen.capacity.or(amounts{cpuMillis: int64(m.Type.VCPU) * 1000, memoryBytes: memory, diskBytes: in.diskBytes(m.Type)})
+		seen.allocatable.pods = capacities[i].pods
+		allocatables[i] = seen.allocatable.or(in.unreserved(m.Type, capacities[i], d))
 	}
 	podsSource := func(t instancetypes.Type) Source {
 		_, source := in.maxPods(t, d)

@@ -29,7 +29,7 @@ var eksEffects = map[string]corev1.TaintEffect{
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	if in.UserData != nil {
 		for _, taint := range in.UserData.Taints {
-			if !in.Learnt.untainted(taint) {
+			if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
 				t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 			}
 		}

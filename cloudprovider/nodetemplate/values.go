@@ -65,7 +65,9 @@ func compareTaints(a, b corev1.Taint) int {
 
 func (d *Declared) readResource(name, value string) *Problem {
 	key := corev1.ResourceName(name)
-	if !ValidName(name) || !nodeResource(key) {
+	known := !Extended(key) || strings.Contains(name, "/") || strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) ||
+		strings.HasPrefix(name, corev1.ResourceAttachableVolumesPrefix)
+	if !known || !ValidName(name) {
 		return &Problem{Reason: ReasonResourceName, Example: resourcesPrefix + "ephemeral-storage=100Gi",
 			Expected: "after resources/ cpu, memory, pods, ephemeral-storage, hugepages-<size> or <domain>/<name>"}
 	}
@@ -77,13 +79,6 @@ func (d *Declared) readResource(name, value string) *Problem {
 	}
 	d.Resources[key] = q
 	return nil
-}
-
-// nodeResource reports whether a node can publish a resource of that name.
-func nodeResource(name corev1.ResourceName) bool {
-	s := string(name)
-	return !Extended(name) || strings.Contains(s, "/") || strings.HasPrefix(s, corev1.ResourceHugePagesPrefix) ||
-		strings.HasPrefix(s, corev1.ResourceAttachableVolumesPrefix)
 }
 
 // quantityForm bounds a quantity before it is parsed: the exponent has at most two digits. Kubernetes' own parser accepts

@@ -151,17 +151,24 @@ func (p *Plan) Add(nodes ...Node) {
 	})
 }
 
-// Take gives a node that has registered to the oldest entry of its group that has pods and no node, and returns the entry.
-func (p *Plan) Take(group, name string) (Node, bool) {
+// Take gives a node that has registered to the oldest entry of its group that has pods and no node, and returns the entry. Entries with
+// pods that refuse the node come last: AWS may have chosen its zone and type. whole is the Auto Scaling group of a zone group, which may
+// have been divided after the node was asked for.
+func (p *Plan) Take(group, whole, name string, refuses func(*corev1.Pod) bool) (Node, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, n := range p.nodes {
-		if n.Name == "" && n.Group == group && len(n.Pods) > 0 && p.clock.Since(n.Asked) < keep {
-			n.Name = name
-			return n.copy(), true
-		}
+	waits := func(n *Node) bool {
+		return n.Name == "" && (n.Group == group || n.Group == whole) && len(n.Pods) > 0 && p.clock.Since(n.Asked) < keep
 	}
-	return Node{}, false
+	at := slices.IndexFunc(p.nodes, func(n *Node) bool { return waits(n) && !slices.ContainsFunc(n.Pods, refuses) })
+	if at < 0 {
+		at = slices.IndexFunc(p.nodes, waits)
+	}
+	if at < 0 {
+		return Node{}, false
+	}
+	p.nodes[at].Name = name
+	return p.nodes[at].copy(), true
 }
 
 // Planned returns the nodes that pods wait for, the oldest first.

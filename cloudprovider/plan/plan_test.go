@@ -22,6 +22,9 @@ func node(group string, asked time.Time, uids ...types.UID) Node {
 	return n
 }
 
+// misfit reports whether the node that registers refuses the pod.
+func misfit(pod *corev1.Pod) bool { return pod.Name == "misfit" }
+
 func newPlan() *Plan { return New(testingclock.NewFakePassiveClock(time.Unix(0, 0))) }
 
 func TestTake(t *testing.T) {
@@ -29,7 +32,7 @@ func TestTake(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Plan, *testingclock.FakePassiveClock)
-		want   []Node // of group a, in the order in which they are taken
+		want   []Node // of group a or its zone x, in the order in which they are taken
 	}{
 		{"the oldest node of the group first", func(p *Plan, _ *testingclock.FakePassiveClock) {
 			p.Add(node("a", start, "1", "2"), node("b", start, "3"), node("a", start, "4"))
@@ -47,13 +50,19 @@ func TestTake(t *testing.T) {
 			c.SetTime(start.Add(keep))
 			p.Add(node("a", c.Now(), "2"))
 		}, []Node{node("a", start.Add(keep), "2")}},
+		{"the group is divided since", func(p *Plan, _ *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1"), node("a/y", start, "2"), node("a/x", start, "3"))
+		}, []Node{node("a", start, "1"), node("a/x", start, "3")}},
+		{"the node refuses pods of the oldest", func(p *Plan, _ *testingclock.FakePassiveClock) {
+			p.Add(node("a", start, "1", "misfit"), node("a", start, "2"), node("a", start, "3"))
+		}, []Node{node("a", start, "2"), node("a", start, "3"), node("a", start, "1", "misfit")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := testingclock.NewFakePassiveClock(start)
 			p := New(clock)
 			tt.change(p, clock)
 			var got []Node
-			for taken, ok := p.Take("a", "node"); ok; taken, ok = p.Take("a", "node") {
+			for taken, ok := p.Take("a/x", "a", "node", misfit); ok; taken, ok = p.Take("a/x", "a", "node", misfit) {
 				taken.Name, taken.entry = "", nil
 				got = append(got, taken)
 			}
@@ -73,7 +82,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	assert.Truef(t, len(p.of) == mostPods && len(p.nodes) == 2,
 		"%d pods on %d nodes are remembered, want %d on 2", len(p.of), len(p.nodes), mostPods)
-	_, ok := p.Take("oldest", "node")
+	_, ok := p.Take("oldest", "oldest", "node", misfit)
 	assert.False(t, ok, "the oldest node is remembered, and not those that were asked for after it")
 }
 
@@ -82,7 +91,7 @@ func TestJoin(t *testing.T) {
 	p.Add(node("a", now, "1"), node("b", now, "2"), node("c", now, "3"))
 	seen := p.Planned()
 	p.Join(seen[0], node("", time.Time{}, "2", "4").Pods)
-	p.Take("c", "node-c")
+	p.Take("c", "c", "node-c", misfit)
 	p.Join(seen[2], node("", time.Time{}, "5").Pods) // it has registered
 	p.Add(node("d", now, "6"))                       // forgets b, which has no pod
 	p.Join(seen[1], node("", time.Time{}, "1").Pods)
@@ -139,11 +148,11 @@ func TestAlikeInOneGroup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPlan()
 			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})...)
-			node, _ := p.Take("group", "node")
+			node, _ := p.Take("group", "group", "node", misfit)
 			assert.Equal(t, tt.want, p.Alike(node, nil), "alike")
-			node, _ = p.Take("group", "next") // its pod may tolerate a taint that the others wait for
+			node, _ = p.Take("group", "group", "next", misfit) // its pod may tolerate a taint that the others wait for
 			assert.Equal(t, tt.want, p.Alike(node, []corev1.Taint{gpu}), "alike on a node with a taint")
-			node, _ = p.Take("group", "last")
+			node, _ = p.Take("group", "group", "last", misfit)
 			p.Asked(Nodes("other", [][]*corev1.Pod{{planned("b", tt.change)}})...)
 			assert.Equal(t, tt.want, p.Alike(node, nil), "alike when planned anew")
 			p.Drop("b")
@@ -177,9 +186,9 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 				wants("3")(s)
 			})}})...)
 			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("c", tt.own)}, {planned("d", tt.own)}})...)
-			node, _ := p.Take("group", "node-1")
+			node, _ := p.Take("group", "group", "node-1", misfit)
 			assert.Equal(t, tt.want, p.Alike(node, []corev1.Taint{tt.taint}), "alike")
-			mixed, _ := p.Take("mixed", "node-2")
+			mixed, _ := p.Take("mixed", "mixed", "node-2", misfit)
 			assert.False(t, p.Alike(mixed, nil), "pods of two shapes are alike")
 		})
 	}
@@ -188,7 +197,7 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 func TestNodeOf(t *testing.T) {
 	p := newPlan()
 	p.Add(node("a", time.Unix(0, 0), "1"), node("a", time.Unix(0, 0), "2"))
-	p.Take("a", "node-1")
+	p.Take("a", "a", "node-1", misfit)
 	for uid, want := range map[types.UID]string{"1": "node-1", "2": "", "unknown": ""} {
 		assert.Equalf(t, want, p.NodeOf(uid), "node of pod %s", uid)
 	}

@@ -1,14 +1,9 @@
 package plugin
 
 import (
-	"context"
 	"maps"
-	"net"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 )
 
 // coreSilence is the longest time between two calls of a core at work. Its health check ends a core without a successful loop for as long
@@ -36,15 +31,4 @@ func (c *callers) know(host string, now time.Time) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return now.Sub(c.last[host]) <= coreSilence
-}
-
-// hostOf is the IP address that a call comes from, and whether the caller has shown a certificate that the CA has signed.
-func hostOf(ctx context.Context) (host string, certified bool) {
-	caller, ok := peer.FromContext(ctx)
-	if !ok {
-		return "", false
-	}
-	host, _, _ = net.SplitHostPort(caller.Addr.String())
-	info, ok := caller.AuthInfo.(credentials.TLSInfo)
-	return host, ok && len(info.State.VerifiedChains) > 0
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -172,8 +173,13 @@ func (s *Server) admit(ctx context.Context, call *tap.Info) (context.Context, er
 // ask from a host that has shown one by its other connection.
 func (s *Server) judge(ctx context.Context, method string) error {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	host, certified := hostOf(ctx)
-	if certified = certified || s.files.ClientCA == ""; certified {
+	host, certified := "", s.files.ClientCA == ""
+	if caller, ok := peer.FromContext(ctx); ok {
+		host, _, _ = net.SplitHostPort(caller.Addr.String())
+		shown, _ := caller.AuthInfo.(credentials.TLSInfo)
+		certified = certified || len(shown.State.VerifiedChains) > 0 // the CA has signed it
+	}
+	if certified {
 		s.callers.note(host, time.Now())
 	}
 	known := s.callers.know(host, time.Now())

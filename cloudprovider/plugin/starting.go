@@ -23,7 +23,10 @@ func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now 
 	s.before, s.now = s.now, map[string]bool{}
 	for _, node := range nodes {
 		age := now.Sub(node.CreationTimestamp.Time)
-		if age >= justRegistered && readyForCore(node, provider.GPULabel()) {
+		ready, err := kubernetes.GetNodeReadiness(node)
+		_, labelled := node.Labels[provider.GPULabel()] // the core waits for the GPU of such a node
+		_, shown := gpu.NodeHasGpuAllocatable(node)
+		if age >= justRegistered && err == nil && ready.Ready && (shown || !labelled) {
 			continue
 		}
 		group := provider.NodeGroupOf(node) // by its tag, or else by the core's default
@@ -31,14 +34,6 @@ func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now 
 			s.now[group.Id()] = true
 		}
 	}
-}
-
-// readyForCore reports whether the core counts the node as Ready. It waits for the GPU of a node that is labelled with one.
-func readyForCore(node *corev1.Node, gpuLabel string) bool {
-	ready, err := kubernetes.GetNodeReadiness(node)
-	_, labelled := node.Labels[gpuLabel]
-	_, shown := gpu.NodeHasGpuAllocatable(node)
-	return err == nil && ready.Ready && (shown || !labelled)
 }
 
 // starts reports whether nodes of the group are starting.

@@ -64,7 +64,7 @@ func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && !nearEachOther(pods)
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && !NearEachOther(pods, false)
 }
 
 // cheapestSingle chooses the cheapest option with the most pods. It also counts its pods.

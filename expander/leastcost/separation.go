@@ -154,11 +154,13 @@ func dependsOnOthers(pod *apiv1.Pod) bool {
 	return slices.ContainsFunc(avoided(pod), wide) || len(sought(pod)) > 0
 }
 
-// nearEachOther reports whether one of the pods must be near another of them. With more rules than it looks at, it assumes so.
-func nearEachOther(pods []*apiv1.Pod) bool {
+// NearEachOther reports whether one of the pods must be near another of them. beyondNode leaves out terms of the node, so that those of a
+// zone count. With more rules than it looks at, it assumes so.
+func NearEachOther(pods []*apiv1.Pod, beyondNode bool) bool {
 	alone := make(map[string]bool) // rules that concern no other pod, with whether they concern the pod itself
 	return slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
-		return slices.ContainsFunc(rulesOf(pod, sought(pod)), func(r rule) bool {
+		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool { return beyondNode && !wide(t) })
+		return slices.ContainsFunc(rulesOf(pod, counted), func(r rule) bool {
 			key := fmt.Sprint(r.concerns(pod), r.key)
 			if alone[key] {
 				return false

@@ -87,8 +87,8 @@ func (g *Group) limits(whole *Group, by int) []Limit {
 	return reached
 }
 
-// ManagedNodegroup names the EKS managed node group whose instances these are, "" and "" for none. EKS writes the group's sizes then.
-func (g *Group) ManagedNodegroup() (cluster, name string) { return g.LaunchGroup().ManagedNodegroup() }
+// ManagedNodegroup returns the EKS managed node group whose instances these are, the zero key for none. EKS writes the group's sizes then.
+func (g *Group) ManagedNodegroup() launchspec.NodegroupKey { return g.LaunchGroup().ManagedNodegroup() }
 
 // LimitError is the error of a write beyond the group's limits. Nothing was written.
 type LimitError struct {

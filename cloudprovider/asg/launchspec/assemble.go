@@ -16,8 +16,8 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 			Message: "its Launch process is suspended, so AWS launches nothing in it",
 			Remedy:  shellword.ResumeProcess(g.Name, "Launch")})
 	}
-	key := nodegroupOf(g)
-	if launch == nil || key == (nodegroupKey{}) {
+	key := g.ManagedNodegroup()
+	if launch == nil || key.Name == "" {
 		return launch, problems
 	}
 	found, err := r.nodegroups.get(key)
@@ -26,7 +26,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		problems = append(problems, found.problems...)
 	}
 	if err != nil {
-		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
+		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.Name, key.Cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
 	}
 	if r.nodegroups.unsure(key, nodegroupTries) {
@@ -82,7 +82,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 			}
 			problems = append(problems, p)
 		}
-		if found != nil && !isAlias(found.imageID) && !g.Source.replacesImageOf(ref) {
+		if found != nil && !isAlias(found.ImageID) && !g.Source.replacesImageOf(ref) {
 			origins = append(origins, TemplateOrigin(found.id, found.version))
 			if ref.floats() {
 				origins = append(origins, TemplateOrigin(found.id, ref.Version))
@@ -105,8 +105,8 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	r.addNext(launch, g.Source, used)
 	launch.Image, _ = r.image(launch.ImageID)
 	for _, t := range used[1:] {
-		image, _ := r.image(t.imageID)
-		launch.Others = append(launch.Others, OtherTemplate{UserData: t.userData, BlockDevices: t.blockDevices, Image: image})
+		image, _ := r.image(t.ImageID)
+		launch.Others = append(launch.Others, OtherTemplate{UserData: t.UserData, BlockDevices: t.BlockDevices, Image: image})
 	}
 	if err := r.addTypes(launch, g.Source, base); err != nil {
 		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
@@ -141,7 +141,7 @@ func known(origins []string) []string {
 func (r *Resolver) nextImages(source Source, used []*template) (images []string) {
 	named := slices.ContainsFunc(source.Overrides, func(o Override) bool { return o.ImageID != "" })
 	for _, t := range used {
-		id := t.imageID
+		id := t.ImageID
 		if isAlias(id) {
 			resolved, err := r.aliases.get(id)
 			if err != nil || resolved == nil {
@@ -186,12 +186,12 @@ func (r *Resolver) templateOf(o Override, base *template) *template {
 		return used
 	}
 	its := *used
-	its.imageID = o.ImageID
+	its.ImageID = o.ImageID
 	return &its
 }
 
 func (t *template) like(other *template) bool {
-	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
+	return t == other || t.id == other.id && t.version == other.version && t.ImageID == other.ImageID
 }
 
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
@@ -199,11 +199,11 @@ func (t *template) like(other *template) bool {
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
-	found, err := r.image(base.imageID)
-	if !asksForTypes || !isAlias(base.imageID) || found != nil {
+	found, err := r.image(base.ImageID)
+	if !asksForTypes || !isAlias(base.ImageID) || found != nil {
 		return nil
 	}
-	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.imageID), "ec2:DescribeImages and ssm:GetParameters",
+	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.ImageID), "ec2:DescribeImages and ssm:GetParameters",
 		"or name the image by its ID in the launch template")
 	p.Message += ", so that the group's instance types are taken to be those for x86_64"
 	return []Problem{p}
@@ -223,17 +223,17 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		used := r.templateOf(o, base)
 		image = nil
 		if used != base {
-			image, _ = r.image(used.imageID)
+			image, _ = r.image(used.ImageID)
 		}
 		vcpus = used.vcpus
-		if i == 0 || used.efaInterfaces < launch.EFAInterfaces {
-			launch.EFAInterfaces = used.efaInterfaces
+		if i == 0 || used.EFAInterfaces < launch.EFAInterfaces {
+			launch.EFAInterfaces = used.EFAInterfaces
 		}
 		switch {
 		case o.InstanceType != "":
 			add(o.InstanceType, o.Weight)
 		case o.Requirements != nil:
-			if err := r.addMatching(requirementsJSON(o.Requirements), used.imageID, o.Weight, add); err != nil {
+			if err := r.addMatching(requirementsJSON(o.Requirements), used.ImageID, o.Weight, add); err != nil {
 				return err
 			}
 		default:
@@ -242,7 +242,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 	}
 	if len(source.Overrides) == 0 {
 		if base.requirementsJSON != "" {
-			if err := r.addMatching(base.requirementsJSON, base.imageID, 1, add); err != nil {
+			if err := r.addMatching(base.requirementsJSON, base.ImageID, 1, add); err != nil {
 				return err
 			}
 		}

@@ -34,11 +34,11 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	users := map[string]imageUser{}
 	for _, g := range groups {
 		for _, u := range r.imageUsers(g) {
-			if isAlias(u.imageID) && !u.ref.IsZero() {
-				r.aliases.want(u.imageID)
+			if isAlias(u.ImageID) && !u.ref.IsZero() {
+				r.aliases.want(u.ImageID)
 			}
-			if _, ok := users[u.imageID]; !ok {
-				users[u.imageID] = u
+			if _, ok := users[u.ImageID]; !ok {
+				users[u.ImageID] = u
 			}
 		}
 	}
@@ -75,10 +75,10 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 		if err != nil {
 			return nil, err
 		}
-		if isAlias(t.imageID) {
+		if isAlias(t.ImageID) {
 			return nil, fmt.Errorf("%s was not resolved to an image", alias)
 		}
-		return &t.imageID, nil
+		return &t.ImageID, nil
 	})
 }
 
@@ -145,7 +145,7 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 		}
 	}
 	for _, o := range g.Source.Overrides {
-		users = append(users, imageUser{template: &template{imageID: o.ImageID}})
+		users = append(users, imageUser{template: &template{LaunchSpec: LaunchSpec{ImageID: o.ImageID}}})
 	}
-	return slices.DeleteFunc(users, func(u imageUser) bool { return u.imageID == "" })
+	return slices.DeleteFunc(users, func(u imageUser) bool { return u.ImageID == "" })
 }

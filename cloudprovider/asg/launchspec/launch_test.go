@@ -44,8 +44,8 @@ func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
 func TestPolicyPromisesFewestAdapters(t *testing.T) {
 	r := New(nil, APIs{}, nil, nil)
 	base, other := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
-	r.templates.entries[base] = &memoEntry[template]{value: &template{efaInterfaces: 4}}
-	r.templates.entries[other] = &memoEntry[template]{value: &template{efaInterfaces: 1}}
+	r.templates.entries[base] = &memoEntry[template]{value: &template{LaunchSpec: LaunchSpec{EFAInterfaces: 4}}}
+	r.templates.entries[other] = &memoEntry[template]{value: &template{LaunchSpec: LaunchSpec{EFAInterfaces: 1}}}
 	for _, tt := range []struct {
 		name      string
 		overrides []Override

@@ -18,8 +18,8 @@ var errNotRead = errors.New("not read yet")
 // look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is tried at a time,
 // and the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
-	keepFor func(K) time.Duration // how long a value stays fresh, 0 for ever
-	goneFor time.Duration         // how long a missing object is left alone, 0 for RetryMost
+	keepFor time.Duration // how long a value stays fresh, 0 for ever
+	goneFor time.Duration // how long a missing object is left alone, 0 for RetryMost
 	entries map[K]*memoEntry[V]
 	denial  *denial
 }
@@ -38,7 +38,7 @@ type denial struct {
 	retryAt time.Time
 }
 
-func newMemo[K comparable, V any](keepFor func(K) time.Duration) memo[K, V] {
+func newMemo[K comparable, V any](keepFor time.Duration) memo[K, V] {
 	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}, denial: &denial{}}
 }
 
@@ -73,13 +73,12 @@ func (m memo[K, V]) due(now time.Time) []K {
 			continue
 		}
 		e.wanted = false
-		keep := m.keepFor(key)
 		switch age := now.Sub(e.readAt); {
 		case e.readAt.IsZero():
 			due = append(due, key)
 		case awsclient.IsDenied(e.err):
 			denied = append(denied, key)
-		case e.err != nil && !now.Before(e.retryAt), e.err == nil && keep > 0 && age >= keep:
+		case e.err != nil && !now.Before(e.retryAt), e.err == nil && m.keepFor > 0 && age >= m.keepFor:
 			due = append(due, key)
 		}
 	}

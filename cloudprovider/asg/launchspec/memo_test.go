@@ -12,7 +12,7 @@ import (
 // A look-up that IAM denies is one call for all groups, and all groups are looked up once it is allowed.
 func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
-	m, now := newMemo[int, string](func(int) time.Duration { return 0 }), time.Unix(1, 0)
+	m, now := newMemo[int, string](0), time.Unix(1, 0)
 	const groups = 100
 	look := func(answer error) (calls int) {
 		for key := range groups {
@@ -45,7 +45,7 @@ func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 // A permission for one key says nothing about another.
 func TestDeniedLookUpDelaysNoOthers(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
-	m, now, value := newMemo[string, string](func(string) time.Duration { return time.Minute }), time.Unix(1, 0), "facts"
+	m, now, value := newMemo[string, string](time.Minute), time.Unix(1, 0), "facts"
 	m.put("ours", &value, nil, now)
 	m.put("another's", nil, denied, now)
 	for _, key := range []string{"ours", "another's", "new"} {

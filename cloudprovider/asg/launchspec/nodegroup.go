@@ -41,31 +41,25 @@ type describedNodegroup struct {
 	repairs   bool      // EKS itself repairs its nodes
 }
 
-type nodegroupKey struct{ cluster, name string }
+type NodegroupKey struct{ Cluster, Name string }
 
-// ManagedNodegroup names the EKS managed node group behind g, "" and "" for none.
-func (g *Group) ManagedNodegroup() (cluster, name string) {
-	cluster, name = g.Tags[tagEKSCluster], g.Tags[tagEKSNodegroup]
-	if cluster == "" || name == "" {
-		return "", ""
+// ManagedNodegroup returns the EKS managed node group behind g, the zero key for none.
+func (g *Group) ManagedNodegroup() NodegroupKey {
+	key := NodegroupKey{g.Tags[tagEKSCluster], g.Tags[tagEKSNodegroup]}
+	if key.Cluster == "" || key.Name == "" {
+		return NodegroupKey{}
 	}
-	return cluster, name
+	return key
 }
 
-// nodegroupOf returns the key of the EKS node group behind g, or the zero key.
-func nodegroupOf(g *Group) nodegroupKey {
-	cluster, name := g.ManagedNodegroup()
-	return nodegroupKey{cluster: cluster, name: name}
-}
-
-func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*describedNodegroup, error) {
+func (r *Resolver) describeNodegroup(ctx context.Context, key NodegroupKey) (*describedNodegroup, error) {
 	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 	defer cancel()
-	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
+	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.Cluster), NodegroupName: aws.String(key.Name)})
 	if err != nil {
 		return nil, fmt.Errorf("describe EKS node group: %w", err)
 	}
-	n := &describedNodegroup{Nodegroup: Nodegroup{Cluster: key.cluster, Name: key.name}}
+	n := &describedNodegroup{Nodegroup: Nodegroup{Cluster: key.Cluster, Name: key.Name}}
 	if out.Nodegroup == nil {
 		return n, nil
 	}

@@ -27,10 +27,10 @@ type Operation struct {
 const waitFor = "wait for its end: "
 
 // stateOf returns what EKS does with a node group, and what it finds wrong.
-func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
-	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.cluster), shellword.Quote(key.name))
+func stateOf(n *ekstypes.Nodegroup, key NodegroupKey) (Operation, []Problem) {
+	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.Cluster), shellword.Quote(key.Name))
 	does := func(verb string) Operation {
-		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.name), Remedy: waitFor + see}
+		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.Name), Remedy: waitFor + see}
 	}
 	switch n.Status {
 	case ekstypes.NodegroupStatusCreating:
@@ -46,7 +46,7 @@ func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
 		if h := n.Health; h != nil && len(h.Issues) > 0 {
 			issue = fmt.Sprintf(": %s: %s", h.Issues[0].Code, aws.ToString(h.Issues[0].Message))
 		}
-		return Operation{}, []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", key.name, n.Status, issue),
+		return Operation{}, []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", key.Name, n.Status, issue),
 			Remedy: "see all that EKS finds wrong: " + see}}
 	}
 	return Operation{}, nil
@@ -92,7 +92,7 @@ func (r *Resolver) Replaced(group string) {
 
 // Operation returns AWS's own work in the group, by the last look that succeeded. There is none once AWS denies the look, because its end would not show.
 func (r *Resolver) Operation(g *Group) Operation {
-	if n, err := r.nodegroups.get(nodegroupOf(g)); n != nil && !awsclient.IsDenied(err) {
+	if n, err := r.nodegroups.get(g.ManagedNodegroup()); n != nil && !awsclient.IsDenied(err) {
 		return n.operation
 	}
 	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
@@ -103,7 +103,7 @@ func (r *Resolver) Operation(g *Group) Operation {
 
 // Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded.
 func (r *Resolver) Repairs(g *Group) bool {
-	n, _ := r.nodegroups.get(nodegroupOf(g))
+	n, _ := r.nodegroups.get(g.ManagedNodegroup())
 	return n != nil && n.repairs
 }
 
@@ -124,7 +124,7 @@ func (r *Resolver) wantOperations(groups []*Group) (fresh bool) {
 			age := now.Sub(readAt)
 			return age >= operationInterval || age >= operationPause && !readAt.After(at)
 		}
-		if key := nodegroupOf(g); key != (nodegroupKey{}) {
+		if key := g.ManagedNodegroup(); key.Name != "" {
 			r.nodegroups.expireIf(key, stale)
 		} else {
 			r.refreshes.want(g.Name)

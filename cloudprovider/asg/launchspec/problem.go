@@ -58,8 +58,7 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 		message = fmt.Sprintf("launch template %s has no version %s", name, ref.Version)
 		remedy, other = "choose a version that exists", "LaunchTemplateId="+ref.ID
 	}
-	_, managed := g.ManagedNodegroup()
-	switch {
+	switch managed := g.ManagedNodegroup().Name; {
 	case managed != "":
 		remedy += fmt.Sprintf(", and give it to EKS node group %q", managed)
 	case g.Source.Mixed:

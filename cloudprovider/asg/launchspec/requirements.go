@@ -41,11 +41,11 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 			continue
 		}
 		if used := r.templateOf(o, base); used != nil {
-			ask(requirementsJSON(o.Requirements), used.imageID)
+			ask(requirementsJSON(o.Requirements), used.ImageID)
 		}
 	}
 	if len(g.Source.Overrides) == 0 && base.requirementsJSON != "" {
-		ask(base.requirementsJSON, base.imageID)
+		ask(base.requirementsJSON, base.ImageID)
 	}
 	return keys
 }

@@ -37,7 +37,7 @@ type Resolver struct {
 	templates      memo[TemplateRef, template]
 	configurations memo[string, template]
 	requirements   memo[requirementsKey, []string]
-	nodegroups     memo[nodegroupKey, describedNodegroup]
+	nodegroups     memo[NodegroupKey, describedNodegroup]
 	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
 	images         memo[string, Image]
 	refreshes      memo[string, Operation] // by group
@@ -55,18 +55,13 @@ type Resolver struct {
 func New(as AutoScalingAPI, apis APIs, c clock.PassiveClock, clusterIn func(userData string) string) *Resolver {
 	r := &Resolver{
 		autoscaling: as, apis: apis, clock: c, clusterIn: clusterIn, suspects: map[string]bool{}, replaced: map[string]time.Time{},
-		templates: newMemo[TemplateRef, template](func(ref TemplateRef) time.Duration {
-			if ref.floats() {
-				return floatingTemplateTTL
-			}
-			return 0
-		}),
-		configurations: newMemo[string, template](func(string) time.Duration { return 0 }),
-		requirements:   newMemo[requirementsKey, []string](func(requirementsKey) time.Duration { return requirementsTTL }),
-		nodegroups:     newMemo[nodegroupKey, describedNodegroup](func(nodegroupKey) time.Duration { return nodegroupTTL }),
-		aliases:        newMemo[string, string](func(string) time.Duration { return floatingTemplateTTL }),
-		images:         newMemo[string, Image](func(string) time.Duration { return 0 }),
-		refreshes:      newMemo[string, Operation](func(string) time.Duration { return operationInterval }),
+		templates:      newMemo[TemplateRef, template](0),
+		configurations: newMemo[string, template](0),
+		requirements:   newMemo[requirementsKey, []string](requirementsTTL),
+		nodegroups:     newMemo[NodegroupKey, describedNodegroup](nodegroupTTL),
+		aliases:        newMemo[string, string](floatingTemplateTTL),
+		images:         newMemo[string, Image](0),
+		refreshes:      newMemo[string, Operation](operationInterval),
 	}
 	r.images.goneFor = goneImageRetry
 	return r
@@ -90,14 +85,18 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	suspects := r.suspects
 	r.suspects = map[string]bool{}
 	r.mu.Unlock()
+	old := func(readAt time.Time) bool { return r.clock.Since(readAt) >= floatingTemplateTTL }
 	for _, g := range groups {
 		if name := g.Source.ConfigurationName; name != "" {
 			r.configurations.want(name)
 		}
 		for _, ref := range g.Source.templates() {
 			r.templates.want(ref)
+			if ref.floats() {
+				r.templates.expireIf(ref, old)
+			}
 		}
-		if key := nodegroupOf(g); key != (nodegroupKey{}) {
+		if key := g.ManagedNodegroup(); key.Name != "" {
 			r.nodegroups.want(key)
 		}
 		if suspects[g.Name] {
@@ -113,7 +112,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
 	eksCtx, cancel := context.WithTimeout(ctx, 2*optionalTimeout) // the rest is due again soon, and the look-ups below do not wait for it
 	defer cancel()
-	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
+	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key NodegroupKey) (*describedNodegroup, error) {
 		return r.describeNodegroup(eksCtx, key)
 	})
 	r.fetchImages(ctx, groups)
@@ -136,11 +135,11 @@ func (r *Resolver) expire(g *Group) {
 	for _, key := range r.requirementsOf(g) {
 		r.requirements.expire(key)
 	}
-	r.nodegroups.expire(nodegroupOf(g))
+	r.nodegroups.expire(g.ManagedNodegroup())
 	for _, u := range r.imageUsers(g) {
-		if image, _ := r.image(u.imageID); image != nil {
+		if image, _ := r.image(u.ImageID); image != nil {
 			r.images.expire(image.ID)
 		}
-		r.aliases.expire(u.imageID)
+		r.aliases.expire(u.ImageID)
 	}
 }

@@ -189,7 +189,7 @@ type Group struct {
 
 // SameSource reports whether both launch from the same place. Either may be nil.
 func (g *Group) SameSource(o *Group) bool {
-	return g != nil && o != nil && reflect.DeepEqual(g.Source, o.Source) && nodegroupOf(g) == nodegroupOf(o) &&
+	return g != nil && o != nil && reflect.DeepEqual(g.Source, o.Source) && g.ManagedNodegroup() == o.ManagedNodegroup() &&
 		slices.Equal(g.SuspendedProcesses, o.SuspendedProcesses)
 }
 

@@ -18,27 +18,18 @@ import (
 
 // template is one version of a launch template, or a launch configuration. A launch configuration has no version and no requirements.
 type template struct {
+	LaunchSpec              // the part that it states itself
 	id, version      string // version is a number. Each is "" while it is unknown
 	instanceType     string
-	imageID          string
-	userData         string
-	profile          string // name or ARN of the instance profile
-	blockDevices     []BlockDevice
-	spot             bool
-	paidAhead        bool
-	reserved         bool
-	ownCapacity      bool
-	tenancy          string
 	vcpus            int
-	efaInterfaces    int
 	requirementsJSON string // empty where the template names a type
 	instanceTags     map[string]string
 	stated           []Statement
 }
 
 func (t *template) launch() *LaunchSpec {
-	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot,
-		PaidAhead: t.paidAhead, Reserved: t.reserved, OwnCapacity: t.ownCapacity, Tenancy: t.tenancy, EFAInterfaces: t.efaInterfaces}
+	launch := t.LaunchSpec
+	return &launch
 }
 
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
@@ -50,28 +41,28 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	if d == nil {
 		return t
 	}
-	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
+	t.instanceType, t.ImageID, t.UserData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
 	if m := d.InstanceMarketOptions; m != nil {
-		t.spot = m.MarketType == ec2types.MarketTypeSpot
-		t.paidAhead = !t.spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
+		t.Spot = m.MarketType == ec2types.MarketTypeSpot
+		t.PaidAhead = !t.Spot && m.MarketType != "" && m.MarketType != ec2types.MarketTypeOnDemand
 	}
 	if c := d.CapacityReservationSpecification; c != nil {
 		only := ec2types.CapacityReservationPreferenceCapacityReservationsOnly
-		t.reserved = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
+		t.Reserved = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
 	}
 	if d.Placement != nil {
-		t.tenancy = string(d.Placement.Tenancy)
-		t.ownCapacity = aws.ToString(d.Placement.GroupName)+aws.ToString(d.Placement.GroupId) != ""
+		t.Tenancy = string(d.Placement.Tenancy)
+		t.OwnCapacity = aws.ToString(d.Placement.GroupName)+aws.ToString(d.Placement.GroupId) != ""
 	}
 	if p := d.IamInstanceProfile; p != nil {
-		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
+		t.Profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
 	}
 	if d.CpuOptions != nil {
 		t.vcpus = int(aws.ToInt32(d.CpuOptions.CoreCount) * aws.ToInt32(d.CpuOptions.ThreadsPerCore))
 	}
 	for _, b := range d.BlockDeviceMappings {
 		if b.Ebs != nil {
-			t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+			t.BlockDevices = addDevice(t.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
 		}
 	}
 	for _, spec := range d.TagSpecifications {
@@ -83,7 +74,7 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	}
 	for _, n := range d.NetworkInterfaces {
 		if kind := aws.ToString(n.InterfaceType); kind == "efa" || kind == "efa-only" {
-			t.efaInterfaces++
+			t.EFAInterfaces++
 		}
 	}
 	if d.InstanceRequirements != nil {
@@ -182,7 +173,7 @@ func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 
 func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	t := templateFrom(v)
-	t.stated = r.stated(t.userData, t.instanceTags)
+	t.stated = r.stated(t.UserData, t.instanceTags)
 	return t
 }
 
@@ -196,14 +187,14 @@ func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (
 			return nil, err
 		}
 		for _, c := range page.LaunchConfigurations {
-			t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
-				spot: aws.ToString(c.SpotPrice) != "", tenancy: aws.ToString(c.PlacementTenancy)}
+			t := &template{instanceType: aws.ToString(c.InstanceType), LaunchSpec: LaunchSpec{ImageID: aws.ToString(c.ImageId), UserData: aws.ToString(c.UserData),
+				Profile: aws.ToString(c.IamInstanceProfile), Spot: aws.ToString(c.SpotPrice) != "", Tenancy: aws.ToString(c.PlacementTenancy)}}
 			for _, b := range c.BlockDeviceMappings {
 				if b.Ebs != nil {
-					t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+					t.BlockDevices = addDevice(t.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
 				}
 			}
-			t.stated = r.stated(t.userData, nil)
+			t.stated = r.stated(t.UserData, nil)
 			found[aws.ToString(c.LaunchConfigurationName)] = t
 		}
 	}

@@ -2,21 +2,18 @@ package userdata
 
 import (
 	"slices"
-	"sync"
+
+	"k8s.io/utils/lru"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// maxCachedBytes bounds the user data that is remembered. A thousand groups have about 4 MB.
-const maxCachedBytes = 32 << 20
+// maxCached bounds how many user data are remembered. A thousand have about 4 MB, and 22 MB at most.
+const maxCached = 2000
 
 // cache holds the readers by user data. User data belongs to a version of a launch template and never changes. Many groups and
 // zones may use it again and again.
-var cache struct {
-	sync.Mutex
-	readers map[string]*reader
-	bytes   int // of their user data
-}
+var cache = lru.New(maxCached)
 
 // Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects the form
 // that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share bootstrap.sh.
@@ -29,26 +26,13 @@ func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pr
 
 // read reads the documents of user data, once while it is remembered. The reader must not be changed.
 func read(data string) *reader {
-	cache.Lock()
-	known := cache.readers[data]
-	cache.Unlock()
-	if known != nil {
-		return known
+	if known, ok := cache.Get(data); ok {
+		return known.(*reader)
 	}
 	r := readUncached(data)
-	if len(data) > maxRawBytes {
-		return r
+	if len(data) <= maxRawBytes {
+		cache.Add(data, r)
 	}
-	cache.Lock()
-	defer cache.Unlock()
-	if known := cache.readers[data]; known != nil {
-		return known // another goroutine was quicker
-	}
-	if cache.bytes+len(data) > maxCachedBytes || cache.readers == nil {
-		cache.readers, cache.bytes = map[string]*reader{}, 0
-	}
-	cache.readers[data] = r
-	cache.bytes += len(data)
 	return r
 }
 

@@ -29,12 +29,10 @@ func decodeBase64(s string) (string, bool) {
 	return string(b), err == nil && len(b) > 0
 }
 
-func isGzip(s string) bool { return strings.HasPrefix(s, "\x1f\x8b") }
-
 // inflate unpacks gzip, however often it was packed, within the budget. Other text it returns unchanged.
 func (r *reader) inflate(s string) (string, bool) {
 	for range maxNesting {
-		if !isGzip(s) {
+		if !strings.HasPrefix(s, "\x1f\x8b") {
 			return s, true
 		}
 		if !r.spend(gzipWork + packedWork*len(s)) {

@@ -1,6 +1,8 @@
 package nomination
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -80,6 +82,9 @@ func (t *target) decide(s seen, o *Options) step {
 	left := node.CreationTimestamp.Add(o.ReadyTime).Sub(s.now) // until the node's time is over
 	if !usable {
 		t.usable = time.Time{}
+		if ready := nodemeta.ReadySince(node); !ready.IsZero() && keptOut(node, pod) { // the core counts on a Ready node with such a taint
+			left = min(left, ready.Add(longestBind).Sub(s.now))
+		}
 	} else {
 		if t.usable.IsZero() {
 			t.usable = s.now
@@ -124,6 +129,13 @@ func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
 
 // claims reports whether the pod needs devices of dynamic resource allocation. No resource of the node shows whether they are published.
 func claims(pod *corev1.Pod) bool { return len(pod.Spec.ResourceClaims) > 0 }
+
+// keptOut reports whether the node has a taint that may stay. Kubernetes and Cilium take theirs off again: node.…
+func keptOut(node *corev1.Node, pod *corev1.Pod) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
+		return !strings.HasPrefix(taint.Key, "node.") && !plan.Tolerates(pod, &taint)
+	})
+}
 
 // usable goes by the node's readiness, taints and devices. Devices appear some time after the node is Ready.
 func usable(node *corev1.Node, pod *corev1.Pod) bool {

@@ -28,7 +28,8 @@ func starting(name string, change ...func(*corev1.Node)) *corev1.Node {
 
 func isReady(node *corev1.Node) {
 	node.Spec.Taints = nil
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(registered)}}
 }
 
 // hasBooted is a node whose kubelet is Ready, and whose not-ready taint is not lifted yet.
@@ -131,7 +132,9 @@ func TestDecide(t *testing.T) {
 		{name: "the node is gone before the informer shows the nomination", target: written,
 			pod: waiting("", version("1")), at: second, want: step{after: showTime - second}},
 		{name: "the node is Ready with a start-up taint", target: nominated,
-			pod: waiting("node-a"), node: node(isTainted), at: minute, want: step{after: 14 * minute}},
+			pod: waiting("node-a"), node: node(isTainted), at: second, want: step{after: longestBind - second}},
+		{name: "a taint stays on the Ready node", target: nominated,
+			pod: waiting("node-a"), node: node(isTainted), at: longestBind, want: step{clear: true, end: withdrawn}},
 		{name: "the pod tolerates the taint", target: nominated,
 			pod: waiting("node-a", tolerates), node: node(isTainted), at: minute, want: step{after: bindTime}},
 		{name: "kube-scheduler need not mind the node's taint", target: nominated,

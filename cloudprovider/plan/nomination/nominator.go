@@ -18,6 +18,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 const (
@@ -32,9 +33,10 @@ type Options struct {
 	Client kubernetes.Interface
 	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them. Pods has nodemeta.PodsByNode.
 	Nodes, Pods cache.SharedIndexInformer
-	// Group returns the node group of a node, "" for none. Several goroutines call it.
-	Group  func(*corev1.Node) string
-	Events record.EventRecorder
+	// Group returns the node group of a node, "" for none, and the name of its whole Auto Scaling group. Several goroutines call it.
+	Group   func(*corev1.Node) (group, whole string)
+	Volumes podzone.Volumes
+	Events  record.EventRecorder
 	// ReadyTime is the time in which a node should become Ready after its registration.
 	ReadyTime time.Duration
 	// LostPlace is called when a waiting pod leaves the plan, because its node did not take it. Nil is for nothing.
@@ -166,12 +168,12 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		n.known(k.node)
 		return
 	}
-	group := n.Group(node)
+	group, whole := n.Group(node)
 	if group == "" {
 		n.queue.AddAfter(k, groupPause)
 		return
 	}
-	planned, found := n.Plan.Take(group, node.Name)
+	planned, found := n.Plan.Take(group, whole, node.Name, func(pod *corev1.Pod) bool { return n.refuses(node, pod) })
 	if !found {
 		if nodemeta.Ready(node) {
 			n.known(k.node)
@@ -201,6 +203,14 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		}
 		n.follow(pod.UID, targets[at])
 	}
+}
+
+// refuses reports whether the pod or its volumes cannot use the node, by what a node shows when it registers: its labels, and the zone in
+// its provider ID. The identifier of the zone comes later, so any may be right.
+func (n *Nominator) refuses(node *corev1.Node, pod *corev1.Pod) bool {
+	zone := nodemeta.Zone(node.Spec.ProviderID)
+	return podzone.Refused(pod, n.Volumes.Of(pod), func(string) string { return zone })(zone) ||
+		podzone.Refuses(pod, func(key string) (string, bool) { value, known := node.Labels[key]; return value, known })
 }
 
 func (n *Nominator) known(node string) {
@@ -270,7 +280,8 @@ func (n *Nominator) exchange(pod *corev1.Pod, t *target) {
 		if waits == nil || waits.Spec.NodeName != "" || other.shape != t.shape {
 			continue
 		}
-		n.Plan.Add(plan.Node{Group: n.Group(left), Name: t.node, Asked: n.Clock.Now(), Pods: []*corev1.Pod{waits}})
+		group, _ := n.Group(left)
+		n.Plan.Add(plan.Node{Group: group, Name: t.node, Asked: n.Clock.Now(), Pods: []*corev1.Pod{waits}})
 		n.follow(uid, target{namespace: other.namespace, name: other.name, shape: other.shape, node: t.node})
 		return
 	}

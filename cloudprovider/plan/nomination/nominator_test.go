@@ -80,7 +80,7 @@ func inWorld(t *testing.T, test func(*world)) {
 		require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
 		var err error
 		w.Nominator, err = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
-			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) string { return n.Labels["group"] },
+			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) (_, _ string) { return n.Labels["group"], n.Labels["group"] },
 			Events: record.NewFakeRecorder(100), ReadyTime: readyTime, Registerer: w.metrics, Clock: clock.RealClock{}})
 		require.NoError(t, err)
 		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: otherShape}, Spec: corev1.PodSpec{Priority: ptr.To[int32](1)}}
@@ -197,6 +197,21 @@ func TestPodsGetTheirNodes(t *testing.T) {
 		w.changePod("c", boundTo("node-2"))
 		w.wantResults(map[string]float64{"kept": 2, "elsewhere": 1})
 		assert.Equal(t, 2, len(w.Events.(*record.FakeRecorder).Events), "events, want one for each pod that got its node")
+	})
+}
+
+// AWS chooses the zone of a node, if its group is not divided.
+func TestNodeTakesPodsThatDoNotRefuseIt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		in := func(zone string) func(*corev1.Node) {
+			return func(n *corev1.Node) { n.Spec.ProviderID = nodemeta.ProviderID(zone, "i-0123") }
+		}
+		inA := func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: "us-east-1a"} }
+		large := func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"group": "large"} }
+		w.asked("small", []*corev1.Pod{w.pod("a", inA)}, []*corev1.Pod{w.pod("b", large)}, []*corev1.Pod{w.pod("c")})
+		w.node("node-1", "small", isReady, in("us-east-1b"))
+		w.node("node-2", "small", isReady, in("us-east-1a"))
+		w.wantNominated("a=node-2", "b=", "c=node-1")
 	})
 }
 

@@ -166,8 +166,8 @@ func describe(g *group.Group, id string) decision.Group {
 	for _, t := range g.Timed {
 		o.Clock = append(o.Clock, t.String())
 	}
-	if cluster, name := g.ManagedNodegroup(); name != "" {
-		o.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
+	if n := decision.Nodegroup(g.ManagedNodegroup()); n.Name != "" {
+		o.EKS = &n
 	}
 	if g.LaunchSpec == nil {
 		o.CapacityType = cmp.Or(o.CapacityType, "unknown")

@@ -29,7 +29,9 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		if group == nil || t == nil || nodemeta.Template.On(info.Node()) {
 			continue
 		}
-		if !outsideZones(info.Node(), v.Group(id)) && !ofFormerType(info.Node(), v.Group(id)) &&
+		zones, zone := v.Group(id).Zones, nodemeta.Zone(info.Node().Spec.ProviderID) // owners of a cluster may change the node's labels
+		outside := zone != "" && len(zones) > 0 && !slices.Contains(zones, zone)
+		if !outside && !ofFormerType(info.Node(), v.Group(id)) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
 			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
 			continue
@@ -53,13 +55,6 @@ func formerLast(v *aws.View, nodes []*corev1.Node) []*corev1.Node {
 		}
 	}
 	return append(present, former...)
-}
-
-// outsideZones reports whether the node group launches no more instances in the node's zone. It reads the provider ID: owners of a
-// cluster may change the labels.
-func outsideZones(node *corev1.Node, g *group.Group) bool {
-	zone := nodemeta.Zone(node.Spec.ProviderID)
-	return zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, zone)
 }
 
 // ofFormerType reports whether the node group launches no more instances of the node's type.

@@ -85,8 +85,11 @@ func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
 	live := len(cached) > 0 || seen.byDriver
-	if live {
-		info = s.withoutCount(info, seen.byPlugin)
+	if live && !seen.byPlugin && !s.alsoByCount && showsGPUs(info.Node()) {
+		node := info.Node().DeepCopy()
+		delete(node.Status.Capacity, instancetypes.ResourceNVIDIA)
+		delete(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
+		info = rebuilt(info, node, info.LocalResourceSlices)
 	}
 	switch {
 	case len(cached) > 0 && sameGPUs(t.InstanceTypes, catalogue):
@@ -109,17 +112,6 @@ func sameGPUs(types []string, catalogue *instancetypes.Catalogue) bool {
 		its, _ := catalogue.Lookup(name)
 		return its.GPU != first.GPU
 	})
-}
-
-// withoutCount returns info without nvidia.com/gpu, unless nodes publish it or the driver serves pods that ask for it.
-func (s *sharing) withoutCount(info *framework.NodeInfo, published bool) *framework.NodeInfo {
-	if published || s.alsoByCount || !showsGPUs(info.Node()) {
-		return info
-	}
-	node := info.Node().DeepCopy()
-	delete(node.Status.Capacity, instancetypes.ResourceNVIDIA)
-	delete(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
-	return rebuilt(info, node, info.LocalResourceSlices)
 }
 
 // withSlices returns info with further slices, which it marks as assumed. It changes the slices.

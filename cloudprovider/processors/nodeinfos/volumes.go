@@ -65,13 +65,14 @@ func ebsOf(node *storagev1.CSINode) *storagev1.CSINodeDriver {
 // and a local disk take the place of a volume each (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits, read 2026-11).
 const usualLimit = 25
 
-// complete returns info with the EBS driver on its node, unless the driver is there already. The limit is the least of the types: what a
-// node of the type has shown, or else the usual one.
+// complete returns info with the EBS driver on its node. The limit is the least of the types: what a node of the type has shown, or else
+// the usual one. The driver of a live node stays as it is in a group of one type, and where it states no limit.
 func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
-	if ebsOf(info.CSINode) != nil {
+	node, least := cmp.Or(info.CSINode, &storagev1.CSINode{}).DeepCopy(), int32(math.MaxInt32)
+	live := ebsOf(node)
+	if live != nil && (len(types) < 2 || live.Allocatable == nil || live.Allocatable.Count == nil) {
 		return info
 	}
-	least := int32(math.MaxInt32)
 	for _, name := range types {
 		limit, shown := l[name]
 		if facts, _ := catalogue.Lookup(name); !shown {
@@ -79,9 +80,12 @@ func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalog
 		}
 		least = min(least, limit)
 	}
-	driver := storagev1.CSINodeDriver{Name: ebsDriver, NodeID: info.Node().Name, Allocatable: &storagev1.VolumeNodeResources{Count: &least}}
-	node := cmp.Or(info.CSINode, &storagev1.CSINode{}).DeepCopy()
-	node.Name = info.Node().Name
-	node.Spec.Drivers = append(node.Spec.Drivers, driver)
+	if live != nil {
+		*live.Allocatable.Count = min(*live.Allocatable.Count, least)
+	} else {
+		node.Name = info.Node().Name
+		node.Spec.Drivers = append(node.Spec.Drivers, storagev1.CSINodeDriver{Name: ebsDriver, NodeID: node.Name,
+			Allocatable: &storagev1.VolumeNodeResources{Count: &least}})
+	}
 	return rebuilt(info, info.Node(), info.LocalResourceSlices).SetCSINode(node)
 }

@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/assert"
@@ -105,6 +106,31 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 				got++
 			}
 			assert.Equal(t, tt.want, got, "volumes fit")
+		})
+	}
+}
+
+func TestVolumeLimitIsTheLeastOfTheTypes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		shown volumeLimits // of other nodes
+		types []string
+		live  int32
+		want  int32
+	}{
+		{name: "one type", types: []string{"m7i.large"}, live: 31, want: 31},
+		{name: "a type that no node shows", types: []string{"m7i.large", "m5.large"}, live: 31, want: usualLimit},
+		{name: "a type with less", shown: volumeLimits{"m5.large": 20}, types: []string{"m7i.large", "m5.large"}, live: 31, want: 20},
+		{name: "a type with more", shown: volumeLimits{"m7i.large": 31}, types: []string{"m7i.large", "m5.large"}, live: 10, want: 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			count := tt.live
+			live := &storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+				{Name: ebsDriver, Allocatable: &storagev1.VolumeNodeResources{Count: &count}}}}}
+			info := framework.NewNodeInfo(awsworld.Node("live", ""), nil).SetCSINode(live)
+			got := tt.shown.complete(info, tt.types, instancetypes.Embedded())
+			assert.Equal(t, tt.want, *ebsOf(got.CSINode).Allocatable.Count, "volumes of the next node")
+			assert.Equal(t, tt.live, count, "volumes of the live node")
 		})
 	}
 }

@@ -26,8 +26,8 @@ import (
 type FreeRoom struct {
 	Core pods.PodListProcessor
 	Plan *plan.Plan
-	// GroupOf returns the group of a node of the snapshot, real or a placeholder, or "".
-	GroupOf func(*corev1.Node) string
+	// GroupOf returns the node group of a node of the snapshot, real or a placeholder, or "", and the name of the whole Auto Scaling group.
+	GroupOf func(*corev1.Node) (group, whole string)
 }
 
 // Process puts the pods on nodes of the snapshot. Pods that are no longer pending leave the plan. The pods themselves stay as they are.
@@ -46,15 +46,16 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
-// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node.
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned.
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
-// by its name all the same, fail, and help no pod in this loop.
+// by its name all the same, fail, and help no pod in this loop. On a cordoned node it would count on a place that the pod does not get: the
+// pod keeps the nomination of its preemption until kube-scheduler tries it again.
 func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
 		if name := pod.Status.NominatedNodeName; name != "" {
-			if _, err := s.NodeInfos().Get(name); err != nil {
+			if info, err := s.NodeInfos().Get(name); err != nil || info.Node().Spec.Unschedulable {
 				pending[at] = snapshot.Unbound(pod)
 			}
 		}

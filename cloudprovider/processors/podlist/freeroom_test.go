@@ -1,6 +1,7 @@
 package podlist
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -68,18 +69,25 @@ func (p packing) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 
 func (packing) CleanUp() {}
 
-// newFreeRoom has the plan, and a snapshot of Ready nodes with 4 CPUs. The first letter of a node's name is its group.
+// newFreeRoom has the plan, and a snapshot of Ready nodes with 4 CPUs. The name of a node begins with its group, such as a, or a/x for a
+// zone of a. A hyphen follows. A node x-cordoned is cordoned.
 func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*FreeRoom, *cacontext.AutoscalingContext) {
 	t.Helper()
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	for _, name := range nodes {
 		node := utiltest.BuildTestNode(name, 4000, 1<<30)
 		utiltest.SetNodeReadyState(node, true, time.Unix(0, 0))
+		node.Spec.Unschedulable = strings.HasSuffix(name, "-cordoned")
 		require.NoError(t, snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil)))
 	}
 	p := plan.New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 	p.Add(of...)
-	return &FreeRoom{Core: core, Plan: p, GroupOf: func(node *corev1.Node) string { return node.Name[:1] }}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+	groupOf := func(node *corev1.Node) (group, whole string) {
+		group, _, _ = strings.Cut(node.Name, "-")
+		whole, _, _ = strings.Cut(group, "/")
+		return group, whole
+	}
+	return &FreeRoom{Core: core, Plan: p, GroupOf: groupOf}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 }
 
 // Pods that find room on an upcoming node of the plan join it. One that was planned for another node leaves that.
@@ -146,6 +154,14 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 			planned: []plan.Node{planned("a", "starting", plannedPod("huge", 5, ""))},
 			pending: []*corev1.Pod{plannedPod("huge", 5, "starting"), plannedPod("other", 1, "starting")}, on: map[string][]string{},
 			left: []string{"huge=", "other="}, still: 1},
+		{name: "a nomination of a preemption for a node that is then drained", nodes: []string{"a-cordoned"},
+			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-cordoned")}, on: map[string][]string{},
+			left: []string{"small="}},
+		{name: "a group that was divided since, and grew", nodes: []string{"a/x-1", "a/y-1", "a/y-2"},
+			planned: []plan.Node{planned("a", "", large), planned("a", "", plannedPod("huge", 4, "")),
+				planned("a/y", "", small), planned("a/x", "", late)},
+			pending: []*corev1.Pod{large, plannedPod("huge", 4, ""), small, late},
+			on:      map[string][]string{"a/x-1": {"large"}, "a/y-1": {"huge"}, "a/y-2": {"small"}}, left: []string{"late="}, still: 4},
 		{name: "pods that wait no longer", nodes: []string{"a-1"}, planned: []plan.Node{planned("a", "", large), planned("a", "", small)},
 			pending: []*corev1.Pod{small}, on: map[string][]string{"a-1": {"small"}}, still: 1},
 	} {

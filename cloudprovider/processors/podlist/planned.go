@@ -57,7 +57,8 @@ func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*core
 
 // planNodes finds the nodes of the plan in the snapshot.
 type planNodes struct {
-	free    map[string][]string // by group: nodes that are not of the plan, sorted
+	free    map[string][]string // by group: nodes that are not of the plan, sorted. A zone group's are its whole group's, too
+	taken   map[string]bool     // of these, by a node of the plan
 	standIn map[string]string   // placeholders of planned nodes that have registered and are not ready
 }
 
@@ -70,10 +71,13 @@ func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.No
 	for _, node := range planned {
 		registered[node.Name] = true
 	}
-	n := &planNodes{free: make(map[string][]string), standIn: make(map[string]string)}
+	n := &planNodes{free: make(map[string][]string), taken: make(map[string]bool), standIn: make(map[string]string)}
 	for _, info := range infos {
-		if group, name := r.GroupOf(info.Node()), info.Node().Name; group != "" && !registered[name] {
-			n.free[group] = append(n.free[group], name)
+		group, whole := r.GroupOf(info.Node())
+		if name := info.Node().Name; group != "" && !registered[name] {
+			for _, of := range slices.Compact([]string{group, whole}) { // the group may have been divided after the node was asked for
+				n.free[of] = append(n.free[of], name)
+			}
 		}
 	}
 	for _, names := range n.free {
@@ -108,7 +112,7 @@ func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, po
 // refuse it. The first nodes that lack its resources, or refuse it, are not tried for another pod. If none takes it, no node of the
 // group is tried for another pod in this loop.
 func (n *planNodes) next(s clustersnapshot.ClusterSnapshot, group string, pod []*corev1.Pod) map[*corev1.Pod]string {
-	free := n.free[group]
+	free := slices.DeleteFunc(n.free[group], func(name string) bool { return n.taken[name] })
 	for len(free) > 0 {
 		if info, err := s.GetNodeInfo(free[0]); err == nil && snapshot.MayFit(info, pod[0]) {
 			break
@@ -121,7 +125,7 @@ func (n *planNodes) next(s clustersnapshot.ClusterSnapshot, group string, pod []
 	}
 	n.free[group] = nil
 	if taker, taken := placed[pod[0]]; taken {
-		n.free[group] = slices.DeleteFunc(free[1:], func(name string) bool { return name == taker })
+		n.free[group], n.taken[taker] = free[1:], true
 	}
 	return placed
 }

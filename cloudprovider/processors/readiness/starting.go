@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
@@ -32,8 +33,9 @@ import (
 // place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts. Nor does the core launch
 // another node in the place of one that comes from a warm pool.
 //
-// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time: it goes when
-// nothing else needs it, and the waiting pods get another node. One event reports each node that is late, whoever uses it.
+// A node that other pods use than the pods of every node counts as Ready, with the resources that it lacks. A new Ready node counts with
+// its late labels, too (expected). A node that shows no accelerator in time counts as it is: it goes when nothing else needs it, and the
+// waiting pods get another node. One event reports each node that is late, whoever uses it.
 //
 // The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
 // counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
@@ -85,21 +87,25 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	addCSINodes(volumes, all)
 	s.join(ctx, all)
 	all, ready = s.asMade(all), s.asMade(ready)
-	starting := map[string]*corev1.Node{}
+	copies := map[string]*corev1.Node{}
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
 	for _, node := range ready {
-		if lacks := s.follow(ctx, node, devices); len(lacks) > 0 && s.starts(ctx, node, lacks, all, uses) {
-			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+		lacks, starts := s.awaited(ctx, node, s.follow(ctx, node, devices), all, uses)
+		if starts {
+			copies[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
 			continue
+		}
+		if expected := s.expected(node, lacks); expected != node {
+			copies[node.Name], node = expected, expected
 		}
 		stillReady = append(stillReady, node)
 	}
-	if len(starting) > 0 {
+	if len(copies) > 0 {
 		all = slices.Clone(all)
 		for at, node := range all {
-			all[at] = cmp.Or(starting[node.Name], node)
+			all[at] = cmp.Or(copies[node.Name], node)
 		}
 	}
 	published := *ctx
@@ -108,23 +114,60 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
 }
 
-// starts reports whether a Ready node that lacks resources counts as starting. It reports the wait, and its end also for a node in use.
-func (s *StartingNodes) starts(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
-	uses func() usesOfNodes) bool {
+// awaited returns the resources for which a Ready node is waited for, of those that it lacks, and whether it counts as starting: not if it
+// is in use. It reports the wait of a node that does, and the end of any.
+func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
+	uses func() usesOfNodes) (awaited []string, starts bool) {
+	if len(lacks) == 0 {
+		return nil, false
+	}
 	seen, used := s.nodes[node.Spec.ProviderID], uses().used[node.Name]
 	if used && (seen.lateShown || !seen.lost.IsZero()) {
-		return false
+		return nil, false
 	}
 	w := s.wait(ctx, node, all, uses)
-	switch {
-	case !s.clock.Now().Before(w.until):
+	if !s.clock.Now().Before(w.until) {
 		s.reportLate(node, lacks)
-		return false
-	case used:
-		return false
+		return nil, false
 	}
-	s.reportWait(node, lacks, w)
-	return true
+	if !used {
+		s.reportWait(node, lacks, w)
+	}
+	return lacks, !used
+}
+
+// expected returns a Ready node with what it will show soon, so that the pods that are planned for it keep their place and get no other
+// node: the resources that it is waited for, and for leastPatience the labels that agents set. EBS's driver sets its own label of the zone,
+// and feature discovery sets labels that a tag declares.
+func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.Node {
+	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience
+	if !fresh && len(awaited) == 0 {
+		return node
+	}
+	t := s.provider.View().Template(s.provider.NodeGroupName(node))
+	if t == nil {
+		return node
+	}
+	labels, allocatable := map[string]string{}, corev1.ResourceList{}
+	if zone := node.Labels[corev1.LabelTopologyZone]; fresh && zone != "" {
+		labels[podzone.LabelEBSZone] = zone
+	}
+	for key, value := range t.Labels {
+		if fresh && t.Sources.Labels[key].Declared() {
+			labels[key] = value
+		}
+	}
+	maps.Copy(labels, node.Labels)
+	if len(labels) == len(node.Labels) && len(awaited) == 0 {
+		return node
+	}
+	maps.Copy(allocatable, node.Status.Allocatable)
+	for _, name := range awaited {
+		allocatable[corev1.ResourceName(name)] = t.Allocatable[corev1.ResourceName(name)]
+	}
+	expected := *node
+	expected.Labels, expected.Status.Allocatable = labels, allocatable
+	return &expected
 }
 
 // GetNodeResourceTargets counts none of the devices of a node about which the core's processor has an error. That is a node with the label of GPUs

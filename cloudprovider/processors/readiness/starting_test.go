@@ -1,6 +1,7 @@
 package readiness
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -134,6 +136,42 @@ func TestANodeIsStartingUntilAllPromisedIsShown(t *testing.T) {
 	late := g.boots()
 	late.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	assert.Equal(t, 3*time.Minute, g.startsFor(late), "the node without the adapter counts as starting for, want 3 min")
+}
+
+// Pods that wait for what comes late get no second node. The other pods of the node are not disturbed.
+func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
+	own := map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA, "disk": "none"}
+	tags := map[string]string{awsworld.Template + "label/nvidia.com/gpu.product": "Tesla-T4", awsworld.Template + "label/disk": "fast"}
+	late := maps.Clone(own)
+	late["nvidia.com/gpu.product"], late["topology.ebs.csi.aws.com/zone"] = "Tesla-T4", awsworld.ZoneA
+	bare, whole := awsworld.Resources("cpu", "4"), awsworld.Resources("cpu", "4", "nvidia.com/gpu", "1")
+	for _, tt := range []struct {
+		name        string
+		shown, want corev1.ResourceList
+	}{
+		{name: "labels", shown: whole, want: whole},
+		{name: "a GPU, while other pods use the node", shown: bare, want: whole},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, tags)
+			n := g.boots()
+			n.Labels, n.Status.Allocatable = own, tt.shown
+			g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{podOn(n.Name, "ReplicaSet")}}
+			counts := func(labels map[string]string, resources corev1.ResourceList) {
+				t.Helper()
+				all, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+				require.Len(t, ready, 1, "ready nodes")
+				assert.Same(t, all[0], ready[0], "the node among all and among the ready ones")
+				assert.Equal(t, labels, ready[0].Labels, "labels")
+				got := ready[0].Status.Allocatable
+				assert.Truef(t, equality.Semantic.DeepEqual(resources, got), "resources %v, want %v", got, resources)
+			}
+			counts(late, tt.want)
+			assert.NotContains(t, n.Labels, "nvidia.com/gpu.product", "the informer's node was changed")
+			g.now.Step(leastPatience)
+			counts(own, tt.shown)
+		})
+	}
 }
 
 func TestLateNodeIsReportedOnce(t *testing.T) {

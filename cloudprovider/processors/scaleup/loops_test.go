@@ -278,7 +278,7 @@ func (w *world) loop(o *Orchestrator, pods []*apiv1.Pod) (loops int) {
 	w.t.Helper()
 	w.ctx.DebuggingSnapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
 	room := podlist.FreeRoom{Core: podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere), Plan: w.plan,
-		GroupOf: func(node *apiv1.Node) string { id, _, _ := strings.Cut(node.Name, "-up-"); return id }}
+		GroupOf: func(node *apiv1.Node) (_, _ string) { id, _, _ := strings.Cut(node.Name, "-up-"); return id, id }}
 	for ; loops <= 40; loops++ {
 		w.ctx.ClusterSnapshot.Fork()
 		for id, size := range w.sizes() {

@@ -31,8 +31,8 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 // resize is the step that raises the maximum that the group has reached.
 func (in *installation) resize(g *group.Group, to int) string {
 	limited := &decision.Group{AutoScaling: g.Name}
-	if cluster, name := g.ManagedNodegroup(); name != "" {
-		limited.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
+	if n := decision.Nodegroup(g.ManagedNodegroup()); n.Name != "" {
+		limited.EKS = &n
 	}
 	var limits []decision.Limit
 	for _, l := range g.AtMax(g) {

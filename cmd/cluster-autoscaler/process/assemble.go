@@ -100,7 +100,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
 		return nil, err
 	}
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders

@@ -10,11 +10,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
 // newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
-func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, asked *plan.Plan, lostPlace func()) (*nomination.Nominator, error) {
+func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, volumes podzone.Volumes, asked *plan.Plan,
+	lostPlace func()) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
 	}
@@ -25,13 +27,13 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 	nominator, err := nomination.New(nomination.Options{
 		Plan: asked, Client: client,
 		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
-		Group: func(node *corev1.Node) string {
+		Group: func(node *corev1.Node) (id, whole string) {
 			if group := provider.NodeGroupOf(node); group != nil {
-				return group.Id()
+				return group.Id(), group.AutoScalingGroup()
 			}
-			return ""
+			return "", ""
 		},
-		Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
+		Volumes: volumes, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
 		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
@@ -24,7 +25,7 @@ func TestNominationsHaveTheirOwnRate(t *testing.T) {
 	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5, Burst: 10}, registerer: prometheus.NewRegistry()}
 	p.options.AWS.Nominate = options.NominateOn
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
-	nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
+	nominator, err := p.newNominations(opts, nil, podzone.Volumes{}, plan.New(clock.RealClock{}), nil)
 	require.NoError(t, err)
 	assert.EqualValues(t, urgentQPS, nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(), "nominations a second")
 	for file, sentence := range map[string]string{"nominations.md": " %d a second at most, or", "scale.md": " %d patches a second,"} {

@@ -186,7 +186,7 @@ func (with parts) podList(oneZone *podlist.OneZone) []pods.PodListProcessor {
 		buffers.pods,
 		oneZone,
 		&podlist.FreeRoom{
-			Plan: with.plan, GroupOf: with.provider.NodeGroupName,
+			Plan: with.plan, GroupOf: with.provider.GroupNames,
 			Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
 		},
 		buffers.room,

@@ -70,12 +70,12 @@ func (c *cloud) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, er
 	return nil, nil
 }
 
-// groupOf is the name of the node's group.
-func (c *cloud) groupOf(node *corev1.Node) string {
+// groupOf is the name of the node's group, which is a whole one.
+func (c *cloud) groupOf(node *corev1.Node) (group, whole string) {
 	if g := c.byNode[node.Name]; g != nil {
-		return g.Name
+		return g.Name, g.Name
 	}
-	return ""
+	return "", ""
 }
 
 func (c *cloud) HasInstance(node *corev1.Node) (bool, error) { return c.byNode[node.Name] != nil, nil }
