@@ -72,13 +72,13 @@ package() { # directory, name of the chart
   packed "$work/unpacked/$2" "$files/$2-$version.tgz"
 }
 
-# build_chart packs the charts. The values of the program's chart name the release's image.
+# build_chart packs the charts. The values of the program's chart name the release's image. The digest is a part of the tag, so that a tag of the
+# user's own replaces it.
 build_chart() {
   cp -r manifests/chart "$work/chart"
   sed -i "/^image:/,/^[a-z]*:/ {
     s|^  repository: \"\"|  repository: $registry/asg-autoscaler|
-    s|^  tag: \"\"|  tag: $VERSION|
-    s|^  digest: \"\"|  digest: $(digest "$RELEASE")|
+    s|^  tag: \"\"|  tag: $VERSION@$(digest "$RELEASE")|
   }" "$work/chart/values.yaml"
   package "$work/chart" asg-autoscaler
   package "$PWD/manifests/crds" asg-autoscaler-crds

@@ -147,7 +147,7 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 		}
 	}
 	chart := filesOf(t, read(t, files, "asg-autoscaler-0.2.0.tgz"))
-	for _, want := range []string{"  repository: " + image + "\n", "  tag: v0.2.0\n", "  digest: " + digest.String() + "\n"} {
+	for _, want := range []string{"  repository: " + image + "\n", "  tag: v0.2.0@" + digest.String() + "\n"} {
 		if !strings.Contains(chart["asg-autoscaler/values.yaml"], want) {
 			t.Errorf("the chart's values lack %q", want)
 		}

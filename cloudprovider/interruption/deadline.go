@@ -3,6 +3,7 @@ package interruption
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,9 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 		}
 	case event.ScheduledChange:
 		r.Deadline, r.Text = now.Add(plannedTime), "AWS plans a change of the instance ("+cmp.Or(e.Code, "unknown")+")"
-		r.Ends = endsInstance(e.Code) && e.Starts.After(now)
+		// Other changes reboot the instance or touch its network (EC2 user guide, scheduled events for instances, read 2026-11).
+		ends := func(word string) bool { return strings.Contains(e.Code, word) }
+		r.Ends = slices.ContainsFunc([]string{"RETIREMENT", "INSTANCE_STOP", "INSTANCE_TERMINATION"}, ends) && e.Starts.After(now)
 		if r.Ends || e.Starts.After(r.Deadline) {
 			r.Deadline = e.Starts
 		}
@@ -71,12 +74,6 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 		r.Text += ", event " + e.ID
 	}
 	return r
-}
-
-// endsInstance reports whether a scheduled change stops or terminates its instance. Others reboot it or touch its network (EC2
-// user guide, scheduled events for instances, read 2026-11).
-func endsInstance(code string) bool {
-	return strings.Contains(code, "RETIREMENT") || strings.Contains(code, "INSTANCE_STOP") || strings.Contains(code, "INSTANCE_TERMINATION")
 }
 
 // planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
@@ -107,11 +104,6 @@ func (r reason) waitsForOthers(now time.Time) bool {
 
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
 func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.Began) < turnTime }
-
-// force returns the time, some seconds before the deadline, at which pods are deleted that disruption budgets still hold back.
-func (r reason) force() time.Time {
-	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.Began)/8, 2*time.Second), 10*time.Second))
-}
 
 // outranks reports whether this reason replaces the other one as the reason of a job. Deadlines decide within a rank only: a drain that may
 // be given up must not, by its earlier deadline, give up the drain of an instance that ends.

@@ -53,7 +53,11 @@ func (h *Handler) tell(node *corev1.Node, group, did string, r reason) {
 
 // work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
-	nodes := h.awaitNodes(ctx, j.instance)
+	nodes := h.nodes(j.instance)
+	for until := h.Clock.Now().Add(joiningTime); len(nodes) == 0 && h.Clock.Now().Before(until) && ctx.Err() == nil; {
+		h.Clock.Sleep(100 * time.Millisecond)
+		nodes = h.nodes(j.instance)
+	}
 	for _, node := range nodes {
 		if m, ok := annotationOf(node); ok { // its message may reach the next leader before reconcile does
 			j.resumed = m
@@ -142,16 +146,6 @@ func (h *Handler) overruled(node *corev1.Node) string {
 	return fmt.Sprintf(" (the annotation %s of %s does not hold AWS back)", nodemeta.DoNotDisrupt, of)
 }
 
-// awaitNodes waits a little for the nodes of an instance.
-func (h *Handler) awaitNodes(ctx context.Context, instance string) []*corev1.Node {
-	for until := h.Clock.Now().Add(joiningTime); ; {
-		if nodes := h.nodes(instance); len(nodes) > 0 || !h.Clock.Now().Before(until) || ctx.Err() != nil {
-			return nodes
-		}
-		h.Clock.Sleep(100 * time.Millisecond)
-	}
-}
-
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
 // the node is gone, or its time is over: writeTime, or a quarter of the time until the deadline of the drain. It reports
 // whether the node is gone or changed. It needs only the permissions to get and update nodes.
@@ -226,7 +220,12 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)
-		late, err := h.drainLate(ctx, j, names, max(bindTime-h.Clock.Since(now), leaveTime-h.Clock.Since(left)))
+		wait := max(bindTime-h.Clock.Since(now), leaveTime-h.Clock.Since(left))
+		if wait = min(wait, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve); wait > 0 {
+			sleep(ctx, h.Clock, wait)
+		}
+		late, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) }) // the pods that came after the node was found empty
+		h.metrics.evicted.Add(float64(late.Evicted + late.Forced))
 		if err != nil {
 			return unfinished
 		}
@@ -257,22 +256,13 @@ const (
 	leaveTime = 5 * time.Second
 )
 
-// drainLate waits, looks once more before the termination, and moves the pods that came after the node was found empty.
-func (h *Handler) drainLate(ctx context.Context, j *job, nodes func() []string, wait time.Duration) (drain.Result, error) {
-	if wait = min(wait, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve); wait > 0 {
-		sleep(ctx, h.Clock, wait)
-	}
-	late, err := h.drainer.Drain(ctx, nodes, func() drain.Plan { return h.plan(j) })
-	h.metrics.evicted.Add(float64(late.Evicted + late.Forced))
-	return late, err
-}
-
 // plan is the current plan for the nodes of a job.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
 	if c.endsAtDeadline() && h.AtDeadline == Force {
-		p.Force = c.force()
+		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
+		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:

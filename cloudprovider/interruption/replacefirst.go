@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
@@ -100,7 +101,7 @@ func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID
 			return
 		}
 		sleep(ctx, h.Clock, time.Second) // their controllers take a moment, too
-		if h.podsReady(owners) {
+		if !slices.ContainsFunc(owners, h.waitsForPods) {
 			return
 		}
 	}
@@ -111,7 +112,8 @@ func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID
 const byStarting = "asg-autoscaler/starting"
 
 var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error) {
-	if pod, ok := object.(*corev1.Pod); ok && starting(pod) {
+	pod, ok := object.(*corev1.Pod)
+	if ok && pod.DeletionTimestamp == nil && !podutil.IsPodTerminal(pod) && !podutil.IsPodReady(pod) {
 		if c := metav1.GetControllerOf(pod); c != nil {
 			return []string{string(c.UID)}, nil
 		}
@@ -119,20 +121,8 @@ var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error)
 	return nil, nil
 }}
 
-// podsReady reports whether all pods of these controllers are ready, apart from terminating ones.
-func (h *Handler) podsReady(owners []types.UID) bool {
-	return !slices.ContainsFunc(owners, func(owner types.UID) bool {
-		keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
-		return err == nil && len(keys) > 0
-	})
-}
-
-// starting reports whether a pod is to become ready and is not.
-func starting(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return false
-	}
-	return !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+// waitsForPods reports whether the controller has pods that are still to become ready.
+func (h *Handler) waitsForPods(owner types.UID) bool {
+	keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
+	return err == nil && len(keys) > 0
 }

@@ -58,7 +58,9 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) o
 		log.V(1).Info("The instance stays in its group, and Auto Scaling goes on with it")
 		return ""
 	}
-	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().Kind == event.StateChange {
+	// AWS keeps it, so that whoever stopped it may start it again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
+	if g := h.Groups.Snapshot().Group(j.group); g != nil && j.current().Kind == event.StateChange &&
+		slices.ContainsFunc([]string{"HealthCheck", "ReplaceUnhealthy", group.ProcessTerminate}, g.Suspended) {
 		log.Info("The instance stays, because its group has suspended a process by which AWS would replace it")
 		return ""
 	}
@@ -104,12 +106,6 @@ func (h *Handler) hasOther(ctx context.Context, instance string, drained []*core
 		}
 	}
 	return false
-}
-
-// keepsStopped reports whether AWS keeps an instance of the group that somebody stops or terminates, so that he may start it
-// again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
-func keepsStopped(g *group.Group) bool {
-	return g != nil && (g.Suspended("HealthCheck") || g.Suspended("ReplaceUnhealthy") || g.Suspended(group.ProcessTerminate))
 }
 
 // notTerminated explains to people why an instance was not terminated.

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -15,23 +17,14 @@ import (
 func Cost(pods []*corev1.Pod) float64 {
 	sum := 0.0
 	for _, pod := range pods {
-		runs := pod.Spec.NodeName != "" && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
-		if runs && pod.DeletionTimestamp == nil && !nodemeta.BelongsToNode(pod) {
-			sum += podCost(pod)
+		if pod.Spec.NodeName == "" || podutil.IsPodTerminal(pod) || pod.DeletionTimestamp != nil || nodemeta.BelongsToNode(pod) {
+			continue
 		}
-	}
-	return sum
-}
-
-func podCost(pod *corev1.Pod) float64 {
-	cost := 1.0
-	if text := pod.Annotations[corev1.PodDeletionCost]; text != "" {
-		if own, err := strconv.ParseInt(text, 10, 32); err == nil { // what Kubernetes cannot read counts nothing there either
+		cost := 1 + float64(ptr.Deref(pod.Spec.Priority, 0))/(1<<25)
+		if own, err := strconv.ParseInt(pod.Annotations[corev1.PodDeletionCost], 10, 32); err == nil { // Kubernetes reads the others as 0
 			cost += float64(own) / (1 << 27)
 		}
+		sum += max(-10, min(cost, 10))
 	}
-	if priority := pod.Spec.Priority; priority != nil {
-		cost += float64(*priority) / (1 << 25)
-	}
-	return max(-10, min(cost, 10))
+	return sum
 }

@@ -107,7 +107,13 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if reason == Repair || due.Ends {
 		return "", ""
 	}
-	return r.heldByPods(due)
+	for _, pod := range r.leaving(due.Node) {
+		of := workload(pod)
+		if node := r.workloads[of]; of != "" && node != "" {
+			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
+		}
+	}
+	return r.unsettled(due.Node)
 }
 
 // groupProven reports whether a node of the group that is as it should be is proven.
@@ -118,17 +124,6 @@ func (r *round) groupProven(group string) bool {
 		r.proofs[group] = proven
 	}
 	return proven
-}
-
-// heldByPods says which workload of the node holds it back.
-func (r *round) heldByPods(due candidate) (Hold, string) {
-	for _, pod := range r.leaving(due.Node) {
-		of := workload(pod)
-		if node := r.workloads[of]; of != "" && node != "" {
-			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
-		}
-	}
-	return r.unsettled(due.Node)
 }
 
 // unsettled says which workload of the node has a pod that is not Ready, wherever that is. It also holds moves that have begun, before their

@@ -42,20 +42,14 @@ const (
 
 // defaultRepairRules are EKS's (EKS user guide, "Automatically repair nodes in EKS clusters" and "Detect node health issues with the EKS node monitoring
 // agent", read 2026-11). DiskPressure and MemoryPressure have none there. The agent never makes StorageReady False: all issues that it finds with storage
-// are events (aws/eks-node-monitoring-agent, docs/node-health-issues.adoc, read 2026-11). Other agents may.
+// are events (aws/eks-node-monitoring-agent, docs/node-health-issues.adoc, read 2026-11). Other agents may. EKS's rules that reboot the node
+// are left out: nothing else would come of them than of the rule for all reasons.
 var defaultRepairRules = []string{
 	acceleratedHardware + "=Replace,10m",
 	acceleratedHardware + "/DCGMDiagnosticFailure=NoAction",
 	acceleratedHardware + "/DCGMError=NoAction",
 	acceleratedHardware + "/DCGMHealthCode*=NoAction",
 	acceleratedHardware + "/NvidiaDeviceCountMismatch=NoAction",
-	acceleratedHardware + "/NvidiaXID13Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID31Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID48Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID63Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID64Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID94Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID95Error=Reboot,10m",
 	"ContainerRuntimeReady=Replace",
 	"KernelReady=Replace",
 	"NetworkingReady=Replace",

@@ -46,7 +46,7 @@ func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (N
 			continue
 		}
 		if before := len(left); constrained {
-			left = intersection(left, zones)
+			left = slices.DeleteFunc(left, func(zone string) bool { return !slices.Contains(zones, zone) })
 			if before == 1 || len(left) != 1 {
 				continue
 			}
@@ -179,8 +179,4 @@ func named(e corev1.NodeSelectorRequirement, nameOf func(string) string) (zones 
 		zones = append(zones, cmp.Or(nameOf(id), id))
 	}
 	return zones, true
-}
-
-func intersection(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(zone string) bool { return !slices.Contains(b, zone) })
 }

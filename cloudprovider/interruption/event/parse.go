@@ -85,50 +85,57 @@ var readers = map[string]func(Event, json.RawMessage) (Event, error){
 	"aws.ec2/EC2 Capacity Reservation Instance Interruption Warning": fromEC2(ReservationEnd),
 	"aws.ec2/EC2 Instance Rebalance Recommendation":                  fromEC2(Rebalance),
 	"aws.ec2/EC2 Instance State-change Notification":                 fromEC2(StateChange),
-	"aws.health/AWS Health Event":                                    fromHealth,
-	"aws.autoscaling/EC2 Instance-terminate Lifecycle Action":        fromLifecycle,
-	"aws.autoscaling/EC2 Instance-launch Lifecycle Action":           fromLifecycle,
+	"aws.health/AWS Health Event":                                    reader(fromHealth),
+	"aws.autoscaling/EC2 Instance-terminate Lifecycle Action":        reader(fromHook),
+	"aws.autoscaling/EC2 Instance-launch Lifecycle Action":           reader(fromHook),
 	"aws.autoscaling/EC2 Instance Launch Successful":                 fromActivity(LaunchSuccessful),
 	"aws.autoscaling/EC2 Instance Launch Unsuccessful":               fromActivity(LaunchUnsuccessful),
 	"aws.autoscaling/EC2 Instance Terminate Successful":              fromActivity(TerminateSuccessful),
 	"aws.autoscaling/EC2 Instance Terminate Unsuccessful":            fromActivity(TerminateFailed),
 }
 
-func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
+// reader reads a detail of one form.
+func reader[T any](from func(Event, T) (Event, error)) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
-		// The ARN in the event's resources is not read: some of AWS's examples have a zone in the place of its region.
-		var d struct {
-			Instance string `json:"instance-id"`
-			Action   string `json:"instance-action"`
-			State    string `json:"state"`
-		}
+		var d T
 		if err := json.Unmarshal(detail, &d); err != nil {
 			return Event{}, unusable(Garbage, "detail: %v", err)
 		}
+		return from(e, d)
+	}
+}
+
+// change is the detail of EC2. The ARN in the event's resources is not read: some of AWS's examples have a zone in the place of its region.
+type change struct {
+	Instance string `json:"instance-id"`
+	Action   string `json:"instance-action"`
+	State    string `json:"state"`
+}
+
+func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
+	return reader(func(e Event, d change) (Event, error) {
 		e.Kind, e.State = kind, bounded(d.Action)
 		if kind == StateChange {
 			e.State = bounded(d.State)
 		}
 		return e.about(d.Instance)
-	}
+	})
 }
 
-func fromHealth(e Event, detail json.RawMessage) (Event, error) {
-	var d struct {
-		Service   string          `json:"service"`
-		Code      string          `json:"eventTypeCode"`
-		Category  string          `json:"eventTypeCategory"`
-		StartTime string          `json:"startTime"`
-		Backup    json.RawMessage `json:"backupEvent"` // true or "true", and "True" in a rule's pattern
-		Status    string          `json:"statusCode"`  // "upcoming", "open" or "closed"
-		Entities  []struct {
-			Value  string `json:"entityValue"`
-			Status string `json:"status"` // such as "PENDING", and "RESOLVED" when it is done
-		} `json:"affectedEntities"`
-	}
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return Event{}, unusable(Garbage, "detail: %v", err)
-	}
+type health struct {
+	Service   string          `json:"service"`
+	Code      string          `json:"eventTypeCode"`
+	Category  string          `json:"eventTypeCategory"`
+	StartTime string          `json:"startTime"`
+	Backup    json.RawMessage `json:"backupEvent"` // true or "true", and "True" in a rule's pattern
+	Status    string          `json:"statusCode"`  // "upcoming", "open" or "closed"
+	Entities  []struct {
+		Value  string `json:"entityValue"`
+		Status string `json:"status"` // such as "PENDING", and "RESOLVED" when it is done
+	} `json:"affectedEntities"`
+}
+
+func fromHealth(e Event, d health) (Event, error) {
 	if d.Service != "EC2" || d.Category != "scheduledChange" {
 		return Event{}, unusable(OtherHealth, "%.64q of service %.64q", d.Category, d.Service)
 	}
@@ -155,14 +162,6 @@ func fromHealth(e Event, detail json.RawMessage) (Event, error) {
 	return e.about(instances...)
 }
 
-func fromLifecycle(e Event, detail json.RawMessage) (Event, error) {
-	var d lifecycle
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return Event{}, unusable(Garbage, "detail: %v", err)
-	}
-	return fromHook(e, d)
-}
-
 func fromHook(e Event, d lifecycle) (Event, error) {
 	switch d.LifecycleTransition {
 	case "autoscaling:EC2_INSTANCE_TERMINATING":
@@ -184,11 +183,7 @@ func fromHook(e Event, d lifecycle) (Event, error) {
 }
 
 func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
-	return func(e Event, detail json.RawMessage) (Event, error) {
-		var d lifecycle
-		if err := json.Unmarshal(detail, &d); err != nil {
-			return Event{}, unusable(Garbage, "detail: %v", err)
-		}
+	return reader(func(e Event, d lifecycle) (Event, error) {
 		if d.AutoScalingGroupName == "" {
 			return Event{}, unusable(Garbage, "an activity without its group")
 		}
@@ -197,7 +192,7 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 			e.Instances = []string{d.EC2InstanceID}
 		}
 		return e, nil
-	}
+	})
 }
 
 // validInstance matches an instance ID in the long form, in the short one, and as emulators write it.

@@ -71,10 +71,10 @@ func (b *burst) addOf(controller, joint types.UID, now, counts time.Time) (begin
 	if joint != "" {
 		b.controllers[joint] = true
 	}
-	if counts.After(now) {
-		b.addDelayed(counts)
-	} else {
+	if !counts.After(now) {
 		b.addNow(now, controller)
+	} else if at, known := slices.BinarySearchFunc(b.delayed, counts, time.Time.Compare); !known && len(b.delayed) < maxDelayed {
+		b.delayed = slices.Insert(b.delayed, at, counts)
 	}
 	b.mu.Unlock()
 	b.wakeWaiter()
@@ -121,14 +121,6 @@ func (b *burst) addNow(at time.Time, controller types.UID) {
 	b.makers[controller], b.last = true, later(b.last, at)
 	if b.first.IsZero() {
 		b.first = at
-	}
-}
-
-// addDelayed notes a moment at which a pod will count. The caller holds the lock.
-func (b *burst) addDelayed(at time.Time) {
-	i, known := slices.BinarySearchFunc(b.delayed, at, time.Time.Compare)
-	if !known && len(b.delayed) < maxDelayed {
-		b.delayed = slices.Insert(b.delayed, i, at)
 	}
 }
 

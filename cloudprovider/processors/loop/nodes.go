@@ -6,9 +6,9 @@ import (
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -93,13 +93,7 @@ func (t *Trigger) movePod(before, after any) {
 // keep no node.
 func occupied(obj any) string {
 	pod, ok := obj.(*apiv1.Pod)
-	if !ok || pod.Status.Phase == apiv1.PodSucceeded || pod.Status.Phase == apiv1.PodFailed {
-		return ""
-	}
-	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil && owner.Kind == "DaemonSet" {
-		return ""
-	}
-	if _, static := pod.Annotations[apiv1.MirrorPodAnnotationKey]; static {
+	if !ok || podutil.IsPodTerminal(pod) || nodemeta.BelongsToNode(pod) {
 		return ""
 	}
 	return pod.Spec.NodeName

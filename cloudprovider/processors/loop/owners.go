@@ -15,8 +15,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// OwnerHandler returns the handler that shows the Trigger how many pods a ReplicaSet, ReplicationController, StatefulSet or Job wants. Add
-// it to the informers of those that the loop shall wait for.
+// OwnerHandler returns the handler that shows the Trigger how many pods a ReplicaSet, StatefulSet or Job wants. Add it to
+// the informers of those that the loop shall wait for.
 func (t *Trigger) OwnerHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { t.want(obj, wantedPods(obj)) },
@@ -45,13 +45,6 @@ func wantedPods(owner any) int {
 	case *appsv1.ReplicaSet:
 		refused := slices.ContainsFunc(o.Status.Conditions, func(c appsv1.ReplicaSetCondition) bool {
 			return c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == apiv1.ConditionTrue
-		})
-		if !refused {
-			return int(ptr.Deref(o.Spec.Replicas, 1))
-		}
-	case *apiv1.ReplicationController:
-		refused := slices.ContainsFunc(o.Status.Conditions, func(c apiv1.ReplicationControllerCondition) bool {
-			return c.Type == apiv1.ReplicationControllerReplicaFailure && c.Status == apiv1.ConditionTrue
 		})
 		if !refused {
 			return int(ptr.Deref(o.Spec.Replicas, 1))

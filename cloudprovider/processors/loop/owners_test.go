@@ -173,7 +173,6 @@ func TestWantedPods(t *testing.T) {
 		{"ReplicaSet", replicaSet(3), 3},
 		{"ReplicaSet that leaves", leaving, 0},
 		{"ReplicaSet by default", &appsv1.ReplicaSet{}, 1},
-		{"ReplicationController", &apiv1.ReplicationController{Spec: apiv1.ReplicationControllerSpec{Replicas: ptr.To[int32](2)}}, 2},
 		{"StatefulSet all at once", &appsv1.StatefulSet{Spec: parallel}, 3},
 		{"StatefulSet one after another", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3)}}, 1},
 		{"StatefulSet of none", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](0)}}, 0},

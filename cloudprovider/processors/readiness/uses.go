@@ -32,8 +32,7 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 		if first := uses.bound[node]; bound && asksForAccelerator(pod) && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
 			uses.bound[node] = c.LastTransitionTime.Time
 		}
-		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-		if !finished && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
+		if !podutil.IsPodTerminal(pod) && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
 			uses.used[node] = true
 		}
 	}

@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
-	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // Planner is an expander whose choice is one part of a plan.
@@ -319,8 +319,4 @@ func (o *Orchestrator) Raises(result *status.ScaleUpStatus) []*status.ScaleUpSta
 	return list
 }
 
-// ofRequest reports whether the pod belongs to a provisioning request.
-func ofRequest(pod *apiv1.Pod) bool {
-	_, has := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
-	return has
-}
+func ofRequest(pod *apiv1.Pod) bool { return podlist.RequestOf(pod) != "" }

@@ -35,8 +35,13 @@ func (rs *results) add(s *status.ScaleUpStatus, err errors.AutoscalerError) bool
 // failed are the node groups that failed, each once.
 func (rs results) failed() (groups []cloudprovider.NodeGroup) {
 	for _, r := range rs {
-		if r.status != nil {
-			groups = addGroups(groups, r.status.FailedResizeNodeGroups)
+		if r.status == nil {
+			continue
+		}
+		for _, g := range r.status.FailedResizeNodeGroups {
+			if !slices.ContainsFunc(groups, func(known cloudprovider.NodeGroup) bool { return known.Id() == g.Id() }) {
+				groups = append(groups, g)
+			}
 		}
 	}
 	return groups
@@ -68,7 +73,7 @@ func (rs results) successful() (list []*status.ScaleUpStatus) {
 	return list
 }
 
-// joined returns the result of all scale-ups together, which leave the pods.
+// joined returns the result of all scale-ups together, which leave the pods. No group is ever created.
 func (rs results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	if len(rs) == 1 {
 		return rs[0].status, rs[0].err
@@ -82,13 +87,11 @@ func (rs results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.Autos
 		if r.status == nil {
 			continue
 		}
-		all.FailedCreationNodeGroups = addGroups(all.FailedCreationNodeGroups, r.status.FailedCreationNodeGroups)
 		if r.status.ConsideredNodeGroups != nil {
 			all.ConsideredNodeGroups = r.status.ConsideredNodeGroups // by the last, as the groups that were left out
 		}
 		if r.successful() {
 			all.ScaleUpInfos = addInfos(all.ScaleUpInfos, r.status.ScaleUpInfos)
-			all.CreateNodeGroupResults = append(all.CreateNodeGroupResults, r.status.CreateNodeGroupResults...)
 			all.PodsTriggeredScaleUp = append(all.PodsTriggeredScaleUp, triggered.added(r.status.PodsTriggeredScaleUp)...)
 		} else if r.err != nil {
 			klog.Background().Info("Scaled up for some of the pods only", "failed", ids(r.status.FailedResizeNodeGroups), "err", r.err)
@@ -163,15 +166,6 @@ func addInfos(infos, later []nodegroupset.ScaleUpInfo) []nodegroupset.ScaleUpInf
 		}
 	}
 	return infos
-}
-
-func addGroups(groups, more []cloudprovider.NodeGroup) []cloudprovider.NodeGroup {
-	for _, g := range more {
-		if !slices.ContainsFunc(groups, func(known cloudprovider.NodeGroup) bool { return known.Id() == g.Id() }) {
-			groups = append(groups, g)
-		}
-	}
-	return groups
 }
 
 func ids(groups []cloudprovider.NodeGroup) (list []string) {

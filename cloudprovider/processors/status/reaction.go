@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/tools/cache"
@@ -45,8 +45,7 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	defer r.mu.Unlock()
 	for _, pod := range s.PodsTriggeredScaleUp {
 		_, timed := r.since[pod.UID]
-		_, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
-		if timed || requested || runs(pod) || len(r.since) >= maxTimed {
+		if timed || podlist.RequestOf(pod) != "" || runs(pod) || len(r.since) >= maxTimed {
 			continue
 		}
 		since := PendingSince(pod)

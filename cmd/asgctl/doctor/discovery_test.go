@@ -96,6 +96,43 @@ func TestNodePoolsAreRivals(t *testing.T) {
 	}
 }
 
+// What a role lacks is a fault only where the autoscaler would use it.
+func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
+	const deletion, lease = "deploy/rbac-interruption.yaml: pods", "deploy/rbac.yaml: leases.coordination.k8s.io "
+	for _, tt := range []struct {
+		name     string
+		args     []string
+		deletion bool
+		lease    string
+	}{
+		{name: "no flag", lease: lease + clusterAutoscaler},
+		{name: "renamed lease", args: []string{"--leader-elect-resource-name=a"}, lease: lease + "a"},
+		{name: "plugin", args: []string{"--asg-plugin-address=:8087"}, lease: "deploy/rbac-plugin.yaml: leases.coordination.k8s.io cluster-autoscaler-plugin"},
+		{name: "queue", args: []string{"--asg-interruption-queue=q"}, deletion: true, lease: lease + clusterAutoscaler},
+		{name: "queue, the pods are left", args: []string{"--asg-interruption-queue=q", "--asg-interruption-deadline=leave"}, lease: lease + clusterAutoscaler},
+		{name: "queue, conservative", args: []string{"--asg-interruption-queue=q", "--asg-profile=conservative"}, lease: lease + clusterAutoscaler},
+		{name: "queue, conservative, the pods are deleted", args: []string{"--asg-interruption-queue=q", "--asg-profile=conservative", "--asg-interruption-deadline=force"},
+			deletion: true, lease: lease + clusterAutoscaler},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := asks(ofAccount("a", corev1.Container{Args: tt.args}))
+			in.takeFlags()
+			wanted, err := in.accesses()
+			require.NoError(t, err)
+			var leases []string
+			deletes := false
+			for _, a := range wanted {
+				deletes = deletes || a.file+": "+a.String() == deletion
+				if a.object.Resource == "leases" && a.object.Name != "" {
+					leases = append(leases, a.file+": "+a.String())
+				}
+			}
+			assert.Equal(t, tt.deletion, deletes, "deletes pods")
+			assert.Equal(t, []string{tt.lease + " in namespace kube-system"}, leases)
+		})
+	}
+}
+
 func TestOurAutoscalerAndItsRivals(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways
 	plugin := corev1.Container{Name: clusterAutoscaler, Command: []string{"./cluster-autoscaler", "--nodes=0:3:web", "--asg-plugin-address=:8087"}}

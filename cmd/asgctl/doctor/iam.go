@@ -40,6 +40,11 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
 			"autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances --resource-arns GROUP_ARN")
+	if in.Queue != "" {
+		c.skip("the actions of manifests/iam/interruption-aws.json", "they take messages and answer lifecycle hooks, without a dry run",
+			"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names sqs:ReceiveMessage "+
+				"sqs:DeleteMessage sqs:ChangeMessageVisibility --resource-arns QUEUE_ARN")
+	}
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -22,10 +23,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 )
 
-// Files with the roles that every installation needs, and with the one that --asg-interruption-queue needs. The chart has the same rules.
+// Files with the roles that every installation needs, that --asg-interruption-queue needs, and that a plugin needs. The chart has the same rules.
 const (
 	rolesFile    = "deploy/rbac.yaml"
 	deletionFile = "deploy/rbac-interruption.yaml"
+	pluginFile   = "deploy/rbac-plugin.yaml"
 )
 
 // maxReviews bounds the objects under review at once.
@@ -119,7 +121,9 @@ func (a access) String() string {
 // accesses are those of the shipped roles, with the namespace and names of this installation.
 func (in *installation) accesses() ([]access, error) {
 	files := []string{rolesFile}
-	if in.Queue != "" {
+	// The conservative profile leaves the pods, too, unless the flag is given.
+	deadline := cmp.Or(in.flags.Last("asg-interruption-deadline"), in.flags.Last("asg-profile"))
+	if in.Queue != "" && deadline != "leave" && deadline != "conservative" {
 		files = append(files, deletionFile)
 	}
 	var found []access
@@ -146,7 +150,19 @@ func (in *installation) accesses() ([]access, error) {
 
 // nameOf is the name of the lease or the config map that the roles name, as the autoscaler's flags change it.
 func (in *installation) nameOf(name string) string {
-	return cmp.Or(in.flags.Last(map[string]string{"cluster-autoscaler": "leader-elect-resource-name", "cluster-autoscaler-status": "status-config-map-name"}[name]), name)
+	if name == clusterAutoscaler {
+		return in.lease()
+	}
+	return cmp.Or(in.flags.Last("status-config-map-name"), name)
+}
+
+// lease is the name of the autoscaler's lease. A plugin has another one than the core that it answers.
+func (in *installation) lease() string {
+	usual := clusterAutoscaler
+	if in.flags.Plugin() {
+		usual += "-plugin"
+	}
+	return cmp.Or(in.flags.Last("leader-elect-resource-name"), usual)
 }
 
 // accessesOf are those of one rule of a role.
@@ -155,6 +171,9 @@ func (in *installation) accessesOf(file string, role *rbacv1.Role, rule rbacv1.P
 	object := authorizationv1.ResourceAttributes{}
 	if role.Namespace != "" {
 		object.Namespace = in.namespace
+	}
+	if in.flags.Plugin() && slices.Contains(rule.ResourceNames, clusterAutoscaler) {
+		file = pluginFile // has the lease
 	}
 	names := []string{""}
 	for at, name := range rule.ResourceNames {

@@ -96,49 +96,55 @@ func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string,
 	require.NoError(t, err)
 }
 
-// leads makes a name the holder of the lease.
-func (l lab) leads(t *testing.T, namespace, holder string) {
+// leads makes a name the holder of a lease.
+func (l lab) leads(t *testing.T, namespace, lease, holder string) {
 	t.Helper()
 	leases := l.Client().CoordinationV1().Leases(namespace)
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holder)}}
-	_ = leases.Delete(t.Context(), leaseName, metav1.DeleteOptions{})
-	_, err := leases.Create(t.Context(), lease, metav1.CreateOptions{})
+	object := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: lease}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holder)}}
+	_ = leases.Delete(t.Context(), lease, metav1.DeleteOptions{})
+	_, err := leases.Create(t.Context(), object, metav1.CreateOptions{})
 	require.NoError(t, err)
 }
 
 func TestAutoscalerIsFound(t *testing.T) {
 	l := startLab(t)
 	for _, tt := range []struct {
-		name, selector string
-		prepare        func(t *testing.T, namespace string)
-		want           string // the pod, or the beginning of the error
+		name, selector, lease string
+		prepare               func(t *testing.T, namespace string)
+		want                  string // the pod, or the beginning of the error
 	}{
 		{name: "none", want: "no running autoscaler in namespace none: see --autoscaler-namespace and --autoscaler-selector"},
 		{name: "holder-of-the-lease", want: "any", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "any", nil, nil)
 			l.pod(t, ns, "other", manifestLabels, nil)
-			l.leads(t, ns, "any")
+			l.leads(t, ns, leaseName, "any")
 		}},
 		{name: "manifests", want: "one", prepare: func(t *testing.T, ns string) { l.pod(t, ns, "one", manifestLabels, nil) }},
 		{name: "chart", want: "one", prepare: func(t *testing.T, ns string) { l.pod(t, ns, "one", chartLabels, nil) }},
 		{name: "stale-lease", want: "one", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "one", chartLabels, nil)
-			l.leads(t, ns, "gone")
+			l.leads(t, ns, leaseName, "gone")
 		}},
 		{name: "name-of-the-host", want: "second", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "first", manifestLabels, nil)
 			l.pod(t, ns, "second", manifestLabels, func(p *corev1.Pod) { p.Spec.HostNetwork, p.Spec.NodeName = true, "host-2" })
-			l.leads(t, ns, "host-2")
+			l.leads(t, ns, leaseName, "host-2")
 		}},
 		{name: "two-without-a-lease", want: "pods one, two run in namespace two-without-a-lease, and lease cluster-autoscaler names none of them as the leader",
 			prepare: func(t *testing.T, ns string) {
 				l.pod(t, ns, "one", manifestLabels, nil)
 				l.pod(t, ns, "two", manifestLabels, nil)
 			}},
+		{name: "renamed-lease", lease: "part-a", want: "one", prepare: func(t *testing.T, ns string) {
+			l.pod(t, ns, "one", manifestLabels, nil)
+			l.pod(t, ns, "two", manifestLabels, nil)
+			l.leads(t, ns, "part-a", "one")
+			l.leads(t, ns, leaseName, "two") // of another part
+		}},
 		{name: "selector", selector: "team=ours", want: "ours", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "theirs", manifestLabels, nil)
 			l.pod(t, ns, "ours", map[string]string{"team": "ours"}, nil)
-			l.leads(t, ns, "theirs")
+			l.leads(t, ns, leaseName, "theirs")
 		}},
 		{name: "another-autoscaler", want: "pod another-autoscaler/stock answers no /status.json", prepare: func(t *testing.T, ns string) { l.pod(t, ns, "stock", manifestLabels, nil) }},
 	} {
@@ -147,7 +153,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(t, tt.name)
 			}
-			a, err := Open(Options{Kubeconfig: l.Kubeconfig(), Namespace: tt.name, Selector: tt.selector})
+			a, err := Open(Options{Kubeconfig: l.Kubeconfig(), Namespace: tt.name, Selector: tt.selector, Lease: tt.lease})
 			require.NoError(t, err)
 			report, err := a.Report(t.Context())
 			got := ""
@@ -167,7 +173,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 		a, err := Open(Options{Kubeconfig: l.Kubeconfig(), Namespace: "next-leader"})
 		require.NoError(t, err)
 		for _, leader := range []string{"first", "second"} {
-			l.leads(t, "next-leader", leader)
+			l.leads(t, "next-leader", leaseName, leader)
 			report, err := a.Report(t.Context())
 			assert.Truef(t, err == nil && report.Process.Cluster == leader, "%s leads: report %+v, error %v", leader, report, err)
 		}
@@ -176,7 +182,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 		const ns = "permissions"
 		l.namespace(t, ns)
 		l.pod(t, ns, "one", manifestLabels, nil)
-		l.leads(t, ns, "one")
+		l.leads(t, ns, leaseName, "one")
 		kubeconfig, err := l.ServiceAccountKubeconfig(t.Context(), ns, "autoscaler")
 		require.NoError(t, err)
 		a, err := Open(Options{Kubeconfig: kubeconfig, Namespace: ns})

@@ -31,8 +31,9 @@ func (o *Options) KubeFlags(flags *pflag.FlagSet) {
 func (o *Options) Flags(flags *pflag.FlagSet) {
 	o.KubeFlags(flags)
 	flags.StringVar(&o.Namespace, "autoscaler-namespace", defaultNamespace, "Namespace of the running autoscaler and its lease.")
+	flags.StringVar(&o.Lease, "autoscaler-lease", cmp.Or(o.Lease, leaseName), "Lease of the running autoscaler, as its --leader-elect-resource-name.")
 	flags.StringVar(&o.Selector, "autoscaler-selector", "", "Labels of the running autoscaler's pods. "+
-		"If empty: the pod that holds the lease "+cmp.Or(o.Lease, leaseName)+", or the labels of the shipped manifests and charts.")
+		"If empty: the pod that holds the lease, or the labels of the shipped manifests and charts.")
 	flags.StringVar(&o.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. "+
 		"If empty: it is asked through the API server.")
 	flags.StringVar(&o.File, "report", "", "File with a report that /status.json returned, to read instead.")

@@ -206,7 +206,8 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 	case 1:
 		return &pods[0], nil
 	}
-	err = fmt.Errorf("pods %s run in namespace %s, and lease %s names none of them as the leader: forward port %d of the leader and give --url",
+	err = fmt.Errorf("pods %s run in namespace %s, and lease %s names none of them as the leader: "+
+		"give --autoscaler-lease, or forward port %d of the leader and give --url",
 		strings.Join(names, ", "), a.options.Namespace, a.options.Lease, defaultPort)
 	return nil, errors.Join(err, unknown)
 }

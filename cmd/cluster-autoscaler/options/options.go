@@ -94,6 +94,7 @@ const (
 const (
 	maxTroublePenalty    = 1000        // makes a group the last choice among any that are not in trouble
 	maxPreferencePercent = 1000        // is more than spot capacity is ever cheaper
+	maxRecordLoops       = 100         // each keeps its report, and lists of all cached objects
 	minInterval          = time.Second // between readings. AWS throttles an account's Describe calls, whoever makes them
 )
 
@@ -200,7 +201,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&a.Shadow, "shadow", false, "Whether the autoscaler only watches another one that leads. It decides in each loop as if it led, changes nothing but a lease of its own, "+
 		"and reports on the status page where the two differ. It needs no permission to write.")
 	fs.IntVar(&a.RecordLoops, "asg-record-loops", 0, "How many of the last loops the autoscaler records for asgctl replay, in memory. It serves them under /status/loop.zip, "+
-		"with the objects of the cluster without environments and commands. With 0 it records none.")
+		"with the objects of the cluster without environments and commands. With 0 it records none. From 0 to 100.")
 	fs.StringVar(&a.PluginAddress, "asg-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
 		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
 	fs.StringVar(&a.PluginFiles.Cert, "asg-plugin-cert", "", "File with the certificate of --asg-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")
@@ -270,6 +271,14 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
 	case (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "":
 		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
+	case a.RotateAge > 0 && !a.Rotate:
+		return errors.New("--asg-rotate-age does nothing without --asg-rotate: give it, too")
+	case len(a.RepairRules) > 0 && !a.Repair:
+		return errors.New("--asg-repair-rule does nothing without --asg-repair: give it, too")
+	case a.RecordLoops < 0 || a.RecordLoops > maxRecordLoops:
+		return fmt.Errorf("--asg-record-loops=%d is not between 0 and %d", a.RecordLoops, maxRecordLoops)
+	case a.RecordLoops > 0 && a.StatusPage == StatusPageOff:
+		return errors.New("--asg-record-loops does nothing with --asg-status-page=off, which serves no recording: leave out either")
 	case a.ScaleUpsPerLoop < 1:
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
 	case a.PodSettleLimit < a.PodSettleTime:

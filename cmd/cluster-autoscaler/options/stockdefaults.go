@@ -26,6 +26,8 @@ const (
 	kubeClientBurst      = 300
 )
 
+const balancing = "balance-similar-node-groups"
+
 // unset are the stock flags that have another value here when they are not given. Their help names that value.
 var unset = []struct {
 	name  string
@@ -41,7 +43,7 @@ var unset = []struct {
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
 	{"emit-per-nodegroup-metrics", true, "the sizes of the groups are on /metrics",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.EmitPerNodeGroupMetrics = true }},
-	{"balance-similar-node-groups", "true between the zonal views of one group", "the zones of a group stay even (see --asg-zonal-groups)",
+	{balancing, "true between the zonal views of one group", "the zones of a group stay even, with false, too (see --asg-zonal-groups)",
 		func(o *config.AutoscalingOptions, ours *AWS) {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
@@ -86,7 +88,8 @@ func describeStock(fs *pflag.FlagSet) error {
 // FillUnset gives the core our values for the flags that were not given, and the taints that always count. fs is parsed.
 func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	for _, u := range unset {
-		if !fs.Changed(u.name) {
+		// false keeps its meaning in stock: different groups are not balanced. There AWS spreads the nodes of one group over its zones.
+		if !fs.Changed(u.name) || u.name == balancing && !core.BalanceSimilarNodeGroups {
 			u.set(core, a)
 		}
 	}

@@ -277,10 +277,9 @@ const freshForLoop = 2 * time.Second
 
 // watch shows the trigger what happens in the cluster.
 func (p *Process) watch(a *assembly) {
-	pods, nodes := a.informers.Core().V1().Pods().Informer(), a.informers.Core().V1().Nodes().Informer()
-	apps, jobs := a.informers.Apps().V1(), a.informers.Batch().V1().Jobs().Informer()
-	owners := []kubecache.SharedInformer{a.informers.Core().V1().ReplicationControllers().Informer(), apps.ReplicaSets().Informer(),
-		apps.StatefulSets().Informer(), jobs}
+	kube, apps := a.informers.Core().V1(), a.informers.Apps().V1()
+	pods, nodes := kube.Pods().Informer(), kube.Nodes().Informer()
+	owners := []kubecache.SharedInformer{apps.ReplicaSets().Informer(), apps.StatefulSets().Informer(), a.informers.Batch().V1().Jobs().Informer()}
 	watch := func(handler kubecache.ResourceEventHandler, informers ...kubecache.SharedInformer) {
 		for _, informer := range informers {
 			_, _ = informer.AddEventHandler(handler) // which fails only at the end of the process
@@ -295,7 +294,7 @@ func (p *Process) watch(a *assembly) {
 	}
 	if b := a.buffers; b != nil {
 		watch(b.Resized(a.trigger.PodLostPlace), b.Core.GetBufferInformer())
-		watch(b.Scaled(), append(owners, apps.Deployments().Informer())...)
+		watch(b.Scaled(), append(owners, apps.Deployments().Informer(), kube.ReplicationControllers().Informer())...)
 	}
 }
 

@@ -18,9 +18,11 @@
 {{- .Values.secretKeyRefNameOverride | default (include "asg.fullname" .) -}}
 {{- end -}}
 
+{{/* image is its name. The tag of a release has the release's digest behind it, so that a tag of the user's own comes without it. */}}
 {{- define "asg.image" -}}
 {{- with .Values.image -}}
-{{- .repository -}}{{- with .tag }}:{{ include "asg.text" . }}{{ end -}}{{- with .digest }}@{{ . }}{{ end -}}
+{{- .repository -}}{{- with .tag }}:{{ include "asg.text" . | splitList "@" | first }}{{ end -}}
+{{- with .digest | default (regexFind "sha256:.*" (toString .tag)) }}@{{ . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
@@ -71,8 +73,8 @@ annotations:
 {{- with .Values.profile }}
 - {{ printf "--asg-profile=%s" . | quote }}
 {{- end }}
-{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
-- --asg-nominate=off
+{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
+- --asg-nominate={{ if .Values.rbac.nominations }}on{{ else }}off{{ end }}
 {{- end }}
 {{- range .Values.autoscalingGroups }}
 - {{ printf "--nodes=%s:%s:%s" (include "asg.text" .minSize) (include "asg.text" .maxSize) .name | quote }}
@@ -122,11 +124,17 @@ annotations:
 {{- end -}}
 
 {{- define "asg.priorities" -}}
-{{- if and .Values.expanderPriorities (has "priority" (splitList "," (.Values.extraArgs.expander | default ""))) -}}true{{- end -}}
+{{- if and .Values.expanderPriorities (not .Values.shadow) (has "priority" (splitList "," (.Values.extraArgs.expander | default ""))) -}}true{{- end -}}
 {{- end -}}
 
-{{/* check refuses values with which no autoscaler would run. */}}
+{{/* check refuses values with which no autoscaler would run, or two. */}}
 {{- define "asg.check" -}}
+{{- if not (hasKey .Values "asg") }}
+{{- fail "The values lack those of this chart. Use helm upgrade --reset-then-reuse-values, and not --reuse-values." }}
+{{- end }}
+{{- if and (gt (int .Values.replicaCount) 1) (has "--leader-elect=false" (include "asg.args" . | fromYamlArray)) }}
+{{- fail "--leader-elect=false lets every replica work at the same time. Set replicaCount: 1, or leave the flag out." }}
+{{- end }}
 {{- if ne .Values.cloudProvider "aws" }}
 {{- fail (printf "cloudProvider is %q: this autoscaler scales EC2 Auto Scaling groups only. Use the stock chart for other clouds." .Values.cloudProvider) }}
 {{- end }}
@@ -135,7 +143,7 @@ annotations:
 {{- $stock := regexMatch "(^|/)autoscaling/cluster-autoscaler$" $repository }}
 {{- $own := or .digest (not (has $repository (list "" "ghcr.io/asg-autoscaler/asg-autoscaler"))) }}
 {{- if and (regexMatch "^v1\\.[23][0-9]\\.[0-9]+$" (toString .tag)) (or $stock (not $own)) }}
-{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Set image.repository and image.tag to an image of this project: --set image.repository=REPOSITORY --set image.tag=TAG. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .tag) }}
+{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Set image.repository and image.tag to an image of this project: --set image.repository=REPOSITORY --set image.tag=TAG." .tag) }}
 {{- end }}
 {{- if not (and .repository (or .tag .digest)) }}
 {{- fail "The sources of the chart name no image, so image.repository and image.tag (or image.digest) must name yours. `make image` builds one, and `crane push bin/image REPOSITORY:TAG` pushes it. Then: --set image.repository=REPOSITORY --set image.tag=TAG" }}

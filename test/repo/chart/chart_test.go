@@ -163,15 +163,24 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 	for _, tt := range []struct {
 		name, values, kind string
 		files              []string
+		without            []string // rules of the files
 	}{
-		{"cluster", "autoDiscovery: {clusterName: c}", "ClusterRole", []string{"rbac.yaml"}},
-		{"cluster with all features", all, "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml"}},
-		{"cluster with a queue", queue, "ClusterRole", []string{"rbac.yaml", "rbac-interruption.yaml"}},
-		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
-		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
-		{"cluster of a shadow", all + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}},
-		{"namespace of a shadow", queue + "\nshadow: true", "Role", []string{"rbac-shadow.yaml"}},
-		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {asg-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
+		{"cluster", "autoDiscovery: {clusterName: c}", "ClusterRole", []string{"rbac.yaml"}, nil},
+		{"cluster with all features", all, "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml"}, nil},
+		{"buffers without dry runs", strings.Replace(all, "extraArgs: {", "extraArgs: {capacity-buffer-pod-dry-run-enabled: false, ", 1), "ClusterRole",
+			[]string{"rbac.yaml", "rbac-optional.yaml"}, []string{"create /pods "}},
+		{"buffers of another controller", strings.Replace(all, "buffer-controller", "buffer-pod-injection", 1), "ClusterRole",
+			[]string{"rbac.yaml", "rbac-optional.yaml"}, []string{"create /pods ", "create /podtemplates ", "update /podtemplates "}},
+		{"cluster with a queue", queue, "ClusterRole", []string{"rbac.yaml", "rbac-interruption.yaml"}, nil},
+		{"queue, the pods are left", queue + "\nextraArgs: {asg-interruption-deadline: leave}", "ClusterRole", []string{"rbac.yaml"}, nil},
+		{"queue, conservative", queue + "\nprofile: conservative", "ClusterRole", []string{"rbac.yaml"}, nil},
+		{"queue, conservative, the pods are deleted", queue + "\nprofile: conservative\nextraArgs: {asg-interruption-deadline: force}", "ClusterRole",
+			[]string{"rbac.yaml", "rbac-interruption.yaml"}, nil},
+		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}, nil},
+		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}, nil},
+		{"cluster of a shadow", all + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}, nil},
+		{"namespace of a shadow", queue + "\nshadow: true", "Role", []string{"rbac-shadow.yaml"}, nil},
+		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {asg-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var want []string
@@ -180,6 +189,7 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 				require.NoError(t, err)
 				want = append(want, rules(t, objects(t, string(raw)), tt.kind)...)
 			}
+			want = slices.DeleteFunc(want, func(rule string) bool { return slices.Contains(tt.without, rule) })
 			slices.Sort(want)
 			assert.Empty(t, cmp.Diff(want, rules(t, mustRender(t, tt.values), tt.kind)), "rules (-files +chart)")
 		})
@@ -214,8 +224,16 @@ func TestOurKeysAreFlags(t *testing.T) {
 	} {
 		assert.Truef(t, slices.Contains(c.Command, want), "%q lacks %s", c.Command, want)
 	}
-	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}")).Command {
+	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {create: false}")).Command {
 		assert.Falsef(t, strings.HasPrefix(flag, "--asg-"), "without values of ours there is %s", flag)
+	}
+}
+
+// A shadow reads the priorities of the leader, whose release has them.
+func TestShadowHasNoPriorities(t *testing.T) {
+	const values = "extraArgs: {expander: priority}\nexpanderPriorities: {10: ['.*']}\nshadow: "
+	for shadow, want := range map[string]int{"true": 0, "false": 1} {
+		assert.Lenf(t, ofKind(mustRender(t, values+shadow), "ConfigMap"), want, "shadow: %s", shadow)
 	}
 }
 
@@ -274,11 +292,13 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"tag in the repository", base + "image: {repository: 'example.com:5000/ca:v1'}", "example.com:5000/ca:v1 has a tag or a digest"},
 		{"digest in the repository", base + "image: {repository: 'ca@sha256:1'}", "image.digest to the rest"},
 		{"no digest", base + "image: {digest: v1}", "digest"},
-		{"stock tag", base + "image: {repository: null, tag: v1.35.0}", "--reset-then-reuse-values"},
-		{"stock tag beside the repository of a release", base + "image: {repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.29.5}", "--reset-then-reuse-values"},
-		{"stock image", base + "image: {repository: mirror.example.com/autoscaling/cluster-autoscaler, tag: v1.35.0}", "--reset-then-reuse-values"},
+		{"stock tag", base + "image: {repository: null, tag: v1.35.0}", "a tag of the stock autoscaler"},
+		{"stock tag beside the repository of a release", base + "image: {repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.29.5}", "a tag of the stock autoscaler"},
+		{"stock image", base + "image: {repository: mirror.example.com/autoscaling/cluster-autoscaler, tag: v1.35.0}", "a tag of the stock autoscaler"},
 		{"stock image and the digest of a release", base + "image: {repository: registry.k8s.io/autoscaling/cluster-autoscaler, tag: v1.35.0, digest: 'sha256:" +
-			strings.Repeat("0", 64) + "'}", "--reset-then-reuse-values"},
+			strings.Repeat("0", 64) + "'}", "a tag of the stock autoscaler"},
+		{"values of the stock chart", "asg: null", "--reset-then-reuse-values"},
+		{"two replicas without a lease", base + "extraArgs: {leader-elect: false}", "Set replicaCount: 1"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
 		{"volume without path", "autoDiscovery: {clusterName: c}\nextraVolumeSecrets: {a: {}}", "mountPath"},
@@ -340,10 +360,12 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 		{"number as tag", "{repository: ca, tag: 20261123}", "ca:20261123"},
 		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
+		{"tag of a release", "{repository: ca, tag: 'v1.0.0@" + digest + "'}", "ca:v1.0.0@" + digest},
+		{"tag of a release and another digest", "{repository: ca, tag: 'v1.0.0@sha256:0', digest: '" + digest + "'}", "ca:v1.0.0@" + digest},
 		{"own numbers", "{repository: example/mine, tag: v1.0.0}", "example/mine:v1.0.0"},
 		{"own numbers like stock's", "{repository: example/mine, tag: v1.35.0}", "example/mine:v1.35.0"},
 		{"release", "{repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.0.0}", "ghcr.io/asg-autoscaler/asg-autoscaler:v1.0.0"},
-		{"stock's tag beside the digest of a release", "{repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.35.0, digest: '" + digest + "'}",
+		{"stock's tag beside a digest", "{repository: ghcr.io/asg-autoscaler/asg-autoscaler, tag: v1.35.0, digest: '" + digest + "'}",
 			"ghcr.io/asg-autoscaler/asg-autoscaler:v1.35.0@" + digest},
 	} {
 		assert.Equalf(t, tt.want, container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image, "%s: image", tt.name)
@@ -352,19 +374,22 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 
 // Nominations need a rule. Flag and rule come together, unless the values give the flag.
 func TestNominationsAreOnWithTheirRule(t *testing.T) {
-	const off, rule = "--asg-nominate=off", "patch /pods/status "
+	const rule = "patch /pods/status "
 	for _, tt := range []struct {
 		name, values string
-		off, rule    bool
+		flags        []string
+		rule         bool
 	}{
-		{"default", "", true, false},
-		{"rule", "rbac: {nominations: true}", false, true},
-		{"own rule", "extraArgs: {asg-nominate: 'on'}", false, false},
-		{"own roles", "rbac: {clusterScoped: false}", false, false},
+		{"default", "", []string{"--asg-nominate=off"}, false},
+		{"rule", "rbac: {nominations: true}", []string{"--asg-nominate=on"}, true},
+		{"rule and a profile", "rbac: {nominations: true}\nprofile: conservative", []string{"--asg-nominate=on"}, true},
+		{"own rule", "extraArgs: {asg-nominate: 'on'}", []string{"--asg-nominate=on"}, false},
+		{"own roles", "rbac: {clusterScoped: false}", nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rendered := mustRender(t, "autoDiscovery: {clusterName: c}\n"+tt.values)
-			assert.Equalf(t, tt.off, slices.Contains(container(t, rendered).Command, off), "%s is given", off)
+			given := slices.DeleteFunc(container(t, rendered).Command, func(flag string) bool { return !strings.HasPrefix(flag, "--asg-nominate") })
+			assert.ElementsMatch(t, tt.flags, given)
 			assert.Equal(t, tt.rule, len(ofKind(rendered, "ClusterRole")) > 0 && slices.Contains(rules(t, rendered, "ClusterRole"), rule),
 				"the rule is given")
 		})
@@ -425,7 +450,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"no role", "", "It has no role by annotation."},
 		{"role", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/r"}}}`, "Its role is arn:aws:iam::1:role/r"},
 		{"trust", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn"}}}`, "system:serviceaccount:kube-system:test-aws-cluster-autoscaler"},
-		{"doctor", "", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor --asg-cluster-name c"},
+		{"doctor, which finds the cluster's name itself", "asg: {clusterName: c}", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor\n"},
 		{"page", "", `port-forward "pod/$(kubectl -n kube-system get lease cluster-autoscaler `},
 		{"page of the plugin", "extraArgs: {asg-plugin-address: 127.0.0.1:8087}", "get lease cluster-autoscaler-plugin "},
 		{"page of a shadow", "shadow: true", "get lease cluster-autoscaler-shadow "},

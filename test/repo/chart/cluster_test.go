@@ -51,8 +51,8 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 
 	_, err = r.try(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values")
 	assert.ErrorContains(t, err, "image.repository", "upgrade without an image")
-	_, err = r.try(t, "upgrade", r.name, chartDir, "--reuse-values")
-	assert.ErrorContains(t, err, "--reset-then-reuse-values", "upgrade --reuse-values, which would run the stock image")
+	_, err = r.try(t, "upgrade", r.name, chartDir, "--reuse-values", "--values", image)
+	assert.ErrorContains(t, err, "--reset-then-reuse-values", "upgrade --reuse-values, which has none of our values")
 	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values", "--values", image)
 	ours := r.deployment(t)
 	assert.Equal(t, stock.UID, ours.UID, "the Deployment is another one")
