@@ -182,7 +182,8 @@ func offeredBy(info *framework.NodeInfo, nodes int64, requests requestCache) Siz
 		everywhere = append(everywhere, pod.Pod)
 	}
 	taken := requests.sum(everywhere)
-	return Size{CPUMillis: (list.Cpu().MilliValue() - taken.CPUMillis) * nodes, MemoryBytes: (list.Memory().Value() - taken.MemoryBytes) * nodes}
+	return Size{CPUMillis: (list.Cpu().MilliValue() - taken.CPUMillis) * nodes,
+		MemoryBytes: (list.Memory().Value() - taken.MemoryBytes) * nodes}
 }
 
 // request is what one pod asks for. It stays a pair of quantities until all are added up: rounding each pod up to a

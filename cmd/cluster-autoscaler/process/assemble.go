@@ -128,8 +128,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
-// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. It writes the first status, but for a plugin,
-// whose core does.
+// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. It writes the first status. The
+// core of a plugin writes its own.
 func (p *Process) kubeClients(working context.Context, client kubernetes.Interface,
 	factory kubeinformers.SharedInformerFactory) (*cacontext.AutoscalingKubeClients, *status.Events) {
 	core := p.core
@@ -279,9 +279,10 @@ const freshForLoop = 2 * time.Second
 func (p *Process) watch(a *assembly) {
 	kube, apps := a.informers.Core().V1(), a.informers.Apps().V1()
 	pods, nodes := kube.Pods().Informer(), kube.Nodes().Informer()
-	owners := []kubecache.SharedInformer{apps.ReplicaSets().Informer(), apps.StatefulSets().Informer(), a.informers.Batch().V1().Jobs().Informer()}
-	watch := func(handler kubecache.ResourceEventHandler, informers ...kubecache.SharedInformer) {
-		for _, informer := range informers {
+	owners := []kubecache.SharedInformer{apps.ReplicaSets().Informer(), apps.StatefulSets().Informer(),
+		a.informers.Batch().V1().Jobs().Informer()}
+	watch := func(handler kubecache.ResourceEventHandler, all ...kubecache.SharedInformer) {
+		for _, informer := range all {
 			_, _ = informer.AddEventHandler(handler) // which fails only at the end of the process
 		}
 	}
