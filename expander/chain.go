@@ -18,9 +18,11 @@ import (
 
 // Chain narrows the options of a scale-up to one. It implements the core's expander.Strategy, and the core's loop alone uses it.
 type Chain struct {
-	steps []step
-	event func(eventType, reason, message string) // nil for none
-	chose func(Choice)                            // nil for none
+	steps     []step
+	leastCost *leastcost.Filter                       // the one of the steps, nil for none
+	priority  *priority                               // the one of the steps, nil for none
+	event     func(eventType, reason, message string) // nil for none
+	chose     func(Choice)                            // nil for none
 
 	last *coreexpander.Option // chosen, nil for none
 }
@@ -34,14 +36,9 @@ type Choice struct {
 	Words func(nodeGroup string) string
 }
 
+// explainer has the judgements of its last BestOptions, by node group ID.
 type explainer interface {
-	// Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
 	Words() map[string]fmt.Stringer
-}
-
-type judgement struct {
-	expander string
-	words    map[string]fmt.Stringer // by node group ID
 }
 
 // step narrows the options. Expanders of --expander say why in the option that they choose.
@@ -80,73 +77,56 @@ func (c *Chain) Balances(chosen, other string) bool {
 // Plan returns the plan of which the last choice is a part, see leastcost.Filter. There is none if least-cost was asked neither by name nor
 // for what pods prefer.
 func (c *Chain) Plan() (chosen, later []plan.Node) {
-	for _, s := range c.steps {
-		if f, plans := s.filter.(*leastcost.Filter); plans {
-			return f.Plan()
-		}
+	if c.leastCost == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return c.leastCost.Plan()
 }
 
 // Priorities returns the config map of the priority expander, nil if there is none, or no such expander.
 func (c *Chain) Priorities() *apiv1.ConfigMap {
-	for _, s := range c.steps {
-		if p, is := s.filter.(*priority); is {
-			found, _ := p.configMaps.Get(corepriority.PriorityConfigMapName)
-			return found
-		}
+	if c.priority == nil {
+		return nil
 	}
-	return nil
+	found, _ := c.priority.configMaps.Get(corepriority.PriorityConfigMapName)
+	return found
 }
 
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges
 // even a single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
 	judged := false
-	var judgements []judgement
+	var judgements []func(nodeGroup string) string
+	all := func(nodeGroup string) (text string) {
+		for _, said := range judgements {
+			text = join(text, said(nodeGroup))
+		}
+		return text
+	}
 	for at, s := range c.steps {
 		options = s.filter.BestOptions(options, nodeInfos)
-		if e, ok := s.filter.(explainer); ok {
-			said := judgement{s.name, e.Words()}
+		if e, explains := s.filter.(explainer); explains {
+			words := e.Words()
+			said := func(nodeGroup string) string {
+				if words[nodeGroup] == nil {
+					return ""
+				}
+				return s.name + ": " + words[nodeGroup].String()
+			}
 			judgements = append(judgements, said)
 			for i := range options {
-				options[i].Debug = join(options[i].Debug, said.of(options[i].NodeGroup.Id()))
+				options[i].Debug = join(options[i].Debug, said(options[i].NodeGroup.Id()))
 			}
 		}
 		judged = judged || s.flag
 		if judged && len(options) == 1 {
-			c.skipped(c.steps[at+1:])
-			return &options[0], joined(judgements)
+			if slices.ContainsFunc(c.steps[at+1:], func(s step) bool { return s.filter == c.leastCost }) {
+				c.leastCost.Forget() // the next nodes of its plan are not those of the choice
+			}
+			return &options[0], all
 		}
 	}
-	return nil, joined(judgements) // the last step leaves one option of any
-}
-
-// skipped ends the plans of expanders that were not asked, because their next nodes are not those of the choice.
-func (*Chain) skipped(steps []step) {
-	for _, s := range steps {
-		if f, plans := s.filter.(*leastcost.Filter); plans {
-			f.Forget()
-		}
-	}
-}
-
-func joined(judgements []judgement) func(nodeGroup string) string {
-	return func(nodeGroup string) string {
-		text := ""
-		for _, by := range judgements {
-			text = join(text, by.of(nodeGroup))
-		}
-		return text
-	}
-}
-
-// of returns the expander's name and what it says of the option of the group, "" for nothing.
-func (j judgement) of(nodeGroup string) string {
-	if words := j.words[nodeGroup]; words != nil {
-		return j.expander + ": " + words.String()
-	}
-	return ""
+	return nil, all // the last step leaves one option of any
 }
 
 func join(text, more string) string {

@@ -46,7 +46,7 @@ func Parse(flag string) ([]string, error) {
 // Config holds the parts that expanders use. Each part is needed only where its expander is named.
 type Config struct {
 	Provider   cloudprovider.CloudProvider
-	Costs      costs             // break ties, nil for none
+	Costs      leastcost.Prices  // break ties, nil for none
 	LeastCost  *leastcost.Filter // the least-cost expander, nil where there are no prices
 	Clients    *cacontext.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
@@ -77,7 +77,14 @@ func New(names []string, config Config) (*Chain, error) {
 	}
 	c, filters := &Chain{event: config.Event, chose: config.Chose}, config.filters()
 	for _, name := range names {
-		c.steps = append(c.steps, step{name: name, filter: filters[name](), flag: true})
+		filter := filters[name]()
+		c.steps = append(c.steps, step{name: name, filter: filter, flag: true})
+		if p, is := filter.(*priority); is {
+			c.priority = p
+		}
+	}
+	if slices.Contains(names, leastcost.Name) {
+		c.leastCost = config.LeastCost
 	}
 	// The operator's priorities come first if they are the first of the names, and least-cost weighs interruptions itself.
 	at := 0
@@ -85,11 +92,12 @@ func New(names []string, config Config) (*Chain, error) {
 		at = 1
 	}
 	if config.Interrupted != nil && (at == len(names) || names[at] != leastcost.Name) {
-		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted{config.Interrupted}})
+		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted(config.Interrupted)})
 	}
 	if !slices.Contains(names, coreexpander.RandomExpanderName) {
-		if f := config.LeastCost; f != nil && f.Preferences.Percent > 0 && !slices.Contains(names, leastcost.Name) {
-			c.steps = append(c.steps, step{name: "preferences of pods", filter: f.ByPreference()})
+		if f := config.LeastCost; f != nil && f.Preferences.Percent > 0 && c.leastCost == nil {
+			c.leastCost = f.ByPreference()
+			c.steps = append(c.steps, step{name: "preferences of pods", filter: c.leastCost})
 		}
 		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
 			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})

@@ -11,14 +11,12 @@ import (
 
 // notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
 // if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may well have capacity for it.
-type notInterrupted struct {
-	interrupted func(nodeGroup string) bool
-}
+type notInterrupted func(nodeGroup string) bool
 
 func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
 	var preferred, passed []coreexpander.Option
 	for _, o := range options {
-		if n.interrupted(o.NodeGroup.Id()) {
+		if n(o.NodeGroup.Id()) {
 			passed = append(passed, o)
 		} else {
 			preferred = append(preferred, o)

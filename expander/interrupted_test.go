@@ -28,7 +28,7 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 		{"all are", []coreexpander.Option{option("x", a), option("y", a)}, []string{"x", "y"}, []string{"x", "y"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := notInterrupted{interrupted: func(id string) bool { return slices.Contains(tt.interrupted, id) }}
+			f := notInterrupted(func(id string) bool { return slices.Contains(tt.interrupted, id) })
 			assert.Equal(t, tt.want, ids(f.BestOptions(tt.options, nil)))
 		})
 	}

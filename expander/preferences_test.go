@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func preferring(costs costs, percent float64) *leastcost.Filter {
+func preferring(costs leastcost.Prices, percent float64) *leastcost.Filter {
 	f := leastcost.New(costs, nil, nil, time.Hour, clock.RealClock{})
 	f.Preferences.Percent = percent
 	return f
@@ -37,7 +37,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 		name    string
 		prefers string
 		percent float64
-		costs   costs
+		costs   leastcost.Prices
 		want    string
 	}{
 		{name: "no preference", percent: 5, costs: prices, want: "cheap"},

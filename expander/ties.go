@@ -10,18 +10,12 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// costs knows the cost of a group's next nodes.
-type costs interface {
-	// NodeCost is the cost per hour of the next count nodes of a node group together, and whether it is known. The template
-	// is the Node that the group would add. All costs are in one currency.
-	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
-}
-
 // cheapest keeps the options whose nodes together cost the least per hour for each of their pods.
-type cheapest struct{ costs costs }
+type cheapest struct{ costs leastcost.Prices }
 
 // BestOptions returns the options that share the lowest cost, in the order given. An option of unknown cost is only kept
 // where no cost is known.

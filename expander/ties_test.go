@@ -63,7 +63,7 @@ func TestCheaperOfEquallyWastefulGroupsIsChosen(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		costs costs
+		costs leastcost.Prices
 		want  string
 	}{
 		{name: "the cheapest, then the first by name", costs: listed{"g5.xlarge": usd(1.006), "g4dn.xlarge": usd(0.526)}, want: "gpu-b"},
@@ -117,7 +117,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	for _, names := range []string{"least-waste", "least-cost", "least-nodes", "most-pods", "least-waste-stock", "least-nodes,least-waste"} {
 		t.Run(names, func(t *testing.T) {
 			config := Config{Provider: unpriced{}, Costs: prices, Problems: problems.ProblemCount,
-				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})}
+				LeastCost: leastcost.New(prices, problems.penalty, nil, time.Minute, clock.RealClock{})}
 			strategy, err := parsed(names, config)
 			require.NoError(t, err)
 			got := strategy.BestOption(offer("c", "a", "b"), templates)
@@ -132,7 +132,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	for _, p := range options[0].Pods {
 		p.Spec.Containers[0].Resources.Requests = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3")}
 	}
-	filter := leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})
+	filter := leastcost.New(prices, problems.penalty, nil, time.Minute, clock.RealClock{})
 	got := filter.BestOptions(options, templates)
 	assert.Truef(t, len(got) > 0 && got[0].NodeGroup.Id() == "b" && got[0].NodeCount == 2, "best options %+v, want the two nodes of b", got)
 }
@@ -140,5 +140,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 // known are the problems of node groups.
 type known map[string]int
 
-func (k known) ProblemCount(nodeGroup string) int              { return k[nodeGroup] }
-func (known) RecentFailure(string) (reason string, known bool) { return "", false }
+func (k known) ProblemCount(nodeGroup string) int { return k[nodeGroup] }
+func (k known) penalty(nodeGroup string) leastcost.Penalty {
+	return leastcost.Penalty{Problems: k[nodeGroup]}
+}

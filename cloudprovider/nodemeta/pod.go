@@ -2,7 +2,9 @@ package nodemeta
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
 )
 
 // daemonSetPod makes the Cluster Autoscaler treat a pod as one of a DaemonSet.
@@ -19,4 +21,31 @@ func BelongsToNode(pod *corev1.Pod) bool {
 	}
 	_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return static || pod.Annotations[daemonSetPod] == "true"
+}
+
+// Requests returns what a node must have free for the pod, the pod itself included.
+func Requests(pod *corev1.Pod) corev1.ResourceList {
+	var asks corev1.Pod // the fields that count, because the core changes others in the meantime
+	asks.Spec.Resources, asks.Spec.Overhead = pod.Spec.Resources, pod.Spec.Overhead
+	asks.Spec.Containers, asks.Spec.InitContainers = asking(pod.Spec.Containers), asking(pod.Spec.InitContainers)
+	sum := resourcehelper.PodRequests(&asks, resourcehelper.PodResourcesOptions{})
+	sum[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
+	return sum
+}
+
+func asking(containers []corev1.Container) []corev1.Container {
+	list := make([]corev1.Container, len(containers))
+	for i := range containers {
+		list[i].Resources, list[i].RestartPolicy = containers[i].Resources, containers[i].RestartPolicy
+	}
+	return list
+}
+
+// AddRequests adds more to the sum, and leaves more as it is.
+func AddRequests(sum, more corev1.ResourceList) {
+	for name, q := range more {
+		total := sum[name].DeepCopy()
+		total.Add(q)
+		sum[name] = total
+	}
 }

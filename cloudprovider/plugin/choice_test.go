@@ -52,7 +52,10 @@ func FuzzChoice(f *testing.F) {
 	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}
 	s.parts.Load().DaemonSets = daemonSets(f, agent)
 	chains := []*expander.Chain{s.parts.Load().Expander.(*expander.Chain)}
-	planner := leastcost.New(w.Costs(), expander.FailurePenalties{Failures: w.Provider}, nil, time.Second, clock.RealClock{})
+	penalty := func(group string) leastcost.Penalty {
+		return leastcost.Penalty{Problems: w.Provider.ProblemCount(group)}
+	}
+	planner := leastcost.New(w.Costs(), penalty, nil, time.Second, clock.RealClock{})
 	planned, err := expander.New([]string{leastcost.Name}, expander.Config{Provider: w.Provider, Costs: w.Costs(), LeastCost: planner})
 	require.NoError(f, err)
 	chains = append(chains, planned)

@@ -74,10 +74,10 @@ func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
 }
 
 func (f *Filter) penaltyOf(id string) Penalty {
-	if f.penalties == nil {
+	if f.penalty == nil {
 		return Penalty{}
 	}
-	p := f.penalties.Penalty(id)
+	p := f.penalty(id)
 	if !(p.Ratio > 0) || math.IsInf(p.Ratio, 0) {
 		p.Ratio = 0
 	}

@@ -112,7 +112,7 @@ func (d *demand) shareAbility() {
 		if !alike {
 			continue
 		}
-		if hasHostPort(pod) || len(pod.Spec.ResourceClaims) > 0 ||
+		if len(hostPorts(pod)) > 0 || len(pod.Spec.ResourceClaims) > 0 ||
 			slices.ContainsFunc(d.off, func(r rule) bool { return r.concerns(pod) }) ||
 			slices.ContainsFunc(terms(pod), func(r rule) bool { return slices.ContainsFunc(d.daemons, r.concerns) }) {
 			key += workloadOf(pod) + " " + keyOf(d.requests[i])
@@ -147,7 +147,7 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 		list[i] = nodeLimit{most: math.MaxInt32}
 		skew := skewOverNodes(pod)
 		switch {
-		case hasHostPort(pod) || avoidsItself(pod):
+		case len(hostPorts(pod)) > 0, slices.ContainsFunc(terms(pod), func(r rule) bool { return r.concerns(pod) }): // others like it, too
 			list[i].most = 1
 		case skew > 0:
 			list[i] = nodeLimit{skew, workloadOf(pod)}

@@ -17,15 +17,11 @@ import (
 
 const Name = "least-cost"
 
-type prices interface {
+// Prices knows the cost of a group's next nodes.
+type Prices interface {
 	// NodeCost returns the hourly cost of the next count nodes of a node group together, and whether it is known. The template
 	// is the Node that the group would add. The cost need not be proportional to count. All costs are in one currency.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
-}
-
-type penalties interface {
-	// Penalty returns the penalty of a node group, or the zero Penalty.
-	Penalty(nodeGroup string) Penalty
 }
 
 // Penalty raises the cost of a group's nodes.
@@ -38,13 +34,13 @@ type Penalty struct {
 
 // Filter keeps the options that a plan over all of them begins with. It implements the core's expander.Filter.
 type Filter struct {
-	prices    prices
-	penalties penalties
-	limit     time.Duration // of one plan
-	clock     clock.PassiveClock
-	devices   func() *drasnapshot.Snapshot
-	rest      *remainder              // of the last plan, nil for none
-	last      map[string]fmt.Stringer // see Words
+	prices  Prices
+	penalty func(nodeGroup string) Penalty
+	limit   time.Duration // of one plan
+	clock   clock.PassiveClock
+	devices func() *drasnapshot.Snapshot
+	rest    *remainder              // of the last plan, nil for none
+	last    map[string]fmt.Stringer // see Words
 
 	// Preferences is set before the first use.
 	Preferences Preferences
@@ -54,11 +50,12 @@ type Filter struct {
 // Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
 func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 
-// New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. devices returns
+// New returns a Filter. prices may change between two calls of BestOptions, not during one. penalty may be nil for none. devices returns
 // the devices of claims, which the core's snapshot of the cluster knows. It may be nil, or return nil, and then a claim counts as one device.
 // A plan that takes longer than the limit ends with the cheapest found by then.
-func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapshot, limit time.Duration, clock clock.PassiveClock) *Filter {
-	return &Filter{prices: prices, penalties: penalties, devices: devices, limit: limit, clock: clock}
+func New(prices Prices, penalty func(nodeGroup string) Penalty, devices func() *drasnapshot.Snapshot, limit time.Duration,
+	clock clock.PassiveClock) *Filter {
+	return &Filter{prices: prices, penalty: penalty, devices: devices, limit: limit, clock: clock}
 }
 
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly

@@ -58,8 +58,8 @@ func (c costs) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bo
 }
 
 // newFilter returns a Filter that has all the time it wants.
-func newFilter(prices prices, penalties penalties) *Filter {
-	return New(prices, penalties, nil, time.Hour, clock.RealClock{})
+func newFilter(prices Prices, penalties penalised) *Filter {
+	return New(prices, penalties.of, nil, time.Hour, clock.RealClock{})
 }
 
 func unhurried() *timer {
@@ -68,7 +68,7 @@ func unhurried() *timer {
 
 type penalised map[string]Penalty
 
-func (p penalised) Penalty(id string) Penalty { return p[id] }
+func (p penalised) of(id string) Penalty { return p[id] }
 
 // requests makes the resources "cpu memory gpu", the last two optional.
 func requests(amounts ...string) apiv1.ResourceList {
@@ -168,7 +168,7 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		name      string
 		offers    []offer
 		prices    costs // nil for those of the offers
-		penalties penalties
+		penalties penalised
 		want      string
 	}{
 		{name: "no option"},
@@ -216,7 +216,7 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			options, templates, flat := offered(tt.offers)
-			var prices prices = flat
+			var prices Prices = flat
 			if tt.prices != nil {
 				prices = tt.prices
 			}

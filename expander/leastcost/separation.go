@@ -10,6 +10,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/kube-scheduler/framework"
 	schedutil "k8s.io/kubernetes/pkg/scheduler/util"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -51,7 +52,11 @@ func separations(pods []*apiv1.Pod) []separation {
 	index := make(map[string]int)
 	var rules []rule
 	for i, pod := range pods {
-		for _, r := range append(ports(pod), terms(pod)...) {
+		var all []rule
+		for _, port := range hostPorts(pod) {
+			all = append(all, rule{key: port, port: port})
+		}
+		for _, r := range append(all, terms(pod)...) {
 			number, known := index[r.key]
 			if !known && len(rules) == maxRules {
 				continue
@@ -72,13 +77,6 @@ func separations(pods []*apiv1.Pod) []separation {
 				list[i].concernedBy.set(number)
 			}
 		}
-	}
-	return list
-}
-
-func ports(pod *apiv1.Pod) (list []rule) {
-	for _, port := range hostPorts(pod) {
-		list = append(list, rule{key: port, port: port})
 	}
 	return list
 }
@@ -195,25 +193,12 @@ func workloadOf(pod *apiv1.Pod) string {
 }
 
 func avoided(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
-	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAntiAffinity == nil {
-		return nil
-	}
-	return pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	return framework.GetPodAntiAffinityTerms(pod.Spec.Affinity)
 }
 
 func sought(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
-	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAffinity == nil {
-		return nil
-	}
-	return pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	return framework.GetPodAffinityTerms(pod.Spec.Affinity)
 }
-
-// avoidsItself reports whether a pod must not share a node with others of its labels.
-func avoidsItself(pod *apiv1.Pod) bool {
-	return slices.ContainsFunc(terms(pod), func(r rule) bool { return r.concerns(pod) })
-}
-
-func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }
 
 // hostPorts returns the host ports of a pod and its sidecars, such as "TCP/8080", whatever the address.
 func hostPorts(pod *apiv1.Pod) []string {

@@ -1,10 +1,12 @@
 package leastwaste
 
 import (
+	"maps"
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -25,16 +27,10 @@ func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
 }
 
 func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
-	var found apiv1.ResourceList
-	for name, quantity := range list {
-		if !nodetemplate.IsAccelerator(name) || quantity.Value() <= 0 {
-			continue
-		}
-		if found == nil {
-			found = apiv1.ResourceList{}
-		}
-		found[name] = quantity
-	}
+	found := maps.Clone(list)
+	maps.DeleteFunc(found, func(name apiv1.ResourceName, q resource.Quantity) bool {
+		return !nodetemplate.IsAccelerator(name) || q.Value() <= 0
+	})
 	return found
 }
 
@@ -51,7 +47,7 @@ type accelerators struct {
 // dynamic resource allocation alone shares the devices out, the name is their driver's.
 func acceleratorsOf(info *framework.NodeInfo) accelerators {
 	list := acceleratorsIn(publishedBy(info))
-	if list == nil { // a device that is broken, or kept from pods for a time, is there all the same
+	if len(list) == 0 { // a device that is broken, or kept from pods for a time, is there all the same
 		list = acceleratorsIn(info.Node().Status.Capacity)
 	}
 	a := accelerators{units: map[apiv1.ResourceName]float64{}}

@@ -135,12 +135,7 @@ func wastesNoMore(a, b Explanation) bool {
 			float64(e.Offered.MemoryBytes-e.Used.MemoryBytes) / pods, float64(e.Offered.Accelerators-e.Used.Accelerators) / pods}
 	}
 	idleA, idleB := idle(a), idle(b)
-	for i := range idleA {
-		if idleA[i] > idleB[i] {
-			return false
-		}
-	}
-	return true
+	return idleA[0] <= idleB[0] && idleA[1] <= idleB[1] && idleA[2] <= idleB[2]
 }
 
 // Explanation is the judgement of one option.
@@ -170,7 +165,7 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	each := acceleratorsOf(info)
 	e := Explanation{
 		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: each.name,
-		Used: requests.sum(option.Pods), Offered: offeredBy(info, requests).times(option.NodeCount),
+		Used: requests.sum(option.Pods), Offered: offeredBy(info, int64(option.NodeCount), requests),
 	}
 	if each.count > 0 {
 		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests)
@@ -180,25 +175,22 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	return e
 }
 
-func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
+func offeredBy(info *framework.NodeInfo, nodes int64, requests requestCache) Size {
 	list := publishedBy(info)
 	var everywhere []*apiv1.Pod
 	for _, pod := range info.Pods() {
 		everywhere = append(everywhere, pod.Pod)
 	}
 	taken := requests.sum(everywhere)
-	return Size{CPUMillis: list.Cpu().MilliValue() - taken.CPUMillis, MemoryBytes: list.Memory().Value() - taken.MemoryBytes}
-}
-
-func (s Size) times(count int) Size {
-	return Size{CPUMillis: s.CPUMillis * int64(count), MemoryBytes: s.MemoryBytes * int64(count)}
+	return Size{CPUMillis: (list.Cpu().MilliValue() - taken.CPUMillis) * nodes,
+		MemoryBytes: (list.Memory().Value() - taken.MemoryBytes) * nodes}
 }
 
 // request is what one pod asks for. It stays a pair of quantities until all are added up: rounding each pod up to a
 // whole millicore first would give another sum.
 type request struct {
 	cpu, memory  resource.Quantity
-	accelerators apiv1.ResourceList // nil for none
+	accelerators apiv1.ResourceList
 }
 
 // requestCache keeps what each pod asks for, because the same pods stand in the options of many groups.

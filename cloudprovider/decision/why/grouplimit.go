@@ -89,7 +89,7 @@ func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
 	of, change := "nodes with "+quote(c.Of), "raise --asg-max-hourly-cost="+shell(c.Of+":"+money(c.PerHour))
 	switch {
 	case c.Group != "":
-		of, change = "group "+quote(c.Of), "raise its tag: "+tagCommand(c.Group, spendCapTag, "<amount>")
+		of, change = "group "+quote(c.Of), "raise its tag: "+tagCommand(c.Group, "asg-autoscaler.github.io/max-hourly-cost", "<amount>")
 	case c.Of == decision.WholeCluster:
 		of, change = "the cluster", "raise --asg-max-hourly-cost="+money(c.PerHour)
 	}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
@@ -39,7 +40,7 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
 			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
 	}
-	s := search{pod: pod, asked: requests(pod), need: need, groups: groups, nodes: make(map[string]*GroupNode, len(nodes)), all: make([]candidate, 0, len(answers))}
+	s := search{pod: pod, asked: nodemeta.Requests(pod), need: need, groups: groups, nodes: make(map[string]*GroupNode, len(nodes)), all: make([]candidate, 0, len(answers))}
 	for _, n := range nodes {
 		s.nodes[n.Group] = n
 	}
@@ -109,7 +110,7 @@ func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 		if p.Code != decision.CodeAccelerator {
 			continue
 		}
-		asked := requests(pod)
+		asked := nodemeta.Requests(pod)
 		if slices.ContainsFunc(resourcesOf(p), func(name string) bool { q := asked[corev1.ResourceName(name)]; return !q.IsZero() }) {
 			p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
 			return p, true
@@ -175,9 +176,9 @@ func byProblem(r requirement, g *decision.Group) requirement {
 func (r *requirement) state(group string) string {
 	switch {
 	case r.resource != "":
-		return tagCommand(group, resourceTag+r.key, r.asks.String()) + " # if its nodes have it"
+		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/resources/"+r.key, r.asks.String()) + " # if its nodes have it"
 	case r.value != "":
-		return tagCommand(group, labelTag+r.key, r.value) + " # if its nodes have it"
+		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/label/"+r.key, r.value) + " # if its nodes have it"
 	}
 	return ""
 }
@@ -229,10 +230,4 @@ func (c *candidate) id() string {
 		all += r.id + "\n"
 	}
 	return all
-}
-
-func (s *search) failsEverywhere(id string) bool {
-	return !slices.ContainsFunc(s.all, func(c candidate) bool {
-		return !slices.ContainsFunc(c.failing, func(r requirement) bool { return r.id == id })
-	})
 }

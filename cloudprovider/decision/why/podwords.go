@@ -16,7 +16,9 @@ import (
 // say is a clause about the requirement at an index, which all groups of the list fail.
 func (s *search) say(list []candidate, at int) string {
 	r, groups := list[0].failing[at], Named("group", names(list))
-	everywhere := s.failsEverywhere(r.id)
+	everywhere := !slices.ContainsFunc(s.all, func(c candidate) bool {
+		return !slices.ContainsFunc(c.failing, func(f requirement) bool { return f.id == r.id })
+	})
 	switch {
 	case r.said.Message != "":
 		return s.said(r, groups, everywhere)
@@ -266,7 +268,7 @@ func (s *search) remedy(list []candidate) string {
 		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list)
 	case r.weight == weightPromise && r.among == "":
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
-			tagCommand(group, zonalTag, "true"), shell(group))
+			tagCommand(group, "asg-autoscaler.github.io/zonal", "true"), shell(group))
 	case r.code == decision.CodeZone:
 		return addSubnet("a subnet of that zone", list[0].group)
 	case r.refused || r.value == "":
@@ -275,8 +277,11 @@ func (s *search) remedy(list []candidate) string {
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
 	instead, meant := s.instead(r)
-	if group := unlabelled(list); group != "" && instead == "" {
-		return r.state(group)
+	for _, c := range list {
+		// A ready node would show that it lacks the label.
+		if g := cmp.Or(c.group, &decision.Group{Name: c.Group}); g.Ready == 0 && instead == "" {
+			return r.state(autoScaling(g))
+		}
 	}
 	if meant != "" {
 		meant = " to " + meant
@@ -291,19 +296,6 @@ func ofInstance(key string) bool {
 		strings.HasSuffix(domain, "node.kubernetes.io") || strings.HasSuffix(domain, "topology.kubernetes.io") || domain == "topology.k8s.aws" ||
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
-
-// unlabelled is the first Auto Scaling group without a ready node, which would show that the label lacks, or "".
-func unlabelled(list []candidate) string {
-	for _, c := range list {
-		if g := cmp.Or(c.group, &decision.Group{Name: c.Group}); g.Ready == 0 {
-			return autoScaling(g)
-		}
-	}
-	return ""
-}
-
-// zonalTag has a group scaled zone by zone.
-const zonalTag = "asg-autoscaler.github.io/zonal"
 
 // look is the command that shows the objects that a reason of the scheduler is about.
 func (s *search) look(code decision.Code) string {

@@ -120,15 +120,6 @@ func Clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 // Moment is one that may be on another day.
 func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// spendCapTag bounds what the nodes of a group cost per hour.
-const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"
-
-// These begin the keys of tags that say how the next node of a group looks.
-const (
-	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"
-	resourceTag = "k8s.io/cluster-autoscaler/node-template/resources/"
-)
-
 func tagCommand(group, key, value string) string {
 	return shellword.SetTags(clean(group, maxGroup), shellword.Tag{Key: clean(key, maxText), Value: clean(value, maxText)})
 }

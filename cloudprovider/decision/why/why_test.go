@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -265,7 +266,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 				answers = append(answers, rejected(n.Group, decision.Reason{Code: firstCode(n, tt.pod)}))
 				groups[n.Group] = &decision.Group{Name: n.Group, AutoScaling: n.Group}
 				if i == 0 && tt.problem != "" {
-					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: labelTag + "gpu"}}
+					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: "k8s.io/cluster-autoscaler/node-template/label/gpu"}}
 				}
 			}
 			got := cause(tt.pod, answers, groups, tt.nodes...)
@@ -277,7 +278,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 // firstCode is the code of the plugin at which the scheduler would stop: taints come before selectors, and those before sizes.
 func firstCode(n *GroupNode, pod *corev1.Pod) decision.Code {
 	for _, code := range []decision.Code{decision.CodeTaint, decision.CodeNodeSelector, decision.CodeResources, decision.CodeAccelerator} {
-		for _, r := range n.failing(pod, requests(pod), podzone.Need{}, nil) {
+		for _, r := range n.failing(pod, nodemeta.Requests(pod), podzone.Need{}, nil) {
 			if r.code == code {
 				return code
 			}
@@ -365,12 +366,12 @@ func TestRequestsCountLikeTheScheduler(t *testing.T) {
 		{Resources: corev1.ResourceRequirements{Requests: list("cpu", "3")}},
 	}
 	pod.Spec.Overhead = list("cpu", "250m")
-	got := requests(pod)
+	got := nodemeta.Requests(pod)
 	if cpu := got[corev1.ResourceCPU]; cpu.MilliValue() != 3750 { // the last step beside the sidecar, and the overhead
 		t.Errorf("%v CPUs, want 3.75", cpu.AsApproximateFloat64())
 	}
 	pod.Spec.Resources = &corev1.ResourceRequirements{Requests: list("cpu", "8", "nvidia.com/gpu", "1")}
-	got = requests(pod)
+	got = nodemeta.Requests(pod)
 	if cpu, gpus := got[corev1.ResourceCPU], got["nvidia.com/gpu"]; cpu.MilliValue() != 8250 || !gpus.IsZero() {
 		t.Errorf("%v CPUs and %v GPUs of a pod as a whole, want 8.25 and none", cpu.AsApproximateFloat64(), gpus.Value())
 	}

@@ -6,9 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	resourcehelper "k8s.io/component-helpers/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -116,13 +114,9 @@ func (t *target) decide(s seen, o *Options) step {
 }
 
 func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
-	wanted, used := requests(pod), corev1.ResourceList{}
+	wanted, used := nodemeta.Requests(pod), corev1.ResourceList{}
 	for _, other := range on {
-		for name, request := range requests(other) {
-			sum := used[name]
-			sum.Add(request)
-			used[name] = sum
-		}
+		nodemeta.AddRequests(used, nodemeta.Requests(other))
 	}
 	for name, request := range wanted {
 		request.Add(used[name])
@@ -131,12 +125,6 @@ func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
 		}
 	}
 	return false
-}
-
-func requests(pod *corev1.Pod) corev1.ResourceList {
-	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-	requests[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
-	return requests
 }
 
 // claims reports whether the pod needs devices of dynamic resource allocation. No resource of the node shows whether they are published.

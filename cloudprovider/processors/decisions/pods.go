@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -292,7 +293,7 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 			n.Kinds = t.Kinds
 		}
 		for _, pod := range info.Pods() {
-			why.Add(n.DaemonSets, podutil.PodRequests(pod.Pod))
+			nodemeta.AddRequests(n.DaemonSets, podutil.PodRequests(pod.Pod))
 		}
 		n.DaemonSets[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.Pods())), resource.DecimalSI)
 		list = append(list, n)

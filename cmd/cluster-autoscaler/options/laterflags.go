@@ -10,47 +10,37 @@ import (
 )
 
 type Inert struct {
-	Name         string
-	defaultValue any // bool, int, time.Duration or severity, as in stock
-	Why          string
+	Name       string
+	kind, text string // type and default of the value, as in stock
+	Why        string
 }
 
 // inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
 // Deployment of such a release starts with only its image changed.
 var inert = []Inert{
-	{"alsologtostderrthreshold", severity("0"), "with --alsologtostderr every line goes to standard error, as in stock by default"},
-	{"enable-graceful-degradation", false, "a loop looks at all pending pods, however long that takes"},
-	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
-	{"legacy-stderr-threshold-behavior", true, "with --logtostderr every line goes to standard error, as in stock by default"},
-	{"pending-pods-batching-timeout", 4 * time.Minute, "--enable-graceful-degradation does nothing either"},
-	{"salvo-scale-up", false, "--asg-scale-ups-per-loop does the same, and is above 1 by default"},
-	{"salvo-scale-up-budget", time.Minute, "--max-nodegroup-binpacking-duration bounds the scale-ups of a loop"},
-	{"scaleup-simulation-for-skipped-node-groups-enabled", false, "it refines only the reasons that events give for pods without a node"},
-	{"scheduler-verbosity", 0, "the simulated scheduler logs by --v"},
+	{"alsologtostderrthreshold", "severity", "0", "with --alsologtostderr every line goes to standard error, as in stock by default"},
+	{"enable-graceful-degradation", "bool", "false", "a loop looks at all pending pods, however long that takes"},
+	{"enable-inter-pod-affinity-hostname-fast-path", "bool", "false", "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
+	{"legacy-stderr-threshold-behavior", "bool", "true", "with --logtostderr every line goes to standard error, as in stock by default"},
+	{"pending-pods-batching-timeout", "duration", "4m0s", "--enable-graceful-degradation does nothing either"},
+	{"salvo-scale-up", "bool", "false", "--asg-scale-ups-per-loop does the same, and is above 1 by default"},
+	{"salvo-scale-up-budget", "duration", "1m0s", "--max-nodegroup-binpacking-duration bounds the scale-ups of a loop"},
+	{"scaleup-simulation-for-skipped-node-groups-enabled", "bool", "false", "it refines only the reasons that events give for pods without a node"},
+	{"scheduler-verbosity", "int", "0", "the simulated scheduler logs by --v"},
 }
 
-// severity is the value of a flag of klog that takes a severity, by name or number.
-type severity string
-
-func (s *severity) Set(value string) error { *s = severity(value); return nil }
-func (s *severity) String() string         { return string(*s) }
-func (s *severity) Type() string           { return "severity" }
+func (i *Inert) Set(text string) error { i.text = text; return nil }
+func (i *Inert) String() string        { return i.text }
+func (i *Inert) Type() string          { return i.kind }
 
 func (o *Options) addNewer(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether the autoscaler removes nodes that are not needed. Deprecated in stock.")
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
 		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
 	for _, f := range inert {
-		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.Why)
-		switch value := f.defaultValue.(type) {
-		case bool:
-			fs.Bool(f.Name, value, usage)
-		case int:
-			fs.Int(f.Name, value, usage)
-		case time.Duration:
-			fs.Duration(f.Name, value, usage)
-		case severity:
-			fs.Var(&value, f.Name, usage)
+		added := fs.VarPF(&f, f.Name, "", fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.Why))
+		if f.kind == "bool" {
+			added.NoOptDefVal = "true"
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	var events *status.Events
-	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, client, factory)
+	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
@@ -128,8 +128,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
-// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. The first status is written to statuses.
-func (p *Process) kubeClients(working context.Context, client, statuses kubernetes.Interface,
+// kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. It writes the first status. The
+// core of a plugin writes its own.
+func (p *Process) kubeClients(working context.Context, client kubernetes.Interface,
 	factory kubeinformers.SharedInformerFactory) (*cacontext.AutoscalingKubeClients, *status.Events) {
 	core := p.core
 	core.WriteStatusConfigMap = false // the core would make a recorder of its own
@@ -140,9 +141,9 @@ func (p *Process) kubeClients(working context.Context, client, statuses kubernet
 	}
 	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
 	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
-	if writes {
+	if writes && p.options.AWS.PluginAddress == "" {
 		first := *utils.EmptyClusterAutoscalerStatus()
-		_, _ = utils.WriteStatusConfigMap(statuses, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
+		_, _ = utils.WriteStatusConfigMap(client, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
 }
@@ -217,8 +218,14 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	if opts.ClusterSnapshot != nil {
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
-	failures := expander.FailurePenalties{Failures: provider, Ratio: p.options.AWS.TroublePenalty}
-	leastCost := leastcost.New(provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	penalty := func(nodeGroup string) leastcost.Penalty {
+		penalty := leastcost.Penalty{Problems: provider.ProblemCount(nodeGroup)}
+		if reason, known := provider.RecentFailure(nodeGroup); known {
+			penalty.Ratio, penalty.Reason = p.options.AWS.TroublePenalty, reason
+		}
+		return penalty
+	}
+	leastCost := leastcost.New(provider.Costs(), penalty, devices, p.options.AWS.PlanLimit, clock.RealClock{})
 	leastCost.Preferences = preferences
 	a.expanders, err = expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
@@ -244,9 +251,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	}
 	a.autoscaler = autoscaler
 	a.trigger = p.newTrigger(a, productive)
-	if err := p.watch(a); err != nil {
-		return nil, err
-	}
+	p.watch(a)
 	a.informers.Start(working.Done())
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
 		return nil, err
@@ -271,39 +276,27 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 const freshForLoop = 2 * time.Second
 
 // watch shows the trigger what happens in the cluster.
-func (p *Process) watch(a *assembly) error {
+func (p *Process) watch(a *assembly) {
 	kube, apps := a.informers.Core().V1(), a.informers.Apps().V1()
-	type watched struct {
-		what     string
-		informer kubecache.SharedInformer
-		handler  kubecache.ResourceEventHandler
-	}
-	all := []watched{
-		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
-		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
-		{"ReplicaSets", apps.ReplicaSets().Informer(), a.trigger.OwnerHandler()},
-		{"StatefulSets", apps.StatefulSets().Informer(), a.trigger.OwnerHandler()},
-		{"Jobs", a.informers.Batch().V1().Jobs().Informer(), a.trigger.OwnerHandler()},
-	}
-	if p.options.ScaleDown {
-		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
-			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored},
-			watched{"nodes that ask for something", kube.Nodes().Informer(), a.ignored})
-	}
-	if b := a.buffers; b != nil {
-		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},
-			watched{"Deployments", apps.Deployments().Informer(), b.Scaled()},
-			watched{"scaled ReplicaSets", apps.ReplicaSets().Informer(), b.Scaled()},
-			watched{"scaled StatefulSets", apps.StatefulSets().Informer(), b.Scaled()},
-			watched{"scaled ReplicationControllers", kube.ReplicationControllers().Informer(), b.Scaled()},
-			watched{"scaled Jobs", a.informers.Batch().V1().Jobs().Informer(), b.Scaled()})
-	}
-	for _, w := range all {
-		if _, err := w.informer.AddEventHandler(w.handler); err != nil {
-			return fmt.Errorf("watch %s: %w", w.what, err)
+	pods, nodes := kube.Pods().Informer(), kube.Nodes().Informer()
+	owners := []kubecache.SharedInformer{apps.ReplicaSets().Informer(), apps.StatefulSets().Informer(),
+		a.informers.Batch().V1().Jobs().Informer()}
+	watch := func(handler kubecache.ResourceEventHandler, all ...kubecache.SharedInformer) {
+		for _, informer := range all {
+			_, _ = informer.AddEventHandler(handler) // which fails only at the end of the process
 		}
 	}
-	return nil
+	watch(a.trigger.PodHandler(), pods)
+	watch(a.trigger.NodeHandler(), nodes)
+	watch(a.trigger.OwnerHandler(), owners...)
+	if p.options.ScaleDown {
+		watch(a.trigger.EmptiedHandler(), pods)
+		watch(a.ignored, pods, nodes)
+	}
+	if b := a.buffers; b != nil {
+		watch(b.Resized(a.trigger.PodLostPlace), b.Core.GetBufferInformer())
+		watch(b.Scaled(), append(owners, apps.Deployments().Informer(), kube.ReplicationControllers().Informer())...)
+	}
 }
 
 // firstReading is what a leader waits for after the caches.

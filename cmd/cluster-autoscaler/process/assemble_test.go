@@ -37,7 +37,7 @@ func TestEachProblemHasItsEvent(t *testing.T) {
 						return true, nil, apierrors.NewConflict(corev1.Resource("configmaps"), p.core.StatusConfigMapName, nil)
 					})
 				}
-				clients, _ := p.kubeClients(t.Context(), client, client, informers.NewSharedInformerFactory(client, 0))
+				clients, _ := p.kubeClients(t.Context(), client, informers.NewSharedInformerFactory(client, 0))
 				var problems []string
 				for _, group := range "abcdefghijkl" {
 					problems = append(problems, fmt.Sprintf("group %c has no launch template", group))

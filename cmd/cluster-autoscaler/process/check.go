@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
 
-// check refuses wrong flags and files. It keeps the parsed --expander.
+// check refuses wrong flags and files. It keeps what it has parsed.
 func (p *Process) check() (err error) {
 	core, ours := p.core, p.options.AWS
 	_, discovery := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
@@ -30,15 +30,14 @@ func (p *Process) check() (err error) {
 	if _, err := estimator.NewEstimatorBuilder(core.EstimatorName, nil, nil, nil, false); err != nil {
 		return fmt.Errorf("--estimator: %w", err)
 	}
-	if _, err := awsclient.ReadCloudConfig(core.CloudConfig); err != nil {
+	if p.cloudConfig, err = awsclient.ReadCloudConfig(core.CloudConfig); err != nil {
 		return fmt.Errorf("--cloud-config: %w", err)
 	}
-	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
-	if err != nil {
+	if p.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
 		return fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
 	if ours.PriceFile != "" {
-		if _, err := pricefile.Read(ours.PriceFile, catalogue.Names()); err != nil {
+		if _, err := pricefile.Read(ours.PriceFile, p.catalogue.Names()); err != nil {
 			return fmt.Errorf("--asg-price-file: %w", err)
 		}
 	}

@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +21,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -45,17 +43,10 @@ type cloud struct {
 // but not beyond ctx. Writes are bounded by working instead, so that a write under way when ctx ends may be finished.
 func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud, error) {
 	core, ours := p.core, p.options.AWS
-	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	c := &cloud{}
-	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
-	if err != nil {
-		return nil, fmt.Errorf("--asg-instance-types-file: %w", err)
-	}
 	if c.clients, err = awsclient.New(ctx, awsclient.Options{
-		Region: ours.Region, CloudConfig: cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
+		Region: ours.Region, CloudConfig: p.cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
 	}); err != nil {
 		return nil, err
 	}
@@ -63,14 +54,14 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
-	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, catalogue, in.Event, p.registerer); err != nil {
+	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, p.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
 	var unknown lookup.TypesAPI
 	if !core.AWSUseStaticInstanceList {
 		unknown = c.clients.EC2
 	}
-	c.types = lookup.NewTypes(unknown, catalogue, clock.RealClock{})
+	c.types = lookup.NewTypes(unknown, p.catalogue, clock.RealClock{})
 	if c.cache, err = p.newCache(c); err != nil {
 		return nil, err
 	}

@@ -10,11 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 )
 
-// newRecord makes the record of a process that does not lead yet.
-func (p *Process) newRecord() *decision.Record {
-	return decision.New(p.facts("", false), clock.RealClock{})
-}
-
 func (p *Process) facts(region string, leads bool) decision.Process {
 	return decision.Process{Version: p.version, Cluster: p.options.AWS.ClusterName, Region: region, Started: started, Leader: leads,
 		Plugin: p.options.AWS.PluginAddress != "", Expander: p.core.ExpanderNames, Flags: p.flags}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
@@ -43,7 +44,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	p.remove = asked.Remove
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
 	p.middleware = append(slices.Clone(asked.AWS), p.guard.AWS) // the last one sees a call first
-	p.registerer, p.record = prometheus.NewRegistry(), p.newRecord()
+	p.registerer, p.record = prometheus.NewRegistry(), decision.New(p.facts("", false), clock.RealClock{})
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
 	p.options.ScaleDown = p.options.ScaleDown && asked.Nodes
 	p.core.WriteStatusConfigMap, p.core.MaxBulkSoftTaintCount, p.core.CapacitybufferControllerEnabled = false, 0, false

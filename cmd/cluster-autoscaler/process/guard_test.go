@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
@@ -103,7 +105,7 @@ func TestRequestsAreBounded(t *testing.T) {
 
 func TestPageOnItsOwnAddressIsNowhereElse(t *testing.T) {
 	p := &Process{health: &health{}, snapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
-	p.record = p.newRecord()
+	p.record = decision.New(decision.Process{}, clock.RealClock{})
 	p.core.Address, p.options.AWS.StatusPage, p.options.AWS.StatusAddress = must(loopback.FreeAddress())(t), options.StatusPageOn, must(loopback.FreeAddress())(t)
 	stop, err := p.listen(t.Context(), func(err error) { t.Error(err) })
 	require.NoError(t, err)

@@ -5,32 +5,17 @@ import (
 	"fmt"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
-// interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
-// whatever --kube-client-qps and --kube-client-burst say. A hundred instances may get their two minutes at the same moment.
-const (
-	interruptionQPS   = 200
-	interruptionBurst = 400
-)
-
-// forInterruptions returns the configuration of a client that cordons nodes or evicts pods for interruptions.
-func forInterruptions(kube *rest.Config) *rest.Config {
-	kube = rest.CopyConfig(kube)
-	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
-	return kube
-}
-
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
 // Without a queue the handler only finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud,
 	events record.EventRecorder) (*interruption.Handler, <-chan struct{}, error) {
-	kube := forInterruptions(p.kube)
+	kube := urgent(p.kube)
 	cordons, noCordons := kubeClient(kube)
 	client, err := kubeClient(kube)
 	if err = cmp.Or(noCordons, err); err != nil {

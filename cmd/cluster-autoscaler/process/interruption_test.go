@@ -28,7 +28,7 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0)}
 		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}}, nil)
 		require.NoError(t, err)
-		if got := forInterruptions(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
+		if got := urgent(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
 			t.Errorf("of %d: a burst of %d, want %d, and the core's own rate %v, want %v", tt.burst, got.Burst, tt.wantBurst, p.kube.QPS, tt.qps)
 		}
 		for _, client := range []kubernetes.Interface{handler.Cordons, handler.Client} {

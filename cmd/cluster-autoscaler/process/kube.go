@@ -55,6 +55,18 @@ func kubeClient(kube *rest.Config) (*kubernetes.Clientset, error) {
 	return client, nil
 }
 
+// urgentQPS and urgentBurst are the least rate of the clients for interruptions and for nominations. A hundred instances may get their two
+// minutes at the same moment. A nomination is worth something only in the moment in which its node becomes Ready. docs/nominations.md and
+// docs/scale.md state the rate.
+const urgentQPS, urgentBurst = 200, 400
+
+// urgent is kube for clients that the core's own calls must not hold up.
+func urgent(kube *rest.Config) *rest.Config {
+	kube = rest.CopyConfig(kube)
+	kube.QPS, kube.Burst = max(kube.QPS, urgentQPS), max(kube.Burst, urgentBurst)
+	return kube
+}
+
 // forCustomResources is kube for the clients of custom resources. Custom resources have no protobuf form, whatever
 // --kube-api-content-type says. With its default, stock cannot write the status of a ProvisioningRequest.
 func forCustomResources(kube *rest.Config) *rest.Config {

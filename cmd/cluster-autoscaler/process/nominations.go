@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -15,23 +14,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// nominationQPS and nominationBurst are the rate of nominations. They do not count for --kube-client-qps: a nomination is worth something
-// only in the moment in which its node becomes Ready, and the core's own calls must not wait for hundreds of them. docs/nominations.md and
-// docs/scale.md state both.
-const (
-	nominationQPS   = 200
-	nominationBurst = 400
-)
-
 // newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
 func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, volumes podzone.Volumes, asked *plan.Plan,
 	lostPlace func()) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
 	}
-	kube := rest.CopyConfig(p.kube)
-	kube.QPS, kube.Burst = nominationQPS, nominationBurst
-	client, err := kubeClient(kube)
+	client, err := kubeClient(urgent(p.kube))
 	if err != nil {
 		return nil, err
 	}

@@ -22,15 +22,15 @@ import (
 )
 
 func TestNominationsHaveTheirOwnRate(t *testing.T) {
-	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5000, Burst: 5000}, registerer: prometheus.NewRegistry()}
+	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5, Burst: 10}, registerer: prometheus.NewRegistry()}
 	p.options.AWS.Nominate = options.NominateOn
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
 	nominator, err := p.newNominations(opts, nil, podzone.Volumes{}, plan.New(clock.RealClock{}), nil)
 	require.NoError(t, err)
-	assert.EqualValues(t, nominationQPS, nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(), "nominations a second")
-	for file, sentence := range map[string]string{"nominations.md": " %d a second at most,", "scale.md": " %d patches a second,"} {
+	assert.EqualValues(t, urgentQPS, nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(), "nominations a second")
+	for file, sentence := range map[string]string{"nominations.md": " %d a second at most, or", "scale.md": " %d patches a second,"} {
 		text, err := os.ReadFile("../../../docs/" + file)
-		want := fmt.Sprintf(sentence, nominationQPS)
+		want := fmt.Sprintf(sentence, urgentQPS)
 		assert.Truef(t, err == nil && strings.Contains(string(text), want), "docs/%s does not say%q, error %v", file, want, err)
 	}
 }

@@ -7,11 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/client-go/kubernetes"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -42,10 +38,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 	background.Go(func() error { return p.feed(serving, working, background, server) })
 
 	<-serving.Done()
-	var broken error
-	if ctx.Err() == nil {
-		broken = context.Cause(alive)
-	}
+	broken := context.Cause(alive) // nil unless a part has ended
 	ended := lifecycle.End(context.WithoutCancel(ctx),
 		lifecycle.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
 		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
@@ -94,7 +87,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	p.decisions.Remote = true
 	p.measure()
 	factory := informers.New(client, informers.Trim)
-	clients, _ := p.kubeClients(working, client, othersStatus{client}, factory)
+	clients, _ := p.kubeClients(working, client, factory)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: clients}
 	a, err := p.askAWS(ctx, working, opts)
@@ -106,24 +99,6 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)
-}
-
-// othersStatus is a client for the status ConfigMap of the core that asks the plugin. It makes the ConfigMap where there is none yet, and
-// leaves it as it is otherwise.
-type othersStatus struct{ kubernetes.Interface }
-
-func (o othersStatus) CoreV1() typedcorev1.CoreV1Interface { return othersMaps{o.Interface.CoreV1()} }
-
-type othersMaps struct{ typedcorev1.CoreV1Interface }
-
-func (o othersMaps) ConfigMaps(namespace string) typedcorev1.ConfigMapInterface {
-	return othersMap{o.CoreV1Interface.ConfigMaps(namespace)}
-}
-
-type othersMap struct{ typedcorev1.ConfigMapInterface }
-
-func (othersMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
-	return m, nil
 }
 
 // nextRecord returns the function that ends the record of one loop of the core and begins the next.

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 )
@@ -22,7 +21,7 @@ func TestWhoWritesTheFirstStatus(t *testing.T) {
 	}{
 		{"leader", "autoscalerStatus: Running", false, "autoscalerStatus: Initializing"},
 		{"plugin", "autoscalerStatus: Running", true, "autoscalerStatus: Running"},
-		{"plugin before its core", "", true, "autoscalerStatus: Initializing"},
+		{"plugin before its core", "", true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, p := fake.NewClientset(), &Process{}
@@ -31,14 +30,18 @@ func TestWhoWritesTheFirstStatus(t *testing.T) {
 				require.NoError(t, client.Tracker().Add(&corev1.ConfigMap{
 					ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{"status": tt.before}}))
 			}
-			var statuses kubernetes.Interface = client
 			if tt.plugin {
-				statuses = othersStatus{client}
+				p.options.AWS.PluginAddress = "127.0.0.1:8087"
 			}
-			clients, events := p.kubeClients(t.Context(), client, statuses, informers.NewSharedInformerFactory(client, 0))
-			after, err := client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), "cluster-autoscaler-status", metav1.GetOptions{})
+			clients, events := p.kubeClients(t.Context(), client, informers.NewSharedInformerFactory(client, 0))
+			after, err := client.CoreV1().ConfigMaps("kube-system").List(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
-			assert.Contains(t, after.Data["status"], tt.want)
+			var status string
+			for _, m := range after.Items {
+				status = m.Data["status"]
+			}
+			assert.Contains(t, status, tt.want)
+			assert.Equal(t, tt.want == "", len(after.Items) == 0, "no ConfigMap")
 			recorder := record.NewFakeRecorder(1)
 			events.EventRecorder = recorder
 			clients.LogRecorder.Event(corev1.EventTypeWarning, "NodeGroupProblem", "a group")

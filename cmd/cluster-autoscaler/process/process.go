@@ -18,8 +18,11 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
@@ -33,6 +36,9 @@ type Process struct {
 	version   string   // of the binary
 	expanders []string // of --expander, in the order in which they decide
 	flags     []string // that were given, as --name=value, sorted
+
+	cloudConfig awsclient.CloudConfig    // of --cloud-config
+	catalogue   *instancetypes.Catalogue // with --asg-instance-types-file
 
 	kube        *rest.Config
 	health      *health
@@ -65,7 +71,7 @@ func (p *Process) Run(ctx context.Context) error {
 	defer fail(nil)
 	p.health = p.newHealth()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
-	p.record = p.newRecord()
+	p.record = decision.New(p.facts("", false), clock.RealClock{}) // of a process that does not lead yet
 	p.ready.record = p.record
 	p.registerer = legacyregistry.Registerer()
 	if p.ring.Most = p.options.AWS.RecordLoops; p.ring.Most > 0 {
@@ -144,10 +150,7 @@ func (p *Process) work(ctx context.Context) error {
 	}()
 
 	<-looping.Done()
-	var broken error
-	if ctx.Err() == nil {
-		broken = context.Cause(alive)
-	}
+	broken := context.Cause(alive) // nil unless a part has ended
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		klog.FromContext(ctx).Info("Stopping", "reason", cause.Error())
 	}

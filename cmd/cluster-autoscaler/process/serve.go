@@ -15,7 +15,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
 )
@@ -42,23 +41,17 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	return paths
 }
 
-// statusEndpoints are the status page, the report behind it, and recorded loops.
-func statusEndpoints(record *decision.Record, recordings http.Handler) http.Handler {
-	paths := http.NewServeMux()
-	page := pages.NewPage(record.Report, clock.RealClock{})
-	paths.Handle(pages.Path, page)
-	paths.Handle(pages.Path+"/", page)
-	paths.Handle("GET "+pages.Path+"/loop.zip", recordings)
-	paths.Handle("GET "+pages.Path+".json", pages.NewJSON(record))
-	return paths
-}
-
 // listen serves all endpoints as the flags say, until the returned function is called. If answering ends before, listen calls failed.
 func (p *Process) listen(ctx context.Context, failed func(error)) (stop func(), err error) {
 	var status http.Handler
 	stopStatus := func() {}
 	if p.options.AWS.StatusPage == options.StatusPageOn {
-		status = statusEndpoints(p.record, &p.ring)
+		paths, page := http.NewServeMux(), pages.NewPage(p.record.Report, clock.RealClock{})
+		paths.Handle(pages.Path, page)
+		paths.Handle(pages.Path+"/", page)
+		paths.Handle("GET "+pages.Path+"/loop.zip", &p.ring)
+		paths.Handle("GET "+pages.Path+".json", pages.NewJSON(p.record))
+		status = paths
 		if address := p.options.AWS.StatusAddress; address != "" {
 			if stopStatus, err = serve(ctx, "asg-status-address", address, guarded(status, p.core.ConfigNamespace), failed); err != nil {
 				return nil, err

@@ -120,12 +120,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		MaxNodesTotal:              p.core.MaxNodesTotal,
 		WriteStatus:                p.core.WriteStatusConfigMap,
 	}
-
 	scaleUp.Limited = noPodAgeDelay.Limited
 
-	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,
-		core.CustomResourcesProcessor,
-		clock.RealClock{})
+	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event, core.CustomResourcesProcessor, clock.RealClock{})
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
@@ -133,8 +130,12 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
+	similar := nodegroups.NewSimilar(provider, nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), p.core.NodeGroupSetRatios))
+	if len(p.core.BalancingLabels) > 0 {
+		similar = nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
+	}
 	core.NodeGroupSetProcessor = &nodegroups.Balancing{
-		NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
+		NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar},
 		Provider:              provider, ZoneGroupsOnly: ours.ViewsOnly, Among: with.balances,
 	}
 	opts.Backoff = with.decisions.NewBackoff(
@@ -236,15 +237,6 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		AfterScaleUp: with.draining.ScaledUp,
 	}
 	core.ScaleDownNodeProcessor = made.requests
-}
-
-// similarity says which node groups are alike enough to be balanced.
-func (p *Process) similarity(provider *aws.Provider) nodegroupset.NodeInfoComparator {
-	if len(p.core.BalancingLabels) > 0 {
-		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
-	}
-	return nodegroups.NewSimilar(provider,
-		nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), p.core.NodeGroupSetRatios))
 }
 
 func (p *Process) ignoredLabels() []string {
