@@ -37,7 +37,7 @@ func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch {
 	case r.URL.Path == "/status.json":
-		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
+		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1},
 			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3, State: decision.GroupReady}}}
 		if report.Shadow = w.shadow; w.full {
 			report.Groups[0].State, report.Groups[0].Reason = decision.GroupFull, decision.Reason{Message: "full", Remedy: "raise it"}

@@ -25,7 +25,11 @@ func succeed(t *testing.T, l *lease, ends, limit time.Duration) bool {
 		stop()
 		return End(context.WithoutCancel(ctx), Step{Name: "work", Limit: limit, Do: func(context.Context) { time.Sleep(ends) }})
 	})
-	assert.NoError(t, err, "Lead")
+	if ends > min(limit, c.WorkGrace) {
+		assert.ErrorIs(t, err, ErrUnfinished, "Lead")
+	} else {
+		assert.NoError(t, err, "Lead")
+	}
 	return <-found
 }
 
