@@ -22,7 +22,7 @@ import (
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
-	parallel(len(due), looksAtOnce, func(i int) {
+	awsclient.Parallel(len(due), looksAtOnce, func(i int) {
 		name := due[i].group
 		failures, all, err := c.failedLaunches(ctx, name, due[i].since)
 		switch {

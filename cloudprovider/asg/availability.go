@@ -44,12 +44,3 @@ func (a availability) interruptedIn(g *group.Group, zones ...string) bool {
 	_, all := a.interrupted.All(g.Name, g.Pools(zones...))
 	return all
 }
-
-// leastInterrupted returns the zones without recent interruptions, or all zones where each has some.
-func (a availability) leastInterrupted(g *group.Group, zones []string) []string {
-	quiet := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return a.interruptedIn(g, zone) })
-	if len(quiet) == 0 {
-		return zones
-	}
-	return quiet
-}

@@ -12,11 +12,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// statesSizes reports whether the description has the sizes, without which it is no reading: a desired capacity taken for 0 would be written back.
-func statesSizes(in types.AutoScalingGroup) bool {
-	return in.MinSize != nil && in.MaxSize != nil && in.DesiredCapacity != nil
-}
-
 // groupFrom turns AWS's description into a Group. Every field of it but the sizes may be missing.
 func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	g := &group.Group{
@@ -60,9 +55,13 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		if i.WeightedCapacity == nil && !g.Source.CountsHardware() {
 			weight, _ = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
 		}
+		origin := aws.ToString(i.LaunchConfigurationName)
+		if t := i.LaunchTemplate; t != nil {
+			origin = launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
+		}
 		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
 			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Protected: aws.ToBool(i.ProtectedFromScaleIn),
-			ImageID: aws.ToString(i.ImageId), Origin: instanceOrigin(i)})
+			ImageID: aws.ToString(i.ImageId), Origin: origin})
 	}
 	for _, p := range in.SuspendedProcesses {
 		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
@@ -77,11 +76,4 @@ func tagsOf(in types.AutoScalingGroup) map[string]string {
 		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	return tags
-}
-
-func instanceOrigin(i types.Instance) string {
-	if t := i.LaunchTemplate; t != nil {
-		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
-	}
-	return aws.ToString(i.LaunchConfigurationName)
 }

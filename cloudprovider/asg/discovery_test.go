@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -115,39 +112,6 @@ func TestOurNameBeforeAnyGroupIsRead(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, ownership.NewIdentity(tt.flag, tt.stock).Early(tt.network), "our cluster")
-		})
-	}
-}
-
-func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name  string
-		join  ownership.DiscoveryJoin
-		flags []string
-		warns bool
-		calls int // readings of a start, the one of the named groups included
-	}{
-		{name: "alternatives would find groups", flags: []string{"asg:tag=none", "asg:tag=c"}, warns: true, calls: 4},
-		{name: "alternatives find nothing either", flags: []string{"asg:tag=none", "asg:tag=nothing"}, calls: 4},
-		{name: "one flag has no alternative", flags: []string{"asg:tag=none"}, calls: 2},
-		{name: "AND finds a group", flags: []string{"asg:tag=a", "asg:tag=c"}, calls: 2},
-		{name: "alternatives are in force", join: ownership.JoinAny, flags: []string{"asg:tag=none", "asg:tag=c"}, calls: 3},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var log bytes.Buffer
-			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
-			discovery, err := ownership.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
-			require.NoError(t, err)
-			discovery.Join = tt.join
-			w := newWorldOf(t, having(tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}),
-				tagged("a-and-c", map[string]string{"a": "", "c": ""})), discovery)
-			w.must(w.cache.Start(ctx))
-			assert.Equalf(t, tt.warns, strings.Contains(log.String(), "--asg-node-group-discovery=any"), "the log names the flag:\n%s", log.String())
-			assert.Equal(t, tt.calls, w.aws.Calls()["DescribeAutoScalingGroups"], "readings")
-			w.must(w.cache.Refresh(ctx))
-			got := strings.Count(log.String(), "--asg-node-group-discovery=any")
-			assert.Truef(t, got <= 1, "the log names the flag %d times, want once", got)
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -165,16 +164,6 @@ func (s *groups) ClusterName() launchspec.Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identity.Cluster()
-}
-
-// parallel runs do for 0 to n-1, at most limit at a time, and waits for all.
-func parallel(n, limit int, do func(int)) {
-	var calls errgroup.Group
-	calls.SetLimit(limit)
-	for i := range n {
-		calls.Go(func() error { do(i); return nil })
-	}
-	_ = calls.Wait()
 }
 
 func (s *groups) strangers(ids []string) ([]string, error) {

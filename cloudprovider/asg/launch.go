@@ -70,7 +70,7 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 
 func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
-	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })
+	awsclient.Parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })
 	var all launchResult
 	for _, o := range outcomes {
 		all.launched = union(all.launched, o.launched)

@@ -90,7 +90,10 @@ func (c *Cache) plan(g *group.Group, named string, n int) []launchRequest {
 		}
 		open = append(open, zone)
 	}
-	open = c.available.leastInterrupted(g, open)
+	quiet := slices.DeleteFunc(slices.Clone(open), func(zone string) bool { return c.available.interruptedIn(g, zone) })
+	if len(quiet) > 0 { // otherwise EC2 has lately interrupted instances in each
+		open = quiet
+	}
 	for _, zone := range open {
 		most[zone] = n
 		if !slices.ContainsFunc(g.Pools(zone), func(p cooldown.Pool) bool { return !c.available.failed.Probing(g.Name, p) }) {

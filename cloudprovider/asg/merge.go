@@ -25,7 +25,8 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
 	for name, described := range found {
-		if !statesSizes(described) {
+		// Without the sizes it is no reading: a desired capacity taken for 0 would be written back.
+		if described.MinSize == nil || described.MaxSize == nil || described.DesiredCapacity == nil {
 			klog.FromContext(ctx).Info("AWS described an Auto Scaling group without its sizes, the reading before stays", "group", name)
 			err = fmt.Errorf("describe auto scaling groups: the answer lacks the sizes of %q", name)
 			continue
@@ -94,7 +95,8 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	moved = moved || !sameSizes(before, g)
-	if before != nil && (!slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) || !sameZones(g, before)) {
+	zones := func(g *group.Group) []string { return slices.Sorted(slices.Values(g.Zones)) }
+	if before != nil && (!slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) || !slices.Equal(zones(g), zones(before))) {
 		c.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {
@@ -103,10 +105,6 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		}
 	}
 	return moved
-}
-
-func sameZones(a, b *group.Group) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a.Zones)), slices.Sorted(slices.Values(b.Zones)))
 }
 
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its

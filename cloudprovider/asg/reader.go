@@ -51,21 +51,16 @@ func (c *Cache) readAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	matching := 0
 	for _, filter := range c.options.Discovery.Searches() {
 		searched, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)})
 		if err != nil {
 			return err
 		}
-		matching += len(searched)
 		maps.Copy(found, searched)
 	}
 	left, err := c.lookAgain(ctx, found, nil)
 	if err != nil {
 		return err
-	}
-	if matching == 0 && c.groups.Snapshot().ReadAt.IsZero() {
-		c.hintAtAny(ctx)
 	}
 	_ = c.apply(ctx, found, left, start, nil) // the other groups are read
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
@@ -99,25 +94,6 @@ func (c *Cache) missing(found map[string]types.AutoScalingGroup, asked []string)
 		_, ok := found[name]
 		return ok || c.groups.entries[name] == nil
 	})
-}
-
-// hintAtAny logs if groups match one discovery flag and none matches all, because the flags may be meant as alternatives.
-func (c *Cache) hintAtAny(ctx context.Context) {
-	if c.options.Discovery.Join == ownership.JoinAny || len(c.options.Discovery.Filters) < 2 {
-		return
-	}
-	for _, filter := range c.options.Discovery.Filters {
-		matching, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)})
-		if err != nil {
-			return // a hint is not worth another try
-		}
-		if len(matching) > 0 {
-			klog.FromContext(ctx).Info("No Auto Scaling group has the tags of all --node-group-auto-discovery flags, but some have those of one",
-				"flag", filter, "groups", len(matching),
-				"remedy", "give --asg-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
-			return
-		}
-	}
 }
 
 // refreshNamed reads the named groups only. Groups that two answers lack are gone. Groups without sizes are an error, after the others are read.

@@ -60,7 +60,8 @@ func (c *Cache) readLaunches(ctx context.Context) error {
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
 		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.options.Discovery.Names(), "filters", c.options.Discovery.Filters,
-			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
+			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region, "+
+				"or make several flags alternatives by --asg-node-group-discovery=any")
 	}
 	return ctx.Err()
 }

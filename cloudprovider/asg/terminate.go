@@ -289,7 +289,7 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 func (t *termination) each(ctx context.Context, members []group.Instance) int {
 	var succeeded atomic.Int32
 	blocked := make([]error, len(members))
-	parallel(len(members), terminationsAtOnce, func(at int) {
+	awsclient.Parallel(len(members), terminationsAtOnce, func(at int) {
 		i := members[at]
 		_, err := t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),

@@ -17,9 +17,6 @@ import (
 // TagZonal is the tag by which the owner of a group asks for zone groups, or refuses them: true or false.
 const TagZonal = "asg-autoscaler.github.io/zonal"
 
-// formerTagZonal was its key before. It may also be the discovery tag of a cluster with that name, which has another value.
-const formerTagZonal = "k8s.io/cluster-autoscaler/zonal"
-
 // Problem reasons of groups that should be scaled zone by zone and are not.
 const (
 	ReasonAZRebalance = "az-rebalance-running"
@@ -87,9 +84,6 @@ func (c *Cache) availableZones(g *group.Group) []string {
 // asks reports whether the group should have zone groups, and whether it may have them once a pod needs one of its zones, or what is wrong with its tag.
 func (z ZonalGroups) asks(g *group.Group) (asked, allowed bool, problem *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
-	if former := g.Tags[formerTagZonal]; !tagged && (former == "true" || former == "false") {
-		tag, tagged = former, true
-	}
 	switch {
 	case z == ZonalOff || tag == "false":
 		return false, false, nil

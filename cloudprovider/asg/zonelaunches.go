@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
@@ -34,9 +32,9 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 	answers := c.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *unansweredError
-	var launches errgroup.Group
+	var launches sync.WaitGroup
 	for zone, n := range counts {
-		launches.Go(func() error {
+		launches.Go(func() {
 			if err := c.launchIn(writing, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -45,10 +43,9 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 					missed = m.with(missed)
 				}
 			}
-			return nil
 		})
 	}
-	_ = launches.Wait()
+	launches.Wait()
 	if missed != nil && c.settleUnanswered(writing, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])

@@ -20,12 +20,6 @@ import (
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// terminateTogether terminates the instances, together with the instances of other callers. It waits longer than the caller's context for other
-// writes to the group, because the node would get new pods.
-func (p *Provider) terminateTogether(_ context.Context, group string, ids []string) error {
-	return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
-}
-
 // terminate waits for other writes to the group until ctx ends.
 func (p *Provider) terminate(ctx context.Context, group string, ids []string) error {
 	_, err := p.cache.Terminate(ctx, group, ids)
@@ -60,7 +54,11 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.terminate)
 	}
-	return n.remove(nodes, n.provider.terminateTogether)
+	p := n.provider
+	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
+		// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
+		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
+	})
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.

@@ -167,11 +167,3 @@ func (v *View) with(g *group.Group) *View {
 	}
 	return &next
 }
-
-// nodeGroupOf returns the node group of an instance of g, or nil.
-func (v *View) nodeGroupOf(i *group.Instance, g *group.Group) *NodeGroup {
-	if ng := v.byID[g.Name]; ng != nil && ng.zone == "" {
-		return ng
-	}
-	return v.byID[group.ZoneGroupID(g.Name, i.Zone)]
-}

@@ -44,7 +44,12 @@ func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, err
 	if g := m.provider.groupOf(node); g != nil {
 		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
 	}
-	return m.ofNobody(node).PerHour * hours(start, end), nil
+	// It is outside our groups, and has a price by its instance type, or else by its resources.
+	name := cmp.Or(node.Labels[corev1.LabelInstanceTypeStable], node.Labels[corev1.LabelInstanceType])
+	if price, ok := m.prices.OnDemand(name); ok {
+		return price.Amount.PerHour * hours(start, end), nil
+	}
+	return m.Pricer().OfResources(resources(node.Status.Capacity)).Amount.PerHour * hours(start, end), nil
 }
 
 // PodPrice returns the on-demand cost of the pod's requests from start to end, in a type that they fill. The error is always nil.
@@ -72,15 +77,6 @@ func (m *Model) next(p *groupprice.Pricer, g *group.Group, node *corev1.Node, co
 		return cost
 	}
 	return p.NextOfUnknownType(g, count, resources(node.Status.Capacity))
-}
-
-// ofNobody prices a node outside our groups, by its instance type or else by its resources.
-func (m *Model) ofNobody(node *corev1.Node) pricing.Amount {
-	name := cmp.Or(node.Labels[corev1.LabelInstanceTypeStable], node.Labels[corev1.LabelInstanceType])
-	if price, ok := m.prices.OnDemand(name); ok {
-		return price.Amount
-	}
-	return m.Pricer().OfResources(resources(node.Status.Capacity)).Amount
 }
 
 func resources(list corev1.ResourceList) groupprice.Resources {

@@ -69,7 +69,7 @@ type Provider struct {
 	network    appslisters.DaemonSetLister
 	clock      clock.WithTicker
 	types      *lookup.Types
-	zones      *lookup.Zones
+	zones      *lookup.Cache[string]
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
 	costs      *Model
@@ -143,7 +143,7 @@ func (p *Provider) Run(ctx context.Context) error {
 // LookUp makes the look-ups that the view wants, once, for a caller that has a single loop. It does not go with Run.
 func (p *Provider) LookUp(ctx context.Context) {
 	_ = p.Refresh()
-	p.zones.Want()
+	p.zones.Want("")
 	for _, lookUp := range []func(context.Context){p.types.Once, p.zones.Once, p.offers.Once} {
 		lookUp(ctx)
 	}
@@ -295,13 +295,17 @@ func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 	if g == nil {
 		return nil
 	}
-	return v.nodeGroupOf(i, g)
+	if ng := v.byID[g.Name]; ng != nil && ng.zone == "" {
+		return ng
+	}
+	return v.byID[group.ZoneGroupID(g.Name, i.Zone)]
 }
 
 // View returns the current view. It stays the same during a loop, except for the loop's own writes.
 func (p *Provider) View() *View { return p.view.Load() }
 
-func (p *Provider) Zones() *lookup.Zones { return p.zones }
+// Zones returns the look-up of zones' identifiers, see lookup.NewZones.
+func (p *Provider) Zones() *lookup.Cache[string] { return p.zones }
 
 // GroupName returns the name of the Auto Scaling group behind a node group. An unknown node group has its own name.
 func (p *Provider) GroupName(nodeGroup string) string {

@@ -34,8 +34,7 @@ func (w world) everyNode(name string) (nodes []*corev1.Node) {
 var asViews, asOne = []string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC}, []string{"a"}
 
 func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
-	half, no, yes, owned := 50, "false", "true", "owned"
-	const former = "k8s.io/cluster-autoscaler/zonal"
+	half, no, yes := 50, "false", "true"
 	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 5, 9))
 	require.NoError(t, w.Grow("a/"+awsworld.ZoneC, 2))
@@ -80,9 +79,6 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 		}, asViews},
 		{"kept out by its tag", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: &no}) }, asOne},
 		{"asked for by its tag", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: &yes}) }, asViews},
-		{"asked for by its former tag", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: nil, former: &yes}) }, asViews},
-		{"in a cluster named zonal", func() error { return w.AWS.SetTags("a", map[string]*string{former: &owned}) }, asOne},
-		{"asked for again", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: &yes}) }, asViews},
 		{"a launch template again", func() error { return w.AWS.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &template}) }, asViews},
 		{"another group of a view's name", func() error { return w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)) }, []string{"a", "a/" + awsworld.ZoneB}},
 		{"which is gone", func() error { return w.AWS.DeleteGroup("a/" + awsworld.ZoneB) }, asViews},

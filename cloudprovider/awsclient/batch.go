@@ -5,8 +5,19 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 )
+
+// Parallel makes the calls 0 to n-1, at most limit at a time, and waits for all.
+func Parallel(n, limit int, call func(int)) {
+	var calls errgroup.Group
+	calls.SetLimit(limit)
+	for i := range n {
+		calls.Go(func() error { call(i); return nil })
+	}
+	_ = calls.Wait()
+}
 
 // Batcher gathers by key what callers want, and makes one call for each batch. Every caller gets the call's result R. Callers with another wait
 // share no batch, so that none waits longer than it said. Safe for concurrent use.

@@ -4,5 +4,5 @@
 // the cloud configuration), the retries, the request metrics, the Batcher by which several callers make one call, and the
 // meaning of errors, by awsmessage's table of codes. Every other package takes the SDK's clients through small interfaces of
 // its own, and asks IsThrottled, IsDenied and IsNotFound instead of comparing codes. It must not import Kubernetes API types,
-// because it speaks AWS's vocabulary, nor the core, whose interfaces only adapters may follow. It starts no goroutines.
+// because it speaks AWS's vocabulary, nor the core, whose interfaces only adapters may follow. It awaits its goroutines.
 package awsclient

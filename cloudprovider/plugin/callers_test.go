@@ -50,7 +50,7 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	t.Cleanup(func() { _ = s.listener.Close() })
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	require.NoError(t, err)
-	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()),
+	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider),
 		Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func() {}})
 	return s, w

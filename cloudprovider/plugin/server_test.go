@@ -66,7 +66,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	require.NoError(t, err)
 	p.expander, p.choosing = chain, func() {}
-	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: &nodegroups.Launchable{Provider: w.Provider},
+	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider), Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
 		Refreshed: func() { p.refreshed() }})
 	address := p.server.Addr().String()

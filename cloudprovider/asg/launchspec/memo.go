@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -142,12 +141,7 @@ func (m memo[K, V]) fetch(keys []K, c clock.PassiveClock, lookUp func(K) (*V, er
 func (m memo[K, V]) fetchBatches(keys []K, size int, c clock.PassiveClock, lookUp func([]K) (map[K]*V, error)) {
 	batches := slices.Collect(slices.Chunk(keys, size))
 	found, errs := make([]map[K]*V, len(batches)), make([]error, len(batches))
-	var calls errgroup.Group
-	calls.SetLimit(lookupsAtOnce)
-	for at, batch := range batches {
-		calls.Go(func() error { found[at], errs[at] = lookUp(batch); return nil })
-	}
-	_ = calls.Wait()
+	awsclient.Parallel(len(batches), lookupsAtOnce, func(at int) { found[at], errs[at] = lookUp(batches[at]) })
 	for at, batch := range batches {
 		for _, key := range batch {
 			err := errs[at]

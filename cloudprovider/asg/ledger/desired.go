@@ -22,11 +22,6 @@ func (k *knownDesired) know(desired int, at time.Time) {
 	k.others = min(k.others, desired)
 }
 
-// isPast reports whether a reading may be older than our knowledge, because it shows an earlier value.
-func (k *knownDesired) isPast(desired int, at time.Time) bool {
-	return slices.ContainsFunc(k.past, func(p formerDesired) bool { return p.desired == desired && at.Before(p.until) })
-}
-
 // resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's, as a whole: they may
 // have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it is newer than a
 // reading that showed our value.
@@ -44,7 +39,8 @@ func (l *Ledger) resolve(g *group.Group, newest bool) {
 		k.know(stated, g.ReadAt)
 	case k.shown && newest:
 		k.know(stated, g.ReadAt)
-	case k.isPast(stated, g.ReadAt):
+	case slices.ContainsFunc(k.past, func(p formerDesired) bool { return p.desired == stated && g.ReadAt.Before(p.until) }):
+		// it shows an earlier value, and may be older than our knowledge
 	case stated > k.known:
 		if l.launching > 0 {
 			l.grown += stated - k.known
@@ -53,7 +49,11 @@ func (l *Ledger) resolve(g *group.Group, newest bool) {
 		k.others = stated
 	case g.ReadAt.Sub(k.since) >= ReadingLag:
 		k.know(stated, g.ReadAt)
-		if !l.lostMember(g) { // then another writer has set it
+		lost := func(was group.Instance) bool {
+			i := g.Instance(was.ID)
+			return i == nil || !i.Lifecycle.Counts()
+		}
+		if !slices.ContainsFunc(l.group.Counted(), lost) { // then another writer has set it
 			k.others = stated
 		}
 	}
@@ -103,14 +103,6 @@ func (l *Ledger) Floor() int {
 		return max(l.desired.known, l.written.unconfirmed)
 	}
 	return l.desired.known
-}
-
-// lostMember reports whether an instance counted in the reading before and no longer does.
-func (l *Ledger) lostMember(g *group.Group) bool {
-	return slices.ContainsFunc(l.group.Counted(), func(was group.Instance) bool {
-		i := g.Instance(was.ID)
-		return i == nil || !i.Lifecycle.Counts()
-	})
 }
 
 // isNewest reports whether the reading is newer than all before: an instance that counted in them has departed. An instance in standby may have come

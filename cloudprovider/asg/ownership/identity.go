@@ -121,11 +121,6 @@ func (id *Identity) Foreign(g *group.Group) bool {
 	return g.Operator != "" || disagrees(g, id.own.Cluster)
 }
 
-// unproven reports whether the group may turn out to belong to another cluster.
-func (id *Identity) unproven(g *group.Group) bool {
-	return g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0
-}
-
 // Launched remembers that AWS launched the instance for us.
 func (id *Identity) Launched(instance string, at time.Time) { id.launched[instance] = at }
 

@@ -40,7 +40,7 @@ func (id *Identity) Strangers(instances []string, groupOf func(instance string) 
 			return nil, id.MayChange(g)
 		case known:
 			continue
-		case id.unproven(g):
+		case g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0: // it may turn out to belong to another cluster
 			return nil, &OtherClusterError{Group: g.Name, Instance: i,
 				Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
 		}

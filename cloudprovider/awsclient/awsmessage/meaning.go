@@ -49,11 +49,17 @@ func Of(code, text string) Meaning {
 	if m.Code == "" {
 		m.Code = codeIn(text)
 	}
-	m.Class = classOf(m.Code, text)
-	m.InstanceType = instanceTypeIn(text)
-	m.Zone = zoneIn(text)
-	m.CapacityType = capacityTypeIn(m.Code, text)
-	m.Action = actionIn(text)
+	class, sure := codeClass(m.Code)
+	if !sure { // the phrases of the text come before the usual class of the code
+		class = cmp.Or(phraseClass(text), class)
+	}
+	m.Class, m.Zone, m.CapacityType = class, zoneIn(text), capacityTypeIn(m.Code, text)
+	if found := typeName.FindStringSubmatch(withoutARNs(text)); found != nil {
+		m.InstanceType = found[1]
+	}
+	if found := action.FindStringSubmatch(text); found != nil {
+		m.Action = found[1] + ":" + found[2]
+	}
 	return m
 }
 
@@ -116,18 +122,6 @@ func AbandonedByHook(text string) bool {
 	return strings.Contains(text, "Lifecycle Action") && strings.Contains(text, "abandoned")
 }
 
-// classOf tries a specific code, then the phrases of the text, then the usual class of the code.
-func classOf(code, text string) Class {
-	class, sure := codeClass(code)
-	if sure {
-		return class
-	}
-	return cmp.Or(phraseClass(text), class)
-}
-
 func bounded(text string) string {
-	if len(text) > maxText {
-		text = text[:maxText]
-	}
-	return strings.ToValidUTF8(text, "")
+	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 }

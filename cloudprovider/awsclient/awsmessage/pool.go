@@ -19,15 +19,9 @@ var (
 	// elsewhere begins the part of a text that recommends other zones.
 	elsewhere = regexp.MustCompile(`(?i)you can currently get|please retry|or choosing|in another availability zone|in the following availability zones`)
 
+	// action is the IAM action a text says is not allowed.
 	action = regexp.MustCompile(`(?i)not authorized to perform:?\s+([a-z0-9-]{2,40}):\s?([A-Za-z]{3,80})`)
 )
-
-func instanceTypeIn(text string) string {
-	if found := typeName.FindStringSubmatch(withoutARNs(text)); found != nil {
-		return found[1]
-	}
-	return ""
-}
 
 // zoneIn returns the one zone a text complains of. A text that complains of several names none: which of them failed is not said.
 func zoneIn(text string) string {
@@ -58,13 +52,4 @@ func capacityTypeIn(code, text string) string {
 		return Spot
 	}
 	return ""
-}
-
-// actionIn is the IAM action a text says is not allowed.
-func actionIn(text string) string {
-	found := action.FindStringSubmatch(text)
-	if found == nil {
-		return ""
-	}
-	return found[1] + ":" + found[2]
 }

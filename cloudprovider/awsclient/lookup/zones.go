@@ -19,12 +19,10 @@ type ZonesAPI interface {
 // zonesAge is the time before we ask EC2 again: an identifier that its answer lacked will not appear soon.
 const zonesAge = time.Hour
 
-// Zones looks up the identifiers of the region's zones once somebody wants them: one call. Safe for concurrent use.
-type Zones struct{ *Cache[string] }
-
-// NewZones makes a Zones that knows nothing yet. With a nil api it never will.
-func NewZones(api ZonesAPI, c clock.Clock) *Zones {
-	return &Zones{New(c, api != nil, Question[string]{AtOnce: 1, Age: zonesAge,
+// NewZones returns the look-up of the identifiers of the region's zones, by the zone's name. One call has all zones, so callers want the key "". With a
+// nil api it never knows any.
+func NewZones(api ZonesAPI, c clock.Clock) *Cache[string] {
+	return New(c, api != nil, Question[string]{AtOnce: 1, Age: zonesAge,
 		Ask: func(ctx context.Context, _ []string) (map[string]string, error) {
 			out, err := api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
 			if err != nil {
@@ -37,11 +35,5 @@ func NewZones(api ZonesAPI, c clock.Clock) *Zones {
 			return ids, nil
 		},
 		Failure: "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
-		Remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})}
+		Remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})
 }
-
-// IDs returns the identifiers by the zone's name, none before EC2 has answered. Callers must not change the map.
-func (z *Zones) IDs() map[string]string { return z.Known().byKey }
-
-// Want requests a look-up, unless there was one within the hour.
-func (z *Zones) Want() { z.Cache.Want("") } // one answer has all zones, whatever the key

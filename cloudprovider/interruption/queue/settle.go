@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -45,16 +44,12 @@ func (c *Consumer) settleAll(ctx context.Context, deleted bool, take func() []se
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastCallLimit, cancel) })()
-	var calls errgroup.Group
-	calls.SetLimit(callsAtOnce)
-	for some := range slices.Chunk(take(), maxBatch) {
-		calls.Go(func() error {
-			refused, err := settle(limited, some)
-			c.report(ctx, call, refused, err)
-			return nil
-		})
-	}
-	return calls.Wait()
+	batches := slices.Collect(slices.Chunk(take(), maxBatch))
+	awsclient.Parallel(len(batches), callsAtOnce, func(at int) {
+		refused, err := settle(limited, batches[at])
+		c.report(ctx, call, refused, err)
+	})
+	return nil
 }
 
 func (c *Consumer) delete(ctx context.Context, messages []settled) ([]types.BatchResultErrorEntry, error) {

@@ -185,7 +185,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
 	w.backoff = opts.Backoff
-	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
+	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Provider), time.Hour, false)
 	p.NodeGroupListProcessor = launchable
 	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)

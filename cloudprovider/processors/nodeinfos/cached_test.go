@@ -28,7 +28,7 @@ import (
 )
 
 func newProvider(w *awsworld.World) *Provider {
-	return New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
+	return New(w.Provider, NewZoneIDs(w.Provider), time.Hour, false)
 }
 
 // process returns the NodeInfos that infos predict while the cluster has the nodes and DaemonSets.

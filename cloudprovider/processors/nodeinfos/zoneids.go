@@ -15,25 +15,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// zoneLookup finds identifiers of zones that no node shows.
-type zoneLookup interface {
-	// Want requests a look-up.
-	Want()
-	// IDs returns the identifiers found so far, by the zone's name.
-	IDs() map[string]string
-}
-
 // ZoneIDs knows the identifiers of zones by their names. A name means another zone in another AWS account.
 //
 // It is empty while no node of the cluster carries the label. Cloud controllers before Kubernetes 1.30 do not set it, and no node
 // may be promised with a label that it will not have. The core's loop alone teaches it. ID and Name are safe for concurrent use.
 type ZoneIDs struct {
-	lookup zoneLookup
-	byName atomic.Pointer[map[string]string] // replaced and never changed
+	provider *aws.Provider
+	byName   atomic.Pointer[map[string]string] // replaced and never changed
 }
 
-func NewZoneIDs(lookup zoneLookup) *ZoneIDs {
-	z := &ZoneIDs{lookup: lookup}
+func NewZoneIDs(provider *aws.Provider) *ZoneIDs {
+	z := &ZoneIDs{provider: provider}
 	z.byName.Store(&map[string]string{})
 	return z
 }
@@ -62,12 +54,12 @@ func (z *ZoneIDs) Learn(nodes []*corev1.Node, v *aws.View) {
 	}
 	byName := map[string]string{}
 	if len(shown) > 0 {
-		maps.Copy(byName, z.lookup.IDs())
+		maps.Insert(byName, z.provider.Zones().Known().All())
 		maps.Copy(byName, shown)
 	}
 	z.byName.Store(&byName)
 	if len(shown) > 0 && z.lacks(v) {
-		z.lookup.Want()
+		z.provider.Zones().Want("")
 	}
 }
 

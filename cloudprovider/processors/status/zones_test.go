@@ -58,7 +58,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
-	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
+	zoneIDs := nodeinfos.NewZoneIDs(w.Provider)
 	z := &zonalWorld{World: w, pods: &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}, zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
 	z.ctx = &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),

@@ -132,7 +132,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.ClusterName, "asg-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves alone every group that states "+
 		"another cluster by tags, user data or launch template. If empty: the name that the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
 	fs.StringVar((*string)(&a.DiscoveryJoin), "asg-node-group-discovery", string(ownership.JoinAll), "How several --node-group-auto-discovery flags count. "+
-		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. If no group matches all of them, the log names at the start a flag that finds groups alone.")
+		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them.")
 	fs.StringVar(&a.InstanceTypes, "asg-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
 		"aws ec2 describe-instance-types --output json. If empty: the built-in list alone.")
 	fs.StringVar(&a.PriceFile, "asg-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV. "+

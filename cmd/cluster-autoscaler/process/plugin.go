@@ -95,7 +95,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 		return nil, parts, err
 	}
 	a.handler.CoreElsewhere = true
-	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
+	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider),
 		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)

@@ -76,7 +76,7 @@ type wired struct {
 func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
+	zoneIDs := nodeinfos.NewZoneIDs(provider)
 	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
 	launchable := &nodegroups.Launchable{Provider: provider}
 	var asked interface{ Asked(...plan.Node) } = with.plan

@@ -204,7 +204,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	require.NoError(t, err)
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
-	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
+	zoneIDs := nodeinfos.NewZoneIDs(w.Provider)
 	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}
 	collector.Nodes = factory.Core().V1().Nodes().Lister()
 	launchable := &nodegroups.Launchable{Provider: w.Provider}
