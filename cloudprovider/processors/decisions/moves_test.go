@@ -419,16 +419,17 @@ func TestRefusedLaunchOfAMoveIsAskedForLater(t *testing.T) {
 			w.Reread()
 			fault := w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "ScalingActivityInProgress"})
 			asked := func() int { return w.AWS.Calls()["LaunchInstances"] }
-			w.untilMove(func(n decision.Node) bool {
-				return asked() > 0 && n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == ""
-			})
-			for range 10 { // the core's own pause is five seconds, and its loops are one second apart
-				w.loop()
+			n := w.untilMove(func(decision.Node) bool { return asked() > 0 })
+			for range 15 { // the core's own pause is five seconds, and its loops are one second apart
+				time.Sleep(20 * time.Millisecond) // until the state of the move is written
+				n = w.node(w.loop(), "small-0")
 			}
-			assert.Equal(t, 1, asked(), "launches")
+			require.NotNil(t, n.Move)
+			assert.Truef(t, asked() == 1 && n.Move.Replacement == "", "%d launches, move %+v", asked(), n.Move)
 			w.AWS.ClearFaults(fault)
-			n := w.untilMove(func(n decision.Node) bool {
+			n = w.untilMove(func(n decision.Node) bool {
 				w.clock.Step(30 * time.Second)
+				w.at = w.at.Add(30 * time.Second)
 				return n.Move.Replacement == "small"
 			})
 			assert.Truef(t, w.desired() == 4 && n.Move.Failures == 0, "%d are desired, move %+v", w.desired(), n.Move)

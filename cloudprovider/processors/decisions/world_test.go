@@ -22,6 +22,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -66,13 +67,14 @@ type world struct {
 	core          core.Autoscaler
 	backoff       backoff.Backoff // of the core
 	record        *decision.Record
-	seen          *decisions.Collector     // nil without a record
-	asked         *scaledown.Requests      // nil without a record
-	consolidation *scaledown.Consolidation // nil without a move.Consolidate among the reasons of the machine
-	events        *record.FakeRecorder     // of asked
-	drains        drains                   // none without a machine
-	fakes         injected                 // pods that only the core makes, in each loop
-	at            time.Time                // of the next loop
+	seen          *decisions.Collector        // nil without a record
+	asked         *scaledown.Requests         // nil without a record
+	consolidation *scaledown.Consolidation    // nil without a move.Consolidate among the reasons of the machine
+	events        *record.FakeRecorder        // of asked
+	drains        drains                      // none without a machine
+	fakes         injected                    // pods that only the core makes, in each loop
+	at            time.Time                   // of the next loop
+	loops         *testclock.FakePassiveClock // shows at
 }
 
 // options are the core's defaults, as far as they matter.
@@ -101,7 +103,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	t.Helper()
 	client := fake.NewClientset()
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
-		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
+		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
@@ -142,8 +144,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
-	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
-	opts.ScaleUpOrchestrator = scaleUp
+	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
+	opts.ScaleUpOrchestrator, opts.LoopStartNotifier = scaleUp, loopstart.NewObserversList([]loopstart.Observer{scaleUp})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
 	if c := w.seen; c != nil {
@@ -238,6 +240,7 @@ func (w *world) loop() *decision.Report {
 func (w *world) once() {
 	w.T.Helper()
 	w.at = w.at.Add(time.Second)
+	w.loops.SetTime(w.at)
 	if w.seen != nil {
 		w.seen.Begin("test", w.at)
 		defer func() {
