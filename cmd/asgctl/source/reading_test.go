@@ -99,16 +99,6 @@ func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
 	assert.Truef(t, errors.As(err, &wrong), "error = %v, want wrong use", err)
 }
 
-// The hint at another meaning of the flags is no part of the reading.
-func TestAFailedHintEndsNoReading(t *testing.T) {
-	server := start(t, "m5.large")
-	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "AccessDenied", Params: map[string]string{"Filters.member.1.Values.member.1": "b"}})
-	r, err := Read(t.Context(), Options{AutoDiscovery: []string{"asg:tag=a", "asg:tag=b"}})
-	require.NoError(t, err)
-	assert.Empty(t, r.Groups)
-	assert.Equal(t, 3, server.Calls()["DescribeAutoScalingGroups"], "calls: both flags, and each of them")
-}
-
 func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
 	server := start(t, "m5.large")
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
