@@ -70,8 +70,9 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 // Balances reports whether another group may grow in the place of the one chosen last. The plan of least-cost leaves out groups that pods
 // prefer less. Pods that must share a zone would fit in any before the first of them runs.
 func (c *Chain) Balances(chosen, other string) bool {
-	return c.last == nil || chosen != c.last.NodeGroup.Id() || !leastcost.NearEachOther(c.last.Pods, true) &&
-		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other })
+	return c.last == nil || chosen != c.last.NodeGroup.Id() ||
+		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other }) &&
+			!leastcost.NearEachOther(c.last.Pods, true)
 }
 
 // Plan returns the plan of which the last choice is a part, see leastcost.Filter. There is none if least-cost was asked neither by name nor

@@ -51,7 +51,11 @@ func (c *Cache) readLaunches(ctx context.Context) error {
 	defer cancel()
 	c.turn(ctx) // wants them
 	var beside sync.WaitGroup
-	beside.Go(func() { c.available.shifts.Once(resolveCtx) })
+	beside.Go(func() {
+		limited, cancel := context.WithTimeout(resolveCtx, shiftsAtStartMost)
+		defer cancel()
+		c.available.shifts.Once(limited)
+	})
 	beside.Go(func() { c.actions.Once(resolveCtx) })
 	c.resolveLaunches(resolveCtx)
 	beside.Wait()
@@ -59,9 +63,12 @@ func (c *Cache) readLaunches(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
+		remedy := "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region"
+		if d := c.options.Discovery; len(d.Filters) > 1 && d.Join != ownership.JoinAny {
+			remedy += ", or make the flags alternatives by --asg-node-group-discovery=any"
+		}
 		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.options.Discovery.Names(), "filters", c.options.Discovery.Filters,
-			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region, "+
-				"or make several flags alternatives by --asg-node-group-discovery=any")
+			"remedy", remedy)
 	}
 	return ctx.Err()
 }

@@ -137,11 +137,8 @@ func (p *Provider) add(v, before *View, g *group.Group) {
 	ng := before.byID[id]
 	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone, since: p.clock.Now()}
-		switch {
-		case before.snapshot.ReadAt.IsZero(): // this process has begun no removal, and the clock may step back
+		if before.snapshot.ReadAt.IsZero() || before.snapshot.Group(g.Name) == nil { // no removal began before, and the clock may step back
 			ng.since = time.Time{}
-		case before.snapshot.Group(g.Name) == nil: // no removal began before, but the core counts whole seconds
-			ng.since = ng.since.Truncate(time.Second)
 		}
 	}
 	v.groups[id], v.templates[id], v.byID[id] = g, t, ng

@@ -56,7 +56,7 @@ func IsUnauthenticated(err error) bool {
 		(Operation(call.Err) != "" || strings.Contains(call.Err.Error(), "get identity: get credentials: ")) {
 		return true // the SDK makes no call within another but for credentials, and that to EKS Pod Identity has no name
 	}
-	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId", "InvalidIdentityToken",
+	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId", "InvalidIdentityToken", "MissingAuthenticationToken",
 		"SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
 }
 
@@ -128,7 +128,7 @@ func IsRefused(err error) bool {
 // IsRefusedForGood reports whether the call is refused until somebody changes something: a permission, the endpoint or the request
 // itself. Endpoints other than AWS's have codes of their own for that, or none.
 func IsRefusedForGood(err error) bool {
-	passes := IsThrottled(err) || IsUnauthenticated(err) || awsmessage.OfCode(Code(err)) == awsmessage.Transient
+	passes := IsThrottled(err) || IsUnauthenticated(err) || awsmessage.OfCode(Code(err)) == awsmessage.Transient || status(err) == http.StatusRequestTimeout
 	return IsUnsupported(err) || IsRefused(err) && !passes
 }
 

@@ -106,14 +106,15 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 }
 
 // uncordoned is a copy of the node with those changes undone that cordoned made. If somebody has taken the annotation off, the
-// cordon counts as ours.
+// cordon and the label count as ours.
 func uncordoned(node *corev1.Node) *corev1.Node {
 	node = node.DeepCopy()
 	m, annotated := annotationOf(node)
-	if m.Cordoned || !annotated && tainted(node) {
+	bare := !annotated && tainted(node)
+	if m.Cordoned || bare {
 		node.Spec.Unschedulable = false
 	}
-	if m.Excluded {
+	if m.Excluded || bare {
 		delete(node.Labels, labelExcluded)
 	}
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)

@@ -107,9 +107,6 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 				return false
 			default:
 				j, ok := h.begin(ctx, id, group.Name, r)
-				if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
-					h.interrupted(id)
-				}
 				if ok {
 					jobs = append(jobs, j)
 				}

@@ -34,8 +34,11 @@ const (
 
 // begin begins or joins the job of an instance. Where a planned drain is in a hurry by that, its nodes say so.
 func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
-	j, ok := h.jobs.begin(ctx, instance, group, r)
-	if ok && j.hurries.CompareAndSwap(true, false) {
+	j, hurries, ok := h.jobs.begin(ctx, instance, group, r)
+	if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
+		h.interrupted(instance)
+	}
+	if hurries {
 		for _, node := range h.nodes(instance) {
 			h.tell(node, j.group, "Cordoned and drained", j.current())
 			h.cordon(ctx, j, node, annotation{Excluded: true})
@@ -71,7 +74,10 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	}
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
-		return cmp.Or(h.terminate(ctx, j, nil), noNode)
+		out := h.terminate(ctx, j, nil)
+		if nodes = h.nodes(j.instance); out != broken || len(nodes) == 0 { // else its node has come meanwhile
+			return cmp.Or(out, noNode)
+		}
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
 	planned := c.planned() // so its pods serve until they have a place, which may take weeks

@@ -328,7 +328,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 			n = w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
-			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && excluded == tt.bare && !tainted && w.terminations() == 0,
+			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && !excluded && !tainted && w.terminations() == 0,
 				"unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
 			assert.Equal(t, tt.removed, len(events.Events) == 0, "no event says that the node is back in use")
 		})

@@ -47,7 +47,9 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	instance, owner := h.Groups.Snapshot().Instance(id)
 	if instance == nil || !isHeld(g, instance) {
 		if err := h.readings.Join(ctx, e.Group, readGather); err != nil {
-			_ = h.heartbeat(ctx, e) // the action waits, whatever the readings show
+			if h.Clock.Now().Sub(announced) < hookTime { // the action waits, whatever the readings show
+				_ = h.heartbeat(ctx, e)
+			}
 			return queue.Retry(retryLater), putBack(ctx)
 		}
 		instance, owner = h.Groups.Snapshot().Instance(id)

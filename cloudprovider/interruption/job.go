@@ -29,7 +29,6 @@ type job struct {
 	decide          func()
 	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
-	hurries         atomic.Bool // AWS takes the instance of a planned drain soon, and nobody has said so
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu
@@ -98,22 +97,19 @@ func newJobs(c clock.PassiveClock) *jobs {
 }
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
-// wait: planned drains of a group go one at a time.
-func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
+// wait: planned drains of a group go one at a time. hurries reports whether a planned drain is in a hurry by the reason.
+func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (under *job, hurries, ok bool) {
 	j := newJob(instance, group, r)
 	s.mu.Lock()
-	if under := s.underWay[j.instance]; under != nil {
+	if under = s.underWay[j.instance]; under != nil {
 		s.mu.Unlock()
-		if under.escalate(j.reason) {
-			under.hurries.Store(true)
-		}
-		return under, true
+		return under, under.escalate(j.reason), true
 	}
 	if now := s.clock.Now(); j.reason.waitsForOthers(now) {
 		for _, other := range s.underWay {
 			if other.group == j.group && other.current().holdsUpOthers(now) {
 				s.mu.Unlock()
-				return nil, false
+				return nil, false, false
 			}
 		}
 	}
@@ -121,10 +117,10 @@ func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (*jo
 	s.mu.Unlock()
 	select {
 	case s.starts <- j:
-		return j, true
+		return j, false, true
 	case <-ctx.Done():
 		s.end(j, unfinished)
-		return nil, false
+		return nil, false, false
 	}
 }
 

@@ -38,5 +38,5 @@ func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time
 	case unknown:
 		return queue.Retry(min(most, left+time.Second)), leftToOthers
 	}
-	return queue.Retry(min(max(pauseAfter(m, othersPauses), age/8), most, left+time.Second)), leftToOthers
+	return queue.Retry(min(max(pauseAfter(m, othersPauses), age/2), most, left+time.Second)), leftToOthers
 }

@@ -33,6 +33,9 @@ func (r *Refusals) Add(name string, first time.Duration, now time.Time) {
 	if *r == nil {
 		*r = Refusals{}
 	}
+	if r.Lasts(name, now) { // of several nodes that move, each may tell of one refusal
+		return
+	}
 	maps.DeleteFunc(*r, func(_ string, one refusal) bool { return now.Sub(one.until) >= longestRefusal })
 	times := (*r)[name].times
 	(*r)[name] = refusal{times + 1, now.Add(min(first<<min(times, 10), longestRefusal))}

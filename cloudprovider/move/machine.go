@@ -216,10 +216,15 @@ func (r *round) conforms(n Node) {
 // ending ends a move whose reason has been gone for long enough, and could be seen meanwhile. Until then the node is not drained.
 func (r *round) ending(n Node, s State, undue time.Time) {
 	unread := func(reason Reason) bool {
-		reads, ok := reason.(interface{ Unread(n Node) bool })
-		return ok && reason.Name() == s.Reason && s.Target != "" && reads.Unread(n)
+		reads, ok := reason.(interface {
+			Unread(n Node, target string) bool
+		})
+		return ok && reason.Name() == s.Reason && s.Target != "" && reads.Unread(n, s.Target)
 	}
-	if undue.IsZero() || slices.ContainsFunc(r.Reasons, unread) {
+	cause := "its reason seems to be gone"
+	if slices.ContainsFunc(r.Reasons, unread) {
+		undue, cause = r.now, "what its group launches cannot be read"
+	} else if undue.IsZero() {
 		undue = r.now
 	}
 	if r.now.Sub(undue) >= sure {
@@ -230,7 +235,7 @@ func (r *round) ending(n Node, s State, undue time.Time) {
 	if s.Step == Placing {
 		r.moves(n, s)
 	}
-	r.hold(n, s.Why, s.Reason, HeldUnsure, "its reason seems to be gone")
+	r.hold(n, s.Why, s.Reason, HeldUnsure, cause)
 }
 
 // moves counts a node that moves.

@@ -314,17 +314,18 @@ func TestMoveEndsOnceItsReasonIsGone(t *testing.T) {
 func TestMoveIsKeptWhileItsReasonCannotBeSeen(t *testing.T) {
 	next := []string{"lt version 2"}
 	for _, tt := range []struct {
-		name string
-		spec *launchspec.LaunchSpec
-		want string
+		name, target string
+		spec         *launchspec.LaunchSpec
+		want         string
 	}{
-		{"no launch template is read", nil, "a-1 held: unsure"},
-		{"the image of its instance is unknown", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 held: unsure"},
-		{"all is read", &launchspec.LaunchSpec{Next: next}, "a-1 ends"},
+		{"no launch template is read", next[0], nil, "a-1 held: unsure"},
+		{"the image of its instance is unknown", "ami-1", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 held: unsure"},
+		{"the image does not matter", next[0], &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 ends"},
+		{"all is read", next[0], &launchspec.LaunchSpec{Next: next}, "a-1 ends"},
 	} {
 		f, m := newFleet(t), machine(t)
 		m.Reasons = []move.Reason{move.Rotate{Image: func(string) string { return "" }}}
-		state(f.node("a-1", nil), move.State{Why: move.Why{Target: next[0]}, Reason: move.Rotation, Step: move.Waiting, Since: noon, Failures: 3})
+		state(f.node("a-1", nil), move.State{Why: move.Why{Target: tt.target}, Reason: move.Rotation, Step: move.Waiting, Since: noon, Failures: 3})
 		f.groups["a"].LaunchSpec = tt.spec
 		f.decide(m, noon)
 		assert.Equal(t, tt.want, result(f.decide(m, noon.Add(10*time.Minute))), tt.name)

@@ -56,13 +56,15 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 
 // Judged reports whether the node could be compared with what AWS would launch now.
 func (r Rotate) Judged(n Node) bool {
-	return !r.Unread(n) && !n.Group.Blocked() && slices.Contains(n.Group.LaunchSpec.Next, n.Instance.Origin)
+	return !r.Unread(n, "") && !n.Group.Blocked() && slices.Contains(n.Group.LaunchSpec.Next, n.Instance.Origin)
 }
 
-// Unread reports whether what AWS would launch now, or the image of the node, is not known, as when a new leader cannot read it yet.
-func (r Rotate) Unread(n Node) bool {
+// Unread reports whether what AWS would launch now is not known, as when a new leader cannot read it yet, or the image of the node, unless the
+// target of its move is a launch template.
+func (r Rotate) Unread(n Node, target string) bool {
 	spec := n.Group.LaunchSpec
-	return spec == nil || len(spec.Next) == 0 || n.Group.LaunchUnread || r.Image != nil && NeedsImages(n.Group) && r.image(n.Instance) == ""
+	return spec == nil || len(spec.Next) == 0 || n.Group.LaunchUnread ||
+		target != strings.Join(spec.Next, ", ") && r.Image != nil && NeedsImages(n.Group) && r.image(n.Instance) == ""
 }
 
 // image returns the instance's image. The stated one comes first, because an instance refresh may have replaced the root volume since the start.

@@ -159,7 +159,9 @@ func dependsOnOthers(pod *apiv1.Pod) bool {
 func NearEachOther(pods []*apiv1.Pod, beyondNode bool) bool {
 	alone := make(map[string]bool) // rules that concern no other pod, with whether they concern the pod itself
 	return slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
-		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool { return beyondNode && !wide(t) })
+		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool {
+			return beyondNode && (!wide(t) || t.TopologyKey == apiv1.LabelTopologyRegion)
+		})
 		return slices.ContainsFunc(rulesOf(pod, counted), func(r rule) bool {
 			key := fmt.Sprint(r.concerns(pod), r.key)
 			if alone[key] {

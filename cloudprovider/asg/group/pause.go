@@ -77,13 +77,13 @@ func (p Pause) Of(down bool) Pause {
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none:
 // instances left without us or get another root volume, one came whose origin none had, or somebody changed the launch source or the
-// maximum size. A first reading shows it by instances that leave, get another root volume, or differ in their origin from each other or from
-// what the group states.
+// maximum size. A first reading shows it by instances that leave, get another root volume, or differ in their origin from each other or are newer
+// than what the group states.
 func Replacing(before, g *Group) bool {
 	if before == nil {
 		return slices.ContainsFunc(g.Instances, func(i Instance) bool {
 			return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume() || i.Origin != g.Instances[0].Origin ||
-				g.Source.Lacks(i.Origin)
+				g.Source.Precedes(i.Origin)
 		})
 	}
 	named := func(i Instance) bool { return i.Origin != "" } // AWS's answer to a launch names none

@@ -70,11 +70,14 @@ func (s Source) templates() []TemplateRef {
 	return refs
 }
 
-// Lacks reports whether the source certainly does not name the launch template version.
-func (s Source) Lacks(origin string) bool {
-	refs := s.templates()
-	mayBe := func(r TemplateRef) bool { return r.ID == "" || r.floats() || r.String() == origin }
-	return origin != "" && len(refs) > 0 && !slices.ContainsFunc(refs, mayBe)
+// Precedes reports whether the source names an earlier version of the launch template, by its number.
+func (s Source) Precedes(origin string) bool {
+	id, version, _ := strings.Cut(origin, " version ")
+	started, err := strconv.Atoi(version)
+	return err == nil && slices.ContainsFunc(s.templates(), func(r TemplateRef) bool {
+		named, err := strconv.Atoi(r.Version)
+		return err == nil && r.ID == id && named < started
+	})
 }
 
 // launched returns the launch templates that instances start from: the source's own, unless every override names another.

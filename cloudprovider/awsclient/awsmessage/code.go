@@ -21,7 +21,7 @@ var codes = byCode(map[Class]string{
 		"TransactionInProgressException",
 	Cancelled: "UserInitiatedShutdown",
 	Transient: "IdempotentCallInProgress IncorrectInstanceState IncorrectState InternalError InternalFailure InternalServerError PendingVerification " +
-		"RequestExpired ResourceContention ResourceInUse ScalingActivityInProgress ServerException ServiceUnavailable Unavailable",
+		"RequestExpired RequestTimeout RequestTimeoutException ResourceContention ResourceInUse ScalingActivityInProgress ServerException ServiceUnavailable Unavailable",
 })
 
 func byCode(lists map[Class]string) map[string]Class {

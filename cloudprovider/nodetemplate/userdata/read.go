@@ -9,7 +9,7 @@ import (
 )
 
 // maxCached bounds how many user data are remembered. A thousand have about 4 MB, and 22 MB at most.
-const maxCached = 2000
+const maxCached = 1000
 
 // cache holds the readers by user data. User data belongs to a version of a launch template and never changes. Many groups and
 // zones may use it again and again.

@@ -82,7 +82,7 @@ func (t *target) decide(s seen, o *Options) step {
 	left := node.CreationTimestamp.Add(o.ReadyTime).Sub(s.now) // until the node's time is over
 	if !usable {
 		t.usable = time.Time{}
-		if ready := nodemeta.ReadySince(node); !ready.IsZero() && keptOut(node, pod) { // the core counts on a Ready node with such a taint
+		if ready := nodemeta.ReadySince(node); !ready.IsZero() && o.keptOut(node, pod) { // the core counts on a Ready node with such a taint
 			left = min(left, ready.Add(longestBind).Sub(s.now))
 		}
 	} else {
@@ -131,9 +131,9 @@ func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
 func claims(pod *corev1.Pod) bool { return len(pod.Spec.ResourceClaims) > 0 }
 
 // keptOut reports whether the node has a taint that may stay. Kubernetes and Cilium take theirs off again: node.…
-func keptOut(node *corev1.Node, pod *corev1.Pod) bool {
+func (o *Options) keptOut(node *corev1.Node, pod *corev1.Pod) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
-		return !strings.HasPrefix(taint.Key, "node.") && !plan.Tolerates(pod, &taint)
+		return !strings.HasPrefix(taint.Key, "node.") && !(o.StartupTaint != nil && o.StartupTaint(taint.Key)) && !plan.Tolerates(pod, &taint)
 	})
 }
 

@@ -46,6 +46,8 @@ func isTainted(node *corev1.Node) {
 	node.Spec.Taints = []corev1.Taint{{Key: "example.com/agent-not-ready", Effect: corev1.TaintEffectNoSchedule}}
 }
 
+func isInstalling(node *corev1.Node) { node.Spec.Taints[0].Key = "example.com/installing" }
+
 func isAvoided(node *corev1.Node) {
 	node.Spec.Taints = []corev1.Taint{{Key: "example.com/old", Effect: corev1.TaintEffectPreferNoSchedule}}
 }
@@ -131,10 +133,12 @@ func TestDecide(t *testing.T) {
 			pod: waiting("", version("1")), node: node(isReady), at: minute + second, want: step{after: bindTime - second}},
 		{name: "the node is gone before the informer shows the nomination", target: written,
 			pod: waiting("", version("1")), at: second, want: step{after: showTime - second}},
-		{name: "the node is Ready with a start-up taint", target: nominated,
+		{name: "the node is Ready with a taint", target: nominated,
 			pod: waiting("node-a"), node: node(isTainted), at: second, want: step{after: longestBind - second}},
 		{name: "a taint stays on the Ready node", target: nominated,
 			pod: waiting("node-a"), node: node(isTainted), at: longestBind, want: step{clear: true, end: withdrawn}},
+		{name: "a start-up taint stays on the Ready node", target: nominated,
+			pod: waiting("node-a"), node: node(isTainted, isInstalling), at: longestBind, want: step{after: 14 * minute}},
 		{name: "the pod tolerates the taint", target: nominated,
 			pod: waiting("node-a", tolerates), node: node(isTainted), at: minute, want: step{after: bindTime}},
 		{name: "kube-scheduler need not mind the node's taint", target: nominated,
@@ -166,7 +170,7 @@ func TestDecide(t *testing.T) {
 				on = append(on, waiting(""))
 			}
 			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, on: on, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
-				&Options{ReadyTime: readyTime})
+				&Options{ReadyTime: readyTime, StartupTaint: func(key string) bool { return key == "example.com/installing" }})
 			assert.Empty(t, cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})), "step (-want +got)")
 		})
 	}

@@ -36,7 +36,9 @@ type Options struct {
 	// Group returns the node group of a node, "" for none, and the name of its whole Auto Scaling group. Several goroutines call it.
 	Group   func(*corev1.Node) (group, whole string)
 	Volumes podzone.Volumes
-	Events  record.EventRecorder
+	// StartupTaint reports whether the core takes a Ready node with the taint for starting. Nil is for no taint.
+	StartupTaint func(key string) bool
+	Events       record.EventRecorder
 	// ReadyTime is the time in which a node should become Ready after its registration.
 	ReadyTime time.Duration
 	// LostPlace is called when a waiting pod leaves the plan, because its node did not take it. Nil is for nothing.

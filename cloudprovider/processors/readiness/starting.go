@@ -137,18 +137,19 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 }
 
 // expected returns a Ready node with what it will show soon, so that the pods that are planned for it keep their place and get no other
-// node: the resources that it is waited for, and for leastPatience the labels that agents set. EBS's driver sets its own label of the zone,
-// and feature discovery sets labels that a tag declares.
+// node: the resources that it is waited for, and for leastPatience after a new node turned Ready the labels that agents set. EBS's driver
+// sets its own label of the zone, and feature discovery sets labels that a tag declares.
 func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.Node {
-	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience
+	view := s.provider.View()
+	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience && !view.Former(node)
 	if !fresh && len(awaited) == 0 {
 		return node
 	}
-	t := s.provider.View().Template(s.provider.NodeGroupName(node))
+	t := view.Template(s.provider.NodeGroupName(node))
 	if t == nil {
 		return node
 	}
-	labels, allocatable := map[string]string{}, corev1.ResourceList{}
+	labels := map[string]string{}
 	if zone := node.Labels[corev1.LabelTopologyZone]; fresh && zone != "" {
 		labels[podzone.LabelEBSZone] = zone
 	}
@@ -161,12 +162,13 @@ func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.No
 	if len(labels) == len(node.Labels) && len(awaited) == 0 {
 		return node
 	}
-	maps.Copy(allocatable, node.Status.Allocatable)
+	allocatable := maps.Clone(node.Status.Allocatable)
 	for _, name := range awaited {
 		allocatable[corev1.ResourceName(name)] = t.Allocatable[corev1.ResourceName(name)]
 	}
 	expected := *node
 	expected.Labels, expected.Status.Allocatable = labels, allocatable
+	expected.ResourceVersion = "1" // the core may write a taint with it: the API server refuses, and the core reads the real node
 	return &expected
 }
 

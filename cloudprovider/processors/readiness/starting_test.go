@@ -148,13 +148,19 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		shown, want corev1.ResourceList
+		old         bool // and Ready again
 	}{
 		{name: "labels", shown: whole, want: whole},
 		{name: "a GPU, while other pods use the node", shown: bare, want: whole},
+		{name: "an old node that was not Ready for a moment", shown: whole, want: whole, old: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGPUNodes(t, 1, tags)
 			n := g.boots()
+			n.ResourceVersion, n.CreationTimestamp = "77", metav1.NewTime(g.now.Now())
+			if tt.old {
+				n.CreationTimestamp = metav1.NewTime(g.now.Now().Add(-time.Hour))
+			}
 			n.Labels, n.Status.Allocatable = own, tt.shown
 			g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{podOn(n.Name, "ReplicaSet")}}
 			counts := func(labels map[string]string, resources corev1.ResourceList) {
@@ -163,8 +169,13 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 				require.Len(t, ready, 1, "ready nodes")
 				assert.Same(t, all[0], ready[0], "the node among all and among the ready ones")
 				assert.Equal(t, labels, ready[0].Labels, "labels")
+				assert.Equal(t, ready[0] == n, ready[0].ResourceVersion == "77", "the API server takes a write of the copy, with its labels")
 				got := ready[0].Status.Allocatable
 				assert.Truef(t, equality.Semantic.DeepEqual(resources, got), "resources %v, want %v", got, resources)
+			}
+			if tt.old {
+				counts(own, tt.shown)
+				return
 			}
 			counts(late, tt.want)
 			assert.NotContains(t, n.Labels, "nvidia.com/gpu.product", "the informer's node was changed")

@@ -107,7 +107,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	mayGo := func(name string) bool {
 		n, known := byName[name]
 		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
-			!n.Group.Reserved() && // a node that is paid in any case saves nothing when it goes
+			!n.Group.Reserved() && // a node that may be paid in any case is left alone
 			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now) &&
 			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
 	}

@@ -66,7 +66,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		m.placeless[name] = true
 		switch {
 		case m.rests(k.Node):
-			m.hold(name, move.HeldRoom, "AWS has refused a node for its group, and is asked again later")
+			m.hold(name, move.HeldRoom, "AWS has refused a node for a move of its group, and is asked again later")
 		case m.roomless[name]:
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
@@ -110,11 +110,12 @@ func (m *Moves) pause(n *corev1.Node) {
 	}
 }
 
-// rests reports whether a pause lasts, and no node is on its way that was asked for before. AWS does not wait where it ends the node.
+// rests reports whether a pause lasts, and no node is on its way that was asked for before. AWS does not wait where it ends the node,
+// and a node that does not work should not.
 func (m *Moves) rests(n *corev1.Node) bool {
 	s := m.states[n.Name]
 	_, g := m.Provider.InstanceOf(n)
-	return g != nil && s.Replacement == "" && !s.Ends && s.Reason != move.Consolidation && m.refusals.Lasts(g.Name, m.Clock.Now())
+	return g != nil && s.Replacement == "" && !s.Ends && s.Reason != move.Consolidation && s.Reason != move.Repair && m.refusals.Lasts(g.Name, m.Clock.Now())
 }
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the

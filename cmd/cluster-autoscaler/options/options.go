@@ -271,10 +271,6 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
 	case (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "":
 		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
-	case a.RotateAge > 0 && !a.Rotate:
-		return errors.New("--asg-rotate-age does nothing without --asg-rotate: give it, too")
-	case len(a.RepairRules) > 0 && !a.Repair:
-		return errors.New("--asg-repair-rule does nothing without --asg-repair: give it, too")
 	case a.RecordLoops < 0 || a.RecordLoops > maxRecordLoops:
 		return fmt.Errorf("--asg-record-loops=%d is not between 0 and %d", a.RecordLoops, maxRecordLoops)
 	case a.RecordLoops > 0 && a.StatusPage == StatusPageOff:

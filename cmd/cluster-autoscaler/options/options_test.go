@@ -292,8 +292,6 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
 		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate="yes" is unknown: use off, plan or on`},
 		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 0s or more"},
-		{"age without rotation", func(a *AWS) { a.RotateAge = time.Hour }, "--asg-rotate-age does nothing without --asg-rotate: give it, too"},
-		{"rule without repair", func(a *AWS) { a.RepairRules = []string{"Broken=Replace,5m"} }, "--asg-repair-rule does nothing without --asg-repair: give it, too"},
 		{"recordings without the page", func(a *AWS) { a.RecordLoops, a.StatusPage = 20, StatusPageOff },
 			"--asg-record-loops does nothing with --asg-status-page=off, which serves no recording: leave out either"},
 		{"recordings beyond the memory", func(a *AWS) { a.RecordLoops = 101 }, "--asg-record-loops=101 is not between 0 and 100"},

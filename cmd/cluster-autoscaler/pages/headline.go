@@ -48,14 +48,14 @@ func newHeadline(report *decision.Report, causes []cause, groups []group, waitin
 			h.Detail = placed(fits) + "."
 		}
 		return h
-	case report.Process.Plugin:
+	case report.Process.Plugin && (len(groups) == 0 || groups[0].Level != warning):
 		return headline{calm, "The Cluster Autoscaler that this plugin answers decides", "It alone knows why pods wait and nodes stay.", result.Remedy}
-	case report.Loop.Result.Code == decision.CodeOther:
+	case report.Loop.Result.Code == decision.CodeOther && !report.Process.Plugin:
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
 	case fits > 0:
 		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
 	case len(groups) > 0 && groups[0].Level == warning:
-		return warningOf(groups[0].Group)
+		return warningOf(groups[0].Group, report.Process.Plugin)
 	case len(causes) > 0:
 		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
 	default:
@@ -64,7 +64,7 @@ func newHeadline(report *decision.Report, causes []cause, groups []group, waitin
 }
 
 // warningOf is the sentence about a group to look at while no pod waits for a node.
-func warningOf(g *decision.Group) headline {
+func warningOf(g *decision.Group, plugin bool) headline {
 	says, why := "cannot grow now", g.Reason
 	switch {
 	case g.State == decision.GroupCoolDown:
@@ -73,7 +73,11 @@ func warningOf(g *decision.Group) headline {
 	default:
 		says, why = "needs a look", g.Problems[0]
 	}
-	return headline{warning, "No pod waits for a node, but group " + g.Name + " " + says, why.Message, why.Remedy}
+	text := "No pod waits for a node, but group "
+	if plugin { // which sees no pods
+		text = "Group "
+	}
+	return headline{warning, text + g.Name + " " + says, why.Message, why.Remedy}
 }
 
 func wait(n int) string {

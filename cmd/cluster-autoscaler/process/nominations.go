@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -33,7 +34,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 			}
 			return "", ""
 		},
-		Volumes: volumes, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
+		Volumes: volumes, StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
 		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {

@@ -96,6 +96,9 @@ func (a *account) describeInstanceRefreshes(r *request) (any, error) {
 }
 
 func (a *account) refresh(g *group, d Deed) error {
+	if len(g.refreshes) > 0 && g.refreshes[0].End == "" {
+		return errors.New("an instance refresh of the group is under way")
+	}
 	if d.LaunchTemplate != nil && g.LaunchTemplate == nil {
 		return errors.New("the group has no launch template of its own")
 	}
