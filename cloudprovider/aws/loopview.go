@@ -123,6 +123,7 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 		for _, g := range groups {
 			p.add(v, before, v.offeredOnly(g, before))
 		}
+		p.had[g.Name] = true
 	}
 	for _, g := range snapshot.Foreign() {
 		v.unserved[g.Name] = cmp.Or(before.templates[g.Name], before.unserved[g.Name])
@@ -137,7 +138,7 @@ func (p *Provider) add(v, before *View, g *group.Group) {
 	ng := before.byID[id]
 	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone, since: p.clock.Now()}
-		if before.snapshot.ReadAt.IsZero() || before.snapshot.Group(g.Name) == nil { // no removal began before, and the clock may step back
+		if before.snapshot.ReadAt.IsZero() || !p.had[g.Name] { // no removal began before, and the clock may step back
 			ng.since = time.Time{}
 		}
 	}

@@ -89,6 +89,7 @@ type Provider struct {
 	changing   sync.Mutex                // held while a view is made from the one before
 	facts      *nodeFacts                // under changing
 	missing    map[string]missingDevices // by Auto Scaling group, under changing
+	had        map[string]bool           // Auto Scaling groups that a view has had, under changing
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
@@ -102,7 +103,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{},
+		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{}, had: map[string]bool{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)

@@ -56,8 +56,8 @@ func IsUnauthenticated(err error) bool {
 		(Operation(call.Err) != "" || strings.Contains(call.Err.Error(), "get identity: get credentials: ")) {
 		return true // the SDK makes no call within another but for credentials, and that to EKS Pod Identity has no name
 	}
-	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId", "InvalidIdentityToken", "MissingAuthenticationToken",
-		"SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
+	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
+		"InvalidIdentityToken", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
 }
 
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch

@@ -78,6 +78,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		if nodes = h.nodes(j.instance); out != broken || len(nodes) == 0 { // else its node has come meanwhile
 			return cmp.Or(out, noNode)
 		}
+		c = j.current()
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
 	planned := c.planned() // so its pods serve until they have a place, which may take weeks

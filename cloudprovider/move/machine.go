@@ -223,7 +223,7 @@ func (r *round) ending(n Node, s State, undue time.Time) {
 	}
 	cause := "its reason seems to be gone"
 	if slices.ContainsFunc(r.Reasons, unread) {
-		undue, cause = r.now, "what its group launches cannot be read"
+		undue, cause = r.now, "what its group launches, or the image of its instance, cannot be read"
 	} else if undue.IsZero() {
 		undue = r.now
 	}

@@ -14,7 +14,8 @@ var codes = byCode(map[Class]string{
 	// AttachmentLimitExceeded is the instance type's own limit, not a quota. Client.InternalError is "Client error on launch": the role may not use the
 	// volume's key.
 	Configuration: "AttachmentLimitExceeded Client.InternalError Unsupported UnsupportedOperation IdempotentParameterMismatch",
-	Permission: "AuthFailure Blocked ExpiredToken ExpiredTokenException IncompleteSignature InvalidClientTokenId InvalidIdentityToken OptInRequired " +
+	Permission: "AuthFailure Blocked ExpiredToken ExpiredTokenException IncompleteSignature InvalidClientTokenId InvalidIdentityToken " +
+		"MissingAuthenticationToken MissingAuthenticationTokenException OptInRequired " +
 		"SignatureDoesNotMatch UnrecognizedClientException WebIdentityErr",
 	// LimitExceededException as the SDK takes it. Auto Scaling's own quota is LimitExceeded.
 	Throttle: "BandwidthLimitExceeded LimitExceededException PriorRequestNotComplete RequestLimitExceeded SlowDown TooManyRequestsException " +

@@ -91,13 +91,16 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
+	hasEBS := sync.OnceValue(func() bool {
+		return slices.ContainsFunc(all, func(n *corev1.Node) bool { return n.Labels[podzone.LabelEBSZone] != "" })
+	})
 	for _, node := range ready {
 		lacks, starts := s.awaited(ctx, node, s.follow(ctx, node, devices), all, uses)
 		if starts {
 			copies[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
 			continue
 		}
-		if expected := s.expected(node, lacks); expected != node {
+		if expected := s.expected(node, lacks, hasEBS); expected != node {
 			copies[node.Name], node = expected, expected
 		}
 		stillReady = append(stillReady, node)
@@ -137,11 +140,12 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 }
 
 // expected returns a Ready node with what it will show soon, so that the pods that are planned for it keep their place and get no other
-// node: the resources that it is waited for, and for leastPatience after a new node turned Ready the labels that agents set. EBS's driver
-// sets its own label of the zone, and feature discovery sets labels that a tag declares.
-func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.Node {
+// node: the resources that it is waited for, and for leastPatience after a new node turned Ready the labels that agents set. EBS's driver,
+// where the cluster has it, sets its own label of the zone, and feature discovery sets labels that a tag declares.
+func (s *StartingNodes) expected(node *corev1.Node, awaited []string, hasEBS func() bool) *corev1.Node {
 	view := s.provider.View()
-	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience && !view.Former(node)
+	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience &&
+		!view.Former(node)
 	if !fresh && len(awaited) == 0 {
 		return node
 	}
@@ -150,7 +154,7 @@ func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.No
 		return node
 	}
 	labels := map[string]string{}
-	if zone := node.Labels[corev1.LabelTopologyZone]; fresh && zone != "" {
+	if zone := node.Labels[corev1.LabelTopologyZone]; fresh && zone != "" && hasEBS() {
 		labels[podzone.LabelEBSZone] = zone
 	}
 	for key, value := range t.Labels {
@@ -162,7 +166,8 @@ func (s *StartingNodes) expected(node *corev1.Node, awaited []string) *corev1.No
 	if len(labels) == len(node.Labels) && len(awaited) == 0 {
 		return node
 	}
-	allocatable := maps.Clone(node.Status.Allocatable)
+	allocatable := corev1.ResourceList{}
+	maps.Copy(allocatable, node.Status.Allocatable)
 	for _, name := range awaited {
 		allocatable[corev1.ResourceName(name)] = t.Allocatable[corev1.ResourceName(name)]
 	}

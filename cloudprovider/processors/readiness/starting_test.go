@@ -144,6 +144,7 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 	tags := map[string]string{awsworld.Template + "label/nvidia.com/gpu.product": "Tesla-T4", awsworld.Template + "label/disk": "fast"}
 	late := maps.Clone(own)
 	late["nvidia.com/gpu.product"], late["topology.ebs.csi.aws.com/zone"] = "Tesla-T4", awsworld.ZoneA
+	withEBS := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{"topology.ebs.csi.aws.com/zone": awsworld.ZoneB}}}
 	bare, whole := awsworld.Resources("cpu", "4"), awsworld.Resources("cpu", "4", "nvidia.com/gpu", "1")
 	for _, tt := range []struct {
 		name        string
@@ -165,7 +166,7 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 			g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{podOn(n.Name, "ReplicaSet")}}
 			counts := func(labels map[string]string, resources corev1.ResourceList) {
 				t.Helper()
-				all, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+				all, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, append(slices.Clone(g.nodes), withEBS), g.nodes, nil, nil)
 				require.Len(t, ready, 1, "ready nodes")
 				assert.Same(t, all[0], ready[0], "the node among all and among the ready ones")
 				assert.Equal(t, labels, ready[0].Labels, "labels")

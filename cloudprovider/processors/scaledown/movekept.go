@@ -110,12 +110,11 @@ func (m *Moves) pause(n *corev1.Node) {
 	}
 }
 
-// rests reports whether a pause lasts, and no node is on its way that was asked for before. AWS does not wait where it ends the node,
-// and a node that does not work should not.
+// rests reports whether a pause lasts, and no node is on its way that was asked for before. AWS does not wait where it ends the node.
 func (m *Moves) rests(n *corev1.Node) bool {
 	s := m.states[n.Name]
 	_, g := m.Provider.InstanceOf(n)
-	return g != nil && s.Replacement == "" && !s.Ends && s.Reason != move.Consolidation && s.Reason != move.Repair && m.refusals.Lasts(g.Name, m.Clock.Now())
+	return g != nil && s.Replacement == "" && !s.Ends && s.Reason != move.Consolidation && m.refusals.Lasts(g.Name, m.Clock.Now())
 }
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the

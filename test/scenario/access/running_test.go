@@ -75,9 +75,9 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 	if code, stdout, stderr = ask("top", "--output=json"); code != 0 || !strings.Contains(stdout, `"cluster": "the leader's"`) {
 		t.Errorf("asgctl top ends with %d and %q:\n%s", code, stderr, stdout)
 	}
-	const want = "no pod of Deployment/none in namespace " + asking + " waits for a node\n"
-	if code, stdout, stderr = ask("explain", "deployments/none", "--namespace="+asking); code != 0 || !strings.HasPrefix(stdout, want) {
-		t.Errorf("exit code %d, want 0, and %q: %s, want %q", code, stdout, stderr, want)
+	const want = "asgctl: no pod of Deployment/none waits for a node: deployments.apps \"none\" not found\n"
+	if code, _, stderr = ask("explain", "deployments/none", "--namespace="+asking); code != 3 || stderr != want {
+		t.Errorf("exit code %d, want 3, and on stderr %q, want %q", code, stderr, want)
 	}
 }
 
