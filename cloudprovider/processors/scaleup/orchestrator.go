@@ -197,7 +197,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
 		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
-		limit(result, pods)
+		limit(result, slices.DeleteFunc(slices.Clone(pods), ofRequest)) // their request says why they wait
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
@@ -260,37 +260,56 @@ func (o *Orchestrator) withGPUs(node *apiv1.Node) apiv1.ResourceList {
 // nothing is known get none. Without --enforce-node-group-min-size only groups below a minimum by the clock get any.
 func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
-	nodes = slices.Concat(nodes, o.asked)
+	counted := o.ofNoGroup(slices.Concat(nodes, o.asked))
 	o.raises, o.asked = nil, nil
-	nodeInfos = maps.Clone(nodeInfos)
-	maps.DeleteFunc(nodeInfos, func(id string, info *framework.NodeInfo) bool {
-		return nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
-	})
-	if most := o.context.MaxNodesTotal; most > 0 {
-		o.keepWithin(most-len(nodes), nodeInfos)
+	all := &status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}
+	var failed errors.AutoscalerError
+	for _, g := range o.context.CloudProvider.NodeGroups() {
+		info, missing := nodeInfos[g.Id()], o.missing(g)
+		if missing == 0 || info == nil || nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(g.Id()) {
+			continue
+		}
+		if most := o.context.MaxNodesTotal; most > 0 && len(counted)+missing > most { // the core compares it with the size of the group alone
+			klog.Background().Info("A group stays below its minimum size, because the nodes that it misses would exceed --max-nodes-total",
+				"nodeGroup", g.Id(), "missing", missing, "nodes", len(counted))
+			continue
+		}
+		// One call for each group: within a call the core counts the nodes of no other group for the limits.
+		result, err := o.Core.ScaleUpToNodeGroupMinSize(counted, map[string]*framework.NodeInfo{g.Id(): info})
+		if failed == nil {
+			failed = err
+		}
+		if result == nil {
+			continue
+		}
+		all.FailedResizeNodeGroups = append(all.FailedResizeNodeGroups, result.FailedResizeNodeGroups...)
+		if result.Result == status.ScaleUpSuccessful {
+			all.Result, all.ConsideredNodeGroups = result.Result, result.ConsideredNodeGroups
+			all.ScaleUpInfos = append(all.ScaleUpInfos, result.ScaleUpInfos...)
+			for _, raise := range result.ScaleUpInfos {
+				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), raise.NewSize-raise.CurrentSize)...)
+			}
+		}
 	}
-	result, err := o.Core.ScaleUpToNodeGroupMinSize(o.ofNoGroup(nodes), nodeInfos)
-	if err == nil && result.Result == status.ScaleUpNotNeeded && o.Limited != nil {
-		limit(result, o.Limited()) // the core forgets what it has said of them
+	if failed != nil {
+		return status.UpdateScaleUpError(all, failed)
 	}
-	return result, err
+	if all.Result == status.ScaleUpNotNeeded && o.Limited != nil {
+		limit(all, o.Limited()) // the core forgets what it has said of them
+	}
+	return all, nil
 }
 
-// keepWithin leaves out the groups that would exceed --max-nodes-total. The core compares that with the size of each group by itself.
-func (o *Orchestrator) keepWithin(room int, nodeInfos map[string]*framework.NodeInfo) {
-	for _, g := range o.context.CloudProvider.NodeGroups() {
-		if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
-			continue // the core passes over it
-		}
-		if size, err := g.TargetSize(); err != nil || nodeInfos[g.Id()] == nil || size >= g.MinSize() {
-			continue
-		} else if missing := g.MinSize() - size; missing <= room {
-			room -= missing
-		} else {
-			klog.Background().Info("A group stays below its minimum size, because the cluster has all nodes that --max-nodes-total allows", "nodeGroup", g.Id())
-			delete(nodeInfos, g.Id())
-		}
+// missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it.
+func (o *Orchestrator) missing(g cloudprovider.NodeGroup) int {
+	size, err := g.TargetSize()
+	if err != nil || size >= g.MinSize() {
+		return 0
 	}
+	if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
+		return 0
+	}
+	return g.MinSize() - size
 }
 
 // Raises takes the result of the last ScaleUp apart: one result for each scale-up, with the groups that grew and with the pods of

@@ -513,6 +513,20 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked), "launches (-want +got)")
 }
 
+func TestMinimumSizesOfOneLoopShareTheLimits(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {min: 2, max: 9}, "b": {min: 2, max: 9}})
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 3}))
+	result, err := w.start(Options{}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+	require.NoError(t, err)
+	slices.Sort(w.asked)
+	assert.Lenf(t, result.ScaleUpInfos, 2, "groups that grew: %v", w.asked)
+	total := 0
+	for _, info := range result.ScaleUpInfos {
+		total += info.NewSize - info.CurrentSize
+	}
+	assert.Equalf(t, 3, total, "nodes of one CPU each, of 3 CPUs: %v", w.asked)
+}
+
 // No group was below its minimum size in the loop that asked for them. They are in the list by now.
 func TestNodesOfAnEarlierLoopCountOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {min: 2, max: 9}})

@@ -37,6 +37,9 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 			requestsNext = o.context.ProvisioningRequestScaleUpMode
 		}
 		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
+			if result != nil {
+				_ = o.addAsked(s, result, before) // for the limits
+			}
 			break
 		}
 		from, option := len(s.asked), podSet{}
