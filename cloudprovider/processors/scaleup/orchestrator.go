@@ -262,8 +262,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	*status.ScaleUpStatus, errors.AutoscalerError) {
 	counted := o.ofNoGroup(slices.Concat(nodes, o.asked))
 	o.raises, o.asked = nil, nil
-	all := &status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}
-	var failed errors.AutoscalerError
+	var all results
 	for _, g := range o.context.CloudProvider.NodeGroups() {
 		info, missing := nodeInfos[g.Id()], o.missing(g)
 		if missing == 0 || info == nil || nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(g.Id()) {
@@ -275,29 +274,26 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 			continue
 		}
 		// One call for each group: within a call the core counts the nodes of no other group for the limits.
-		result, err := o.Core.ScaleUpToNodeGroupMinSize(counted, map[string]*framework.NodeInfo{g.Id(): info})
-		if failed == nil {
-			failed = err
-		}
-		if result == nil {
+		raise := result{}
+		raise.status, raise.err = o.Core.ScaleUpToNodeGroupMinSize(counted, map[string]*framework.NodeInfo{g.Id(): info})
+		if all.add(raise.status, raise.err); !raise.successful() {
 			continue
 		}
-		all.FailedResizeNodeGroups = append(all.FailedResizeNodeGroups, result.FailedResizeNodeGroups...)
-		if result.Result == status.ScaleUpSuccessful {
-			all.Result, all.ConsideredNodeGroups = result.Result, result.ConsideredNodeGroups
-			all.ScaleUpInfos = append(all.ScaleUpInfos, result.ScaleUpInfos...)
-			for _, raise := range result.ScaleUpInfos {
-				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), raise.NewSize-raise.CurrentSize)...)
-			}
+		for _, grown := range raise.status.ScaleUpInfos {
+			counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), grown.NewSize-grown.CurrentSize)...)
 		}
 	}
-	if failed != nil {
-		return status.UpdateScaleUpError(all, failed)
+	if len(all) == 0 {
+		all.add(&status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}, nil)
 	}
-	if all.Result == status.ScaleUpNotNeeded && o.Limited != nil {
-		limit(all, o.Limited()) // the core forgets what it has said of them
+	if slices.ContainsFunc(all, func(r result) bool { return r.err != nil }) {
+		return all.failure()
 	}
-	return all, nil
+	joined, err := all.joined(nil)
+	if joined.Result == status.ScaleUpNotNeeded && o.Limited != nil {
+		limit(joined, o.Limited()) // the core forgets what it has said of them
+	}
+	return joined, err
 }
 
 // missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it.
