@@ -130,9 +130,9 @@ func (h *Handler) Run(ctx context.Context) error {
 		work.Go(func() { _ = consumer.Run(ctx) })
 	}
 	work.Go(func() {
-		for ; ctx.Err() == nil; sleep(ctx, h.Clock, reconcileEvery) {
-			h.SeeCluster()
+		for ; ctx.Err() == nil; h.SeeCluster() {
 			h.reconcile(ctx)
+			sleep(ctx, h.Clock, reconcileEvery)
 		}
 	})
 	for {

@@ -72,7 +72,7 @@ func (s Source) templates() []TemplateRef {
 
 // Precedes reports whether the source names an earlier version of the launch template, by its number.
 func (s Source) Precedes(origin string) bool {
-	id, version, _ := strings.Cut(origin, " version ")
+	id, version, _ := strings.Cut(origin, ofVersion)
 	started, err := strconv.Atoi(version)
 	return err == nil && slices.ContainsFunc(s.templates(), func(r TemplateRef) bool {
 		named, err := strconv.Atoi(r.Version)

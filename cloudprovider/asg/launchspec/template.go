@@ -83,12 +83,14 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
+const ofVersion = " version "
+
 // TemplateOrigin names a version of a launch template, "" where the ID or the version is unknown.
 func TemplateOrigin(id, version string) string {
 	if id == "" || version == "" {
 		return ""
 	}
-	return id + " version " + version
+	return id + ofVersion + version
 }
 
 // fetchTemplates reads the versions: many with one call where many are due, the rest one by one.

@@ -23,6 +23,9 @@ type sharedMinimum struct {
 
 func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	if len(candidates) == 0 {
+		return nil, nil
+	}
 	spare, going := map[string]int{}, m.going(scaleDown) // the first by Auto Scaling group
 	var stay []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
