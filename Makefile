@@ -4,7 +4,8 @@
 # The core links every cloud unless one build tag picks a provider of its own; this is the smallest. It is set here and
 # nowhere else, and reaches every go command, the tests' own builds included, through GOFLAGS. So does the last flag: no program keeps debug
 # information, and compiling without it takes a sixth less processor time.
-TAGS := externalgrpc
+# grpcnotrace leaves out the pages of grpc's own traces: they find methods by name, so that the linker would keep all methods of all types.
+TAGS := externalgrpc,grpcnotrace
 
 GO ?= go
 export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS) -buildvcs=false -gcflags=all=-dwarf=false)

@@ -16,8 +16,11 @@ import (
 // autoscalerPackage is the program under test. go build finds it from any directory of this module.
 const autoscalerPackage = "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler"
 
+// tags are the build tags of the Makefile.
+const tags = stock.ExternalGRPC + ",grpcnotrace"
+
 // BuildAutoscaler compiles the autoscaler into dir and returns its path. It builds with the race detector when the caller has
-// it, so that a test run compiles the core once and races of the whole program come to light. It states the Makefile's build tag
+// it, so that a test run compiles the core once and races of the whole program come to light. It states the Makefile's build tags
 // itself, because without it the core links every cloud, and the program is not the one that is released. All tests of a tree share what the first of them has linked, below bin, unless they have further flags for the go command.
 func BuildAutoscaler(ctx context.Context, dir string, flags ...string) (string, error) {
 	path := filepath.Join(dir, "cluster-autoscaler")
@@ -48,7 +51,7 @@ func BuildAutoscaler(ctx context.Context, dir string, flags ...string) (string, 
 }
 
 func buildInto(ctx context.Context, path string, flags ...string) error {
-	args := append([]string{"build", "-tags=" + stock.ExternalGRPC, "-ldflags=-w", "-o", path}, flags...)
+	args := append([]string{"build", "-tags=" + tags, "-ldflags=-w", "-o", path}, flags...)
 	if raceDetector {
 		args = append(args, "-race")
 	}

@@ -1,9 +1,7 @@
 package pages
 
 import (
-	"bytes"
 	"embed"
-	"html/template"
 	"net/http"
 	"sync"
 	"time"
@@ -27,7 +25,13 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 //go:embed page.html style.css app.js icon.svg
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(functions).ParseFS(files, "page.html"))
+var page = newTemplates()
+
+// pageOfNow is what template "page" shows.
+type pageOfNow struct {
+	Now  time.Time
+	View *view
+}
 
 // Page serves the page below Path. It is safe for use by several goroutines.
 type Page struct {
@@ -64,7 +68,7 @@ func (h *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
-	page, err := h.render()
+	rendering, err := h.render()
 	if err != nil {
 		klog.FromContext(r.Context()).Error(err, "Could not render the status page")
 		http.Error(w, "the page could not be rendered, see the log", http.StatusInternalServerError)
@@ -72,7 +76,7 @@ func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(page)
+	_, _ = w.Write(rendering)
 }
 
 // render returns the page as of now, or as of at most renderInterval ago.
@@ -83,10 +87,9 @@ func (h *Page) render() ([]byte, error) {
 	if h.current != nil && now.Sub(h.at) < renderInterval {
 		return h.current, nil
 	}
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "page", map[string]any{"Now": now, "View": newView(h.report())}); err != nil {
-		return nil, err
+	rendering, err := page.write("page", pageOfNow{now, newView(h.report())})
+	if err == nil {
+		h.current, h.at = rendering, now
 	}
-	h.current, h.at = b.Bytes(), now
-	return h.current, nil
+	return rendering, err
 }

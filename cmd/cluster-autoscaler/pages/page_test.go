@@ -69,6 +69,9 @@ var hostile = `<script>hacked=1</script><img src=x onerror=hacked=1>"' onfocus=h
 func fill(v reflect.Value, text string) {
 	switch v.Kind() {
 	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
 		fill(v.Elem(), text)
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -3,10 +3,11 @@ package pages
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
+	"text/template"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -20,7 +21,19 @@ const (
 	longestMessage = 1000
 )
 
-var functions = template.FuncMap{
+// functions are what page.html can ask for. Each returns one value.
+var functions = map[string]any{
+	"not":        func(v any) bool { is, _ := template.IsTrue(v); return !is },
+	"len":        func(list any) int { return reflect.ValueOf(list).Len() },
+	"one":        func(n int) bool { return n == 1 },
+	"is":         func(c decision.Code, other string) bool { return string(c) == other },
+	"size":       func(l interface{ Count() int }) int { return l.Count() },
+	"title":      (*view).Title,
+	"then":       (*view).Then,
+	"words":      func(c interface{ Words(string) string }, currency string) string { return c.Words(currency) },
+	"what":       decision.Comparison.What,
+	"saving":     (*decision.Consolidation).Saving,
+	"clock":      func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"name":       func(s any) string { return bounded(fmt.Sprint(s), longestName) }, // of any type of string
 	"message":    func(s string) string { return bounded(s, longestMessage) },
 	"remedy":     remedy,
@@ -28,14 +41,14 @@ var functions = template.FuncMap{
 	"age":        age,
 	"count":      count,
 	"took":       took,
-	"whole":      func(value float64) string { return count(int64(math.Round(value))) },
+	"perMonth":   func(n *decision.Node) string { return count(int64(math.Round(n.PerMonth()))) },
 	"amount":     amount,
 	"list":       func(names []string) string { return bounded(strings.Join(names, ", "), longestName) },
 	"noun":       noun,
 	"nodeLevel":  func(s decision.NodeState) level { return cmp.Or(nodeLevels[s], calm) },
 	"entryLevel": func(k decision.EntryKind) level { return entryKinds[k].level },
 	"entryWord":  func(k decision.EntryKind) string { return entryKinds[k].word },
-	"percent":    func(ratio float64) string { return strconv.Itoa(int(ratio*100+0.5)) + " %" },
+	"percent":    percent,
 }
 
 // bounded returns the text with at most limit characters. It shows control characters and characters that change the direction of writing by a
@@ -102,8 +115,8 @@ func stamp(t time.Time) string {
 
 // age is the element of a moment. The script turns the time in UTC into the time that has passed, so that a section changes with
 // its facts alone.
-func age(t time.Time) template.HTML {
-	return template.HTML(`<time class="age" datetime="` + stamp(t) + `">` + t.UTC().Format("2 Jan 15:04:05") + `</time>`)
+func age(t time.Time) markup {
+	return markup(`<time class="age" datetime="` + stamp(t) + `">` + t.UTC().Format("2 Jan 15:04:05") + `</time>`)
 }
 
 func took(d time.Duration) string {
@@ -124,6 +137,14 @@ func count(n any) string {
 		digits = digits[:at] + "," + digits[at:]
 	}
 	return digits
+}
+
+// percent is a share, "-" where it is not known.
+func percent(ratio float64) string {
+	if ratio < 0 {
+		return "-"
+	}
+	return strconv.Itoa(int(ratio*100+0.5)) + " %"
 }
 
 func amount(value float64) string {

@@ -20,10 +20,10 @@ import (
 // own files to publish them, and nothing here changes them.
 var permitted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0"}
 
-// packages are the product's binaries, and tags the build tag that the Makefile sets.
+// packages are the product's binaries, and tags the build tags that the Makefile sets.
 const (
 	packages = "./cmd/..."
-	tags     = "externalgrpc"
+	tags     = "externalgrpc,grpcnotrace"
 )
 
 func main() {
