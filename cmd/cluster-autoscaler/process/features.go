@@ -135,11 +135,12 @@ func newBuffers(all *buffers.Buffers, client *cbclient.CapacityBufferClient) cap
 
 // requests serves ProvisioningRequest objects (--enable-provisioning-requests).
 type requests struct {
-	filter, injector, processor pods.PodListProcessor
-	orchestrator                corescaleup.Orchestrator
-	enforcer                    pods.ScaleUpEnforcer
-	loopStart                   []loopstart.Observer
-	productive                  []loop.ProductiveLoop
+	consumers, filter, injector, processor pods.PodListProcessor
+
+	orchestrator corescaleup.Orchestrator
+	enforcer     pods.ScaleUpEnforcer
+	loopStart    []loopstart.Observer
+	productive   []loop.ProductiveLoop
 }
 
 const provisioningResync = time.Hour
@@ -167,6 +168,7 @@ func newRequests(core config.AutoscalingOptions, client *provreqclient.Provision
 	}
 	processor := provreq.NewProvReqProcessor(client, core.CheckCapacityProcessorInstance)
 	return requests{
+		consumers: podlist.Consumers{Client: client},
 		filter:    provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()),
 		injector:  injector,
 		processor: processor,

@@ -180,6 +180,7 @@ func (with parts) podList(oneZone *podlist.OneZone) []pods.PodListProcessor {
 	}
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
+		requests.consumers,
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
