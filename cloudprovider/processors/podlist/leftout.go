@@ -32,7 +32,7 @@ func RequestOf(pod *corev1.Pod) string {
 }
 
 // Consumers makes pods whose ProvisioningRequest holds no room for them pods like others: it does not exist, has failed, or its booking is
-// over. The core's own processor drops a pod that consumes a request, whatever became of the request. Consumers belongs before all processors
+// over. The core's own processor drops all pods that consume a request, whatever became of it. Consumers belongs before all processors
 // that look at requests.
 type Consumers struct {
 	Client *provreqclient.ProvisioningRequestClient

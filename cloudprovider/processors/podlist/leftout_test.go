@@ -26,7 +26,7 @@ func TestPodsWhoseRequestHoldsNoRoomAreLikeOthers(t *testing.T) {
 		return r
 	}
 	unsure := request("unsure")
-	unsure.Status.Conditions = []metav1.Condition{{Type: provreqv1.Provisioned, Status: metav1.ConditionFalse}, {Type: provreqv1.Failed, Status: metav1.ConditionFalse}}
+	unsure.Status.Conditions = []metav1.Condition{{Type: provreqv1.Failed, Status: metav1.ConditionFalse}}
 	client := provreqclient.NewFakeProvisioningRequestClient(t.Context(), t, request("new"), unsure, request("booked", provreqv1.Provisioned),
 		request("failed", provreqv1.Failed), request("over", provreqv1.Provisioned, provreqv1.BookingExpired))
 	ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{Recorder: record.NewFakeRecorder(10)}}
@@ -41,7 +41,8 @@ func TestPodsWhoseRequestHoldsNoRoomAreLikeOthers(t *testing.T) {
 			require.NoError(t, err)
 			got, err = provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()).Process(ctx, got)
 			require.NoError(t, err)
-			if want := map[bool]int{true: 2, false: 1}[tt.waits]; assert.Lenf(t, got, want, "pods that wait beside one with %s=%s", key, tt.request) && tt.waits {
+			assert.Lenf(t, got, map[bool]int{true: 2, false: 1}[tt.waits], "pods with and beside one with %s=%s", key, tt.request)
+			if tt.waits {
 				assert.Equal(t, map[string]string{"other": "stays"}, got[0].Annotations)
 			}
 			assert.Equal(t, tt.request, RequestOf(consumer), "the informer's pod")
