@@ -47,8 +47,8 @@ func (f *Filter) Plan() (chosen, later []plan.Node) {
 	return f.rest.chosen, f.rest.later
 }
 
-// next returns the next scale-up of the plan. It is not ok where the plan no longer holds: it is old, other pods are pending, too, some pods of a
-// node no longer are, or a group no longer takes what is planned for it.
+// next returns the next scale-up of the plan. It is not ok where the plan no longer holds: it is old, other pods are pending, too, some pods
+// of a node no longer are, or a group no longer takes what is planned for it.
 func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice, ok bool) {
 	if r == nil || f.clock.Since(r.made) > planLasts {
 		return b, false

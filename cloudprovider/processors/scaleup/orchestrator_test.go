@@ -394,8 +394,8 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	}
 }
 
-// A check for capacity succeeds without a launch. The core removes no node for --scale-down-delay-after-add after a success, and books the room
-// in its next loop.
+// A check for capacity succeeds without a launch. The core removes no node for --scale-down-delay-after-add after a success, and books the
+// room in its next loop.
 func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
 	result := w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {

@@ -121,7 +121,8 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
 			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}, Clock: clock.RealClock{}})
 			o.Initialize(&cacontext.AutoscalingContext{CloudProvider: testprovider.NewTestCloudProviderBuilder().Build(),
-				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()}, nil, nil, nil, taints.TaintConfig{}, nil)
+				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()},
+				nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false

@@ -132,7 +132,8 @@ func (w *world) build(options config.AutoscalingOptions) {
 	w.t.Helper()
 	processors, templates := processorstest.NewTestProcessors(options)
 	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
-	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, callbacks.NewTestProcessorCallbacks(), nil, templates)
+	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, callbacks.NewTestProcessorCallbacks(),
+		nil, templates)
 	require.NoError(w.t, err)
 	ctx.ExpanderStrategy = firstByID{}
 	require.NoError(w.t, templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()))

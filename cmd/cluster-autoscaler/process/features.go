@@ -159,12 +159,16 @@ func (p *Process) readRequests(ctx, working context.Context, kube informers.Shar
 }
 
 func newRequests(core config.AutoscalingOptions, client *provreqclient.ProvisioningRequestClient) requests {
-	injector := provreq.NewProvisioningRequestPodsInjector(client,
-		core.ProvisioningRequestInitialBackoffTime, core.ProvisioningRequestMaxBackoffTime,
-		core.ProvisioningRequestMaxBackoffCacheSize, core.CheckCapacityBatchProcessing, core.CheckCapacityProcessorInstance)
-	var batch *provreq.ProvisioningRequestPodsInjector // the class checks in batches if it has the injector
+	newInjector := func() *provreq.ProvisioningRequestPodsInjector {
+		return provreq.NewProvisioningRequestPodsInjector(client,
+			core.ProvisioningRequestInitialBackoffTime, core.ProvisioningRequestMaxBackoffTime,
+			core.ProvisioningRequestMaxBackoffCacheSize, core.CheckCapacityBatchProcessing, core.CheckCapacityProcessorInstance)
+	}
+	injector := newInjector()
+	// The class checks in batches if it has an injector. Both ask whether a request is due, and the answer yes begins its next pause.
+	var batch *provreq.ProvisioningRequestPodsInjector
 	if core.CheckCapacityBatchProcessing {
-		batch = injector
+		batch = newInjector()
 	}
 	processor := provreq.NewProvReqProcessor(client, core.CheckCapacityProcessorInstance)
 	return requests{
