@@ -45,6 +45,7 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 			see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
 		}
 	}
+	stopped := func(c batchv1.JobCondition) bool { return c.Status == corev1.ConditionTrue } // a Job makes no pods under any condition
 	jobs, _ := ctx.JobLister().List(labels.Everything())
 	for _, o := range jobs {
 		want := ptr.Deref(o.Spec.Parallelism, 1)
@@ -68,6 +69,3 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	}
 	return b.PodListProcessor.Process(ctx, pending)
 }
-
-// stopped reports whether a Job makes no pods because of the condition. All of Kubernetes' own conditions mean that.
-func stopped(c batchv1.JobCondition) bool { return c.Status == corev1.ConditionTrue }

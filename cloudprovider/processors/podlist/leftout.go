@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -43,14 +42,14 @@ func (c Consumers) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Po
 	if err != nil {
 		return pending, err
 	}
-	holds := make(map[types.NamespacedName]bool, len(requests))
+	holds := make(map[string]bool, len(requests))
 	for _, r := range requests {
 		is := func(condition string) bool { return meta.IsStatusConditionTrue(r.Status.Conditions, condition) }
-		holds[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}] = !is(provreqv1.Failed) && !is(provreqv1.BookingExpired)
+		holds[r.Namespace+"/"+r.Name] = !is(provreqv1.Failed) && !is(provreqv1.BookingExpired)
 	}
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
-		if name := RequestOf(pod); name != "" && !holds[types.NamespacedName{Namespace: pod.Namespace, Name: name}] {
+		if name := RequestOf(pod); name != "" && !holds[pod.Namespace+"/"+name] {
 			pending[at] = snapshot.WithoutRequest(pod)
 		}
 	}
