@@ -208,6 +208,12 @@ func (p *Provider) Failing(nodeGroup string) bool {
 	return g != nil && (g.Failure != nil || len(g.Failed) > 0)
 }
 
+// Cooling reports whether the node group is left alone in all of its zones.
+func (p *Provider) Cooling(nodeGroup string) bool {
+	_, cooling := p.CoolDown(cmp.Or(p.View().Group(nodeGroup), vanished))
+	return cooling
+}
+
 // Coming is the number of nodes that the node group's target size counts and that have not registered.
 func (p *Provider) Coming(nodeGroup string) int {
 	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids(p.ctx)

@@ -3,6 +3,7 @@ package leastcost
 import (
 	"math"
 	"slices"
+	"time"
 
 	apiv1 "k8s.io/api/core/v1"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
@@ -21,6 +22,7 @@ type choice struct {
 	planned []assignment        // by candidate
 	alike   map[string][]string // by group: those whose nodes are equal to the plan, itself among them, nil for a whole option
 	total   float64             // the plan's total cost
+	made    time.Time
 
 	preferred bool // it follows what pods prefer
 }

@@ -110,6 +110,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 		t.cut = f.rest.cut
 	} else {
 		b = f.cheapestChoice(candidates, d, t)
+		b.made = f.clock.Now()
 	}
 	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut)}
 }

@@ -2,6 +2,7 @@ package leastcost
 
 import (
 	"slices"
+	"time"
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -9,11 +10,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
+// planLasts is how long a plan goes on. Prices, interruptions and capacity may change meanwhile, and its rest may have waited for a limit.
+const planLasts = time.Minute
+
 // remainder is a plan after a choice.
 type remainder struct {
 	chosen []plan.Node // by the last BestOptions
 	later  []plan.Node // in the order of the plan
 	cut    bool        // time was short for the plan
+	made   time.Time
 
 	preferred bool                // the plan follows what pods prefer
 	alike     map[string][]string // see choice
@@ -25,7 +30,7 @@ func (d *decision) remainder() *remainder {
 	if len(b.planned[b.first].nodes) == 0 {
 		return nil
 	}
-	r := &remainder{chosen: b.planned[b.first].nodes, cut: d.explanations[0].Cut, preferred: b.preferred, alike: b.alike}
+	r := &remainder{chosen: b.planned[b.first].nodes, cut: d.explanations[0].Cut, made: b.made, preferred: b.preferred, alike: b.alike}
 	for i, a := range b.planned {
 		if i != b.first {
 			r.later = append(r.later, a.nodes...)
@@ -42,10 +47,10 @@ func (f *Filter) Plan() (chosen, later []plan.Node) {
 	return f.rest.chosen, f.rest.later
 }
 
-// next returns the next scale-up of the plan. It is not ok where the plan no longer holds: other pods are pending, too, some pods of a node
-// no longer are, or a group no longer takes what is planned for it.
+// next returns the next scale-up of the plan. It is not ok where the plan no longer holds: it is old, other pods are pending, too, some pods
+// of a node no longer are, or a group no longer takes what is planned for it.
 func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice, ok bool) {
-	if r == nil {
+	if r == nil || f.clock.Since(r.made) > planLasts {
 		return b, false
 	}
 	at := make(map[string]int, len(candidates))
@@ -57,7 +62,7 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	for _, pod := range d.pods {
 		pending[pod.UID] = pod
 	}
-	b = choice{planned: make([]assignment, len(candidates)), alike: r.alike, preferred: r.preferred}
+	b = choice{planned: make([]assignment, len(candidates)), alike: r.alike, made: r.made, preferred: r.preferred}
 	placed := 0
 	for _, node := range r.later {
 		pods := node.Waiting(pending)

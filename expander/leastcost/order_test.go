@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
@@ -200,6 +202,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi"), "other": template("4", "8Gi"), "new": template("4", "8Gi")}
 	for _, tt := range []struct {
 		name    string
+		later   time.Duration                             // the second call
 		prices  flat                                      // at the second call, over those of the first
 		pending func(left []*apiv1.Pod) []expander.Option // at the second call
 		want    string                                    // begins with, at the second call
@@ -207,6 +210,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 		{name: "nothing changed", want: "small: 1 for 4"},
 		{name: "the next node of the group that grew has another price", prices: flat{"large": 0.01}, want: "small: 1 for 4"},
 		{name: "another group is cheaper", prices: flat{"other": 0.01}, want: "small: 1 for 4"},
+		{name: "another group is cheaper some time later", later: planLasts, prices: flat{"other": 0.01}, want: "other: 1 for 4"},
 		{name: "the group is gone", want: "other: 1 for 4",
 			pending: func(left []*apiv1.Pod) []expander.Option {
 				return []expander.Option{option("large", 1, left), option("other", 1, left)}
@@ -228,6 +232,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 			require.Empty(t, cmp.Diff([]string{"large: 2 for 6"}, summary(first)), "begins with (-want +got)")
 			left := slices.DeleteFunc(slices.Clone(web), func(pod *apiv1.Pod) bool { return slices.Contains(first[0].Pods, pod) })
 			maps.Copy(prices, tt.prices)
+			f.clock = clocktesting.NewFakePassiveClock(time.Now().Add(tt.later))
 			pending := []expander.Option{option("large", 1, left), option("small", 1, left), option("other", 1, left)}
 			if tt.pending != nil {
 				pending = tt.pending(left)

@@ -29,6 +29,7 @@ type cluster struct {
 	pauses  map[string]pause
 	members func() []member
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
+	ending  func() map[string]bool // nodes with a pod that is being deleted
 	drained int                    // nodes that the core drains
 	lacking map[string]bool        // groups with a Ready node that lacks a device
 }
@@ -42,7 +43,9 @@ type member struct {
 
 func newCluster(c *Collector, f *facts) *cluster {
 	k := &cluster{Collector: c, facts: f}
-	k.members, k.used = sync.OnceValue(k.findMembers), sync.OnceValue(k.findUsed)
+	k.members = sync.OnceValue(k.findMembers)
+	k.used = k.nodesWith(func(pod *corev1.Pod) bool { return !nodemeta.BelongsToNode(pod) })
+	k.ending = k.nodesWith(func(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 	return k
 }
 
@@ -60,14 +63,16 @@ func (k *cluster) words() decision.Words {
 	return decision.Words{Groups: groups, Pods: pods, Searches: s.searches, Nodes: k.nodes(byName)}
 }
 
-func (k *cluster) findUsed() map[string]bool {
-	used := map[string]bool{}
-	for _, pod := range k.facts.allPods() {
-		if pod.Spec.NodeName != "" && !nodemeta.BelongsToNode(pod) {
-			used[pod.Spec.NodeName] = true
+func (k *cluster) nodesWith(such func(*corev1.Pod) bool) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		nodes := map[string]bool{}
+		for _, pod := range k.facts.allPods() {
+			if pod.Spec.NodeName != "" && such(pod) {
+				nodes[pod.Spec.NodeName] = true
+			}
 		}
-	}
-	return used
+		return nodes
+	})
 }
 
 // allPods are the pods of the cluster, none before the core has shown them.

@@ -120,7 +120,8 @@ func TestScaleUp(t *testing.T) {
 
 func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
-	w.join(w.ready("small")...)
+	node := w.ready("small")[0]
+	w.join(node)
 	w.put(waiting("one", "web", "1"))
 	is := func(state decision.PodState, when string) {
 		t.Helper()
@@ -136,6 +137,17 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 	is(decision.PodHelpless, "ten minutes later")
 	require.NoError(t, w.Grow("small", 1))
 	is(decision.PodFits, "while a node comes that takes it")
+	victim, one := running("victim", "batch", "100m", node.Name), waiting("one", "web", "1")
+	one.Status.NominatedNodeName = node.Name
+	for _, ends := range []bool{false, true} {
+		if victim = victim.DeepCopy(); ends {
+			victim.DeletionTimestamp = ptr.To(metav1.Now())
+		}
+		w.put(victim, one)
+		p := w.pod(w.loop(), "one")
+		assert.Equalf(t, ends, strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name), "%+v", p)
+		assert.Equal(t, decision.PodFits, p.State)
+	}
 }
 
 // The core takes a node with a start-up taint for starting, whatever its kubelet says.

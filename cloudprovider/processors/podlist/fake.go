@@ -1,6 +1,8 @@
 package podlist
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,10 +30,15 @@ type Fakes struct {
 
 // Process has the core add its pods to the list. They keep no node by a wish of the pod that they are copied from. A copy of a nominated pod
 // has no nomination, because the core would put all copies on that node. A buffer controls its pods, because the core tries equal pods without a
-// controller one by one.
+// controller one by one. Copies of pods with claims of their own are left out: no group helps them, nor the real pods, if the core tries a
+// copy first.
 func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	all, err := f.PodListProcessor.Process(ctx, pending)
-	for _, pod := range all[min(len(pending), len(all)):] {
+	from := min(len(pending), len(all))
+	if f.Buffer == nil {
+		all = append(all[:from], slices.DeleteFunc(all[from:], claimsAlone)...)
+	}
+	for _, pod := range all[from:] {
 		pod.Status.NominatedNodeName = ""
 		pod.Annotations[drain.PodSafeToEvictKey] = "true"
 		delete(pod.Annotations, string(nodemeta.DoNotDisrupt))
@@ -41,4 +48,10 @@ func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 		}
 	}
 	return all, err
+}
+
+// claimsAlone reports whether a controller makes claims for the pod. It makes none for one that only the core has made.
+func claimsAlone(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
+		slices.ContainsFunc(pod.Spec.ResourceClaims, func(c corev1.PodResourceClaim) bool { return c.ResourceClaimTemplateName != nil })
 }

@@ -3,6 +3,7 @@ package podlist
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,28 @@ func TestFakePodsAskForNothing(t *testing.T) {
 	}
 }
 
+// Nobody makes the claims of a copy, so it fits nowhere. The core may try it alone for all pods of its controller.
+func TestPodsWithClaimsOfTheirOwnAreNotCopied(t *testing.T) {
+	claim := func(c corev1.PodResourceClaim) corev1.PodSpec {
+		return corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{c}}
+	}
+	volume := func(s corev1.VolumeSource) corev1.PodSpec {
+		return corev1.PodSpec{Volumes: []corev1.Volume{{Name: "scratch", VolumeSource: s}}}
+	}
+	for name, tt := range map[string]struct {
+		spec corev1.PodSpec
+		want int // pods
+	}{
+		"a claim that others share": {claim(corev1.PodResourceClaim{ResourceClaimName: ptr.To("gpu")}), 3},
+		"a claim by a template":     {claim(corev1.PodResourceClaim{ResourceClaimTemplateName: ptr.To("gpu")}), 1},
+		"a directory":               {volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}), 3},
+		"an ephemeral volume":       {volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}), 1},
+	} {
+		all, err := (&Fakes{PodListProcessor: copying(2)}).Process(nil, []*corev1.Pod{{Spec: tt.spec}})
+		assert.Truef(t, err == nil && len(all) == tt.want, "%s: %d pods, error %v, want %d", name, len(all), err, tt.want)
+	}
+}
+
 // The core makes each missing pod, which may be two thousand million, before it counts them.
 func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	const limit = 100
@@ -61,7 +84,7 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 		return &appsv1.ReplicaSet{ObjectMeta: meta(uid), Spec: appsv1.ReplicaSetSpec{Replicas: &want}, Status: appsv1.ReplicaSetStatus{Replicas: has}}
 	}
 	replicaSets, err := kubeutil.NewTestReplicaSetLister([]*appsv1.ReplicaSet{
-		replicaSet("huge", 2_000_000_000, 1), replicaSet("web", 4*limit-1, 1), replicaSet("runs", 50*limit, 50*limit)})
+		replicaSet("huge", 2_000_000_000, 1), replicaSet("web", 4*limit-3, 1), replicaSet("runs", 50*limit, 50*limit)})
 	require.NoError(t, err)
 	statefulSets, err := kubeutil.NewTestStatefulSetLister([]*appsv1.StatefulSet{{ObjectMeta: meta("sets"), Spec: appsv1.StatefulSetSpec{
 		PodManagementPolicy: appsv1.ParallelPodManagement, Replicas: ptr.To[int32](1_000_000_000)}}})
@@ -69,9 +92,14 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	queue, few := batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}, batchv1.JobSpec{Parallelism: ptr.To[int32](1_000_000_000)}
 	few.Completions = ptr.To[int32](3)
 	half, waits := batchv1.JobSpec{Parallelism: ptr.To[int32](limit / 2)}, batchv1.JobSpec{Parallelism: ptr.To[int32](limit / 2), Suspend: ptr.To(true)}
+	stopping := batchv1.JobStatus{Terminating: ptr.To[int32](1)}
+	failing := batchv1.JobStatus{Terminating: ptr.To[int32](1),
+		Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue}}}
+	resumed := batchv1.JobStatus{Active: 1, Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionFalse}}}
 	jobs, err := kubeutil.NewTestJobLister([]*batchv1.Job{{ObjectMeta: meta("queue"), Spec: queue},
 		{ObjectMeta: meta("done"), Spec: half, Status: batchv1.JobStatus{Succeeded: limit / 2}}, {ObjectMeta: meta("suspended"), Spec: waits},
-		{ObjectMeta: meta("few"), Spec: few, Status: batchv1.JobStatus{Active: 1}}})
+		{ObjectMeta: meta("stopping"), Spec: waits, Status: stopping}, {ObjectMeta: meta("failing"), Spec: half, Status: failing},
+		{ObjectMeta: meta("resumed"), Spec: few, Status: resumed}, {ObjectMeta: meta("few"), Spec: few, Status: batchv1.JobStatus{Active: 1}}})
 	require.NoError(t, err)
 	listers := kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, replicaSets, statefulSets)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t),
@@ -79,7 +107,8 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	registry := injectionbackoff.NewFakePodControllerRegistry()
 	core := podinjection.NewPodInjectionPodListProcessor(registry)
 	b := &Bounded{PodListProcessor: core, LeftOut: registry, Limit: limit, Clock: clock.RealClock{}}
-	pending := []*corev1.Pod{controlled("huge"), controlled("web"), controlled("sets"), controlled("queue"), controlled("few")}
+	pending := []*corev1.Pod{controlled("huge"), controlled("web"), controlled("sets"), controlled("queue"), controlled("few"),
+		controlled("stopping"), controlled("failing"), controlled("resumed")} // pods that end have a node
 	for range 2 {
 		made := map[types.UID]int{}
 		all, err := b.Process(ctx, slices.Clone(pending))
@@ -87,6 +116,7 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 		for _, pod := range all[len(pending):] {
 			made[pod.OwnerReferences[0].UID]++
 		}
-		assert.Equal(t, map[types.UID]int{"web": 4*limit - 2, "few": 2}, made)
+		assert.Equal(t, map[types.UID]int{"web": 4*limit - 4, "few": 2, "resumed": 2}, made)
 	}
+	assert.Zero(t, registry.BackOffUntil("suspended", time.Now()), "a suspended Job without pods is left out once it is resumed")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,14 +45,19 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 			see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
 		}
 	}
+	stopped := func(c batchv1.JobCondition) bool { return c.Status == corev1.ConditionTrue } // a Job makes no pods under any condition
 	jobs, _ := ctx.JobLister().List(labels.Everything())
 	for _, o := range jobs {
 		want := ptr.Deref(o.Spec.Parallelism, 1)
 		if o.Spec.Completions != nil || o.Status.Succeeded > 0 {
 			want = min(want, ptr.Deref(o.Spec.Completions, 1)-o.Status.Succeeded)
 		}
-		if !ptr.Deref(o.Spec.Suspend, false) {
+		stops := ptr.Deref(o.Spec.Suspend, false) || o.DeletionTimestamp != nil || slices.ContainsFunc(o.Status.Conditions, stopped)
+		switch {
+		case !stops:
 			see(o.UID, want, o.Status.Active)
+		case o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0 && !b.LeftOut.BackOffUntil(o.UID, now).After(now):
+			b.LeftOut.BackoffController(o.UID, now) // the core would make others for the pods that end
 		}
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(lacks), func(x, y types.UID) int { return lacks[y] - lacks[x] }) {

@@ -2,13 +2,19 @@ package podlist
 
 import (
 	"cmp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
 	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // LeftOut reports whether the core never launches a node for the pod: its priority is too low, it is a pod of a DaemonSet, or it
@@ -23,3 +29,31 @@ func RequestOf(pod *corev1.Pod) string {
 	return cmp.Or(pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey],
 		pod.Annotations[provreqpods.DeprecatedProvisioningRequestPodAnnotationKey])
 }
+
+// Consumers makes pods whose ProvisioningRequest holds no room for them pods like others: it does not exist, has failed, or its booking is
+// over. The core's own processor drops all pods that consume a request, whatever became of it. Consumers belongs before all processors
+// that look at requests.
+type Consumers struct {
+	Client *provreqclient.ProvisioningRequestClient
+}
+
+func (c Consumers) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	requests, err := c.Client.ProvisioningRequests()
+	if err != nil {
+		return pending, err
+	}
+	holds := make(map[string]bool, len(requests))
+	for _, r := range requests {
+		is := func(condition string) bool { return meta.IsStatusConditionTrue(r.Status.Conditions, condition) }
+		holds[r.Namespace+"/"+r.Name] = !is(provreqv1.Failed) && !is(provreqv1.BookingExpired)
+	}
+	pending = slices.Clone(pending)
+	for at, pod := range pending {
+		if name := RequestOf(pod); name != "" && !holds[pod.Namespace+"/"+name] {
+			pending[at] = snapshot.WithoutRequest(pod)
+		}
+	}
+	return pending, nil
+}
+
+func (Consumers) CleanUp() {}

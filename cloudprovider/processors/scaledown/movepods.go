@@ -68,7 +68,6 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 	pods = m.emptied.Take(ctx.ClusterSnapshot, info, moved)
 	for _, p := range pods {
 		m.owners[p.UID] = owner
-		p.Annotations = maps.Clone(p.Annotations)
 		nodemeta.Moved.Mark(p)
 	}
 	return pods

@@ -56,6 +56,8 @@ type Options struct {
 	BelowClock func(nodeGroup string) bool
 	// Failing reports whether AWS could not launch all that a node group was asked for. May be nil.
 	Failing func(nodeGroup string) bool
+	// Cooling reports whether a node group is left alone after AWS could not launch. May be nil.
+	Cooling func(nodeGroup string) bool
 	// Coming is the number of nodes of a node group that have not registered. May be nil.
 	Coming func(nodeGroup string) int
 	// Admit returns the pods to scale up for. May be nil.
@@ -199,6 +201,12 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
 		limit(result, slices.DeleteFunc(slices.Clone(pods), ofRequest)) // their request says why they wait
 	}
+	if err == nil && result.Result == status.ScaleUpSuccessful && len(result.ScaleUpInfos) == 0 {
+		// A request has found room on nodes that exist. For the core that would begin --scale-down-delay-after-add. It books the room in the
+		// next loop, so no node goes in this one.
+		result.Result = status.ScaleUpNotNeeded
+		o.context.ProcessorCallbacks.DisableScaleDownForLoop()
+	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
 	}
@@ -296,10 +304,10 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	return joined, err
 }
 
-// missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it.
+// missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it or AWS would not be asked.
 func (o *Orchestrator) missing(g cloudprovider.NodeGroup) int {
 	size, err := g.TargetSize()
-	if err != nil || size >= g.MinSize() {
+	if err != nil || size >= g.MinSize() || o.Cooling != nil && o.Cooling(g.Id()) {
 		return 0
 	}
 	if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {

@@ -21,6 +21,7 @@ import (
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	provreq "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
@@ -393,13 +394,17 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	}
 }
 
+// A check for capacity succeeds without a launch. The core removes no node for --scale-down-delay-after-add after a success, and books the
+// room in its next loop.
 func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	result := w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		calls++
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
 	}}}), filling(2))
 	assert.Equal(t, 1, calls)
+	assert.Equal(t, status.ScaleUpNotNeeded, result.Result, "the result for the core")
+	assert.True(t, w.ctx.ProcessorCallbacks.(*callbacks.TestProcessorCallbacks).ScaleDownDisabledForLoop, "no node goes in this loop")
 }
 
 // summary is a result in words.
@@ -552,15 +557,17 @@ func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
 	for _, tt := range []struct {
 		flag  bool
 		below map[string]bool
+		cools string // AWS is not asked for this group for now
 		want  []string
 	}{
 		{below: map[string]bool{"b": true}, want: []string{"b +2"}},
+		{below: map[string]bool{"a": true, "b": true}, cools: "b", want: []string{"a +1"}},
 		{below: map[string]bool{}},
 		{flag: true, below: map[string]bool{}, want: []string{"a +1", "b +2"}},
 		{flag: true, below: map[string]bool{"b": true}, want: []string{"a +1", "b +2"}},
 	} {
 		w := newWorld(t, map[string]zone{"a": {min: 1, max: 9}, "b": {min: 2, max: 9}}, func(o *config.AutoscalingOptions) { o.EnforceNodeGroupMinSize = tt.flag })
-		o := w.start(Options{BelowClock: func(id string) bool { return tt.below[id] }})
+		o := w.start(Options{BelowClock: func(id string) bool { return tt.below[id] }, Cooling: func(id string) bool { return id == tt.cools }})
 		for range 2 {
 			o.Refresh()
 			if w.ctx.EnforceNodeGroupMinSize {

@@ -15,6 +15,7 @@ import (
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -120,7 +121,8 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
 			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}, Clock: clock.RealClock{}})
 			o.Initialize(&cacontext.AutoscalingContext{CloudProvider: testprovider.NewTestCloudProviderBuilder().Build(),
-				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}, nil, nil, nil, taints.TaintConfig{}, nil)
+				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()},
+				nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false

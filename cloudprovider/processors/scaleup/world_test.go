@@ -27,6 +27,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -131,7 +132,8 @@ func (w *world) build(options config.AutoscalingOptions) {
 	w.t.Helper()
 	processors, templates := processorstest.NewTestProcessors(options)
 	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
-	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, nil, nil, templates)
+	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, callbacks.NewTestProcessorCallbacks(),
+		nil, templates)
 	require.NoError(w.t, err)
 	ctx.ExpanderStrategy = firstByID{}
 	require.NoError(w.t, templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()))

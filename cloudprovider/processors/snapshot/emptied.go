@@ -16,7 +16,8 @@ type Emptied struct {
 }
 
 // Take closes a node in the snapshot and takes pods off it, which it returns as pods that wait for a node. What they hold is free for
-// them elsewhere: claimed devices, volumes, and their part in a spread or an anti-affinity.
+// them elsewhere: claimed devices, volumes, and their part in a spread or an anti-affinity. Their ProvisioningRequest has had its nodes, so
+// they consume none.
 func (e *Emptied) Take(s clustersnapshot.ClusterSnapshot, info *framework.NodeInfo, pods []*corev1.Pod) (free []*corev1.Pod) {
 	name := info.Node().Name
 	if err := replaceNode(s, shut(info, len(info.GetPods())-len(pods)), info); err != nil {
@@ -33,7 +34,7 @@ func (e *Emptied) Take(s clustersnapshot.ClusterSnapshot, info *framework.NodeIn
 			continue
 		}
 		e.pods[p.UID] = true
-		free = append(free, Unbound(p))
+		free = append(free, WithoutRequest(Unbound(p)))
 	}
 	return free
 }

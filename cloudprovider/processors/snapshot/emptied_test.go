@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
@@ -18,6 +19,7 @@ func TestPodsLookForAPlaceWithoutTheDevicesThatTheyHold(t *testing.T) {
 			w := newWorld(2, 0, false)
 			w.devices(1)
 			pod := newPod("a", "n0")
+			pod.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "job"}
 			var owner *corev1.Pod
 			if own {
 				owner = pod
@@ -41,6 +43,7 @@ func TestPodsLookForAPlaceWithoutTheDevicesThatTheyHold(t *testing.T) {
 			placed, err := Place(s, free, Nodes{Anywhere: func(*corev1.Pod) bool { return true }})
 			require.NoError(t, err)
 			require.Truef(t, len(free) == 1 && placed[free[0]] == "n1", "places %v, want one on n1", placed)
+			assert.Truef(t, len(free[0].Annotations) == 0 && len(pod.Annotations) == 1, "the core launches a node for it: %v", free[0].Annotations)
 			assert.Equal(t, "n1", e.Restore(s)[pod.UID].Name)
 			assert.Nil(t, e.Restore(s), "places of no pod")
 			for node, pods := range map[string]int{"n0": 1, "n1": 0} {

@@ -1,9 +1,12 @@
 package snapshot
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
@@ -30,4 +33,14 @@ func Unbound(pod *corev1.Pod) *corev1.Pod {
 	free := *pod
 	free.Spec.NodeName, free.Status.NominatedNodeName = "", ""
 	return &free
+}
+
+// WithoutRequest returns a copy of the pod that consumes no ProvisioningRequest. The core launches no node for a pod that does. The copy
+// shares its other parts with the pod.
+func WithoutRequest(pod *corev1.Pod) *corev1.Pod {
+	other := *pod
+	other.Annotations = maps.Clone(pod.Annotations)
+	delete(other.Annotations, provreqv1.ProvisioningRequestPodAnnotationKey)
+	delete(other.Annotations, provreqpods.DeprecatedProvisioningRequestPodAnnotationKey)
+	return &other
 }

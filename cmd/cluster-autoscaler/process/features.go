@@ -135,11 +135,12 @@ func newBuffers(all *buffers.Buffers, client *cbclient.CapacityBufferClient) cap
 
 // requests serves ProvisioningRequest objects (--enable-provisioning-requests).
 type requests struct {
-	filter, injector, processor pods.PodListProcessor
-	orchestrator                corescaleup.Orchestrator
-	enforcer                    pods.ScaleUpEnforcer
-	loopStart                   []loopstart.Observer
-	productive                  []loop.ProductiveLoop
+	consumers, filter, injector, processor pods.PodListProcessor
+
+	orchestrator corescaleup.Orchestrator
+	enforcer     pods.ScaleUpEnforcer
+	loopStart    []loopstart.Observer
+	productive   []loop.ProductiveLoop
 }
 
 const provisioningResync = time.Hour
@@ -158,15 +159,20 @@ func (p *Process) readRequests(ctx, working context.Context, kube informers.Shar
 }
 
 func newRequests(core config.AutoscalingOptions, client *provreqclient.ProvisioningRequestClient) requests {
-	injector := provreq.NewProvisioningRequestPodsInjector(client,
-		core.ProvisioningRequestInitialBackoffTime, core.ProvisioningRequestMaxBackoffTime,
-		core.ProvisioningRequestMaxBackoffCacheSize, core.CheckCapacityBatchProcessing, core.CheckCapacityProcessorInstance)
-	var batch *provreq.ProvisioningRequestPodsInjector // the class checks in batches if it has the injector
+	newInjector := func() *provreq.ProvisioningRequestPodsInjector {
+		return provreq.NewProvisioningRequestPodsInjector(client,
+			core.ProvisioningRequestInitialBackoffTime, core.ProvisioningRequestMaxBackoffTime,
+			core.ProvisioningRequestMaxBackoffCacheSize, core.CheckCapacityBatchProcessing, core.CheckCapacityProcessorInstance)
+	}
+	injector := newInjector()
+	// The class checks in batches if it has an injector. Both ask whether a request is due, and the answer yes begins its next pause.
+	var batch *provreq.ProvisioningRequestPodsInjector
 	if core.CheckCapacityBatchProcessing {
-		batch = injector
+		batch = newInjector()
 	}
 	processor := provreq.NewProvReqProcessor(client, core.CheckCapacityProcessorInstance)
 	return requests{
+		consumers: podlist.Consumers{Client: client},
 		filter:    provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()),
 		injector:  injector,
 		processor: processor,

@@ -9,7 +9,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
@@ -42,4 +52,24 @@ func TestStartWithBuffersEnds(t *testing.T) {
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+// The answer that a request is due begins its next pause. The core's injector asks in each loop, and its class in the same one.
+func TestRequestThatFoundNoRoomIsTriedAgainInABatch(t *testing.T) {
+	request := provreqclient.ProvisioningRequestWrapperForTesting("default", "job")
+	request.Spec.ProvisioningClassName = provreqv1.ProvisioningClassCheckCapacity
+	request.Status.Conditions = []metav1.Condition{{Type: provreqv1.Provisioned, Status: metav1.ConditionFalse,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-90 * time.Second))}}
+	core := config.AutoscalingOptions{CheckCapacityBatchProcessing: true, CheckCapacityProvisioningRequestMaxBatchSize: 10,
+		CheckCapacityProvisioningRequestBatchTimebox: time.Minute, ProvisioningRequestInitialBackoffTime: time.Minute,
+		ProvisioningRequestMaxBackoffTime: time.Hour, ProvisioningRequestMaxBackoffCacheSize: 10}
+	r := newRequests(core, provreqclient.NewFakeProvisioningRequestClient(t.Context(), t, request))
+	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: core, ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
+	r.orchestrator.Initialize(ctx, &caprocessors.AutoscalingProcessors{}, nil, nil, taints.TaintConfig{}, nil)
+	pods, err := r.injector.Process(ctx, nil)
+	require.NoError(t, err)
+	require.Len(t, pods, 1, "pods of a request that is due")
+	result, failed := r.orchestrator.ScaleUp(pods, nil, nil, nil, false)
+	assert.Truef(t, failed == nil && result.Result == corestatus.ScaleUpNoOptionsAvailable, "result %v, error %v, want a search in vain",
+		result.Result, failed)
 }

@@ -96,7 +96,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	scaleUp := scaleup.New(scaleup.Options{
 		Core: cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), Most: ours.ScaleUpsPerLoop,
 		Plan: asked, Planner: with.planner, Pretended: provider.Pretended, Zones: oneZone, BelowClock: belowClock, Failing: provider.Failing,
-		Coming: provider.Coming, Admit: admit, Complete: complete, Memory: lifecycle.Burst, Clock: clock.RealClock{},
+		Cooling: provider.Cooling, Coming: provider.Coming, Admit: admit, Complete: complete, Memory: lifecycle.Burst, Clock: clock.RealClock{},
 	})
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
@@ -180,6 +180,7 @@ func (with parts) podList(oneZone *podlist.OneZone) []pods.PodListProcessor {
 	}
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
+		requests.consumers,
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
