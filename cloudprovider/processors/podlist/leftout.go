@@ -3,6 +3,7 @@ package podlist
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,6 +14,7 @@ import (
 	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
@@ -31,11 +33,14 @@ func RequestOf(pod *corev1.Pod) string {
 }
 
 // Consumers makes pods whose ProvisioningRequest holds no room for them pods like others: it does not exist, has failed, or its booking is
-// over. The core's own processor drops all pods that consume a request, whatever became of it. Consumers belongs before all processors
-// that look at requests.
+// over. The core's own processor drops all pods that consume a request, whatever became of it. A request may come after its pods, so it is missed
+// after a minute. Consumers belongs before all processors that look at requests.
 type Consumers struct {
 	Client *provreqclient.ProvisioningRequestClient
+	Clock  clock.PassiveClock
 }
+
+const missedAfter = time.Minute
 
 func (c Consumers) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	requests, err := c.Client.ProvisioningRequests()
@@ -49,7 +54,9 @@ func (c Consumers) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Po
 	}
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
-		if name := RequestOf(pod); name != "" && !holds[pod.Namespace+"/"+name] {
+		name := RequestOf(pod)
+		has, there := holds[pod.Namespace+"/"+name]
+		if name != "" && !has && (there || c.Clock.Since(pod.CreationTimestamp.Time) > missedAfter) {
 			pending[at] = snapshot.WithoutRequest(pod)
 		}
 	}

@@ -2,6 +2,7 @@ package podlist
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,10 +15,12 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqwrapper"
 	"k8s.io/client-go/tools/record"
+	clocktesting "k8s.io/utils/clock/testing"
 )
 
 // The core's filter lets no pod cause a scale-up that consumes a request, and so none that comes again after the request was deleted.
 func TestPodsWhoseRequestHoldsNoRoomAreLikeOthers(t *testing.T) {
+	now := time.Now()
 	request := func(name string, conditions ...string) *provreqwrapper.ProvisioningRequest {
 		r := provreqclient.ProvisioningRequestWrapperForTesting("default", name)
 		for _, c := range conditions {
@@ -33,11 +36,18 @@ func TestPodsWhoseRequestHoldsNoRoomAreLikeOthers(t *testing.T) {
 	for _, tt := range []struct {
 		request string
 		waits   bool // for a node
-	}{{"gone", true}, {"failed", true}, {"over", true}, {"new", false}, {"unsure", false}, {"booked", false}} {
+	}{{"gone", true}, {"late", false}, {"failed", true}, {"over", true}, {"new", false}, {"unsure", false}, {"booked", false}} {
 		for _, key := range []string{provreqv1.ProvisioningRequestPodAnnotationKey, provreqpods.DeprecatedProvisioningRequestPodAnnotationKey} {
-			consumer := pod("consumer", "", func(p *corev1.Pod) { p.Annotations = map[string]string{key: tt.request, "other": "stays"} })
+			consumer := pod("consumer", "", func(p *corev1.Pod) {
+				p.Annotations = map[string]string{key: tt.request, "other": "stays"}
+				if tt.request != "late" {
+					p.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour))
+				} else {
+					p.CreationTimestamp = metav1.NewTime(now.Add(-time.Minute))
+				}
+			})
 			pending := []*corev1.Pod{consumer, pod("other", "")}
-			got, err := Consumers{Client: client}.Process(ctx, pending)
+			got, err := Consumers{Client: client, Clock: clocktesting.NewFakePassiveClock(now)}.Process(ctx, pending)
 			require.NoError(t, err)
 			got, err = provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()).Process(ctx, got)
 			require.NoError(t, err)

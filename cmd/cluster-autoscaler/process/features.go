@@ -172,7 +172,7 @@ func newRequests(core config.AutoscalingOptions, client *provreqclient.Provision
 	}
 	processor := provreq.NewProvReqProcessor(client, core.CheckCapacityProcessorInstance)
 	return requests{
-		consumers: podlist.Consumers{Client: client},
+		consumers: podlist.Consumers{Client: client, Clock: clock.RealClock{}},
 		filter:    provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()),
 		injector:  injector,
 		processor: processor,
