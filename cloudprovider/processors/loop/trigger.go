@@ -45,7 +45,7 @@ type Config struct {
 	SettleTime   time.Duration // a burst of pods is over once none came for this long, or for half of it if the scheduler has looked at all pods
 	SettleLimit  time.Duration // a burst is cut off this long after its first pod
 	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
-	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
+	Tick         bool          // wait for the scan interval and interruptions alone (--frequent-loops-enabled=false)
 
 	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for none. It is
 	// called on the goroutine of the informer.
@@ -78,7 +78,7 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Productive, config.Coming = nil, nil, nil, nil, nil
+		config.Removal, config.Changed, config.Productive, config.Coming = nil, nil, nil, nil
 	}
 	if config.Coming == nil {
 		config.Coming = func() {}

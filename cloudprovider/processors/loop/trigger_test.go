@@ -531,17 +531,19 @@ func TestPauseGrowsWithTheLoop(t *testing.T) {
 	})
 }
 
-func TestTickingWaitsForScanIntervalOnly(t *testing.T) {
+func TestTickingWaitsForScanIntervalAndInterruptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		changed := make(chan struct{}, 1)
+		changed, interrupted := make(chan struct{}, 1), make(chan struct{}, 1)
 		changed <- struct{}{}
 		config := settings
-		config.Tick, config.Changed, config.Interrupted = true, changed, changed
+		config.Tick, config.Changed, config.Interrupted = true, changed, interrupted
 		config.Removal = func(time.Time) time.Time { return time.Now().Add(3 * time.Second) }
 		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: time.Now}}
 		trigger := started(t, config)
 		becomes(trigger, "web")
 		expect(t, trigger, ScanInterval, 10*time.Second)
+		time.AfterFunc(2*time.Second, func() { interrupted <- struct{}{} })
+		expect(t, trigger, Interruption, 2*time.Second)
 	})
 }
 

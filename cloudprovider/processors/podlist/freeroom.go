@@ -8,6 +8,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
@@ -46,16 +47,18 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
-// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned.
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned
+// or drained.
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
-// by its name all the same, fail, and help no pod in this loop. On a cordoned node it would count on a place that the pod does not get: the
+// by its name all the same, fail, and help no pod in this loop. On such a node it would count on a place that the pod does not get: the
 // pod keeps the nomination of its preemption until kube-scheduler tries it again.
 func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
 		if name := pod.Status.NominatedNodeName; name != "" {
-			if info, err := s.NodeInfos().Get(name); err != nil || info.Node().Spec.Unschedulable {
+			info, err := s.NodeInfos().Get(name)
+			if err != nil || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) {
 				pending[at] = snapshot.Unbound(pod)
 			}
 		}

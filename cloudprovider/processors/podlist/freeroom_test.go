@@ -16,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	testingclock "k8s.io/utils/clock/testing"
 
@@ -70,7 +71,8 @@ func (p packing) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 func (packing) CleanUp() {}
 
 // newFreeRoom has the plan, and a snapshot of Ready nodes with 4 CPUs. The name of a node begins with its group, such as a, or a/x for a
-// zone of a. A hyphen follows. A node x-cordoned is cordoned.
+// zone of a. A hyphen follows. A node x-cordoned is cordoned, and a node
+// x-drained has the core's taint alone.
 func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*FreeRoom, *cacontext.AutoscalingContext) {
 	t.Helper()
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
@@ -78,6 +80,9 @@ func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*
 		node := utiltest.BuildTestNode(name, 4000, 1<<30)
 		utiltest.SetNodeReadyState(node, true, time.Unix(0, 0))
 		node.Spec.Unschedulable = strings.HasSuffix(name, "-cordoned")
+		if strings.HasSuffix(name, "-drained") {
+			node.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}}
+		}
 		require.NoError(t, snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil)))
 	}
 	p := plan.New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
@@ -156,6 +161,9 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 			left: []string{"huge=", "other="}, still: 1},
 		{name: "a nomination of a preemption for a node that is then drained", nodes: []string{"a-cordoned"},
 			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-cordoned")}, on: map[string][]string{},
+			left: []string{"small="}},
+		{name: "a nomination for a node that is drained with --cordon-node-before-terminating=false", nodes: []string{"a-drained"},
+			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-drained")}, on: map[string][]string{},
 			left: []string{"small="}},
 		{name: "a group that was divided since, and grew", nodes: []string{"a/x-1", "a/y-1", "a/y-2"},
 			planned: []plan.Node{planned("a", "", large), planned("a", "", plannedPod("huge", 4, "")),
