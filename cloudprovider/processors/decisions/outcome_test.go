@@ -59,6 +59,13 @@ func TestPodOfAProvisioningRequest(t *testing.T) {
 	}
 }
 
+func TestPodOfASchedulerThatIsNotAllowed(t *testing.T) {
+	for allowed, want := range map[string]decision.PodState{"default-scheduler": decision.PodIgnored, "volcano": decision.PodFits} {
+		s := &speaker{cluster: &cluster{Collector: New(Config{Core: config.AutoscalingOptions{AllowedSchedulers: map[string]bool{allowed: true}}}), facts: &facts{listed: true}}}
+		assert.Equalf(t, want, s.other(&corev1.Pod{Spec: corev1.PodSpec{SchedulerName: "volcano"}}).state, "with --allowed-scheduler-names=%s", allowed)
+	}
+}
+
 // The scheduler says of a volume's zone that the node's labels do not match.
 func TestVolumeSelectsForAPodThatDoesNot(t *testing.T) {
 	said := why.Scheduling("NodeAffinity", nil, "")

@@ -413,6 +413,9 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
+	case len(s.Core.AllowedSchedulers) > 0 && !s.Core.AllowedSchedulers[pod.Spec.SchedulerName]:
+		return is(decision.PodIgnored, decision.CodeOther, "add its scheduler to --allowed-scheduler-names",
+			"its scheduler %q is not in --allowed-scheduler-names, and no node is launched for such pods", pod.Spec.SchedulerName)
 	case coreutils.IsExpendablePod(pod, cutoff):
 		return is(decision.PodIgnored, decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)

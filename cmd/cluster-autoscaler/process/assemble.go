@@ -319,6 +319,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 		RemainingPdbTracker: scaledown.Budgets{RemainingPdbTracker: pdb.NewBasicRemainingPdbTracker()},
 	}
 	opts.WriteStatusConfigMap = false    // status.Writer does
+	opts.AllowedSchedulers = nil         // podlist.Allowed obeys the flag
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed
 	return opts
 }

@@ -288,6 +288,24 @@ func golden(t *testing.T, file, got string) {
 	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", file)
 }
 
+// The core itself would take full nodes of other schedulers for empty ones.
+func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
+	p := &Process{}
+	p.core.AllowedSchedulers = map[string]bool{corev1.DefaultSchedulerName: true}
+	opts := p.coreOptions(nil)
+	assert.Empty(t, opts.AllowedSchedulers, "schedulers whose running pods alone the core counts")
+	ours, other := &corev1.Pod{Spec: corev1.PodSpec{SchedulerName: corev1.DefaultSchedulerName}}, &corev1.Pod{Spec: corev1.PodSpec{SchedulerName: "volcano"}}
+	pending := []*corev1.Pod{other, ours}
+	for _, processor := range (parts{provider: &aws.Provider{}, draining: &podlist.Draining{}}).podList(&podlist.OneZone{}, p.core.AllowedSchedulers) {
+		if allowed, is := processor.(podlist.Allowed); is {
+			var err error
+			pending, err = allowed.Process(nil, pending)
+			require.NoError(t, err)
+		}
+	}
+	assert.Equal(t, []*corev1.Pod{ours}, pending, "pods that may cause a scale-up")
+}
+
 // adding adds a pod, as the core's injector of ProvisioningRequests does.
 type adding struct{ pod *corev1.Pod }
 
@@ -303,7 +321,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	with := parts{provider: w.Provider, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
-	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
+	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil)
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
