@@ -37,10 +37,15 @@ func (c *Check) Findings() []string {
 	if l == nil {
 		return found
 	}
-	if l.Outcome != allowed || len(l.Instances) == 0 {
+	switch {
+	case l.lost() && l.Repeated.err != nil:
+		found = append(found, "AWS did not say whether it launched an instance: look at the group")
+	case len(l.Instances) == 0:
 		found = append(found, "the launch gave no instance")
+	case l.lost():
+		found = append(found, "AWS answered only the repeated call")
 	}
-	if l.Repeated != nil && !l.SameInstances {
+	if l.err == nil && l.Repeated != nil && !l.SameInstances {
 		found = append(found, "the repeated call was answered in another way")
 	}
 	if l.Reading != nil && !l.Reading.Complete {

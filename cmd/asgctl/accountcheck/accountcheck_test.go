@@ -2,6 +2,7 @@ package accountcheck_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
@@ -179,6 +182,35 @@ func TestForgottenTokenLaunchesTwice(t *testing.T) {
 	assert.Truef(t, code == command.ExitFindings && !check.Launch.SameInstances && strings.Contains(complaints, "answered in another way"),
 		"exit code %d: %s", code, complaints)
 	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity: both instances are taken away")
+}
+
+// Where an answer is lost, the instance is known by the other one, or somebody has to look.
+func TestLostAnswerOfTheLaunch(t *testing.T) {
+	for _, tt := range []struct {
+		lost, instances, desired int
+		want                     string
+	}{
+		{lost: 1, instances: 1, desired: 1, want: "AWS answered only the repeated call"},
+		{lost: 2, instances: 0, desired: 2, want: "AWS did not say whether it launched an instance: look at the group"},
+	} {
+		server := newAWS(t, nil)
+		server.Inject(fakeaws.Fault{Action: "LaunchInstances", Body: fakeaws.Lost, Times: tt.lost})
+		code, check, complaints := launch(t, "web")
+		assert.Truef(t, code == command.ExitFindings && strings.HasSuffix(complaints, " "+tt.want+"\n"), "exit code %d: %s", code, complaints)
+		assert.Len(t, check.Launch.Instances, tt.instances)
+		assert.Equal(t, tt.desired, desired(t, server, "web"), "desired capacity")
+	}
+}
+
+// A Ctrl-C while AWS launches leaves no instance that nobody knows of.
+func TestInterruptedLaunchIsKnown(t *testing.T) {
+	clients, err := awsclient.New(t.Context(), awsclients.Options(newAWS(t, nil)))
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancel(t.Context())
+	check := accountcheck.New(ctx, clients)
+	interrupt()
+	assert.Len(t, check.LaunchInto(ctx, &group.Group{Name: "web", Zones: []string{zone}}), 1)
+	assert.True(t, check.Launch.SameInstances, "the same answer")
 }
 
 func TestNoCapacity(t *testing.T) {

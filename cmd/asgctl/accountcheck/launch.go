@@ -31,7 +31,7 @@ type Launch struct {
 	Group       string     `json:"group"`
 	Zone        string     `json:"zone"`
 	ClientToken string     `json:"clientToken"`
-	Instances   []Instance `json:"instances"`
+	Instances   []Instance `json:"instances"` // of all answers
 	Errors      []Failure  `json:"errors"`
 	// Repeated is the answer to the same call with the same client token. SameInstances means that AWS launched once.
 	Repeated      *Call `json:"repeated,omitempty"`
@@ -45,7 +45,7 @@ type Launch struct {
 
 	answered time.Time
 	input    *autoscaling.LaunchInstancesInput
-	launched []string // IDs of all answers
+	launched []string // IDs of Instances
 }
 
 type Instance struct {
@@ -110,10 +110,13 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 		AutoScalingGroupName: &l.Group, RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{l.Zone},
 		ClientToken: &l.ClientToken, RetryStrategy: types.RetryStrategyNone,
 	}
-	if desired, _, err := read(ctx, c, g.Name); err == nil { // the operator may have thought for long
+	// A Ctrl-C leaves no instance that nobody knows of. The client bounds each call.
+	own := context.WithoutCancel(ctx)
+	if desired, _, err := read(own, c, g.Name); err == nil { // the operator may have thought for long
 		l.Desired = desired
 	}
-	l.Call, l.Instances, l.Errors = l.ask(ctx, c)
+	first, instances, failures := l.ask(own, c)
+	l.Call, l.Errors = first, failures
 	l.answered = time.Now()
 	switch {
 	case awsclient.IsUnsupported(l.err):
@@ -121,10 +124,13 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 	case awsclient.IsDenied(l.err):
 		l.Meaning += ". Effect: the autoscaler raises the desired capacity, until autoscaling:LaunchInstances and ec2:CreateFleet are allowed"
 	}
-	if l.err == nil || !awsclient.IsRefused(l.err) {
-		again, instances, failures := l.ask(ctx, c) // AWS must answer with the same instances
+	if l.err == nil || l.lost() {
+		again, sameInstances, sameFailures := l.ask(own, c) // AWS must answer with the same instances
 		l.Repeated = &again
-		l.SameInstances = again.err == nil && slices.Equal(instances, l.Instances) && slices.Equal(failures, l.Errors)
+		l.SameInstances = again.err == nil && slices.Equal(sameInstances, instances) && slices.Equal(sameFailures, failures)
+		if l.err != nil {
+			l.Errors = sameFailures
+		}
 	}
 	if len(l.launched) > 0 {
 		l.await(ctx, c)
@@ -132,6 +138,9 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 	check.Launch = l
 	return l.launched
 }
+
+// lost reports whether the first call may have launched, though AWS did not say so.
+func (l *Launch) lost() bool { return l.err != nil && !awsclient.IsRefused(l.err) }
 
 func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instance, []Failure) {
 	instances, failures := []Instance{}, []Failure{}
@@ -147,7 +156,7 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 	}
 	for _, i := range instances {
 		if !slices.Contains(l.launched, i.ID) {
-			l.launched = append(l.launched, i.ID)
+			l.launched, l.Instances = append(l.launched, i.ID), append(l.Instances, i)
 		}
 	}
 	return answer, instances, failures

@@ -78,6 +78,9 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 		return answer(ctx, lines) == want
 	}
 	check := accountcheck.New(ctx, clients)
+	if ctx.Err() != nil {
+		return failure{fmt.Errorf("not all permissions were tried: %w", ctx.Err())}
+	}
 	refusal := ""
 	if group != "" {
 		refusal = c.launch(ctx, check, group, typed)
@@ -133,7 +136,7 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 		defer cancel()
 		check.TakeAway(own)
 	default:
-		check.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
+		check.Launch.Kept = "you did not type its ID. The autoscaler removes its node once it is unneeded"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -108,7 +110,11 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, string(nodemeta.RemovalRequested), value)
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		return failure{fmt.Errorf("ask for the removal: %w", err)}
+		err = fmt.Errorf("ask for the removal: %w", err)
+		if status := apierrors.APIStatus(nil); !errors.As(err, &status) || status.Status().Code >= http.StatusInternalServerError {
+			err = fmt.Errorf("%w: the request may stand, and this takes it back: kubectl annotate node %s %s-", err, shellword.Quote(name), nodemeta.RemovalRequested)
+		}
+		return failure{err}
 	}
 	for line, last := "asked the autoscaler to remove node "+name, ""; ; line = e.progress(ctx, autoscaler, name) {
 		if line != last && ctx.Err() == nil {
@@ -153,7 +159,7 @@ func nodeOf(ctx context.Context, client kubernetes.Interface, reported *decision
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
 	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
-		return "the autoscaler does not answer, trying again: " + err.Error()
+		return "the autoscaler does not answer, trying again: " + show.Clean(err.Error())
 	}
 	answer, found := show.NodeOf(r, show.Running, name)
 	switch {

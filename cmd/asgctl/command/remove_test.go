@@ -28,6 +28,7 @@ type removal struct {
 	least   int             // the group's minimum, of 3 nodes
 	full    bool            // its maximum is the same
 	shadow  *decision.Shadow
+	lost    bool // the answer to the patch
 }
 
 func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -54,6 +55,9 @@ func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		w.patches = append(w.patches, r.URL.Path+" "+string(text))
 		nodemeta.RemovalRequested.Mark(w.node)
+		if w.lost {
+			panic(http.ErrAbortHandler)
+		}
 		answer = w.node
 	default:
 		answer = w.node
@@ -78,6 +82,7 @@ func TestRemove(t *testing.T) {
 		value   string // written, "" for nothing or true
 		full    bool   // the group has its maximum size
 		shadow  *decision.Shadow
+		lost    bool // the answer to the patch
 	}{
 		{name: "goes", args: []string{"n"}, reports: []decision.Node{before, before, reported(decision.NodeBlocked, decision.CodePod, "but a pod", true),
 			reported(decision.NodeDraining, decision.CodeUnneeded, "it is drained", true)}, written: true,
@@ -89,6 +94,8 @@ func TestRemove(t *testing.T) {
 		{name: "no replacement beyond the maximum", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, full: true, exit: ExitFindings,
 			stderr: `node n cannot go: group "web" has its minimum size of 3, and no replacement can come: full: raise it`},
 		{name: "a dry run of a replacement", args: []string{"n", "--replace", "--dry-run"}, exit: ExitWrongUse, stderr: "without --replace"},
+		{name: "nobody knows", args: []string{"n"}, reports: []decision.Node{before}, lost: true, written: true, exit: ExitCannotRun,
+			stderr: "EOF: the request may stand, and this takes it back: kubectl annotate node n cluster-autoscaler.kubernetes.io/scale-down-requested-"},
 		{name: "not ours", args: []string{"n"}, reports: []decision.Node{reported(decision.NodeNeeded, decision.CodeNotAutoscaled, "", false)}, exit: ExitFindings,
 			stderr: "n is no node or instance of a group of the autoscaler"},
 		{name: "of another cluster", args: []string{"n"}, reports: []decision.Node{{Name: "n", InstanceID: "i-2", Group: "web"}}, exit: ExitCannotRun,
@@ -101,7 +108,7 @@ func TestRemove(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"},
-				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full, shadow: tt.shadow}
+				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full, shadow: tt.shadow, lost: tt.lost}
 			server := httptest.NewServer(w)
 			defer server.Close()
 			var stdout, stderr strings.Builder

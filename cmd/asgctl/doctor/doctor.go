@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -62,7 +63,7 @@ func Names() []string {
 }
 
 // Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options, a source.WrongUse, or says that
-// nothing can be read.
+// nothing can be read, or that ctx was cancelled.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -94,6 +95,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Findings += len(result.Findings) + result.Omitted
 		r.Checks = append(r.Checks, result)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // calls that it cut off are no findings
+		return nil, ctx.Err()
 	}
 	if in.account.err != nil && in.kubeErr != nil && r.Findings == 0 {
 		return nil, fmt.Errorf("neither AWS nor a cluster can be read: AWS: %v, cluster: %v", in.account.err, in.kubeErr)

@@ -71,7 +71,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 		if err := a.autoscaler.RunOnce(now); err != nil {
 			return nil, because(ctx, fmt.Errorf("the loop: %w", err))
 		}
-		if err := a.cloud.provider.AwaitIncreases(ctx); err != nil {
+		if err := a.cloud.provider.AwaitIncreases(ctx); err != nil || ctx.Err() != nil { // its end cuts reads off
 			return nil, because(ctx, fmt.Errorf("the launches of the loop: %w", err))
 		}
 		p.decisions.End()
