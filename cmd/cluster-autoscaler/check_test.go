@@ -37,6 +37,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		code             int
 	}{
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
+		{"flag of an earlier stock release", "--parallel-drain", `"A flag does nothing here" flag="--parallel-drain"`, exitCannotRun},
 		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
 		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, exitWrongUse},
 		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
@@ -64,7 +65,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 	args := []string{"--version"}
 	var names []string
-	for _, list := range []string{"stock_flags.txt", "newer_flags.txt"} {
+	for _, list := range []string{"stock_flags.txt", "other_flags.txt"} {
 		content, err := os.ReadFile(filepath.Join("options", "testdata", list))
 		require.NoError(t, err)
 		for line := range strings.Lines(string(content)) {
