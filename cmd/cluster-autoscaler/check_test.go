@@ -37,6 +37,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		code             int
 	}{
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
+		{"flag of an earlier stock release", "--parallel-drain", `"A flag does nothing here" flag="--parallel-drain"`, exitCannotRun},
 		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
 		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, exitWrongUse},
 		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
@@ -44,6 +45,9 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},
 		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, exitWrongUse},
 		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
+		{"moves that can drain no node", "--asg-rotate --max-drain-parallelism=0", "--max-drain-parallelism=0", exitWrongUse},
+		{"moves that can remove no node", "--asg-repair --max-scale-down-parallelism=0", "--max-scale-down-parallelism=0", exitWrongUse},
+		{"a shadow of moves that can drain no node", "--shadow --asg-rotate --max-drain-parallelism=0", "--kubeconfig", exitCannotRun},
 		{"unknown estimator", "--estimator=oracle", "--estimator: unknown estimator: oracle", exitWrongUse},
 		{"limit that the core refuses", "--cores-total=many", "Failed to parse flags", 255},
 		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", exitWrongUse},
@@ -52,7 +56,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"bad price file", "--asg-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			output, err := asProgram(t, "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)
+			output, err := asProgram(t, append(strings.Fields(tt.flag), "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"))...)
 			var exit *exec.ExitError
 			assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == tt.code && strings.Contains(output, tt.want),
 				"%s: %v, want exit code %d with %q:\n%s", tt.flag, err, tt.code, tt.want, output)
@@ -64,7 +68,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 	args := []string{"--version"}
 	var names []string
-	for _, list := range []string{"stock_flags.txt", "newer_flags.txt"} {
+	for _, list := range []string{"stock_flags.txt", "other_flags.txt"} {
 		content, err := os.ReadFile(filepath.Join("options", "testdata", list))
 		require.NoError(t, err)
 		for line := range strings.Lines(string(content)) {

@@ -45,7 +45,7 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 		}
 		say(o, decision.NodeNeeded, decision.CodeNeeded, "", "%s request %.0f %% of %s, which is above the threshold of %.0f %%", pods, o.Utilization*100, of, k.threshold(m)*100)
 	case simulator.BlockedByPod:
-		n.blockedByPod(o)
+		n.blockedByPod(o, k.Core.BspDisruptionTimeout)
 	case simulator.BlockedByOnCompletionPod:
 		say(o, decision.NodeBlocked, decision.CodePod, "", "a pod on it is safe to evict only when it has completed (cluster-autoscaler.kubernetes.io/safe-to-evict: on-completion)")
 	case simulator.NoPlaceToMovePods:
@@ -81,7 +81,7 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	}
 }
 
-func (n unremovable) blockedByPod(o *decision.Node) {
+func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 	pod := n.BlockingPod.Pod
 	namespace := shellword.Quote(pod.Namespace)
 	annotate := fmt.Sprintf("kubectl -n %s annotate pod %s cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite", namespace, shellword.Quote(pod.Name))
@@ -103,6 +103,10 @@ func (n unremovable) blockedByPod(o *decision.Node) {
 		message += "has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
 	case drain.UnmovableKubeSystemPod:
 		message, remedy = message+"is a system pod without a disruption budget", "give it a PodDisruptionBudget, or if it may be evicted: "+annotate
+		if !pod.CreationTimestamp.IsZero() {
+			message += fmt.Sprintf(", and keeps the node until %s (--blocking-system-pod-distruption-timeout=%s)", why.Moment(pod.CreationTimestamp.Add(systemPods)),
+				decision.Span(systemPods))
+		}
 	case drain.NotEnoughPdb:
 		message, remedy = fmt.Sprintf("the disruption budget of pod %q allows no eviction", o.Pod), "see which: kubectl -n "+namespace+" get poddisruptionbudgets"
 		if n.budget != nil {

@@ -47,7 +47,10 @@ func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)
 
 func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, changes ...func(pod *corev1.Pod)) (*world, []*corev1.Node) {
 	t.Helper()
-	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
+	o.ScaleDownDelayAfterFailure = 3 * time.Minute
+	if o.ScaleDownDelayAfterAdd == 0 {
+		o.ScaleDownDelayAfterAdd = 100 * time.Hour
+	}
 	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
 	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
 	nodes := w.ready("small")
@@ -101,6 +104,23 @@ func TestOutdatedNodeGoesWhereItsPodsHavePlace(t *testing.T) {
 		!strings.HasPrefix(list[0].Reason.Message, "replaced (rotation: launch template version 1, and new instances get 2)") {
 		t.Errorf("recorded %+v", list)
 	}
+}
+
+// A removal on request begins the delay, see TestScaleDownPausesAfterARequest.
+func TestScaleDownGoesOnBesideMoves(t *testing.T) {
+	o := options()
+	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterDelete = time.Nanosecond, 30*time.Minute
+	w, _ := newRotationWorldOf(t, o, "500m")
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(2)
+	unneeded := 0
+	for _, n := range w.loop().Nodes {
+		if n.Reason.Code == decision.CodeUnneededDelay {
+			unneeded++
+		}
+		assert.NotContainsf(t, n.Reason.Message, "no node goes for a while", "node %s", n.Name)
+	}
+	assert.NotZero(t, unneeded, "nodes that are not needed")
 }
 
 // The pods fit nowhere else, so a node comes first. The process ends meanwhile, and the next one knows of it.

@@ -30,6 +30,8 @@ var blockingPod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name
 
 func TestNodeReasonsNameState(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2, AtMin: []decision.Limit{{Size: 2, Needs: 1}, {Flag: "2:5:web", Size: 2, Needs: 1}}}
+	young := blockingPod.DeepCopy()
+	young.CreationTimestamp = metav1.NewTime(noon.Add(-10 * time.Minute))
 	for _, tt := range []struct {
 		reason  simulator.UnremovableReason
 		by      drain.BlockingPodReason
@@ -44,6 +46,8 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
 		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
+		{reason: simulator.BlockedByPod, by: drain.UnmovableKubeSystemPod, pod: young, state: decision.NodeBlocked, code: decision.CodePod,
+			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 2026-11-01 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},
 		{reason: simulator.NoPlaceToMovePods, buffers: []string{"a/b", "a/c"}, state: decision.NodeNeeded, code: decision.CodeNoPlace,
 			want: `its pods and those of capacity buffers "a/b" and "a/c" fit on no other node`},
 		{reason: simulator.NoPlaceToMovePods, pod: blockingPod, state: decision.NodeNeeded, code: decision.CodeNoPlace,
@@ -58,7 +62,8 @@ func TestNodeReasonsNameState(t *testing.T) {
 			}
 			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, unneeded: map[string]scaledown.Unneeded{"n": {Since: tt.since, Length: 10 * time.Minute}}}
 			o := decision.Node{Name: "n"}
-			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, g, kept)
+			core := config.AutoscalingOptions{BspDisruptionTimeout: time.Hour}
+			(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, g, kept)
 			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
 			}
@@ -151,7 +156,7 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 				of.OwnerReferences[0].Kind = tt.owner
 			}
 			unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: of, Reason: drain.NotEnoughPdb}},
-				budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}}.blockedByPod(&o)
+				budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}}.blockedByPod(&o, time.Hour)
 			want := decision.Reason{Code: decision.CodePod, Message: `the disruption budget "api" of pod "default/api-1" allows no eviction (` + tt.message + ")", Remedy: tt.remedy}
 			assert.Empty(t, cmp.Diff(want, o.Reason), "reason (-want +got)")
 		})

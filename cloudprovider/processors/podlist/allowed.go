@@ -7,8 +7,8 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 )
 
-// Allowed leaves out pending pods of schedulers that it lacks (--allowed-scheduler-names). The core would leave out their running pods, too, so
-// full nodes would look empty.
+// Allowed leaves out pending pods of schedulers that it lacks (--allowed-scheduler-names). The core would leave out their running pods, too,
+// so full nodes would look empty.
 type Allowed map[string]bool
 
 func (a Allowed) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {

@@ -72,7 +72,7 @@ type Requests struct {
 	replaced []string          // nodes whose replacement was asked for
 	refused  move.Refusals     // node groups that launched no replacement of a node that somebody asks to go
 	raised   time.Time         // when a replacement was last asked for
-	removed  time.Time         // when a removal last began
+	removed  time.Time         // when the removal of a requested node last began
 
 	stayed map[string]*scaledownstatus.UnremovableNode // why nodes that take turns stayed in their last one, by name
 	last   string                                      // the last node that had its turn
@@ -221,7 +221,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		}
 	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
-		r.replaced, r.removed = nil, now
+		r.replaced = nil
+		if slices.ContainsFunc(r.Removals.begun, func(n *scaledownstatus.ScaleDownNode) bool { return nodemeta.ToGo(n.Node) }) {
+			r.removed = now // a move is followed by others, and a rotation would pause scale-down for hours
+		}
 	} else { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}

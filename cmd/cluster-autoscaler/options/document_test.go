@@ -24,7 +24,7 @@ Every flag of the stock autoscaler works here as it does there, except the flags
 const (
 	sectionOurs   = "Flags of ours"
 	sectionUnset  = "Stock flags with another value here"
-	sectionNewer  = "Flags of later stock releases"
+	sectionOther  = "Flags of other stock releases"
 	sectionStock  = "Stock flags"
 	sectionInert  = "Flags that do nothing here"
 	sectionAbsent = "" // flags of packages that are linked by accident
@@ -34,10 +34,10 @@ var sectionText = map[string]string{
 	sectionOurs: `The stock autoscaler does not have these flags. [Zones](zones.md), [Prices](prices.md), [Expanders](expanders.md) and
 [Interruptions](interruptions.md) explain the flags of these names.`,
 	sectionUnset: `These flags exist in the stock autoscaler. If you do not give them, another value counts here. A value that you give counts as it is.`,
-	sectionNewer: `Releases 1.36 and 1.37 of the stock autoscaler add these flags. They are obeyed here.`,
+	sectionOther: `Releases 1.36 and 1.37 of the stock autoscaler add these flags, or releases before 1.35 have them. They are obeyed here.`,
 	sectionStock: `The text comes from the stock autoscaler.`,
 	sectionInert: `The program accepts these flags, so that the Deployment of another release starts with only its image changed. The log names those
-that are given and belong to a later release.`,
+that are given and belong to another release.`,
 }
 
 // ofOthers are the stock flags that mean nothing for AWS.
@@ -45,13 +45,15 @@ var ofOthers = map[string]string{
 	"async-node-groups":                       "the autoscaler creates no node groups",
 	"bulk-mig-instances-listing-enabled":      "a flag for Google Cloud",
 	"clusterapi-cloud-config-authoritative":   "a flag for Cluster API",
+	"cluster-snapshot-parallelism":            "the core has the flag and does not read it",
 	"gce-concurrent-refreshes":                "a flag for Google Cloud",
 	"gce-mig-instances-min-refresh-wait-time": "a flag for Google Cloud",
-	"regional":                              "a flag for Google Cloud",
-	"scale-down-candidates-pool-min-count":  "the core has the flag and does not read it",
-	"scale-down-candidates-pool-ratio":      "the core has the flag and does not read it",
-	"scale-down-non-empty-candidates-count": "the core has the flag and does not read it",
-	"user-agent":                            "a flag for Google Cloud",
+	"leader-elect-resource-namespace":         "the lease is in --namespace, as in stock",
+	"regional":                                "a flag for Google Cloud",
+	"scale-down-candidates-pool-min-count":    "the core has the flag and does not read it",
+	"scale-down-candidates-pool-ratio":        "the core has the flag and does not read it",
+	"scale-down-non-empty-candidates-count":   "the core has the flag and does not read it",
+	"user-agent":                              "a flag for Google Cloud",
 }
 
 // units are the units of the numbers that have no type of their own, and the forms of some texts.
@@ -64,35 +66,35 @@ var units = map[string]string{
 	"asg-record-loops":       "loops",
 	"asg-scale-ups-per-loop": "scale-ups",
 	"check-capacity-provisioning-request-max-batch-size": "requests",
-	"cluster-snapshot-parallelism":                       "goroutines",
-	"cores-total":                                        "cores, min:max",
-	"expendable-pods-priority-cutoff":                    "priority",
-	"gce-concurrent-refreshes":                           "calls",
-	"kube-client-burst":                                  "calls",
-	"kube-client-qps":                                    "calls per second",
-	"log-file-max-size":                                  "MB",
-	"max-allocatable-difference-ratio":                   "ratio",
-	"max-bulk-soft-taint-count":                          "nodes",
-	"max-drain-parallelism":                              "nodes",
-	"max-free-difference-ratio":                          "ratio",
-	"max-graceful-termination-sec":                       "seconds",
-	"max-nodes-per-scaleup":                              "nodes",
-	"max-nodes-total":                                    "nodes, 0: no limit",
-	"max-scale-down-parallelism":                         "nodes",
-	"max-total-unready-percentage":                       "percent",
-	"memory-difference-ratio":                            "ratio",
-	"memory-total":                                       "GiB, min:max",
-	"min-replica-count":                                  "replicas",
-	"ok-total-unready-count":                             "nodes",
-	"pod-injection-limit":                                "pods",
-	"predicate-parallelism":                              "goroutines",
-	"provisioning-request-max-backoff-cache-size":        "requests",
-	"scale-down-candidates-pool-min-count":               "nodes",
-	"scale-down-candidates-pool-ratio":                   "ratio",
-	"scale-down-gpu-utilization-threshold":               "ratio",
-	"scale-down-non-empty-candidates-count":              "nodes",
-	"scale-down-utilization-threshold":                   "ratio",
-	"scheduler-verbosity":                                "level",
+	"cores-total":                                 "cores, min:max",
+	"expendable-pods-priority-cutoff":             "priority",
+	"gce-concurrent-refreshes":                    "calls",
+	"kube-client-burst":                           "calls",
+	"kube-client-qps":                             "calls per second",
+	"log-file-max-size":                           "MB",
+	"max-allocatable-difference-ratio":            "ratio",
+	"max-bulk-soft-taint-count":                   "nodes",
+	"max-drain-parallelism":                       "nodes",
+	"max-empty-bulk-delete":                       "nodes",
+	"max-free-difference-ratio":                   "ratio",
+	"max-graceful-termination-sec":                "seconds",
+	"max-nodes-per-scaleup":                       "nodes",
+	"max-nodes-total":                             "nodes, 0: no limit",
+	"max-scale-down-parallelism":                  "nodes",
+	"max-total-unready-percentage":                "percent",
+	"memory-difference-ratio":                     "ratio",
+	"memory-total":                                "GiB, min:max",
+	"min-replica-count":                           "replicas",
+	"ok-total-unready-count":                      "nodes",
+	"pod-injection-limit":                         "pods",
+	"predicate-parallelism":                       "goroutines",
+	"provisioning-request-max-backoff-cache-size": "requests",
+	"scale-down-candidates-pool-min-count":        "nodes",
+	"scale-down-candidates-pool-ratio":            "ratio",
+	"scale-down-gpu-utilization-threshold":        "ratio",
+	"scale-down-non-empty-candidates-count":       "nodes",
+	"scale-down-utilization-threshold":            "ratio",
+	"scheduler-verbosity":                         "level",
 }
 
 // unit returns the unit or the form of a flag's values, "" for a number that units lacks.
@@ -123,7 +125,7 @@ func unit(f *pflag.Flag) string {
 }
 
 func section(t *testing.T, f *pflag.Flag) string {
-	stock, newer := readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")
+	stock, other := readLines(t, "stock_flags.txt"), readLines(t, "other_flags.txt")
 	in := func(lines []string) bool {
 		return slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "--"+f.Name+" ") })
 	}
@@ -132,8 +134,8 @@ func section(t *testing.T, f *pflag.Flag) string {
 		return sectionAbsent
 	case why(f) != "":
 		return sectionInert
-	case in(newer):
-		return sectionNewer
+	case in(other):
+		return sectionOther
 	case !in(stock):
 		return sectionOurs
 	default:
@@ -178,7 +180,7 @@ func flagsDocument(t *testing.T) string {
 		rows[sectionUnset] = append(rows[sectionUnset], []string{document.Code("--" + u.name), document.Code(f.DefValue), document.Text(fmt.Sprint(u.value)), document.Text(u.why)})
 	}
 	text := flagsHead
-	for _, s := range []string{sectionOurs, sectionUnset, sectionNewer, sectionInert, sectionStock} {
+	for _, s := range []string{sectionOurs, sectionUnset, sectionOther, sectionInert, sectionStock} {
 		head := []string{"flag", "default", "unit", "meaning"}
 		switch s {
 		case sectionInert:

@@ -15,13 +15,18 @@ type Inert struct {
 	Why        string
 }
 
-// inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
+// inert are the flags of stock releases before and after our core (1.30 to 1.37) that change nothing here. They are accepted, so that a
 // Deployment of such a release starts with only its image changed.
 var inert = []Inert{
 	{"alsologtostderrthreshold", "severity", "0", "with --alsologtostderr every line goes to standard error, as in stock by default"},
 	{"enable-graceful-degradation", "bool", "false", "a loop looks at all pending pods, however long that takes"},
 	{"enable-inter-pod-affinity-hostname-fast-path", "bool", "false", "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
+	{"gce-expander-ephemeral-storage-support", "bool", "true", "a flag for Google Cloud"},
 	{"legacy-stderr-threshold-behavior", "bool", "true", "with --logtostderr every line goes to standard error, as in stock by default"},
+	{"max-autoprovisioned-node-group-count", "int", "15", "the autoscaler creates no node groups"},
+	{"node-autoprovisioning-enabled", "bool", "false", "the autoscaler creates no node groups"},
+	{"node-group-remove-persistent-error-backoff-early", "bool", "false", "a group pauses after each failure, until a launch works or the pause is over"},
+	{"parallel-drain", "bool", "true", "--max-drain-parallelism says how many nodes are drained at once"},
 	{"pending-pods-batching-timeout", "duration", "4m0s", "--enable-graceful-degradation does nothing either"},
 	{"salvo-scale-up", "bool", "false", "--asg-scale-ups-per-loop does the same, and is above 1 by default"},
 	{"salvo-scale-up-budget", "duration", "1m0s", "--max-nodegroup-binpacking-duration bounds the scale-ups of a loop"},
@@ -33,19 +38,23 @@ func (i *Inert) Set(text string) error { i.text = text; return nil }
 func (i *Inert) String() string        { return i.text }
 func (i *Inert) Type() string          { return i.kind }
 
-func (o *Options) addNewer(fs *pflag.FlagSet) {
+func (o *Options) addOthers(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether the autoscaler removes nodes that are not needed. Deprecated in stock.")
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
 		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
+	fs.Int(emptyBulkFlag, 10, "The same as --max-scale-down-parallelism, which counts if both are given. Earlier releases of stock have it.")
 	for _, f := range inert {
-		added := fs.VarPF(&f, f.Name, "", fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.Why))
+		added := fs.VarPF(&f, f.Name, "", fmt.Sprintf("A flag of other releases of the stock autoscaler. It does nothing here: %s.", f.Why))
 		if f.kind == "bool" {
 			added.NoOptDefVal = "true"
 		}
 	}
 }
 
-const maxStartupTimeFlag = "max-startup-time"
+const (
+	maxStartupTimeFlag = "max-startup-time"
+	emptyBulkFlag      = "max-empty-bulk-delete"
+)
 
 // FillStartupTime sets MaxStartupTime as the flags say together. fs is parsed.
 func (o *Options) FillStartupTime(fs *pflag.FlagSet, core config.AutoscalingOptions) {

@@ -110,7 +110,7 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	logsapi.AddFlags(o.Logging, fs)
 	gates.AddFlag(fs)
 	o.AWS.addFlags(fs)
-	o.addNewer(fs)
+	o.addOthers(fs)
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
 	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
 	fs.AddGoFlagSet(stock)

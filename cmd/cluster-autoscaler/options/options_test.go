@@ -74,26 +74,26 @@ func TestFlagsMatchTheGolden(t *testing.T) {
 	assert.Empty(t, cmp.Diff(readLines(t, "flags.txt"), got), "flags (-golden +got); if meant, run with -update")
 }
 
-// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/newer_flags.txt
-// holds the flags that later releases add. Both were compared with main.go and config/flags of kubernetes/autoscaler's branches
-// cluster-autoscaler-release-1.35 (370bdbee), 1.36 (ea47d9bb) and 1.37 (a16f0ae8), with klog v2.140.0 and component-base v0.36.2, which the
+// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/other_flags.txt
+// holds the flags that later releases add, and the ones that 1.30 (00fd3a80) has and 1.35 lacks. Both were compared with main.go and
+// config/flags of kubernetes/autoscaler's branches cluster-autoscaler-release-1.35 (370bdbee), 1.36 (ea47d9bb) and 1.37 (a16f0ae8), with klog v2.140.0 and component-base v0.36.2, which the
 // later two link, and with pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b (read 2026-11).
 func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
-	for _, line := range append(readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")...) {
+	for _, line := range append(readLines(t, "stock_flags.txt"), readLines(t, "other_flags.txt")...) {
 		assert.Truef(t, slices.Contains(got, line), "missing or different: %s", line)
 	}
 }
 
 func TestFlagsWeAddAreDocumented(t *testing.T) {
 	fs, _ := register(t)
-	stock, newer := strings.Join(readLines(t, "stock_flags.txt"), "\n"), strings.Join(readLines(t, "newer_flags.txt"), "\n")
+	stock, other := strings.Join(readLines(t, "stock_flags.txt"), "\n"), strings.Join(readLines(t, "other_flags.txt"), "\n")
 	fs.VisitAll(func(f *pflag.Flag) {
 		if strings.Contains(stock, "--"+f.Name+" ") || foreign(f.Name) {
 			return
 		}
-		assert.Falsef(t, f.Name != "version" && f.Name != "shadow" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(newer, "--"+f.Name+" "),
+		assert.Falsef(t, f.Name != "version" && f.Name != "shadow" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(other, "--"+f.Name+" "),
 			"--%s is ours and lacks the prefix --asg-", f.Name)
 		assert.Truef(t, len(f.Usage) >= 40 && strings.HasSuffix(f.Usage, "."), "--%s is not documented: %q", f.Name, f.Usage)
 	})
@@ -163,6 +163,18 @@ func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 	got := []float32{float32(core.MaxScaleDownParallelism), float32(core.KubeClientOpts.KubeClientBurst), core.KubeClientOpts.KubeClientQPS}
 	assert.Equal(t, []float32{300, 300, 5}, got, "parallelism, burst and the QPS that was given")
 	assert.Contains(t, fs.Lookup("max-scale-down-parallelism").Usage, "If not given: 300")
+	for _, tt := range []struct {
+		flags []string
+		want  int
+	}{
+		{[]string{"--max-empty-bulk-delete=4"}, 4},
+		{[]string{"--max-empty-bulk-delete=4", "--max-scale-down-parallelism=7"}, 7},
+	} {
+		fs, options := register(t, tt.flags...)
+		core := config.AutoscalingOptions{MaxScaleDownParallelism: 7}
+		options.AWS.FillUnset(fs, &core)
+		assert.Equalf(t, tt.want, core.MaxScaleDownParallelism, "parallelism with %q", tt.flags)
+	}
 }
 
 func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {

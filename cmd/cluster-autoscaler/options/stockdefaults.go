@@ -93,6 +93,10 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 			u.set(core, a)
 		}
 	}
+	// as in the stock releases that have the flag
+	if n, err := fs.GetInt(emptyBulkFlag); err == nil && fs.Changed(emptyBulkFlag) && !fs.Changed("max-scale-down-parallelism") {
+		core.MaxScaleDownParallelism = n
+	}
 	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
 	core.StartupTaints = slices.Concat(core.StartupTaints, nodetemplate.StartupTaints)
 	// A node that is drained for AWS may lose its cordon before our taint. The core would copy the taint, and keep the copy for years.

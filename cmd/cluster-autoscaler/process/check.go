@@ -46,10 +46,15 @@ func (p *Process) check() (err error) {
 
 // checkMoves refuses flags that replace nodes where others let none go. A shadow has the flags of its leader, and replaces none.
 func (p *Process) checkMoves() error {
-	switch ours := p.options.AWS; {
+	ours := p.options.AWS
+	moves := ours.Rotate || ours.Repair || ours.Consolidate == options.ConsolidateOn
+	switch {
 	case ours.Shadow:
-	case !p.options.ScaleDown && (ours.Rotate || ours.Repair || ours.Consolidate == options.ConsolidateOn):
+	case moves && !p.options.ScaleDown:
 		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
+	case moves && min(p.core.MaxDrainParallelism, p.core.MaxScaleDownParallelism) < 1:
+		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on drain nodes, and --max-drain-parallelism=0 and " +
+			"--max-scale-down-parallelism=0 let none be drained: give 1 or more, or leave the moves out")
 	case ours.Repair && !p.core.ScaleDownUnreadyEnabled:
 		return errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
 	}
