@@ -49,10 +49,10 @@ func (c *cli) explain() *cobra.Command {
 			if len(names) > 2 || !isOwner || name == "" || strings.Contains(name, "/") {
 				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods", strings.Join(names, " "))
 			}
-			switch kind {
-			case "pod", "pods":
+			switch strings.ToLower(kind) {
+			case "pod", "pods", "po":
 				return e.pod(cmd, name, flags)
-			case "node":
+			case "node", "nodes", "no":
 				return e.node(cmd, name, flags)
 			}
 			return e.owned(cmd, kind, name, flags)
@@ -115,12 +115,14 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 		return err
 	}
 	if len(answer.Pods) == 0 && e.cluster != nil {
-		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
-			return finding{fmt.Sprintf("no pod of %s waits for a node: %v", owner, err)}
+		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) || errors.Is(err, errUnknownKind) {
+			return finding{fmt.Sprintf("%s: %v", answer.None("pod of "+owner), err)}
 		}
 	}
 	return e.print(cmd, answer)
 }
+
+var errUnknownKind = errors.New("asgctl does not know the kind, and cannot look whether it exists")
 
 // find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
 func (e *explainer) find(ctx context.Context, owner string) error {
@@ -135,7 +137,7 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	case "Job", "CronJob":
 		api = client.BatchV1().RESTClient()
 	default:
-		return nil
+		return errUnknownKind
 	}
 	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }

@@ -79,11 +79,12 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
 	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
 
-// Owner is a report's name for an owner. kubectl takes the plural of a kind, too.
+// Owner is a report's name for an owner. kubectl takes the plural of a kind, too, and prints a kind with its API group.
 func Owner(kind, name string) string {
+	kind, api, _ := strings.Cut(kind, ".")
 	lower := strings.ToLower(kind)
 	for _, short := range []string{lower, strings.TrimSuffix(lower, "s")} {
-		if long := owners[short]; long != "" {
+		if long := owners[short]; long != "" && (api == "" || api == "apps" || api == "batch") {
 			return long + "/" + name
 		}
 	}
