@@ -60,7 +60,7 @@ func (c *cli) explain() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	e.running.Flags(flags)
-	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
+	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's, and with pods all.")
 	e.regionFlag(cmd)
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
 	return cmd
@@ -89,9 +89,14 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		if err != nil {
 			return failure{err}
 		}
-		pod, err := client.CoreV1().Pods(namespace).Get(cmd.Context(), name, metav1.GetOptions{})
-		if err != nil {
+		ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
+		defer cancel()
+		pod, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
 			return finding{fmt.Sprintf("%s: %v", none, err)}
+		case err != nil:
+			return failure{fmt.Errorf("%s: %w", none, err)}
 		}
 		answer.AddUnlisted(pod)
 	}
@@ -99,7 +104,11 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 }
 
 func (e *explainer) all(cmd *cobra.Command, flags []string) error {
-	answer, err := e.pods(cmd, flags, "the cluster", func(*decision.Pod) bool { return true })
+	subject := "the cluster"
+	if e.namespace != "" {
+		subject = "namespace " + e.namespace
+	}
+	answer, err := e.pods(cmd, flags, subject, func(pod *decision.Pod) bool { return e.namespace == "" || pod.Namespace == e.namespace })
 	if err != nil {
 		return err
 	}
@@ -122,7 +131,7 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 	return e.print(cmd, answer)
 }
 
-var errUnknownKind = errors.New("asgctl does not know the kind, and cannot look whether it exists")
+var errUnknownKind = errors.New("asgctl does not know the kind, so it cannot tell whether there is one")
 
 // find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
 func (e *explainer) find(ctx context.Context, owner string) error {
@@ -130,6 +139,8 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
 	kind, name, _ := strings.Cut(owner, "/")
 	api := client.AppsV1().RESTClient()
 	switch kind {

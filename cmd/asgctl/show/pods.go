@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -34,13 +35,14 @@ type Pods struct {
 
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	groups  []decision.Group
-	subject string // such as "Deployment/web", "" for one pod
+	began   time.Time // of the last loop
+	subject string    // such as "Deployment/web", "" for one pod
 }
 
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
 func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, PodsLeft: r.PodsLeft,
-		Searches: []decision.Search{}, groups: r.Groups, subject: subject}
+		Searches: []decision.Search{}, groups: r.Groups, began: r.Loop.Started, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -60,6 +62,9 @@ func PodsOf(r *decision.Report, source Source, subject string, match func(*decis
 	return p
 }
 
+// clock is the form of a time of today.
+const clock = time.TimeOnly + " MST"
+
 // AddUnlisted explains a pod that the report does not have.
 func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Since: pod.CreationTimestamp.Time, Search: -1,
@@ -67,8 +72,12 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	switch {
 	case pod.Spec.NodeName != "":
 		d.State, d.Cause = decision.PodFits, decision.Reason{Code: decision.CodeFits, Message: "it has a node: " + pod.Spec.NodeName}
+	case pod.DeletionTimestamp != nil || podutil.IsPodTerminal(pod):
+		d.State, d.Cause = decision.PodIgnored, decision.Reason{Code: decision.CodeIgnored, Message: "it has ended or is being deleted"}
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
+	case !p.began.IsZero() && !pod.CreationTimestamp.Time.Before(p.began.Truncate(time.Second)):
+		d.Cause.Message = "it is newer than the autoscaler's last loop, which began at " + p.began.UTC().Format(clock) + ": ask again"
 	case p.PodsLeft > 0:
 		d.Cause.Message = p.None("such pod")
 	}
@@ -148,7 +157,11 @@ func (p *Pods) Text() string {
 	case p.subject == "":
 		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return text + p.None("pod of "+Clean(p.subject)) + "\n" + p.problems()
+		text += p.None("pod of " + Clean(p.subject))
+		if p.Source == Running && !p.began.IsZero() {
+			text += ", as of the loop of " + p.began.UTC().Format(clock)
+		}
+		return text + "\n" + p.problems()
 	}
 	return text + p.grouped()
 }
