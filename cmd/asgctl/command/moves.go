@@ -44,7 +44,7 @@ func (c *cli) resumeMoves() *cobra.Command {
 		Use: "resume GROUP", Short: "Have the autoscaler forget the failed moves of a group, and try again",
 		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
 its next loop. A move that is tried again already goes on. Your account needs get and patch on nodes.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), PreRunE: c.asText,
 	}
 	withReport(&from, cmd, func(ctx context.Context, report *decision.Report, args []string) error {
 		if from.File != "" {

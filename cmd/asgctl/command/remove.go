@@ -52,6 +52,9 @@ func (c *cli) remove() *cobra.Command {
 			case e.wouldGo:
 				return e.node(cmd, names[0], flags)
 			}
+			if err := e.asText(cmd, nil); err != nil {
+				return err
+			}
 			return e.askToGo(cmd.Context(), names[0], replace, interval)
 		},
 	}
