@@ -28,7 +28,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 from the cluster where no flag names it. Flags after -- replace flags of the same name, and then the running autoscaler is not asked: so you
 can ask what other flags would do. Such loops are a new autoscaler's first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
+Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist or is of an unknown kind.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c, running: running.Options{Leading: true}}

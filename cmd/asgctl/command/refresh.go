@@ -58,9 +58,6 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 				if err = os.WriteFile(to+".new", text, 0o644); err == nil {
 					err = os.Rename(to+".new", to)
 				}
-				if err != nil {
-					_ = os.Remove(to + ".new")
-				}
 			}
 			if err != nil {
 				return failure{fmt.Errorf("write prices: %w", err)}

@@ -48,7 +48,7 @@ func TestUnlistedPod(t *testing.T) {
 		{corev1.Pod{Spec: corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}}, 0, "scheduling gate quota holds it back", 1},
 		{corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}, 0, "it has ended or is being deleted", 1},
 		{corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: began}}}, 0, "it has ended or is being deleted", 1},
-		{corev1.Pod{ObjectMeta: at(0)}, 500, "it is newer than the autoscaler's last loop, which began at 12:00:00 UTC: ask again", 1},
+		{corev1.Pod{ObjectMeta: at(0)}, 500, "it is newer than the last loop, which began at 12:00:00 UTC: ask again", 1},
 		{corev1.Pod{ObjectMeta: at(time.Second)}, 0, "the autoscaler does not count the pod among those that wait for a node", 1},
 		{corev1.Pod{}, 500, "no such pod is in the report, but 500 more pending pods had no room in it, and one of them may be meant", 1},
 	} {

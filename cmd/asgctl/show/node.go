@@ -42,7 +42,7 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"kept by pod", node.Pod})
 	}
 	if !node.RemovalAt.IsZero() {
-		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", age(n.At, node.RemovalAt), node.RemovalAt.UTC().Format(clock))})
+		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", age(n.At, node.RemovalAt), node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
 	if m := node.Move; m != nil {
 		rows = append(rows, []string{"replacement", m.Reason + ": " + m.Cause + ", " + moveState(node, &decision.Report{At: n.At})})
