@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func cannotGrow(list []candidate) decision.Reason {
 
 // kind is equal for groups that one remedy helps.
 func (c *candidate) kind() string {
-	name, _, _ := strings.Cut(c.Group, "/")
+	name := autoScaling(cmp.Or(c.group, &decision.Group{Name: c.Group}))
 	if c.Reason.Code == decision.CodeMaxSize {
 		return string(c.Reason.Code) // with figures in the remedy
 	}

@@ -330,6 +330,19 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	assert.Truef(t, got.Message == want && got.Code == decision.CodeMaxSize, "got  %s %s\nwant %s", got.Code, got.Message, want)
 }
 
+// Groups whose names have a slash share a reason as others do.
+func TestGroupsOfATeamAreSummedUp(t *testing.T) {
+	var answers []decision.Answer
+	groups := map[string]*decision.Group{}
+	for _, name := range []string{"team/a", "team/b"} {
+		groups[name+"/us-east-1a"] = &decision.Group{Name: name + "/us-east-1a", AutoScaling: name}
+		denied := decision.Reason{Code: decision.CodeDenied, Message: "AWS denies launches", Remedy: "aws iam " + name}
+		answers = append(answers, decision.Answer{Group: name + "/us-east-1a", Verdict: decision.Skipped, Reason: denied})
+	}
+	want := `AWS denies launches, likewise group "team/b/us-east-1a"`
+	assert.Equal(t, want, cause(podOf("cpu", "1"), answers, groups).Message)
+}
+
 func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
 	answers := []decision.Answer{skipped("spot", Refusal{Kind: RefusedCoolDown, Class: "config-error"}, &decision.Group{Name: "spot"}),
 		skipped("full", Refusal{Kind: RefusedFull}, &decision.Group{Name: "full", Max: 1, AtMax: []decision.Limit{{Size: 1, Needs: 2}}})}

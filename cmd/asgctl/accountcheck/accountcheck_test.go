@@ -202,6 +202,15 @@ func TestLostAnswerOfTheLaunch(t *testing.T) {
 	}
 }
 
+func TestInterruptedCheckIsNoAnswer(t *testing.T) {
+	newAWS(t, nil)
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var out, complaints bytes.Buffer
+	assert.Equal(t, command.ExitCannotRun, command.Run(ctx, "asgctl", []string{"account"}, &out, &complaints, "v1"))
+	assert.Truef(t, out.Len() == 0 && strings.Contains(complaints.String(), "context canceled"), "says %q and %q", &out, &complaints)
+}
+
 // A Ctrl-C while AWS launches leaves no instance that nobody knows of.
 func TestInterruptedLaunchIsKnown(t *testing.T) {
 	clients, err := awsclient.New(t.Context(), awsclients.Options(newAWS(t, nil)))

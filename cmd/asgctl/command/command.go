@@ -51,6 +51,7 @@ type cli struct {
 	verbosity int
 	timeout   time.Duration
 	read      source.Options
+	unpacked  string // folder with a recording, "" for none
 }
 
 // Main runs asgctl with the arguments of this process until it ends or a signal comes, and returns the exit code.
@@ -125,10 +126,11 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		}
 		return pflag.NormalizedName(name)
 	})
-	root.AddCommand(&cobra.Command{Use: "version", Short: "The version of asgctl", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.read.Version)
-		return err
-	}})
+	root.AddCommand(&cobra.Command{Use: "version", Short: "The version of asgctl", Args: cobra.NoArgs, PreRunE: c.asText,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(c.stdout, "asgctl version", c.read.Version)
+			return err
+		}})
 	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves(), c.plan())
 	return root
 }
@@ -167,6 +169,14 @@ func (c *cli) print(result any, table func() string, wrong string) error {
 	}
 	if wrong != "" {
 		return finding{wrong}
+	}
+	return nil
+}
+
+// asText refuses the forms of a result for a command that has none, and prints lines.
+func (c *cli) asText(*cobra.Command, []string) error {
+	if c.format != show.Table {
+		return errors.New("-o does not apply: the command has one form")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
@@ -44,6 +45,40 @@ func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 		if code := Run(t.Context(), "asgctl", append(args, "--timeout=50ms", "--url", url), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
 			t.Errorf("%q exits with %d: %s", args, code, &stderr)
 		}
+	}
+}
+
+// Whether a pod that the report lacks exists, the API server says, and within the time limit.
+func TestTroubleIsNoMissingPod(t *testing.T) {
+	report, err := json.Marshal(decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1}})
+	require.NoError(t, err)
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		exit   int
+	}{
+		"no such pod": {http.NotFound, ExitFindings},
+		"forbidden":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusForbidden) }, ExitCannotRun},
+		"silent":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, ExitCannotRun},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch w.Header().Set("Content-Type", "application/json"); r.URL.Path {
+				case "/api/v1/namespaces/kube-system/pods/a:8085/proxy/status.json":
+					_, _ = w.Write(report)
+				case "/api/v1/namespaces/kube-system/pods":
+					_, _ = w.Write([]byte(`{"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"namespace": "kube-system", "name": "a"}, "status": {"phase": "Running"}}]}`))
+				case "/api/v1/namespaces/shop/pods/web":
+					tt.answer(w, r)
+				default:
+					http.NotFound(w, r)
+				}
+			}))
+			defer server.Close()
+			var stdout, stderr strings.Builder
+			args := []string{"explain", "pod", "web", "-n", "shop", "--timeout=2s", "--kubeconfig", loopback.Kubeconfig(t, server.URL)}
+			assert.Equalf(t, tt.exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "says %s", &stderr)
+			assert.Contains(t, stderr.String(), "asgctl: no pod shop/web waits for a node: ")
+		})
 	}
 }
 

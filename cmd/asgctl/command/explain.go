@@ -28,7 +28,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 from the cluster where no flag names it. Flags after -- replace flags of the same name, and then the running autoscaler is not asked: so you
 can ask what other flags would do. Such loops are a new autoscaler's first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
+Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist or is of an unknown kind.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c, running: running.Options{Leading: true}}
@@ -49,10 +49,10 @@ func (c *cli) explain() *cobra.Command {
 			if len(names) > 2 || !isOwner || name == "" || strings.Contains(name, "/") {
 				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods", strings.Join(names, " "))
 			}
-			switch kind {
-			case "pod", "pods":
+			switch strings.ToLower(kind) {
+			case "pod", "pods", "po":
 				return e.pod(cmd, name, flags)
-			case "node":
+			case "node", "nodes", "no":
 				return e.node(cmd, name, flags)
 			}
 			return e.owned(cmd, kind, name, flags)
@@ -60,7 +60,7 @@ func (c *cli) explain() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	e.running.Flags(flags)
-	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
+	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's, and with pods all.")
 	e.regionFlag(cmd)
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
 	return cmd
@@ -89,9 +89,14 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		if err != nil {
 			return failure{err}
 		}
-		pod, err := client.CoreV1().Pods(namespace).Get(cmd.Context(), name, metav1.GetOptions{})
-		if err != nil {
+		ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
+		defer cancel()
+		pod, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
 			return finding{fmt.Sprintf("%s: %v", none, err)}
+		case err != nil:
+			return failure{fmt.Errorf("%s: %w", none, err)}
 		}
 		answer.AddUnlisted(pod)
 	}
@@ -99,7 +104,11 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 }
 
 func (e *explainer) all(cmd *cobra.Command, flags []string) error {
-	answer, err := e.pods(cmd, flags, "the cluster", func(*decision.Pod) bool { return true })
+	subject := "the cluster"
+	if e.namespace != "" {
+		subject = "namespace " + e.namespace
+	}
+	answer, err := e.pods(cmd, flags, subject, func(pod *decision.Pod) bool { return e.namespace == "" || pod.Namespace == e.namespace })
 	if err != nil {
 		return err
 	}
@@ -115,12 +124,14 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 		return err
 	}
 	if len(answer.Pods) == 0 && e.cluster != nil {
-		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
-			return finding{fmt.Sprintf("no pod of %s waits for a node: %v", owner, err)}
+		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) || errors.Is(err, errUnknownKind) {
+			return finding{fmt.Sprintf("%s: %v", answer.None("pod of "+owner), err)}
 		}
 	}
 	return e.print(cmd, answer)
 }
+
+var errUnknownKind = errors.New("asgctl does not know the kind, so it cannot tell whether there is one")
 
 // find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
 func (e *explainer) find(ctx context.Context, owner string) error {
@@ -128,6 +139,8 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
 	kind, name, _ := strings.Cut(owner, "/")
 	api := client.AppsV1().RESTClient()
 	switch kind {
@@ -135,7 +148,7 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	case "Job", "CronJob":
 		api = client.BatchV1().RESTClient()
 	default:
-		return nil
+		return errUnknownKind
 	}
 	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }

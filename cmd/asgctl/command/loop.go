@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -51,12 +52,17 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 		return nil, fmt.Errorf("flags of the autoscaler: %q is none", fs.Arg(0))
 	}
 	pflag.CommandLine.AddFlagSet(fs) // where the core looks whether --scheduler-config-file and --drain-priority-config are given
+	klog.OsExit = func(int) {        // the core ends the process for a flag that it refuses, with a line of the log
+		_ = os.RemoveAll(c.unpacked)
+		os.Exit(ExitWrongUse)
+	}
 	p, err := process.FromFlags(fs, opts, c.read.Version)
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
+	klog.OsExit = os.Exit
 	log := c.log()
-	klog.SetLogger(log) // not before, because a flag that the core refuses ends the process with a line of the log
+	klog.SetLogger(log) // not before that line
 	ctrl.SetLogger(klog.NewKlogr())
 	r, err := p.DryRun(klog.NewContext(ctx, log), kube, asked)
 	if err != nil {

@@ -2,10 +2,12 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -42,7 +44,7 @@ func (c *cli) resumeMoves() *cobra.Command {
 		Use: "resume GROUP", Short: "Have the autoscaler forget the failed moves of a group, and try again",
 		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
 its next loop. A move that is tried again already goes on. Your account needs get and patch on nodes.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), PreRunE: c.asText,
 	}
 	withReport(&from, cmd, func(ctx context.Context, report *decision.Report, args []string) error {
 		if from.File != "" {
@@ -55,24 +57,30 @@ its next loop. A move that is tried again already goes on. Your account needs ge
 		if report.Shadow != nil {
 			return errShadow
 		}
-		resumed := false
+		resumed, failed := false, error(nil)
 		for _, n := range show.Moving(report) {
-			if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
+			part := func(g decision.Group) bool { return g.Name == n.Group && g.AutoScaling == args[0] }
+			if n.Group != args[0] && !slices.ContainsFunc(report.Groups, part) || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
 				continue
 			}
 			node, err := nodeOf(ctx, client, &n)
-			if err != nil {
-				return failure{err}
+			if err == nil {
+				if s, _ := move.StateOf(node); s.Step != move.Waiting { // the report is older
+					continue
+				}
+				patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:null}}}`, node.ResourceVersion, move.Annotation)
+				_, err = client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 			}
-			if s, _ := move.StateOf(node); s.Step != move.Waiting { // the report is older
-				continue
+			switch {
+			case err == nil:
+				fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
+				resumed = true
+			case !apierrors.IsNotFound(err): // one that is gone needs nothing
+				failed = errors.Join(failed, err)
 			}
-			patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:null}}}`, node.ResourceVersion, move.Annotation)
-			if _, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-				return failure{fmt.Errorf("node %s: %w", n.Name, err)}
-			}
-			fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
-			resumed = true
+		}
+		if failed != nil {
+			return failure{failed}
 		}
 		if !resumed {
 			return finding{fmt.Sprintf("no move of group %s waits after a failure: see asgctl moves", args[0])}

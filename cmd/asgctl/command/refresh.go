@@ -31,10 +31,7 @@ of one region or of all, gzipped or not, and of any size: asgctl reads it as a s
 asgctl writes the file after it has read the whole offer: an offer that is interrupted or cut short leaves the old file as it is.`,
 		Example: "  asgctl prices refresh --region cn-northwest-1 --to prices.csv\n" +
 			"  asgctl prices refresh --from ./index.json.gz --region us-east-1 --to ./prices/",
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.format != show.Table {
-				return errors.New("-o does not apply: a price file has one form")
-			}
+		Args: cobra.NoArgs, PreRunE: c.asText, RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(offer.Systems, offer.OS(system)) {
 				return fmt.Errorf("--os=%s: use one of %v", system, offer.Systems)
 			}
@@ -51,10 +48,16 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 			if info, err := os.Stat(to); err == nil && info.IsDir() {
 				to = filepath.Join(to, region+".csv")
 			}
-			if to == "-" {
-				_, err = io.WriteString(c.stdout, prices.List.Format())
-			} else if err = os.WriteFile(to+".new", []byte(prices.List.Format()), 0o644); err == nil {
-				err = os.Rename(to+".new", to)
+			text := []byte(prices.List.Format())
+			switch info, absent := os.Lstat(to); {
+			case to == "-":
+				_, err = c.stdout.Write(text)
+			case absent == nil && !info.Mode().IsRegular(): // a link goes on to lead to its file, and a device stays one
+				err = os.WriteFile(to, text, 0o644)
+			default:
+				if err = os.WriteFile(to+".new", text, 0o644); err == nil {
+					err = os.Rename(to+".new", to)
+				}
 			}
 			if err != nil {
 				return failure{fmt.Errorf("write prices: %w", err)}

@@ -51,6 +51,8 @@ func (c *cli) remove() *cobra.Command {
 				return errors.New("--dry-run is without --replace: it says whether the node needs a replacement")
 			case e.wouldGo:
 				return e.node(cmd, names[0], flags)
+			case e.format != show.Table:
+				return e.asText(cmd, nil)
 			}
 			return e.askToGo(cmd.Context(), names[0], replace, interval)
 		},
@@ -112,7 +114,8 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		err = fmt.Errorf("ask for the removal: %w", err)
 		if status := apierrors.APIStatus(nil); !errors.As(err, &status) || status.Status().Code >= http.StatusInternalServerError {
-			err = fmt.Errorf("%w: the request may stand, and this takes it back: kubectl annotate node %s %s-", err, shellword.Quote(name), nodemeta.RemovalRequested)
+			err = fmt.Errorf("%w: the request may stand, and this takes it back: kubectl annotate node %s %s-", err,
+				shellword.Quote(name), nodemeta.RemovalRequested)
 		}
 		return failure{err}
 	}

@@ -61,6 +61,7 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 		return nil, failure{err}
 	}
 	defer os.RemoveAll(dir)
+	e.unpacked = dir
 	recorded, account, err := unpack(ctx, e.recording, dir)
 	if err != nil {
 		return nil, failure{fmt.Errorf("read the recording: %w", err)}

@@ -3,6 +3,8 @@ package doctor_test
 import (
 	"bytes"
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -112,6 +114,18 @@ func TestTimeLimit(t *testing.T) {
 	code, _, complaints := run(t, "--kubeconfig", loopback.Kubeconfig(t, url), "--timeout", "1s", "--asg-interruption-queue", "q")
 	assert.Truef(t, code == command.ExitCannotRun && strings.Contains(complaints, "neither AWS nor a cluster can be read"),
 		"exit code %d: %s", code, complaints)
+}
+
+// A Ctrl-C while the autoscaler is asked cuts off the calls behind it, which are no findings.
+func TestInterruptedChecksAreNoAnswer(t *testing.T) {
+	awsclients.Point(t, awsclients.Serve(t, fakeaws.Config{}).URL())
+	ctx, interrupt := context.WithCancel(t.Context())
+	autoscaler := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { interrupt() }))
+	defer autoscaler.Close()
+	var out, complaints bytes.Buffer
+	args := []string{"doctor", "--url", autoscaler.URL, "--kubeconfig", filepath.Join(t.TempDir(), "none")}
+	assert.Equal(t, command.ExitCannotRun, command.Run(ctx, "asgctl", args, &out, &complaints, "v1"))
+	assert.Equal(t, "asgctl: context canceled\n", complaints.String())
 }
 
 func TestSkippedChecks(t *testing.T) {

@@ -181,11 +181,14 @@ func decode(body io.Reader, source string) (*decision.Report, error) {
 // find returns the pod that holds the lease, or else the only running pod with the labels.
 func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 	holder, unknown := a.holder(ctx)
+	if broken(unknown) {
+		return nil, unknown
+	}
 	if holder != "" && a.options.Selector == "" {
 		switch pod, err := a.client.CoreV1().Pods(a.options.Namespace).Get(ctx, holder, metav1.GetOptions{}); {
 		case err == nil && runs(pod):
 			return pod, nil
-		case err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err):
+		case broken(err):
 			return nil, fmt.Errorf("find the autoscaler: %w", err)
 		}
 	}
@@ -211,6 +214,11 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 		"give --autoscaler-lease, or forward port %d of the leader and give --url",
 		strings.Join(names, ", "), a.options.Namespace, a.options.Lease, defaultPort)
 	return nil, errors.Join(err, unknown)
+}
+
+// broken reports whether the API server does not work for the caller, so that no other question helps.
+func broken(err error) bool {
+	return err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err)
 }
 
 // holder is the leader's name for itself, a pod's as a rule, or "".

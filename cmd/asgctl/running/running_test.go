@@ -46,6 +46,15 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 	}
 }
 
+// The limiter of the client makes no words of its own out of a call that was cut off.
+func TestSilentAPIServerIsNamed(t *testing.T) {
+	url := loopback.Silent(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Read(ctx, Options{Kubeconfig: loopback.Kubeconfig(t, url)})
+	assert.ErrorContains(t, err, `read lease cluster-autoscaler: Get "`+url)
+}
+
 func TestReportOfURL(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/status.json" || r.Header.Get("Sec-Fetch-Site") != "none" {

@@ -2,9 +2,11 @@ package show
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -32,19 +34,26 @@ func TestReplicaSetsAndCronJobsAreKnownByTheirPods(t *testing.T) {
 }
 
 func TestUnlistedPod(t *testing.T) {
+	began := time.Date(2026, 11, 28, 12, 0, 0, 5e8, time.UTC) // the last loop
+	at := func(age time.Duration) metav1.ObjectMeta {
+		return metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(began.Add(-age).Truncate(time.Second))}
+	}
 	for _, tt := range []struct {
-		spec     corev1.PodSpec
+		corev1.Pod
 		left     int // pods for which the report had no room
 		message  string
 		unserved int
 	}{
-		{corev1.PodSpec{NodeName: "ip-1"}, 500, "it has a node: ip-1", 0},
-		{corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}, 0, "scheduling gate quota holds it back", 1},
-		{corev1.PodSpec{}, 0, "the autoscaler does not count the pod among those that wait for a node", 1},
-		{corev1.PodSpec{}, 500, "no such pod is in the report, but 500 more pending pods had no room in it, and one of them may be meant", 1},
+		{corev1.Pod{Spec: corev1.PodSpec{NodeName: "ip-1"}}, 500, "it has a node: ip-1", 0},
+		{corev1.Pod{Spec: corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}}, 0, "scheduling gate quota holds it back", 1},
+		{corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}, 0, "it has ended or is being deleted", 1},
+		{corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: began}}}, 0, "it has ended or is being deleted", 1},
+		{corev1.Pod{ObjectMeta: at(0)}, 500, "it is newer than the last loop, which began at 12:00:00 UTC: ask again", 1},
+		{corev1.Pod{ObjectMeta: at(time.Second)}, 0, "the autoscaler does not count the pod among those that wait for a node", 1},
+		{corev1.Pod{}, 500, "no such pod is in the report, but 500 more pending pods had no room in it, and one of them may be meant", 1},
 	} {
-		answer := PodsOf(&decision.Report{PodsLeft: tt.left}, Running, "", nil)
-		answer.AddUnlisted(&corev1.Pod{Spec: tt.spec})
+		answer := PodsOf(&decision.Report{PodsLeft: tt.left, Loop: decision.Loop{Started: began}}, Running, "", nil)
+		answer.AddUnlisted(&tt.Pod)
 		assert.Regexp(t, "^"+tt.message, answer.Text())
 		assert.Equal(t, tt.unserved, answer.Unserved(), tt.message)
 	}

@@ -26,5 +26,5 @@ func PlanOf(r *decision.Report) (answer any, table string) {
 		rows = append(rows, []string{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), states[p.Begun]})
 	}
 	return answer, Columns([]string{"NODES", "NEW-NODE", "PER-HOUR", "SAVING", "STATE"}, rows) +
-		fmt.Sprintf("\nIn %s per hour. Together they save at most %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
+		fmt.Sprintf("\nIn %s per hour. Together they save at most %.3f of %.3f.\n", Clean(s.Currency), c.Saving(), s.PerHour)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -34,13 +35,14 @@ type Pods struct {
 
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	groups  []decision.Group
-	subject string // such as "Deployment/web", "" for one pod
+	began   time.Time // of the last loop
+	subject string    // such as "Deployment/web", "" for one pod
 }
 
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
 func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, PodsLeft: r.PodsLeft,
-		Searches: []decision.Search{}, groups: r.Groups, subject: subject}
+		Searches: []decision.Search{}, groups: r.Groups, began: r.Loop.Started, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -67,8 +69,12 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	switch {
 	case pod.Spec.NodeName != "":
 		d.State, d.Cause = decision.PodFits, decision.Reason{Code: decision.CodeFits, Message: "it has a node: " + pod.Spec.NodeName}
+	case pod.DeletionTimestamp != nil || podutil.IsPodTerminal(pod):
+		d.State, d.Cause = decision.PodIgnored, decision.Reason{Code: decision.CodeIgnored, Message: "it has ended or is being deleted"}
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
+	case !p.began.IsZero() && !pod.CreationTimestamp.Time.Before(p.began.Truncate(time.Second)):
+		d.Cause.Message = "it is newer than the last loop, which began at " + p.began.UTC().Format(time.TimeOnly+" MST") + ": ask again"
 	case p.PodsLeft > 0:
 		d.Cause.Message = p.None("such pod")
 	}
@@ -79,11 +85,12 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
 	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
 
-// Owner is a report's name for an owner. kubectl takes the plural of a kind, too.
+// Owner is a report's name for an owner. kubectl takes the plural of a kind, too, and prints a kind with its API group.
 func Owner(kind, name string) string {
+	kind, api, _ := strings.Cut(kind, ".")
 	lower := strings.ToLower(kind)
 	for _, short := range []string{lower, strings.TrimSuffix(lower, "s")} {
-		if long := owners[short]; long != "" {
+		if long := owners[short]; long != "" && (api == "" || api == "apps" || api == "batch") {
 			return long + "/" + name
 		}
 	}
@@ -147,7 +154,11 @@ func (p *Pods) Text() string {
 	case p.subject == "":
 		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return text + p.None("pod of "+Clean(p.subject)) + "\n" + p.problems()
+		text += p.None("pod of " + Clean(p.subject))
+		if p.Source == Running && !p.began.IsZero() {
+			text += ", as of the loop of " + p.began.UTC().Format(time.TimeOnly+" MST")
+		}
+		return text + "\n" + p.problems()
 	}
 	return text + p.grouped()
 }
