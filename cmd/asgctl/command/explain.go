@@ -28,7 +28,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 from the cluster where no flag names it. Flags after -- replace flags of the same name, and then the running autoscaler is not asked: so you
 can ask what other flags would do. Such loops are a new autoscaler's first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist or is of an unknown kind.`
+Exits with 3 if a pod would get no node, the report had no room for it, or it or its controller does not exist.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c, running: running.Options{Leading: true}}
@@ -124,14 +124,12 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 		return err
 	}
 	if len(answer.Pods) == 0 && e.cluster != nil {
-		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) || errors.Is(err, errUnknownKind) {
+		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
 			return finding{fmt.Sprintf("%s: %v", answer.None("pod of "+owner), err)}
 		}
 	}
 	return e.print(cmd, answer)
 }
-
-var errUnknownKind = errors.New("asgctl does not know the kind, so it cannot tell whether there is one")
 
 // find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
 func (e *explainer) find(ctx context.Context, owner string) error {
@@ -148,7 +146,7 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	case "Job", "CronJob":
 		api = client.BatchV1().RESTClient()
 	default:
-		return errUnknownKind
+		return nil
 	}
 	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }
