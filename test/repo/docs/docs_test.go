@@ -290,28 +290,6 @@ func TestArchitectureFollowsTheWiring(t *testing.T) {
 	assert.Truef(t, found >= 10, "found %d adapters: wiring.txt has another form now", found)
 }
 
-var (
-	inertFlag = regexp.MustCompile("(?m)^\\| `--")
-	numbers   = strings.Fields("no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen " +
-		"eighteen nineteen twenty")
-	inertLink = regexp.MustCompile(`\[(\S+) do\s+nothing\]\(docs/flags\.md#flags-that-do-nothing-here\)`)
-)
-
-// docs/flags.md is generated from the flags themselves.
-func TestREADMECountsFlagsThatDoNothing(t *testing.T) {
-	docs := documents(t)
-	text := func(path string) string {
-		return docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == path })].text
-	}
-	_, section, _ := strings.Cut(text("docs/flags.md"), "\n## Flags that do nothing here\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	said := inertLink.FindStringSubmatch(text("README.md"))
-	require.NotNil(t, said, "README.md does not link the flags that do nothing")
-	if want := len(inertFlag.FindAllString(section, -1)); slices.Index(numbers, strings.ToLower(said[1])) != want {
-		t.Errorf("README.md says that %s flags do nothing, and docs/flags.md has %d", said[1], want)
-	}
-}
-
 func TestREADMEIsShort(t *testing.T) {
 	docs := documents(t)
 	readme := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "README.md" })]
