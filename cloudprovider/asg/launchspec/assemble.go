@@ -194,17 +194,13 @@ func (t *template) like(other *template) bool {
 	return t == other || t.id == other.id && t.version == other.version && t.ImageID == other.ImageID
 }
 
-// assumable reports whether an image that was not read counts as the usual one: a parameter of Systems Manager names it, or the call is not
-// permitted.
-func assumable(imageID string, err error) bool { return isAlias(imageID) || barred(err) }
-
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
-// and the image was not read. Elsewhere an unread image does no harm.
+// and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := r.image(base.ImageID)
-	if !asksForTypes || found != nil || !assumable(base.ImageID, err) {
+	if !asksForTypes || !isAlias(base.ImageID) || found != nil {
 		return nil
 	}
 	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.ImageID), "ec2:DescribeImages and ssm:GetParameters",

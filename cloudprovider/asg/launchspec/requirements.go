@@ -97,7 +97,7 @@ func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 		return image, nil
 	}
 	found, err := r.image(imageID)
-	if found == nil && assumable(imageID, err) {
+	if found == nil && isAlias(imageID) {
 		return image, nil
 	}
 	if found == nil {
