@@ -221,16 +221,23 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		version fakeaws.LaunchTemplateVersion
+		denied  bool     // to read the image
 		want    []string // reasons
 	}{
 		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: requirements},
 			want: []string{launchspec.ReasonImageUnread}},
+		{name: "types by requirements, images denied", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", Requirements: requirements},
+			denied: true, want: []string{launchspec.ReasonImageUnread}},
 		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := withImages(t, tt.version, scalingGroup("g", 0, 0, 3), al2023).started()
-			assert.Zero(t, w.aws.Calls()["DescribeImages"], "look-ups of images")
+			w := withImages(t, tt.version, scalingGroup("g", 0, 0, 3), al2023)
+			if tt.denied {
+				w.aws.Deny("DescribeImages")
+			}
+			w.started()
+			assert.True(t, tt.denied || w.aws.Calls()["DescribeImages"] == 0, "look-ups of images")
 			g := w.group("g")
 			var reasons []string
 			for _, p := range g.Problems {

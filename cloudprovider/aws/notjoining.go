@@ -58,6 +58,7 @@ func (v *View) Late(instance string) Late { return v.late[instance] }
 func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string) {
 	joined := slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Origin == i.Origin })
 	joins, role, profile, userData, eks := "", "", "", "", false
+	entry, groups := "EC2_LINUX", "group system:nodes"
 	for _, s := range g.LaunchStated {
 		if s.Source == launchspec.SourceUserData {
 			joins = s.Cluster
@@ -69,6 +70,9 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		if spec.Nodegroup != nil {
 			role = spec.Nodegroup.Role
 		}
+		if spec.Image != nil && spec.Image.Windows || spec.Nodegroup != nil && strings.HasPrefix(spec.Nodegroup.AMIType, "WINDOWS_") {
+			entry, groups = "EC2_WINDOWS", "groups system:nodes and eks:kube-proxy-windows"
+		}
 	}
 	// stranger reports whether the cluster lets in no role that is called like the ARN's last part, as far as could be read.
 	stranger := func(arn string) bool {
@@ -78,8 +82,8 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	terminate := shellword.TerminateInstance(i.ID)
 	correct := "correct the group's launch template, and " + terminate
 	cluster := " --cluster-name " + shellword.Quote(cmp.Or(ours, "CLUSTER_NAME"))
-	letIn := "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
-		" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
+	letIn := "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type " + entry + cluster +
+		" --principal-arn ROLE_ARN\nor add it to mapRoles with the " + groups + ": kubectl -n kube-system edit configmap aws-auth"
 	switch {
 	case joins != "" && ours != "" && joins != ours:
 		return fmt.Sprintf("its user data joins cluster %q, and this one is %q", joins, ours), correct

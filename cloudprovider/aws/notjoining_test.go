@@ -133,7 +133,14 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	const doubt = `nothing wrong was found in AWS, but no role called like its instance profile "workers" is let in (its role may have another name)`
 	cause, remedy := aws.WhyNotJoining(start, &self, i, ours, registered)
 	assert.Equal(t, doubt, cause)
-	assert.Regexp(t, "(?s)get-instance-profile --instance-profile-name workers\n.*create-access-entry", remedy)
+	assert.Regexp(t, "(?s)get-instance-profile --instance-profile-name workers\n.*create-access-entry --type EC2_LINUX .* the group system:nodes: ", remedy)
+	for _, spec := range []launchspec.LaunchSpec{{Image: &launchspec.Image{Windows: true}}, {Nodegroup: &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}} {
+		spec.Profile = self.LaunchSpec.Profile
+		windows := *g
+		windows.LaunchSpec = &spec
+		_, remedy = aws.WhyNotJoining(start, &windows, i, ours, registered)
+		assert.Regexp(t, "(?s)create-access-entry --type EC2_WINDOWS .* the groups system:nodes and eks:kube-proxy-windows: ", remedy)
+	}
 	for _, network := range []lookup.Network{{Subnet: "subnet-1", Full: true}, {Subnet: "subnet-1", Route: "none"}} {
 		start.Network = network
 		cause, _ = aws.WhyNotJoining(start, &self, i, ours, registered)

@@ -17,11 +17,19 @@ func CredentialsRemedy(err error) string {
 	var call *smithy.OperationError
 	for ; errors.As(err, &call); err = call.Err {
 		switch {
-		case call.OperationName == "AssumeRoleWithWebIdentity" && Code(err) != "":
+		case call.OperationName == "AssumeRoleWithWebIdentity":
 			subject, issuer := tokenSubject(os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
 			role := os.Getenv("AWS_ROLE_ARN")
-			return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: "+
-				"aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument", role, subject, issuer, path.Base(role))
+			switch Code(err) {
+			case "AccessDenied":
+				return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: "+
+					"aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument", role, subject, issuer, path.Base(role))
+			case "InvalidIdentityToken":
+				return fmt.Sprintf("give the account of %s the OIDC provider %s with the audience sts.amazonaws.com: "+
+					"aws iam list-open-id-connect-providers", role, issuer)
+			case "RegionDisabledException":
+				return "activate STS for the region in the account settings of IAM"
+			}
 		case call.ServiceID == "ec2imds":
 			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, " +
 				"or the pods use the host's network"

@@ -36,6 +36,12 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 			"system:serviceaccount:kube-system:other of the account's OIDC provider oidc.example.com/id/A" + lookUp},
 		{"no token", "", within("STS", "AssumeRoleWithWebIdentity", refused), "let the trust policy of arn:aws:iam::123456789012:role/path/scaler name " +
 			"the pods' ServiceAccount of the account's OIDC provider of the cluster" + lookUp},
+		{"no provider", token, within("STS", "AssumeRoleWithWebIdentity", &smithy.GenericAPIError{Code: "InvalidIdentityToken", Message: "No OpenIDConnect provider found"}),
+			"give the account of arn:aws:iam::123456789012:role/path/scaler the OIDC provider oidc.example.com/id/A with the audience sts.amazonaws.com: " +
+				"aws iam list-open-id-connect-providers"},
+		{"no STS in the region", token, within("STS", "AssumeRoleWithWebIdentity", &smithy.GenericAPIError{Code: "RegionDisabledException"}),
+			"activate STS for the region in the account settings of IAM"},
+		{"throttled by STS", token, within("STS", "AssumeRoleWithWebIdentity", &smithy.GenericAPIError{Code: "Throttling"}), ""},
 		{"no answer of STS", token, within("STS", "AssumeRoleWithWebIdentity", errors.New("no such host")), ""},
 		{"no metadata", token, within("ec2imds", "GetMetadata", errors.New("deadline exceeded")),
 			"give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"},

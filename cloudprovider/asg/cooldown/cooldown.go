@@ -114,7 +114,7 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 			p.Group = group
 		}
 	case awsmessage.Permission:
-		p.Group, p.Pool, length = group, Pool{}, deniedCoolDown
+		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType}, deniedCoolDown // a policy may deny one type
 	case awsmessage.Configuration:
 		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}, brokenCoolDown
 	default:

@@ -111,6 +111,10 @@ func TestFailureClosesNoMoreThanAWSNames(t *testing.T) {
 		{"spot quota of an unnamed type, another group", awsmessage.Meaning{Class: awsmessage.SpotLimit}, "other", Pool{"m5.large", a, awsmessage.Spot, false}, false},
 		{"shortage in an unnamed zone", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "gpu", gpu, true},
 		{"shortage in an unnamed zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge"}, "other", gpu, false},
+		{"denied type, elsewhere", awsmessage.Meaning{Class: awsmessage.Permission, InstanceType: "g4dn.xlarge", Zone: b}, "gpu", gpu, true},
+		{"denied type, another type", awsmessage.Meaning{Class: awsmessage.Permission, InstanceType: "p4d.24xlarge", Zone: a}, "gpu", gpu, false},
+		{"denied type, another group", awsmessage.Meaning{Class: awsmessage.Permission, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, false},
+		{"denied without a type", awsmessage.Meaning{Class: awsmessage.Permission, Zone: b}, "gpu", gpu, true},
 		{"shortage in a zone, another group", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "g4dn.xlarge", Zone: a}, "other", gpu, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

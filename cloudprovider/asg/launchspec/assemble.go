@@ -195,16 +195,19 @@ func (t *template) like(other *template) bool {
 }
 
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
-// and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
+// and a parameter of Systems Manager names the image, or nobody may read it. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := r.image(base.ImageID)
-	if !asksForTypes || !isAlias(base.ImageID) || found != nil {
+	if !asksForTypes || !isAlias(base.ImageID) && !barred(err) || found != nil {
 		return nil
 	}
-	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.ImageID), "ec2:DescribeImages and ssm:GetParameters",
-		"or name the image by its ID in the launch template")
+	what, actions, instead := "the image behind %q", "ec2:DescribeImages and ssm:GetParameters", "or name the image by its ID in the launch template"
+	if !isAlias(base.ImageID) {
+		what, actions, instead = "image %q", "ec2:DescribeImages", "or name the instance types"
+	}
+	p := unread(err, ReasonImageUnread, fmt.Sprintf(what, base.ImageID), actions, instead)
 	p.Message += ", so that the group's instance types are taken to be those for x86_64"
 	return []Problem{p}
 }

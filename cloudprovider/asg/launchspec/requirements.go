@@ -90,14 +90,15 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]s
 	return &names, nil
 }
 
-// machineImage returns the image's constraint on types: x86-64 while it is unknown, and hardware-virtualised, as every current image is.
+// machineImage returns the image's constraint on types. It is x86-64 where the image will stay unknown or a parameter names it, and hardware
+// virtualisation, as every current image has.
 func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {
 		return image, nil
 	}
 	found, err := r.image(imageID)
-	if found == nil && isAlias(imageID) {
+	if found == nil && (isAlias(imageID) || barred(err)) {
 		return image, nil
 	}
 	if found == nil {

@@ -187,7 +187,10 @@ func (c *Cache[V]) report(ctx context.Context, err error) {
 		return
 	}
 	remedy := c.Remedy
-	if awsclient.IsUnauthenticated(err) {
+	switch {
+	case slices.Contains([]string{"timeout", "unreachable"}, reason):
+		remedy = "let the network, its proxy and DNS reach an endpoint of the service. It is tried again"
+	case awsclient.IsUnauthenticated(err):
 		remedy = cmp.Or(awsclient.CredentialsRemedy(err), "none, it is tried again")
 	}
 	log.Info(c.Failure, "err", awsclient.Brief(err), "remedy", remedy)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 		var log bytes.Buffer
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
 		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
-		answers := []error{&smithy.GenericAPIError{Code: "ExpiredToken"}, denied, denied, nil, denied}
+		answers := []error{&smithy.GenericAPIError{Code: "ExpiredToken"}, &url.Error{Op: "Post", Err: errors.New("Forbidden")}, denied, denied, nil, denied}
 		var asked atomic.Int32
 		ask := func(context.Context, []string) (map[string]bool, error) {
 			at := int(asked.Add(1))
@@ -68,7 +69,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			}
 			return nil, answers[at-1]
 		}
-		c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1, Keep: 3 * time.Hour, Failure: "Could not look up"})
+		c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1, Keep: 3 * time.Hour, Failure: "Could not look up", Remedy: "allow it"})
 		go c.Run(ctx)
 		for hour := 0; ctx.Err() == nil; hour++ {
 			if hour != 1 { // nothing to ask for
@@ -77,8 +78,10 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			time.Sleep(time.Hour)
 			synctest.Wait()
 		}
-		assert.Equalf(t, 2, strings.Count(log.String(), "Could not look up"), "lines, want one for each reason before AWS answered:\n%s", log.String())
-		assert.Equalf(t, 1, strings.Count(log.String(), "it is tried again"), "lines, want one about the credentials:\n%s", log.String())
+		assert.Equalf(t, 3, strings.Count(log.String(), "Could not look up"), "lines, want one for each reason before AWS answered:\n%s", log.String())
+		assert.Equalf(t, 1, strings.Count(log.String(), "none, it is tried again"), "lines, want one about the credentials:\n%s", log.String())
+		assert.Equalf(t, 1, strings.Count(log.String(), "reach an endpoint"), "lines, want one about a proxy that refuses:\n%s", log.String())
+		assert.Equalf(t, 1, strings.Count(log.String(), "allow it"), "lines, want one about the denial:\n%s", log.String())
 	})
 }
 

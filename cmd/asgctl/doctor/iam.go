@@ -29,7 +29,9 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		switch {
 		case call.Denied():
 			denied, actions = append(denied, call), append(actions, call.Action)
-		case slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome):
+		case call.Outcome == "unreachable": // the other services answer
+			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
+		case slices.Contains([]string{"timeout", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
 			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")

@@ -82,6 +82,7 @@ func TestChecksWithoutPermissions(t *testing.T) {
 
 func TestChecksWithoutAWS(t *testing.T) {
 	newSite(t, nil)
+	answering := os.Getenv("AWS_ENDPOINT_URL")
 	address, err := loopback.FreeAddress()
 	require.NoError(t, err)
 	t.Setenv("AWS_ENDPOINT_URL", "http://"+address)
@@ -92,6 +93,13 @@ func TestChecksWithoutAWS(t *testing.T) {
 		assert.Truef(t, c.Outcome == doctor.NotChecked && strings.Contains(c.NotChecked[0].Reason, "unreachable"), "%+v", c)
 	}
 	areSound(t, report, "rbac", "rivals")
+
+	t.Setenv("AWS_ENDPOINT_URL", answering)
+	t.Setenv("AWS_ENDPOINT_URL_ARC_ZONAL_SHIFT", "http://"+address) // the one service that the network does not reach
+	_, report, _ = run(t)
+	iam := checkOf(t, report, "iam")
+	assert.Containsf(t, needs(iam), "an endpoint of the service", "%+v", iam)
+	assert.NotContainsf(t, needs(iam), "--timeout", "%+v", iam)
 }
 
 func TestNothingCanBeRead(t *testing.T) {
