@@ -7,8 +7,8 @@ import (
 )
 
 // StartupTaints are the keys of the taints that the documents of these projects advise to register nodes with, or that
-// they add themselves. Each project's agent
-// takes its taint off a node once it works there, so that no pod tolerates it (all read 2026-11).
+// they add themselves. Each project's agent takes its taint off a node once it works there, so that no pod tolerates it (all read
+// 2026-11).
 var StartupTaints = []string{
 	"ebs.csi.aws.com/agent-not-ready",                // kubernetes-sigs/aws-ebs-csi-driver, docs/install.md
 	"efs.csi.aws.com/agent-not-ready",                // kubernetes-sigs/aws-efs-csi-driver, docs/README.md
