@@ -130,7 +130,7 @@ func withoutTaint(taints []corev1.Taint) []corev1.Taint {
 	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool { return t.Key == Taint })
 }
 
-// drainedByCore and drainedByHandler report who else drains the node: the core's scale-down, or aws-node-termination-handler.
+// drainedByCore reports whether the core's scale-down drains the node.
 func drainedByCore(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
 }
@@ -143,8 +143,15 @@ func cordonedByCore(node *corev1.Node) bool {
 	})
 }
 
-func drainedByHandler(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return strings.HasPrefix(t.Key, terminationHandler) })
+// handlerTime is for how long a drain is left to aws-node-termination-handler. With cordonOnly it taints nodes and evicts nothing, and after a
+// rebalance recommendation it does so by default. Two evictions of one pod do no harm.
+const handlerTime = 20 * time.Second
+
+// drainedByHandler reports whether a drain for r is left to aws-node-termination-handler.
+func (h *Handler) drainedByHandler(node *corev1.Node, r reason) bool {
+	return h.Clock.Since(r.Began) < handlerTime && slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return strings.HasPrefix(t.Key, terminationHandler) && t.Key != terminationHandler+"rebalance-recommendation"
+	})
 }
 
 // comesAgain reports whether another pod may take the pod's place under its name, such as one of a StatefulSet.

@@ -273,7 +273,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:
-	case drainedByHandler(node), drainedByCore(node) && !c.endsAtDeadline():
+	case h.drainedByHandler(node, c), drainedByCore(node) && !c.endsAtDeadline():
 		p.HandsOff = func(*corev1.Pod) bool { return true }
 	case drainedByCore(node):
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on
@@ -292,7 +292,13 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 
 // restore puts a node back into use. If it cannot, reconcile tries again.
 func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
-	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), uncordoned) {
+	did := "Put back into use"
+	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), func(n *corev1.Node) *corev1.Node {
+		if n = uncordoned(n); n.Spec.Unschedulable {
+			did = "No longer drained, but still cordoned by somebody else"
+		}
+		return n
+	}) {
 		return
 	}
 	h.recall(nodemeta.InstanceOf(node))
@@ -300,5 +306,5 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 		return // the core goes on with its removal
 	}
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
-	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
+	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "%s: %s", did, why)
 }

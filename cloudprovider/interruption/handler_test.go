@@ -331,6 +331,10 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && !excluded && !tainted && w.terminations() == 0,
 				"unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
 			assert.Equal(t, tt.removed, len(events.Events) == 0, "no event says that the node is back in use")
+			if !tt.removed {
+				said := <-events.Events
+				assert.Equalf(t, tt.cordoned, strings.Contains(said, "still cordoned by somebody else"), "the event %q names the cordon", said)
+			}
 		})
 	}
 }
@@ -357,6 +361,25 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 	w.waitEmptyQueue()
 	assert.Truef(t, len(w.evicted) == 0 && w.desired() == 1 && w.terminations() == 1,
 		"evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
+}
+
+// With cordonOnly it sets its taint and evicts nothing, and after a recommendation it does so by default.
+func TestTerminationHandlerThatOnlyCordonsIsNotWaitedFor(t *testing.T) {
+	for taint, limit := range map[string]time.Duration{"spot-itn": 30 * time.Second, "rebalance-recommendation": 10 * time.Second} {
+		t.Run(taint, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+				node := w.nodes()[warned]
+				node.Spec.Unschedulable = true
+				node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/" + taint, Effect: corev1.TaintEffectNoSchedule})
+				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+				require.NoError(t, err)
+				w.running()
+				w.send(warning(warned, time.Now()))
+				w.within(limit, "evicted", func() bool { return w.evictions("a") == 1 })
+				w.waitTerminated(warned)
+			})
+		})
+	}
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {

@@ -16,9 +16,9 @@ import (
 )
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. It also waits while the core or aws-node-termination-handler drains the
-// node. Either may give up, and neither looks for a place for the pods that it leaves. It reports whether the pods are to be evicted: those
-// without such a place only if AWS ends the instance.
+// Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node, and
+// a moment for aws-node-termination-handler. Either may give up, and neither looks for a place for the pods that it leaves. It reports
+// whether the pods are to be evicted: those without such a place only if AWS ends the instance.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	if h.replacedByAWS(j) {
 		j.decide()
@@ -63,7 +63,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 // drainedByOthers reports whether the core or aws-node-termination-handler moves the pods of the instance.
 func (h *Handler) drainedByOthers(j *job) bool {
 	node := h.node(j.instance)
-	return node != nil && (drainedByCore(node) || drainedByHandler(node))
+	return node != nil && (drainedByCore(node) || h.drainedByHandler(node, j.current()))
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a

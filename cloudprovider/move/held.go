@@ -134,7 +134,7 @@ func (r *round) unsettled(n Node) (Hold, string) {
 		for _, pod := range r.Waiting {
 			r.unready[workload(pod)] = true
 		}
-		for _, n := range slices.Concat(r.Nodes, r.Starting) {
+		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
 				if !podReady(pod, time.Time{}) {
 					r.unready[workload(pod)] = true

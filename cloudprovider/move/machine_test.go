@@ -38,6 +38,7 @@ type fleet struct {
 	t       *testing.T
 	groups  map[string]*group.Group
 	nodes   []move.Node
+	beside  []move.Node
 	pending bool
 	waiting []*corev1.Pod
 	alone   map[string]bool
@@ -88,7 +89,7 @@ func machine(t *testing.T, budgets ...string) *move.Machine {
 }
 
 func (f *fleet) decide(m *move.Machine, now time.Time) move.Decision {
-	return m.Decide(move.Cluster{Nodes: f.nodes, Pending: f.pending, Waiting: f.waiting, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
+	return m.Decide(move.Cluster{Nodes: f.nodes, Beside: f.beside, Pending: f.pending, Waiting: f.waiting, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
 }
 
 // result is the decision in words: the nodes that begin or change, those that end, and what holds the others.
@@ -144,6 +145,11 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing, c-1 placing, b-1 held: workload"},
 		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
 			want: "a-1 held: rollout"},
+		{name: "a workload that has not settled on a node of no group", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			unsettled(f, "b-1")
+			f.nodes, f.beside = f.nodes[:1], []move.Node{{Node: f.nodes[1].Node, Pods: f.nodes[1].Pods}}
+		}, want: "a-1 held: rollout"},
 		{name: "a rollout begins, and a node moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old, "web"), rotation)
 			state(f.node("c-1", old, "db"), rotation)

@@ -6,15 +6,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// StartupTaints are the keys of the taints that the documents of these projects advise to register nodes with. Each project's agent
-// takes its taint off a node once it works there, so that no pod tolerates it (all read 2026-11).
+// StartupTaints are the keys of the taints that the documents of these projects advise to register nodes with, or that
+// they add themselves. Each project's agent takes its taint off a node once it works there, so that no pod tolerates it (all read
+// 2026-11).
 var StartupTaints = []string{
-	"ebs.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-ebs-csi-driver, docs/install.md
-	"efs.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-efs-csi-driver, docs/README.md
-	"fsx.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-fsx-csi-driver, docs/install.md
-	"s3.csi.aws.com/agent-not-ready",  // awslabs/mountpoint-s3-csi-driver, docs/CONFIGURATION.md
-	"node.cilium.io/agent-not-ready",  // cilium/cilium, Documentation/installation/taints.rst
-	"cni.istio.io/not-ready",          // istio/istio, pilot/pkg/controllers/untaint
+	"ebs.csi.aws.com/agent-not-ready",                // kubernetes-sigs/aws-ebs-csi-driver, docs/install.md
+	"efs.csi.aws.com/agent-not-ready",                // kubernetes-sigs/aws-efs-csi-driver, docs/README.md
+	"fsx.csi.aws.com/agent-not-ready",                // kubernetes-sigs/aws-fsx-csi-driver, docs/install.md
+	"s3.csi.aws.com/agent-not-ready",                 // awslabs/mountpoint-s3-csi-driver, docs/CONFIGURATION.md
+	"node.cilium.io/agent-not-ready",                 // cilium/cilium, Documentation/installation/taints.rst
+	"cni.istio.io/not-ready",                         // istio/istio, pilot/pkg/controllers/untaint
+	"node.cluster.x-k8s.io/uninitialized",            // kubernetes-sigs/cluster-api, whose kubeadm provider adds it itself
+	"node.cloudprovider.kubernetes.io/uninitialized", // kubernetes/cloud-provider, which kubelet adds under --cloud-provider=external
 }
 
 var eksEffects = map[string]corev1.TaintEffect{

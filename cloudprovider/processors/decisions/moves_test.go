@@ -318,6 +318,15 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 			}
 			w.put(pod)
 		}},
+		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) { // on a node of another autoscaler
+			n := w.ready("small")[1].DeepCopy()
+			n.Name, n.UID, n.Spec.ProviderID, n.Spec.Unschedulable = "beside", "beside", "aws:///eu-central-1a/i-0be51de0000000000", true
+			pod := running("fresh", "set-0", "100m", n.Name)
+			if held {
+				pod.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			w.put(n, pod)
+		}},
 	} {
 		t.Run(string(tt.hold), func(t *testing.T) {
 			w, _ := newRotationWorld(t, "1500m")

@@ -240,7 +240,8 @@ func TestStartupTaintsKeepNoGroupAtZero(t *testing.T) {
 		carried []corev1.Taint // by a node, nil for no node
 		want    []string       // keys that the next node keeps
 	}{
-		{name: "of a known agent", taints: "ebs.csi.aws.com/agent-not-ready=:NoExecute,node.cilium.io/agent-not-ready=true:NoExecute"},
+		{name: "of a known agent", taints: "ebs.csi.aws.com/agent-not-ready=:NoExecute,node.cilium.io/agent-not-ready=true:NoExecute," +
+			"node.cluster.x-k8s.io/uninitialized=:NoSchedule,node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule"},
 		{name: "of somebody else", taints: "team=a:NoSchedule", want: []string{"team"}},
 		{name: "that a node lost", taints: "team=a:NoSchedule,example.com/booting=:NoExecute", want: []string{"team"},
 			carried: []corev1.Taint{{Key: "team", Value: "a", Effect: corev1.TaintEffectNoSchedule}}},

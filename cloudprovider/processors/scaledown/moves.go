@@ -143,17 +143,19 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	now := m.Clock.Now()
 	m.since = cmp.Or(m.since, now)
-	var nodes []move.Node
+	var nodes, beside []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
 	moved := m.states
 	m.states = map[string]move.State{}
 	for _, n := range all {
+		pods := func() []*corev1.Pod { return podsOn(ctx, n.Name) }
 		i, g := m.Provider.InstanceOf(n)
 		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
 			m.Writer.Write(n.Name, nil)
 		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
+			beside = append(beside, move.Node{Node: n, Pods: pods})
 			continue
 		}
 		byName[n.Name] = n
@@ -172,8 +174,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n),
-			Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n), Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -201,7 +202,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves)
 		m.Consolidation.consider(ctx, nodes, leftAlone, rests, atMost, now)
 	}
-	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
+		LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held = d.Held
 	if p := m.plan(); p != nil {

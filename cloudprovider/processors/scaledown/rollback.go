@@ -42,13 +42,14 @@ type rollback struct {
 	broken   bool                 // Requests could not begin a removal in this loop
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
 	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
+	known    map[string]bool      // nodes whose taint of the core stood at the start, or that this process removes: other taints are another autoscaler's
 	isMember func(*corev1.Node) bool
 	ended    func(node string, ok bool)
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
 	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{},
-		isMember: func(*corev1.Node) bool { return false }, ended: func(string, bool) {}}
+		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, bool) {}}
 }
 
 // process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
@@ -88,14 +89,19 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	}
 }
 
-// findLeft has the nodes released whose removal nobody goes on with. An instance that the core has ended counts in no group. If it counts again, a
+// findLeft has the nodes released whose removal nobody goes on with. A taint that another autoscaler has set since our start stays: pods that
+// came to the node would be lost at the end of its drain. An instance that the core has ended counts in no group. If it counts again, a
 // warm pool has given it back for pods that wait.
 func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string, now time.Time) {
-	before := r.left
-	r.left = map[string]time.Time{}
+	before, known := r.left, r.known
+	r.left, r.known = map[string]time.Time{}, map[string]bool{}
 	all, _ := ctx.AllNodeLister().List()
 	for _, n := range all {
-		if !taints.HasToBeDeletedTaint(n) || slices.Contains(removing, n.Name) {
+		goesOn := slices.Contains(removing, n.Name)
+		if !goesOn && !(known[n.Name] && taints.HasToBeDeletedTaint(n)) {
+			continue
+		}
+		if r.known[n.Name] = true; goesOn {
 			continue
 		}
 		since, member := cmp.Or(before[n.Name], now), r.isMember(n)
@@ -109,10 +115,11 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	}
 }
 
-// keepCordons notes the nodes that somebody else had cordoned before an earlier process tainted them, and has their cordon put back. The core lifts it
-// with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
+// keepCordons notes the nodes that have the core's taint. If somebody else had cordoned one before an earlier process tainted it, the cordon is put
+// back. The core lifts it with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
 func (r *rollback) keepCordons(nodes []*corev1.Node) {
 	for _, n := range nodes {
+		r.known[n.Name] = taints.HasToBeDeletedTaint(n)
 		tainted, err := taints.GetToBeDeletedTime(n)
 		if err != nil || tainted == nil || !r.isMember(n) || taints.HasTaint(n, interruption.Taint) {
 			continue

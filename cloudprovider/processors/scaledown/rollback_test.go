@@ -91,10 +91,12 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		member   string // the tainted node whose instance counts in a group
 		want     string // the nodes that are tainted then
 	}
+	const foreign = "another autoscaler drains the node"
 	for _, tt := range []struct {
 		name  string
 		loops []loop
 	}{
+		{foreign, []loop{{status: idle, member: "a"}, {status: idle, member: "a"}, {status: idle, member: "a"}}},
 		{"removals that go on", []loop{{chosen: []string{"a"}, removing: []string{"a"}, status: idle}, {removing: []string{"a"}, status: idle}}},
 		{"a removal that succeeded", []loop{{status: removed}, {status: idle}}},
 		{"not all could be tainted", []loop{{chosen: []string{"a", "b"}, status: notAllTainted}, {status: idle, want: "ending interrupted"}}},
@@ -129,6 +131,9 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 				CloudProvider: instances{}, ScaleDownActuator: removals}
 			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
 			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
+			if nodes, err := ctx.AllNodeLister().List(); assert.NoError(t, err) && tt.name != foreign { // which begins later
+				r.KeepCordons(nodes)
+			}
 			for n, l := range tt.loops {
 				r.rollback.isMember = func(n *corev1.Node) bool { return n.Name == l.member }
 				var chosen []simulator.NodeToBeRemoved

@@ -183,7 +183,7 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 	options.AWS.FillUnset(fs, &core)
 	counted := taints.NewTaintConfig(core)
 	for key, want := range map[string]bool{"readiness.k8s.io/network": true, "example.com/mine": true, "example.org/mine": false,
-		"mine": true, "ebs.csi.aws.com/agent-not-ready": true, "ebs.csi.aws.com/other": false} {
+		"mine": true, "node.cluster.x-k8s.io/uninitialized": true, "node.cloudprovider.kubernetes.io/uninitialized": true, "ebs.csi.aws.com/agent-not-ready": true, "ebs.csi.aws.com/other": false} {
 		assert.Equalf(t, want, counted.IsStartupTaint(key), "%s is a start-up taint", key)
 	}
 	assert.Contains(t, fs.Lookup("startup-taint-prefix").Usage, "readiness.k8s.io/ always counts")
