@@ -67,6 +67,13 @@ func start(ctx context.Context, binary string) (_ *setup, err error) {
 	if err := s.StartAutoscaler(ctx, manifest, shortDelays...); err != nil {
 		return nil, err
 	}
+	there := 0
+	for _, g := range account.AutoScalingGroups {
+		there += g.Desired
+	}
+	if err := waitFor(ctx, s.Env, time.Time{}, scaleUpTimeout, scenario.NodeReady, there); err != nil { // or a round would count them
+		return nil, err
+	}
 	s.Timeline.Listen(s.clock.print)
 	return s, nil
 }
