@@ -124,7 +124,7 @@ platform ships. `+"`make test`"+` runs the plugin with the core above. [The cana
 runs it with the newest one, and has last done so with that of %[5]s (commit
 %[6]s), which is for Kubernetes %[7]s.
 
-**Flags.** Those of stock up to 1.37 are accepted, see [Flags](flags.md).
+**Flags.** Those of stock from 1.30 to 1.37 are accepted, see [Flags](flags.md).
 [Nominations](nominations.md) say what Kubernetes 1.32 to 1.36 make of them.
 `, f.floor, f.coreDay, f.coreCommit, f.built, f.canaryDay, f.canaryCommit, f.canaryVersion)
 }
