@@ -158,6 +158,7 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
 		r.chosen = append(r.chosen, n.Node.Name)
+		r.known[n.Node.Name] = true // also if the removal fails before the loop ends
 		switch {
 		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
 		case n.Node.Spec.Unschedulable && !taints.HasTaint(n.Node, interruption.Taint): // the interruption lifts its own cordon
