@@ -70,7 +70,7 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		if spec.Nodegroup != nil {
 			role = spec.Nodegroup.Role
 		}
-		if spec.Image != nil && spec.Image.Windows || spec.Nodegroup != nil && strings.HasPrefix(spec.Nodegroup.AMIType, "WINDOWS_") {
+		if spec.Windows() {
 			entry, groups = "EC2_WINDOWS", "groups system:nodes and eks:kube-proxy-windows"
 		}
 	}

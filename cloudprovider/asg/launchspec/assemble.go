@@ -195,12 +195,12 @@ func (t *template) like(other *template) bool {
 }
 
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
-// and a parameter of Systems Manager names the image, or nobody may read it. Elsewhere an unread image does no harm.
+// and the image is assumable. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := r.image(base.ImageID)
-	if !asksForTypes || !isAlias(base.ImageID) && !barred(err) || found != nil {
+	if !asksForTypes || !assumable(base.ImageID, err) || found != nil {
 		return nil
 	}
 	what, actions, instead := "the image behind %q", "ec2:DescribeImages and ssm:GetParameters", "or name the image by its ID in the launch template"

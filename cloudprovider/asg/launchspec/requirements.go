@@ -90,15 +90,18 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]s
 	return &names, nil
 }
 
-// machineImage returns the image's constraint on types. It is x86-64 where the image will stay unknown or a parameter names it, and hardware
-// virtualisation, as every current image has.
+// assumable reports whether an image that was not read counts as one for x86-64: a parameter of Systems Manager names it, or nobody may read it.
+func assumable(imageID string, err error) bool { return isAlias(imageID) || barred(err) }
+
+// machineImage returns the image's constraint on types. It is x86-64 where the image is assumable, and hardware virtualisation, as every current
+// image has.
 func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {
 		return image, nil
 	}
 	found, err := r.image(imageID)
-	if found == nil && (isAlias(imageID) || barred(err)) {
+	if found == nil && assumable(imageID, err) {
 		return image, nil
 	}
 	if found == nil {

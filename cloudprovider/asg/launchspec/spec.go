@@ -52,7 +52,7 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	}
 	licence := ""
 	switch {
-	case l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_"): // EKS's own image may be unread
+	case l.windowsOfEKS():
 		licence = "Windows"
 	case l.Image != nil:
 		licence = l.Image.Licence
@@ -64,6 +64,14 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 		extras = append(extras, l.Tenancy+" tenancy")
 	}
 	return extras
+}
+
+// Windows reports whether the nodes run Windows.
+func (l *LaunchSpec) Windows() bool { return l.windowsOfEKS() || l.Image != nil && l.Image.Windows }
+
+// windowsOfEKS goes by the type of the image, because EKS's own image may be unread.
+func (l *LaunchSpec) windowsOfEKS() bool {
+	return l.Nodegroup != nil && strings.HasPrefix(l.Nodegroup.AMIType, "WINDOWS_")
 }
 
 type Type struct {

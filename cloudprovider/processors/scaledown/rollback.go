@@ -97,11 +97,12 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	r.left, r.known = map[string]time.Time{}, map[string]bool{}
 	all, _ := ctx.AllNodeLister().List()
 	for _, n := range all {
-		goesOn := slices.Contains(removing, n.Name)
-		if !goesOn && !(known[n.Name] && taints.HasToBeDeletedTaint(n)) {
+		if !known[n.Name] { // as nearly all
 			continue
 		}
-		if r.known[n.Name] = true; goesOn {
+		goesOn := slices.Contains(removing, n.Name)
+		r.known[n.Name] = goesOn || taints.HasToBeDeletedTaint(n)
+		if goesOn || !r.known[n.Name] {
 			continue
 		}
 		since, member := cmp.Or(before[n.Name], now), r.isMember(n)

@@ -45,7 +45,6 @@ type Launch struct {
 
 	answered time.Time
 	input    *autoscaling.LaunchInstancesInput
-	launched []string // IDs of Instances
 }
 
 type Instance struct {
@@ -115,8 +114,8 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 	if desired, _, err := read(own, c, g.Name); err == nil { // the operator may have thought for long
 		l.Desired = desired
 	}
-	first, instances, failures := l.ask(own, c)
-	l.Call, l.Errors = first, failures
+	call, instances, failures := l.ask(own, c)
+	l.Call, l.Errors = call, failures
 	l.answered = time.Now()
 	switch {
 	case awsclient.IsUnsupported(l.err):
@@ -132,11 +131,18 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 			l.Errors = sameFailures
 		}
 	}
-	if len(l.launched) > 0 {
+	if len(l.ids()) > 0 {
 		l.await(ctx, c)
 	}
 	check.Launch = l
-	return l.launched
+	return l.ids()
+}
+
+func (l *Launch) ids() (ids []string) {
+	for _, i := range l.Instances {
+		ids = append(ids, i.ID)
+	}
+	return ids
 }
 
 // lost reports whether the first call may have launched, though AWS did not say so.
@@ -155,8 +161,8 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 		failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
 	}
 	for _, i := range instances {
-		if !slices.Contains(l.launched, i.ID) {
-			l.launched, l.Instances = append(l.launched, i.ID), append(l.Instances, i)
+		if !slices.Contains(l.ids(), i.ID) {
+			l.Instances = append(l.Instances, i)
 		}
 	}
 	return answer, instances, failures
@@ -172,12 +178,12 @@ func (l *Launch) await(ctx context.Context, c *awsclient.Clients) {
 		l.Reading.Code = awsclient.Code(err)
 		if err == nil {
 			l.Reading.Desired, l.Reading.Listed = desired, 0
-			for _, id := range l.launched {
+			for _, id := range l.ids() {
 				if states[id] != "" {
 					l.Reading.Listed++
 				}
 			}
-			if l.Reading.Listed == len(l.launched) && desired >= l.Desired+len(l.launched) {
+			if l.Reading.Listed == len(l.ids()) && desired >= l.Desired+len(l.ids()) {
 				l.Reading.AtOnce, l.Reading.Complete, l.Reading.Seconds = first, true, time.Since(l.answered).Seconds()
 				return
 			}
@@ -198,13 +204,13 @@ func (check *Check) TakeAway(ctx context.Context) {
 		l.Kept = "the group could not be read: " + awsclient.Brief(err)
 		return
 	}
-	for _, id := range l.launched {
+	for _, id := range l.ids() {
 		if states[id] != types.LifecycleStatePending || time.Since(l.answered) > noNodeWithin {
 			l.Kept = "it may be a node by now. The autoscaler drains and removes it once it is unneeded"
 			return
 		}
 	}
-	for _, id := range l.launched {
+	for _, id := range l.ids() {
 		answer, _ := try(ctx, "autoscaling:TerminateInstanceInAutoScalingGroup", c.AutoScaling.TerminateInstanceInAutoScalingGroup,
 			&autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: &id, ShouldDecrementDesiredCapacity: aws.Bool(true)})
 		l.TakenAway = &answer

@@ -57,10 +57,10 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 		os.Exit(ExitWrongUse)
 	}
 	p, err := process.FromFlags(fs, opts, c.read.Version)
+	klog.OsExit = os.Exit
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
-	klog.OsExit = os.Exit
 	log := c.log()
 	klog.SetLogger(log) // not before that line
 	ctrl.SetLogger(klog.NewKlogr())

@@ -74,7 +74,7 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
 	case !p.began.IsZero() && !pod.CreationTimestamp.Time.Before(p.began.Truncate(time.Second)):
-		d.Cause.Message = "it is newer than the last loop, which began at " + p.began.UTC().Format(time.TimeOnly+" MST") + ": ask again"
+		d.Cause.Message = "it is newer than the last loop, which began at " + why.Clock(p.began) + ": ask again"
 	case p.PodsLeft > 0:
 		d.Cause.Message = p.None("such pod")
 	}
@@ -156,7 +156,7 @@ func (p *Pods) Text() string {
 	case len(p.Pods) == 0:
 		text += p.None("pod of " + Clean(p.subject))
 		if p.Source == Running && !p.began.IsZero() {
-			text += ", as of the loop of " + p.began.UTC().Format(time.TimeOnly+" MST")
+			text += ", as of the loop of " + why.Clock(p.began)
 		}
 		return text + "\n" + p.problems()
 	}

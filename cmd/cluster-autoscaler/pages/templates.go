@@ -61,10 +61,10 @@ func (t templates) list(b *bytes.Buffer, list *parse.ListNode, s scope) {
 				b.WriteString(html.EscapeString(fmt.Sprint(v)))
 			}
 		case *parse.IfNode:
-			t.branch(b, &n.BranchNode, truth(value(n.Pipe, s)), s, s)
+			t.branch(b, &n.BranchNode, truth(value(n.Pipe, s).Interface()), s, s)
 		case *parse.WithNode:
 			v := value(n.Pipe, s)
-			t.branch(b, &n.BranchNode, truth(v), scope{s.given, v}, s)
+			t.branch(b, &n.BranchNode, truth(v.Interface()), scope{s.given, v}, s)
 		case *parse.RangeNode:
 			for _, v := range value(n.Pipe, s).Seq2() {
 				t.list(b, n.List, scope{s.given, v})
@@ -86,8 +86,8 @@ func (t templates) branch(b *bytes.Buffer, n *parse.BranchNode, met bool, then, 
 	}
 }
 
-func truth(v reflect.Value) bool {
-	is, _ := template.IsTrue(v.Interface())
+func truth(v any) bool {
+	is, _ := template.IsTrue(v)
 	return is
 }
 

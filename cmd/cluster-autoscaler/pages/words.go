@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +22,7 @@ const (
 
 // functions are what page.html can ask for. Each returns one value.
 var functions = map[string]any{
-	"not":        func(v any) bool { is, _ := template.IsTrue(v); return !is },
+	"not":        func(v any) bool { return !truth(v) },
 	"len":        func(list any) int { return reflect.ValueOf(list).Len() },
 	"one":        func(n int) bool { return n == 1 },
 	"is":         func(c decision.Code, other string) bool { return string(c) == other },
