@@ -55,6 +55,7 @@ type Cache struct {
 	options   Options // without nil functions
 	api       guarded
 	clock     clock.WithTicker
+	began     time.Time // of the first beat
 	specs     *launchspec.Resolver
 	available availability
 	// calls are the circuit breakers before calls that an older one can replace: SetDesiredCapacity replaces LaunchInstances, and a termination with one
@@ -90,7 +91,7 @@ func NewCache(o Options) *Cache {
 		o.Types = func() *instancetypes.Catalogue { return nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
-	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
+	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, began: o.Clock.Now(),
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),

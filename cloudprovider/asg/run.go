@@ -85,7 +85,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.actions.Run(ctx) })
 	loops.Go(func() {
 		c.turn(ctx)
-		for awsclient.Pause(ctx, c.clock, turnInterval) == nil {
+		for awsclient.Pause(ctx, c.clock, c.untilBeat(turnInterval)) == nil {
 			c.turn(ctx)
 		}
 	})
@@ -110,13 +110,18 @@ func (c *Cache) readLoop(ctx context.Context) {
 	}
 }
 
-// everyMotion runs do after each interval of motion, and when it is woken, until ctx ends.
+// untilBeat returns the time until the next whole interval since the Cache began. So all that looks every two seconds wakes a process at rest once.
+func (c *Cache) untilBeat(interval time.Duration) time.Duration {
+	return interval - c.clock.Since(c.began)%interval
+}
+
+// everyMotion runs do at each beat of the motion interval, and when it is woken, until ctx ends.
 func (c *Cache) everyMotion(ctx context.Context, wake <-chan struct{}, do func(context.Context)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.clock.After(c.options.MotionInterval):
+		case <-c.clock.After(c.untilBeat(c.options.MotionInterval)):
 		case <-wake:
 		}
 		do(ctx)
@@ -155,15 +160,13 @@ func (c *Cache) motionDue() []string {
 }
 
 func (c *Cache) resolveLoop(ctx context.Context) {
-	ticker := c.clock.NewTicker(launchspec.RetryFirst)
-	defer ticker.Stop()
 	last := c.clock.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.resolve:
-		case <-ticker.C():
+		case <-c.clock.After(c.untilBeat(launchspec.RetryFirst)):
 			if !c.specs.Failing && c.clock.Since(last) < launchspec.RetryMost {
 				continue
 			}

@@ -133,24 +133,37 @@ func (w *Writer) send(ctx context.Context, newest *loopStatus) error {
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
 	}
-	maps := w.client.CoreV1().ConfigMaps(w.namespace)
-	m, err := maps.Get(ctx, w.name, metav1.GetOptions{})
-	write := func() (*corev1.ConfigMap, error) { return maps.Update(ctx, m, metav1.UpdateOptions{}) }
+	if last := w.events.written.Load(); last != nil {
+		if err = w.put(ctx, last.DeepCopy(), text, status.Time); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			return err // nil, as a rule: nobody else writes it
+		}
+	}
+	m, err := w.client.CoreV1().ConfigMaps(w.namespace).Get(ctx, w.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		m = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.name}}
-		write = func() (*corev1.ConfigMap, error) { return maps.Create(ctx, m, metav1.CreateOptions{}) }
 	} else if err != nil {
 		return fmt.Errorf("read the ConfigMap: %w", err)
 	}
+	return w.put(ctx, m, text, status.Time)
+}
+
+// put writes the text into m, which is new, or the latest that we know.
+func (w *Writer) put(ctx context.Context, m *corev1.ConfigMap, text, at string) (err error) {
 	if m.Data == nil {
 		m.Data = map[string]string{}
 	}
 	m.Data["status"] = text
-	metav1.SetMetaDataAnnotation(&m.ObjectMeta, utils.ConfigMapLastUpdatedKey, status.Time)
-	if m, err = write(); err != nil {
+	metav1.SetMetaDataAnnotation(&m.ObjectMeta, utils.ConfigMapLastUpdatedKey, at)
+	maps := w.client.CoreV1().ConfigMaps(w.namespace)
+	if m.ResourceVersion == "" {
+		m, err = maps.Create(ctx, m, metav1.CreateOptions{})
+	} else {
+		m, err = maps.Update(ctx, m, metav1.UpdateOptions{})
+	}
+	if err != nil {
 		return fmt.Errorf("write the ConfigMap: %w", err)
 	}
-	m.Data = nil
+	delete(m.Data, "status")
 	w.events.written.Store(m)
 	return nil
 }

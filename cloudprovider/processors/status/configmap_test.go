@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,13 +31,14 @@ const (
 	slow      = 5 * time.Second // of each write
 )
 
-// world is an API server that takes long for writes, a Writer that writes to it, and what publishes the core's events.
+// world is an API server that takes long for writes and knows versions, a Writer that writes to it, and what publishes the core's events.
 type world struct {
 	record.EventRecorder
 	t      *testing.T
 	server *fake.Clientset
 	writer *Writer
 	writes int
+	reads  int                     // the test's own, too
 	log    *utils.LogEventRecorder // the core's
 	about  []types.UID             // of its events
 }
@@ -52,7 +54,21 @@ func inWorld(t *testing.T, test func(*world)) {
 				return false, nil, nil
 			})
 		}
+		w.server.PrependReactor("update", "configmaps", func(action kubetesting.Action) (bool, runtime.Object, error) {
+			m := action.(kubetesting.UpdateAction).GetObject().(*corev1.ConfigMap)
+			now, err := w.server.Tracker().Get(corev1.SchemeGroupVersion.WithResource("configmaps"), namespace, name)
+			if err == nil && m.ResourceVersion != now.(*corev1.ConfigMap).ResourceVersion {
+				return true, nil, apierrors.NewConflict(corev1.Resource("configmaps"), name, errors.New("an old version"))
+			}
+			m.ResourceVersion += "+"
+			return false, nil, nil
+		})
+		w.server.PrependReactor("get", "configmaps", func(kubetesting.Action) (bool, runtime.Object, error) {
+			w.reads++
+			return false, nil, nil
+		})
 		w.server.PrependReactor("create", "configmaps", func(action kubetesting.Action) (bool, runtime.Object, error) {
+			action.(kubetesting.CreateAction).GetObject().(*corev1.ConfigMap).ResourceVersion = "1"
 			action.(kubetesting.CreateAction).GetObject().(*corev1.ConfigMap).UID = types.UID(fmt.Sprint("made-", time.Now().Unix()))
 			return false, nil, nil
 		})
@@ -110,6 +126,11 @@ func TestLoopsWaitForNoWrite(t *testing.T) {
 		time.Sleep(2*slow + time.Millisecond)
 		w.wantWritten("three")
 		assert.Equal(t, 2, w.writes, "writes, want the first and the newest")
+		reads := w.reads
+		w.loop("four")
+		time.Sleep(2 * slow)
+		assert.Equal(t, reads, w.reads, "the Writer read what it had written")
+		w.wantWritten("four")
 	})
 }
 
