@@ -18,7 +18,7 @@ func LastState(obj any) any {
 
 func Ready(node *corev1.Node) bool { return condition(node) != nil }
 
-// ReadySince returns when the node became Ready, zero if it is not.
+// ReadySince returns when the node became Ready, zero if it is not, or its condition does not say.
 func ReadySince(node *corev1.Node) time.Time {
 	if c := condition(node); c != nil {
 		return notBefore(node.CreationTimestamp.Time, c.LastTransitionTime.Time)
@@ -28,14 +28,14 @@ func ReadySince(node *corev1.Node) time.Time {
 
 // notBefore is a time by the clock of a node, which may be behind before it is first set, but no earlier than the object was created.
 func notBefore(created, at time.Time) time.Time {
-	if at.Before(created) {
+	if !at.IsZero() && at.Before(created) {
 		return created
 	}
 	return at
 }
 
-// CordonedBefore reports whether somebody had cordoned the node before that taint was set. Kubernetes taints a cordoned node, and taints are
-// appended, so no clock is asked.
+// CordonedBefore reports whether somebody had cordoned the node before that taint was set. Kubernetes taints a cordoned node, and
+// taints are appended, so no clock is asked.
 func CordonedBefore(node *corev1.Node, taint string) bool {
 	of := func(key string) int {
 		return slices.IndexFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key })

@@ -42,6 +42,7 @@ func TestNothingBeganBeforeItWasCreated(t *testing.T) {
 		meta.Annotations = map[string]string{string(DoNotDisrupt): "30m"}
 		pod := &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{NodeName: "a"}, Status: corev1.PodStatus{StartTime: &at}}
 		_, until, err := LeftAlone(pod, created)
-		assert.Truef(t, err == nil && until.Equal(want.Add(30*time.Minute)), "a pod that began %s after its creation is left alone until %s, error %v", after, until, err)
+		assert.Truef(t, err == nil && until.Equal(want.Add(30*time.Minute)),
+			"a pod that began %s after its creation is left alone until %s, error %v", after, until, err)
 	}
 }

@@ -37,8 +37,8 @@ const (
 	checking, lastTry = 8 * time.Millisecond, time.Second
 	// A plan that these filters refuse is not made again for refusedFor. A node that a rule of scale-down keeps stays for the same time.
 	refusedFor = 10 * time.Minute
-	// After a search that took a second none begins for searchRest seconds, because its time grows with the square of the nodes. The process may have
-	// been stopped meanwhile, so mostRest is the longest rest.
+	// After a search that took a second none begins for searchRest seconds, because its time grows with the square of the nodes.
+	// The process may have been stopped meanwhile, so mostRest is the longest rest.
 	searchRest, mostRest = 19, 10 * time.Minute
 	// A new node counts as paid in vain for startUp.
 	startUp = 3 * time.Minute

@@ -80,8 +80,9 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	return err
 }
 
-// supersededLock ends the election once it reads another holder of a lease that was ours, or the process was stopped for longer than the lease
-// lasts. The elector itself would try to renew it until the renew deadline, while both holders work. It calls from one goroutine.
+// supersededLock ends the election once it reads another holder of a lease that was ours, or the process was stopped for longer than
+// the lease lasts. The elector itself would try to renew it until the renew deadline, while both holders work. It calls from one
+// goroutine.
 type supersededLock struct {
 	resourcelock.Interface
 	lasts      time.Duration
@@ -93,7 +94,8 @@ type supersededLock struct {
 func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	if since := time.Since(l.renewed); !l.renewed.IsZero() && since > l.lasts {
 		l.superseded()
-		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches", since.Round(time.Second))
+		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches",
+			since.Round(time.Second))
 	}
 	record, raw, err := l.Interface.Get(ctx)
 	if err == nil && !l.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {

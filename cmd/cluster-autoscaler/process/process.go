@@ -201,8 +201,8 @@ func (p *Process) loop(ctx context.Context, a *assembly) error {
 	}
 }
 
-// stopped returns an error if the wait for a loop took so long that the process must have been stopped, such as with its machine. The caches are
-// from before the stop then, but times to act have passed, as for a node that joined meanwhile. A short stop makes nothing due.
+// stopped returns an error if the wait for a loop took so long that the process must have been stopped, such as with its machine. The
+// caches are from before the stop then, but the times to act have passed, as for a node that joined meanwhile.
 func stopped(waited, most time.Duration) error {
 	if late := waited - most; late > time.Minute {
 		return fmt.Errorf("this process was stopped for about %s: it ends, to restart with fresh caches", late.Round(time.Second))
