@@ -3,7 +3,6 @@ package interruption
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -137,10 +136,7 @@ func drainedByCore(node *corev1.Node) bool {
 
 // cordonedByCore reports whether the node's cordon came with the core's taint. Whoever takes that off lifts the cordon or leaves it to us.
 func cordonedByCore(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		since, _ := strconv.ParseInt(t.Value, 10, 64) // in seconds
-		return t.Key == taintDeleted && !nodemeta.CordonedBefore(node, time.Unix(since, 0))
-	})
+	return drainedByCore(node) && !nodemeta.CordonedBefore(node, taintDeleted)
 }
 
 // handlerTime is for how long a drain is left to aws-node-termination-handler. With cordonOnly it taints nodes and evicts nothing, and after a

@@ -203,10 +203,6 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 				if tt.resumed {
 					w.annotate(leaves, "cordon", starts, "kind", "scheduled-change")
 				}
-				cordon := since
-				if tt.person {
-					cordon = metav1.NewTime(since.Add(-time.Minute))
-				}
 				h := w.handler()
 				begin := func() {
 					w.background(h.Run)
@@ -223,7 +219,10 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 				node.Spec.Unschedulable = true
 				node.Spec.Taints = append(node.Spec.Taints,
 					corev1.Taint{Key: byCore, Value: fmt.Sprint(since.Unix()), Effect: corev1.TaintEffectNoSchedule},
-					corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &cordon})
+					corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &since})
+				if tt.person {
+					slices.Reverse(node.Spec.Taints)
+				}
 				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
 				require.NoError(t, err)
 				if !tt.later {

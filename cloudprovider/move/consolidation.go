@@ -160,7 +160,7 @@ func (c *Consolidate) Began(n Node, from time.Time) {
 }
 
 // seeMoved finds the pods that came for moved ones. For each of these that is the first pod of its workload that was created since, and all of the same
-// second. Creation times are whole seconds.
+// second. Creation times are whole seconds, by another clock, which may be a few seconds behind.
 func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
 	maps.DeleteFunc(c.moved, func(_ string, times []time.Time) bool { return now.Sub(times[len(times)-1]) >= once })
 	c.stay = map[types.UID]bool{}
@@ -185,7 +185,7 @@ func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
 			for len(times) > 0 && p.CreationTimestamp.Sub(times[0]) >= comesAgain+ends {
 				times = times[1:]
 			}
-			if len(times) > 0 && p.CreationTimestamp.Sub(times[0]) > -time.Second {
+			if len(times) > 0 && p.CreationTimestamp.Sub(times[0]) > -5*time.Second {
 				c.stay[p.UID], times, last = true, times[1:], p.CreationTimestamp
 			}
 			c.stay[p.UID] = c.stay[p.UID] || p.CreationTimestamp.Equal(&last)

@@ -27,6 +27,7 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		may     bool
 	}{
 		{"moved a moment ago", 5 * time.Second, 20 * time.Minute, 30, false},
+		{"moved a moment ago, by a clock that is behind", -3 * time.Second, 20 * time.Minute, 30, false},
 		{"moved an hour ago", 5 * time.Second, 61 * time.Minute, 30, true},
 		{"created long after the move", 6 * time.Minute, 30 * time.Minute, 30, true},
 		{"created once the other one has ended", 6 * time.Minute, 30 * time.Minute, 300, false},

@@ -54,7 +54,8 @@ func (f *fleet) node(name string, labels map[string]string, workloads ...string)
 	if f.groups[of] == nil {
 		f.groups[of] = &group.Group{Name: of}
 	}
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels, CreationTimestamp: metav1.NewTime(noon.Add(time.Duration(len(f.nodes)) * time.Second))},
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels,
+		CreationTimestamp: metav1.NewTime(noon.Add(time.Duration(len(f.nodes))*time.Second - time.Hour))},
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon.Add(-time.Hour))}}}}
 	var pods []*corev1.Pod
 	for _, w := range workloads {

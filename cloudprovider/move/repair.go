@@ -118,9 +118,9 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 		if !unhealthy(c) || strings.HasPrefix(c.Reason, pretended) {
 			continue
 		}
-		// The node's clock may be wrong, so no condition is older than its node, or than a look at which it was healthy.
+		// The node's clock may be wrong, so no condition is older than its node, or than a look at which it was healthy, and none is to come.
 		s := sighting{NodeCondition: *c, since: later(c.LastTransitionTime.Time, n.CreationTimestamp.Time)}
-		if c.LastTransitionTime.IsZero() {
+		if c.LastTransitionTime.IsZero() || s.since.After(now) {
 			s.since = now
 		}
 		last := slices.IndexFunc(before, func(b sighting) bool { return b.Type == c.Type })

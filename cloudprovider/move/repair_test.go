@@ -145,6 +145,9 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 		},
 		{name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
 			want: "Replace: condition KernelReady has been False for 30m0s"},
+		{name: "to come, by the node's clock", want: "Replace: condition KernelReady has been False for 30m0s",
+			looks: []look{at(30*time.Minute, condition("KernelReady=False", ago(-3*time.Hour))),
+				at(0, condition("KernelReady=False", ago(-3*time.Hour)))}},
 		{
 			name:  "reason of the rule is new",
 			rules: []string{"KernelReady=NoAction", "KernelReady/B=Replace,5m"},

@@ -32,7 +32,7 @@ func LeftAlone(pod *corev1.Pod, now time.Time) (asks bool, until time.Time, err 
 // began is the start of the pod, or while the kubelet of its node has yet to state it, the moment at which the pod got its node.
 func began(pod *corev1.Pod) time.Time {
 	if at := pod.Status.StartTime; at != nil {
-		return at.Time
+		return notBefore(pod.CreationTimestamp.Time, at.Time)
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {

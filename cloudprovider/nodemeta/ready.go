@@ -18,22 +18,30 @@ func LastState(obj any) any {
 
 func Ready(node *corev1.Node) bool { return condition(node) != nil }
 
-// ReadySince returns when the node became Ready, zero if it is not.
+// ReadySince returns when the node became Ready, zero if it is not, or its condition does not say.
 func ReadySince(node *corev1.Node) time.Time {
 	if c := condition(node); c != nil {
-		return c.LastTransitionTime.Time
+		return notBefore(node.CreationTimestamp.Time, c.LastTransitionTime.Time)
 	}
 	return time.Time{}
 }
 
-// clockSkew is well above the difference between the clocks of the control plane and of the autoscaler.
-const clockSkew = 5 * time.Second
+// notBefore is a time by the clock of a node, which may be behind before it is first set, but no earlier than the object was created.
+func notBefore(created, at time.Time) time.Time {
+	if !at.IsZero() && at.Before(created) {
+		return created
+	}
+	return at
+}
 
-// CordonedBefore reports whether somebody had cordoned the node before that time of the autoscaler's clock.
-func CordonedBefore(node *corev1.Node, at time.Time) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		return t.Key == corev1.TaintNodeUnschedulable && t.TimeAdded != nil && at.Sub(t.TimeAdded.Time) > clockSkew
-	})
+// CordonedBefore reports whether somebody had cordoned the node before that taint was set. Kubernetes taints a cordoned node, and
+// taints are appended, so no clock is asked.
+func CordonedBefore(node *corev1.Node, taint string) bool {
+	of := func(key string) int {
+		return slices.IndexFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key })
+	}
+	cordon := of(corev1.TaintNodeUnschedulable)
+	return cordon >= 0 && cordon < of(taint)
 }
 
 // condition returns the condition by which the node is Ready, or nil.

@@ -38,7 +38,8 @@ const (
 	// A plan that these filters refuse is not made again for refusedFor. A node that a rule of scale-down keeps stays for the same time.
 	refusedFor = 10 * time.Minute
 	// After a search that took a second none begins for searchRest seconds, because its time grows with the square of the nodes.
-	searchRest = 19
+	// The process may have been stopped meanwhile, so mostRest is the longest rest.
+	searchRest, mostRest = 19, 10 * time.Minute
 	// A new node counts as paid in vain for startUp.
 	startUp = 3 * time.Minute
 )
@@ -125,7 +126,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	})
 	select {
 	case found := <-c.made:
-		c.made, c.next = nil, now.Add(max(ctx.ScanInterval, searchRest*found.took))
+		c.made, c.next = nil, now.Add(max(ctx.ScanInterval, min(searchRest*found.took, mostRest)))
 		plans := slices.DeleteFunc(found.plans, func(p move.Plan) bool {
 			return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
 		})

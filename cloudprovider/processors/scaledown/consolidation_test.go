@@ -23,7 +23,8 @@ import (
 
 func TestLongSearchRests(t *testing.T) {
 	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{ScanInterval: 10 * time.Second}}
-	for took, rest := range map[time.Duration]time.Duration{time.Millisecond: 10 * time.Second, 5 * time.Second: 95 * time.Second} {
+	for took, rest := range map[time.Duration]time.Duration{time.Millisecond: 10 * time.Second, 5 * time.Second: 95 * time.Second,
+		20 * time.Minute: 10 * time.Minute} {
 		c := &Consolidation{Reason: &move.Consolidate{}, made: make(chan search, 1)}
 		c.made <- search{took: took}
 		c.consider(ctx, nil, nil, true, false, start)

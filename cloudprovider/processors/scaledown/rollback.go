@@ -121,11 +121,7 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 func (r *rollback) keepCordons(nodes []*corev1.Node) {
 	for _, n := range nodes {
 		r.known[n.Name] = taints.HasToBeDeletedTaint(n)
-		tainted, err := taints.GetToBeDeletedTime(n)
-		if err != nil || tainted == nil || !r.isMember(n) || taints.HasTaint(n, interruption.Taint) {
-			continue
-		}
-		if nodemeta.CordonedBefore(n, *tainted) {
+		if nodemeta.CordonedBefore(n, taints.ToBeDeletedTaint) && r.isMember(n) && !taints.HasTaint(n, interruption.Taint) {
 			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
 		}
 	}

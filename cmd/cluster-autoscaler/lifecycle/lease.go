@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,11 +39,11 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	leading := make(chan struct{}, 1)
-	lock := &supersededLock{Interface: election.Lock, superseded: stopElecting}
+	lock := &supersededLock{Interface: election.Lock, lasts: election.LeaseDuration, superseded: stopElecting}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: election.LeaseDuration, RenewDeadline: election.RenewDeadline, RetryPeriod: election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { lock.held.Store(true); leading <- struct{}{} },
+			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
 			OnStoppedLeading: func() {},
 			OnNewLeader:      election.Holder,
 		},
@@ -81,21 +80,45 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	return err
 }
 
-// supersededLock ends the election once it reads another holder of a lease that was ours. The elector itself would try to renew it
-// until the renew deadline, while both holders work.
+// supersededLock ends the election once it reads another holder of a lease that was ours, or the process was stopped for longer than
+// the lease lasts. The elector itself would try to renew it until the renew deadline, while both holders work. It calls from one
+// goroutine.
 type supersededLock struct {
 	resourcelock.Interface
-	held       atomic.Bool
+	lasts      time.Duration
+	renewed    time.Time // before the last write, each of which makes the lease ours
 	superseded func()
 }
 
-// Get is the lock's own.
+// Get is the lock's own. It asks nobody after a stop: the caches are from before it, and the work must not act on them meanwhile.
 func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	if since := time.Since(l.renewed); !l.renewed.IsZero() && since > l.lasts {
+		l.superseded()
+		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches",
+			since.Round(time.Second))
+	}
 	record, raw, err := l.Interface.Get(ctx)
-	if err == nil && l.held.Load() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+	if err == nil && !l.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
 		l.superseded()
 	}
 	return record, raw, err
+}
+
+func (l *supersededLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.write(func() error { return l.Interface.Create(ctx, record) })
+}
+
+func (l *supersededLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.write(func() error { return l.Interface.Update(ctx, record) })
+}
+
+func (l *supersededLock) write(call func() error) error {
+	at := time.Now()
+	err := call()
+	if err == nil {
+		l.renewed = at
+	}
+	return err
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would

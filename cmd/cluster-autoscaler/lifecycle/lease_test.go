@@ -24,6 +24,8 @@ type lease struct {
 	labels   map[string]string
 	hang     chan struct{} // calls wait for it, if not nil
 	conflict bool          // updates meet a newer version
+	stop     time.Duration // the process stops for so long in the next update, which fails
+	read     bool          // since the stop
 }
 
 func newLease(identity string) *lease {
@@ -57,6 +59,7 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.read = l.stop > 0
 	if l.record.RenewTime.IsZero() {
 		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "leases"}, "cluster-autoscaler")
 	}
@@ -74,6 +77,9 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if time.Sleep(l.stop); l.stop > 0 {
+		return context.DeadlineExceeded
+	}
 	if l.conflict {
 		return apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, "cluster-autoscaler", nil)
 	}
@@ -195,6 +201,24 @@ func TestLeaseTakenByAnotherEndsTheWork(t *testing.T) {
 		})
 		if took := time.Since(began); !errors.Is(err, errLost) || took > 3*time.Second || l.holder() != "other" {
 			t.Errorf("Lead = %v after %v with the lease held by %q, want %v within a retry period", err, took, l.holder(), errLost)
+		}
+	})
+}
+
+// A process that was stopped has caches from before, and must not work with them until the API server answers.
+func TestStopLongerThanTheLeaseEndsTheWorkAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		began := time.Now()
+		err := Lead(t.Context(), election(l), func(ctx context.Context) error {
+			time.Sleep(time.Minute)
+			// The elector's next call hangs over the stop, and so does each one after.
+			l.change(func() { l.stop = 20 * time.Second })
+			<-ctx.Done()
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, errLost) || took > time.Minute+22*time.Second || l.read {
+			t.Errorf("Lead = %v after %v, read the lease: %t; want %v as the stop ends, without a call", err, took, l.read, errLost)
 		}
 	})
 }

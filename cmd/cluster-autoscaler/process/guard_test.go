@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -144,4 +145,10 @@ func TestCoreCleansUpAfterItsLastLoopAlone(t *testing.T) {
 	close(ended)
 	cleanUp(a, ended)
 	assert.True(t, c.up, "the core did not clean up")
+}
+
+func TestLoopThatAStopDelayedDoesNotBegin(t *testing.T) {
+	for waited, want := range map[time.Duration]bool{10 * time.Second: false, 70 * time.Second: false, 16 * time.Minute: true} {
+		assert.Equalf(t, want, stopped(waited, 10*time.Second) != nil, "the process ends after a wait of %s", waited)
+	}
 }

@@ -144,10 +144,10 @@ func (p *Process) work(ctx context.Context) error {
 	defer stopLooping()
 	defer context.AfterFunc(alive, stopLooping)()
 	loopEnded := make(chan struct{})
-	go func() {
+	background.Go(func() error {
 		defer close(loopEnded)
-		p.loop(looping, a)
-	}()
+		return p.loop(looping, a)
+	})
 
 	<-looping.Done()
 	broken := context.Cause(alive) // nil unless a part has ended
@@ -166,11 +166,12 @@ func (p *Process) work(ctx context.Context) error {
 	return errors.Join(broken, ended)
 }
 
-func (p *Process) loop(ctx context.Context, a *assembly) {
+// loop returns nil once ctx is done, and an error after a stop of the process.
+func (p *Process) loop(ctx context.Context, a *assembly) error {
 	logger := klog.FromContext(ctx)
 	defer p.ring.Reports.Wait()
 	if !a.manager.GetCache().WaitForCacheSync(ctx) {
-		return
+		return nil
 	}
 	// Scale-up alternates between provisioning requests and other pods, so the trigger looks back as far as the loop
 	// before the last one.
@@ -180,9 +181,12 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		reason, err := a.trigger.Wait(ctx, beforeLast)
 		metrics.UpdateDurationFromStart(metrics.LoopWait, waiting)
 		if err != nil {
-			return
+			return nil
 		}
 		beforeLast, last = last, time.Now()
+		if err := stopped(last.Sub(waiting), p.core.ScanInterval+p.options.AWS.PodSettleLimit); err != nil {
+			return err
+		}
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
 		recorded := p.ring.Begin(a.informers, a.expanders.Priorities(), a.cloud.cache.Snapshot())
 		p.decisions.Begin(string(reason), last)
@@ -195,6 +199,15 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 			debug.FreeOSMemory() // memory that only the start needed
 		}
 	}
+}
+
+// stopped returns an error if the wait for a loop took so long that the process must have been stopped, such as with its machine. The
+// caches are from before the stop then, but the times to act have passed, as for a node that joined meanwhile.
+func stopped(waited, most time.Duration) error {
+	if late := waited - most; late > time.Minute {
+		return fmt.Errorf("this process was stopped for about %s: it ends, to restart with fresh caches", late.Round(time.Second))
+	}
+	return nil
 }
 
 // cleanUp lets the core clean up after itself, unless its loop still runs: the two do not go together.
