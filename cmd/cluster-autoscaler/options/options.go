@@ -174,8 +174,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
 	fs.StringVar((*string)(&a.Rebalance), "asg-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time. A group with Capacity Rebalancing replaces the instance itself.")
-	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, instance type or zone has changed, "+
-		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age counts.")
+	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, image, instance type or zone has changed, "+
+		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age and that lifetime count.")
 	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
 	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
 	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "Rule of --asg-repair of the form CONDITION[/REASON]=ACTION[,WAIT], as in EKS's node repair, such as "+
