@@ -29,33 +29,31 @@ type Pools struct {
 	Zones []string
 }
 
-// Describe returns the prices that hold now, in no order. Types that are not sold in a zone have none there. An error means
-// that some are missing. It uses filters: by name, one type that the region lacks would fail all the others.
+// Describe returns the prices that hold now, in no order, of up to 100 types. Types that are not sold in a zone have none there. An
+// error means that some are missing. It uses filters: by name, one type that the region lacks would fail all the others.
 func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
 	latest := map[[2]string]ec2types.SpotPrice{} // by type and zone
-	for types := range slices.Chunk(pools.Types, maxTypesPerCall) {
-		// With now as the start, EC2 returns the prices in effect and later changes.
-		pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
-			StartTime: aws.Time(now),
-			Filters: []ec2types.Filter{
-				{Name: aws.String("instance-type"), Values: types},
-				{Name: aws.String("availability-zone"), Values: pools.Zones},
-				{Name: aws.String("product-description"), Values: products},
-			},
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("describe spot price history: %w", err)
+	// With now as the start, EC2 returns the prices in effect and later changes.
+	pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
+		StartTime: aws.Time(now),
+		Filters: []ec2types.Filter{
+			{Name: aws.String("instance-type"), Values: pools.Types},
+			{Name: aws.String("availability-zone"), Values: pools.Zones},
+			{Name: aws.String("product-description"), Values: products},
+		},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("describe spot price history: %w", err)
+		}
+		for _, p := range page.SpotPriceHistory {
+			pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
+			if !slices.Contains(pools.Types, pool[0]) || !slices.Contains(pools.Zones, pool[1]) {
+				continue // EC2 answers only the question, but any other endpoint must not fill the memory
 			}
-			for _, p := range page.SpotPriceHistory {
-				pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
-				if !slices.Contains(types, pool[0]) || !slices.Contains(pools.Zones, pool[1]) {
-					continue // EC2 answers only the question, but any other endpoint must not fill the memory
-				}
-				if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
-					latest[pool] = p
-				}
+			if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
+				latest[pool] = p
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-func TestInUseCoversOnlySpotGroups(t *testing.T) {
+func TestInUseCoversTypesOfSpotGroupsAndAllZones(t *testing.T) {
 	launch := func(spot bool, types ...string) *launchspec.LaunchSpec {
 		l := &launchspec.LaunchSpec{Spot: spot}
 		for _, name := range types {
@@ -28,6 +28,6 @@ func TestInUseCoversOnlySpotGroups(t *testing.T) {
 			Source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}},
 		{Name: "not known yet", Zones: []string{"z-1d"}, Source: launchspec.Source{Mixed: true}},
 	})
-	want := Pools{Types: []string{"g4dn.xlarge", "g5.2xlarge", "g5.xlarge", "m5.large"}, Zones: []string{"z-1a", "z-1b", "z-1c"}}
+	want := Pools{Types: []string{"g4dn.xlarge", "g5.2xlarge", "g5.xlarge", "m5.large"}, Zones: []string{"z-1a", "z-1b", "z-1c", "z-1d"}}
 	assert.Empty(t, cmp.Diff(want, got), "pools (-want +got)")
 }
