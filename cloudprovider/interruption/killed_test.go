@@ -33,19 +33,19 @@ type mortal struct {
 
 var errStopped = errors.New("stopped")
 
-func (m *mortal) DeleteMessage(ctx context.Context, in *sqs.DeleteMessageInput, o ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
+func (m *mortal) DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageBatchInput, o ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
 	if m.dead.Load() {
 		return nil, errStopped
 	}
-	return m.API.DeleteMessage(ctx, in, o...)
+	return m.API.DeleteMessageBatch(ctx, in, o...)
 }
 
-func (m *mortal) ChangeMessageVisibility(ctx context.Context, in *sqs.ChangeMessageVisibilityInput,
-	o ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
+func (m *mortal) ChangeMessageVisibilityBatch(ctx context.Context, in *sqs.ChangeMessageVisibilityBatchInput,
+	o ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error) {
 	if m.dead.Load() {
 		return nil, errStopped
 	}
-	return m.API.ChangeMessageVisibility(ctx, in, o...)
+	return m.API.ChangeMessageVisibilityBatch(ctx, in, o...)
 }
 
 // TestHandlerStoppedAtAnyMoment stops the handler up to three times while several instances are interrupted, their messages

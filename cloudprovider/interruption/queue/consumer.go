@@ -24,8 +24,8 @@ import (
 
 // Limits of SQS (API reference, read 2026-11).
 const (
-	maxReceived = 10               // messages of one call
-	longPoll    = 20 * time.Second // the longest a receiver may wait
+	maxBatch = 10               // messages of one call
+	longPoll = 20 * time.Second // the longest a receiver may wait
 )
 
 const (
@@ -46,8 +46,8 @@ const (
 type API interface {
 	GetQueueUrl(context.Context, *sqs.GetQueueUrlInput, ...func(*sqs.Options)) (*sqs.GetQueueUrlOutput, error)
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
-	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
-	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
+	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
+	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
 // Message is one message as received.
@@ -93,16 +93,19 @@ type Config struct {
 // Consumer reads a queue. Make it with New and call Run once.
 type Consumer struct {
 	Config
-	url   string
-	slots *semaphore.Weighted // of messages that are handled
-	work  sync.WaitGroup
+	url     string
+	slots   *semaphore.Weighted // of messages that are handled
+	work    sync.WaitGroup
+	settles awsclient.Batcher[bool, settled, error] // true for deletions
 
 	hide, renewAfter time.Duration // visibility and renewAfter, but in tests
 }
 
 func New(c Config) *Consumer {
 	c.InFlight = cmp.Or(c.InFlight, 1000)
-	return &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
+	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
+	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
+	return q
 }
 
 // Run reads the queue until ctx ends. It returns when the handlers have returned and their results are applied, which it tries
@@ -160,7 +163,7 @@ func (c *Consumer) receive(ctx context.Context) {
 		return
 	}
 	taken := 1
-	for taken < maxReceived && c.slots.TryAcquire(1) {
+	for taken < maxBatch && c.slots.TryAcquire(1) {
 		taken++
 	}
 	began := c.Clock.Now()

@@ -259,8 +259,8 @@ func (a *away) ReceiveMessage(ctx context.Context, _ *sqs.ReceiveMessageInput, _
 	return &sqs.ReceiveMessageOutput{Messages: []types.Message{{MessageId: aws.String("a"), ReceiptHandle: aws.String("a"), Body: aws.String("a")}}}, nil
 }
 
-func (a *away) DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
-	return &sqs.DeleteMessageOutput{}, nil
+func (a *away) DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
+	return &sqs.DeleteMessageBatchOutput{}, nil
 }
 
 // A warning is worth two minutes.
@@ -310,7 +310,7 @@ func TestEndpointThatDoesNotWaitIsAskedOnceASecond(t *testing.T) {
 
 func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
-	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessage", Times: 1, Status: 503, Code: "ServiceUnavailable"})
+	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessageBatch", Times: 1, Status: 503, Code: "ServiceUnavailable"})
 	w.send("a")
 	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },

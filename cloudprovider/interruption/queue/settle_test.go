@@ -21,16 +21,16 @@ type slow struct {
 	ended []string
 }
 
-func (s *slow) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
-	s.ended = append(s.ended, fmt.Sprint("deleted ", aws.ToString(in.ReceiptHandle)))
-	return &sqs.DeleteMessageOutput{}, nil
+func (s *slow) DeleteMessageBatch(_ context.Context, in *sqs.DeleteMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
+	s.ended = append(s.ended, fmt.Sprint("deleted ", aws.ToString(in.Entries[0].ReceiptHandle)))
+	return &sqs.DeleteMessageBatchOutput{}, nil
 }
 
-func (s *slow) ChangeMessageVisibility(_ context.Context, in *sqs.ChangeMessageVisibilityInput,
-	_ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
+func (s *slow) ChangeMessageVisibilityBatch(_ context.Context, in *sqs.ChangeMessageVisibilityBatchInput,
+	_ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error) {
 	time.Sleep(time.Second)
-	s.ended = append(s.ended, fmt.Sprint("renewed ", aws.ToString(in.ReceiptHandle)))
-	return &sqs.ChangeMessageVisibilityOutput{}, nil
+	s.ended = append(s.ended, fmt.Sprint("renewed ", aws.ToString(in.Entries[0].ReceiptHandle)))
+	return &sqs.ChangeMessageVisibilityBatchOutput{}, nil
 }
 
 // reader is a Consumer of slow messages, which it hides again after two seconds.

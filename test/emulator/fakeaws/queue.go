@@ -192,7 +192,7 @@ const (
 	maxVisibility    = 12 * time.Hour
 	maxDelay         = 15 * time.Minute
 	maxWaitTime      = 20 * time.Second
-	maxReceived      = 10 // messages a call
+	maxReceived      = 10 // messages a call, and entries a batch
 	maxMessageBytes  = 1 << 20
 	maxReceivedBytes = 1 << 20
 )

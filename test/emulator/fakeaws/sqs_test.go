@@ -12,8 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // queues is an account with queues alone.
@@ -57,17 +55,28 @@ func send(t *testing.T, s *Server, bodies ...string) {
 	}
 }
 
-// remove deletes a message of queue q.
+// remove deletes a message of queue q. An error is one of the batch's entry.
 func remove(t *testing.T, c clients, handle *string) (code string) {
-	_, err := c.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle})
-	return awsclient.Code(err)
+	out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: queueURL(t, c, "q"),
+		Entries: []types.DeleteMessageBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle}}})
+	return codeOf(t, err, out.Successful, out.Failed)
 }
 
-// hide hides a message of queue q for some seconds from now.
+// hide hides a message of queue q for some seconds from now. An error is one of the batch's entry.
 func hide(t *testing.T, c clients, handle *string, seconds int32) (code string) {
-	_, err := c.sqs.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{
-		QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle, VisibilityTimeout: seconds})
-	return awsclient.Code(err)
+	out, err := c.sqs.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: queueURL(t, c, "q"),
+		Entries: []types.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle, VisibilityTimeout: seconds}}})
+	return codeOf(t, err, out.Successful, out.Failed)
+}
+
+// codeOf is the code of the one entry of a batch, "" if it succeeded.
+func codeOf[T any](t *testing.T, err error, done []T, failed []types.BatchResultErrorEntry) string {
+	require.Truef(t, err == nil && len(done)+len(failed) == 1, "done %v, failed %v, error %v", done, failed, err)
+	if len(failed) == 0 {
+		return ""
+	}
+	assert.Truef(t, failed[0].SenderFault, "%s is not the sender's fault", *failed[0].Code)
+	return *failed[0].Code
 }
 
 // Developer guide, "Amazon SQS visibility timeout": a message received and not deleted can be received again after it.
@@ -140,7 +149,7 @@ func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
 			code    string
 		}{
 			{9 * time.Second, 10, ""}, {9 * time.Second, 10, ""}, {9 * time.Second, 10, ""},
-			{0, 43200, "InvalidParameterValue"}, {0, 0, ""}, {0, 10, "AWS.SimpleQueueService.MessageNotInflight"},
+			{0, 43200, "InvalidParameterValue"}, {0, 0, ""}, {0, 10, "MessageNotInflight"},
 		} {
 			pass(step.after)
 			code := hide(t, c, handle, step.seconds)
@@ -153,7 +162,7 @@ func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
 	})
 }
 
-func TestDelayedMessageComesLater(t *testing.T) {
+func TestBatchesAnswerForEachEntry(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		url := queueURL(t, c, "q")
 		send(t, s, "one")
@@ -161,6 +170,13 @@ func TestDelayedMessageComesLater(t *testing.T) {
 		require.NoError(t, err)
 		got := receive(t, c)
 		wantBodies(t, "before the delay is over", got, "one")
+		out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{
+			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")},
+		}})
+		assert.Truef(t, err == nil && len(out.Successful) == 1 && len(out.Failed) == 1 && *out.Failed[0].Code == "ReceiptHandleIsInvalid" && out.Failed[0].SenderFault,
+			"one handle is rubbish: %+v, %v", out, err)
+		_, err = c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: make([]types.DeleteMessageBatchRequestEntry, 0)})
+		wantAPIError(t, err, "AWS.SimpleQueueService.EmptyBatchRequest", "")
 		pass(6 * time.Second)
 		late := receive(t, c)
 		wantBodies(t, "after the delay", late, "two")

@@ -97,12 +97,12 @@ var operations = map[string]map[string]operation{
 		"ListAccessEntries": (*account).listAccessEntries,
 	},
 	serviceSQS: {
-		"ChangeMessageVisibility": onQueue((*queue).hide),
-		"DeleteMessage":           onQueue((*queue).discard),
-		"GetQueueAttributes":      (*account).getQueueAttributes,
-		"GetQueueUrl":             (*account).getQueueURL,
-		"ReceiveMessage":          (*account).receiveMessage,
-		"SendMessage":             (*account).sendMessage,
+		"ChangeMessageVisibilityBatch": batch((*queue).hide),
+		"DeleteMessageBatch":           batch((*queue).discard),
+		"GetQueueAttributes":           (*account).getQueueAttributes,
+		"GetQueueUrl":                  (*account).getQueueURL,
+		"ReceiveMessage":               (*account).receiveMessage,
+		"SendMessage":                  (*account).sendMessage,
 	},
 	serviceZonalShift: {"ListManagedResources": (*account).listManagedResources},
 	serviceSTS: {
