@@ -520,6 +520,11 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	w.at = w.at.Add(11 * time.Minute)
 	n := w.node(w.loop(), "small-2")
 	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
+
+	nodes[0].Spec.Taints = nil
+	w.put(nodes[0])
+	n = w.node(w.loop(), "small-2")
+	assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == "it is not needed, but no such node goes with --max-drain-parallelism below 1", "node %+v", n)
 }
 
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.
