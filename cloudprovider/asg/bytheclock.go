@@ -31,10 +31,10 @@ func (e *entry) lead() time.Duration {
 	return min(max(0, slices.Max(e.starts))+startReserve, longestStart)
 }
 
-// setSizes sets the sizes of a group of the entry that hold now. A minimum that holds ahead of its time stays when less time turns out to be
-// enough, or its nodes would go and come again. The caller holds mu.
+// setSizes sets the sizes of a group of the entry that hold now, by AWS's clock, by which AWS acts. A minimum that holds ahead of its time stays
+// when less time turns out to be enough, or its nodes would go and come again. The caller holds mu.
 func (c *Cache) setSizes(e *entry, g *group.Group) {
-	now, lead := c.clock.Now(), e.lead()
+	now, lead := c.byAWS(c.clock.Now()), e.lead()
 	actions, _ := c.actions.Known().Of(g.Name)
 	if before := e.Group(); before != nil {
 		for _, t := range before.Timed {
@@ -53,7 +53,7 @@ func (c *Cache) turn(ctx context.Context) {
 	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {
 		c.available.shifts.Want("") // no call is worth it while no group enables them
 	}
-	now, actions, changed := c.clock.Now(), c.actions.Known(), false
+	now, actions, changed := c.byAWS(c.clock.Now()), c.actions.Known(), false
 	c.groups.mu.Lock()
 	for _, e := range c.groups.entries {
 		if actions != c.acted {
@@ -90,7 +90,7 @@ func (c *Cache) readActions(ctx context.Context, _ []string) (map[string][]group
 			return nil, fmt.Errorf("describe scheduled actions: %w", err)
 		}
 		for _, a := range page.ScheduledUpdateGroupActions {
-			if t, comes := nextOf(a, c.clock.Now().Add(-group.ActionLate)); comes {
+			if t, comes := nextOf(a, c.byAWS(c.clock.Now()).Add(-group.ActionLate)); comes {
 				name := aws.ToString(a.AutoScalingGroupName)
 				found[name] = append(found[name], t)
 			}

@@ -96,33 +96,36 @@ func (w *world) actions() *world {
 
 func TestScheduledActionsAreSeenAhead(t *testing.T) {
 	t.Parallel()
-	bubbled(func(t *testing.T) {
-		w := newWorld(t, scalingGroup("a", 0, 6, 9), scalingGroup("b", 0, 6, 9)).actions()
-		least, most := 4, 5
-		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(time.Hour), Min: &least, Max: &most}))
-		began := time.Now()
-		w.running()
-		for _, step := range []struct {
-			at      time.Duration
-			sizes   string
-			surplus int
-		}{
-			{44 * time.Minute, "0 to 9", 0},
-			{46 * time.Minute, "0 to 5", 1},
-			{58 * time.Minute, "4 to 5", 1},
-			{61 * time.Minute, "4 to 5", 0}, // AWS has carried it out
-			{2 * time.Hour, "4 to 5", 0},
-		} {
-			time.Sleep(time.Until(began.Add(step.at)))
-			if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
-				t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
+	for _, ahead := range []time.Duration{0, 9 * time.Minute, -9 * time.Minute} { // AWS's clock
+		t.Run(ahead.String(), bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 6, 9), scalingGroup("b", 0, 6, 9)).actions()
+			w.aws.SetClockSkew(ahead)
+			least, most := 4, 5
+			w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(time.Hour), Min: &least, Max: &most}))
+			began := time.Now()
+			w.running()
+			for _, step := range []struct {
+				at      time.Duration
+				sizes   string
+				surplus int
+			}{
+				{44 * time.Minute, "0 to 9", 0},
+				{46 * time.Minute, "0 to 5", 1},
+				{58 * time.Minute, "4 to 5", 1},
+				{61 * time.Minute, "4 to 5", 0}, // AWS has carried it out
+				{2 * time.Hour, "4 to 5", 0},
+			} {
+				time.Sleep(time.Until(began.Add(step.at)))
+				if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
+					t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
+				}
+				b := w.group("b")
+				assert.Truef(t, b.MinSize == 0 && b.MaxSize == 9, "another group has sizes from %d to %d", b.MinSize, b.MaxSize)
 			}
-			b := w.group("b")
-			assert.Truef(t, b.MinSize == 0 && b.MaxSize == 9, "another group has sizes from %d to %d", b.MinSize, b.MaxSize)
-		}
-		calls := w.described("DescribeScheduledActions")
-		assert.Truef(t, calls <= 13, "%d calls in two hours, want at most one in ten minutes", calls)
-	})(t)
+			calls := w.described("DescribeScheduledActions")
+			assert.Truef(t, calls <= 13, "%d calls in two hours, want at most one in ten minutes", calls)
+		}))
+	}
 }
 
 // The first loop of a new leader may launch before anything runs beside it.

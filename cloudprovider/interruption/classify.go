@@ -9,6 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -42,6 +43,7 @@ func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
 func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) (queue.Result, outcome) {
 	now := h.Clock.Now()
 	announced := eventTime(m, e, now)
+	e.Starts = startTime(m, e, now)
 	switch {
 	case e.Kind == event.TerminateHook && !strings.HasPrefix(e.Hook, hookPrefix):
 		return queue.Done(), otherHook
@@ -151,6 +153,15 @@ func eventTime(m queue.Message, e event.Event, now time.Time) time.Time {
 		return now
 	}
 	return now.Add(-max(0, m.Received.Sub(at)))
+}
+
+// startTime is when the event's change starts by our clock. SQS's answer names whole seconds, so a small difference means nothing.
+func startTime(m queue.Message, e event.Event, now time.Time) time.Time {
+	behind := m.Received.Sub(now)
+	if e.Starts.IsZero() || m.Received.IsZero() || behind.Abs() <= ledger.ClockSkew {
+		return e.Starts
+	}
+	return e.Starts.Add(-behind)
 }
 
 // putBack is the outcome of a message that returns to the queue, for the next leader or for a later try.

@@ -241,6 +241,25 @@ func TestEventTimeUsesAWSClock(t *testing.T) {
 	}
 }
 
+func TestAChangeStartsByAWSClock(t *testing.T) {
+	ours := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name           string
+		received       time.Time
+		starts, within time.Duration // by AWS's clock, and by ours
+	}{
+		{"with our clock three minutes behind", ours.Add(3 * time.Minute), time.Hour, 57 * time.Minute},
+		{"with our clock nine minutes ahead", ours.Add(-9 * time.Minute), time.Hour, 69 * time.Minute},
+		{"with a second that the answer cut", ours.Add(-time.Second), time.Hour, time.Hour},
+		{"where the reception is unknown", time.Time{}, time.Hour, time.Hour},
+	} {
+		got := startTime(queue.Message{Received: tt.received}, event.Event{Starts: ours.Add(tt.starts)}, ours)
+		assert.Equalf(t, tt.within, got.Sub(ours), "%s: starts in", tt.name)
+	}
+	none := startTime(queue.Message{Received: ours.Add(time.Hour)}, event.Event{}, ours)
+	assert.True(t, none.IsZero(), "without a time: "+none.String())
+}
+
 // Anybody can write the time of beginning on the node. Once a resumed drain seemed to last 292 years.
 func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 	now := time.Now()

@@ -119,6 +119,21 @@ launches_total{mode="SetDesiredCapacity",outcome="success"} 1
 	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "(-want +got)")
 }
 
+// The scheduler's verdict has the time of a clock that may be ahead.
+func TestWaitsAreNeverNegative(t *testing.T) {
+	m, _, registry := newMetrics(t, false)
+	m.PodAsked(-time.Minute)
+	m.PodReady(-time.Minute)
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetType() == dto.MetricType_HISTOGRAM {
+			h := family.GetMetric()[0].GetHistogram()
+			assert.Truef(t, h.GetSampleCount() == 1 && h.GetSampleSum() == 0, "%s: %v", family.GetName(), h)
+		}
+	}
+}
+
 // Prometheus gets native histograms in protobuf, and buckets in text.
 func TestHistogramsAreNativeAndClassic(t *testing.T) {
 	m, _, registry := newMetrics(t, false)

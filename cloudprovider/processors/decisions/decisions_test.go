@@ -343,6 +343,13 @@ func TestPodThatIsNotLookedForHasNoAnswers(t *testing.T) {
 	w.put(waiting("young", "web", "1"))
 	p := w.pod(w.loop(), "young")
 	assert.Truef(t, p.State == decision.PodDelayed && p.Search == -1, "pod %+v, want it delayed, without a search", p)
+
+	w = newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), true)
+	ahead := waiting("ahead", "web", "1")
+	ahead.CreationTimestamp = metav1.NewTime(time.Now().Add(time.Hour)) // by the API server's clock
+	w.put(ahead)
+	p = w.pod(w.loop(), "ahead")
+	assert.NotContains(t, p.Cause.Message, "younger", "without a delay")
 }
 
 // The maximum of the group is dealt out to its zones. A zone without a share may take another zone's.
@@ -513,6 +520,11 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	w.at = w.at.Add(11 * time.Minute)
 	n := w.node(w.loop(), "small-2")
 	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
+
+	nodes[0].Spec.Taints = nil
+	w.put(nodes[0])
+	n = w.node(w.loop(), "small-2")
+	assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == "it is not needed, but no such node goes with --max-drain-parallelism below 1", "node %+v", n)
 }
 
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.

@@ -28,8 +28,15 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	}
 	switch n.Reason {
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
-		idle := k.facts.unneeded[o.Name]
+		idle, none := k.facts.unneeded[o.Name], "" // the flag that lets no such node go
+		if k.Core.MaxScaleDownParallelism < 1 {
+			none = "--max-scale-down-parallelism"
+		} else if k.Core.MaxDrainParallelism < 1 && k.drained == 0 && k.used()[o.Name] {
+			none = "--max-drain-parallelism"
+		}
 		switch goes := idle.Since.Add(idle.Length); {
+		case none != "":
+			say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "raise "+none, "it is not needed, but no such node goes with %s below 1", none)
 		case !idle.Since.IsZero() && goes.After(k.facts.at):
 			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(idle.Since), why.Clock(goes), decision.Span(idle.Length))
 		case k.drained > 0 && k.drained >= k.Core.MaxDrainParallelism && k.used()[o.Name]:

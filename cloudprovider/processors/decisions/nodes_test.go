@@ -38,11 +38,14 @@ func TestNodeReasonsNameState(t *testing.T) {
 		pod     *corev1.Pod
 		since   time.Time // not needed, with a delay of 10 minutes
 		buffers []string
+		most    int // --max-scale-down-parallelism beyond 1
 		state   decision.NodeState
 		code    decision.Code
 		want    string
 	}{
 		{since: noon.Add(-time.Hour), state: decision.NodeUnneeded, code: decision.CodeUnneeded, want: "it is not needed and goes now"},
+		{most: -1, since: noon.Add(-time.Hour), state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
+			want: "it is not needed, but no such node goes with --max-scale-down-parallelism below 1"},
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
 		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
@@ -62,7 +65,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 			}
 			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, unneeded: map[string]scaledown.Unneeded{"n": {Since: tt.since, Length: 10 * time.Minute}}}
 			o := decision.Node{Name: "n"}
-			core := config.AutoscalingOptions{BspDisruptionTimeout: time.Hour}
+			core := config.AutoscalingOptions{BspDisruptionTimeout: time.Hour, MaxScaleDownParallelism: 1 + tt.most, MaxDrainParallelism: 1}
 			(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, g, kept)
 			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
@@ -92,7 +95,8 @@ func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
 		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{
 			simulator.NotUnneededLongEnough: decision.NodeBlocked, simulator.NoPlaceToMovePods: decision.NodeNeeded} {
 			o := decision.Node{Name: "n"}
-			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
+			core := config.AutoscalingOptions{MaxScaleDownParallelism: 10, MaxDrainParallelism: 1}
+			(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
 			want := denied.Reason
 			want.Message = "its last removal failed at 11:59:00 UTC: AWS denied it, and is tried again " + again
 			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
@@ -107,6 +111,7 @@ func TestCoolDownNamesItsFlags(t *testing.T) {
 		says: {}, says + " (--scale-down-delay-after-failure=3m)": {ScaleDownDelayAfterFailure: 3 * time.Minute},
 		says + " (--scale-down-delay-after-add=10m, --scale-down-delay-after-delete=10s)": {ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterDelete: 10 * time.Second},
 	} {
+		core.MaxScaleDownParallelism, core.MaxDrainParallelism = 10, 1
 		o := decision.Node{Name: "n"}
 		f := &facts{at: noon, scaleDown: &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}}
 		(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, nil)

@@ -419,7 +419,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	case coreutils.IsExpendablePod(pod, cutoff):
 		return is(decision.PodIgnored, decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
-	case s.toHelp[pod.UID] && s.facts.at.Sub(pod.CreationTimestamp.Time) <= delay:
+	case s.toHelp[pod.UID] && delay > 0 && s.facts.at.Sub(pod.CreationTimestamp.Time) <= delay:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
 			decision.Span(delay))
 	case s.toHelp[pod.UID] && s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError:

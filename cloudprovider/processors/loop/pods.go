@@ -84,9 +84,12 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 	}
 }
 
-// countsFrom is the moment from which the loop counts the pod.
+// countsFrom is the moment from which the loop counts the pod. Without a delay that is now, even if the API server's clock is ahead.
 func (t *Trigger) countsFrom(pod *apiv1.Pod) time.Time {
-	return pod.CreationTimestamp.Add(DelayOf(pod, t.config.PodDelay))
+	if delay := DelayOf(pod, t.config.PodDelay); delay > 0 {
+		return pod.CreationTimestamp.Add(delay)
+	}
+	return t.clock.Now()
 }
 
 // young reports whether the pod may belong to a burst that still goes on. The API server cuts its creation to the second.

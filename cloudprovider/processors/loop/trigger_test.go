@@ -344,7 +344,8 @@ func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
 		{name: "own delay", own: "4s", want: 4050 * time.Millisecond},
 		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3050 * time.Millisecond},
 		{name: "malformed delay", own: "soon", want: 50 * time.Millisecond},
-		{name: "clock of the API server ahead", created: 2 * time.Second, want: 2050 * time.Millisecond},
+		{name: "clock of the API server ahead", created: 2 * time.Second, want: 50 * time.Millisecond},
+		{name: "clock of the API server ahead, and a delay", forAll: 3 * time.Second, created: 2 * time.Second, want: 5050 * time.Millisecond},
 		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 50 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

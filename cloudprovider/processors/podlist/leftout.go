@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -16,6 +17,7 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -64,3 +66,21 @@ func (c Consumers) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Po
 }
 
 func (Consumers) CleanUp() {}
+
+// Ahead makes pods a minute old that were created in the future, by an API server whose clock is ahead. The core helps no pod that is not older
+// than the delay for new pods, even if there is none. Ahead belongs behind all processors that look at a pod's age.
+type Ahead struct{ Clock clock.PassiveClock }
+
+func (a Ahead) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	pending = slices.Clone(pending)
+	for at, pod := range pending {
+		if now := a.Clock.Now(); pod.CreationTimestamp.After(now) && loop.DelayOf(pod, ctx.NewPodScaleUpDelay) == 0 {
+			older := *pod
+			older.CreationTimestamp = metav1.NewTime(now.Add(-time.Minute)) // the loop began less than that ago
+			pending[at] = &older
+		}
+	}
+	return pending, nil
+}
+
+func (Ahead) CleanUp() {}

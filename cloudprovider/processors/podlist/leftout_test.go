@@ -9,11 +9,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/provreq"
 	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqwrapper"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 )
@@ -58,5 +60,33 @@ func TestPodsWhoseRequestHoldsNoRoomAreLikeOthers(t *testing.T) {
 			assert.Equal(t, tt.request, RequestOf(consumer), "the informer's pod")
 			assert.Same(t, consumer, pending[0], "the core's list")
 		}
+	}
+}
+
+// The core leaves out pods that are not older than the delay. The informer's pods stay as they are.
+func TestPodsFromTheFutureAreHelpedUnlessTheyWait(t *testing.T) {
+	now := time.Now()
+	created := func(ago time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-ago)) }
+	}
+	waits := func(p *corev1.Pod) {
+		p.Annotations = map[string]string{annotations.PodScaleUpDelayAnnotationKey: "30s"}
+	}
+	for _, tt := range []struct {
+		name        string
+		delay       time.Duration
+		pod         *corev1.Pod
+		age, before time.Duration
+	}{
+		{name: "from the future", pod: pod("p", "", created(-90*time.Second)), age: time.Minute, before: -90 * time.Second},
+		{name: "new", pod: pod("p", "", created(time.Second)), age: time.Second, before: time.Second},
+		{name: "from the future, with the flag", delay: 30 * time.Second, pod: pod("p", "", created(-time.Second)), age: -time.Second, before: -time.Second},
+		{name: "from the future, with its own delay", pod: pod("p", "", created(-time.Second), waits), age: -time.Second, before: -time.Second},
+	} {
+		ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{NewPodScaleUpDelay: tt.delay}}
+		got, err := Ahead{Clock: clocktesting.NewFakePassiveClock(now)}.Process(ctx, []*corev1.Pod{tt.pod})
+		require.NoError(t, err)
+		assert.Equal(t, tt.age, now.Sub(got[0].CreationTimestamp.Time), tt.name)
+		assert.Equal(t, tt.before, now.Sub(tt.pod.CreationTimestamp.Time), "%s: the informer's pod", tt.name)
 	}
 }

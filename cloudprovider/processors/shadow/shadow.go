@@ -30,7 +30,7 @@ const (
 	mostDays, mostComparisons = 14, 100
 )
 
-// Shadow is the last PodListProcessor but for observers, and the plan of the scale-up. It takes removals from the decisions of the last loop. The
+// Shadow is the last PodListProcessor but for podlist.Ahead and observers, and the plan of the scale-up. It takes removals from the decisions of the last loop. The
 // core's loop alone uses it, but for NodeHandler and Report.
 type Shadow struct {
 	Options

@@ -201,6 +201,7 @@ func (with parts) podList(oneZone *podlist.OneZone, schedulers map[string]bool) 
 		requests.processor,
 		injection.limit,
 		waitForLeader,
+		podlist.Ahead{Clock: clock.RealClock{}},
 		decisions.ToHelp{Collector: with.decisions},
 	)
 }

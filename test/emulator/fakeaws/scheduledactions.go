@@ -57,7 +57,8 @@ func (a *account) describeScheduledActions(r *request) (any, error) {
 		NextToken string                      `xml:"NextToken,omitempty"`
 	}
 	for _, p := range found {
-		out.Actions.Member = append(out.Actions.Member, xmlScheduledAction{Group: p.Group, Name: p.name, StartTime: timestamp(p.at), Time: timestamp(p.at),
+		at := timestamp(p.at.Add(a.skew))
+		out.Actions.Member = append(out.Actions.Member, xmlScheduledAction{Group: p.Group, Name: p.name, StartTime: at, Time: at,
 			Min: p.Min, Max: p.Max, Desired: p.Desired,
 			ARN: "arn:" + a.partition + ":autoscaling:" + a.region + ":" + a.id + ":scheduledUpdateGroupAction:" + uuidOf("scheduled action", p.name) +
 				":autoScalingGroupName/" + p.Group + ":scheduledActionName/" + p.name})

@@ -156,7 +156,7 @@ func (m *moment) activity(act *activity) *activity {
 }
 
 // SetClockSkew sets how far AWS's clock is ahead of this machine's, as callers see it: in the Date of every answer, and in the
-// times of scaling activities, finished ones included, of events and of messages. Below zero it is behind.
+// times of scaling activities, finished ones included, of scheduled actions, of events and of messages. Below zero it is behind.
 func (s *Server) SetClockSkew(d time.Duration) {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
