@@ -8,8 +8,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
-// InUse returns the types, sorted, of future launches and present instances of the groups that may launch spot instances. It returns the zones of
-// all groups, because a zone that comes into use waits for the next reading of each type.
+// InUse returns the types, sorted, of future launches and present instances of the groups that may launch spot instances. It returns
+// the zones of all groups, because a zone that comes into use waits for the next reading of each type.
 func InUse(groups []*group.Group) Pools {
 	types, zones := map[string]bool{}, map[string]bool{}
 	for _, g := range groups {
