@@ -146,7 +146,8 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 		}
 		w.put(victim, one)
 		p := w.pod(w.loop(), "one")
-		assert.Equalf(t, reason == corev1.PodReasonPreemptionByScheduler, strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name), "%+v", p)
+		says := strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name)
+		assert.Equalf(t, reason == corev1.PodReasonPreemptionByScheduler, says, "%+v", p)
 		assert.Equal(t, decision.PodFits, p.State)
 	}
 }
