@@ -292,8 +292,9 @@ func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) 
 
 // restore puts a node back into use. If it cannot, reconcile tries again.
 func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
-	did := "Put back into use"
+	var did string
 	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), func(n *corev1.Node) *corev1.Node {
+		did = "Put back into use"
 		if n = uncordoned(n); n.Spec.Unschedulable {
 			did = "No longer drained, but still cordoned by somebody else"
 		}
@@ -305,6 +306,6 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 	if n := h.node(nodemeta.InstanceOf(node)); n != nil && drainedByCore(n) {
 		return // the core goes on with its removal
 	}
-	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
+	klog.FromContext(ctx).Info("The interruption of a node is over", "node", klog.KObj(node), "did", did, "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "%s: %s", did, why)
 }

@@ -47,6 +47,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
 		{"moves that can drain no node", "--asg-rotate --max-drain-parallelism=0", "--max-drain-parallelism=0", exitWrongUse},
 		{"moves that can remove no node", "--asg-repair --max-scale-down-parallelism=0", "--max-scale-down-parallelism=0", exitWrongUse},
+		{"moves that can remove no node", "--asg-repair --max-empty-bulk-delete=0", "--max-empty-bulk-delete=0", exitWrongUse},
 		{"a shadow of moves that can drain no node", "--shadow --asg-rotate --max-drain-parallelism=0", "--kubeconfig", exitCannotRun},
 		{"unknown estimator", "--estimator=oracle", "--estimator: unknown estimator: oracle", exitWrongUse},
 		{"limit that the core refuses", "--cores-total=many", "Failed to parse flags", 255},

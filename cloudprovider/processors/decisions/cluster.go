@@ -24,14 +24,14 @@ import (
 // cluster puts one loop into words. The Record has one do so at a time.
 type cluster struct {
 	*Collector
-	facts   *facts
-	failed  map[string]lastFailure // the newest ones, which may be newer than the loop
-	pauses  map[string]pause
-	members func() []member
-	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
-	ending  func() map[string]bool // nodes with a pod that is being deleted
-	drained int                    // nodes that the core drains
-	lacking map[string]bool        // groups with a Ready node that lacks a device
+	facts    *facts
+	failed   map[string]lastFailure // the newest ones, which may be newer than the loop
+	pauses   map[string]pause
+	members  func() []member
+	used     func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
+	evicting func() map[string]bool // nodes with a pod that ends because a scheduler evicts it for another
+	drained  int                    // nodes that the core drains
+	lacking  map[string]bool        // groups with a Ready node that lacks a device
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -45,7 +45,11 @@ func newCluster(c *Collector, f *facts) *cluster {
 	k := &cluster{Collector: c, facts: f}
 	k.members = sync.OnceValue(k.findMembers)
 	k.used = k.nodesWith(func(pod *corev1.Pod) bool { return !nodemeta.BelongsToNode(pod) })
-	k.ending = k.nodesWith(func(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+	k.evicting = k.nodesWith(func(pod *corev1.Pod) bool {
+		return pod.DeletionTimestamp != nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.DisruptionTarget && c.Reason == corev1.PodReasonPreemptionByScheduler
+		})
+	})
 	return k
 }
 

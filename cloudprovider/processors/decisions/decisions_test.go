@@ -139,13 +139,15 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 	is(decision.PodFits, "while a node comes that takes it")
 	victim, one := running("victim", "batch", "100m", node.Name), waiting("one", "web", "1")
 	one.Status.NominatedNodeName = node.Name
-	for _, ends := range []bool{false, true} {
-		if victim = victim.DeepCopy(); ends {
+	for _, reason := range []string{"", corev1.PodReasonTerminationByKubelet, corev1.PodReasonPreemptionByScheduler} {
+		if victim = victim.DeepCopy(); reason != "" {
 			victim.DeletionTimestamp = ptr.To(metav1.Now())
+			victim.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason}}
 		}
 		w.put(victim, one)
 		p := w.pod(w.loop(), "one")
-		assert.Equalf(t, ends, strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name), "%+v", p)
+		says := strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name)
+		assert.Equalf(t, reason == corev1.PodReasonPreemptionByScheduler, says, "%+v", p)
 		assert.Equal(t, decision.PodFits, p.State)
 	}
 }

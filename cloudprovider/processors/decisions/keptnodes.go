@@ -111,7 +111,7 @@ func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 	case drain.UnmovableKubeSystemPod:
 		message, remedy = message+"is a system pod without a disruption budget", "give it a PodDisruptionBudget, or if it may be evicted: "+annotate
 		if !pod.CreationTimestamp.IsZero() {
-			message += fmt.Sprintf(", and keeps the node until %s (--blocking-system-pod-distruption-timeout=%s)", why.Clock(pod.CreationTimestamp.Add(systemPods)),
+			message += fmt.Sprintf(", and keeps the node until %s (--blocking-system-pod-distruption-timeout=%s)", why.Moment(pod.CreationTimestamp.Add(systemPods)),
 				decision.Span(systemPods))
 		}
 	case drain.NotEnoughPdb:

@@ -50,7 +50,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
 		{reason: simulator.BlockedByPod, by: drain.UnmovableKubeSystemPod, pod: young, state: decision.NodeBlocked, code: decision.CodePod,
-			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},
+			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 2026-11-01 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},
 		{reason: simulator.NoPlaceToMovePods, buffers: []string{"a/b", "a/c"}, state: decision.NodeNeeded, code: decision.CodeNoPlace,
 			want: `its pods and those of capacity buffers "a/b" and "a/c" fit on no other node`},
 		{reason: simulator.NoPlaceToMovePods, pod: blockingPod, state: decision.NodeNeeded, code: decision.CodeNoPlace,

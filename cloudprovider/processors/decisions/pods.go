@@ -437,7 +437,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		o := is(decision.PodLaunching, decision.CodeLaunching, "", "a node of group %q that was asked for is on its way", group)
 		o.group = group
 		return o
-	case pod.Status.NominatedNodeName != "" && s.ending()[pod.Status.NominatedNodeName]:
+	case pod.Status.NominatedNodeName != "" && s.evicting()[pod.Status.NominatedNodeName]:
 		return is(decision.PodFits, decision.CodeFits, "", "the scheduler evicts other pods for it on node %s, and it waits for their end",
 			pod.Status.NominatedNodeName)
 	}

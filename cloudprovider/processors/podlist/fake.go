@@ -25,18 +25,21 @@ func IsFake(pod *corev1.Pod) bool {
 // Fakes wraps a processor of the core that makes pods, and takes from them what only a pod of somebody has.
 type Fakes struct {
 	pods.PodListProcessor
-	Buffer func(types.UID) *v1beta1.CapacityBuffer // that a pod was made for. Nil where these are copies of pods
+	Buffer  func(types.UID) *v1beta1.CapacityBuffer // that a pod was made for. Nil where these are copies of pods
+	Allowed Allowed                                 // the only schedulers whose pods may be copied, if there are any
 }
 
 // Process has the core add its pods to the list. They keep no node by a wish of the pod that they are copied from. A copy of a nominated pod
 // has no nomination, because the core would put all copies on that node. A buffer controls its pods, because the core tries equal pods without a
 // controller one by one. Copies of pods with claims of their own are left out: no group helps them, nor the real pods, if the core tries a
-// copy first.
+// copy first. Copies of running pods of schedulers that Allowed lacks are left out like the pending ones.
 func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	all, err := f.PodListProcessor.Process(ctx, pending)
 	from := min(len(pending), len(all))
 	if f.Buffer == nil {
-		all = append(all[:from], slices.DeleteFunc(all[from:], claimsAlone)...)
+		all = append(all[:from], slices.DeleteFunc(all[from:], func(p *corev1.Pod) bool {
+			return claimsAlone(p) || len(f.Allowed) > 0 && !f.Allowed[p.Spec.SchedulerName]
+		})...)
 	}
 	for _, pod := range all[from:] {
 		pod.Status.NominatedNodeName = ""

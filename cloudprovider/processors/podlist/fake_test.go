@@ -83,8 +83,10 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	replicaSet := func(uid types.UID, want, has int32) *appsv1.ReplicaSet {
 		return &appsv1.ReplicaSet{ObjectMeta: meta(uid), Spec: appsv1.ReplicaSetSpec{Replicas: &want}, Status: appsv1.ReplicaSetStatus{Replicas: has}}
 	}
+	deleted := replicaSet("deleted", 3, 0)
+	deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()} // in the foreground. Its pods end, and are not counted any more
 	replicaSets, err := kubeutil.NewTestReplicaSetLister([]*appsv1.ReplicaSet{
-		replicaSet("huge", 2_000_000_000, 1), replicaSet("web", 4*limit-3, 1), replicaSet("runs", 50*limit, 50*limit)})
+		replicaSet("huge", 2_000_000_000, 1), replicaSet("web", 4*limit-3, 1), replicaSet("runs", 50*limit, 50*limit), deleted})
 	require.NoError(t, err)
 	statefulSets, err := kubeutil.NewTestStatefulSetLister([]*appsv1.StatefulSet{{ObjectMeta: meta("sets"), Spec: appsv1.StatefulSetSpec{
 		PodManagementPolicy: appsv1.ParallelPodManagement, Replicas: ptr.To[int32](1_000_000_000)}}})
@@ -108,7 +110,7 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	core := podinjection.NewPodInjectionPodListProcessor(registry)
 	b := &Bounded{PodListProcessor: core, LeftOut: registry, Limit: limit, Clock: clock.RealClock{}}
 	pending := []*corev1.Pod{controlled("huge"), controlled("web"), controlled("sets"), controlled("queue"), controlled("few"),
-		controlled("stopping"), controlled("failing"), controlled("resumed")} // pods that end have a node
+		controlled("stopping"), controlled("failing"), controlled("resumed"), controlled("deleted")} // pods that end have a node
 	for range 2 {
 		made := map[types.UID]int{}
 		all, err := b.Process(ctx, slices.Clone(pending))

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -30,19 +31,28 @@ type Bounded struct {
 
 func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	now, lacks, sum := b.Clock.Now(), map[types.UID]int{}, 0
-	see := func(of types.UID, want, has int32) {
-		if n := int(want) - int(has); n > 0 && !b.LeftOut.BackOffUntil(of, now).After(now) {
+	leaveOut := func(of types.UID) {
+		if !b.LeftOut.BackOffUntil(of, now).After(now) {
+			b.LeftOut.BackoffController(of, now)
+		}
+	}
+	see := func(o metav1.Object, want, has int32) {
+		of, n := o.GetUID(), int(want)-int(has)
+		switch {
+		case o.GetDeletionTimestamp() != nil:
+			leaveOut(of) // the core would make others for the pods that end
+		case n > 0 && !b.LeftOut.BackOffUntil(of, now).After(now):
 			lacks[of], sum = n, sum+n
 		}
 	}
 	replicaSets, _ := ctx.ReplicaSetLister().List(labels.Everything()) // the core logs the errors
 	for _, o := range replicaSets {
-		see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+		see(o, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
 	}
 	statefulSets, _ := ctx.StatefulSetLister().List(labels.Everything())
 	for _, o := range statefulSets {
 		if o.Spec.PodManagementPolicy == appsv1.ParallelPodManagement { // the core makes pods for no other
-			see(o.UID, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
+			see(o, ptr.Deref(o.Spec.Replicas, 0), o.Status.Replicas)
 		}
 	}
 	stopped := func(c batchv1.JobCondition) bool { return c.Status == corev1.ConditionTrue } // a Job makes no pods under any condition
@@ -52,12 +62,12 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 		if o.Spec.Completions != nil || o.Status.Succeeded > 0 {
 			want = min(want, ptr.Deref(o.Spec.Completions, 1)-o.Status.Succeeded)
 		}
-		stops := ptr.Deref(o.Spec.Suspend, false) || o.DeletionTimestamp != nil || slices.ContainsFunc(o.Status.Conditions, stopped)
+		stops := ptr.Deref(o.Spec.Suspend, false) || slices.ContainsFunc(o.Status.Conditions, stopped)
 		switch {
 		case !stops:
-			see(o.UID, want, o.Status.Active)
-		case o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0 && !b.LeftOut.BackOffUntil(o.UID, now).After(now):
-			b.LeftOut.BackoffController(o.UID, now) // the core would make others for the pods that end
+			see(o, want, o.Status.Active)
+		case o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0:
+			leaveOut(o.UID) // likewise
 		}
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(lacks), func(x, y types.UID) int { return lacks[y] - lacks[x] }) {

@@ -188,15 +188,16 @@ func TestForgottenTokenLaunchesTwice(t *testing.T) {
 func TestLostAnswerOfTheLaunch(t *testing.T) {
 	for _, tt := range []struct {
 		lost, instances, desired int
-		want                     string
+		want, row                string
 	}{
-		{lost: 1, instances: 1, desired: 1, want: "AWS answered only the repeated call"},
+		{lost: 1, instances: 1, desired: 1, want: "AWS answered only the repeated call", row: "the same client token. The first answer was lost"},
 		{lost: 2, instances: 0, desired: 2, want: "AWS did not say whether it launched an instance: look at the group"},
 	} {
 		server := newAWS(t, nil)
 		server.Inject(fakeaws.Fault{Action: "LaunchInstances", Body: fakeaws.Lost, Times: tt.lost})
 		code, check, complaints := launch(t, "web")
 		assert.Truef(t, code == command.ExitFindings && strings.HasSuffix(complaints, " "+tt.want+"\n"), "exit code %d: %s", code, complaints)
+		assert.Contains(t, check.Launch.Repeated.Meaning, tt.row)
 		assert.Len(t, check.Launch.Instances, tt.instances)
 		assert.Equal(t, tt.desired, desired(t, server, "web"), "desired capacity")
 	}
@@ -220,6 +221,7 @@ func TestInterruptedLaunchIsKnown(t *testing.T) {
 	interrupt()
 	assert.Len(t, check.LaunchInto(ctx, &group.Group{Name: "web", Zones: []string{zone}}), 1)
 	assert.True(t, check.Launch.SameInstances, "the same answer")
+	assert.Empty(t, check.Findings(), "nobody waited for the group")
 }
 
 func TestNoCapacity(t *testing.T) {

@@ -33,7 +33,7 @@ type Launch struct {
 	ClientToken string     `json:"clientToken"`
 	Instances   []Instance `json:"instances"` // of all answers
 	Errors      []Failure  `json:"errors"`
-	// Repeated is the answer to the same call with the same client token. SameInstances means that AWS launched once.
+	// Repeated is the answer to the same call with the same client token. SameInstances means that both answers came, and are alike.
 	Repeated      *Call `json:"repeated,omitempty"`
 	SameInstances bool  `json:"sameInstances"`
 	// Desired is the desired capacity before the launch. Reading is about the readings after it.
@@ -129,6 +129,7 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 		l.SameInstances = again.err == nil && slices.Equal(sameInstances, instances) && slices.Equal(sameFailures, failures)
 		if l.err != nil {
 			l.Errors = sameFailures
+			again.Meaning = cmp.Or(again.Meaning, "the same client token. The first answer was lost")
 		}
 	}
 	if len(l.ids()) > 0 {
@@ -168,9 +169,9 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 	return answer, instances, failures
 }
 
-// await reads the group until it shows the launched instances and the raised desired capacity.
-func (l *Launch) await(ctx context.Context, c *awsclient.Clients) {
-	ctx, cancel := context.WithTimeout(ctx, pollFor)
+// await reads the group until it shows the launched instances and the raised desired capacity. After a Ctrl-C there is no Reading.
+func (l *Launch) await(interrupted context.Context, c *awsclient.Clients) {
+	ctx, cancel := context.WithTimeout(interrupted, pollFor)
 	defer cancel()
 	l.Reading = &Reading{}
 	for first := true; ; first = false {
@@ -190,6 +191,9 @@ func (l *Launch) await(ctx context.Context, c *awsclient.Clients) {
 		}
 		select {
 		case <-ctx.Done():
+			if interrupted.Err() != nil {
+				l.Reading = nil
+			}
 			return
 		case <-time.After(pollEvery):
 		}

@@ -53,8 +53,8 @@ func (p *Process) checkMoves() error {
 	case moves && !p.options.ScaleDown:
 		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
 	case moves && min(p.core.MaxDrainParallelism, p.core.MaxScaleDownParallelism) < 1:
-		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on drain nodes, and --max-drain-parallelism=0 and " +
-			"--max-scale-down-parallelism=0 let none be drained: give 1 or more, or leave the moves out")
+		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on drain nodes, and --max-drain-parallelism=0, " +
+			"--max-scale-down-parallelism=0 or --max-empty-bulk-delete=0 lets none be drained: give 1 or more, or leave the moves out")
 	case ours.Repair && !p.core.ScaleDownUnreadyEnabled:
 		return errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
 	}

@@ -74,7 +74,7 @@ func newInjection(core config.AutoscalingOptions) injection {
 	registry := injectionbackoff.NewFakePodControllerRegistry()
 	return injection{
 		pods: &podlist.Fakes{PodListProcessor: &podlist.Bounded{PodListProcessor: podinjection.NewPodInjectionPodListProcessor(registry),
-			LeftOut: registry, Limit: core.PodInjectionLimit, Clock: clock.RealClock{}}},
+			LeftOut: registry, Limit: core.PodInjectionLimit, Clock: clock.RealClock{}}, Allowed: core.AllowedSchedulers},
 		limit:  podinjection.NewEnforceInjectedPodsLimitProcessor(core.PodInjectionLimit),
 		status: podinjection.NewFakePodsScaleUpStatusProcessor(registry),
 	}

@@ -13,8 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -30,6 +32,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/client-go/tools/record"
@@ -126,6 +129,7 @@ func TestWiring(t *testing.T) {
 		{"--enable-provisioning-requests", requests},
 		{"--capacity-buffer-pod-injection-enabled", buffers},
 		{"--enable-proactive-scaleup", injection},
+		{"--allowed-scheduler-names", func(p *Process) { p.core.AllowedSchedulers = map[string]bool{corev1.DefaultSchedulerName: true} }},
 		{"--scale-down-delay-type-local", local},
 		{"--scale-down-enabled=false", off},
 		{"dry run", dry},
@@ -288,22 +292,47 @@ func golden(t *testing.T, file, got string) {
 	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", file)
 }
 
-// The core itself would take full nodes of other schedulers for empty ones.
+// The core itself would take full nodes of other schedulers for empty ones. It copies the running pods for those that the list lacks.
 func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 	p := &Process{}
 	p.core.AllowedSchedulers = map[string]bool{corev1.DefaultSchedulerName: true}
+	p.core.ProactiveScaleupEnabled, p.core.PodInjectionLimit = true, 100
 	opts := p.coreOptions(nil)
 	assert.Empty(t, opts.AllowedSchedulers, "schedulers whose running pods alone the core counts")
-	ours, other := &corev1.Pod{Spec: corev1.PodSpec{SchedulerName: corev1.DefaultSchedulerName}}, &corev1.Pod{Spec: corev1.PodSpec{SchedulerName: "volcano"}}
-	pending := []*corev1.Pod{other, ours}
-	for _, processor := range (parts{provider: &aws.Provider{}, draining: &podlist.Draining{}}).podList(&podlist.OneZone{}, p.core.AllowedSchedulers) {
-		if allowed, is := processor.(podlist.Allowed); is {
-			var err error
-			pending, err = allowed.Process(nil, pending)
+	info := framework.NewTestNodeInfo(utiltest.BuildTestNode("n", 1000, 1<<30))
+	var pending []*corev1.Pod
+	var replicaSets []*appsv1.ReplicaSet
+	for _, scheduler := range []string{"volcano", corev1.DefaultSchedulerName} {
+		meta := metav1.ObjectMeta{Name: scheduler, UID: types.UID(scheduler)}
+		replicaSets = append(replicaSets, &appsv1.ReplicaSet{ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(10))}})
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: meta.UID, Controller: new(true)}}},
+			Spec: corev1.PodSpec{SchedulerName: scheduler}}
+		info.AddPod(framework.NewPodInfo(pod, nil))
+		pending = append(pending, pod.DeepCopy())
+	}
+	cluster := testsnapshot.NewTestSnapshotOrDie(t)
+	require.NoError(t, cluster.AddNodeInfo(info))
+	rs, err := kubeutil.NewTestReplicaSetLister(replicaSets)
+	require.NoError(t, err)
+	jobs, err := kubeutil.NewTestJobLister(nil)
+	require.NoError(t, err)
+	sets, err := kubeutil.NewTestStatefulSetLister(nil)
+	require.NoError(t, err)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: cluster, AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
+		ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, rs, sets)}}
+	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{}}
+	with.injection = newInjection(p.core)
+	for _, processor := range with.podList(&podlist.OneZone{}, p.core.AllowedSchedulers) {
+		if _, allowed := processor.(podlist.Allowed); allowed || processor == with.injection.pods {
+			pending, err = processor.Process(ctx, pending)
 			require.NoError(t, err)
 		}
 	}
-	assert.Equal(t, []*corev1.Pod{ours}, pending, "pods that may cause a scale-up")
+	may := map[string]int{}
+	for _, pod := range pending {
+		may[pod.Spec.SchedulerName]++
+	}
+	assert.Equal(t, map[string]int{corev1.DefaultSchedulerName: 9}, may, "pods that may cause a scale-up")
 }
 
 // adding adds a pod, as the core's injector of ProvisioningRequests does.

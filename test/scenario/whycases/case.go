@@ -132,8 +132,8 @@ func (c *Case) Want() (line, state string) {
 	return lines[0], strings.TrimPrefix(lines[1], "state: ")
 }
 
-// clocks are the times of day in a message.
-var clocks = regexp.MustCompile(`\d\d:\d\d:\d\d UTC`)
+// clocks are the times of day in a message, with the day if it is near.
+var clocks = regexp.MustCompile(`(20\d\d-\d\d-\d\d )?\d\d:\d\d:\d\d UTC`)
 
 // WithoutClock replaces the times of day in a text by the one that the cases have.
 func WithoutClock(text string) string { return clocks.ReplaceAllString(text, "12:00:00 UTC") }
