@@ -131,7 +131,8 @@ func nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 	}
 }
 
-// groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not terminate.
+// groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not
+// terminate.
 func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
 	least := g.MinSize()
 	if size, err := g.TargetSize(); err == nil && p.parts.Load().Provider.TooOldToRemove() {

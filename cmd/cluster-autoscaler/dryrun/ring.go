@@ -252,8 +252,8 @@ func (l *recorded) write(w io.Writer) (err error) {
 	return errors.Join(err, archive.Close())
 }
 
-// answers are AWS's elements of a kind. Groups that the loop did not see are missing, but groups of other clusters are not. All have the desired
-// capacity that the loop counted with, because AWS may not have shown our last launch.
+// answers are AWS's elements of a kind. Groups that the loop did not see are missing, but groups of other clusters are not. All have the
+// desired capacity that the loop counted with, because AWS may not have shown our last launch.
 func (l *recorded) answers(name string) []any {
 	list, others := []any{}, map[string]*group.Group{}
 	for _, g := range l.groups.Foreign() {

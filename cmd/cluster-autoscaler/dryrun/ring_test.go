@@ -186,16 +186,19 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 	}
 }
 
-// The loop counts with launches that AWS has yet to show, and with no group that is gone. It answers pods with the groups of other clusters.
+// The loop counts with launches that AWS has yet to show, and with no group that is gone. It answers pods with the groups of
+// other clusters.
 func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t)
 	for _, desired := range []int32{1, 2} {
 		answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{
-			{AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(desired), MaxSize: awssdk.Int32(desired + 4)}, {AutoScalingGroupName: awssdk.String("gone")},
-			{AutoScalingGroupName: awssdk.String("theirs"), MaxSize: awssdk.Int32(desired + 4)}, {AutoScalingGroupName: awssdk.String("left")}}})
+			{AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(desired), MaxSize: awssdk.Int32(desired + 4)},
+			{AutoScalingGroupName: awssdk.String("theirs"), MaxSize: awssdk.Int32(desired + 4)},
+			{AutoScalingGroupName: awssdk.String("left")}, {AutoScalingGroupName: awssdk.String("gone")}}})
 		var versions []ec2types.LaunchTemplateVersion
 		for _, id := range []string{"lt-1", "lt-10"} {
-			versions = append(versions, ec2types.LaunchTemplateVersion{LaunchTemplateId: &id, VersionNumber: awssdk.Int64(int64(desired)), DefaultVersion: awssdk.Bool(true)})
+			versions = append(versions, ec2types.LaunchTemplateVersion{LaunchTemplateId: &id, VersionNumber: awssdk.Int64(int64(desired)),
+				DefaultVersion: awssdk.Bool(true)})
 		}
 		answer(t, r, &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: versions[:3-desired]}) // the default of one moves
 	}
