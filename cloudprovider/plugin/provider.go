@@ -60,7 +60,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*protos.NodeGroupsResponse, error) {
 	response := &protos.NodeGroupsResponse{}
 	for _, group := range p.parts.Load().Provider.NodeGroups() {
-		response.NodeGroups = append(response.NodeGroups, groupMessage(group))
+		response.NodeGroups = append(response.NodeGroups, p.groupMessage(group))
 	}
 	return response, nil
 }
@@ -70,7 +70,7 @@ func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNod
 	group, err := p.parts.Load().Provider.NodeGroupForNode(nodeOf(r.GetNode()))
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
-		response.NodeGroup = groupMessage(group)
+		response.NodeGroup = p.groupMessage(group)
 	}
 	return response, err
 }
@@ -131,6 +131,12 @@ func nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 	}
 }
 
-func groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
-	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(g.MinSize()), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
+// groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not
+// terminate.
+func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
+	least := g.MinSize()
+	if size, err := g.TargetSize(); err == nil && p.parts.Load().Provider.TooOldToRemove() {
+		least = max(least, size)
+	}
+	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
 }

@@ -23,7 +23,10 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -146,6 +149,27 @@ func TestOneSnapshotForEachRefresh(t *testing.T) {
 	require.NoError(t, p.core.Refresh())
 	size, _ = p.group(t, "web").TargetSize()
 	assert.Equal(t, 2, size, "target size after Refresh")
+}
+
+// A core that drains a node during an outage of AWS has moved its pods for nothing.
+func TestOldReadingKeepsEachNode(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := awsworld.NewStill(t, awsworld.Group("web", "m5.large", 1, 3, 5, nil), func(c *asg.Options, o *aws.Options) {
+		c.MotionInterval, c.Clock, o.Clock = time.Second, now, now
+	})
+	p := serve(t, w, 5*time.Second)
+	for _, step := range []struct {
+		after time.Duration
+		read  bool
+		want  int
+	}{{want: 1}, {after: 3*time.Minute + time.Second, want: 3}, {after: time.Second, read: true, want: 1}} {
+		now.Step(step.after)
+		if step.read {
+			require.NoError(t, w.Cache.Refresh(t.Context()))
+		}
+		require.NoError(t, p.core.Refresh())
+		assert.Equalf(t, step.want, p.group(t, "web").MinSize(), "minimum with a reading of %s ago", w.Cache.Age())
+	}
 }
 
 func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {

@@ -34,7 +34,7 @@ const (
 // core's loop alone uses it, but for NodeHandler and Report.
 type Shadow struct {
 	Options
-	again    bool              // the loop under way decides for all pods
+	again    bool              // the next scale-up decides for all pods, which a loop may leave out
 	groups   *group.Snapshot   // the last reading
 	decided  []plan.Node       // for pods that wait
 	searches []decision.Search // of the last loop with any
@@ -94,7 +94,7 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 			w.delayed = p.State == decision.PodDelayed
 		}
 	}
-	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
+	s.pods = make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
 		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
 			s.pods[pod.UID], s.again = &waiting{pod: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, created: pod.CreationTimestamp.Time}, true
@@ -149,7 +149,7 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 		for _, n := range s.decided {
 			grown[s.Provider.GroupName(n.Group)]--
 		}
-		s.decided = nil
+		s.again, s.decided = false, nil
 	}
 	for _, n := range nodes {
 		name := s.Provider.GroupName(n.Group)

@@ -8,6 +8,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
+// noMoves answers for a shadow, which takes the flags of moves and makes none.
+const noMoves = "The autoscaler that answers is a shadow, which replaces no node and looks for no plan. The leader may.\n"
+
 // Moving returns the nodes to replace. The nodes that nothing holds back come first.
 func Moving(r *decision.Report) []decision.Node {
 	nodes := slices.DeleteFunc(slices.Clone(r.Nodes), func(n decision.Node) bool { return n.Move == nil })
@@ -28,6 +31,9 @@ func MovesOf(r *decision.Report) (answer any, table string) {
 	for _, n := range nodes {
 		m := n.Move
 		rows = append(rows, []string{n.Name, n.Group, m.Reason, age(m.Since, r.At), m.Replacement, fmt.Sprint(m.Failures), moveState(&n, r), m.Cause})
+	}
+	if r.Shadow != nil {
+		return answer, noMoves
 	}
 	if len(rows) == 0 {
 		return answer, "No node is to be replaced.\n"

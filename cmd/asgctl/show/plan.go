@@ -15,6 +15,8 @@ func PlanOf(r *decision.Report) (answer any, table string) {
 		*decision.Consolidation
 	}{header{Version, r.At, s.Currency}, c}
 	switch {
+	case r.Shadow != nil:
+		return answer, noMoves
 	case c == nil:
 		return answer, "The autoscaler does not look for nodes that cost too much: start it with --asg-consolidate=plan.\n"
 	case len(c.Plans) == 0:

@@ -2,6 +2,7 @@ package dryrun
 
 import (
 	"archive/zip"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -19,7 +20,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go/middleware"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,6 +32,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -169,18 +173,24 @@ func (r *Ring) keep(name string, found reflect.Value) {
 	case found.Kind() != reflect.Slice:
 		return
 	}
-	kept, bytes := map[string]json.RawMessage{}, 0
+	kept, size, moved := map[string]json.RawMessage{}, 0, map[string]bool{} // moved are the templates whose default the answer has
 	for at := range found.Len() {
 		element, key := reflect.Indirect(found.Index(at)), ""
 		for _, field := range members[name].id {
 			key += fmt.Sprint(reflect.Indirect(element.FieldByName(field)), " ")
+		}
+		if v, is := element.Interface().(ec2types.LaunchTemplateVersion); is && aws.ToBool(v.DefaultVersion) {
+			moved[aws.ToString(v.LaunchTemplateId)] = true
 		}
 		kept[key] = redacted(element.Interface())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, text := range r.aws[name] {
-		if bytes += len(text); kept[key] == nil && bytes <= mostAnswers {
+		if id, _, _ := strings.Cut(key, " "); moved[id] {
+			text = bytes.Replace(text, []byte(`"DefaultVersion":true`), []byte(`"DefaultVersion":false`), 1)
+		}
+		if size += len(text); kept[key] == nil && size <= mostAnswers {
 			kept[key] = text
 		}
 	}
@@ -242,14 +252,20 @@ func (l *recorded) write(w io.Writer) (err error) {
 	return errors.Join(err, archive.Close())
 }
 
-// answers are AWS's elements of a kind. Groups that the loop did not see are missing. The others have the desired capacity that the loop
-// counted with, because AWS may not have shown our last launch.
+// answers are AWS's elements of a kind. Groups that the loop did not see are missing, but groups of other clusters are not. All have the
+// desired capacity that the loop counted with, because AWS may not have shown our last launch.
 func (l *recorded) answers(name string) []any {
-	list := []any{}
+	list, others := []any{}, map[string]*group.Group{}
+	for _, g := range l.groups.Foreign() {
+		if g.Problems[0].Reason != ownership.ReasonDropped {
+			others[g.Name] = g
+		}
+	}
 	for key, text := range l.aws[name] {
+		id := strings.TrimSuffix(key, " ")
 		if name != groupsOf {
 			list = append(list, text)
-		} else if g := l.groups.Group(strings.TrimSuffix(key, " ")); g != nil {
+		} else if g := cmp.Or(l.groups.Group(id), others[id]); g != nil {
 			var element map[string]any
 			_ = json.Unmarshal(text, &element) // as redacted has made it
 			element["DesiredCapacity"] = g.DesiredCapacity

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -39,6 +40,8 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -76,7 +79,9 @@ func pod(name string) *corev1.Pod {
 
 // loops has the ring record loops with these numbers.
 func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
-	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, nil, began)
+	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, []*group.Group{
+		{Name: "theirs", DesiredCapacity: 3, Problems: []launchspec.Problem{{Reason: ownership.ReasonOtherCluster}}},
+		{Name: "left", Problems: []launchspec.Problem{{Reason: ownership.ReasonDropped}}}}, began)
 	for _, number := range numbers {
 		end := r.Begin(factory, nil, snapshot)
 		end(func() *decision.Report {
@@ -181,12 +186,21 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 	}
 }
 
-// The loop counts with launches that AWS has yet to show, and with no group that is gone.
+// The loop counts with launches that AWS has yet to show, and with no group that is gone. It answers pods with the groups of
+// other clusters.
 func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t)
 	for _, desired := range []int32{1, 2} {
 		answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{
-			{AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(desired), MaxSize: awssdk.Int32(desired + 4)}, {AutoScalingGroupName: awssdk.String("gone")}}})
+			{AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(desired), MaxSize: awssdk.Int32(desired + 4)},
+			{AutoScalingGroupName: awssdk.String("theirs"), MaxSize: awssdk.Int32(desired + 4)},
+			{AutoScalingGroupName: awssdk.String("left")}, {AutoScalingGroupName: awssdk.String("gone")}}})
+		var versions []ec2types.LaunchTemplateVersion
+		for _, id := range []string{"lt-1", "lt-10"} {
+			versions = append(versions, ec2types.LaunchTemplateVersion{LaunchTemplateId: &id, VersionNumber: awssdk.Int64(int64(desired)),
+				DefaultVersion: awssdk.Bool(true)})
+		}
+		answer(t, r, &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: versions[:3-desired]}) // the default of one moves
 	}
 	answer(t, r, &eks.DescribeNodegroupOutput{Nodegroup: &ekstypes.Nodegroup{ClusterName: awssdk.String("shop"), NodegroupName: awssdk.String("ng")}})
 	answer(t, r, &ec2.DescribeInstancesOutput{})
@@ -197,8 +211,18 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	_, _, archive := fetch(t, r, "")
 	var groups []astypes.AutoScalingGroup
 	require.NoError(t, json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups))
-	assert.Truef(t, len(groups) == 1 && awssdk.ToInt32(groups[0].DesiredCapacity) == 3 && awssdk.ToInt32(groups[0].MaxSize) == 6,
-		"the groups are %+v", groups)
+	have := map[string]bool{}
+	for _, g := range groups {
+		have[*g.AutoScalingGroupName] = awssdk.ToInt32(g.DesiredCapacity) == 3 && awssdk.ToInt32(g.MaxSize) == 6
+	}
+	assert.Equalf(t, map[string]bool{"web": true, "theirs": true}, have, "the groups are %+v", groups)
+	var templates []ec2types.LaunchTemplateVersion
+	require.NoError(t, json.Unmarshal([]byte(read(t, archive, "launch-template-versions.json")), &templates))
+	defaults := map[string]bool{}
+	for _, v := range templates {
+		defaults[fmt.Sprint(*v.LaunchTemplateId, " ", *v.VersionNumber)] = *v.DefaultVersion
+	}
+	assert.Equal(t, map[string]bool{"lt-1 1": false, "lt-1 2": true, "lt-10 1": true}, defaults, "versions that are the default")
 	assert.Contains(t, read(t, archive, "nodegroups.json"), `"NodegroupName":"ng"`)
 	assert.Contains(t, read(t, archive, "instance-types-of-requirements.json"), `"InstanceTypes":[{"InstanceType":"m5.large"}],"NextToken":null,"Request":"null"`)
 }

@@ -275,6 +275,8 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-record-loops=%d is not between 0 and %d", a.RecordLoops, maxRecordLoops)
 	case a.RecordLoops > 0 && a.StatusPage == StatusPageOff:
 		return errors.New("--asg-record-loops does nothing with --asg-status-page=off, which serves no recording: leave out either")
+	case a.RecordLoops > 0 && a.PluginAddress != "":
+		return errors.New("--asg-record-loops does not go with --asg-plugin-address: a plugin runs no loop")
 	case a.ScaleUpsPerLoop < 1:
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
 	case a.PodSettleLimit < a.PodSettleTime:

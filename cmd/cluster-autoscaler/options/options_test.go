@@ -306,6 +306,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 0s or more"},
 		{"recordings without the page", func(a *AWS) { a.RecordLoops, a.StatusPage = 20, StatusPageOff },
 			"--asg-record-loops does nothing with --asg-status-page=off, which serves no recording: leave out either"},
+		{"recordings of a plugin", func(a *AWS) { a.RecordLoops, a.PluginAddress = 20, "127.0.0.1:8087" },
+			"--asg-record-loops does not go with --asg-plugin-address: a plugin runs no loop"},
 		{"recordings beyond the memory", func(a *AWS) { a.RecordLoops = 101 }, "--asg-record-loops=101 is not between 0 and 100"},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is too short: use 0s or more"},

@@ -34,7 +34,7 @@ type Question struct {
 
 // DryRun runs loops over what the API server and AWS answer to reads, and returns their decisions. No write leaves the process: a
 // Guard answers all of them. The loops are those of a new autoscaler, which knows of no cool-down
-// and of no delay that has begun. They end when one launches nothing, or when they are enough.
+// and of no delay that has begun. They end when one launches nothing, with provisioning requests two in a row, or when they are enough.
 //
 // It ends early with ctx, and where the groups or a kind of object cannot be read. A Process does one DryRun, and does not Run then.
 func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question) (*decision.Report, error) {
@@ -65,6 +65,10 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	}
 	a.cloud.lookUp(ctx)
 	var report *decision.Report
+	idle, most := 0, 1 // loops in a row that launched nothing
+	if p.core.ProvisioningRequestEnabled {
+		most = 2 // because requests and other pods take turns
+	}
 	for range maxDryLoops {
 		now, launches := time.Now(), p.guard.Launches()
 		p.decisions.Begin("dry run", now)
@@ -76,7 +80,10 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 		}
 		p.decisions.End()
 		report = dryrun.Join(report, p.record.Report())
-		if !a.cloud.provider.Dividing() && (asked.Enough(report) || p.guard.Launches() == launches) {
+		if idle++; p.guard.Launches() != launches {
+			idle = 0
+		}
+		if !a.cloud.provider.Dividing() && (asked.Enough(report) || idle >= most) {
 			break
 		}
 	}
