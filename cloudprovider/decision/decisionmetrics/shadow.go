@@ -10,7 +10,7 @@ import (
 func shadows(report func() *decision.Report) (all []prometheus.Collector) {
 	for _, m := range [][]string{
 		{"shadow_pods_waiting", "Pods for which the shadow would have asked for a node, and that wait for the leader."},
-		{"shadow_writes_refused", "Writes but events that the shadow refused within the process. Each is a fault of the program, but for those just after its start (see docs/shadow.md)."},
+		{"shadow_writes_refused", "Writes but events that the shadow refused within the process. Each is a fault of the program."},
 		{"shadow_sooner_seconds", "How much sooner than the leader the shadow would have asked for nodes, as a mean over pods, and removed nodes, on the last day, in seconds.", "act"},
 		{"shadow_nodes", "Nodes that the leader asked for on the last day, and that the shadow would have asked for.", "by"},
 		{"shadow_price_per_hour", "What these nodes cost per hour, in the currency of asg_autoscaler_spend_per_hour.", "by"},
