@@ -47,6 +47,8 @@ func (in *installation) readCluster(ctx context.Context) {
 		node.ManagedFields, node.Status.Images = nil, nil
 		if id := nodemeta.InstanceOf(node); id != "" {
 			in.nodes.value[id] = node
+		} else {
+			in.elsewhere = node
 		}
 	})
 	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.pods.value.add)

@@ -128,6 +128,8 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
 			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
 		}, want: `group "other": it is left alone`, next: "make a group of this cluster for the pods"},
+		{name: "no node has EC2's provider ID", check: "identity", then: func(t *testing.T, s *site) { s.keepsNodeElsewhere(t) },
+			want: "node control: no node has a provider ID of EC2", next: "cloud controller manager for AWS"},
 		{name: "name not known", check: "identity", account: func(c *fakeaws.Config) {
 			for _, name := range []string{"a", "b"} {
 				other(c, func(g *fakeaws.AutoScalingGroup) {
