@@ -30,7 +30,7 @@ const (
 type pods struct {
 	waiting     int          // pods that the scheduler found no place for
 	waits       string       // one of them, as namespace/name
-	autoscalers []corev1.Pod // of any Cluster Autoscaler, or Karpenter
+	autoscalers []corev1.Pod // of any Cluster Autoscaler
 }
 
 // readCluster reads the facts of the cluster. Each keeps its own error.
