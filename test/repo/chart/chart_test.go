@@ -449,6 +449,8 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"account", "fullnameOverride: scaler", "The ServiceAccount is kube-system/scaler."},
 		{"no role", "", "It has no role by annotation."},
 		{"role", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/r"}}}`, "Its role is arn:aws:iam::1:role/r"},
+		{"role beside an access key", "awsAccessKeyID: a\nawsSecretAccessKey: b\n" + `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn"}}}`,
+			"It uses the access key of your values, and not the role arn.\n"},
 		{"trust", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn"}}}`, "system:serviceaccount:kube-system:test-aws-cluster-autoscaler"},
 		{"doctor, which finds the cluster's name itself", "asg: {clusterName: c}", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor\n"},
 		{"page", "", `port-forward "pod/$(kubectl -n kube-system get lease cluster-autoscaler `},
