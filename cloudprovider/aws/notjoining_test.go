@@ -85,8 +85,8 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
 }
 
-// A node whose provider ID is not EC2's may be any instance. Once EC2 shows names and addresses, and others have EC2's provider ID, it is the
-// instance that has its own.
+// A node whose provider ID is not EC2's may be any instance. Once EC2 shows names and addresses, and others have EC2's provider ID, it is
+// the instance that has its own.
 func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 	for _, tt := range []struct {
 		name, id string // the provider ID of the node
@@ -134,7 +134,7 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 			if stays := tt.left > 1; stays {
 				assert.Contains(t, w.View().Late(first).Cause, `it may be node "`+node.Name+`"`)
 				require.NotEmpty(t, w.Problems())
-				assert.Regexp(t, `^Auto Scaling group "g".* may be node .* EC2's.*; to mend it, run a cloud controller.* --provider-id=`, w.Problems()[0].String())
+				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, run a cloud .* --provider-id=`, w.Problems()[0].String())
 			}
 			require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:2]))
 			w.desires("g", tt.left)

@@ -119,7 +119,8 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 	return p.View().Instance(node)
 }
 
-// elsewhere returns the registered nodes whose provider ID is not EC2's, by name, and whether no other node is registered. Fargate's is like EC2's.
+// elsewhere returns the registered nodes whose provider ID is not EC2's, by name, and whether no other node is registered. Fargate's is
+// like EC2's.
 func (r *registeredNodes) elsewhere() (nodes []*corev1.Node, alone bool) {
 	all, _ := r.nodes.List(labels.Everything()) // after an error mayEnd refuses
 	for _, n := range all {
@@ -131,8 +132,9 @@ func (r *registeredNodes) elsewhere() (nodes []*corev1.Node, alone bool) {
 	return nodes, len(nodes) == len(all)
 }
 
-// mayBe says which of the nodes elsewhere an instance may be, and what helps, or nothing. Such a node has the instance's name or address. While EC2
-// has not shown these, or all nodes are elsewhere, it is any that is not older than the instance, because kubelet may use another name and address.
+// mayBe says which of the nodes elsewhere an instance may be, and what helps, or nothing. Such a node has the instance's name or address.
+// While EC2 has not shown these, or all nodes are elsewhere, it is any that is not older than the instance, because kubelet may use another
+// name and address.
 func (p *Provider) mayBe(instance string, elsewhere []*corev1.Node, alone bool) (cause, remedy string) {
 	start, _ := p.starts.Known().Of(instance)
 	at := slices.IndexFunc(elsewhere, func(n *corev1.Node) bool {
@@ -145,7 +147,8 @@ func (p *Provider) mayBe(instance string, elsewhere []*corev1.Node, alone bool) 
 	}
 	p.starts.Want(instance)
 	n := elsewhere[at]
-	return fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID), nodemeta.RemedyProviderID
+	cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
+	return cause, nodemeta.RemedyProviderID
 }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance

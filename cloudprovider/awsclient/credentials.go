@@ -12,7 +12,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// CredentialsRemedy returns what gives a pod its credentials, if err says that STS, EKS Pod Identity or the instance metadata gave none, or else "".
+// CredentialsRemedy returns what gives a pod its credentials, if err says that STS, EKS Pod Identity or the instance metadata gave none, or
+// else "".
 func CredentialsRemedy(err error) string {
 	none := err != nil && strings.Contains(err.Error(), noCredentials)
 	var call *smithy.OperationError
@@ -37,8 +38,8 @@ func CredentialsRemedy(err error) string {
 		}
 	}
 	if os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" && none {
-		return "see that eks-pod-identity-agent runs on the pod's node, and that the trust policy of the role in the ServiceAccount's association is " +
-			"manifests/iam/trust-pod-identity.json: aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"
+		return "see that eks-pod-identity-agent runs on the pod's node, and that the trust policy of the role in the ServiceAccount's " +
+			"association is manifests/iam/trust-pod-identity.json: aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"
 	}
 	return ""
 }

@@ -48,9 +48,10 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 		{"no pod identity", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups",
 			Err: fmt.Errorf("get identity: get credentials: %w", &smithy.GenericAPIError{Code: "AccessDeniedException"})}, ""},
 		{"pod identity", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups",
-			Err: errors.New("get identity: get credentials: failed to load credentials, : connection refused")}, "see that eks-pod-identity-agent runs on the pod's node, " +
-			"and that the trust policy of the role in the ServiceAccount's association is manifests/iam/trust-pod-identity.json: " +
-			"aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"},
+			Err: errors.New("get identity: get credentials: failed to load credentials, : connection refused")},
+			"see that eks-pod-identity-agent runs on the pod's node, and that the trust policy of the role in the ServiceAccount's " +
+				"association is manifests/iam/trust-pod-identity.json: " +
+				"aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"},
 		{"denied action", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups", Err: refused}, ""},
 		{"none", token, nil, ""},
 	} {

@@ -32,8 +32,11 @@ func (s *starts) networks(ctx context.Context, ids []string) map[string]Network 
 		for _, i := range r.Instances {
 			n := Network{VPC: awssdk.ToString(i.VpcId), Subnet: awssdk.ToString(i.SubnetId), Launched: awssdk.ToTime(i.LaunchTime)}
 			host, _, _ := strings.Cut(awssdk.ToString(i.PrivateDnsName), ".")
-			n.Names = slices.DeleteFunc([]string{awssdk.ToString(i.InstanceId), host, awssdk.ToString(i.PrivateDnsName), awssdk.ToString(i.PrivateIpAddress),
-				awssdk.ToString(i.Ipv6Address)}, func(name string) bool { return name == "" })
+			for _, name := range []*string{i.InstanceId, &host, i.PrivateDnsName, i.PrivateIpAddress, i.Ipv6Address} {
+				if awssdk.ToString(name) != "" {
+					n.Names = append(n.Names, *name)
+				}
+			}
 			for _, g := range i.SecurityGroups {
 				n.Groups = append(n.Groups, awssdk.ToString(g.GroupId))
 			}

@@ -70,8 +70,7 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 	in.eachGroup(func(g *group.Group) { instances += len(g.Instances) })
 	if n := in.elsewhere; n != nil && len(in.nodes.value) == 0 && instances > 0 {
 		c.find("node "+n.Name, "no node has a provider ID of EC2, so the autoscaler takes none for a group's and removes none",
-			fmt.Sprintf("its provider ID is %q", n.Spec.ProviderID),
-			nodemeta.RemedyProviderID)
+			fmt.Sprintf("its provider ID is %q", n.Spec.ProviderID), nodemeta.RemedyProviderID)
 	}
 	if in.groups.value.Cluster.Cluster != "" {
 		return true
