@@ -124,10 +124,14 @@ func (n *NodeGroup) spared(ids []string, err error) error {
 	if !is {
 		return err
 	}
-	if _, said := n.provider.spared.LoadOrStore(n.id+" "+other.Why, true); !said {
-		klog.FromContext(n.provider.ctx).Info("Left instances that have not joined", "nodeGroup", n.id, "instances", ids, "reason", err.Error())
-	}
+	n.left(ids, other.Why)
 	return nil
+}
+
+func (n *NodeGroup) left(ids []string, why string) {
+	if _, said := n.provider.spared.LoadOrStore(n.id+" "+why, true); !said {
+		klog.FromContext(n.provider.ctx).Info("Left instances that have not joined", "nodeGroup", n.id, "instances", ids, "reason", why)
+	}
 }
 
 // removal is the instances behind nodes to delete.
@@ -140,6 +144,11 @@ type removal struct {
 // instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance has left the group. If
 // the group itself is no longer autoscaled, nobody has terminated the instance, and that is an error.
 func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
+	var elsewhere []*corev1.Node
+	var alone bool
+	if unregistered(nodes) {
+		elsewhere, alone = n.provider.registered.elsewhere()
+	}
 	for _, node := range nodes {
 		owner := n.provider.NodeGroupOf(node)
 		id, onEC2 := instanceID(node.Spec.ProviderID)
@@ -158,6 +167,10 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		default:
 			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since); err != nil {
 				return removal{}, err
+			}
+			if cause, remedy := n.provider.mayBe(id, elsewhere, alone); cause != "" {
+				n.left([]string{id}, cause+"; to mend it, "+remedy)
+				continue
 			}
 			gone.ids = append(gone.ids, id)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
@@ -140,6 +142,11 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	registered, now := p.registered.ids(p.ctx), p.clock.Now()
 	v.late = make(map[string]Late, len(p.late))
+	var elsewhere []*corev1.Node
+	var alone bool
+	if len(p.late) > 0 {
+		elsewhere, alone = p.registered.elsewhere()
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {
 		start, known := p.starts.Known().Of(id)
 		i, g := v.snapshot.Instance(id)
@@ -147,6 +154,9 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 			continue
 		}
 		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
+		if other, helps := p.mayBe(id, elsewhere, alone); other != "" {
+			cause, remedy = other, helps
+		}
 		v.late[id] = Late{cause, remedy, start.Console}
 		p.unjoined[g.Name] = notJoining{g.LaunchSpec, registered, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
 			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),

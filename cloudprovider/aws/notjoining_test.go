@@ -15,6 +15,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 )
 
 func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
@@ -81,6 +83,63 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	assert.Equal(t, "", problem(), "problem, want none once another instance has joined")
 	calls := w.AWS.Calls()
 	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
+}
+
+// A node whose provider ID is not EC2's may be any instance. Once EC2 shows names and addresses, and others have EC2's provider ID, it is
+// the instance that has its own.
+func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
+	for _, tt := range []struct {
+		name, id string // the provider ID of the node
+		change   func(node *corev1.Node, first lookup.Network)
+		alone    bool // no other node is registered
+		left     int  // of three instances, two of which are removed
+	}{
+		{name: "with its address", id: "k3s://server-1", left: 2, change: func(n *corev1.Node, first lookup.Network) {
+			n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: first.Names[3]}}
+		}},
+		{name: "with the name of its host", left: 2, change: func(n *corev1.Node, first lookup.Network) { n.Name = first.Names[1] }},
+		{name: "hybrid", id: "eks-hybrid:///us-west-2/prod/mi-1", left: 1},
+		{name: "on Fargate", id: "aws:///cn-northwest-1a/0123abc/fargate-ip-10-0-0-1", alone: true, left: 1},
+		{name: "alone", id: "rke2://server-1", alone: true, left: 3},
+		{name: "alone and older", id: "rke2://server-1", alone: true, left: 1, change: func(n *corev1.Node, first lookup.Network) {
+			n.CreationTimestamp.Time = first.Launched.Add(-time.Minute)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 3, 5, nil))
+			late, node := w.Nodes("g"), awsworld.Node("server-1", tt.id)
+			for _, n := range late {
+				n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+			}
+			node.CreationTimestamp.Time = time.Now()
+			registered := []*corev1.Node{node}
+			if !tt.alone {
+				registered = append(registered, awsworld.Node("other", late[2].Spec.ProviderID))
+			}
+			w.register(registered...)
+			if _, onEC2 := nodemeta.Instance(tt.id); !onEC2 {
+				require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:2]))
+				w.desires("g", 3) // EC2 has not been asked
+			}
+			first, second := nodemeta.InstanceOf(late[0]), nodemeta.InstanceOf(late[1])
+			w.LookUpStarts(t.Context(), first, second)
+			start, _ := w.Start(first)
+			require.Len(t, start.Names, 4)
+			if tt.change != nil {
+				tt.change(node, start.Network)
+			}
+			w.register(registered...)
+			w.SetLate(map[string]time.Time{first: time.Now()})
+			w.NextLoop()
+			if stays := tt.left > 1; stays {
+				assert.Contains(t, w.View().Late(first).Cause, `it may be node "`+node.Name+`"`)
+				require.NotEmpty(t, w.Problems())
+				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, run a cloud .* --provider-id=`, w.Problems()[0].String())
+			}
+			require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:2]))
+			w.desires("g", tt.left)
+		})
+	}
 }
 
 // Each row adds a fact that is more certain than all before.

@@ -83,7 +83,7 @@ type Provider struct {
 	view       atomic.Pointer[View]
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
-	spared     sync.Map                  // texts of the log about instances that may be another cluster's
+	spared     sync.Map                  // texts of the log about instances that are left
 	seeing     sync.Mutex                // one SeeCluster at a time
 	seen       evidence                  // under seeing
 	changing   sync.Mutex                // held while a view is made from the one before

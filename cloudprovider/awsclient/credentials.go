@@ -12,8 +12,10 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none, or else "".
+// CredentialsRemedy returns what gives a pod its credentials, if err says that STS, EKS Pod Identity or the instance metadata gave none, or
+// else "".
 func CredentialsRemedy(err error) string {
+	none := err != nil && strings.Contains(err.Error(), noCredentials)
 	var call *smithy.OperationError
 	for ; errors.As(err, &call); err = call.Err {
 		switch {
@@ -34,6 +36,10 @@ func CredentialsRemedy(err error) string {
 			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, " +
 				"or the pods use the host's network"
 		}
+	}
+	if os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" && none {
+		return "see that eks-pod-identity-agent runs on the pod's node, and that the trust policy of the role in the ServiceAccount's " +
+			"association is manifests/iam/trust-pod-identity.json: aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"
 	}
 	return ""
 }

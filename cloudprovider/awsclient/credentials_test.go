@@ -47,11 +47,19 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 			"give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"},
 		{"no pod identity", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups",
 			Err: fmt.Errorf("get identity: get credentials: %w", &smithy.GenericAPIError{Code: "AccessDeniedException"})}, ""},
+		{"pod identity", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups",
+			Err: errors.New("get identity: get credentials: failed to load credentials, : connection refused")},
+			"see that eks-pod-identity-agent runs on the pod's node, and that the trust policy of the role in the ServiceAccount's " +
+				"association is manifests/iam/trust-pod-identity.json: " +
+				"aws eks list-pod-identity-associations --cluster-name CLUSTER_NAME"},
 		{"denied action", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups", Err: refused}, ""},
 		{"none", token, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tt.token)
+			if tt.name == "pod identity" || tt.name == "denied action" {
+				t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials")
+			}
 			assert.Equal(t, tt.want, awsclient.CredentialsRemedy(tt.err), "remedy")
 			assert.Equal(t, tt.name == "denied action", awsclient.IsDenied(tt.err) && awsclient.IsForbidden(tt.err), "AWS denies the call to the caller")
 			assert.Equal(t, strings.Contains(fmt.Sprint(tt.err), "get credentials"), awsclient.IsUnauthenticated(tt.err), "AWS does not know the caller")

@@ -49,11 +49,14 @@ func IsForbidden(err error) bool {
 		slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"}, Code(err))
 }
 
+// noCredentials is in the SDK's errors of calls that had no credentials.
+const noCredentials = "get identity: get credentials: "
+
 // IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid, or the call for them failed. That says
 // nothing of permissions, and may pass by itself.
 func IsUnauthenticated(err error) bool {
 	if call, named := errors.AsType[*smithy.OperationError](err); named &&
-		(Operation(call.Err) != "" || strings.Contains(call.Err.Error(), "get identity: get credentials: ")) {
+		(Operation(call.Err) != "" || strings.Contains(call.Err.Error(), noCredentials)) {
 		return true // the SDK makes no call within another but for credentials, and that to EKS Pod Identity has no name
 	}
 	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",

@@ -10,6 +10,10 @@ import (
 // ProviderIDPrefix begins the provider ID of a node on EC2.
 const ProviderIDPrefix = "aws:///"
 
+// RemedyProviderID helps where nodes on EC2 do not have its provider ID, which Kubernetes lets nobody change later.
+const RemedyProviderID = "run a cloud controller manager for AWS, or give kubelet --provider-id=aws:///ZONE/INSTANCE_ID, " +
+	"and register the nodes anew"
+
 // Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be. A loop asks it
 // for every node several times, and regular expressions would take an eighth of the loop.
 func Instance(id string) (instance string, ok bool) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -14,7 +16,9 @@ import (
 type Network struct {
 	VPC, Subnet, Table, Route string // three IDs, and EC2's state of the default route or "none"
 	Groups                    []string
-	Full, Closed              bool // the subnet has no free IPv4 address, and the security groups let nothing out
+	Full, Closed              bool     // the subnet has no free IPv4 address, and the security groups let nothing out
+	Names                     []string // by which a node of the instance may be called, and its addresses
+	Launched                  time.Time
 }
 
 // networks returns the networks of instances by one call for each kind of object. A call that fails leaves its facts unknown.
@@ -26,7 +30,13 @@ func (s *starts) networks(ctx context.Context, ids []string) map[string]Network 
 	found, in, tables, routes, full, closed := map[string]Network{}, map[string][]string{}, map[string]string{}, map[string]string{}, map[string]bool{}, map[string]bool{}
 	for _, r := range out.Reservations {
 		for _, i := range r.Instances {
-			n := Network{VPC: awssdk.ToString(i.VpcId), Subnet: awssdk.ToString(i.SubnetId)}
+			n := Network{VPC: awssdk.ToString(i.VpcId), Subnet: awssdk.ToString(i.SubnetId), Launched: awssdk.ToTime(i.LaunchTime)}
+			host, _, _ := strings.Cut(awssdk.ToString(i.PrivateDnsName), ".")
+			for _, name := range []*string{i.InstanceId, &host, i.PrivateDnsName, i.PrivateIpAddress, i.Ipv6Address} {
+				if awssdk.ToString(name) != "" {
+					n.Names = append(n.Names, *name)
+				}
+			}
 			for _, g := range i.SecurityGroups {
 				n.Groups = append(n.Groups, awssdk.ToString(g.GroupId))
 			}

@@ -25,6 +25,12 @@ type GroupNode struct {
 	kind        nodetemplate.Kind   // whose labels it has in the place of its own
 }
 
+// NoGroups is about a discovery that selects nothing.
+func NoGroups() decision.Reason {
+	return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
+		Remedy: "compare --asg-region, --node-group-auto-discovery and --asg-cluster-name with the groups and their tags: asgctl doctor"}
+}
+
 // Pod names the one true cause why a pod waits, from the answers of all groups by name. nodes are the next nodes of groups that
 // are known. They let it name everything that a pod lacks, where the scheduler stops at the first.
 //
@@ -37,8 +43,7 @@ type GroupNode struct {
 func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group,
 	nodes ...*GroupNode) decision.Reason {
 	if len(answers) == 0 {
-		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
-			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
+		return NoGroups()
 	}
 	s := search{pod: pod, asked: nodemeta.Requests(pod), need: need, groups: groups, nodes: make(map[string]*GroupNode, len(nodes)), all: make([]candidate, 0, len(answers))}
 	for _, n := range nodes {

@@ -105,6 +105,7 @@ type facts struct {
 	view      *aws.View
 	unhealthy bool // too many nodes are not ready
 	stale     bool // the last reading of the groups is too old to choose a group by
+	groupless bool // discovery selects no group
 	empty     bool // no node is Ready, and --scale-up-from-zero=false
 
 	listed          bool // the loop got as far as the pending pods
@@ -163,6 +164,7 @@ func (c *Collector) End() {
 	c.now = &facts{}
 	c.Provider.PretendNone() // a loop without a scale-up
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
+	f.groupless = len(f.view.NodeGroups())+len(f.view.Snapshot().Foreign()) == 0
 	f.empty = !f.listed && c.empty()
 	f.earlier, f.unneeded = c.earlier, c.Unneeded.Nodes
 	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)
@@ -212,6 +214,8 @@ func (f *facts) result() decision.Reason {
 			Remedy: "kubectl get nodes"}
 	case f.stale:
 		return why.Skipped(why.Refusal{Kind: why.RefusedUnread}, nil)
+	case f.groupless:
+		return why.NoGroups()
 	case f.empty:
 		return decision.Reason{Code: decision.CodeOther, Message: "no node of the cluster is Ready, and --scale-up-from-zero=false lets no node be launched then",
 			Remedy: "set --scale-up-from-zero=true"}

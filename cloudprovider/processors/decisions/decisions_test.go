@@ -178,6 +178,13 @@ func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 	assert.Equal(t, decision.CodeFits, w.loop().Loop.Result.Code)
 }
 
+func TestLoopWithoutAGroupSaysSo(t *testing.T) {
+	other := awsworld.Group("small", "m5.large", 0, 1, 5, nil)
+	delete(other.Tags, awsworld.EnabledTag)
+	got := newWorld(t, onAWS(t, other), options(), true).loop().Loop.Result
+	assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v", got)
+}
+
 // The core's scale-up to minimum sizes hides what it said of the pods. Only one node is Ready in the second row, so the core looks for room.
 func TestLimitOfNodesIsTheCause(t *testing.T) {
 	for _, ready := range []int{2, 1} {

@@ -30,7 +30,7 @@ const (
 type pods struct {
 	waiting     int          // pods that the scheduler found no place for
 	waits       string       // one of them, as namespace/name
-	autoscalers []corev1.Pod // of any Cluster Autoscaler, or Karpenter
+	autoscalers []corev1.Pod // of any Cluster Autoscaler
 }
 
 // readCluster reads the facts of the cluster. Each keeps its own error.
@@ -47,6 +47,8 @@ func (in *installation) readCluster(ctx context.Context) {
 		node.ManagedFields, node.Status.Images = nil, nil
 		if id := nodemeta.InstanceOf(node); id != "" {
 			in.nodes.value[id] = node
+		} else {
+			in.elsewhere = node
 		}
 	})
 	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.pods.value.add)

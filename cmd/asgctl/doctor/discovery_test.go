@@ -169,6 +169,8 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 		{name: "one of two is in the given namespace", namespace: "default", pods: []corev1.Pod{stock, release}, want: "default", nodes: "0:3:web", rivals: 1},
 		{name: "two autoscalers", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: clusterAutoscaler, unsure: true},
 		{name: "two autoscalers, asgctl runs in one", here: "plugin", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web", rivals: 1},
+		{name: "two autoscalers of one lease", here: "ours", pods: []corev1.Pod{stock, ofAccount("ours", corev1.Container{})},
+			want: "ours", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
 		{name: "two autoscalers, one has the usual names", pods: []corev1.Pod{stock, ofAccount(clusterAutoscaler, plugin)}, want: clusterAutoscaler, nodes: "0:3:web", rivals: 1},
 		{name: "an account that runs nothing is given with its namespace", namespace: usualNamespace, account: "a", pods: []corev1.Pod{stock}, want: "a", rivals: 1},
 	} {

@@ -128,6 +128,8 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
 			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
 		}, want: `group "other": it is left alone`, next: "make a group of this cluster for the pods"},
+		{name: "no node has EC2's provider ID", check: "identity", then: func(t *testing.T, s *site) { s.keepsNodeElsewhere(t) },
+			want: "node control: no node has a provider ID of EC2", next: "cloud controller manager for AWS"},
 		{name: "name not known", check: "identity", account: func(c *fakeaws.Config) {
 			for _, name := range []string{"a", "b"} {
 				other(c, func(g *fakeaws.AutoScalingGroup) {
@@ -238,8 +240,6 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
 			then: func(t *testing.T, s *site) { s.removePlugin(t) }, want: "no DaemonSet of a device plugin publishes it", next: "kubectl get daemonsets"},
-		{name: "Karpenter's pod", check: "rivals", then: func(t *testing.T, s *site) { s.pod(t, "k", "public.ecr.aws/karpenter/controller:1.8.0@sha256:0") },
-			want: "it runs another karpenter", next: "kubectl --namespace default describe pod k"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, tt.account)
@@ -314,13 +314,6 @@ func (s *site) remove(t *testing.T, pod *corev1.Pod) {
 		return apierrors.IsNotFound(err), nil
 	})
 	require.NoError(t, err)
-}
-
-// pod creates a pod of the namespace default that runs on no group's node.
-func (s *site) pod(t *testing.T, name, image string) {
-	t.Helper()
-	s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: corev1.PodSpec{
-		NodeName: "control", Containers: []corev1.Container{{Name: "main", Image: image}}}})
 }
 
 // waitingPod creates a pod that fits nowhere, and waits until the scheduler says so.

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -65,6 +66,12 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
+	instances := 0
+	in.eachGroup(func(g *group.Group) { instances += len(g.Instances) })
+	if n := in.elsewhere; n != nil && len(in.nodes.value) == 0 && instances > 0 {
+		c.find("node "+n.Name, "no node has a provider ID of EC2, so the autoscaler takes none for a group's and removes none",
+			fmt.Sprintf("its provider ID is %q", n.Spec.ProviderID), nodemeta.RemedyProviderID)
+	}
 	if in.groups.value.Cluster.Cluster != "" {
 		return true
 	}

@@ -61,6 +61,7 @@ type installation struct {
 	kube       kubernetes.Interface
 	kubeErr    error                         // why the cluster cannot be asked
 	nodes      fact[map[string]*corev1.Node] // by instance ID
+	elsewhere  *corev1.Node                  // one that has none, nil if all have
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 )
 
@@ -157,12 +158,14 @@ func (in *installation) nameOf(name string) string {
 }
 
 // lease is the name of the autoscaler's lease. A plugin has another one than the core that it answers.
-func (in *installation) lease() string {
+func (in *installation) lease() string { return leaseOf(in.flags) }
+
+func leaseOf(f running.Flags) string {
 	usual := clusterAutoscaler
-	if in.flags.Plugin() {
+	if f.Plugin() {
 		usual += "-plugin"
 	}
-	return cmp.Or(in.flags.Last("leader-elect-resource-name"), usual)
+	return cmp.Or(f.Last("leader-elect-resource-name"), usual)
 }
 
 // accessesOf are those of one rule of a role.

@@ -31,13 +31,13 @@ func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		kind, container := running.AutoscalerIn(&pod.Spec)
+		_, container := running.AutoscalerIn(&pod.Spec)
 		f := running.FlagsOf(container)
 		if seen[of] || in.flags.Shadows() || f.Shadows() || in.flags.Plugin() && f.Core() || in.flags.Core() && f.Plugin() || f.Last("kubeconfig") != "" {
 			continue
 		}
 		seen[of] = true
-		if in.unsure && kind == clusterAutoscaler {
+		if in.unsure {
 			in.skipUnsure(c, "other Cluster Autoscalers")
 			continue
 		}
@@ -45,7 +45,12 @@ func (in *installation) rivalPods(c *Check) {
 		if name := deployment(&pod); name != "" {
 			next = "scale " + shellword.Quote(name) + " --replicas=0"
 		}
-		c.find(fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name), "it runs another "+kind+": two autoscalers answer the same pods, and each may remove the other's nodes",
+		problem := "two autoscalers answer the same pods, and each may remove the other's nodes"
+		if lease := leaseOf(f); in.ours != nil && of[0] == in.namespace && lease == in.lease() && f.Last("leader-elect") != "false" {
+			problem = fmt.Sprintf("it shares the lease %s with this autoscaler, so only the holder of the lease works", lease)
+			next = "get lease " + shellword.Quote(lease)
+		}
+		c.find(fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name), "it runs another "+clusterAutoscaler+": "+problem,
 			fmt.Sprintf("its image is %q, and its ServiceAccount %s/%s, while this autoscaler has %s/%s", container.Image, of[0], of[1], in.namespace, in.serviceAccount),
 			"kubectl --namespace "+shellword.Quote(pod.Namespace)+" "+next)
 	}

@@ -191,6 +191,16 @@ func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
 	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { _, ok := nodemeta.Instance(n.Spec.ProviderID); return !ok }), nil
 }
 
+// keepsNodeElsewhere leaves the site the one node whose provider ID is not EC2's.
+func (s *site) keepsNodeElsewhere(t *testing.T) {
+	t.Helper()
+	nodes, err := s.nodes(t.Context())
+	require.NoError(t, err)
+	for _, n := range nodes {
+		require.NoError(t, s.client.CoreV1().Nodes().Delete(t.Context(), n.Name, metav1.DeleteOptions{}))
+	}
+}
+
 func (s *site) until(t *testing.T, what string, done func(context.Context) (bool, error)) {
 	t.Helper()
 	require.NoErrorf(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, done), "%s", what)

@@ -10,19 +10,10 @@ import (
 	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 )
 
-// Autoscalers, by the last part of an image's name, or by the name of a container or its command.
-const (
-	ClusterAutoscaler = "cluster-autoscaler"
-	karpenter         = "karpenter"
-)
+// ClusterAutoscaler is the last part of an image's name, or the name of a container or its command.
+const ClusterAutoscaler = "cluster-autoscaler"
 
-var autoscalers = []struct {
-	kind    string
-	pattern *regexp.Regexp
-}{
-	{ClusterAutoscaler, regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)},
-	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
-}
+var autoscaler = regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)
 
 // AutoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers, it returns
 // the plugin. An init container that always restarts runs as long as the pod.
@@ -45,10 +36,8 @@ func autoscalerOf(c corev1.Container) string {
 		image = image[:at]
 	}
 	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
-	for _, a := range autoscalers {
-		if slices.ContainsFunc(words, a.pattern.MatchString) {
-			return a.kind
-		}
+	if slices.ContainsFunc(words, autoscaler.MatchString) {
+		return ClusterAutoscaler
 	}
 	return ""
 }

@@ -150,9 +150,7 @@ func TestContainersOfAutoscalers(t *testing.T) {
 		"asg-cluster-autoscaler@sha256:0":                            "cluster-autoscaler",
 		"registry.k8s.io/cpa/cluster-proportional-autoscaler:v1.9.0": "",
 		"quay.io/openshift/cluster-autoscaler-operator:v4":           "",
-		"public.ecr.aws/karpenter/controller:1.8.0@sha256:0":         "karpenter",
-		"example.org/karpenter":                                      "karpenter",
-		"example.org/karpenter-exporter":                             "",
+		"public.ecr.aws/karpenter/controller:1.8.0@sha256:0":         "",
 		"example.org/team/controller":                                "",
 	} {
 		assert.Equalf(t, want, autoscalerOf(corev1.Container{Name: "main", Image: image}), "%s runs", image)
