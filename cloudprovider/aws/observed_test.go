@@ -236,7 +236,7 @@ func TestFormerNodesAreFoundOncePerLoop(t *testing.T) {
 func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	nodes := w.Cluster
-	real, snapshot, start := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now().Add(-2*time.Hour)
+	real, snapshot, start := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now().Add(-time.Hour)
 	for _, tt := range []struct {
 		name    string
 		origin  string        // of the instance, "" for AWS's own
@@ -245,9 +245,9 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 		want    bool
 	}{
 		{name: "as the next one", created: -time.Hour, want: true},
-		{name: "another version", origin: "lt-1 version 7", created: time.Hour},
+		{name: "another version", origin: "lt-1 version 7", created: 30 * time.Minute},
 		{name: "unknown", unknown: true, created: -time.Hour},
-		{name: "unknown, but young", unknown: true, created: time.Hour, want: true},
+		{name: "unknown, but young", unknown: true, created: 30 * time.Minute, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := *snapshot.Group("a")
@@ -257,9 +257,10 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 			}
 			n := real.DeepCopy()
 			n.CreationTimestamp = metav1.NewTime(start.Add(tt.created))
-			nodes.Put(t, n)
 			l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
 			l.Learn(snapshot.With(&g), start)
+			nodes.Put(t, n)
+			l.Learn(snapshot.With(&g), time.Now())
 			assert.Equal(t, tt.want, l.Of("a") != nil, "learnt something")
 		})
 	}
