@@ -176,10 +176,15 @@ func (p *Provider) WithinCaps(g *group.Group, most int) int {
 
 // Capped returns the spend cap that keeps a node group from another node that its size allows, nil for none.
 func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
-	if room, by := p.SpendCaps().Room(g.ID(), 1); room == 0 && g.TargetInstances() < g.MostInstances() {
-		return by
+	caps := p.SpendCaps()
+	room, by := caps.Room(g.ID(), 1)
+	if room > 0 || g.TargetInstances() >= g.MostInstances() {
+		return nil
 	}
-	return nil
+	if next, _ := p.costs.NodeCost(g.ID(), nil, 1); caps.groups[g.ID()].each > next.PerHour+1e-9 {
+		by.Dearest = caps.groups[g.ID()].each
+	}
+	return by
 }
 
 // AtCap reports whether spend caps keep an Auto Scaling group from another instance, in each zone whose size allows one.
