@@ -58,14 +58,16 @@ func (m *Model) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error)
 }
 
 // NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add. It stands
-// in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types and no template.
+// in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types and no template,
+// and without any price of another type.
 func (m *Model) NodeCost(nodeGroup string, template *corev1.Node, count int) (pricing.Amount, bool) {
 	g := m.provider.View().Group(nodeGroup)
 	switch {
 	case g == nil:
 		return pricing.Amount{}, false
 	case template != nil:
-		return m.next(m.Pricer(), g, template, count).Amount, true
+		cost := m.next(m.Pricer(), g, template, count)
+		return cost.Amount, cost.Amount.PerHour > 0 // nothing resembles the node without any price
 	}
 	cost, ok := m.Pricer().Next(g, count)
 	return cost.Amount, ok

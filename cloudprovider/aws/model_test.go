@@ -104,6 +104,20 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 	}
 }
 
+// A file without prices states the currency of a partition that has no list.
+func TestNothingHasAPriceWithoutAnyOfTheCurrency(t *testing.T) {
+	terms, err := pricing.ParseTerms("# region: eusc-de-east-1\n# currency: EUR\n# date: 2026-11-01\n# source: our contract\n# discount: all 8%\n", nil)
+	require.NoError(t, err)
+	book, err := pricing.NewBook("eusc-de-east-1", terms)
+	require.NoError(t, err)
+	groups := cluster{"unread": {Name: "unread"}}
+	groups.add("known", "m5.large", false)
+	for name := range groups {
+		amount, ok := newModel(groups, book).NodeCost(name, node(t, name, "m5.large"), 3)
+		assert.Falsef(t, ok, "NodeCost(%s) = %v, want none", name, amount)
+	}
+}
+
 func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 	groups := cluster{}
 	groups.add("web", "m5.large", false)

@@ -59,7 +59,8 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 		var in capped
 		for at, flag := range flags {
 			key, value, _ := strings.Cut(flag.Of, "=")
-			if t := v.templates[ng.Id()]; flag.Of == decision.WholeCluster || t == nil || t.Labels[key] == value { // an unknown one may have it
+			label, stated := v.templates[ng.Id()].Labels[key]
+			if flag.Of == decision.WholeCluster || label == value || !stated && g.LaunchSpec == nil { // an unread one may have the label
 				in.by = append(in.by, at)
 			}
 		}
@@ -73,7 +74,7 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 			continue
 		}
 		committed, known := pricer.Committed(g, present[ng.Id()])
-		next, ok := pricer.Next(g, max(0, g.MostInstances()-g.TargetInstances()))
+		next, ok := pricer.Next(g, max(1, g.MostInstances()-g.TargetInstances())) // a full one may grow again after a failed launch
 		in.priced = known && ok
 		for _, part := range next.Parts {
 			in.each = max(in.each, part.Price.Amount.PerHour)
@@ -176,10 +177,15 @@ func (p *Provider) WithinCaps(g *group.Group, most int) int {
 
 // Capped returns the spend cap that keeps a node group from another node that its size allows, nil for none.
 func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
-	if room, by := p.SpendCaps().Room(g.ID(), 1); room == 0 && g.TargetInstances() < g.MostInstances() {
-		return by
+	caps := p.SpendCaps()
+	room, by := caps.Room(g.ID(), 1)
+	if room > 0 || g.TargetInstances() >= g.MostInstances() {
+		return nil
 	}
-	return nil
+	if next, _ := p.costs.NodeCost(g.ID(), nil, 1); caps.groups[g.ID()].each > next.PerHour+1e-9 {
+		by.Dearest = caps.groups[g.ID()].each
+	}
+	return by
 }
 
 // AtCap reports whether spend caps keep an Auto Scaling group from another instance, in each zone whose size allows one.

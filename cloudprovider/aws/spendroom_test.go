@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/assert"
@@ -31,6 +32,11 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
 		Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}},
 		Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}
+	half := awsworld.Group("web", "m5.large", 0, 1, 10, nil) // the next instance is spot, and the one after it on demand
+	half.LaunchTemplate = nil
+	half.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
+		Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: awssdk.Int(50)}}
 	spot := mixed
 	policy := *mixed.MixedInstancesPolicy
 	policy.Distribution.OnDemandBaseCapacity = 0
@@ -42,6 +48,8 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 		want     int                        // of 5
 		by       string
 		unpriced bool
+		unread   bool    // AWS denies the launch templates
+		dearest  float64 // of the cap that keeps web from another node, in nodes of m5.large
 	}{
 		{name: "no cap", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, want: 5},
 		{name: "a cap on others", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, labelled(nil))}, want: 5},
@@ -57,10 +65,19 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 		{name: "a tag that cannot be read", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 0, 10, cap("NaN"))}, by: "web"},
 		{name: "no price", flags: "50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "x9z.large", 0, 0, 10, nil)}, by: "cluster", unpriced: true},
 		{name: "each counts as the dearest", flags: "1.9", groups: []fakeaws.AutoScalingGroup{mixed}, want: 1, by: "cluster"},
+		{name: "a full group's count as well", flags: "4.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 2, nil)}, want: 2, by: "cluster"},
+		{name: "the next one would fit", flags: "1.9", groups: []fakeaws.AutoScalingGroup{half}, by: "cluster", dearest: 1},
+		{name: "an unread group may have any label", flags: "team=ml:50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)},
+			by: "team=ml", unpriced: true, unread: true},
+		{name: "unless its tags state it", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, labelled(nil))}, want: 5, unread: true},
 		{name: "spot alone", flags: "1.9", groups: []fakeaws.AutoScalingGroup{spot}, want: 5, by: "cluster"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newAWS(t, nil, tt.groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
+			w := newAWS(t, nil, tt.groups...)
+			if tt.unread {
+				w.AWS.Deny("DescribeLaunchTemplateVersions")
+			}
+			w = w.restartedWith(func(o *asg.Options, p *aws.Options) {
 				idle(o)
 				var err error
 				p.SpendCaps, err = aws.ParseSpendCaps(strings.FieldsFunc(tt.flags, func(r rune) bool { return r == ',' }))
@@ -77,6 +94,9 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 			assert.Truef(t, room == tt.want && of == tt.by && unpriced == tt.unpriced,
 				"room for %d by %q, without a price %t, want %d by %q, %t", room, of, unpriced, tt.want, tt.by, tt.unpriced)
 			assert.Equal(t, tt.want == 0, w.AtCap("web"), "the group is at a cap")
+			if by := w.Capped(w.View().Group("web")); by != nil {
+				assert.InDelta(t, tt.dearest*each, by.Dearest, 1e-9, "what its dearest further node costs")
+			}
 		})
 	}
 }

@@ -357,4 +357,5 @@ type SpendCap struct {
 	Spent    float64 `json:"spentPerHour"`        // by the nodes and the instances that AWS has been asked for
 	About    bool    `json:"estimated,omitempty"` // in part at least
 	Unpriced bool    `json:"-"`                   // the next node of the group in question has no price
+	Dearest  float64 `json:"-"`                   // what a later node of the group costs that is dearer than the next one, 0 for none
 }

@@ -322,6 +322,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
 		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
+		{"spot by the ratio, of which there is none", func(g *group.Group) { g.Source, g.DesiredCapacity = mixed(2, 0), 1 }, ""},
 		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that uses reserved capacity"},
 		{"capacity block of the launch template", func(g *group.Group) { g.LaunchSpec.PaidAhead = true }, "on-demand, for a group that uses reserved capacity"},
 	} {
@@ -333,7 +334,9 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 			next, _ := p.Next(g, 1)
 			require.Len(t, next.Parts, 1)
 			assert.Equal(t, tt.want, next.Parts[0].Price.Basis, "basis")
-			assert.Equal(t, tt.want != "", p.Present(g)[awsmessage.OnDemand].Amount.Estimated, "the present instances are an estimate")
+			for capacityType, cost := range p.Present(g) {
+				assert.Equalf(t, tt.want != "", cost.Amount.Estimated, "the present instances are an estimate, %s", capacityType)
+			}
 			assert.Equal(t, tt.want != "", p.Instance(g, &g.Instances[0]).Estimated, "the instance is an estimate")
 			stated, _ := New(own, instancetypes.Embedded()).Next(g, 1)
 			assert.True(t, stated.Parts[0].Price.Exact(), "a price that the user states")

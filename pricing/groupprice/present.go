@@ -35,7 +35,7 @@ func (p *Pricer) Present(g *group.Group) map[string]Cost {
 			if share > 0 && share < 1 && !alike {
 				price.Basis = joined("AWS does not list which of the group's instances are spot: shared out by its policy", price.Basis)
 			}
-			c.plus(price.Amount, price.Exact())
+			c.plus(price.Amount, share == 0 || price.Exact())
 		}
 		costs[capacityType] = c
 	}
@@ -50,7 +50,7 @@ func (p *Pricer) Instance(g *group.Group, i *group.Instance) (cost pricing.Amoun
 			return pricing.Amount{}
 		}
 		price.Amount.PerHour *= share
-		price.Amount.Estimated = !price.Exact() || share > 0 && share < 1
+		price.Amount.Estimated = share > 0 && (!price.Exact() || share < 1)
 		cost = cost.Plus(price.Amount)
 	}
 	return cost

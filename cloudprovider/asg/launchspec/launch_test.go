@@ -152,6 +152,7 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 	for _, tt := range []struct {
 		tenancy    ec2types.Tenancy
 		placement  string // the name of a placement group
+		hosts      string // the ARN of a host resource group
 		preference ec2types.CapacityReservationPreference
 		target     *ec2types.CapacityReservationTargetResponse
 		want       bool
@@ -159,13 +160,15 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 	}{
 		{tenancy: ec2types.TenancyDefault},
 		{tenancy: ec2types.TenancyDedicated, want: true, unreserved: true},
-		{tenancy: ec2types.TenancyHost, want: true, unreserved: true},
+		{tenancy: ec2types.TenancyHost, want: true},
+		{hosts: "arn:aws:resource-groups:us-east-1:123456789012:group/hosts", want: true},
 		{preference: ec2types.CapacityReservationPreferenceOpen},
 		{preference: ec2types.CapacityReservationPreferenceCapacityReservationsOnly, want: true},
 		{target: target, want: true},
 		{placement: "near", want: true, unreserved: true},
 	} {
-		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy, GroupName: &tt.placement},
+		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy, GroupName: &tt.placement,
+			HostResourceGroupArn: &tt.hosts},
 			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
 				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
 		spec := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch()
@@ -200,8 +203,10 @@ func (c configurations) DescribeLaunchConfigurations(context.Context, *autoscali
 }
 
 func TestTenancyOfBothSources(t *testing.T) {
-	data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: ec2types.TenancyHost}}
-	assert.Equal(t, "host", templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch().Tenancy, "of a launch template")
+	for _, placement := range []ec2types.LaunchTemplatePlacement{{Tenancy: ec2types.TenancyHost}, {HostResourceGroupArn: aws.String("arn")}} {
+		data := &ec2types.ResponseLaunchTemplateData{Placement: &placement}
+		assert.Equal(t, "host", templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch().Tenancy, "of a launch template")
+	}
 	old := astypes.LaunchConfiguration{LaunchConfigurationName: aws.String("old"), PlacementTenancy: aws.String("dedicated")}
 	found, err := New(configurations{one: old}, APIs{}, nil, nil).describeConfigurations(t.Context(), []string{"old"})
 	require.NoError(t, err)

@@ -52,6 +52,9 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	}
 	if d.Placement != nil {
 		t.Tenancy = string(d.Placement.Tenancy)
+		if aws.ToString(d.Placement.HostResourceGroupArn) != "" { // the template may leave the tenancy out
+			t.Tenancy = string(ec2types.TenancyHost)
+		}
 		t.OwnCapacity = aws.ToString(d.Placement.GroupName)+aws.ToString(d.Placement.GroupId) != ""
 	}
 	if p := d.IamInstanceProfile; p != nil {

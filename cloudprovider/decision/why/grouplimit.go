@@ -101,8 +101,12 @@ func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
 	if c.About {
 		spent = "about " + spent
 	}
+	price := g.NodePrice
+	if c.Dearest > 0 {
+		price += ", counted like the dearest, " + money(c.Dearest)
+	}
 	return decision.Reason{Code: decision.CodeSpendCap, Remedy: change,
-		Message: fmt.Sprintf("another node of group %s (%s) would exceed %s, of which %s is spent or asked for", name, g.NodePrice, limit, spent)}
+		Message: fmt.Sprintf("another node of group %s (%s) would exceed %s, of which %s is spent or asked for", name, price, limit, spent)}
 }
 
 // Replaced is the reason of a node that is to be replaced first, made from the reason that it has otherwise.

@@ -64,6 +64,7 @@ func skipped(group string, r Refusal, g *decision.Group) decision.Answer {
 
 func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
+	priced := &decision.Group{Name: "web", AutoScaling: "web", NodePrice: "about 0.35 USD"}
 	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
 		{Cause: CoolDown("quota", "limit of 32", Attempt{}), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here", Attempt{}), Until: noon}}}
@@ -86,6 +87,10 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "a", resources: cpu, exceeded quota: "b", resources: nodes`}, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "a" (cpu)`, "capacityquota a"},
 		{Refusal{Kind: RefusedAtomic}, g, decision.CodeMaxNodesTotal, `group "web" grows to its maximum at once, and that is more than --max-nodes-total allows`, "raise"},
 		{Refusal{Kind: RefusedAllOrNothing}, g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
+		{Refusal{Kind: RefusedSpendCap, Cap: decision.SpendCap{Of: decision.WholeCluster, PerHour: 10, Spent: 9.2}}, priced, decision.CodeSpendCap,
+			`another node of group "web" (about 0.35 USD) would exceed the spend cap of 10 an hour on the cluster, of which 9.2 is spent or asked for`, "raise"},
+		{Refusal{Kind: RefusedSpendCap, Cap: decision.SpendCap{Of: decision.WholeCluster, PerHour: 10, Spent: 9.2, Dearest: 1.013}}, priced, decision.CodeSpendCap,
+			`another node of group "web" (about 0.35 USD, counted like the dearest, 1.013) would exceed the spend cap of 10 an hour on the cluster, of which 9.2 is spent or asked for`, "raise"},
 		{Refusal{Text: "something new"}, nil, decision.CodeOther, "something new", ""},
 	} {
 		got := Skipped(tt.refusal, tt.group)

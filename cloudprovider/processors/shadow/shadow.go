@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 const (
@@ -69,7 +70,8 @@ type waiting struct {
 // round is a comparison under way.
 type round struct {
 	decision.Comparison
-	last time.Time // event
+	last   time.Time                 // event
+	prices map[string]pricing.Amount // of a node, by group, at the first one: the leader's raise changes the next one's
 }
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
@@ -176,20 +178,22 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 // opened returns the comparison that an event belongs to. The caller holds mu, as for all below but the observers.
 func (s *Shadow) opened(from, now time.Time) *round {
 	if s.round == nil {
-		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}}
+		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}, prices: map[string]pricing.Amount{}}
 	}
 	s.round.last = now
 	return s.round
 }
 
-// priced adds nodes to the comparison under way, at the price of the group's next node.
+// priced adds nodes to the comparison under way, at one price for both sides.
 func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
-	perHour, about := 0.0, true
-	if g := s.Provider.View().AutoScalingGroup(name); g != nil {
+	price, priced := s.round.prices[name]
+	if g := s.Provider.View().AutoScalingGroup(name); g != nil && !priced {
 		cost, known := s.Provider.Costs().Pricer().Next(g, 1)
-		perHour, about = cost.Amount.PerHour, cost.Amount.Estimated || !known
+		price = cost.Amount
+		price.Estimated = price.Estimated || !known
+		s.round.prices[name] = price
 	}
-	s.round.Add(decision.Compare(name, nodes, perHour, about))
+	s.round.Add(decision.Compare(name, nodes, price.PerHour, price.Estimated))
 }
 
 // read notes what the leader has asked for since the last Snapshot: all growth is its.

@@ -24,6 +24,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // world is a Shadow over an emulated AWS with the groups "a" of m5.large and "b" of g4dn.xlarge, which the leader raises.
@@ -36,9 +37,10 @@ type world struct {
 	known cache.Indexer    // the pods of the cluster
 }
 
-func newWorld(t *testing.T, desired int) world {
+func newWorld(t *testing.T, desired int, more ...fakeaws.AutoScalingGroup) world {
 	c := clocktesting.NewFakeClock(time.Now())
-	w := awsworld.NewAWS(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil)).RestartedWith(
+	more = append(more, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil))
+	w := awsworld.NewAWS(t, nil, more...).RestartedWith(
 		func(o *asg.Options, _ *aws.Options) {
 			if desired == 0 { // else readings in the background show the nodes
 				o.Clock = c
@@ -113,6 +115,24 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	assert.Truef(t, c.OtherGroups() && c.Both == 3 && c.PerHour.Shadow > 0 && c.PerHour.Leader > c.PerHour.Shadow,
 		"comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
 	assert.Empty(t, cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes), "causes (-want +got)")
+}
+
+// The leader's raise changes what the group's next node costs.
+func TestTheSameNodeOfAMixedGroupCostsBothTheSame(t *testing.T) {
+	mixed := awsworld.Group("mixed", "m5.large", 0, 0, 9, nil)
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *mixed.LaunchTemplate, Overrides: []fakeaws.Override{{InstanceType: "m5.large"}},
+		Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}
+	mixed.LaunchTemplate = nil
+	w := newWorld(t, 0, mixed)
+	pods := w.pods(0, 1)
+	w.loop(pods)
+	w.Asked(plan.Nodes("mixed", [][]*corev1.Pod{pods})...)
+	w.raise("mixed", 1)
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	c := w.Report().Comparisons[0]
+	assert.Truef(t, c.PerHour.Shadow > 0 && c.PerHour.Shadow == c.PerHour.Leader, "comparison %s at %+v an hour, want the same price", c.What(), c.PerHour)
 }
 
 // The nodes that were decided take the group's room in later loops, too.
