@@ -173,14 +173,16 @@ func writes(action string) bool {
 func notSQS(action string) bool { return !strings.HasPrefix(action, "sqs:") }
 
 // sdkInput matches the input type of an SDK call. Each service's package is named as its IAM prefix is.
-var sdkInput = regexp.MustCompile(`\b(autoscaling|ec2|eks|sqs|sts|pricing)\.(\w+)Input\b`)
+var sdkInput = regexp.MustCompile(`\b(arczonalshift|autoscaling|ec2|eks|sqs|ssm|sts|pricing)\.(\w+)Input\b`)
 
 // diagnosis is the call of asgctl doctor alone. It says which permission it needs where an operator lacks it.
 const diagnosis = "sqs:GetQueueAttributes"
 
 func TestEveryCallTheProductMakesIsAllowed(t *testing.T) {
 	allowed := append(actions(t, "iam/policy-aws.json"), actions(t, "iam/interruption-aws.json")...)
-	for action, file := range calledActions(t, "../cloudprovider", "../cmd", "../expander", "../pricing") {
+	called := calledActions(t, "../cloudprovider", "../cmd", "../expander", "../pricing")
+	require.Contains(t, called, "arc-zonal-shift:ListManagedResources")
+	for action, file := range called {
 		if doctor := strings.HasPrefix(file, "../cmd/asgctl/doctor/"); doctor && action == diagnosis {
 			continue
 		}
@@ -228,7 +230,7 @@ func calledActions(t *testing.T, dirs ...string) map[string]string {
 				if match[1] == "sqs" { // whose batches need the right to the single action
 					action = strings.TrimSuffix(action, "Batch")
 				}
-				called[match[1]+":"+action] = path
+				called[strings.ReplaceAll(match[1], "arczonalshift", "arc-zonal-shift")+":"+action] = path
 			}
 			return err
 		})

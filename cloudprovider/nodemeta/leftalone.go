@@ -32,7 +32,10 @@ func LeftAlone(pod *corev1.Pod, now time.Time) (asks bool, until time.Time, err 
 // began is the start of the pod, or while the kubelet of its node has yet to state it, the moment at which the pod got its node.
 func began(pod *corev1.Pod) time.Time {
 	if at := pod.Status.StartTime; at != nil {
-		return notBefore(pod.CreationTimestamp.Time, at.Time)
+		if created := pod.CreationTimestamp.Time; at.Time.Before(created) { // by the clock of a node, which may be behind
+			return created
+		}
+		return at.Time
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {

@@ -21,17 +21,9 @@ func Ready(node *corev1.Node) bool { return condition(node) != nil }
 // ReadySince returns when the node became Ready, zero if it is not, or its condition does not say.
 func ReadySince(node *corev1.Node) time.Time {
 	if c := condition(node); c != nil {
-		return notBefore(node.CreationTimestamp.Time, c.LastTransitionTime.Time)
+		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
-}
-
-// notBefore is a time by the clock of a node, which may be behind before it is first set, but no earlier than the object was created.
-func notBefore(created, at time.Time) time.Time {
-	if !at.IsZero() && at.Before(created) {
-		return created
-	}
-	return at
 }
 
 // CordonedBefore reports whether somebody had cordoned the node before that taint was set. Kubernetes taints a cordoned node, and

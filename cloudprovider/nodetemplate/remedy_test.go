@@ -36,3 +36,11 @@ func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
 			"the remedy of %s=%s sets a value of an example: %s", tt.key, tt.value, remedy)
 	}
 }
+
+func TestProblemsRepeatLittle(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	for _, reason := range []Reason{ReasonLabelValue, ReasonUnknownType, ReasonTaintForm} {
+		said := Problem{Group: "web", Key: "a", Value: long, Reason: reason, Expected: "a short one"}.String()
+		assert.Equal(t, 80, strings.Count(said, "xx")*2, said)
+	}
+}

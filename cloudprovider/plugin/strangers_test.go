@@ -22,8 +22,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // The core asks for a node in each of these loops, while strangers call.
@@ -96,11 +97,13 @@ func TestCoreIsServedAmidStrangers(t *testing.T) {
 		name := fmt.Sprintf("of-the-core-%d", n)
 		require.NoError(t, p.core.Refresh())
 		mine, infos := p.options(t, []*corev1.Pod{pod(name, "1")}, 1, "web")
+		chosen := false
 		for range 100 { // the peer's questions take their turns, too
-			if got := p.chosen(mine, infos); len(got) == 1 {
+			if chosen = len(p.chosen(mine, infos)) == 1; chosen {
 				break
 			}
 		}
+		require.Truef(t, chosen, "the core's question of loop %d had no answer", n)
 		require.NoErrorf(t, p.group(t, "web").IncreaseSize(1), "loop %d", n)
 		runtime.GC() // garbage is no sign: GOGC decides how much there is
 		var memory runtime.MemStats

@@ -109,6 +109,8 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 			switch {
 			case negated && err == nil:
 				ts.Fatalf("%s succeeded against expectation", name)
+			case negated && name == "expect" && !errors.Is(err, errWaited):
+				ts.Fatalf("! expect: %v", err)
 			case !negated && err != nil:
 				ts.Fatalf("%v", err)
 			}

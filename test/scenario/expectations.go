@@ -247,12 +247,17 @@ const pollInterval = 100 * time.Millisecond
 // condition reports whether it holds, and its observation, for the message if it never holds. An error ends the wait.
 type condition func(ctx context.Context) (holds bool, saw string, err error)
 
+// errWaited is the error of an expectation that was looked at in vain. No other error says that it does not hold.
+var errWaited = errors.New("waited")
+
+const nothing = "nothing" // seen
+
 // eventually waits until the condition holds. The error has the last observation.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
 	script := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	last := "nothing"
+	last := nothing
 	for {
 		ok, saw, err := holds(ctx)
 		switch {
@@ -260,8 +265,10 @@ func eventually(ctx context.Context, within time.Duration, what string, holds co
 			return nil
 		case script.Err() != nil:
 			return fmt.Errorf("stopped waiting for %s: %w; saw %s last", what, context.Cause(script), last)
+		case ctx.Err() != nil && last != nothing:
+			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case ctx.Err() != nil:
-			return fmt.Errorf("waited %s for %s; saw %s last", within, what, last)
+			return fmt.Errorf("%s were too short to look for %s", within, what)
 		case err != nil:
 			return fmt.Errorf("wait for %s: %w", what, err)
 		}

@@ -126,12 +126,15 @@ func TestWaitsAreNeverNegative(t *testing.T) {
 	m.PodReady(-time.Minute)
 	families, err := registry.Gather()
 	require.NoError(t, err)
+	waits := 0
 	for _, family := range families {
 		if family.GetType() == dto.MetricType_HISTOGRAM {
 			h := family.GetMetric()[0].GetHistogram()
 			assert.Truef(t, h.GetSampleCount() == 1 && h.GetSampleSum() == 0, "%s: %v", family.GetName(), h)
+			waits++
 		}
 	}
+	assert.Equal(t, 2, waits, "histograms of waits")
 }
 
 // Prometheus gets native histograms in protobuf, and buckets in text.

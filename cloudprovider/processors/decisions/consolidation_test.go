@@ -81,6 +81,7 @@ func (w *world) stays(sizes string, loops int) {
 	for range loops {
 		w.clock.Step(planEvery)
 		w.loop()
+		require.NoError(w.T, w.failed)
 		time.Sleep(5 * time.Millisecond) // plans are made beside the loop
 	}
 	assert.Truef(w.T, w.sizes() == sizes && w.evicted() == "", "%s, evicted %q, want %s and no eviction", w.sizes(), w.evicted(), sizes)

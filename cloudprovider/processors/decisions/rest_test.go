@@ -122,6 +122,7 @@ func restsForADay(t *testing.T, spread corev1.UnsatisfiableConstraintAction) {
 		before := launched()
 		for range 24 * 12 {
 			w.pass(5*time.Minute, pods)
+			require.NoError(t, w.failed)
 			for _, n := range w.record.Report().Nodes {
 				require.Truef(t, n.Move == nil, "node %s moves: %+v", n.Name, n.Move)
 			}

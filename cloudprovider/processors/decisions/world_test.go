@@ -65,6 +65,7 @@ type world struct {
 	client        *fake.Clientset
 	factory       informers.SharedInformerFactory
 	core          core.Autoscaler
+	failed        error           // of the last loop
 	backoff       backoff.Backoff // of the core
 	record        *decision.Record
 	seen          *decisions.Collector        // nil without a record
@@ -248,7 +249,7 @@ func (w *world) once() {
 			w.asked.Publish()
 		}()
 	}
-	_ = w.core.RunOnce(w.at)
+	w.failed = w.core.RunOnce(w.at)
 	require.NoError(w.T, w.Provider.AwaitIncreases(w.T.Context()))
 }
 

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // at returns what stands under members of an answer, in the first element of each list.
@@ -155,6 +156,7 @@ func TestRecordingOfTheEmulatorReplaysAlike(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
 	launch(t, "web", "--record", path)
 	recording := replay.Read(t, path)
+	require.NotEmpty(t, recording)
 	for _, difference := range replay.Differences(t, replay.State(t, recording), recording) {
 		t.Error(difference)
 	}

@@ -107,11 +107,12 @@ func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"m5.large"}, names(r)), "groups (-want +got)")
 }
 
-func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
+func TestDeniedLaunchTemplatesBlockTheirGroups(t *testing.T) {
 	server := start(t, "m5.large", "c5.large")
 	server.Deny("DescribeLaunchTemplateVersions")
 	r, err := Read(t.Context(), Options{})
 	require.NoError(t, err)
+	require.Len(t, r.Groups, 2)
 	for _, g := range r.Groups {
 		problems := r.Problems(g)
 		assert.Truef(t, len(problems) == 1 && problems[0].Blocks && strings.Contains(problems[0].Remedy, "ec2:DescribeLaunchTemplateVersions"),

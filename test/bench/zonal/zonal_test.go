@@ -44,7 +44,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 	o := options{who: []string{ours}, ours: []string{"--asg-zonal-groups=tagged"}}
 	binary, err := harness.Build(t.Context(), t.TempDir(), t.Output(), false)
 	require.NoError(t, err)
-	rows := measured(t)
+	rows, found := measured(t), 0
 	for _, c := range cells() {
 		if !slices.Contains([]string{
 			"bound volumes of one zone|untagged|suspended|denied",
@@ -53,6 +53,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 		}, c.label()) {
 			continue
 		}
+		found++
 		t.Run(strings.ReplaceAll(c.label(), "|", ", "), func(t *testing.T) {
 			t.Parallel()
 			o, want := o, max(1, rows[c.label()].stock)
@@ -66,6 +67,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 				"%d pods run at the end and %d were lost, want %d and none lost", got.Running, got.Lost, want)
 		})
 	}
+	assert.Equal(t, 3, found, "cells of these names")
 }
 
 // A row has the pods that ran at the end of a cell.

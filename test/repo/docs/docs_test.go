@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -169,6 +170,29 @@ func TestCommandsChooseTestsThatExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+var testName = regexp.MustCompile(`\bTest[A-Z]\w+`)
+
+// A document that names a test as the proof of a statement names one that exists.
+func TestNamedTestsExist(t *testing.T) {
+	var declared []byte
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		declared = append(declared, text...)
+		return err
+	}))
+	named := 0
+	for _, d := range documents(t) {
+		for _, name := range testName.FindAllString(d.prose(), -1) {
+			assert.Truef(t, bytes.Contains(declared, []byte("func "+name+"(")), "%s: there is no %s", d.path, name)
+			named++
+		}
+	}
+	assert.NotZero(t, named)
 }
 
 // hasTest reports whether the name of a test or a benchmark of the package has the part.

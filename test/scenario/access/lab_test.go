@@ -19,10 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 const (
@@ -106,6 +107,7 @@ func (r *replica) start(t *testing.T, flags ...string) {
 		})
 	}
 	t.Cleanup(func() {
+		assert.Empty(t, scenario.OwnRaces(readFile(t, r.log)), "data races")
 		if t.Failed() {
 			t.Logf("the end of the log:\n%s", tail(readFile(t, r.log), 60))
 		}

@@ -1,10 +1,12 @@
 package access
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -93,15 +95,19 @@ func ended(t *testing.T, r *replica) {
 func removesNodes(t *testing.T, r *replica) { r.awaitDesired(t, 0) }
 
 func removesNone(t *testing.T, r *replica) {
-	group, _ := r.env.AWS.Group(r.name)
-	assert.Truef(t, group.Desired == 2 && r.process.Running(), "desired capacity %d, running %t, want 2, true", group.Desired, r.process.Running())
+	assert.Never(t, func() bool {
+		group, _ := r.env.AWS.Group(r.name)
+		return group.Desired != 2 || !r.process.Running()
+	}, 5*time.Second, 100*time.Millisecond, "nodes went, or the process ended")
 }
 
 func addsANode(t *testing.T, r *replica) { r.awaitRunning(t, "large") }
 
 func neverLeads(t *testing.T, r *replica) {
-	log := readFile(t, r.log)
-	assert.Truef(t, !strings.Contains(log, "Started a loop") && r.process.Running(), "it has led, or ended (running %t)", r.process.Running())
+	assert.Never(t, func() bool {
+		log, err := os.ReadFile(r.log)
+		return err != nil || strings.Contains(string(log), "Started a loop") || !r.process.Running()
+	}, 5*time.Second, 100*time.Millisecond, "it has led, or ended")
 }
 
 func deletesThePod(t *testing.T, r *replica) { r.awaitLog(t, `Drained a node.*forced=1`) }

@@ -115,9 +115,7 @@ func TestHangEndsWithItsFault(t *testing.T) {
 		_, err := client.Do(request)
 		answered <- err
 	}()
-	for front.hits() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	require.Eventually(t, func() bool { return front.hits() > 0 }, time.Minute, time.Millisecond)
 	front.clear("a")
 	assert.Error(t, <-answered, "a request that hung was answered")
 }

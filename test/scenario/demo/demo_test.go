@@ -11,8 +11,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 // One round of make demo reaches every state. The time of the first call is left to the demo, because tests share their machine.
@@ -37,6 +38,9 @@ func TestDemoReachesEveryState(t *testing.T) {
 	if err == nil {
 		reach(t, s.howToReach())
 	}
+	log, readErr := s.Env.Log()
+	require.NoError(t, readErr)
+	assert.Empty(t, scenario.OwnRaces(log), "data races")
 	if err = s.close(err); err != nil {
 		t.Error(err)
 	}

@@ -20,12 +20,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -56,8 +57,10 @@ func startCluster(t *testing.T) *scenario.Env {
 	env, err := scenario.Start(t.Context(), scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr})
 	require.NoError(t, err)
 	t.Cleanup(func() {
+		log, err := env.Log()
+		assert.NoError(t, err)
+		assert.Empty(t, scenario.OwnRaces(log), "data races")
 		if t.Failed() {
-			log, _ := env.Log()
 			lines := strings.Split(log, "\n")
 			t.Logf("the end of the log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -361,6 +363,17 @@ func TestEveryActionHasAUse(t *testing.T) {
 	shown := append(slices.Collect(maps.Keys(elsewhere)), slices.Collect(maps.Keys(uses()))...)
 	slices.Sort(shown)
 	slices.Sort(allowed)
+	for action, test := range elsewhere {
+		name, room, _ := strings.Cut(test, " in ")
+		if room == "" {
+			room = "test/scenario/permissions"
+		}
+		files, _ := filepath.Glob(filepath.Join("../../..", room, "*_test.go"))
+		assert.Truef(t, slices.ContainsFunc(files, func(file string) bool {
+			text, _ := os.ReadFile(file)
+			return bytes.Contains(text, []byte("func "+name+"("))
+		}), "%s: there is no %s", action, test)
+	}
 	assert.Empty(t, cmp.Diff(shown, allowed), "actions of the shipped policies (-with a test +allowed)")
 }
 
