@@ -211,6 +211,9 @@ func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
 	if leaderChanges {
+		for range 3 { // what the next leader reads is written
+			w.loop()
+		}
 		*w.consolidation.Reason = move.Consolidate{On: true}
 	}
 	n := w.ready("big")[0]

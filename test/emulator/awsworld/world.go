@@ -210,14 +210,14 @@ func (w *World) Reread() {
 // Eventually begins loops until ok returns "".
 func (w *World) Eventually(ok func() string) {
 	w.T.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		w.NextLoop()
 		wrong := ok()
 		if wrong == "" {
 			return
 		}
 		if time.Now().After(deadline) {
-			w.T.Fatalf("still not after a minute: %s", wrong)
+			w.T.Fatalf("still not after three minutes: %s", wrong)
 		}
 	}
 }
