@@ -144,11 +144,7 @@ type removal struct {
 // instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance has left the group. If
 // the group itself is no longer autoscaled, nobody has terminated the instance, and that is an error.
 func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
-	var elsewhere []*corev1.Node
-	var alone bool
-	if unregistered(nodes) {
-		elsewhere, alone = n.provider.registered.elsewhere()
-	}
+	late, mayBe := unregistered(nodes), n.provider.elsewhere()
 	for _, node := range nodes {
 		owner := n.provider.NodeGroupOf(node)
 		id, onEC2 := instanceID(node.Spec.ProviderID)
@@ -168,9 +164,11 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since); err != nil {
 				return removal{}, err
 			}
-			if cause, remedy := n.provider.mayBe(id, elsewhere, alone); cause != "" {
-				n.left([]string{id}, cause+"; to mend it, "+remedy)
-				continue
+			if late {
+				if cause, remedy := mayBe(id); cause != "" {
+					n.left([]string{id}, cause+"; to mend it, "+remedy)
+					continue
+				}
 			}
 			gone.ids = append(gone.ids, id)
 		}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
@@ -142,11 +140,7 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	registered, now := p.registered.ids(p.ctx), p.clock.Now()
 	v.late = make(map[string]Late, len(p.late))
-	var elsewhere []*corev1.Node
-	var alone bool
-	if len(p.late) > 0 {
-		elsewhere, alone = p.registered.elsewhere()
-	}
+	mayBe := p.elsewhere()
 	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {
 		start, known := p.starts.Known().Of(id)
 		i, g := v.snapshot.Instance(id)
@@ -154,7 +148,7 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 			continue
 		}
 		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
-		if other, helps := p.mayBe(id, elsewhere, alone); other != "" {
+		if other, helps := mayBe(id); other != "" {
 			cause, remedy = other, helps
 		}
 		v.late[id] = Late{cause, remedy, start.Console}

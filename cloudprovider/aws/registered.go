@@ -119,36 +119,36 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 	return p.View().Instance(node)
 }
 
-// elsewhere returns the registered nodes whose provider ID is not EC2's, by name, and whether no other node is registered. Fargate's is
-// like EC2's.
-func (r *registeredNodes) elsewhere() (nodes []*corev1.Node, alone bool) {
-	all, _ := r.nodes.List(labels.Everything()) // after an error mayEnd refuses
-	for _, n := range all {
-		if _, onEC2 := instanceID(n.Spec.ProviderID); !onEC2 {
-			nodes = append(nodes, n)
+// elsewhere returns a function that says which node with another provider ID than EC2's an instance may be, and what helps, or nothing.
+// Fargate's is like EC2's. Such a node has the instance's name or address. While EC2 has not shown these, or no other node is registered,
+// it is any that is not older than the instance, because kubelet may use another name and address. The first call lists the nodes.
+func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy string)) {
+	list := sync.OnceValues(func() (nodes []*corev1.Node, alone bool) {
+		all, _ := p.registered.nodes.List(labels.Everything()) // after an error mayEnd refuses
+		for _, n := range all {
+			if _, onEC2 := instanceID(n.Spec.ProviderID); !onEC2 {
+				nodes = append(nodes, n)
+			}
 		}
-	}
-	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
-	return nodes, len(nodes) == len(all)
-}
-
-// mayBe says which of the nodes elsewhere an instance may be, and what helps, or nothing. Such a node has the instance's name or address.
-// While EC2 has not shown these, or all nodes are elsewhere, it is any that is not older than the instance, because kubelet may use another
-// name and address.
-func (p *Provider) mayBe(instance string, elsewhere []*corev1.Node, alone bool) (cause, remedy string) {
-	start, _ := p.starts.Known().Of(instance)
-	at := slices.IndexFunc(elsewhere, func(n *corev1.Node) bool {
-		return slices.Contains(start.Names, n.Name) ||
-			slices.ContainsFunc(n.Status.Addresses, func(a corev1.NodeAddress) bool { return slices.Contains(start.Names, a.Address) }) ||
-			(alone || len(start.Names) == 0) && !n.CreationTimestamp.Time.Before(start.Launched)
+		slices.SortFunc(nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+		return nodes, len(nodes) == len(all)
 	})
-	if at < 0 {
-		return "", ""
+	return func(instance string) (cause, remedy string) {
+		nodes, alone := list()
+		start, _ := p.starts.Known().Of(instance)
+		at := slices.IndexFunc(nodes, func(n *corev1.Node) bool {
+			return slices.Contains(start.Names, n.Name) ||
+				slices.ContainsFunc(n.Status.Addresses, func(a corev1.NodeAddress) bool { return slices.Contains(start.Names, a.Address) }) ||
+				(alone || len(start.Names) == 0) && !n.CreationTimestamp.Time.Before(start.Launched)
+		})
+		if at < 0 {
+			return "", ""
+		}
+		p.starts.Want(instance)
+		n := nodes[at]
+		cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
+		return cause, nodemeta.RemedyProviderID
 	}
-	p.starts.Want(instance)
-	n := elsewhere[at]
-	cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
-	return cause, nodemeta.RemedyProviderID
 }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance

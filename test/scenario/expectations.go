@@ -250,14 +250,12 @@ type condition func(ctx context.Context) (holds bool, saw string, err error)
 // errWaited is the error of an expectation that was looked at in vain. No other error says that it does not hold.
 var errWaited = errors.New("waited")
 
-const nothing = "nothing" // seen
-
 // eventually waits until the condition holds. The error has the last observation.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
 	script := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	last := nothing
+	last, looked := "nothing", false
 	for {
 		ok, saw, err := holds(ctx)
 		switch {
@@ -265,14 +263,14 @@ func eventually(ctx context.Context, within time.Duration, what string, holds co
 			return nil
 		case script.Err() != nil:
 			return fmt.Errorf("stopped waiting for %s: %w; saw %s last", what, context.Cause(script), last)
-		case ctx.Err() != nil && last != nothing:
+		case ctx.Err() != nil && looked:
 			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s were too short to look for %s", within, what)
 		case err != nil:
 			return fmt.Errorf("wait for %s: %w", what, err)
 		}
-		last = saw
+		last, looked = saw, true
 		select {
 		case <-ctx.Done():
 		case <-time.After(pollInterval):

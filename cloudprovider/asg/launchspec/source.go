@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a sound group. Mixed reports a mixed
@@ -118,7 +117,7 @@ const reservedOnDemand = string(types.TargetCapacityTypeOnDemandCapacityReservat
 // Reserved reports whether instances may run in capacity that is paid whether they use it or not, also on Dedicated Hosts. An unread spec
 // is nil.
 func (s Source) Reserved(spec *LaunchSpec) bool {
-	return s.PaidAhead(spec) || spec != nil && (spec.Reserved || spec.Tenancy == string(ec2types.TenancyHost)) || slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
+	return s.PaidAhead(spec) || spec != nil && (spec.Reserved || spec.onHost()) || slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
 }
 
 // OwnCapacity reports whether a shortage of the instances says nothing about other launches, and theirs nothing about these: they run in reserved

@@ -42,8 +42,10 @@ type LaunchSpec struct {
 }
 
 func (l *LaunchSpec) ownHardware() bool {
-	return l.Tenancy == string(ec2types.TenancyDedicated) || l.Tenancy == string(ec2types.TenancyHost)
+	return l.Tenancy == string(ec2types.TenancyDedicated) || l.onHost()
 }
+
+func (l *LaunchSpec) onHost() bool { return l.Tenancy == string(ec2types.TenancyHost) }
 
 // Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are. A nil l is unread.
 func (l *LaunchSpec) Unlisted() (extras []string) {

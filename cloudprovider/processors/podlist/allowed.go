@@ -12,7 +12,9 @@ import (
 type Allowed map[string]bool
 
 func (a Allowed) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
-	return slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool { return !a[p.Spec.SchedulerName] }), nil
+	return slices.DeleteFunc(slices.Clone(pending), a.leavesOut), nil
 }
+
+func (a Allowed) leavesOut(pod *corev1.Pod) bool { return !a[pod.Spec.SchedulerName] }
 
 func (Allowed) CleanUp() {}

@@ -72,9 +72,9 @@ func (Consumers) CleanUp() {}
 type Ahead struct{ Clock clock.PassiveClock }
 
 func (a Ahead) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
-	pending = slices.Clone(pending)
+	pending, now := slices.Clone(pending), a.Clock.Now()
 	for at, pod := range pending {
-		if now := a.Clock.Now(); pod.CreationTimestamp.After(now) && loop.DelayOf(pod, ctx.NewPodScaleUpDelay) == 0 {
+		if pod.CreationTimestamp.After(now) && loop.DelayOf(pod, ctx.NewPodScaleUpDelay) == 0 {
 			older := *pod
 			older.CreationTimestamp = metav1.NewTime(now.Add(-time.Minute)) // the loop began less than that ago
 			pending[at] = &older

@@ -31,8 +31,8 @@ const (
 	mostDays, mostComparisons = 14, 100
 )
 
-// Shadow is the last PodListProcessor but for podlist.Ahead and observers, and the plan of the scale-up. It takes removals from the decisions of the last loop. The
-// core's loop alone uses it, but for NodeHandler and Report.
+// Shadow is the last PodListProcessor but for podlist.Ahead and observers, and the plan of the scale-up. It takes removals from the
+// decisions of the last loop. The core's loop alone uses it, but for NodeHandler and Report.
 type Shadow struct {
 	Options
 	again    bool              // the next scale-up decides for all pods, which a loop may leave out
@@ -186,12 +186,15 @@ func (s *Shadow) opened(from, now time.Time) *round {
 
 // priced adds nodes to the comparison under way, at one price for both sides.
 func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
-	price, priced := s.round.prices[name]
-	if g := s.Provider.View().AutoScalingGroup(name); g != nil && !priced {
-		cost, known := s.Provider.Costs().Pricer().Next(g, 1)
-		price = cost.Amount
-		price.Estimated = price.Estimated || !known
-		s.round.prices[name] = price
+	price, met := s.round.prices[name]
+	if !met {
+		price.Estimated = true
+		if g := s.Provider.View().AutoScalingGroup(name); g != nil {
+			cost, known := s.Provider.Costs().Pricer().Next(g, 1)
+			price = cost.Amount
+			price.Estimated = price.Estimated || !known
+			s.round.prices[name] = price
+		}
 	}
 	s.round.Add(decision.Compare(name, nodes, price.PerHour, price.Estimated))
 }

@@ -91,7 +91,7 @@ func (p *pods) add(pod *corev1.Pod) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}
-	if kind, _ := running.AutoscalerIn(&pod.Spec); kind != "" && len(p.autoscalers) < maxAutoscalers {
+	if _, runs := running.AutoscalerIn(&pod.Spec); runs && len(p.autoscalers) < maxAutoscalers {
 		pod.ManagedFields = nil
 		p.autoscalers = append(p.autoscalers, *pod)
 	}

@@ -19,11 +19,11 @@ import (
 func (in *installation) takeFlags() {
 	identities, runs := map[[2]string][]corev1.Pod{}, false
 	for _, pod := range in.pods.value.autoscalers {
-		kind, container := running.AutoscalerIn(&pod.Spec)
+		container, _ := running.AutoscalerIn(&pod.Spec)
 		f, of := running.FlagsOf(container), [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		runs = runs || kind == clusterAutoscaler && !f.Shadows()
+		runs = runs || !f.Shadows()
 		given := cmp.Or(in.Running.Namespace, of[0]) == of[0] && cmp.Or(in.Account, of[1]) == of[1]
-		if kind == clusterAutoscaler && given && (of[1] == in.Account || !f.Shadows() && !f.Core()) {
+		if given && (of[1] == in.Account || !f.Shadows() && !f.Core()) {
 			identities[of] = append(identities[of], pod)
 		}
 	}
@@ -36,7 +36,7 @@ func (in *installation) takeFlags() {
 	var container corev1.Container
 	if pods := identities[[2]string{in.namespace, in.serviceAccount}]; len(pods) > 0 {
 		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
-		_, container = running.AutoscalerIn(&in.ours.Spec)
+		container, _ = running.AutoscalerIn(&in.ours.Spec)
 		in.flags = running.FlagsOf(container)
 	}
 	in.unsure = in.ours == nil && runs && (in.Running.Namespace == "" || in.Account == "")

@@ -31,7 +31,7 @@ func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		_, container := running.AutoscalerIn(&pod.Spec)
+		container, _ := running.AutoscalerIn(&pod.Spec)
 		f := running.FlagsOf(container)
 		if seen[of] || in.flags.Shadows() || f.Shadows() || in.flags.Plugin() && f.Core() || in.flags.Core() && f.Plugin() || f.Last("kubeconfig") != "" {
 			continue

@@ -15,31 +15,26 @@ const ClusterAutoscaler = "cluster-autoscaler"
 
 var autoscaler = regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)
 
-// AutoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers, it returns
+// AutoscalerIn returns the first container of the pod that runs a Cluster Autoscaler, if one does. Of a plugin and the core that it answers, it returns
 // the plugin. An init container that always restarts runs as long as the pod.
-func AutoscalerIn(pod *corev1.PodSpec) (kind string, c corev1.Container) {
+func AutoscalerIn(pod *corev1.PodSpec) (c corev1.Container, runs bool) {
 	sidecars := slices.DeleteFunc(slices.Clone(pod.InitContainers), func(c corev1.Container) bool { return !podutil.IsRestartableInitContainer(&c) })
 	for _, one := range slices.Concat(sidecars, pod.Containers) {
-		if FlagsOf(one).Plugin() { // whatever it is called
-			kind, c = ClusterAutoscaler, one
-		} else if runs := autoscalerOf(one); runs != "" && kind == "" {
-			kind, c = runs, one
+		if FlagsOf(one).Plugin() || !runs && isAutoscaler(one) { // a plugin, whatever it is called
+			c, runs = one, true
 		}
 	}
-	return kind, c
+	return c, runs
 }
 
-// autoscalerOf returns the autoscaler that the container is called by, or "".
-func autoscalerOf(c corev1.Container) string {
+// isAutoscaler reports whether the container is called after the Cluster Autoscaler.
+func isAutoscaler(c corev1.Container) bool {
 	image, _, _ := strings.Cut(c.Image, "@")
 	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
 		image = image[:at]
 	}
 	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
-	if slices.ContainsFunc(words, autoscaler.MatchString) {
-		return ClusterAutoscaler
-	}
-	return ""
+	return slices.ContainsFunc(words, autoscaler.MatchString)
 }
 
 // Flags are the flags of a container, by name. A flag may be repeated.

@@ -49,7 +49,7 @@ func nameOf(flag string) string {
 func (a *Autoscaler) Region(ctx context.Context) string {
 	pods, _ := a.labelled(ctx) // the nodes are asked if these cannot be
 	for i := range pods {
-		_, container := AutoscalerIn(&pods[i].Spec)
+		container, _ := AutoscalerIn(&pods[i].Spec)
 		if region := RegionOf(container); region != "" {
 			return region
 		}
@@ -79,7 +79,7 @@ func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []stri
 	}
 	if len(found) > 1 {
 		maps.DeleteFunc(found, func(_ types.UID, d *appsv1.Deployment) bool {
-			_, container := AutoscalerIn(&d.Spec.Template.Spec)
+			container, _ := AutoscalerIn(&d.Spec.Template.Spec)
 			return FlagsOf(container).Shadows()
 		})
 	}
@@ -97,7 +97,7 @@ func deployed(d *appsv1.Deployment) (flags []string, err error) {
 		return nil, errors.New("a Deployment without a container")
 	}
 	container := d.Spec.Template.Spec.Containers[0]
-	if kind, c := AutoscalerIn(&d.Spec.Template.Spec); kind == ClusterAutoscaler {
+	if c, runs := AutoscalerIn(&d.Spec.Template.Spec); runs {
 		container = c
 	}
 	if len(container.Command) > 0 {

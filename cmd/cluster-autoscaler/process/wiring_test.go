@@ -292,7 +292,7 @@ func golden(t *testing.T, file, got string) {
 	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", file)
 }
 
-// The core itself would take full nodes of other schedulers for empty ones. It copies the running pods for those that the list lacks.
+// The core itself would take full nodes of other schedulers for empty ones. It makes a copy of a running pod for each pod that the list lacks.
 func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 	p := &Process{}
 	p.core.AllowedSchedulers = map[string]bool{corev1.DefaultSchedulerName: true}
