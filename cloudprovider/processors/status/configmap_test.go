@@ -98,6 +98,12 @@ func (w *world) loop(message string) {
 	assert.Truef(w.t, took <= 0, "the loop waited %v for its status", took)
 }
 
+// afterWrites returns after the writes of a loop, which are two at most.
+func (w *world) afterWrites() {
+	time.Sleep(2 * slow)
+	synctest.Wait() // for what ends at this very moment
+}
+
 // written is the ConfigMap in the API server, nil if there is none.
 func (w *world) written() *corev1.ConfigMap {
 	w.t.Helper()
@@ -123,12 +129,12 @@ func TestLoopsWaitForNoWrite(t *testing.T) {
 		synctest.Wait()
 		w.loop("two") // while the first is being written
 		w.loop("three")
-		time.Sleep(2*slow + time.Millisecond)
+		w.afterWrites()
 		w.wantWritten("three")
 		assert.Equal(t, 2, w.writes, "writes, want the first and the newest")
 		reads := w.reads
 		w.loop("four")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		assert.Equal(t, reads, w.reads, "the Writer read what it had written")
 		w.wantWritten("four")
 	})
@@ -137,14 +143,14 @@ func TestLoopsWaitForNoWrite(t *testing.T) {
 func TestOthersKeepTheirPart(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.loop("one")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		labelled := w.written()
 		labelled.Labels = map[string]string{"team": "a"}
 		labelled.Data["notes"] = "by somebody"
 		_, err := w.server.CoreV1().ConfigMaps(namespace).Update(t.Context(), labelled, metav1.UpdateOptions{})
 		require.NoError(t, err)
 		w.loop("two")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		w.wantWritten("two")
 		assert.Equal(t, "a", w.written().Labels["team"], "the label of somebody else is gone")
 		assert.Equal(t, "by somebody", w.written().Data["notes"], "the data of somebody else is gone")
@@ -154,12 +160,12 @@ func TestOthersKeepTheirPart(t *testing.T) {
 func TestRemovedStatusComesBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.loop("one")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		first := w.written().UID
 		w.log.Event(corev1.EventTypeNormal, "ScaledUpGroup", "")
 		require.NoError(t, w.server.CoreV1().ConfigMaps(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
 		w.loop("two")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		w.wantWritten("two")
 		w.log.Event(corev1.EventTypeNormal, "ScaledUpGroup", "")
 		assert.NotEqual(t, first, w.written().UID)
@@ -174,7 +180,7 @@ func TestDeletionComesLast(t *testing.T) {
 		w.loop("two")
 		w.writer.CleanUp()
 		w.loop("three")
-		time.Sleep(2 * slow)
+		w.afterWrites()
 		m := w.written()
 		assert.Truef(t, m == nil, "the status is %+v after its deletion", m)
 	})
