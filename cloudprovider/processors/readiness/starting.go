@@ -100,7 +100,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 			copies[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
 			continue
 		}
-		if expected := s.expected(node, lacks, hasEBS); expected != node {
+		if expected := s.expected(ctx, node, lacks, devices, hasEBS); expected != node {
 			copies[node.Name], node = expected, expected
 		}
 		stillReady = append(stillReady, node)
@@ -112,7 +112,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		}
 	}
 	published := *ctx
-	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
+	published.TemplateNodeInfoRegistry = unpromised{ctx.TemplateNodeInfoRegistry, s.provider}
 	published.CloudProvider = judged{ctx.CloudProvider, s.provider, devices}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
 }
@@ -142,14 +142,16 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 // expected returns a Ready node with what it will show soon, so that the pods that are planned for it keep their place and get no other
 // node: the resources that it is waited for, and for leastPatience after a new node turned Ready the labels that agents set. EBS's driver,
 // where the cluster has it, sets its own label of the zone, and feature discovery sets labels that a tag declares.
-func (s *StartingNodes) expected(node *corev1.Node, awaited []string, hasEBS func() bool) *corev1.Node {
+func (s *StartingNodes) expected(ctx *cacontext.AutoscalingContext, node *corev1.Node, awaited []string, devices *drasnapshot.Snapshot,
+	hasEBS func() bool) *corev1.Node {
 	view := s.provider.View()
 	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience &&
 		!view.Former(node)
 	if !fresh && len(awaited) == 0 {
 		return node
 	}
-	t := view.Template(s.provider.NodeGroupName(node))
+	group := s.provider.NodeGroupName(node)
+	t := view.Template(group)
 	if t == nil {
 		return node
 	}
@@ -161,6 +163,9 @@ func (s *StartingNodes) expected(node *corev1.Node, awaited []string, hasEBS fun
 		if fresh && t.Sources.Labels[key].Declared() {
 			labels[key] = value
 		}
+	}
+	if info, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(group); known {
+		lend(devices, node, awaited, info.LocalResourceSlices)
 	}
 	maps.Copy(labels, node.Labels)
 	if len(labels) == len(node.Labels) && len(awaited) == 0 {
@@ -323,13 +328,13 @@ func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceNam
 		!slices.ContainsFunc(facts.Accelerators(), func(r instancetypes.Resource) bool { return r.Name == string(device) })
 }
 
-// inSlices reports whether such a driver publishes devices of the node in resource slices.
+// inSlices reports whether such a driver publishes devices of the node in resource slices. A slice may be left without any.
 func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot, such func(driver string) bool) bool {
 	if devices == nil {
 		return false
 	}
 	published, _ := devices.NodeResourceSlices(node.Name)
-	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return such(s.Spec.Driver) })
+	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return len(s.Spec.Devices) > 0 && such(s.Spec.Driver) })
 }
 
 func hasAccelerator(resources corev1.ResourceList) bool {
