@@ -194,6 +194,49 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 	}
 }
 
+// A driver that is installed on the node may need more than three minutes, and feature discovery then needs some time, too.
+func TestLabelsOfALateGPUCountOnceItShows(t *testing.T) {
+	const product = "nvidia.com/gpu.product"
+	for _, tt := range []struct {
+		name, tag string
+		like      string // type of the node that the group's NodeInfo is a copy of
+		want      string
+	}{
+		{name: "by a tag", tag: "Tesla-T4", like: "g4dn.xlarge", want: "Tesla-T4"},
+		{name: "of a node with the same GPU", like: "g4dn.2xlarge", want: "T4"},
+		{name: "of a node with another GPU", like: "g5.xlarge"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tags := map[string]string{awsworld.Template + "autoscaling-options/maxnodestartuptime": "10m"}
+			model := awsworld.Node("next", "")
+			model.Labels = map[string]string{corev1.LabelInstanceTypeStable: tt.like, product: "T4", "team": "a"}
+			if tt.tag != "" {
+				tags[awsworld.Template+"label/"+product] = tt.tag
+				delete(model.Labels, product)
+			}
+			g := newGPUNodes(t, 1, tags)
+			g.ctx.TemplateNodeInfoRegistry = knows{info: framework.NewNodeInfo(model, nil)}
+			n := g.boots()
+			n.Labels = map[string]string{corev1.LabelInstanceTypeStable: "g4dn.xlarge"}
+			for range 4 * time.Minute / loopEvery {
+				require.True(t, g.starts(n), "counts as starting")
+				g.now.Step(loopEvery)
+			}
+			n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+			counts := func(want string) {
+				t.Helper()
+				_, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+				require.Len(t, ready, 1, "ready nodes")
+				assert.Equal(t, want, ready[0].Labels[product], "the label of the GPU")
+				assert.NotContains(t, ready[0].Labels, "team", "labels of the other node")
+			}
+			counts(tt.want)
+			g.now.Step(leastPatience)
+			counts("")
+		})
+	}
+}
+
 func TestLateNodeIsReportedOnce(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
