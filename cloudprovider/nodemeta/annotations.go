@@ -36,7 +36,7 @@ const (
 	Template Annotation = "asg-autoscaler.github.io/template"
 	// Placeholder is on a node that represents a node group about which nothing is known.
 	Placeholder Annotation = "asg-autoscaler.github.io/placeholder"
-	// Assumed is on a resource slice that no driver published for a node of that kind.
+	// Assumed is on a resource slice that no node of the group publishes now.
 	Assumed Annotation = "asg-autoscaler.github.io/assumed"
 	// NoCSINode is on a CSINode that replaces a missing one.
 	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"

@@ -99,7 +99,7 @@ func asks(pod *corev1.Pod, devices []string, info *framework.NodeInfo) bool {
 	}) || len(pod.Spec.ResourceClaims) > 0 && slices.ContainsFunc(info.LocalResourceSlices, assumed(devices))
 }
 
-// assumed reports whether no node of the kind has published the slice, which has some of the devices.
+// assumed reports whether no node of the group publishes the slice, which has some of the devices.
 func assumed(devices []string) func(*resourceapi.ResourceSlice) bool {
 	return func(s *resourceapi.ResourceSlice) bool {
 		return nodemeta.Assumed.On(s) && slices.ContainsFunc(devices, func(device string) bool {

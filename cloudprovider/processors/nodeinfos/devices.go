@@ -74,8 +74,9 @@ func showsGPUs(node *corev1.Node) bool {
 
 func nvidias(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver == nvidiaDriver }
 
+// ofDriver returns the slices that the driver itself has published.
 func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
-	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return !nvidias(s) })
+	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return !nvidias(s) || nodemeta.Assumed.On(s) })
 }
 
 // complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
@@ -93,14 +94,20 @@ func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.
 	}
 	switch {
 	case len(cached) > 0 && sameGPUs(t.InstanceTypes, catalogue):
+		for _, slice := range cached { // of this loop's copy alone
+			if !seen.byDriver {
+				nodemeta.Assumed.Mark(slice)
+			}
+		}
 	case len(seen.slices) > 0 && sameGPUs(t.InstanceTypes, catalogue):
 		info = withSlices(info, renamed(seen.slices, info.Node().Name))
 	case live || !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
 		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):
-		info = rebuilt(info, info.Node(), slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), nvidias))
+		var assumed []*resourceapi.ResourceSlice
 		if devices := nvidiaDevices(t.InstanceTypes, catalogue); len(devices) > 0 {
-			info = withSlices(info, []*resourceapi.ResourceSlice{nvidiaSlice(info.Node().Name, devices)})
+			assumed = append(assumed, nvidiaSlice(info.Node().Name, devices))
 		}
+		info = withSlices(info, assumed)
 	}
 	return info
 }
@@ -114,12 +121,12 @@ func sameGPUs(types []string, catalogue *instancetypes.Catalogue) bool {
 	})
 }
 
-// withSlices returns info with further slices, which it marks as assumed. It changes the slices.
-func withSlices(info *framework.NodeInfo, more []*resourceapi.ResourceSlice) *framework.NodeInfo {
-	for _, slice := range more {
+// withSlices returns info with these slices of the driver alone, which it marks as assumed. It changes the slices.
+func withSlices(info *framework.NodeInfo, assumed []*resourceapi.ResourceSlice) *framework.NodeInfo {
+	for _, slice := range assumed {
 		nodemeta.Assumed.Mark(slice)
 	}
-	return rebuilt(info, info.Node(), slices.Concat(info.LocalResourceSlices, more))
+	return rebuilt(info, info.Node(), append(slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), nvidias), assumed...))
 }
 
 // renamed returns copies of a node's slices for another.

@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -121,10 +122,12 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 		name     string
 		node     *corev1.Node
 		product  string // in the node's slice, or "" for no slice
+		lent     bool   // by StartingNodes
 		wantFits bool
 		wantGPUs int64 // promised as nvidia.com/gpu
 	}{
 		{name: "nothing shown yet", node: c.node(time.Second, wholeNode), wantFits: true, wantGPUs: 1},
+		{name: "devices lent", node: c.node(time.Hour, wholeNode), product: "Tesla T40", lent: true, wantFits: true, wantGPUs: 1},
 		{name: "the driver's devices on a young node", node: c.node(time.Second, wholeNode), product: "Tesla T4", wantFits: true},
 		{name: "the driver's devices on an old node", node: c.node(time.Hour, wholeNode), product: "Tesla T4", wantFits: true},
 		{name: "others than assumed, young node", node: c.node(time.Second, wholeNode), product: "Tesla T40"},
@@ -137,6 +140,9 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 			slices := map[string][]*resourceapi.ResourceSlice{}
 			if tt.product != "" {
 				slices = published(tt.node.Name, tt.product)
+			}
+			if tt.lent {
+				nodemeta.Assumed.Mark(slices[tt.node.Name][0])
 			}
 			c.loop([]*corev1.Node{tt.node}, slices)
 			assert.Equal(t, tt.wantFits, c.fits(), "pod fits the group's next node")
@@ -184,9 +190,10 @@ func TestDevicesOfAFormerTypeAreNotThoseOfTheNext(t *testing.T) {
 	assert.Zero(t, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"], "the driver's devices are promised by count, too")
 }
 
-func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
-	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
-	starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+func TestDevicesOfOtherNodesMakeNoNodeUnready(t *testing.T) {
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, nil))
+	live := c.w.Nodes("gpu")[1]
+	live.Labels, live.Status = map[string]string{corev1.LabelHostname: live.Name}, c.node(time.Hour, wholeNode).Status
 	for _, tt := range []struct {
 		name      string
 		node      *corev1.Node
@@ -199,18 +206,36 @@ func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
 		{name: "the device plugin instead", node: c.node(time.Minute, awsworld.Resources("cpu", "4", "nvidia.com/gpu", "1")), wantReady: true},
 		{name: "nothing shown within the start-up time", node: c.node(time.Hour, wholeNode), wantReady: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ctx := c.loop(nil, nil) // assumed when the group had no node
-			info, _ := c.registry.GetNodeInfo("gpu")
-			require.Len(t, info.LocalResourceSlices, 1, "nothing assumed")
-			var slices map[string][]*resourceapi.ResourceSlice
-			if tt.slices != nil {
-				slices = tt.slices(tt.node.Name)
-			}
-			nodes := []*corev1.Node{tt.node}
-			_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, drasnapshot.NewSnapshot(nil, slices, nil, nil), nil)
-			assert.Equal(t, tt.wantReady, len(ready) == 1, "counts as ready")
-		})
+		for _, nodes := range [][]*corev1.Node{nil, {live}} { // nil: its devices are assumed
+			t.Run(fmt.Sprintf("%s, %d others", tt.name, len(nodes)), func(t *testing.T) {
+				c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(newProvider(c.w))
+				other := nvidiaSlice(live.Name, []resourceapi.Device{{Name: "gpu-7"}})
+				ctx := c.loop(nodes, map[string][]*resourceapi.ResourceSlice{live.Name: {other}})
+				info, _ := c.registry.GetNodeInfo("gpu")
+				require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
+				var slices map[string][]*resourceapi.ResourceSlice
+				if tt.slices != nil {
+					slices = tt.slices(tt.node.Name)
+				}
+				starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+				all := []*corev1.Node{tt.node}
+				_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, all, all, drasnapshot.NewSnapshot(nil, slices, nil, nil), nil)
+				assert.Equal(t, tt.wantReady, len(ready) == 1, "counts as ready")
+			})
+		}
+	}
+}
+
+// The slices of a node that is gone say what the next one may publish, and nothing about whether its driver works.
+func TestDevicesOfNodesThatAreGoneAreAssumed(t *testing.T) {
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	node := c.node(time.Hour, wholeNode)
+	for _, nodes := range [][]*corev1.Node{{node}, nil, {node}} {
+		c.loop(nodes, published(node.Name, "Tesla T4"))
+		info, _ := c.registry.GetNodeInfo("gpu")
+		require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
+		assert.Equal(t, "gpu-of-another-name", info.LocalResourceSlices[0].Spec.Devices[0].Name)
+		assert.Equalf(t, len(nodes) == 0, nodemeta.Assumed.On(info.LocalResourceSlices[0]), "assumed with %d nodes", len(nodes))
 	}
 }
 

@@ -68,6 +68,7 @@ type startup struct {
 	old       bool      // it was past its start-up time when first seen, and may have no interface left for pod-eni
 	missing   bool      // it has been seen without an accelerator
 	shown     bool      // it has shown an accelerator
+	showed    time.Time // when it showed its first one, if it was seen without
 	lost      time.Time // when the accelerator disappeared, or zero
 	waitShown bool      // the wait was reported
 	lateShown bool      // its end was reported
@@ -100,7 +101,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 			copies[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
 			continue
 		}
-		if expected := s.expected(node, lacks, hasEBS); expected != node {
+		if expected := s.expected(ctx, node, lacks, devices, hasEBS); expected != node {
 			copies[node.Name], node = expected, expected
 		}
 		stillReady = append(stillReady, node)
@@ -112,7 +113,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		}
 	}
 	published := *ctx
-	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
+	published.TemplateNodeInfoRegistry = unpromised{ctx.TemplateNodeInfoRegistry, s.provider}
 	published.CloudProvider = judged{ctx.CloudProvider, s.provider, devices}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
 }
@@ -140,16 +141,20 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 }
 
 // expected returns a Ready node with what it will show soon, so that the pods that are planned for it keep their place and get no other
-// node: the resources that it is waited for, and for leastPatience after a new node turned Ready the labels that agents set. EBS's driver,
-// where the cluster has it, sets its own label of the zone, and feature discovery sets labels that a tag declares.
-func (s *StartingNodes) expected(node *corev1.Node, awaited []string, hasEBS func() bool) *corev1.Node {
-	view := s.provider.View()
-	fresh := s.clock.Since(nodemeta.ReadySince(node)) < leastPatience && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience &&
-		!view.Former(node)
+// node: the resources that it is waited for, and, while it is or for leastPatience after it turned Ready or showed a late accelerator, the
+// labels that agents set. EBS's driver, where the cluster has it, sets its own label of the zone. Feature discovery sets labels that a tag
+// declares, or that the group's NodeInfo has from a node with the same GPUs.
+func (s *StartingNodes) expected(ctx *cacontext.AutoscalingContext, node *corev1.Node, awaited []string, devices *drasnapshot.Snapshot,
+	hasEBS func() bool) *corev1.Node {
+	view, seen := s.provider.View(), s.nodes[node.Spec.ProviderID]
+	within := func(since time.Time) bool { return s.clock.Since(since) < leastPatience }
+	fresh := (len(awaited) > 0 || seen != nil && within(seen.showed) ||
+		within(nodemeta.ReadySince(node)) && s.clock.Since(node.CreationTimestamp.Time) < 3*leastPatience) && !view.Former(node)
 	if !fresh && len(awaited) == 0 {
 		return node
 	}
-	t := view.Template(s.provider.NodeGroupName(node))
+	group := s.provider.NodeGroupName(node)
+	t := view.Template(group)
 	if t == nil {
 		return node
 	}
@@ -160,6 +165,16 @@ func (s *StartingNodes) expected(node *corev1.Node, awaited []string, hasEBS fun
 	for key, value := range t.Labels {
 		if fresh && t.Sources.Labels[key].Declared() {
 			labels[key] = value
+		}
+	}
+	if info, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(group); known {
+		lend(devices, node, awaited, info.LocalResourceSlices)
+		own, _ := view.Catalogue().Lookup(node.Labels[corev1.LabelInstanceTypeStable])
+		its, _ := view.Catalogue().Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
+		for key, value := range info.Node().Labels {
+			if fresh && own.GPU == its.GPU && nodetemplate.IsAccelerator(corev1.ResourceName(key)) { // vendors give labels and devices one prefix
+				labels[key] = value
+			}
 		}
 	}
 	maps.Copy(labels, node.Labels)
@@ -247,8 +262,9 @@ func (s *StartingNodes) follow(ctx *cacontext.AutoscalingContext, node *corev1.N
 		if seen.missing && !seen.shown {
 			samples := append(s.took[name], now.Sub(seen.ready))
 			s.took[name] = samples[max(0, len(samples)-mostSamples):]
+			seen.showed = now
 		}
-		*seen = startup{ready: seen.ready, old: seen.old, shown: true}
+		*seen = startup{ready: seen.ready, old: seen.old, shown: true, showed: seen.showed}
 		return nil
 	}
 	// kubelet keeps the capacity for some minutes after the device plugin ended, or after its devices became unhealthy.
@@ -323,13 +339,13 @@ func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceNam
 		!slices.ContainsFunc(facts.Accelerators(), func(r instancetypes.Resource) bool { return r.Name == string(device) })
 }
 
-// inSlices reports whether such a driver publishes devices of the node in resource slices.
+// inSlices reports whether such a driver publishes devices of the node in resource slices. A slice may be left without any.
 func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot, such func(driver string) bool) bool {
 	if devices == nil {
 		return false
 	}
 	published, _ := devices.NodeResourceSlices(node.Name)
-	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return such(s.Spec.Driver) })
+	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return len(s.Spec.Devices) > 0 && such(s.Spec.Driver) })
 }
 
 func hasAccelerator(resources corev1.ResourceList) bool {

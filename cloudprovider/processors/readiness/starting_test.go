@@ -17,6 +17,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
 	"k8s.io/utils/clock"
@@ -48,7 +49,8 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		name      string
 		node      *corev1.Node
 		pods      []*corev1.Pod
-		driver    string // of a slice with the node's devices
+		driver    string   // of a slice of the node
+		devices   []string // in it
 		wantReady bool
 		wantEvent bool
 	}{
@@ -56,11 +58,12 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 		{name: "published", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/gpu", "1")), wantReady: true},
 		{name: "not published yet", node: ready("gpu", 9*time.Minute, awsworld.Resources("cpu", "4"))},
 		{name: "published in slices", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/mig-1g.5gb", "7")), wantReady: true},
-		{name: "shared out by a driver", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "gpu.nvidia.com",
+		{name: "shared out by a driver", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "gpu.nvidia.com", devices: []string{"gpu-0"},
 			wantReady: true},
-		{name: "shared out by a driver, and not promised", node: untold, driver: "gpu.nvidia.com", wantReady: true},
-		{name: "other devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "compute-domain.nvidia.com"},
-		{name: "another vendor's devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "neuron.aws.com"},
+		{name: "shared out by a driver, and not promised", node: untold, driver: "gpu.nvidia.com", devices: []string{"gpu-0"}, wantReady: true},
+		{name: "none left that a driver shares out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "gpu.nvidia.com"},
+		{name: "other devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "compute-domain.nvidia.com", devices: []string{"gpu-0"}},
+		{name: "another vendor's devices shared out", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), driver: "neuron.aws.com", devices: []string{"gpu-0"}},
 		{name: "not published, but used already", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), wantReady: true,
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
@@ -84,7 +87,7 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			s, ctx := starting(w, testclock.NewFakePassiveClock(now))
 			ctx.ListerRegistry = podsOf{list: tt.pods}
 			nodes := []*corev1.Node{tt.node}
-			slice := &resourceapi.ResourceSlice{Spec: resourceapi.ResourceSliceSpec{Driver: tt.driver, NodeName: &tt.node.Name}}
+			slice := slicesOf(tt.node.Name, tt.driver, tt.devices...)[0]
 			devices := drasnapshot.NewSnapshot(nil, map[string][]*resourceapi.ResourceSlice{tt.node.Name: {slice}}, nil, nil)
 			for range 3 { // loops
 				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, devices, nil)
@@ -164,9 +167,14 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 			}
 			n.Labels, n.Status.Allocatable = own, tt.shown
 			g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{podOn(n.Name, "ReplicaSet")}}
+			g.ctx.TemplateNodeInfoRegistry = knows{info: framework.NewNodeInfo(awsworld.Node("next", ""), slicesOf("next", "gpu.nvidia.com", "gpu-0"))}
 			counts := func(labels map[string]string, resources corev1.ResourceList) {
 				t.Helper()
-				all, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, append(slices.Clone(g.nodes), withEBS), g.nodes, nil, nil)
+				others := map[string][]*resourceapi.ResourceSlice{n.Name: slicesOf(n.Name, "compute-domain.nvidia.com")}
+				devices := drasnapshot.NewSnapshot(nil, others, nil, nil)
+				all, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, append(slices.Clone(g.nodes), withEBS), g.nodes, devices, nil)
+				published, _ := devices.NodeResourceSlices(n.Name)
+				assert.Len(t, published, 1+len(resources)-len(tt.shown), "slices in the snapshot, with the late driver's")
 				require.Len(t, ready, 1, "ready nodes")
 				assert.Same(t, all[0], ready[0], "the node among all and among the ready ones")
 				assert.Equal(t, labels, ready[0].Labels, "labels")
@@ -182,6 +190,49 @@ func TestReadyNodeCountsWithWhatComesLate(t *testing.T) {
 			assert.NotContains(t, n.Labels, "nvidia.com/gpu.product", "the informer's node was changed")
 			g.now.Step(leastPatience)
 			counts(own, tt.shown)
+		})
+	}
+}
+
+// A driver that is installed on the node may need more than three minutes, and feature discovery then needs some time, too.
+func TestLabelsOfALateGPUCountOnceItShows(t *testing.T) {
+	const product = "nvidia.com/gpu.product"
+	for _, tt := range []struct {
+		name, tag string
+		like      string // type of the node that the group's NodeInfo is a copy of
+		want      string
+	}{
+		{name: "by a tag", tag: "Tesla-T4", like: "g4dn.xlarge", want: "Tesla-T4"},
+		{name: "of a node with the same GPU", like: "g4dn.2xlarge", want: "T4"},
+		{name: "of a node with another GPU", like: "g5.xlarge"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tags := map[string]string{awsworld.Template + "autoscaling-options/maxnodestartuptime": "10m"}
+			model := awsworld.Node("next", "")
+			model.Labels = map[string]string{corev1.LabelInstanceTypeStable: tt.like, product: "T4", "team": "a"}
+			if tt.tag != "" {
+				tags[awsworld.Template+"label/"+product] = tt.tag
+				delete(model.Labels, product)
+			}
+			g := newGPUNodes(t, 1, tags)
+			g.ctx.TemplateNodeInfoRegistry = knows{info: framework.NewNodeInfo(model, nil)}
+			n := g.boots()
+			n.Labels = map[string]string{corev1.LabelInstanceTypeStable: "g4dn.xlarge"}
+			for range 4 * time.Minute / loopEvery {
+				require.True(t, g.starts(n), "counts as starting")
+				g.now.Step(loopEvery)
+			}
+			n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+			counts := func(want string) {
+				t.Helper()
+				_, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+				require.Len(t, ready, 1, "ready nodes")
+				assert.Equal(t, want, ready[0].Labels[product], "the label of the GPU")
+				assert.NotContains(t, ready[0].Labels, "team", "labels of the other node")
+			}
+			counts(tt.want)
+			g.now.Step(leastPatience)
+			counts("")
 		})
 	}
 }
@@ -225,7 +276,7 @@ func newGPUNodes(t *testing.T, count int, tags map[string]string) *gpuNodes {
 // starting is a process that has seen nothing, and the context of its loops.
 func starting(w *awsworld.World, now clock.PassiveClock) (*StartingNodes, *cacontext.AutoscalingContext) {
 	return NewStartingNodes(w.Provider, w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(false, false), now),
-		&cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{
+		&cacontext.AutoscalingContext{CloudProvider: w.Provider, TemplateNodeInfoRegistry: knows{}, AutoscalingOptions: config.AutoscalingOptions{
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
 }
 
@@ -551,6 +602,23 @@ func TestEventNamesAcceleratorAndDeadline(t *testing.T) {
 	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m, although"} {
 		assert.Containsf(t, events[1], want, "event %q lacks %q", events[1], want)
 	}
+}
+
+// knows is a registry with one NodeInfo for all groups, or none.
+type knows struct {
+	cacontext.TemplateNodeInfoRegistry
+	info *framework.NodeInfo
+}
+
+func (k knows) GetNodeInfo(string) (*framework.NodeInfo, bool) { return k.info, k.info != nil }
+
+// slicesOf is a slice that a driver publishes for a node.
+func slicesOf(node, driver string, devices ...string) []*resourceapi.ResourceSlice {
+	spec := resourceapi.ResourceSliceSpec{Driver: driver, NodeName: &node, Pool: resourceapi.ResourcePool{Name: node}}
+	for _, name := range devices {
+		spec.Devices = append(spec.Devices, resourceapi.Device{Name: name})
+	}
+	return []*resourceapi.ResourceSlice{{Spec: spec}}
 }
 
 // podsOf is a registry of listers with the lister of all pods alone.
