@@ -2,6 +2,7 @@ package nodeinfos
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,7 +98,6 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 		{name: "all GPUs in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, want: 32},
 		{name: "a GPU in parts", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 56, healthy: 49, want: 56},
 		{name: "a device without a promise", instanceType: "m5.large", device: "example.com/fuse", has: 8, healthy: 5, want: 8},
-		{name: "fewer than promised, all healthy", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 7, healthy: 7, want: 7},
 		{name: "no device", instanceType: "m5.large", device: "hugepages-2Mi", has: 1 << 30, healthy: 1 << 29, want: 1 << 29},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,6 +109,38 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the core's copy
 				got := process(w, infos, nil, nodes...)["a"].GetAllocatable().GetScalarResources()[tt.device]
 				assert.Equalf(t, tt.want, got, "with %d nodes the next node offers", len(nodes))
+			}
+		})
+	}
+}
+
+// A failed GPU may be missing from the capacity, too. A group whose nodes all have fewer than their type may also be like that on purpose.
+func TestNodeThatLostADeviceIsNoModelOnceItIsGone(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		tags        map[string]string
+		shown       []string // by each node
+		with, after string   // GPUs of the next node with the nodes and without them
+	}{
+		{name: "alone", shown: []string{"7"}, with: "7", after: "8"},
+		{name: "beside a sound one", shown: []string{"7", "8"}, with: "8", after: "8"},
+		{name: "beside one whose plugin is late", shown: []string{"7", "0"}, with: "8", after: "8"},
+		{name: "as a tag states", tags: map[string]string{awsworld.Template + "resources/nvidia.com/gpu": "7"}, shown: []string{"7"}, with: "7", after: "7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("a", "p4d.24xlarge", 0, len(tt.shown), 5, tt.tags))
+			w.NextLoop()
+			live := showing(w, "a", "p4d.24xlarge", 2*time.Minute, offers("p4d.24xlarge"))
+			for i, gpus := range tt.shown {
+				maps.Copy(live[i].Status.Capacity, awsworld.Resources("nvidia.com/gpu", gpus))
+				maps.Copy(live[i].Status.Allocatable, awsworld.Resources("nvidia.com/gpu", gpus))
+			}
+			for range 2 {
+				slices.Reverse(live) // the core's list has no order
+				infos := newProvider(w)
+				with := process(w, infos, nil, live...)["a"].Node().Status.Allocatable["nvidia.com/gpu"]
+				after := process(w, infos, nil)["a"].Node().Status.Allocatable["nvidia.com/gpu"]
+				assert.Equal(t, []string{tt.with, tt.after}, []string{with.String(), after.String()}, "GPUs of the next node with the nodes and without")
 			}
 		})
 	}
