@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // Template describes the Node that a group would add. Treat it as immutable. Node makes copies.
@@ -103,9 +105,11 @@ func IsAccelerator(name corev1.ResourceName) bool {
 }
 
 // Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node never shows both.
+// Of Neuron a node shows the devices and their cores, and neither divides the other.
 func Divides(part, whole corev1.ResourceName) bool {
 	vendor, _, _ := strings.Cut(string(whole), "/")
-	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole)
+	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole) &&
+		!strings.HasPrefix(string(whole), instancetypes.ResourceNeuron)
 }
 
 // Extended reports whether something that may start later than the node publishes the resource, rather than kubelet itself.

@@ -91,12 +91,15 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 		name, instanceType string
 		device             corev1.ResourceName
 		has, healthy, want int64
+		beside             corev1.ResourceList
 	}{
 		{name: "a GPU", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, healthy: 7, want: 8},
 		{name: "all of them", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, want: 8},
 		{name: "a GPU in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, healthy: 28, want: 32},
 		{name: "all GPUs in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, want: 32},
 		{name: "a GPU in parts", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 56, healthy: 49, want: 56},
+		{name: "a core", instanceType: "inf1.xlarge", device: "aws.amazon.com/neuroncore", has: 4, healthy: 3, want: 4,
+			beside: awsworld.Resources("aws.amazon.com/neuron", "1")},
 		{name: "a device without a promise", instanceType: "m5.large", device: "example.com/fuse", has: 8, healthy: 5, want: 8},
 		{name: "no device", instanceType: "m5.large", device: "hugepages-2Mi", has: 1 << 30, healthy: 1 << 29, want: 1 << 29},
 	} {
@@ -104,6 +107,7 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("a", tt.instanceType, 0, 1, 5, nil))
 			w.NextLoop()
 			live, infos := showing(w, "a", tt.instanceType, 2*time.Minute, offers(tt.instanceType)), newProvider(w)
+			maps.Copy(live[0].Status.Allocatable, tt.beside)
 			live[0].Status.Capacity[tt.device] = *resource.NewQuantity(tt.has, resource.DecimalSI)
 			live[0].Status.Allocatable[tt.device] = *resource.NewQuantity(tt.healthy, resource.DecimalSI)
 			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the core's copy
@@ -214,6 +218,9 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			ill: []string{"nvidia.com/gpu", "0"}, want: corev1.ResourceList{}},
 		{name: "unhealthy parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
 			ill: []string{"nvidia.com/gpu.shared", "12"}, want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
+		{name: "fewer cores of a device", types: []string{"inf1.xlarge", "inf2.xlarge"},
+			more: []string{"aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "4"},
+			want: offers("inf1.xlarge", "aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "2")},
 		{name: "no device in some", types: []string{"g4dn.xlarge", "m5.xlarge"}, more: []string{"nvidia.com/gpu", "1"},
 			want: offers("g4dn.xlarge", "nvidia.com/gpu", "0")},
 		{name: "fewer branch interfaces", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"vpc.amazonaws.com/pod-eni", "38"},
