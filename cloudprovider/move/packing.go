@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // Host is a node of the cluster as Plans sees it, or the node that a group would add.
@@ -93,7 +94,8 @@ const (
 // Plans returns the plans that are worth it, the best first. A plan is worth it if its saving over the horizon is more than what it costs: the start-up
 // of the new node, and the disruption of the pods by Cost. No plan replaces a node by one of its own group, whose next node may have another price
 // only because it is the next one. Plans counts resources, node affinity, taints, and pods that want a node apart from their like. What
-// else the scheduler looks at is the caller's to check. It is a pure function, and takes a tenth of a second for 1,000 nodes.
+// else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a node with one, which would stay
+// for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
 func Plans(hosts, offers []Host, p Packing) []Plan {
 	k := newPacker(hosts, offers, p)
 	var found []worth
@@ -165,10 +167,11 @@ type packer struct {
 
 type packHost struct {
 	Host
-	free  []int64 // by name, without what its pods ask for
-	used  float64 // the largest part of a resource that its pods ask for
-	moves []item  // the pods that go elsewhere when it goes
-	holds map[string]bool
+	free        []int64 // by name, without what its pods ask for
+	used        float64 // the largest part of a resource that its pods ask for
+	moves       []item  // the pods that go elsewhere when it goes
+	holds       map[string]bool
+	accelerated bool
 }
 
 // item is a pod to put on a host.
@@ -180,6 +183,7 @@ type item struct {
 	prefers  *nodeaffinity.PreferredSchedulingTerms // nil for nothing
 	score    int64                                  // of its host, by what it prefers
 	apart    string                                 // its workload, if its pods do not share a host
+	anywhere bool                                   // also on a host with an accelerator: it asks for one, or is on such a host
 }
 
 func newPacker(hosts, offers []Host, p Packing) *packer {
@@ -234,10 +238,13 @@ func (h Host) cost() float64 {
 func (k *packer) host(h Host) packHost {
 	p := packHost{Host: h, free: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
 	all := slices.Clone(p.free)
+	for name, q := range h.Status.Allocatable {
+		p.accelerated = p.accelerated || nodetemplate.IsAccelerator(name) && !q.IsZero()
+	}
 	for _, pod := range h.Pods {
-		asks := []int64{1, pod.CPU, pod.Memory, pod.Storage}
+		asks, anywhere := []int64{1, pod.CPU, pod.Memory, pod.Storage}, p.accelerated || len(pod.Spec.ResourceClaims) > 0
 		for _, name := range k.names[len(common):] {
-			asks = append(asks, pod.Others[name])
+			asks, anywhere = append(asks, pod.Others[name]), anywhere || pod.Others[name] > 0 && nodetemplate.IsAccelerator(name)
 		}
 		for i := range asks {
 			p.free[i] -= asks[i]
@@ -248,7 +255,7 @@ func (k *packer) host(h Host) packHost {
 			p.holds[apart] = true
 		}
 		if !nodemeta.BelongsToNode(pod.Pod) {
-			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart}
+			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart, anywhere: anywhere}
 			if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
 				i.prefers, _ = nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) // the API server has checked it
 				i.score = i.scored(h.Node)
@@ -372,7 +379,7 @@ next:
 			if changed, some := free[at]; some {
 				room = changed
 			}
-			if !within(i.asks, room) || slices.Contains(set, at) || i.apart != "" && (h.holds[i.apart] || holds[at][i.apart]) || !i.mayRunOn(h.Node) {
+			if h.accelerated && !i.anywhere || !within(i.asks, room) || slices.Contains(set, at) || i.apart != "" && (h.holds[i.apart] || holds[at][i.apart]) || !i.mayRunOn(h.Node) {
 				continue
 			}
 			room = slices.Clone(room)

@@ -39,6 +39,15 @@ func estimated(h Host) Host {
 	return h
 }
 
+// gpus returns the host with two GPUs. Each of its pods asks for so many of them.
+func gpus(asked int64, h Host) Host {
+	h.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("2")
+	for i := range h.Pods {
+		h.Pods[i].Others = map[corev1.ResourceName]int64{"nvidia.com/gpu": asked}
+	}
+	return h
+}
+
 // found is the best plan in words.
 func found(hosts, offers []Host, change func(*Packing)) string {
 	p := Packing{Horizon: time.Hour, StartUp: 3 * time.Minute, Spare: map[string]int{"big": 5, "small": 5}, Most: 10}
@@ -77,6 +86,11 @@ func TestPlans(t *testing.T) {
 		want          string
 	}{
 		{name: "the pods fit on another node", hosts: []Host{newHost("a", "big", "8", 0.4, "1"), newHost("b", "big", "8", 0.4, "4")}, want: "a > , saves 0.40"},
+		{name: "only a node with GPUs has room", hosts: []Host{dear, gpus(1, newHost("b", "big", "8", 4, "1", "1"))}, want: "none"},
+		{name: "another node with GPUs has room", hosts: []Host{gpus(1, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
+		{name: "a pod without a GPU leaves a node with some", hosts: []Host{gpus(0, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
+		{name: "a pod with a claim", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} }),
+			gpus(1, newHost("b", "big", "8", 4, "1", "1"))}, want: "a > , saves 0.40"},
 		{name: "no other node has room", hosts: []Host{dear, full}, want: "none"},
 		{name: "one cheaper", hosts: []Host{dear, full}, offers: []Host{small}, want: "a > small, saves 0.30"},
 		{name: "the cheapest of two", hosts: []Host{dear}, offers: []Host{newHost("", "medium", "4", 0.2), small}, want: "a > small, saves 0.30"},

@@ -89,8 +89,13 @@ func (t *Template) follow(leader, follower string) {
 // addKinds sets the kinds of nodes among which AWS chooses. Labels that somebody declared are the same on all of them.
 func (t *Template) addKinds(in *Input) {
 	kinds := make([]Kind, 0, len(in.Members)+len(in.UnknownTypes))
+	_, declared := t.Labels[labelGPUProduct]
+	several := slices.ContainsFunc(in.Members, func(m Member) bool { return m.Type.GPU.Name != in.Members[0].Type.GPU.Name })
 	for _, m := range in.Members {
 		k := Kind{InstanceType: m.Type.Name}
+		if gpu := m.Type.GPU; several && !declared && gpu.Manufacturer == "NVIDIA" {
+			k.GPU = gpu.Name
+		}
 		if _, differs := t.Assumed[corev1.LabelArchStable]; differs {
 			k.Architecture = m.Type.Architecture
 		}

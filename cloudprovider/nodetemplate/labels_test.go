@@ -58,15 +58,19 @@ func TestKindsAreTheTypesAmongWhichAWSChooses(t *testing.T) {
 	}{
 		{name: "one type", types: []string{"m5.large"}},
 		{name: "one type, twice", types: []string{"m5.large", "m5.large"}},
-		{name: "two types", types: []string{"m5.large", "m5a.large"}, want: []Kind{{"m5.large", ""}, {"m5a.large", ""}}},
-		{name: "two architectures", types: []string{"m5.large", "m6g.large"}, want: []Kind{{"m5.large", "amd64"}, {"m6g.large", "arm64"}}},
+		{name: "two types", types: []string{"m5.large", "m5a.large"}, want: []Kind{{"m5.large", "", ""}, {"m5a.large", "", ""}}},
+		{name: "two architectures", types: []string{"m5.large", "m6g.large"}, want: []Kind{{"m5.large", "amd64", ""}, {"m6g.large", "arm64", ""}}},
 		{name: "a type that the image does not run on", types: []string{"m5.large", "m6g.large"}, image: "amd64"},
 		{name: "a declared architecture", types: []string{"m5.large", "m6g.large"},
-			tags: map[string]string{labelPrefix + corev1.LabelArchStable: "amd64"}, want: []Kind{{"m5.large", ""}, {"m6g.large", ""}}},
+			tags: map[string]string{labelPrefix + corev1.LabelArchStable: "amd64"}, want: []Kind{{"m5.large", "", ""}, {"m6g.large", "", ""}}},
 		{name: "a declared type", types: []string{"m5.large", "m5a.large"},
 			tags: map[string]string{labelPrefix + corev1.LabelInstanceTypeStable: "m5.large"}},
-		{name: "an unknown type", types: []string{"m5.large"}, unknown: []string{"x9z.large"}, want: []Kind{{"m5.large", "amd64"}, {"x9z.large", ""}}},
-		{name: "unknown types alone", unknown: []string{"x9z.large", "x9z.xlarge"}, want: []Kind{{"x9z.large", ""}, {"x9z.xlarge", ""}}},
+		{name: "two GPUs", types: []string{"g5.xlarge", "g4dn.xlarge"}, want: []Kind{{"g5.xlarge", "", "A10G"}, {"g4dn.xlarge", "", "T4"}}},
+		{name: "one GPU", types: []string{"g5.xlarge", "g5.2xlarge"}, want: []Kind{{"g5.xlarge", "", ""}, {"g5.2xlarge", "", ""}}},
+		{name: "a declared GPU", types: []string{"g5.xlarge", "g4dn.xlarge"}, tags: map[string]string{labelPrefix + labelGPUProduct: "any"},
+			want: []Kind{{"g5.xlarge", "", ""}, {"g4dn.xlarge", "", ""}}},
+		{name: "an unknown type", types: []string{"m5.large"}, unknown: []string{"x9z.large"}, want: []Kind{{"m5.large", "amd64", ""}, {"x9z.large", "", ""}}},
+		{name: "unknown types alone", unknown: []string{"x9z.large", "x9z.xlarge"}, want: []Kind{{"x9z.large", "", ""}, {"x9z.xlarge", "", ""}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := Input{Group: "g", Members: members(t, tt.types...), UnknownTypes: tt.unknown, Tags: tt.tags}
@@ -77,6 +81,26 @@ func TestKindsAreTheTypesAmongWhichAWSChooses(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, template.Kinds), "kinds (-want +got)")
 			assert.Equal(t, tt.want == nil, template.Among == "", "nothing stands for a choice")
 		})
+	}
+}
+
+func TestProductOfAGPUHasTheWordsOfItsName(t *testing.T) {
+	for _, tt := range []struct {
+		gpu   string
+		asked []string
+		want  string
+	}{
+		{gpu: "T4", asked: []string{"NVIDIA-A10G", "Tesla-T4"}, want: "Tesla-T4"},
+		{gpu: "T4", asked: []string{"NVIDIA-T4G"}, want: "T4"},
+		{gpu: "T4g", asked: []string{"NVIDIA-T4G-SHARED"}, want: "NVIDIA-T4G-SHARED"},
+		{gpu: "L4", asked: []string{"NVIDIA-L40S"}, want: "L4"},
+		{gpu: "A100", asked: []string{"NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}, want: "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"},
+		{gpu: "RTX PRO Server 6000", asked: []string{"NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"}, want: "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"},
+		{gpu: "RTX PRO 4500", asked: []string{"NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"}, want: "RTX PRO 4500"},
+		{gpu: "", asked: []string{"Tesla-T4"}},
+	} {
+		got, follows := Kind{GPU: tt.gpu}.Label(labelGPUProduct, tt.asked...)
+		assert.Truef(t, got == tt.want && follows == (tt.gpu != ""), "%q asked for %v: %q, want %q", tt.gpu, tt.asked, got, tt.want)
 	}
 }
 

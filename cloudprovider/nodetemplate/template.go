@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // Template describes the Node that a group would add. Treat it as immutable. Node makes copies.
@@ -43,17 +45,32 @@ type Template struct {
 type Kind struct {
 	InstanceType string
 	Architecture string // "" where all types have the same, or where it is not known
+	GPU          string // NVIDIA's, as EC2 spells it, "" as for the architecture
 }
 
-// Label returns the value of a label, and whether it follows from the instance type.
-func (k Kind) Label(key string) (value string, follows bool) {
+// labelGPUProduct is the label that NVIDIA's feature discovery gives a node. No source but a declared label knows its value.
+const labelGPUProduct = "nvidia.com/gpu.product"
+
+// Label returns the value of a label, and whether it follows from the instance type. The product of a GPU has more words than EC2's name for
+// it, such as in Tesla-T4-SHARED. So it is the first of the asked values that has these words.
+func (k Kind) Label(key string, asked ...string) (value string, follows bool) {
 	switch key {
 	case corev1.LabelInstanceTypeStable, corev1.LabelInstanceType:
 		value = k.InstanceType
 	case corev1.LabelArchStable, "beta.kubernetes.io/arch":
 		value = k.Architecture
+	case labelGPUProduct:
+		value = k.GPU
+		if at := slices.IndexFunc(asked, k.isProduct); value != "" && at >= 0 {
+			value = asked[at]
+		}
 	}
 	return value, value != ""
+}
+
+func (k Kind) isProduct(product string) bool {
+	words := strings.Split(strings.ToLower(product), "-")
+	return !slices.ContainsFunc(strings.Fields(strings.ToLower(k.GPU)), func(word string) bool { return !slices.Contains(words, word) })
 }
 
 // Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.
@@ -103,9 +120,11 @@ func IsAccelerator(name corev1.ResourceName) bool {
 }
 
 // Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node never shows both.
+// Of Neuron a node shows the devices and their cores, and neither divides the other.
 func Divides(part, whole corev1.ResourceName) bool {
 	vendor, _, _ := strings.Cut(string(whole), "/")
-	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole)
+	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole) &&
+		!strings.HasPrefix(string(whole), instancetypes.ResourceNeuron)
 }
 
 // Extended reports whether something that may start later than the node publishes the resource, rather than kubelet itself.

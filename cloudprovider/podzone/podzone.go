@@ -71,17 +71,17 @@ func Refused(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) strin
 	}
 }
 
-// Refuses reports whether a node constraint of the pod keeps it off the nodes of which labelOf knows labels.
-func Refuses(pod *corev1.Pod, labelOf func(key string) (value string, known bool)) bool {
+// Refuses reports whether a node constraint of the pod keeps it off the nodes of which labelOf knows labels. asked are the constraint's values.
+func Refuses(pod *corev1.Pod, labelOf func(key string, asked ...string) (value string, known bool)) bool {
 	for key, want := range pod.Spec.NodeSelector {
-		if value, known := labelOf(key); known && value != want {
+		if value, known := labelOf(key, want); known && value != want {
 			return true
 		}
 	}
 	required := Required(pod)
 	return required != nil && !slices.ContainsFunc(required.NodeSelectorTerms, func(term corev1.NodeSelectorTerm) bool {
 		return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
-			value, known := labelOf(e.Key)
+			value, known := labelOf(e.Key, e.Values...)
 			return slices.Contains(e.Values, value), known
 		})
 	})

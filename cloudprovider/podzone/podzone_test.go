@@ -147,7 +147,7 @@ func TestKnownLabelsThatAPodRefuses(t *testing.T) {
 		{name: "a term that matches nothing", spec: corev1.PodSpec{Affinity: required(inOther, term())}, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Refuses(&corev1.Pod{Spec: tt.spec}, func(asked string) (string, bool) { return "m5.large", asked == key })
+			got := Refuses(&corev1.Pod{Spec: tt.spec}, func(label string, _ ...string) (string, bool) { return "m5.large", label == key })
 			assert.Equal(t, tt.want, got, "the pod refuses the label")
 		})
 	}

@@ -175,7 +175,7 @@ func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, need podzone.Ne
 		return nil
 	}
 	zone := slices.Contains(podzone.NameLabels, e.Key)
-	has, ok := n.kind.Label(e.Key)
+	has, ok := n.kind.Label(e.Key, e.Values...)
 	if !ok {
 		has, ok = n.Labels[e.Key]
 	}

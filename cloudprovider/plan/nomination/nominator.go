@@ -212,7 +212,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 func (n *Nominator) refuses(node *corev1.Node, pod *corev1.Pod) bool {
 	zone := nodemeta.Zone(node.Spec.ProviderID)
 	return podzone.Refused(pod, n.Volumes.Of(pod), func(string) string { return zone })(zone) ||
-		podzone.Refuses(pod, func(key string) (string, bool) { value, known := node.Labels[key]; return value, known })
+		podzone.Refuses(pod, func(key string, _ ...string) (string, bool) { value, known := node.Labels[key]; return value, known })
 }
 
 func (n *Nominator) known(node string) {

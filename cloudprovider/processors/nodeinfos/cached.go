@@ -43,18 +43,22 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 	}
 }
 
-// formerLast returns the nodes, at the end the ones that started from an earlier launch description: the core copies the first good node of
-// each group.
-func formerLast(v *aws.View, nodes []*corev1.Node) []*corev1.Node {
-	var present, former []*corev1.Node
+// soundFirst returns the nodes, behind the others the ones that show fewer accelerators than the template, and at the end the ones that started
+// from an earlier launch description: the core copies the first good node of each group.
+func (n *Provider) soundFirst(v *aws.View, nodes []*corev1.Node) []*corev1.Node {
+	var sound, weak, former []*corev1.Node
 	for _, node := range nodes {
-		if v.Former(node) {
+		of := n.provider.NodeGroupOf(node)
+		switch {
+		case v.Former(node):
 			former = append(former, node)
-		} else {
-			present = append(present, node)
+		case of != nil && v.Template(of.Id()) != nil && weaker(node, v.Template(of.Id())):
+			weak = append(weak, node)
+		default:
+			sound = append(sound, node)
 		}
 	}
-	return append(present, former...)
+	return slices.Concat(sound, weak, former)
 }
 
 // ofFormerType reports whether the node group launches no more instances of the node's type.

@@ -31,6 +31,7 @@ import (
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
 //     restarting, or may have been so when the core made the copy. A divided GPU is no whole one. Unhealthy devices count.
+//   - A node with fewer accelerators than the template is no model while a sound one lives, and its copy gets all once it is gone.
 //   - In a group of several sizes it has no more than the smallest.
 //   - It has the taints that the template states and another node of the group shows.
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
@@ -60,7 +61,7 @@ func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets 
 func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
 	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
 	v := n.provider.View()
-	nodes = formerLast(v, nodes)
+	nodes = n.soundFirst(v, nodes)
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withLeast(withPromised(withOneProxy(info), t), t, v.Catalogue())
+			info = withLeast(withPromised(withOneProxy(info), nodes, t), t, v.Catalogue())
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
 			}
@@ -110,8 +111,9 @@ func runsProxy(pod *framework.PodInfo) bool {
 
 // withPromised returns info with all devices of its node, though some may be unhealthy (kubelet counts these in the capacity alone), and
 // with the template's extended resources that the node lacks or shows as zero, unless the node, or other nodes of the group, show that they
-// lack them for good. It makes a new NodeInfo, because the scheduler computes its own sums only when a node is set.
-func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
+// lack them for good. A node that is gone may have lost an accelerator. While it lives, the next one counts as weak as it is: if all nodes of
+// the group are so, launches would not end. It makes a new NodeInfo, because the scheduler computes its own sums only when a node is set.
+func withPromised(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.Template) *framework.NodeInfo {
 	live := info.Node()
 	node := live
 	set := func(name corev1.ResourceName, capacity, allocatable resource.Quantity) {
@@ -129,8 +131,9 @@ func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.No
 			set(name, all, all)
 		}
 	}
+	gone := weaker(live, t) && !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Spec.ProviderID == live.Spec.ProviderID })
 	for name, promised := range t.Capacity {
-		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) {
+		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
 			set(name, promised, t.Allocatable[name])
 		}
 	}
@@ -138,6 +141,16 @@ func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.No
 		return info
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// weaker reports whether the node shows some of an accelerator, and fewer than the template, such as after a GPU has failed.
+func weaker(node *corev1.Node, t *fromgroup.Template) bool {
+	for name, promised := range t.Capacity {
+		if has := node.Status.Capacity[name]; nodetemplate.IsAccelerator(name) && !has.IsZero() && has.Cmp(promised) < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // divided reports whether the node shows parts of an accelerator, or renamed time slices, in its place.

@@ -37,7 +37,7 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 				Status: corev1.NodeStatus{Capacity: tt.live.DeepCopy(), Allocatable: tt.live.DeepCopy()}}
 			pod := framework.NewPodInfo(cloudprovider.BuildKubeProxy("live"), nil)
 			info := framework.NewNodeInfo(node, nil, pod)
-			got := withPromised(info, &fromgroup.Template{Template: nodetemplate.Template{Capacity: promised, Allocatable: promised}})
+			got := withPromised(info, nil, &fromgroup.Template{Template: nodetemplate.Template{Capacity: promised, Allocatable: promised}})
 
 			shown := got.Node().Status.Allocatable["nvidia.com/gpu"]
 			assert.Equal(t, tt.wantGPUs, shown.Value(), "node shows GPUs")

@@ -2,6 +2,7 @@ package nodeinfos
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,25 +91,60 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 		name, instanceType string
 		device             corev1.ResourceName
 		has, healthy, want int64
+		beside             corev1.ResourceList
 	}{
 		{name: "a GPU", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, healthy: 7, want: 8},
 		{name: "all of them", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 8, want: 8},
 		{name: "a GPU in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, healthy: 28, want: 32},
 		{name: "all GPUs in time slices", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 32, want: 32},
 		{name: "a GPU in parts", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 56, healthy: 49, want: 56},
+		{name: "a core", instanceType: "inf1.xlarge", device: "aws.amazon.com/neuroncore", has: 4, healthy: 3, want: 4,
+			beside: awsworld.Resources("aws.amazon.com/neuron", "1")},
 		{name: "a device without a promise", instanceType: "m5.large", device: "example.com/fuse", has: 8, healthy: 5, want: 8},
-		{name: "fewer than promised, all healthy", instanceType: "p4d.24xlarge", device: "nvidia.com/gpu", has: 7, healthy: 7, want: 7},
 		{name: "no device", instanceType: "m5.large", device: "hugepages-2Mi", has: 1 << 30, healthy: 1 << 29, want: 1 << 29},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("a", tt.instanceType, 0, 1, 5, nil))
 			w.NextLoop()
 			live, infos := showing(w, "a", tt.instanceType, 2*time.Minute, offers(tt.instanceType)), newProvider(w)
+			maps.Copy(live[0].Status.Allocatable, tt.beside)
 			live[0].Status.Capacity[tt.device] = *resource.NewQuantity(tt.has, resource.DecimalSI)
 			live[0].Status.Allocatable[tt.device] = *resource.NewQuantity(tt.healthy, resource.DecimalSI)
 			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the core's copy
 				got := process(w, infos, nil, nodes...)["a"].GetAllocatable().GetScalarResources()[tt.device]
 				assert.Equalf(t, tt.want, got, "with %d nodes the next node offers", len(nodes))
+			}
+		})
+	}
+}
+
+// A failed GPU may be missing from the capacity, too. A group whose nodes all have fewer than their type may also be like that on purpose.
+func TestNodeThatLostADeviceIsNoModelOnceItIsGone(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		tags        map[string]string
+		shown       []string // by each node
+		with, after string   // GPUs of the next node with the nodes and without them
+	}{
+		{name: "alone", shown: []string{"7"}, with: "7", after: "8"},
+		{name: "beside a sound one", shown: []string{"7", "8"}, with: "8", after: "8"},
+		{name: "beside one whose plugin is late", shown: []string{"7", "0"}, with: "8", after: "8"},
+		{name: "as a tag states", tags: map[string]string{awsworld.Template + "resources/nvidia.com/gpu": "7"}, shown: []string{"7"}, with: "7", after: "7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("a", "p4d.24xlarge", 0, len(tt.shown), 5, tt.tags))
+			w.NextLoop()
+			live := showing(w, "a", "p4d.24xlarge", 2*time.Minute, offers("p4d.24xlarge"))
+			for i, gpus := range tt.shown {
+				maps.Copy(live[i].Status.Capacity, awsworld.Resources("nvidia.com/gpu", gpus))
+				maps.Copy(live[i].Status.Allocatable, awsworld.Resources("nvidia.com/gpu", gpus))
+			}
+			for range 2 {
+				slices.Reverse(live) // the core's list has no order
+				infos := newProvider(w)
+				with := process(w, infos, nil, live...)["a"].Node().Status.Allocatable["nvidia.com/gpu"]
+				after := process(w, infos, nil)["a"].Node().Status.Allocatable["nvidia.com/gpu"]
+				assert.Equal(t, []string{tt.with, tt.after}, []string{with.String(), after.String()}, "GPUs of the next node with the nodes and without")
 			}
 		})
 	}
@@ -182,6 +218,9 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			ill: []string{"nvidia.com/gpu", "0"}, want: corev1.ResourceList{}},
 		{name: "unhealthy parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
 			ill: []string{"nvidia.com/gpu.shared", "12"}, want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
+		{name: "fewer cores of a device", types: []string{"inf1.xlarge", "inf2.xlarge"},
+			more: []string{"aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "4"},
+			want: offers("inf1.xlarge", "aws.amazon.com/neuron", "1", "aws.amazon.com/neuroncore", "2")},
 		{name: "no device in some", types: []string{"g4dn.xlarge", "m5.xlarge"}, more: []string{"nvidia.com/gpu", "1"},
 			want: offers("g4dn.xlarge", "nvidia.com/gpu", "0")},
 		{name: "fewer branch interfaces", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"vpc.amazonaws.com/pod-eni", "38"},
