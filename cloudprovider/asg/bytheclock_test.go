@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,6 +51,7 @@ func TestScheduleWakesTheCore(t *testing.T) {
 				w.cache.Started("a", step.started)
 			}
 			time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.until)))
+			synctest.Wait()
 			if woken := w.wakes(); w.limits() != step.sizes || woken != step.woken {
 				t.Errorf("at %s the sizes are %s and the core was woken: %t, want %s and %t", time.Now().UTC().Format(time.TimeOnly), w.limits(), woken, step.sizes, step.woken)
 			}
@@ -116,6 +118,7 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 				{2 * time.Hour, "4 to 5", 0},
 			} {
 				time.Sleep(time.Until(began.Add(step.at)))
+				synctest.Wait() // for a reading at this very moment
 				if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
 					t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
 				}
@@ -151,10 +154,12 @@ func TestDeniedLookForScheduledActionsChangesNothing(t *testing.T) {
 		denied := w.aws.Deny("DescribeScheduledActions")
 		w.running()
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		calls := w.described("DescribeScheduledActions")
 		assert.Truef(t, w.limits() == "0 to 9" && calls != 0 && calls <= 10, "the sizes are %s after %d calls, want AWS's after a few", w.limits(), calls)
 		w.aws.ClearFaults(denied)
 		time.Sleep(9 * time.Minute)
+		synctest.Wait()
 		assert.Equal(t, "0 to 5", w.limits(), "once it is allowed, the sizes")
 	})(t)
 }

@@ -70,19 +70,17 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 
 func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
-	// The next reading sees the old desired capacity and arrives after the write.
-	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Times: 1, Latency: ms(300)})
-	var reading sync.WaitGroup
-	reading.Add(1)
-	go func() {
-		defer reading.Done()
-		assert.NoError(t, w.cache.Refresh(context.WithoutCancel(t.Context())), "slow reading")
-	}()
-	time.Sleep(50 * time.Millisecond)
-	w.increase(2)
-	reading.Wait()
-	assert.Equal(t, 3, w.group("a").DesiredCapacity, "after an old reading the snapshot shows a desired capacity, want the written 3")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
+		// The next reading sees the old desired capacity and arrives after the write.
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Times: 1, Latency: ms(300)})
+		var reading sync.WaitGroup
+		reading.Go(func() { assert.NoError(t, w.cache.Refresh(t.Context()), "slow reading") })
+		synctest.Wait()
+		w.increase(2)
+		reading.Wait()
+		assert.Equal(t, 3, w.group("a").DesiredCapacity, "after an old reading the snapshot shows a desired capacity, want the written 3")
+	})
 }
 
 func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
@@ -253,21 +251,25 @@ func TestRepeatedRaiseReportsOpenOutcome(t *testing.T) {
 
 func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
-	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = w.cache.Run(ctx) }()
-	written := make(chan error, 1)
-	go func() { _, err := w.cache.Increase(ctx, "a", 2); written <- err }()
-	w.waitWhile("the write has not begun", func() bool { return w.aws.Calls()["SetDesiredCapacity"] == 0 })
-	stop()
-	<-ended
-	assert.Equal(t, 2, w.desired("a"), "Run returned before the write did: desired capacity")
-	assert.NoError(t, <-written, "the write ended with")
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
-		t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
+		w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = w.cache.Run(ctx) }()
+		written := make(chan error, 1)
+		go func() { _, err := w.cache.Increase(ctx, "a", 2); written <- err }()
+		synctest.Wait() // AWS has the write, and does not answer yet
+		stopped := time.Now()
+		stop()
+		<-ended
+		assert.Equal(t, 300*time.Millisecond, time.Since(stopped), "after its end Run has waited for the write for")
+		assert.Equal(t, 2, w.desired("a"), "desired capacity")
+		assert.NoError(t, <-written, "the write ended with")
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
+			t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
+		}
+	})
 }
 
 // Run under the race detector: one Cache refreshed, written to and read at once.

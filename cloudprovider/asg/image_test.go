@@ -328,6 +328,7 @@ func TestNextImagesFollowTheParameter(t *testing.T) {
 			scalingGroup("g", 0, 0, 3), al2023).with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
 		images := func(when string, want ...string) {
 			t.Helper()
+			synctest.Wait() // for a reading at this very moment
 			got := w.group("g").LaunchSpec.NextImages
 			assert.Truef(t, slices.Equal(got, want), "%s: images of new instances %q, want %q", when, got, want)
 		}

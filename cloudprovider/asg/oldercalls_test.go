@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,6 +118,7 @@ func (w *world) stay(name string) (ids []string) {
 func (w *world) steady(name string, n int) {
 	w.t.Helper()
 	time.Sleep(2 * time.Minute)
+	synctest.Wait() // for a reading at this very moment
 	state, _ := w.aws.Group(name)
 	if g := w.group(name); state.Desired != n || w.inService(name) != n || g.DesiredCapacity != n || len(g.Counted()) != n {
 		w.t.Errorf("%s has %d of %d instances in service, and %d of %d are known, want %d", name, w.inService(name), state.Desired, len(g.Counted()), g.DesiredCapacity, n)

@@ -3,6 +3,7 @@ package asg_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -20,6 +21,7 @@ func (w *world) described(action string) int { return w.aws.Calls()[action] }
 func (w *world) leftAlone(after time.Duration) group.Pause {
 	w.t.Helper()
 	time.Sleep(after)
+	synctest.Wait() // for a reading at this very moment
 	return w.group("a").LeftAlone(time.Now())
 }
 

@@ -29,7 +29,7 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 	case what == "nodes" && len(args) == 2:
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.readyNodes(ctx, args[0]) })
 	case what == "tainted" && len(args) == 2:
-		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.taintedNodes(ctx, args[0]) })
+		return s.namedCountIs(args[0], args[1], s.taintedNodes)
 	case what == "status" && len(args) == 1:
 		return s.statusMatches(args[0])
 	case what == "launched" && len(args) == 2:
@@ -41,7 +41,7 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 	case what == "event" && len(args) == 2:
 		return s.eventMatches(args[0], args[1])
 	case what == "events" && len(args) == 2:
-		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.eventsSent(ctx, args[0]) })
+		return s.namedCountIs(args[0], args[1], s.eventsSent)
 	case (what == "ready" || what == "unready") && len(args) == 0:
 		return s.saysReady(what == "ready"), nil
 	case what == "log" && len(args) == 1:
@@ -66,6 +66,16 @@ func (s *script) countIs(number string, count func(context.Context) (int, error)
 		got, err := count(ctx)
 		return got == want, strconv.Itoa(got), err
 	}, nil
+}
+
+// namedCountIs is countIs for what the program gives a name.
+func (s *script) namedCountIs(name, number string, count func(context.Context, string) (int, error)) (condition, error) {
+	if number == "0" {
+		if err := s.programHolds([]string{name}); err != nil {
+			return nil, err
+		}
+	}
+	return s.countIs(number, func(ctx context.Context) (int, error) { return count(ctx, name) })
 }
 
 func (s *script) desired(group string) (int, error) {

@@ -22,7 +22,7 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 	s := groupScript(t, 2)
 	s.binary, s.Env.autoscaler = filepath.Join(t.TempDir(), "program"), scrapePage(t)
 	log := filepath.Join(t.TempDir(), "log")
-	for path, text := range map[string]string{log: "W1 Scaled a group down\nW2 Scaled a group down\n", s.binary: "Scaled a group up"} {
+	for path, text := range map[string]string{log: "W1 Scaled a group down\nW2 Scaled a group down\n", s.binary: "Scaled a group up with a/other"} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	s.logs = []string{log}
@@ -63,6 +63,9 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		err := s.expect(append([]string{"50ms"}, strings.Fields(words)...))
 		assert.Truef(t, (!holds || err == nil) && (holds || err != nil && strings.Contains(err.Error(), "waited 50ms")),
 			"expect %s: error %v, want it to hold: %t", words, err, holds)
+	}
+	for _, words := range []string{"tainted a/another 0", "events Interrupted 0"} {
+		assert.ErrorContains(t, s.expect(append([]string{"50ms"}, strings.Fields(words)...)), "no message of the program holds", words)
 	}
 	for words, holds := range map[string]bool{"2 Scaled": true, "1 Scaled": false, "3 Scaled": false, "0 Scaled": false} {
 		err := s.logged(strings.Fields(words))

@@ -16,7 +16,7 @@ import (
 )
 
 // A prohibition holds for every name that does not exist, so a typing error or a renamed message would make it hold always.
-// Each name in a prohibition is therefore looked up first.
+// Each name in a prohibition is therefore looked up first, and so is the name of an event or a taint of which none is expected.
 
 // knownGroup fails unless the account has, or had, the group.
 func (s *script) knownGroup(name string) error {

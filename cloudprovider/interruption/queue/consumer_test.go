@@ -39,7 +39,8 @@ func newWorld(t testing.TB, q fakeaws.Queue) *world {
 	q.Name = name
 	server := awsclients.Serve(t, fakeaws.Config{Queues: []fakeaws.Queue{q}})
 	awsclients.Point(t, server.URL())
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
+	clients, err := awsclient.New(t.Context(), awsclients.Options(server))
 	require.NoError(t, err)
 	return &world{t: t, aws: server, api: clients}
 }
@@ -149,16 +150,18 @@ func TestRetriedMessageComesAgain(t *testing.T) {
 }
 
 func TestMessageBeingHandledStaysHidden(t *testing.T) {
-	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
-	w.send("a")
-	release := make(chan struct{})
-	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
-		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); <-release; return queue.Done() },
-	}).Hide(2*time.Second, 500*time.Millisecond))
-	time.Sleep(4 * time.Second)
-	assert.Equal(t, 1, w.state().Received, "times received while it was handled for twice the time it was hidden for")
-	close(release)
-	w.waitEmpty()
+	synctest.Test(t, func(t *testing.T) {
+		w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+		w.send("a")
+		release := make(chan struct{})
+		w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
+			Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); <-release; return queue.Done() },
+		}).Hide(2*time.Second, 500*time.Millisecond))
+		time.Sleep(4 * time.Second)
+		assert.Equal(t, 1, w.state().Received, "times received while it was handled for twice the time it was hidden for")
+		close(release)
+		w.waitEmpty()
+	})
 }
 
 func TestPanicOrHangDelaysNoOtherMessage(t *testing.T) {
@@ -207,20 +210,22 @@ func TestInFlightMessagesAreBounded(t *testing.T) {
 }
 
 func TestUnfinishedMessagesAreVisibleAtTheEnd(t *testing.T) {
-	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
-	w.send("a", "b", "c")
-	stop := w.reading(func(ctx context.Context, m queue.Message) queue.Result {
-		d.note(m.Body)
-		<-ctx.Done()
-		return queue.Retry(0)
+	synctest.Test(t, func(t *testing.T) {
+		w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+		w.send("a", "b", "c")
+		stop := w.reading(func(ctx context.Context, m queue.Message) queue.Result {
+			d.note(m.Body)
+			<-ctx.Done()
+			return queue.Retry(0)
+		})
+		w.wait("three at work", func() bool { return len(d.bodies()) == 3 })
+		began := time.Now()
+		stop()
+		took := time.Since(began)
+		assert.Truef(t, took <= time.Second, "ended after %v", took)
+		s := w.state()
+		assert.Truef(t, s.Visible == 3 && s.InFlight == 0, "%+v: want all three in sight for the next reader", s)
 	})
-	w.wait("three at work", func() bool { return len(d.bodies()) == 3 })
-	began := time.Now()
-	stop()
-	took := time.Since(began)
-	assert.Truef(t, took <= time.Second, "ended after %v", took)
-	s := w.state()
-	assert.Truef(t, s.Visible == 3 && s.InFlight == 0, "%+v: want all three in sight for the next reader", s)
 }
 
 func TestFailedCallsAreRetriedAndReported(t *testing.T) {

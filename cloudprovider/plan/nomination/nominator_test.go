@@ -378,7 +378,7 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 		a, b := w.pod("a"), w.pod("b")
 		w.asked("small", []*corev1.Pod{a}, []*corev1.Pod{b})
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance
-		time.Sleep(2 * groupPause)
+		w.pass(2 * groupPause)
 		w.changeNode("later", isReady)
 		w.changeNode("starting", isReady)
 		w.wantNominated("a=starting", "b=later")
@@ -396,7 +396,7 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 		time.Sleep(readyTime)
 		w.asked("small", []*corev1.Pod{w.pod("a")})
 		w.changeNode("old", isReady, func(n *corev1.Node) { n.Labels["group"] = "small" })
-		time.Sleep(2 * groupPause)
+		w.pass(2 * groupPause)
 		w.wantNominated("a=")
 		assert.Empty(t, w.fresh, "still looked at")
 	})

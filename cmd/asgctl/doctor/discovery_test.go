@@ -147,8 +147,12 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 	hosted := ofAccount("hosted", corev1.Container{Args: []string{"--kubeconfig=/other", "--shadow=false"}})
 	release := ofAccount("default", plugin) // of Helm, with a ServiceAccount of its own name
 	release.Namespace = "default"
-	stock := ofAccount("stock", corev1.Container{})
-	stock.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "stock-5d8f", Controller: new(true)}}
+	replica := func(set string) corev1.Pod {
+		pod := ofAccount("stock", corev1.Container{})
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: set, Controller: new(true)}}
+		return pod
+	}
+	stock := replica("stock-5d8f")
 	for _, tt := range []struct {
 		name, namespace, account, want, nodes, next string
 		pods                                        []corev1.Pod
@@ -171,6 +175,8 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 		{name: "two autoscalers, asgctl runs in one", here: "plugin", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web", rivals: 1},
 		{name: "two autoscalers of one lease", here: "ours", pods: []corev1.Pod{stock, ofAccount("ours", corev1.Container{})},
 			want: "ours", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
+		{name: "two Deployments of one account, while ours is rolled out", pods: []corev1.Pod{stock, replica("stock-7c9b"), replica("twin-5d8f"), replica("twin-5d8f")},
+			want: "stock", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
 		{name: "two autoscalers, one has the usual names", pods: []corev1.Pod{stock, ofAccount(clusterAutoscaler, plugin)}, want: clusterAutoscaler, nodes: "0:3:web", rivals: 1},
 		{name: "an account that runs nothing is given with its namespace", namespace: usualNamespace, account: "a", pods: []corev1.Pod{stock}, want: "a", rivals: 1},
 	} {

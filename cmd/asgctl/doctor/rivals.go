@@ -25,12 +25,13 @@ func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) 
 	return looked
 }
 
-// rivalPods finds pods of other autoscalers. Each ServiceAccount counts once. A shadow is nobody's rival, a plugin and its core are one
-// autoscaler, and one with a kubeconfig serves another cluster.
+// rivalPods finds pods of other autoscalers. Each Deployment of a ServiceAccount counts once. A shadow is nobody's rival, a plugin and its core
+// are one autoscaler, and one with a kubeconfig serves another cluster.
 func (in *installation) rivalPods(c *Check) {
-	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
+	ours := [3]string{in.namespace, in.serviceAccount, deployment(in.ours)}
+	seen := map[[3]string]bool{ours: true}
 	for _, pod := range in.pods.value.autoscalers {
-		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
+		of := [3]string{pod.Namespace, pod.Spec.ServiceAccountName, deployment(&pod)}
 		container, _ := running.AutoscalerIn(&pod.Spec)
 		f := running.FlagsOf(container)
 		if seen[of] || in.flags.Shadows() || f.Shadows() || in.flags.Plugin() && f.Core() || in.flags.Core() && f.Plugin() || f.Last("kubeconfig") != "" {
@@ -42,16 +43,20 @@ func (in *installation) rivalPods(c *Check) {
 			continue
 		}
 		next := "describe pod " + shellword.Quote(pod.Name)
-		if name := deployment(&pod); name != "" {
-			next = "scale " + shellword.Quote(name) + " --replicas=0"
+		if of[2] != "" {
+			next = "scale " + shellword.Quote(of[2]) + " --replicas=0"
 		}
 		problem := "two autoscalers answer the same pods, and each may remove the other's nodes"
 		if lease := leaseOf(f); in.ours != nil && of[0] == in.namespace && lease == in.lease() && f.Last("leader-elect") != "false" {
 			problem = fmt.Sprintf("it shares the lease %s with this autoscaler, so only the holder of the lease works", lease)
 			next = "get lease " + shellword.Quote(lease)
 		}
+		how := fmt.Sprintf("while this autoscaler has %s/%s", ours[0], ours[1])
+		if of[0] == ours[0] && of[1] == ours[1] {
+			how = "which this autoscaler has, too, in another Deployment"
+		}
 		c.find(fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name), "it runs another "+clusterAutoscaler+": "+problem,
-			fmt.Sprintf("its image is %q, and its ServiceAccount %s/%s, while this autoscaler has %s/%s", container.Image, of[0], of[1], in.namespace, in.serviceAccount),
+			fmt.Sprintf("its image is %q, and its ServiceAccount %s/%s, %s", container.Image, of[0], of[1], how),
 			"kubectl --namespace "+shellword.Quote(pod.Namespace)+" "+next)
 	}
 }

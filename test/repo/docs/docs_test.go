@@ -51,13 +51,13 @@ var fence = regexp.MustCompile("(?ms)^```.*?^```$")
 // prose returns the text without its code blocks.
 func (d doc) prose() string { return fence.ReplaceAllString(d.text, "") }
 
-var span = regexp.MustCompile("`[^`\n]+`")
+var span = regexp.MustCompile("`[^`]+`")
 
 // code returns the code spans of the prose and the lines of the code blocks.
 func (d doc) code() []string {
 	var code []string
 	for _, s := range span.FindAllString(d.prose(), -1) {
-		code = append(code, strings.Trim(s, "`"))
+		code = append(code, strings.Join(strings.Fields(strings.Trim(s, "`")), " ")) // it may be wrapped
 	}
 	for _, block := range fence.FindAllString(d.text, -1) {
 		code = append(code, strings.Split(strings.Trim(block, "`"), "\n")...)
