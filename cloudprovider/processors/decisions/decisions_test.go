@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -266,25 +267,37 @@ func TestLaunchThatFailsLater(t *testing.T) {
 	})
 }
 
-// AWS refuses a launch for good after the loop that asked for it is over.
+// newUnlistedWorld is over an AWS that accepts launches and lists no instance.
+func newUnlistedWorld(t *testing.T, o config.AutoscalingOptions, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	on := awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Delays.Listed = fakeaws.Duration(time.Hour) }, groups...)
+	return newWorld(t, on, o, true, func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
+}
+
+// AWS refuses a launch for good after the loop that asked for it is over. The node of an earlier launch comes all the same.
 func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), true)
-	w.put(waiting("one", "web", "1"))
-	w.loop()
-	for _, tt := range []struct {
-		launch asg.Launch
-		want   decision.PodState
-	}{
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodHelpless},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 2, Launched: 1, Refused: "no more", Class: awsmessage.NoCapacity}, decision.PodLaunching},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "slow down", Class: awsmessage.Throttle}, decision.PodLaunching},
-	} {
-		w.seen.Launched(tt.launch)
-		p := w.pod(w.record.Report(), "one")
-		said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `)
-		assert.Truef(t, p.State == tt.want && said == (tt.want == decision.PodHelpless), "pod %+v after %+v, want it %s", p, tt.launch, tt.want)
+	small := awsworld.Group("small", "m5.large", 0, 0, 5, nil)
+	for comes, w := range map[bool]*world{false: newUnlistedWorld(t, options(), small), true: newWorld(t, onAWS(t, small), options(), true)} {
+		w.put(waiting("one", "web", "1"))
+		w.loop()
+		for _, tt := range []struct {
+			launch asg.Launch
+			want   decision.PodState
+		}{
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodHelpless},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 2, Launched: 1, Refused: "no more", Class: awsmessage.NoCapacity}, decision.PodLaunching},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "slow down", Class: awsmessage.Throttle}, decision.PodLaunching},
+		} {
+			w.seen.Launched(tt.launch)
+			p := w.pod(w.record.Report(), "one")
+			if comes {
+				tt.want = decision.PodLaunching
+			}
+			said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `)
+			assert.Truef(t, p.State == tt.want && said == (tt.want == decision.PodHelpless), "pod %+v after %+v, want it %s", p, tt.launch, tt.want)
+		}
 	}
 }
 
@@ -292,7 +305,7 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
 	o := options()
 	o.BalanceSimilarNodeGroups = true
-	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), o, true)
+	w := newUnlistedWorld(t, o, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil))
 	w.put(waiting("one", "web", "1500m"), waiting("two", "web", "1500m"))
 	r := w.loop()
 	require.Len(t, entries(r, decision.ScaleUp), 2, "groups that grow")

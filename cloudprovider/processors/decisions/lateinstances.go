@@ -121,6 +121,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 		}
 	}
 	coming, launched := map[string]int{}, map[string]int{}
+	k.onTheWay = coming
 	for _, m := range k.members() {
 		if m.instance == nil || m.instance.Lifecycle.Leaving() {
 			continue
