@@ -56,7 +56,7 @@ func newCluster(c *Collector, f *facts) *cluster {
 
 func (k *cluster) words() decision.Words {
 	k.mu.Lock()
-	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)
+	k.failed, k.pauses = k.facts.current(k.Collector.failed), maps.Clone(k.Collector.pauses)
 	k.mu.Unlock()
 	groups := k.groups()
 	byName := make(map[string]*decision.Group, len(groups))
@@ -258,7 +258,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason
-			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)
+			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed at %s: %s", o.Name, why.Clock(last.at), last.Message)
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown

@@ -3,6 +3,7 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -91,7 +93,22 @@ type failedRemoval struct {
 
 type lastFailure struct {
 	decision.Reason
-	nothing bool // AWS launched no instance
+	at       time.Time
+	nothing  bool                   // AWS launched no instance
+	launches *launchspec.LaunchSpec // what the group launched
+}
+
+// failureCounts is how long a failed launch may be the cause of something, as long as the longest cool-down after one.
+const failureCounts = 15 * time.Minute
+
+// current leaves out launches that failed long ago, or in a group that launches something else now.
+func (f *facts) current(failed map[string]lastFailure) map[string]lastFailure {
+	current := maps.Clone(failed)
+	maps.DeleteFunc(current, func(id string, last lastFailure) bool {
+		g := f.view.Group(id)
+		return g == nil || g.LaunchSpec != last.launches || f.at.Sub(last.at) > failureCounts
+	})
+	return current
 }
 
 type stateSince struct {

@@ -301,6 +301,20 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	}
 }
 
+// Another group lacks capacity in the pool of this one, whose own launch failed for a cause that lasts. Hours later it may be mended.
+func TestOldFailureIsNoCauseOfACoolDown(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
+	require.Error(t, w.Grow("a", 1))
+	w.seen.Launched(asg.Launch{Group: "b", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration})
+	for _, want := range []string{"its last launch failed at ", "AWS has no capacity"} {
+		g := w.group(w.loop(), "b")
+		assert.Truef(t, g.State == decision.GroupCoolDown && strings.HasPrefix(g.Reason.Message, `group "b" cannot grow now`) && strings.Contains(g.Reason.Message, want),
+			"group %+v, want %q", g, want)
+		w.at = w.at.Add(time.Hour)
+	}
+}
+
 // The nodes of one scale-up are balanced over two groups, of which AWS refuses one for good.
 func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
 	o := options()

@@ -346,7 +346,7 @@ func (s *speaker) helped() {
 func (s *speaker) failedLaunch() decision.Reason {
 	groups := s.facts.status.FailedResizeNodeGroups
 	for _, g := range groups {
-		if last, known := s.failed[g.Id()]; known {
+		if last := s.failed[g.Id()]; !last.at.Before(s.facts.at) { // or it is another launch's
 			r := last.Reason
 			r.Message = fmt.Sprintf("a launch in group %q failed: %s", g.Id(), r.Message)
 			return r
