@@ -92,13 +92,16 @@ func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
 	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "now", noon: "at 12:10:00 UTC"} {
 		f := &facts{at: noon, earlier: earlier{refused: map[string]failedRemoval{"n": denied}},
 			unneeded: map[string]scaledown.Unneeded{"n": {Since: since, Length: 10 * time.Minute}}}
-		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{
+		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{simulator.RecentlyUnremovable: decision.NodeBlocked,
 			simulator.NotUnneededLongEnough: decision.NodeBlocked, simulator.NoPlaceToMovePods: decision.NodeNeeded} {
 			o := decision.Node{Name: "n"}
 			core := config.AutoscalingOptions{MaxScaleDownParallelism: 10, MaxDrainParallelism: 1}
 			(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
 			want := denied.Reason
 			want.Message = "its last removal failed at 11:59:00 UTC: AWS denied it, and is tried again " + again
+			if reason == simulator.RecentlyUnremovable { // of a node that was asked to go
+				want.Message = strings.TrimSuffix(want.Message, again) + "soon"
+			}
 			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
 				"node %+v, want it %s, and if that is blocked for %+v", o, state, want)
 		}
