@@ -3,6 +3,7 @@ package why
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -20,15 +21,18 @@ func Late(instance, group string, since, until time.Time, setting, cause, remedy
 		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
 }
 
-// Unjoined is the reason of a group that the core leaves alone until a moment, because no node registered in time. The instances came up.
-// setting names the flag or tag that sets that time.
-func Unjoined(group *decision.Group, instances []string, within time.Duration, setting string, until time.Time) decision.Reason {
+// Unjoined is the reason of a group that the core leaves alone until a moment, because no node was Ready in time. The instances came up without
+// a node, or the nodes are unready. setting names the flag or tag that sets that time.
+func Unjoined(group *decision.Group, instances, unready []string, within time.Duration, setting string, until time.Time) decision.Reason {
 	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
 		shell(autoScaling(group))
 	if len(instances) > 0 {
 		came = Count(len(instances), "instance") + " came up and registered no node"
 		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " +
 			bootstrap(instances[0], "")
+	} else if len(unready) > 0 {
+		came = Count(len(unready), "node") + " registered and did not get ready"
+		remedy = "kubectl describe node " + shell(slices.Min(unready))
 	}
 	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (%s)%s",
 		name, came, decision.Span(within), setting, nextTry(decision.CodeNotReady, time.Time{}, until))}

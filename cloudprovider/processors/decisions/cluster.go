@@ -264,7 +264,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State = decision.GroupCoolDown
 		if backedOff.cause.ErrorCode == coresTimeout {
 			within, setting := k.provisionTime(k.facts.view, o.Name)
-			o.Reason = why.Unjoined(o, backedOff.unjoined, within, setting, backedOff.until)
+			o.Reason = why.Unjoined(o, backedOff.unjoined, backedOff.unready, within, setting, backedOff.until)
 		} else {
 			o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
 		}

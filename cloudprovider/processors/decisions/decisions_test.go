@@ -775,6 +775,18 @@ func (w *world) ready(group string) []*corev1.Node {
 	return nodes
 }
 
+// The core gives up a launch whose nodes have registered, and never get Ready.
+func TestNodesThatDoNotGetReadyAreNoMissingInstances(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 5, nil)), options(), true)
+	node := w.ready("web")[0]
+	node.CreationTimestamp, node.Status.Conditions[0].Status = metav1.NewTime(w.at.Add(-14*time.Minute)), corev1.ConditionFalse
+	w.join(node)
+	w.backoff.Backoff(w.NodeGroup("web"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}, w.at)
+	g := w.group(w.loop(), "web")
+	says := `group "web" cannot grow now: 1 node registered and did not get ready within 15m `
+	assert.Truef(t, strings.HasPrefix(g.Reason.Message, says) && g.Reason.Remedy == "kubectl describe node web-0", "group %+v, want %q", g, says)
+}
+
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
 	b := w.seen.NewBackoff(nodegroups.NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour))
