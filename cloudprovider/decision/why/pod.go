@@ -88,9 +88,9 @@ func (s *search) add(a decision.Answer) {
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
-			return r.resource != "" && slices.Contains(resourcesOf(missing), string(r.resource))
+			return r.resource != "" && r.has.IsZero() && slices.Contains(resourcesOf(missing), string(r.resource))
 		})
-		if len(c.failing) == 0 {
+		if len(c.failing) == 0 && (a.Verdict == decision.Skipped || a.Reason.Code == decision.CodeResources) { // the scheduler asks for nothing else
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
 		}
 	}

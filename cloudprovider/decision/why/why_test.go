@@ -324,6 +324,26 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 	assert.Truef(t, got.Message == want && got.Remedy == "kubectl -n default describe pvc data", "got %+v, want %q", got, want)
 }
 
+// The template of the group has one GPU, and its nodes came up without it.
+func TestMissingDeviceHidesNoOtherCause(t *testing.T) {
+	g := &decision.Group{Name: "gpu", AutoScaling: "gpu", Problems: []decision.Reason{{Code: decision.CodeAccelerator, About: "nvidia.com/gpu",
+		Message: `Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu`}}}
+	tooLittle := Scheduling("NodeResourcesFit", []string{"Insufficient nvidia.com/gpu"}, "")
+	for _, tt := range []struct {
+		asks string
+		said decision.Reason
+		want string
+	}{
+		{"1", tooLittle, `group "gpu": its nodes came up without nvidia.com/gpu`},
+		{"8", tooLittle, `the pod asks for 8 GPUs (nvidia.com/gpu), the largest node of group "gpu" has 1`},
+		{"1", Scheduling("VolumeBinding", []string{"pod has unbound immediate PersistentVolumeClaims"}, ""), "a volume claim of the pod is not bound"},
+	} {
+		got := cause(podOf("nvidia.com/gpu", tt.asks), []decision.Answer{rejected("gpu", tt.said)}, map[string]*decision.Group{"gpu": g},
+			nodeOf("gpu", "nvidia.com/gpu", "1"))
+		assert.Equalf(t, tt.want, got.Message, "%s GPUs, %s", tt.asks, tt.said.Message)
+	}
+}
+
 func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	var answers []decision.Answer
 	for _, name := range []string{"a", "b", "c", "d"} {
