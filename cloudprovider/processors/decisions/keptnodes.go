@@ -118,7 +118,7 @@ func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 				decision.Span(systemPods))
 		}
 	case drain.NotEnoughPdb:
-		message, remedy = fmt.Sprintf("the disruption budget of pod %q allows no eviction", o.Pod), "see which: kubectl -n "+namespace+" get poddisruptionbudgets"
+		message, remedy = fmt.Sprintf("another node goes first, whose pods need the disruption budget of pod %q", o.Pod), ""
 		if n.budget != nil {
 			message, remedy = noEviction(n.budget, pod, o.Pod)
 		}

@@ -47,7 +47,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{most: -1, since: noon.Add(-time.Hour), state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
 			want: "it is not needed, but no such node goes with --max-scale-down-parallelism below 1"},
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
-		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
+		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `another node goes first, whose pods need the disruption budget of pod "a/b"`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
 		{reason: simulator.BlockedByPod, by: drain.UnmovableKubeSystemPod, pod: young, state: decision.NodeBlocked, code: decision.CodePod,
 			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 2026-11-01 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},

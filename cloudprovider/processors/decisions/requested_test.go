@@ -345,7 +345,8 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 				Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
 			n := w.node(w.loop(), "small-0")
 			if least == 0 {
-				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1", "node %+v, want it to wait for the budget", n)
+				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1" && strings.HasPrefix(n.Reason.Message, "another node goes first"),
+					"node %+v, want it to wait for the budget", n)
 				return
 			}
 			assert.Equalf(t, decision.NodeUnneeded, n.State, "node %+v", n)
