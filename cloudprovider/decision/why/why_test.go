@@ -78,6 +78,8 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: only 1 of 4 are ready`, "kubectl get nodes"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
+		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity", Until: noon}, cooling, decision.CodeAccountLimit,
+			`group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 12:00:00 UTC)`, "ask AWS"},
 		{Refusal{Kind: RefusedCoolDown, Class: "permission"}, g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},
 		{Refusal{Kind: RefusedCoolDown, Class: "something new"}, g, decision.CodeCoolDown, `group "web" cannot grow now: a launch failed (something new)`, "wait"},
 		{Refusal{Kind: RefusedDegraded}, broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
@@ -385,7 +387,7 @@ func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
 
 func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Code: decision.CodeDenied, Remedy: "allow the other call\nin full"},
-		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
+		{Code: decision.CodeDegraded, Remedy: "mend the tag"}, {Code: decision.CodeDenied}}} // its own denial has no step of its own
 	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
 	for _, got := range []decision.Reason{Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g), Backoff(g, noon, "cloudProviderError", denied)} {
 		assert.Truef(t, strings.HasSuffix(got.Remedy, "\nthen also allow the other call"),
