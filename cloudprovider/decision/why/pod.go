@@ -94,8 +94,8 @@ func (s *search) add(a decision.Answer) {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
 		}
 	}
-	if c.group != nil {
-		for i, r := range c.failing {
+	for i, r := range c.failing {
+		if _, used := s.nodes[a.Group].Labels[r.key]; !used && c.group != nil { // or a tag is in force, which another source contradicts
 			c.failing[i] = byProblem(r, c.group)
 		}
 	}
@@ -167,8 +167,13 @@ func byProblem(r requirement, g *decision.Group) requirement {
 	if r.taint.Key != "" || r.key == "" {
 		return r
 	}
+	kind := "label"
+	if r.resource != "" {
+		kind = "resource"
+	}
 	for _, p := range g.Problems {
-		if strings.HasSuffix(p.About, "/"+r.key) {
+		_, tag, _ := strings.Cut(p.About, "/node-template/")
+		if of, name, _ := strings.Cut(tag, "/"); name == r.key && strings.HasPrefix(of, kind) { // or of is misspelt, such as labels
 			return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise, said: decision.Reason{
 				Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: cmp.Or(r.state(autoScaling(g)), p.Remedy)}}
 		}

@@ -249,11 +249,11 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 	}
 	small, large := nodeOf("small", "cpu", "2"), nodeOf("large", "cpu", "64")
 	for _, tt := range []struct {
-		name    string
-		pod     *corev1.Pod
-		nodes   []*GroupNode
-		problem string // of the first group
-		want    string
+		name  string
+		pod   *corev1.Pod
+		nodes []*GroupNode
+		tag   string // of the first group, and bad
+		want  string
 	}{
 		{"largest of several", podOf("cpu", "100"), []*GroupNode{small, large}, "", `the pod asks for 100 CPUs, the largest node of groups "small" and "large" has 64`},
 		{"two tainted groups before a small one", podOf("cpu", "4"), []*GroupNode{nodeOf("a", "cpu", "2").labelled("x", "y").tainted("t", "1").tainted("u", "1"),
@@ -264,6 +264,12 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			`the pod does not tolerate the taint gpu=true:NoSchedule of group "a100", and asks for 4 CPUs, the largest node of group "a100" has 2, and 1 more requirement fails`},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
 			"no group has nodes with the label gpu=a100, groups have gpu=v100 and gpu=t4"},
+		{"bad tag", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/gpu", `group "small": its tag is bad`},
+		{"bad tag, misspelt", gpu(podOf("cpu", "1")), []*GroupNode{small}, "labels/gpu", `group "small": its tag is bad`},
+		{"bad tag of another label", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/example.com/gpu", "no group has nodes with the label gpu=a100"},
+		{"bad tag of a taint", gpu(podOf("cpu", "1")), []*GroupNode{small}, "taint/gpu", "no group has nodes with the label gpu=a100"},
+		{"tag that is used and differs from EKS", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4")}, "label/gpu",
+			"no group has nodes with the label gpu=a100, groups have gpu=t4"},
 		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",
 			"the pod asks for 100 CPUs, the largest node of 4 groups has 4"},
 	} {
@@ -273,8 +279,8 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			for i, n := range tt.nodes {
 				answers = append(answers, rejected(n.Group, decision.Reason{Code: firstCode(n, tt.pod)}))
 				groups[n.Group] = &decision.Group{Name: n.Group, AutoScaling: n.Group}
-				if i == 0 && tt.problem != "" {
-					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: "k8s.io/cluster-autoscaler/node-template/label/gpu"}}
+				if i == 0 && tt.tag != "" {
+					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: "its tag is bad", About: "k8s.io/cluster-autoscaler/node-template/" + tt.tag}}
 				}
 			}
 			got := cause(tt.pod, answers, groups, tt.nodes...)
