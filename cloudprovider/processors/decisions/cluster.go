@@ -141,6 +141,9 @@ func (k *cluster) groups() []decision.Group {
 		if amount, known := k.Provider.Costs().NodeCost(id, nil, 1); known { // of the next node
 			o.NodePrice, o.AboutPrice = strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
 		}
+		if p := k.Provider.Undivided(g); p != nil {
+			o.Undivided = p.Message + ": " + p.Remedy
+		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
 		}
