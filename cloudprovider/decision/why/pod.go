@@ -186,9 +186,9 @@ func byProblem(r requirement, g *decision.Group) requirement {
 func (r *requirement) state(group string) string {
 	switch {
 	case r.resource != "":
-		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/resources/"+r.key, r.asks.String()) + " # if its nodes have it"
+		return "if its nodes have it: " + tagCommand(group, "k8s.io/cluster-autoscaler/node-template/resources/"+r.key, r.asks.String())
 	case r.value != "":
-		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/label/"+r.key, r.value) + " # if its nodes have it"
+		return "if its nodes have it: " + tagCommand(group, "k8s.io/cluster-autoscaler/node-template/label/"+r.key, r.value)
 	}
 	return ""
 }

@@ -38,7 +38,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 		return spendCap(r.Cap, g)
 	case RefusedBackoff:
 		return decision.Reason{Code: decision.CodeBackoff, Message: name + " cannot grow for a while after a failed scale-up",
-			Passes: true, Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
+			Passes: true, Remedy: "wait, or look for the failure: asgctl top"}
 	case RefusedDegraded:
 		return blocked(g)
 	case RefusedUnread:

@@ -187,7 +187,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 		{"a key", "config-error", "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Client.InvalidKMSKey.InvalidState: " +
 			"Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state", Attempt{}, "the KMS key of the volumes is in an incorrect state", "enable it, or use another key"},
 		{"GPUs on-demand", "quota", "VcpuLimitExceeded: your current vCPU limit of 0 allows", Attempt{InstanceType: "g4dn.xlarge"},
-			"the AWS account has no more of its quota: VcpuLimitExceeded: your current vCPU limit of 0 allows", "--quota-code L-DB2E81BA --desired-value 32 # vCPUs, 0 now"},
+			"the AWS account has no more of its quota: VcpuLimitExceeded: your current vCPU limit of 0 allows", "ask AWS for more than 0 vCPUs: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-DB2E81BA --desired-value 32"},
 		{"spot, the group has one type", "spot-limit", "Max spot instance count exceeded", Attempt{Group: &decision.Group{Types: []string{"m5.large"}}},
 			"the AWS account has all spot instances that it may have: Max spot instance count exceeded", "--quota-code L-34B43A08 --desired-value VCPUS\nthe value now: aws service-quotas get-service-quota"},
 		{"an unknown family", "quota", "your current vCPU limit of 0 allows", Attempt{InstanceType: "hpc6a.48xlarge"}, "the AWS account has no more of its quota: your current vCPU limit of 0 allows",
