@@ -9,14 +9,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another. setting
+// Late is the reason of an instance that this autoscaler has seen since a moment without a node, and that the core gives up at another. setting
 // names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
 func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {
 	if cause != "" {
 		cause = ": " + cause
 	}
 	return decision.Reason{Code: decision.CodeNotReady,
-		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (%s)%s",
+		Message: fmt.Sprintf("instance %s of group %s has been seen without a node since %s, and is given up at %s (%s)%s",
 			clean(instance, maxName), quote(group), Clock(since), Clock(until), setting, cause),
 		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
 }
@@ -47,5 +47,5 @@ func bootstrap(instance, options string) string {
 
 // GivenUp is the reason of the end of such an instance.
 func GivenUp(since time.Time) decision.Reason {
-	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it had not joined the cluster since " + Clock(since)}
+	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it was seen without a node since " + Clock(since)}
 }
