@@ -118,8 +118,7 @@ func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 	return nil
 }
 
-// Undivided is what keeps a group of several zones from being scaled zone by zone, although a pod needs one of its zones and whatever its tag says.
-// It is nil where nothing does.
+// Undivided is what keeps a group of several zones from being scaled zone by zone, whatever its tag says. It is nil where nothing does.
 func (c *Cache) Undivided(g *group.Group) *launchspec.Problem {
 	switch {
 	case g.Zone != "" || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil:

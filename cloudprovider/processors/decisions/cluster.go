@@ -56,8 +56,9 @@ func newCluster(c *Collector, f *facts) *cluster {
 
 func (k *cluster) words() decision.Words {
 	k.mu.Lock()
-	k.failed, k.pauses = k.facts.current(k.Collector.failed), maps.Clone(k.Collector.pauses)
+	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)
 	k.mu.Unlock()
+	maps.DeleteFunc(k.failed, func(_ string, last lastFailure) bool { return k.facts.at.Sub(last.at) > failureCounts })
 	groups := k.groups()
 	byName := make(map[string]*decision.Group, len(groups))
 	for at := range groups {

@@ -3,7 +3,6 @@ package decisions
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +21,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -93,23 +91,12 @@ type failedRemoval struct {
 
 type lastFailure struct {
 	decision.Reason
-	at       time.Time
-	nothing  bool                   // AWS launched no instance
-	launches *launchspec.LaunchSpec // what the group launched
+	at      time.Time
+	nothing bool // AWS launched no instance
 }
 
-// failureCounts is how long a failed launch may be the cause of something, as long as the longest cool-down after one.
+// failureCounts is how long a failed launch may be the cause of something: as long as the longest cool-down after one. It may be mended then.
 const failureCounts = 15 * time.Minute
-
-// current leaves out launches that failed long ago, or in a group that launches something else now.
-func (f *facts) current(failed map[string]lastFailure) map[string]lastFailure {
-	current := maps.Clone(failed)
-	maps.DeleteFunc(current, func(id string, last lastFailure) bool {
-		g := f.view.Group(id)
-		return g == nil || g.LaunchSpec != last.launches || f.at.Sub(last.at) > failureCounts
-	})
-	return current
-}
 
 type stateSince struct {
 	state decision.NodeState

@@ -37,11 +37,10 @@ func (c *Collector) Launched(l asg.Launch) {
 	group := c.nodeGroup(l.Group, l.Zone)
 	c.Record.Launched(decision.Launch{Group: group, Zone: l.Zone, Mode: l.Call, Asked: l.Asked, Launched: l.Launched, Started: l.Started,
 		Duration: l.Duration, Outcome: outcome})
-	launches := c.launches(group)
 	c.mu.Lock()
 	_, failing := c.failed[group]
 	if failed {
-		c.failed[group] = lastFailure{outcome, c.Clock.Now(), l.Launched == 0, launches}
+		c.failed[group] = lastFailure{outcome, c.Clock.Now(), l.Launched == 0}
 	} else {
 		delete(c.failed, group)
 	}
@@ -77,14 +76,6 @@ func (c *Collector) nodeGroup(name, zone string) string {
 		}
 	}
 	return name
-}
-
-// launches is what the node group launches now, nil where that is not known.
-func (c *Collector) launches(group string) *launchspec.LaunchSpec {
-	if c.Provider == nil || c.Provider.View().Group(group) == nil {
-		return nil
-	}
-	return c.Provider.View().Group(group).LaunchSpec
 }
 
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
@@ -182,7 +173,7 @@ func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b
 
 // Backoff keeps the pause that lasts longest.
 func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
-	p := pause{until: b.inner.Backoff(group, info, cause, now), cause: cause, launches: b.launches(group.Id())}
+	p := pause{until: b.inner.Backoff(group, info, cause, now), cause: cause}
 	for _, id := range slices.Sorted(maps.Keys(b.unjoined)) {
 		if b.unjoined[id].group == group.Id() {
 			p.unjoined = append(p.unjoined, id)
@@ -196,6 +187,9 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 				p.unready = append(p.unready, n.Name)
 			}
 		}
+	}
+	if g := b.Provider.View().Group(group.Id()); g != nil {
+		p.launches = g.LaunchSpec
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
