@@ -9,8 +9,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Late is the reason of an instance that this autoscaler has seen since a moment without a node, and that the core gives up at another. setting
-// names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
+// Late is the reason of an instance that this autoscaler has seen since a moment without a node, and that the core gives up at another.
+// setting names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
 func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {
 	if cause != "" {
 		cause = ": " + cause
@@ -21,8 +21,8 @@ func Late(instance, group string, since, until time.Time, setting, cause, remedy
 		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
 }
 
-// Unjoined is the reason of a group that the core leaves alone until a moment, because no node was Ready in time. The instances came up without
-// a node, or the nodes are unready. setting names the flag or tag that sets that time.
+// Unjoined is the reason of a group that the core leaves alone until a moment, because no node was Ready in time. The instances came up, and the
+// unready nodes registered. setting names the flag or tag that sets that time.
 func Unjoined(group *decision.Group, instances, unready []string, within time.Duration, setting string, until time.Time) decision.Reason {
 	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
 		shell(autoScaling(group))
@@ -47,5 +47,5 @@ func bootstrap(instance, options string) string {
 
 // GivenUp is the reason of the end of such an instance.
 func GivenUp(since time.Time) decision.Reason {
-	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it was seen without a node since " + Clock(since)}
+	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, seen without a node since " + Clock(since)}
 }

@@ -90,7 +90,7 @@ func (s *search) add(a decision.Answer) {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
 			return r.resource != "" && r.has.IsZero() && slices.Contains(resourcesOf(missing), string(r.resource))
 		})
-		if len(c.failing) == 0 && (a.Verdict == decision.Skipped || a.Reason.Code == decision.CodeResources) { // the scheduler asks for nothing else
+		if len(c.failing) == 0 && (a.Verdict == decision.Skipped || a.Reason.Code == decision.CodeResources) {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
 		}
 	}

@@ -95,7 +95,7 @@ type lastFailure struct {
 	nothing bool // AWS launched no instance
 }
 
-// failureCounts is how long a failed launch may be the cause of something: as long as the longest cool-down after one. It may be mended then.
+// failureCounts is how long a failed launch may be the cause of something: as long as the longest cool-down after one.
 const failureCounts = 15 * time.Minute
 
 type stateSince struct {

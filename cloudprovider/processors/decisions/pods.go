@@ -94,7 +94,7 @@ func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, boo
 		Remedy:  fmt.Sprintf("kubectl -n %s describe pod %s", shellword.Quote(pod.Namespace), shellword.Quote(pod.Name))}, true
 }
 
-// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either, and no earlier one brings a node.
+// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. Nodes of earlier ones may come.
 func (s *speaker) refusedNow(group string) (decision.Reason, bool) {
 	s.late() // counts the nodes on their way
 	last := s.failed[group]

@@ -67,7 +67,7 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		_ = a.world.Cache.Refresh(t.Context())
 		a.loop(t)
 		for _, e := range a.collector.Record.Report().Timeline {
-			if e.Kind == decision.ScaleDown && e.Node == node.InstanceID && e.Group == "a" && strings.Contains(e.Reason.Message, "was seen without a node since") {
+			if e.Kind == decision.ScaleDown && e.Node == node.InstanceID && e.Group == "a" && strings.Contains(e.Reason.Message, "given up, seen without a node since") {
 				return ""
 			}
 		}
