@@ -118,6 +118,17 @@ func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 	return nil
 }
 
+// Undivided is what keeps a group of several zones from being scaled zone by zone, whatever its tag says. It is nil where nothing does.
+func (c *Cache) Undivided(g *group.Group) *launchspec.Problem {
+	switch {
+	case g.Zone != "" || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil:
+		return nil
+	case c.options.ZonalGroups == ZonalOff:
+		return notZonal("--asg-zonal-groups is off", "set --asg-zonal-groups=tagged")
+	}
+	return c.undivided(g)
+}
+
 func notZonal(why, remedy string) *launchspec.Problem {
 	return &launchspec.Problem{Reason: ReasonNotZonal, Message: "it stays one node group: " + why, Remedy: remedy}
 }

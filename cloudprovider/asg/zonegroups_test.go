@@ -149,6 +149,7 @@ func TestZonalGroups(t *testing.T) {
 			assert.Truef(t, slices.Equal(ids, tt.want), "node groups %q, want %q", ids, tt.want)
 			_, divisible, _ := w.cache.NodeGroups(w.group("a"))
 			assert.Equal(t, tt.divisible, divisible, "divisible")
+			assert.Equal(t, tt.reason == asg.ReasonNotZonal || tt.flag == asg.ZonalOff, w.cache.Undivided(w.group("a")) != nil, "whatever its tag says")
 			var want []string
 			if tt.reason != "" {
 				want = []string{tt.reason}

@@ -153,7 +153,7 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 		}
 		v.late[id] = Late{cause, remedy, start.Console}
 		p.unjoined[g.Name] = notJoining{g.LaunchSpec, registered, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
-			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
+			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has been seen without a node since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
 			Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {

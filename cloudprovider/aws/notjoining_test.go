@@ -48,7 +48,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	}
 	w.SetLate(late(second))
 	w.waitWhile("no problem", func() bool { return problem() == "" })
-	want := `Auto Scaling group "g": its instance ` + second + " has not joined the cluster since 10:00:00 UTC: EC2's instance status check fails"
+	want := `Auto Scaling group "g": its instance ` + second + " has been seen without a node since 10:00:00 UTC: EC2's instance status check fails"
 	got := problem()
 	assert.Truef(t, strings.HasPrefix(got, want), "problem %q, want %q", got, want)
 	if l := w.View().Late(second); !strings.HasPrefix(l.Cause, "EC2's instance status check fails") || l.Remedy != "" || strings.Join(l.Console, "") != "kernel panic" {

@@ -110,6 +110,7 @@ type Group struct {
 	Spend        float64    `json:"spendPerHour"`               // of its instances, in the currency of Spend
 	AboutPrice   bool       `json:"nodePriceEstimated,omitempty"`
 	AboutSpend   bool       `json:"spendEstimated,omitempty"`
+	Undivided    string     `json:"-"` // why it is not scaled zone by zone, and what helps, "" where its tag does
 }
 
 // Beside returns what to show beside the group's reason: the cool-downs, without the causes that it names, and the problems that it

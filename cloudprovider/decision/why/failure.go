@@ -138,10 +138,10 @@ func (a Attempt) raise(spot bool, message string) string {
 	if code == "" {
 		return "ask AWS for more, the quotas are: " + fmt.Sprintf(command, "list-service-quotas")
 	}
-	ask := "ask AWS for more: " + fmt.Sprintf(command, "request-service-quota-increase") + " --quota-code " + code + " --desired-value "
+	ask := ": " + fmt.Sprintf(command, "request-service-quota-increase") + " --quota-code " + code + " --desired-value "
 	if found := vcpuSize.FindStringSubmatch(message); found != nil {
 		now, _ := strconv.Atoi(found[1])
-		return ask + fmt.Sprintf("%d # vCPUs, %d now", max(32, 2*now), now)
+		return fmt.Sprintf("ask AWS for more than %d vCPUs%s%d", now, ask, max(32, 2*now))
 	}
-	return ask + "VCPUS\nthe value now: " + fmt.Sprintf(command, "get-service-quota") + " --quota-code " + code
+	return "ask AWS for more" + ask + "VCPUS\nthe value now: " + fmt.Sprintf(command, "get-service-quota") + " --quota-code " + code
 }

@@ -88,14 +88,14 @@ func (s *search) add(a decision.Answer) {
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
-			return r.resource != "" && slices.Contains(resourcesOf(missing), string(r.resource))
+			return r.resource != "" && r.has.IsZero() && slices.Contains(resourcesOf(missing), string(r.resource))
 		})
-		if len(c.failing) == 0 {
+		if len(c.failing) == 0 && (a.Verdict == decision.Skipped || a.Reason.Code == decision.CodeResources) {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
 		}
 	}
-	if c.group != nil {
-		for i, r := range c.failing {
+	for i, r := range c.failing {
+		if _, used := s.nodes[a.Group].Labels[r.key]; !used && c.group != nil { // or a tag is in force, which another source contradicts
 			c.failing[i] = byProblem(r, c.group)
 		}
 	}
@@ -167,8 +167,13 @@ func byProblem(r requirement, g *decision.Group) requirement {
 	if r.taint.Key != "" || r.key == "" {
 		return r
 	}
+	kind := "label"
+	if r.resource != "" {
+		kind = "resource"
+	}
 	for _, p := range g.Problems {
-		if strings.HasSuffix(p.About, "/"+r.key) {
+		_, tag, _ := strings.Cut(p.About, "/node-template/")
+		if of, name, _ := strings.Cut(tag, "/"); name == r.key && strings.HasPrefix(of, kind) { // or of is misspelt, such as labels
 			return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise, said: decision.Reason{
 				Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: cmp.Or(r.state(autoScaling(g)), p.Remedy)}}
 		}
@@ -181,9 +186,9 @@ func byProblem(r requirement, g *decision.Group) requirement {
 func (r *requirement) state(group string) string {
 	switch {
 	case r.resource != "":
-		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/resources/"+r.key, r.asks.String()) + " # if its nodes have it"
+		return "if its nodes have it: " + tagCommand(group, "k8s.io/cluster-autoscaler/node-template/resources/"+r.key, r.asks.String())
 	case r.value != "":
-		return tagCommand(group, "k8s.io/cluster-autoscaler/node-template/label/"+r.key, r.value) + " # if its nodes have it"
+		return "if its nodes have it: " + tagCommand(group, "k8s.io/cluster-autoscaler/node-template/label/"+r.key, r.value)
 	}
 	return ""
 }

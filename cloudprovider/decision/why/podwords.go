@@ -251,7 +251,8 @@ func verb(subject, one, many string) string {
 
 // remedy is the next step about the first requirement that all groups of the list fail.
 func (s *search) remedy(list []candidate) string {
-	r, group := list[0].failing[0], autoScaling(cmp.Or(list[0].group, &decision.Group{Name: list[0].Group}))
+	r, g := list[0].failing[0], cmp.Or(list[0].group, &decision.Group{Name: list[0].Group})
+	group := autoScaling(g)
 	switch {
 	case r.said.Remedy != "":
 		return r.said.Remedy
@@ -266,6 +267,8 @@ func (s *search) remedy(list []candidate) string {
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
 		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list)
+	case r.weight == weightPromise && r.among == "" && g.Undivided != "":
+		return g.Undivided
 	case r.weight == weightPromise && r.among == "":
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
 			tagCommand(group, "asg-autoscaler.github.io/zonal", "true"), shell(group))

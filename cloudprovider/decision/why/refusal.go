@@ -1,12 +1,17 @@
 package why
 
-import "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+import (
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
 
 // Refusal says why a group is left out of a scale-up: in the core's kinds, or in ours. It is comparable.
 type Refusal struct {
 	Kind  RefusalKind
-	Class string // of the failure that a cool-down follows
-	Text  string // in the core's own words: of a quota or of something that has no kind
+	Class string    // of the failure that a cool-down follows
+	Until time.Time // the end of the first pool's cool-down, the zero time where it is not known
+	Text  string    // in the core's own words: of a quota or of something that has no kind
 	Cap   decision.SpendCap
 }
 

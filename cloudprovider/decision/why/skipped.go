@@ -27,7 +27,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	}
 	switch r.Kind {
 	case RefusedCoolDown:
-		return coolDown(r.Class, g)
+		return coolDown(r, g)
 	case RefusedFull:
 		return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 	case RefusedPaused:
@@ -38,7 +38,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 		return spendCap(r.Cap, g)
 	case RefusedBackoff:
 		return decision.Reason{Code: decision.CodeBackoff, Message: name + " cannot grow for a while after a failed scale-up",
-			Passes: true, Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
+			Passes: true, Remedy: "wait, or look for the failure: asgctl top"}
 	case RefusedDegraded:
 		return blocked(g)
 	case RefusedUnread:
@@ -120,7 +120,7 @@ func Backoff(group *decision.Group, until time.Time, code, message string) decis
 // withOtherDenials adds the steps about other calls that AWS denies for the group. The mended one would lead to them.
 func withOtherDenials(r decision.Reason, g *decision.Group) decision.Reason {
 	for _, p := range g.Problems {
-		if step, _, _ := strings.Cut(p.Remedy, "\n"); r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
+		if step, _, _ := strings.Cut(p.Remedy, "\n"); step != "" && r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
 			r.Remedy += "\nthen also " + step
 		}
 	}
@@ -188,7 +188,7 @@ func CoolDown(class, message string, attempt Attempt) decision.Reason {
 }
 
 // coolDown is the reason of a group all of whose pools cool down: the most lasting of the causes. Some are other groups' shortages.
-func coolDown(class string, g *decision.Group) decision.Reason {
+func coolDown(r Refusal, g *decision.Group) decision.Reason {
 	var first decision.CoolDown
 	if len(g.CoolDowns) > 0 {
 		first = slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
@@ -197,9 +197,10 @@ func coolDown(class string, g *decision.Group) decision.Reason {
 	}
 	cause := first.Cause
 	if cause.Message == "" {
-		cause = CoolDown(class, "", Attempt{Group: g})
+		cause = CoolDown(r.Class, "", Attempt{Group: g})
 	}
-	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage), nextTry(cause.Code, first.Since, first.Until))
+	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage),
+		nextTry(cause.Code, first.Since, cmp.Or(r.Until, first.Until)))
 	return withOtherDenials(cause, g)
 }
 

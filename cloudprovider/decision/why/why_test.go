@@ -78,6 +78,8 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: only 1 of 4 are ready`, "kubectl get nodes"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
+		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity", Until: noon}, cooling, decision.CodeAccountLimit,
+			`group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 12:00:00 UTC)`, "ask AWS"},
 		{Refusal{Kind: RefusedCoolDown, Class: "permission"}, g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},
 		{Refusal{Kind: RefusedCoolDown, Class: "something new"}, g, decision.CodeCoolDown, `group "web" cannot grow now: a launch failed (something new)`, "wait"},
 		{Refusal{Kind: RefusedDegraded}, broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
@@ -132,13 +134,14 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 	g := &decision.Group{Name: "web/a", AutoScaling: "web"}
 	for _, tt := range []struct {
-		instances     []string
-		says, command string
+		instances, unready []string
+		says, command      string
 	}{
-		{[]string{"i-1", "i-2"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --output text\nusual causes: "},
-		{nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
+		{[]string{"i-1", "i-2"}, []string{"n-1"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --output text\nusual causes: "},
+		{nil, []string{"n-2", "n-1"}, "2 nodes registered and did not get ready within 1m30s", "kubectl describe node n-1"},
+		{nil, nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
 	} {
-		r := Unjoined(g, tt.instances, 90*time.Second, "--max-node-provision-time", noon)
+		r := Unjoined(g, tt.instances, tt.unready, 90*time.Second, "--max-node-provision-time", noon)
 		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
 			t.Errorf("%d instances: %+v, want %q and %q", len(tt.instances), r, want, tt.command)
 		}
@@ -184,7 +187,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 		{"a key", "config-error", "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Client.InvalidKMSKey.InvalidState: " +
 			"Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state", Attempt{}, "the KMS key of the volumes is in an incorrect state", "enable it, or use another key"},
 		{"GPUs on-demand", "quota", "VcpuLimitExceeded: your current vCPU limit of 0 allows", Attempt{InstanceType: "g4dn.xlarge"},
-			"the AWS account has no more of its quota: VcpuLimitExceeded: your current vCPU limit of 0 allows", "--quota-code L-DB2E81BA --desired-value 32 # vCPUs, 0 now"},
+			"the AWS account has no more of its quota: VcpuLimitExceeded: your current vCPU limit of 0 allows", "ask AWS for more than 0 vCPUs: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-DB2E81BA --desired-value 32"},
 		{"spot, the group has one type", "spot-limit", "Max spot instance count exceeded", Attempt{Group: &decision.Group{Types: []string{"m5.large"}}},
 			"the AWS account has all spot instances that it may have: Max spot instance count exceeded", "--quota-code L-34B43A08 --desired-value VCPUS\nthe value now: aws service-quotas get-service-quota"},
 		{"an unknown family", "quota", "your current vCPU limit of 0 allows", Attempt{InstanceType: "hpc6a.48xlarge"}, "the AWS account has no more of its quota: your current vCPU limit of 0 allows",
@@ -246,11 +249,11 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 	}
 	small, large := nodeOf("small", "cpu", "2"), nodeOf("large", "cpu", "64")
 	for _, tt := range []struct {
-		name    string
-		pod     *corev1.Pod
-		nodes   []*GroupNode
-		problem string // of the first group
-		want    string
+		name  string
+		pod   *corev1.Pod
+		nodes []*GroupNode
+		tag   string // of the first group, and bad
+		want  string
 	}{
 		{"largest of several", podOf("cpu", "100"), []*GroupNode{small, large}, "", `the pod asks for 100 CPUs, the largest node of groups "small" and "large" has 64`},
 		{"two tainted groups before a small one", podOf("cpu", "4"), []*GroupNode{nodeOf("a", "cpu", "2").labelled("x", "y").tainted("t", "1").tainted("u", "1"),
@@ -261,6 +264,12 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			`the pod does not tolerate the taint gpu=true:NoSchedule of group "a100", and asks for 4 CPUs, the largest node of group "a100" has 2, and 1 more requirement fails`},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
 			"no group has nodes with the label gpu=a100, groups have gpu=v100 and gpu=t4"},
+		{"bad tag", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/gpu", `group "small": its tag is bad`},
+		{"bad tag, misspelt", gpu(podOf("cpu", "1")), []*GroupNode{small}, "labels/gpu", `group "small": its tag is bad`},
+		{"bad tag of another label", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/example.com/gpu", "no group has nodes with the label gpu=a100"},
+		{"bad tag of a taint", gpu(podOf("cpu", "1")), []*GroupNode{small}, "taint/gpu", "no group has nodes with the label gpu=a100"},
+		{"tag that is used and differs from EKS", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4")}, "label/gpu",
+			"no group has nodes with the label gpu=a100, groups have gpu=t4"},
 		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",
 			"the pod asks for 100 CPUs, the largest node of 4 groups has 4"},
 	} {
@@ -270,8 +279,8 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			for i, n := range tt.nodes {
 				answers = append(answers, rejected(n.Group, decision.Reason{Code: firstCode(n, tt.pod)}))
 				groups[n.Group] = &decision.Group{Name: n.Group, AutoScaling: n.Group}
-				if i == 0 && tt.problem != "" {
-					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: "k8s.io/cluster-autoscaler/node-template/label/gpu"}}
+				if i == 0 && tt.tag != "" {
+					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: "its tag is bad", About: "k8s.io/cluster-autoscaler/node-template/" + tt.tag}}
 				}
 			}
 			got := cause(tt.pod, answers, groups, tt.nodes...)
@@ -323,6 +332,26 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 	assert.Truef(t, got.Message == want && got.Remedy == "kubectl -n default describe pvc data", "got %+v, want %q", got, want)
 }
 
+// The template of the group has one GPU, and its nodes came up without it.
+func TestMissingDeviceHidesNoOtherCause(t *testing.T) {
+	g := &decision.Group{Name: "gpu", AutoScaling: "gpu", Problems: []decision.Reason{{Code: decision.CodeAccelerator, About: "nvidia.com/gpu",
+		Message: `Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu`}}}
+	tooLittle := Scheduling("NodeResourcesFit", []string{"Insufficient nvidia.com/gpu"}, "")
+	for _, tt := range []struct {
+		asks string
+		said decision.Reason
+		want string
+	}{
+		{"1", tooLittle, `group "gpu": its nodes came up without nvidia.com/gpu`},
+		{"8", tooLittle, `the pod asks for 8 GPUs (nvidia.com/gpu), the largest node of group "gpu" has 1`},
+		{"1", Scheduling("VolumeBinding", []string{"pod has unbound immediate PersistentVolumeClaims"}, ""), "a volume claim of the pod is not bound"},
+	} {
+		got := cause(podOf("nvidia.com/gpu", tt.asks), []decision.Answer{rejected("gpu", tt.said)}, map[string]*decision.Group{"gpu": g},
+			nodeOf("gpu", "nvidia.com/gpu", "1"))
+		assert.Equalf(t, tt.want, got.Message, "%s GPUs, %s", tt.asks, tt.said.Message)
+	}
+}
+
 func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	var answers []decision.Answer
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -364,7 +393,7 @@ func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
 
 func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Code: decision.CodeDenied, Remedy: "allow the other call\nin full"},
-		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
+		{Code: decision.CodeDegraded, Remedy: "mend the tag"}, {Code: decision.CodeDenied}}} // its own denial has no step of its own
 	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
 	for _, got := range []decision.Reason{Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g), Backoff(g, noon, "cloudProviderError", denied)} {
 		assert.Truef(t, strings.HasSuffix(got.Remedy, "\nthen also allow the other call"),

@@ -32,6 +32,7 @@ type cluster struct {
 	evicting func() map[string]bool // nodes with a pod that ends because a scheduler evicts it for another
 	drained  int                    // nodes that the core drains
 	lacking  map[string]bool        // groups with a Ready node that lacks a device
+	onTheWay map[string]int         // nodes and instances of a group that may become Ready, as findLate counted them
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -57,6 +58,7 @@ func (k *cluster) words() decision.Words {
 	k.mu.Lock()
 	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)
 	k.mu.Unlock()
+	maps.DeleteFunc(k.failed, func(_ string, last lastFailure) bool { return k.facts.at.Sub(last.at) > failureCounts })
 	groups := k.groups()
 	byName := make(map[string]*decision.Group, len(groups))
 	for at := range groups {
@@ -139,6 +141,9 @@ func (k *cluster) groups() []decision.Group {
 		o.Problems, o.Spend, o.AboutSpend = problems[g.Name], spending.ByGroup[id].PerHour, spending.ByGroup[id].Estimated
 		if amount, known := k.Provider.Costs().NodeCost(id, nil, 1); known { // of the next node
 			o.NodePrice, o.AboutPrice = strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
+		}
+		if p := k.Provider.Undivided(g); p != nil {
+			o.Undivided = p.Message + ": " + p.Remedy
 		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
@@ -254,16 +259,17 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	case by != nil:
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)
 	case cooling:
-		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, o)
+		o.State = decision.GroupCoolDown
+		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason
-			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)
+			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed at %s: %s", o.Name, why.Clock(last.at), last.Message)
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
 		if backedOff.cause.ErrorCode == coresTimeout {
 			within, setting := k.provisionTime(k.facts.view, o.Name)
-			o.Reason = why.Unjoined(o, backedOff.unjoined, within, setting, backedOff.until)
+			o.Reason = why.Unjoined(o, backedOff.unjoined, backedOff.unready, within, setting, backedOff.until)
 		} else {
 			o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
 		}

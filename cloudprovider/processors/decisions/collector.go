@@ -91,8 +91,12 @@ type failedRemoval struct {
 
 type lastFailure struct {
 	decision.Reason
+	at      time.Time
 	nothing bool // AWS launched no instance
 }
+
+// failureCounts is how long a failed launch may be the cause of something: as long as the longest cool-down after one.
+const failureCounts = 15 * time.Minute
 
 type stateSince struct {
 	state decision.NodeState

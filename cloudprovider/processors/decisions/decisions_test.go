@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -266,25 +267,51 @@ func TestLaunchThatFailsLater(t *testing.T) {
 	})
 }
 
-// AWS refuses a launch for good after the loop that asked for it is over.
+// newUnlistedWorld is over an AWS that accepts launches and lists no instance.
+func newUnlistedWorld(t *testing.T, o config.AutoscalingOptions, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	on := awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Delays.Listed = fakeaws.Duration(time.Hour) }, groups...)
+	return newWorld(t, on, o, true, func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
+}
+
+// AWS refuses a launch for good after the loop that asked for it is over. The node of an earlier launch comes all the same.
 func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), true)
-	w.put(waiting("one", "web", "1"))
-	w.loop()
-	for _, tt := range []struct {
-		launch asg.Launch
-		want   decision.PodState
-	}{
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodHelpless},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 2, Launched: 1, Refused: "no more", Class: awsmessage.NoCapacity}, decision.PodLaunching},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "slow down", Class: awsmessage.Throttle}, decision.PodLaunching},
-	} {
-		w.seen.Launched(tt.launch)
-		p := w.pod(w.record.Report(), "one")
-		said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `)
-		assert.Truef(t, p.State == tt.want && said == (tt.want == decision.PodHelpless), "pod %+v after %+v, want it %s", p, tt.launch, tt.want)
+	small := awsworld.Group("small", "m5.large", 0, 0, 5, nil)
+	for comes, w := range map[bool]*world{false: newUnlistedWorld(t, options(), small), true: newWorld(t, onAWS(t, small), options(), true)} {
+		w.put(waiting("one", "web", "1"))
+		w.loop()
+		for _, tt := range []struct {
+			launch asg.Launch
+			want   decision.PodState
+		}{
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodHelpless},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 2, Launched: 1, Refused: "no more", Class: awsmessage.NoCapacity}, decision.PodLaunching},
+			{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "slow down", Class: awsmessage.Throttle}, decision.PodLaunching},
+		} {
+			w.seen.Launched(tt.launch)
+			p := w.pod(w.record.Report(), "one")
+			if comes {
+				tt.want = decision.PodLaunching
+			}
+			said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `)
+			assert.Truef(t, p.State == tt.want && said == (tt.want == decision.PodHelpless), "pod %+v after %+v, want it %s", p, tt.launch, tt.want)
+		}
+	}
+}
+
+// Another group lacks capacity in the pool of this one, whose own launch failed for a cause that lasts. Hours later it may be mended.
+func TestOldFailureIsNoCauseOfACoolDown(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
+	require.Error(t, w.Grow("a", 1))
+	w.seen.Launched(asg.Launch{Group: "b", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration})
+	for _, want := range []string{"its last launch failed at ", "AWS has no capacity"} {
+		g := w.group(w.loop(), "b")
+		assert.Truef(t, g.State == decision.GroupCoolDown && strings.HasPrefix(g.Reason.Message, `group "b" cannot grow now`) && strings.Contains(g.Reason.Message, want),
+			"group %+v, want %q", g, want)
+		w.at = w.at.Add(time.Hour)
 	}
 }
 
@@ -292,7 +319,7 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
 	o := options()
 	o.BalanceSimilarNodeGroups = true
-	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), o, true)
+	w := newUnlistedWorld(t, o, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil))
 	w.put(waiting("one", "web", "1500m"), waiting("two", "web", "1500m"))
 	r := w.loop()
 	require.Len(t, entries(r, decision.ScaleUp), 2, "groups that grow")
@@ -746,6 +773,18 @@ func (w *world) ready(group string) []*corev1.Node {
 		n.UID = types.UID(n.Name)
 	}
 	return nodes
+}
+
+// The core gives up a launch whose nodes have registered, and never get Ready.
+func TestNodesThatDoNotGetReadyAreNoMissingInstances(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 5, nil)), options(), true)
+	node := w.ready("web")[0]
+	node.CreationTimestamp, node.Status.Conditions[0].Status = metav1.NewTime(w.at.Add(-14*time.Minute)), corev1.ConditionFalse
+	w.join(node)
+	w.backoff.Backoff(w.NodeGroup("web"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}, w.at)
+	g := w.group(w.loop(), "web")
+	says := `group "web" cannot grow now: 1 node registered and did not get ready within 15m `
+	assert.Truef(t, strings.HasPrefix(g.Reason.Message, says) && g.Reason.Remedy == "kubectl describe node web-0", "group %+v, want %q", g, says)
 }
 
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {

@@ -81,6 +81,9 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 		say(o, decision.NodeBlocked, decision.CodeOther, "", "group %q is scaled to zero at once, and other nodes of it are needed", group.Name)
 	case simulator.RecentlyUnremovable:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
+		if failed, known := k.facts.refused[o.Name]; known { // it was asked to go, or moves
+			failed.say(o, "soon")
+		}
 	case simulator.NotUnneededOtherReason: // from scaledown.Requests alone
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "another node of its group starts or is drained first")
 	default:
@@ -115,7 +118,7 @@ func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 				decision.Span(systemPods))
 		}
 	case drain.NotEnoughPdb:
-		message, remedy = fmt.Sprintf("the disruption budget of pod %q allows no eviction", o.Pod), "see which: kubectl -n "+namespace+" get poddisruptionbudgets"
+		message, remedy = fmt.Sprintf("another node goes first, whose pods need the disruption budget of pod %q", o.Pod), ""
 		if n.budget != nil {
 			message, remedy = noEviction(n.budget, pod, o.Pod)
 		}

@@ -121,6 +121,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 		}
 	}
 	coming, launched := map[string]int{}, map[string]int{}
+	k.onTheWay = coming
 	for _, m := range k.members() {
 		if m.instance == nil || m.instance.Lifecycle.Leaving() {
 			continue
@@ -165,7 +166,7 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	period, cooling := k.Provider.CoolDown(own)
 	other := *g
 	other.State = "" // its maximum does not matter
-	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, &other), cooling
+	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, &other), cooling
 }
 
 // lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".

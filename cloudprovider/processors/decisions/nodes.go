@@ -85,6 +85,10 @@ func say(o *decision.Node, state decision.NodeState, code decision.Code, remedy,
 	o.State, o.Reason = state, decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
+func (f failedRemoval) say(o *decision.Node, next string) {
+	say(o, decision.NodeBlocked, f.Code, f.Remedy, "its last removal failed at %s: %s, and is tried again %s", why.Clock(f.at), f.Message, next)
+}
+
 func leaving(o *decision.Node, i *group.Instance) {
 	if i.Lifecycle.Retained() {
 		say(o, decision.NodeLeaving, decision.CodeOther, shellword.TerminateInstance(i.ID), "AWS keeps its instance, and charges for it, until somebody terminates it")
@@ -209,7 +213,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 			next = "at " + why.Clock(o.RemovalAt)
 		}
 		o.RemovalAt = time.Time{}
-		say(o, decision.NodeBlocked, failed.Code, failed.Remedy, "its last removal failed at %s: %s, and is tried again %s", why.Clock(failed.at), failed.Message, next)
+		failed.say(o, next)
 		return
 	}
 	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown {

@@ -47,7 +47,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{most: -1, since: noon.Add(-time.Hour), state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
 			want: "it is not needed, but no such node goes with --max-scale-down-parallelism below 1"},
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
-		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
+		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `another node goes first, whose pods need the disruption budget of pod "a/b"`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
 		{reason: simulator.BlockedByPod, by: drain.UnmovableKubeSystemPod, pod: young, state: decision.NodeBlocked, code: decision.CodePod,
 			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 2026-11-01 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},
@@ -92,13 +92,16 @@ func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
 	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "now", noon: "at 12:10:00 UTC"} {
 		f := &facts{at: noon, earlier: earlier{refused: map[string]failedRemoval{"n": denied}},
 			unneeded: map[string]scaledown.Unneeded{"n": {Since: since, Length: 10 * time.Minute}}}
-		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{
+		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{simulator.RecentlyUnremovable: decision.NodeBlocked,
 			simulator.NotUnneededLongEnough: decision.NodeBlocked, simulator.NoPlaceToMovePods: decision.NodeNeeded} {
 			o := decision.Node{Name: "n"}
 			core := config.AutoscalingOptions{MaxScaleDownParallelism: 10, MaxDrainParallelism: 1}
 			(&cluster{Collector: New(Config{Core: core}), facts: f}).weigh(&o, member{}, nil, &scaledownstatus.UnremovableNode{Reason: reason})
 			want := denied.Reason
 			want.Message = "its last removal failed at 11:59:00 UTC: AWS denied it, and is tried again " + again
+			if reason == simulator.RecentlyUnremovable { // of a node that was asked to go
+				want.Message = strings.TrimSuffix(want.Message, again) + "soon"
+			}
 			assert.Truef(t, o.State == state && (o.Reason == want) == (state == decision.NodeBlocked) && o.RemovalAt.IsZero(),
 				"node %+v, want it %s, and if that is blocked for %+v", o, state, want)
 		}

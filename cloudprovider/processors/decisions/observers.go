@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -39,7 +40,7 @@ func (c *Collector) Launched(l asg.Launch) {
 	c.mu.Lock()
 	_, failing := c.failed[group]
 	if failed {
-		c.failed[group] = lastFailure{outcome, l.Launched == 0}
+		c.failed[group] = lastFailure{outcome, c.Clock.Now(), l.Launched == 0}
 	} else {
 		delete(c.failed, group)
 	}
@@ -155,6 +156,7 @@ type pause struct {
 	until    time.Time
 	cause    cloudprovider.InstanceErrorInfo
 	unjoined []string               // instances of the group that had no node
+	unready  []string               // its young nodes that were not Ready
 	launches *launchspec.LaunchSpec // what the group launched
 	blocked  bool                   // the group could launch nothing meanwhile
 }
@@ -175,6 +177,15 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 	for _, id := range slices.Sorted(maps.Keys(b.unjoined)) {
 		if b.unjoined[id].group == group.Id() {
 			p.unjoined = append(p.unjoined, id)
+		}
+	}
+	if cause.ErrorCode == coresTimeout {
+		nodes, _ := b.Nodes.List(labels.Everything()) // the lister reads a cache
+		within, _ := b.provisionTime(b.Provider.View(), group.Id())
+		for _, n := range nodes {
+			if b.Provider.NodeGroupName(n) == group.Id() && !b.ready(n) && now.Sub(n.CreationTimestamp.Time) < within {
+				p.unready = append(p.unready, n.Name)
+			}
 		}
 	}
 	if g := b.Provider.View().Group(group.Id()); g != nil {

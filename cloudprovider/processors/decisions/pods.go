@@ -94,13 +94,15 @@ func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, boo
 		Remedy:  fmt.Sprintf("kubectl -n %s describe pod %s", shellword.Quote(pod.Namespace), shellword.Quote(pod.Name))}, true
 }
 
-// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either.
-func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
-	last := k.failed[group]
+// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. Nodes of earlier ones may come.
+func (s *speaker) refusedNow(group string) (decision.Reason, bool) {
+	s.late() // counts the nodes on their way
+	last := s.failed[group]
 	r := last.Reason
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
 	lasts := r.Code == decision.CodeDenied || r.Code == decision.CodeConfiguration
-	return r, lasts || last.nothing && (r.Code == decision.CodeNoCapacity || r.Code == decision.CodeAccountLimit)
+	lasts = lasts || last.nothing && (r.Code == decision.CodeNoCapacity || r.Code == decision.CodeAccountLimit)
+	return r, lasts && s.onTheWay[group] == 0
 }
 
 // coming returns the first of the groups that grew for a pod whose nodes may come, or the first of all.
@@ -344,7 +346,7 @@ func (s *speaker) helped() {
 func (s *speaker) failedLaunch() decision.Reason {
 	groups := s.facts.status.FailedResizeNodeGroups
 	for _, g := range groups {
-		if last, known := s.failed[g.Id()]; known {
+		if last := s.failed[g.Id()]; !last.at.Before(s.facts.at) { // or it is another launch's
 			r := last.Reason
 			r.Message = fmt.Sprintf("a launch in group %q failed: %s", g.Id(), r.Message)
 			return r

@@ -125,7 +125,7 @@ func (ScaleDown) CleanUp() {}
 
 type unremovable struct {
 	*scaledownstatus.UnremovableNode
-	budget    *policyv1.PodDisruptionBudget // that allows no eviction of the blocking pod, nil where it is not known
+	budget    *policyv1.PodDisruptionBudget // that allows no eviction of the blocking pod, nil where another node uses it up
 	at, since time.Time                     // when the core looked, and when it first said so
 }
 

@@ -192,7 +192,8 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
 	w.request(nodes[0])
 	w.Eventually(func() string {
-		if n := w.node(w.loop(), "small-0"); n.State != decision.NodeNeeded || !n.Requested {
+		n := w.node(w.loop(), "small-0")
+		if n.State != decision.NodeBlocked || !n.Requested || !strings.Contains(n.Reason.Remedy, "autoscaling:TerminateInstanceInAutoScalingGroup") {
 			return fmt.Sprintf("node %+v", n)
 		}
 		return ""
@@ -202,7 +203,8 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	}
 	got := w.evicted()
 	assert.Truef(t, got == "a" && w.desired() == 3, "tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
-	if got := <-w.events.Events; !strings.Contains(got, "it could not be removed a moment ago") {
+	says := ": AWS denied autoscaling:TerminateInstanceInAutoScalingGroup, and is tried again soon"
+	if got := <-w.events.Events; !strings.Contains(got, "somebody asks for its removal, but its last removal failed at ") || !strings.HasSuffix(got, says) {
 		t.Errorf("event %q", got)
 	}
 }
@@ -343,7 +345,8 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 				Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
 			n := w.node(w.loop(), "small-0")
 			if least == 0 {
-				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1", "node %+v, want it to wait for the budget", n)
+				assert.Truef(t, n.State == decision.NodeBlocked && n.Pod == "default/web-1" && strings.HasPrefix(n.Reason.Message, "another node goes first"),
+					"node %+v, want it to wait for the budget", n)
 				return
 			}
 			assert.Equalf(t, decision.NodeUnneeded, n.State, "node %+v", n)

@@ -53,7 +53,7 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	r := a.collector.Record.Report()
 	node, pod := r.Nodes[0], waitingPod(t, a)
 	const there, gone = "look at its console output: ", "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: "
-	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
+	says, remedy := "instance "+node.InstanceID+` of group "a" has been seen without a node since `, "aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
 		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
 		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
 	assert.Truef(t, pod.State == decision.PodHelpless && strings.HasPrefix(pod.Cause.Message, says) && pod.Cause.Remedy == there+remedy && node.Reason == pod.Cause && node.State == decision.NodeStarting,
@@ -67,7 +67,7 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		_ = a.world.Cache.Refresh(t.Context())
 		a.loop(t)
 		for _, e := range a.collector.Record.Report().Timeline {
-			if e.Kind == decision.ScaleDown && e.Node == node.InstanceID && e.Group == "a" && strings.Contains(e.Reason.Message, "had not joined the cluster") {
+			if e.Kind == decision.ScaleDown && e.Node == node.InstanceID && e.Group == "a" && strings.Contains(e.Reason.Message, "given up, seen without a node since") {
 				return ""
 			}
 		}
