@@ -41,6 +41,7 @@ type Process struct {
 	Plugin   bool      `json:"plugin,omitempty"` // it answers a core in another process, which alone knows why pods wait and nodes stay
 	Expander string    `json:"expander"`         // value of --expander
 	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, one for each value, by name, without secrets
+	Off      []string  `json:"off,omitempty"`    // why a feature is off although its flag says on, one for each
 }
 
 // Reading is the last reading of the groups from AWS.

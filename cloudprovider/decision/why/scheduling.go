@@ -52,6 +52,12 @@ var plugins = []struct {
 	{"DynamicResources", "", decision.CodeResourceClaim, "the devices of a resource claim of the pod cannot be used there", true, false},
 }
 
+// ClaimsUnread is the reason in the place of the plugin DynamicResources where the autoscaler reads no resource claims.
+var ClaimsUnread = decision.Reason{Code: decision.CodeResourceClaim, Message: claimsUnread, About: claimsUnread,
+	Remedy: "grant list and watch on the kinds of resource.k8s.io/v1 (manifests/deploy/rbac.yaml), which Kubernetes serves since 1.34"}
+
+const claimsUnread = "the autoscaler cannot read resource claims"
+
 // Scheduling translates a failing plugin of the scheduler and its reasons, for one group. detail is what else is known, such as
 // the core's debug text, and may be "".
 func Scheduling(plugin string, reasons []string, detail string) decision.Reason {
@@ -70,6 +76,9 @@ func Scheduling(plugin string, reasons []string, detail string) decision.Reason 
 
 // ofPod reports whether a reason of the scheduler's holds for every node.
 func ofPod(r decision.Reason) bool {
+	if r.About == claimsUnread {
+		return true
+	}
 	for _, p := range plugins {
 		if p.ofPod && p.says == r.About {
 			return true

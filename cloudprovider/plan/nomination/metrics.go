@@ -15,7 +15,7 @@ const (
 	overruled result = "overruled" // somebody else has nominated a node for the pod
 	withdrawn result = "withdrawn" // the pod is planned anew, or the node is gone, late or without the pod for long
 	gone      result = "gone"      // the pod is gone
-	forbidden result = "forbidden" // the permission is missing
+	forbidden result = "forbidden" // the permission is missing, or an admission policy refuses
 	failed    result = "failed"    // the API server did not accept the nomination
 )
 

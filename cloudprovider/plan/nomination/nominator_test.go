@@ -443,3 +443,29 @@ func TestWithoutPermission(t *testing.T) {
 		w.wantNominated("a=", "b=", "c=", "d=node-4")
 	})
 }
+
+// An admission policy without a reason answers 422, as a pod that has changed does. It may refuse one pod and no other.
+func TestAdmissionPolicyRefuses(t *testing.T) {
+	for by, refusal := range map[string]*apierrors.StatusError{
+		"policy":  {ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422, Message: `ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no`}},
+		"webhook": {ErrStatus: metav1.Status{Code: 400, Message: `admission webhook "w" denied the request: no`}},
+	} {
+		t.Run(by, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				writes := 0
+				w.patch = func(func() (*corev1.Pod, error)) (*corev1.Pod, error) {
+					writes++
+					return nil, refusal
+				}
+				w.asked("small", []*corev1.Pod{w.pod("a")}, []*corev1.Pod{w.pod("b")})
+				w.node("node-1", "small", isReady)
+				w.pass(time.Minute)
+				w.wantResults(map[string]float64{"forbidden": 1})
+				assert.Equal(t, 1, writes, "writes")
+				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }
+				w.node("node-2", "small", isReady)
+				w.wantNominated("a=", "b=node-2")
+			})
+		})
+	}
+}

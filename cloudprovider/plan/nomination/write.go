@@ -3,6 +3,7 @@ package nomination
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,8 +60,12 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 		return s
 	case apierrors.IsNotFound(err):
 		return step{end: gone}
+	case strings.Contains(err.Error(), "denied request"), strings.Contains(err.Error(), "denied the request"):
+		n.say(err.Error()) // a ValidatingAdmissionPolicy or a webhook refuses this pod, and perhaps no other
+		return step{end: forbidden}
 	case apierrors.IsForbidden(err):
-		n.deny(err.Error())
+		n.say(err.Error())
+		n.pause()
 		return step{end: forbidden}
 	case apierrors.IsInvalid(err): // the pod has changed, and the informer shows that soon
 		return step{after: showTime}
@@ -86,12 +91,16 @@ func (n *Nominator) permitted() bool {
 	return n.denied.IsZero() || n.Clock.Since(n.denied) >= permissionPause
 }
 
-func (n *Nominator) deny(reason string) {
+func (n *Nominator) say(reason string) {
 	n.said.Do(func() {
-		klog.Background().Info("No node is nominated for the pods for which it was launched: the permission is missing", "reason", reason,
-			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), or set --asg-nominate=off",
+		klog.Background().Info("No node is nominated for the pods for which it was launched: the API server refuses it", "reason", reason,
+			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), except the autoscaler from the admission policy, "+
+				"or set --asg-nominate=off",
 			"consequence", "kube-scheduler may put the pods on other nodes than planned, so that some need one more node")
 	})
+}
+
+func (n *Nominator) pause() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.denied = n.Clock.Now()

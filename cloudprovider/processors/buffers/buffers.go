@@ -49,6 +49,7 @@ type Buffers struct {
 	Core     *cbclient.CapacityBufferClient
 	Registry *fakepods.Registry // of the buffers whose pods the core's loop looks at
 	client   *client
+	mapper   meta.RESTMapper // of what buffers refer to
 	kube     kubernetes.Interface
 	nodes    map[string][]string // see Nodes
 }
@@ -88,7 +89,7 @@ func of(ctx context.Context, objects versioned.Interface, others kubernetes.Inte
 		return nil, err
 	}
 	c.store = core.GetBufferInformer().GetStore()
-	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c, kube: others}, nil
+	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c, mapper: mapper, kube: others}, nil
 }
 
 // Loop is the client for the core's loop, which makes all pods of the listed buffers. All together have at most limit pods, or one each.
@@ -151,12 +152,20 @@ func (b *Buffers) controller(resolver fakepods.Resolver, times *metrics.Reconcil
 	}), *updater.NewStatusUpdater(b.Core), clock.RealClock{}, times)
 }
 
-// Run writes what the loops find out about the buffers, until ctx ends. The next loop finds out again what was not written.
+// mapperLimit is the greatest age of the mapper's reading. The core looks at a buffer as often.
+const mapperLimit = 5 * time.Minute
+
+// Run writes what the loops find out about the buffers, until ctx ends. The next loop finds out again what was not written. It also has
+// the mapper find kinds that are installed later.
 func (b *Buffers) Run(ctx context.Context) error {
+	again := time.NewTicker(mapperLimit)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again.C:
+			meta.MaybeResetRESTMapper(b.mapper)
 		case list := <-b.client.found:
 			for _, buffer := range list {
 				_, err := b.client.AutoscalingV1beta1Interface.CapacityBuffers(buffer.Namespace).UpdateStatus(ctx, buffer, metav1.UpdateOptions{})
@@ -190,7 +199,12 @@ func (b *Buffers) Scaled() cache.ResourceEventHandler {
 		for _, object := range b.client.store.List() {
 			buffer := object.(*v1beta1.CapacityBuffer)
 			if ref := buffer.Spec.ScalableRef; ref != nil && buffer.Namespace == scaled.GetNamespace() && ref.Kind == kind && ref.Name == scaled.GetName() {
-				time.AfterFunc(coreLag, func() { b.client.visits <- buffer.Namespace })
+				time.AfterFunc(coreLag, func() {
+					select {
+					case b.client.visits <- buffer.Namespace:
+					case <-time.After(time.Minute): // nobody watches, such as without the right to
+					}
+				})
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -34,10 +35,14 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	coretest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/client-go/discovery/cached/memory"
+	fakediscovery "k8s.io/client-go/discovery/fake"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/restmapper"
 	fakescale "k8s.io/client-go/scale/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -197,6 +202,43 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 	<-resized
 	keys := w.client.store.ListKeys()
 	assert.Truef(t, slices.Equal(keys, []string{"default/web"}), "the cache has %v", keys)
+}
+
+// A controller that comes later, such as Argo Rollouts, brings a kind with a scale.
+func TestKindsThatAreInstalledLaterAreFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube := &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{
+			{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true}}}}}}
+		mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kube))
+		b := &Buffers{client: &client{}, mapper: mapper}
+		go func() { assert.NoError(t, b.Run(t.Context())) }()
+		_, err := mapper.RESTMapping(schema.GroupKind{Group: "apps", Kind: "Deployment"})
+		require.NoError(t, err)
+		kube.Resources = append(kube.Resources, &metav1.APIResourceList{GroupVersion: "argoproj.io/v1alpha1",
+			APIResources: []metav1.APIResource{{Name: "rollouts", Kind: "Rollout", Namespaced: true}}})
+		time.Sleep(mapperLimit + time.Second)
+		found, err := mapper.RESTMapping(schema.GroupKind{Group: "argoproj.io", Kind: "Rollout"})
+		require.NoError(t, err)
+		assert.Equal(t, "rollouts", found.Resource.Resource)
+	})
+}
+
+// Without the right to watch, nobody takes the visits of objects that change.
+func TestVisitsDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cache.NewStore(cache.MetaNamespaceKeyFunc)
+		require.NoError(t, store.Add(buffer("web", v1beta1.CapacityBufferSpec{})))
+		b := &Buffers{client: &client{store: store, visits: make(chan string)}}
+		for range 3 {
+			b.Scaled().OnAdd(deployment(1), false)
+		}
+		time.Sleep(coreLag + time.Minute + time.Second)
+		select {
+		case <-b.client.visits:
+			t.Error("a visit still waits")
+		default:
+		}
+	})
 }
 
 // injector is the core's part that makes the pods of buffers.

@@ -269,9 +269,12 @@ func (s *speaker) reason(a answer) decision.Reason {
 	if known {
 		return r
 	}
-	if scheduler {
+	switch {
+	case scheduler && !s.Core.DynamicResourceAllocationEnabled && strings.Contains(a.why.plugin, "DynamicResources"):
+		r = why.ClaimsUnread
+	case scheduler:
 		r = why.Scheduling(a.why.plugin, []string{a.why.reasons}, a.why.detail)
-	} else {
+	default:
 		r = why.Skipped(a.why.cores, s.groups[a.group])
 	}
 	s.reasons[a] = r

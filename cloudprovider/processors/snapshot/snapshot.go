@@ -15,6 +15,7 @@ import (
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
 )
 
 // Snapshot is the core's own snapshot with safe look-ups. It keeps what the core works out of each pod as long as the pod stays the same.
@@ -71,10 +72,7 @@ func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod
 		if on == nil {
 			continue
 		}
-		info, err := s.podInfo(pod, claims)
-		if err != nil {
-			return err
-		}
+		info := s.podInfo(pod, claims)
 		known[pod.UID] = info
 		on.AddPod(info)
 	}
@@ -101,20 +99,23 @@ func (s *Snapshot) nodeInfo(node *corev1.Node) (*framework.NodeInfo, error) {
 	return info, nil
 }
 
-// podInfo returns the pod with its claims, which are left out where nobody reads claims. A pod without claims keeps its PodInfo, which has the sum of
-// its requests.
-func (s *Snapshot) podInfo(pod *corev1.Pod, read *drasnapshot.Snapshot) (*framework.PodInfo, error) {
+// podInfo returns the pod with its claims. They are left out where nobody reads claims, and where one of them is unknown, because anybody
+// may bind a pod whose claim does not exist. Such a pod fits on no other node. A pod without claims keeps its PodInfo, which has the sum
+// of its requests.
+func (s *Snapshot) podInfo(pod *corev1.Pod, read *drasnapshot.Snapshot) *framework.PodInfo {
 	var claims []*resourceapi.ResourceClaim
+	last := s.known[pod.UID]
 	if read != nil {
 		var err error
-		if claims, err = read.PodClaims(pod); err != nil {
-			return nil, fmt.Errorf("claims of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		if claims, err = read.PodClaims(pod); err != nil && (last == nil || len(last.NeededResourceClaims) > 0) {
+			klog.Background().Info("Counted a pod without its resource claims", "pod", klog.KObj(pod), "node", pod.Spec.NodeName,
+				"reason", err.Error())
 		}
 	}
-	if last := s.known[pod.UID]; last != nil && last.Pod == pod && len(last.NeededResourceClaims)+len(claims) == 0 {
-		return last, nil
+	if last != nil && last.Pod == pod && len(last.NeededResourceClaims)+len(claims) == 0 {
+		return last
 	}
-	return framework.NewPodInfo(pod, claims), nil
+	return framework.NewPodInfo(pod, claims)
 }
 
 // Prefer has SchedulePodOnAnyNodeMatching try a node first, for each of these pods.

@@ -110,13 +110,34 @@ func TestClaimsDoNotEndTheProcess(t *testing.T) {
 	}
 }
 
-func TestUnknownClaimsDoNotEndTheProcess(t *testing.T) {
+// Anybody may bind a pod whose claim does not exist. It keeps its node, and the others count as ever.
+func TestUnknownClaimsKeepNoLoopFromRunning(t *testing.T) {
 	w := newWorld(50, 8, true)
-	clear(w.claims)
+	w.devices(8)
+	delete(w.claims, drasnapshot.ResourceClaimId{Namespace: "d", Name: "claim-p-0-0"})
+	w.pods[1].Spec.ResourceClaims[0].ResourceClaimName = nil // and no status names it
 	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
 	for range *loops {
-		require.Error(t, s.SetClusterState(w.nodes, w.pods, w.read(), nil), "no error, although no claim is known")
+		w.load(t, s)
+		info, err := s.GetNodeInfo("n0")
+		require.NoError(t, err)
+		claims := 0
+		for _, pod := range info.Pods() {
+			claims += len(pod.NeededResourceClaims)
+		}
+		assert.Equal(t, [2]int{8, 6}, [2]int{len(info.Pods()), claims}, "pods and claims of the node")
+		s.Fork()
+		require.Error(t, s.UnschedulePod("d", "p-0-0", "n0"))
+		require.NoError(t, s.RemoveNodeInfo("n0"))
+		moved := w.pods[0].DeepCopy()
+		moved.Spec.NodeName = ""
+		_, refused := s.SchedulePodOnAnyNodeMatching(moved, clustersnapshot.SchedulingOptions{})
+		require.NotNil(t, refused, "another node takes the pod")
+		assert.Equal(t, clustersnapshot.FailingPredicateError, refused.Type())
+		s.Revert()
 	}
+	clear(w.claims)
+	w.load(t, s)
 }
 
 // The role or the API server may be too old for claims, and the scheduler may have placed pods with claims all the same.

@@ -138,7 +138,13 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %scomputes the answer itself, with the flags %s.\n", because, with)
 	e.source = show.DryRun
-	return e.loops(ctx, e.cluster, flags, asked)
+	report, err := e.loops(ctx, e.cluster, flags, asked)
+	if err == nil {
+		for _, off := range report.Process.Off {
+			fmt.Fprintf(e.stderr, "asgctl: in this answer, %s.\n", off)
+		}
+	}
+	return report, err
 }
 
 func (e *explainer) inNamespace() string {

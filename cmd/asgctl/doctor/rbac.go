@@ -51,6 +51,9 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		in.skipUnsure(c, "the roles of the autoscaler")
 		return false
 	}
+	if in.ours == nil && in.Account == "" && in.pods.missing(c) {
+		return false
+	}
 	if in.flags.Shadows() {
 		c.skip("the roles of "+user, "it runs with --shadow", "kubectl auth can-i --list --as "+shellword.Quote(user))
 		return false
@@ -59,6 +62,9 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if err != nil {
 		c.skip("the roles of "+user, brief(err), "another build of asgctl")
 		return false
+	}
+	if err := in.kube.Discovery().RESTClient().Get().AbsPath("/apis/resource.k8s.io/v1").Do(ctx).Error(); apierrors.IsNotFound(err) {
+		wanted = slices.DeleteFunc(wanted, func(a access) bool { return a.object.Group == "resource.k8s.io" }) // Kubernetes before 1.34
 	}
 	refused := make([][]string, len(wanted)) // verbs
 	reviews, limited := errgroup.WithContext(ctx)

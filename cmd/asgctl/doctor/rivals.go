@@ -63,8 +63,14 @@ func (in *installation) rivalPods(c *Check) {
 
 // nodePools finds Karpenter's node pools, which answer the same pods with instances outside the groups.
 func (in *installation) nodePools(ctx context.Context, c *Check) (looked bool) {
-	raw, err := in.kube.Discovery().RESTClient().Get().AbsPath("/apis", karpenterGroup, "v1", "nodepools").
-		SetHeader("Accept", "application/json").Param("limit", "1").DoRaw(ctx)
+	get := func(version string) ([]byte, error) {
+		return in.kube.Discovery().RESTClient().Get().AbsPath("/apis", karpenterGroup, version, "nodepools").
+			SetHeader("Accept", "application/json").Param("limit", "1").DoRaw(ctx)
+	}
+	raw, err := get("v1")
+	if apierrors.IsNotFound(err) { // as with Karpenter before 1.0
+		raw, err = get("v1beta1")
+	}
 	if apierrors.IsNotFound(err) {
 		return true
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/client-go/informers"
@@ -21,8 +22,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// askLimit bounds the question whether one kind is served.
-const askLimit = 10 * time.Second
+// askLimit bounds the question whether one kind is served. askPause is between two questions of a start, and againInterval between later ones.
+const askLimit, askPause, againInterval = 10 * time.Second, time.Second, 5 * time.Minute
 
 // features are the features without which the core still works.
 var features = []struct {
@@ -63,8 +64,12 @@ var features = []struct {
 }
 
 // SwitchOff asks for each feature that is on whether its kinds are served, and switches it off where one is not, or is denied. It says
-// so once, with the consequence. It makes one call for each kind. An API server that fails otherwise counts as serving the kind.
-func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) {
+// so once, with the consequence, and returns a sentence for each. It makes one call for each kind, and three where it is refused. An API
+// server that fails otherwise counts as serving the kind.
+//
+// A process cannot switch a feature on, so served returns an error once one that is off could be on, and ends with ctx.
+func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) (off []string, served func(context.Context) error) {
+	var wanted [][]string // the paths of each that is off
 	for _, f := range features {
 		switches := f.switches(options)
 		if !slices.ContainsFunc(switches, func(on *bool) bool { return *on }) {
@@ -75,11 +80,23 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 				for _, on := range switches {
 					*on = false
 				}
-				klog.FromContext(ctx).Info("Switched a feature off until the next start: the API server does not let us read what it needs",
-					"flag", f.flag, "api", strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/"), "reason", missing, "consequence", f.consequence)
+				api := strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/")
+				klog.FromContext(ctx).Info("Switched a feature off: the API server does not let us read what it needs",
+					"flag", f.flag, "api", api, "reason", missing, "consequence", f.consequence)
+				off, wanted = append(off, fmt.Sprintf("%s is switched off: %s is %s", f.flag, api, missing)), append(wanted, f.paths)
 				break
 			}
 		}
+	}
+	return off, func(ctx context.Context) error {
+		return wait.PollUntilContextCancel(ctx, againInterval, false, func(ctx context.Context) (bool, error) {
+			for at, paths := range wanted {
+				if !slices.ContainsFunc(paths, func(path string) bool { return list(ctx, client, path) != nil }) {
+					return true, fmt.Errorf("the API server shows what was missing (%s): this process ends, to restart with the feature", off[at])
+				}
+			}
+			return false, nil
+		})
 	}
 }
 
@@ -115,9 +132,11 @@ func (noAttachments) IsWatchListSemanticsUnSupported() bool { return true }
 
 // ask returns why a kind cannot be listed, "" where it can or nobody knows.
 func ask(ctx context.Context, client rest.Interface, path string) string {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	err := client.Get().AbsPath(path).Param("limit", "1").Do(ctx).Error()
+	err := list(ctx, client, path)
+	for try := 0; try < 2 && apierrors.IsForbidden(err); try++ { // an API server that starts refuses all until it has read the roles
+		time.Sleep(askPause)
+		err = list(ctx, client, path)
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return "not served"
@@ -126,6 +145,12 @@ func ask(ctx context.Context, client rest.Interface, path string) string {
 	default:
 		return ""
 	}
+}
+
+func list(ctx context.Context, client rest.Interface, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	return client.Get().AbsPath(path).Param("limit", "1").Do(ctx).Error()
 }
 
 // Started are the informers of a factory that has been started.

@@ -1,12 +1,14 @@
 package informers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -18,20 +20,28 @@ import (
 	"k8s.io/client-go/rest"
 )
 
+// answers is an API server in this process, for the time of a bubble. It answers with the status of each question.
+type answers func(path string) int
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a(r.URL.Path))
+	_, _ = w.WriteString("{}")
+	return w.Result(), nil
+}
+
+func (a answers) client(t *testing.T) *kubernetes.Clientset {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: "http://api", Transport: a})
+	require.NoError(t, err)
+	return client
+}
+
 // server is an API server that answers to every path with 200, but for those given.
 func server(t *testing.T, statuses map[string]int) *kubernetes.Clientset {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if status := statuses[r.URL.Path]; status != 0 {
-			w.WriteHeader(status)
-		}
-		_, _ = w.Write([]byte("{}"))
-	}))
-	t.Cleanup(s.Close)
-	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL})
-	require.NoError(t, err)
-	return client
+	return answers(func(path string) int { return cmp.Or(statuses[path], http.StatusOK) }).client(t)
 }
 
 func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
@@ -61,29 +71,77 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 		{"pod templates", "/api/v1/podtemplates", http.StatusForbidden, []func(*config.AutoscalingOptions){buffersOff, requestsOff}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, want := all, all
-			for _, off := range tt.off {
-				off(&want)
-			}
-			SwitchOff(t.Context(), server(t, map[string]int{tt.path: tt.status}).Discovery().RESTClient(), &got)
-			assert.Equal(t, want, got)
+			synctest.Test(t, func(t *testing.T) {
+				got, want := all, all
+				for _, off := range tt.off {
+					off(&want)
+				}
+				off, _ := SwitchOff(t.Context(), server(t, map[string]int{tt.path: tt.status}).Discovery().RESTClient(), &got)
+				assert.Equal(t, want, got)
+				assert.Len(t, off, len(tt.off), "features that the process names")
+			})
 		})
 	}
 }
 
+// An API server that starts refuses everything until it has read the roles.
+func TestFeatureStaysOnAfterOneRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		statuses := []int{http.StatusForbidden, http.StatusForbidden}
+		client := answers(func(string) int {
+			if len(statuses) == 0 {
+				return http.StatusOK
+			}
+			defer func() { statuses = statuses[1:] }()
+			return statuses[0]
+		}).client(t)
+		got := config.AutoscalingOptions{CapacityQuotasEnabled: true}
+		off, _ := SwitchOff(t.Context(), client.Discovery().RESTClient(), &got)
+		assert.Empty(t, off)
+		assert.True(t, got.CapacityQuotasEnabled)
+	})
+}
+
+// The definition of a kind may come after the autoscaler, and so may a control plane that serves it.
+func TestProcessEndsWhenAFeatureThatIsOffIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const claims, requests = "/apis/resource.k8s.io/v1/resourceclaims", "/apis/autoscaling.x-k8s.io/v1/provisioningrequests"
+		statuses := map[string]int{claims: http.StatusNotFound, requests: http.StatusNotFound}
+		client := server(t, statuses).Discovery().RESTClient()
+		got := config.AutoscalingOptions{DynamicResourceAllocationEnabled: true, ProvisioningRequestEnabled: true}
+		off, served := SwitchOff(t.Context(), client, &got)
+		require.Len(t, off, 2)
+		assert.Equal(t, "--enable-dynamic-resource-allocation is switched off: resource.k8s.io/v1/resourceclaims is not served", off[0])
+		var ended error
+		go func() { ended = served(t.Context()) }()
+		for _, status := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusServiceUnavailable} {
+			statuses[claims] = status
+			time.Sleep(againInterval + time.Second)
+			synctest.Wait()
+			require.NoError(t, ended)
+		}
+		statuses[claims] = http.StatusOK
+		time.Sleep(againInterval)
+		synctest.Wait()
+		assert.ErrorContains(t, ended, off[0])
+	})
+}
+
 func TestAttachmentsAreNotAwaitedWithoutPermission(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	client := server(t, map[string]int{attachmentsPath: http.StatusForbidden})
-	factory := informers.NewSharedInformerFactory(client, 0)
-	DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
-	attachments := factory.Storage().V1().VolumeAttachments().Lister()
-	factory.Start(ctx.Done())
-	assert.NoError(t, Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }))
-	found, err := attachments.List(labels.Everything())
-	assert.Truef(t, err == nil && len(found) == 0, "attachments %v, %v", found, err)
-	cancel()
-	factory.Shutdown()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		client := server(t, map[string]int{attachmentsPath: http.StatusForbidden})
+		factory := informers.NewSharedInformerFactory(client, 0)
+		DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
+		attachments := factory.Storage().V1().VolumeAttachments().Lister()
+		factory.Start(ctx.Done())
+		assert.NoError(t, Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }))
+		found, err := attachments.List(labels.Everything())
+		assert.Truef(t, err == nil && len(found) == 0, "attachments %v, %v", found, err)
+		cancel()
+		factory.Shutdown()
+	})
 }
 
 func TestCachesThatDoNotFillAreNamed(t *testing.T) {

@@ -94,7 +94,7 @@ func newView(report *decision.Report) *view {
 		return cmp.Or(cmp.Compare(b.Throttled+b.Failed, a.Throttled+a.Failed), cmp.Compare(b.Count, a.Count))
 	})
 	v.APICalls = first(calls, mostCalls)
-	v.Given = first(report.Process.Flags, mostFlags)
+	v.Given = first(slices.Concat(report.Process.Off, report.Process.Flags), mostFlags)
 	v.Total = newTotals(report)
 	v.Headline = newHeadline(report, causes, v.Rows.Shown, v.Total.Waiting)
 	if stale, old := report.Reading.Stale(report.At); old && report.Process.Leader {

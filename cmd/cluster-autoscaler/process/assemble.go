@@ -64,8 +64,9 @@ type assembly struct {
 	handler    *interruption.Handler
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
-	nominator  *nomination.Nominator // nil if it is off
-	recorder   record.EventRecorder  // drops no second event on a pod or a node
+	nominator  *nomination.Nominator       // nil if it is off
+	served     func(context.Context) error // see informers.SwitchOff
+	recorder   record.EventRecorder        // drops no second event on a pod or a node
 	wired
 }
 
@@ -76,10 +77,12 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	reads := client.Discovery().RESTClient()
+	off, served := informers.SwitchOff(ctx, reads, &p.core)
+	p.off = off
 	p.decisions = p.newDecisions()
-	informers.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
 	factory := informers.New(client, informers.Trim)
-	informers.DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
+	informers.DoWithoutAttachments(ctx, reads, factory)
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
 	// with a claim fits nowhere.
 	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)
@@ -103,6 +106,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if a.nominator, err = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
 		return nil, err
 	}
+	a.served = served
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {
 		return nil, err

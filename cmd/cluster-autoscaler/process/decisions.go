@@ -12,7 +12,7 @@ import (
 
 func (p *Process) facts(region string, leads bool) decision.Process {
 	return decision.Process{Version: p.version, Cluster: p.options.AWS.ClusterName, Region: region, Started: started, Leader: leads,
-		Plugin: p.options.AWS.PluginAddress != "", Expander: p.core.ExpanderNames, Flags: p.flags}
+		Plugin: p.options.AWS.PluginAddress != "", Expander: p.core.ExpanderNames, Flags: p.flags, Off: p.off}
 }
 
 var started = clock.RealClock{}.Now()

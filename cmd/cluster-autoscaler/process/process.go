@@ -36,6 +36,7 @@ type Process struct {
 	version   string   // of the binary
 	expanders []string // of --expander, in the order in which they decide
 	flags     []string // that were given, as --name=value, sorted
+	off       []string // why features are switched off
 
 	cloudConfig awsclient.CloudConfig    // of --cloud-config
 	catalogue   *instancetypes.Catalogue // with --asg-instance-types-file
@@ -124,7 +125,7 @@ func (p *Process) work(ctx context.Context) error {
 	}
 
 	background, alive := errgroup.WithContext(working)
-	parts := []func(context.Context) error{a.cloud.run, a.manager.Start}
+	parts := []func(context.Context) error{a.cloud.run, a.manager.Start, a.served}
 	if p.refusing == nil {
 		parts = append(parts, a.handler.Run)
 	}

@@ -156,6 +156,7 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 	fs.DurationVar(&given.NewPodScaleUpDelay, "new-pod-scale-up-delay", given.NewPodScaleUpDelay, "")
 	fs.DurationVar(&given.NodeGroupDefaults.ScaleDownUnneededTime, "scale-down-unneeded-time", given.NodeGroupDefaults.ScaleDownUnneededTime, "")
 	fs.BoolVar(&given.CapacityQuotasEnabled, "capacity-quotas-enabled", given.CapacityQuotasEnabled, "")
+	fs.BoolVar(&given.DynamicResourceAllocationEnabled, "enable-dynamic-resource-allocation", given.DynamicResourceAllocationEnabled, "")
 	fs.BoolVar(&given.ForceDaemonSets, "force-ds", given.ForceDaemonSets, "")
 	cores, memory, gpus := fs.String("cores-total", "", ""), fs.String("memory-total", "", ""), fs.String("gpu-total", "", "")
 	require.NoError(t, fs.Parse(args))
