@@ -86,11 +86,11 @@ func TestPlans(t *testing.T) {
 		want          string
 	}{
 		{name: "the pods fit on another node", hosts: []Host{newHost("a", "big", "8", 0.4, "1"), newHost("b", "big", "8", 0.4, "4")}, want: "a > , saves 0.40"},
-		{name: "only a node with GPUs has room", hosts: []Host{dear, gpus(1, newHost("b", "big", "8", 4, "1", "1"))}, want: "none"},
+		{name: "only a node with GPUs has room", hosts: []Host{dear, gpus(1, newHost("b", "big", "8", 0.4, "1", "1"))}, want: "none"},
 		{name: "another node with GPUs has room", hosts: []Host{gpus(1, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
 		{name: "a pod without a GPU leaves a node with some", hosts: []Host{gpus(0, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
 		{name: "a pod with a claim", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} }),
-			gpus(1, newHost("b", "big", "8", 4, "1", "1"))}, want: "a > , saves 0.40"},
+			gpus(1, newHost("b", "big", "8", 0.4, "1", "1"))}, want: "a > , saves 0.40"},
 		{name: "no other node has room", hosts: []Host{dear, full}, want: "none"},
 		{name: "one cheaper", hosts: []Host{dear, full}, offers: []Host{small}, want: "a > small, saves 0.30"},
 		{name: "the cheapest of two", hosts: []Host{dear}, offers: []Host{newHost("", "medium", "4", 0.2), small}, want: "a > small, saves 0.30"},

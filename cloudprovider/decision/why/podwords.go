@@ -276,7 +276,7 @@ func (s *search) remedy(list []candidate) string {
 		return addSubnet("a subnet of that zone", list[0].group)
 	case r.refused || r.value == "":
 		return "change the pod's node affinity"
-	case ofInstance(r.key):
+	case r.among != "" || ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
 	instead, meant := s.instead(r)

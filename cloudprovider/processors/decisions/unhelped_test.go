@@ -90,7 +90,7 @@ func TestAnswersOfKind(t *testing.T) {
 	pods := unschedulable(2, 2, 5)
 	delete(pods[0].RejectedNodeGroups, "group-0002")
 	pods[1].SkippedNodeGroups = map[string]corestatus.Reasons{"group-0009": orchestrator.MaxLimitReachedReason}
-	s := newSpeaker(&cluster{facts: &facts{unhelped: compacted(pods)}}, map[string]*decision.Group{"group-0000": {}, "group-0009": {}})
+	s := newSpeaker(&cluster{Collector: New(Config{}), facts: &facts{unhelped: compacted(pods)}}, map[string]*decision.Group{"group-0000": {}, "group-0009": {}})
 	s.order = s.facts.unhelped.byName()
 	for _, tt := range []struct {
 		kind int

@@ -118,6 +118,11 @@ func TestUnhealthyDevicesCountOnTheNextNode(t *testing.T) {
 	}
 }
 
+func withP4d(c *fakeaws.Config) {
+	c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "p4d.24xlarge",
+		Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "p4d.24xlarge"}}})
+}
+
 // A failed GPU may be missing from the capacity, too. A group whose nodes all have fewer than their type may also be like that on purpose.
 func TestNodeThatLostADeviceIsNoModelOnceItIsGone(t *testing.T) {
 	for _, tt := range []struct {
@@ -132,7 +137,7 @@ func TestNodeThatLostADeviceIsNoModelOnceItIsGone(t *testing.T) {
 		{name: "as a tag states", tags: map[string]string{awsworld.Template + "resources/nvidia.com/gpu": "7"}, shown: []string{"7"}, with: "7", after: "7"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := awsworld.New(t, nil, awsworld.Group("a", "p4d.24xlarge", 0, len(tt.shown), 5, tt.tags))
+			w := awsworld.New(t, withP4d, awsworld.Group("a", "p4d.24xlarge", 0, len(tt.shown), 5, tt.tags))
 			w.NextLoop()
 			live := showing(w, "a", "p4d.24xlarge", 2*time.Minute, offers("p4d.24xlarge"))
 			for i, gpus := range tt.shown {

@@ -72,7 +72,7 @@ func TestChecksWithoutPermissions(t *testing.T) {
 		"--asg-interruption-queue", "interruptions")
 	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for name, want := range map[string]string{
-		"rbac": "create subjectaccessreviews.authorization.k8s.io", "limits": "list pods", "accelerators": "list nodes", "rivals": "list pods",
+		"rbac": "list pods", "limits": "list pods", "accelerators": "list nodes", "rivals": "list pods",
 		"queue": "sqs:GetQueueAttributes",
 	} {
 		c := checkOf(t, report, name)

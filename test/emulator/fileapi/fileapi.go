@@ -87,7 +87,7 @@ func (s *Server) WriteKubeconfig(path string) error {
 }
 
 // ServeHTTP answers a list with the objects of the kind, in all namespaces or in one, one object of a namespace, a watch with no change,
-// and discovery with the custom kinds. It ignores selectors, so the reader sees more than it asked for. It refuses writes.
+// and discovery with the custom kinds. A custom kind that it has no object of is not served. It ignores selectors, so the reader sees more than it asked for. It refuses writes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", runtime.ContentTypeJSON)
 	path, namespace, name := r.URL.Path, "", ""
@@ -114,6 +114,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		_, _ = w.Write(s.objects[path][at].text)
+	case strings.HasPrefix(path, "/apis/autoscaling.x-k8s.io/") && !strings.HasSuffix(path, "/capacityquotas") && s.objects[path] == nil:
+		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 	default:
 		s.list(w, path, namespace)
 	}
