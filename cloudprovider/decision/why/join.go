@@ -24,7 +24,7 @@ func Late(instance, group string, since, until time.Time, setting, cause, remedy
 // Unjoined is the reason of a group that the core leaves alone until a moment, because no node was Ready in time. The instances came up, and the
 // unready nodes registered. setting names the flag or tag that sets that time.
 func Unjoined(group *decision.Group, instances, unready []string, within time.Duration, setting string, until time.Time) decision.Reason {
-	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
+	name, came, remedy := quote(group.Name), "no node got ready", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
 		shell(autoScaling(group))
 	if len(instances) > 0 {
 		came = Count(len(instances), "instance") + " came up and registered no node"

@@ -139,7 +139,7 @@ func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 	}{
 		{[]string{"i-1", "i-2"}, []string{"n-1"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --output text\nusual causes: "},
 		{nil, []string{"n-2", "n-1"}, "2 nodes registered and did not get ready within 1m30s", "kubectl describe node n-1"},
-		{nil, nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
+		{nil, nil, "no node got ready within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
 	} {
 		r := Unjoined(g, tt.instances, tt.unready, 90*time.Second, "--max-node-provision-time", noon)
 		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {

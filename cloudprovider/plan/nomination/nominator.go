@@ -61,6 +61,7 @@ type Nominator struct {
 	tried   time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
 	denied  time.Time                     // when the permission was found missing, or zero
 	said    sync.Once                     // the missing permission is logged
+	refused sync.Once                     // an admission policy's refusal is logged
 }
 
 // key names what a worker looks at: a node that has registered, a target, or with neither all nodes that have found no plan yet.

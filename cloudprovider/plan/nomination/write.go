@@ -61,11 +61,13 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	case apierrors.IsNotFound(err):
 		return step{end: gone}
 	case strings.Contains(err.Error(), "denied request"), strings.Contains(err.Error(), "denied the request"):
-		n.say(err.Error()) // a ValidatingAdmissionPolicy or a webhook refuses this pod, and perhaps no other
+		n.refused.Do(func() { // by a ValidatingAdmissionPolicy or a webhook, which may take other pods
+			klog.FromContext(ctx).Info("No node is nominated for a pod: an admission policy refuses it, and perhaps others", "pod", klog.KObj(pod),
+				"reason", err.Error(), "remedy", "except the autoscaler from the policy, or set --asg-nominate=off", "consequence", withoutNomination)
+		})
 		return step{end: forbidden}
 	case apierrors.IsForbidden(err):
-		n.say(err.Error())
-		n.pause()
+		n.deny(err.Error())
 		return step{end: forbidden}
 	case apierrors.IsInvalid(err): // the pod has changed, and the informer shows that soon
 		return step{after: showTime}
@@ -91,16 +93,14 @@ func (n *Nominator) permitted() bool {
 	return n.denied.IsZero() || n.Clock.Since(n.denied) >= permissionPause
 }
 
-func (n *Nominator) say(reason string) {
-	n.said.Do(func() {
-		klog.Background().Info("No node is nominated for the pods for which it was launched: the API server refuses it", "reason", reason,
-			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), except the autoscaler from the admission policy, "+
-				"or set --asg-nominate=off",
-			"consequence", "kube-scheduler may put the pods on other nodes than planned, so that some need one more node")
-	})
-}
+const withoutNomination = "kube-scheduler may put the pods on other nodes than planned, so that some need one more node"
 
-func (n *Nominator) pause() {
+func (n *Nominator) deny(reason string) {
+	n.said.Do(func() {
+		klog.Background().Info("No node is nominated for the pods for which it was launched: the permission is missing", "reason", reason,
+			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), or set --asg-nominate=off",
+			"consequence", withoutNomination)
+	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.denied = n.Clock.Now()

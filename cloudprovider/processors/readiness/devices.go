@@ -56,7 +56,7 @@ func lend(devices *drasnapshot.Snapshot, node *corev1.Node, awaited []string, fr
 	for _, slice := range lent {
 		nodemeta.Assumed.Mark(slice)
 	}
-	own, _ := devices.NodeResourceSlices(node.Name) // of other drivers
+	own, _ := devices.NodeResourceSlices(node.Name) // of other drivers, or without devices
 	devices.RemoveNodeResourceSlices(node.Name)
 	_ = devices.AddNodeResourceSlices(node.Name, slices.Concat(own, lent)) // it fails where the node has some
 }

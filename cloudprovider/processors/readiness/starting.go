@@ -172,7 +172,7 @@ func (s *StartingNodes) expected(ctx *cacontext.AutoscalingContext, node *corev1
 		own, _ := view.Catalogue().Lookup(node.Labels[corev1.LabelInstanceTypeStable])
 		its, _ := view.Catalogue().Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
 		for key, value := range info.Node().Labels {
-			if fresh && own.GPU == its.GPU && nodetemplate.IsAccelerator(corev1.ResourceName(key)) { // vendors give labels and devices one prefix
+			if fresh && own.GPU.Count > 0 && own.GPU == its.GPU && nodetemplate.IsAccelerator(corev1.ResourceName(key)) { // vendors give labels and devices one prefix
 				labels[key] = value
 			}
 		}

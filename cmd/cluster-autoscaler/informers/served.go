@@ -25,6 +25,9 @@ import (
 // askLimit bounds the question whether one kind is served. askPause is between two questions of a start, and againInterval between later ones.
 const askLimit, askPause, againInterval = 10 * time.Second, time.Second, 5 * time.Minute
 
+// moreTries is how often kinds that are refused are asked for again at a start.
+const moreTries = 2
+
 // features are the features without which the core still works.
 var features = []struct {
 	flag        string
@@ -64,19 +67,20 @@ var features = []struct {
 }
 
 // SwitchOff asks for each feature that is on whether its kinds are served, and switches it off where one is not, or is denied. It says
-// so once, with the consequence, and returns a sentence for each. It makes one call for each kind, and three where it is refused. An API
+// so once, with the consequence, and returns a sentence for each. It makes one call for each kind, and a few more if one is refused. An API
 // server that fails otherwise counts as serving the kind.
 //
 // A process cannot switch a feature on, so served returns an error once one that is off could be on, and ends with ctx.
 func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) (off []string, served func(context.Context) error) {
 	var wanted [][]string // the paths of each that is off
+	tries := moreTries
 	for _, f := range features {
 		switches := f.switches(options)
 		if !slices.ContainsFunc(switches, func(on *bool) bool { return *on }) {
 			continue
 		}
 		for _, path := range f.paths {
-			if missing := ask(ctx, client, path); missing != "" {
+			if missing := ask(ctx, client, path, &tries); missing != "" {
 				for _, on := range switches {
 					*on = false
 				}
@@ -107,7 +111,8 @@ const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
 // them since Kubernetes 1.32, and older roles of charts, of kOps and of others lack the rule. It says so once, and makes one call. Nobody must
 // have asked the factory for them before.
 func DoWithoutAttachments(ctx context.Context, client rest.Interface, factory informers.SharedInformerFactory) {
-	missing := ask(ctx, client, attachmentsPath)
+	tries := moreTries
+	missing := ask(ctx, client, attachmentsPath, &tries)
 	if missing == "" {
 		return
 	}
@@ -130,11 +135,14 @@ func (noAttachments) Watch(metav1.ListOptions) (watch.Interface, error) { return
 // IsWatchListSemanticsUnSupported has client-go list.
 func (noAttachments) IsWatchListSemanticsUnSupported() bool { return true }
 
-// ask returns why a kind cannot be listed, "" where it can or nobody knows.
-func ask(ctx context.Context, client rest.Interface, path string) string {
+// ask returns why a kind cannot be listed, "" where it can or nobody knows. It takes from tries, which are for all kinds together.
+func ask(ctx context.Context, client rest.Interface, path string, tries *int) string {
 	err := list(ctx, client, path)
-	for try := 0; try < 2 && apierrors.IsForbidden(err); try++ { // an API server that starts refuses all until it has read the roles
-		time.Sleep(askPause)
+	for ; *tries > 0 && apierrors.IsForbidden(err); *tries-- { // an API server that starts refuses all until it has read the roles
+		select {
+		case <-ctx.Done():
+		case <-time.After(askPause):
+		}
 		err = list(ctx, client, path)
 	}
 	switch {

@@ -85,7 +85,7 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 }
 
 // An API server that starts refuses everything until it has read the roles.
-func TestFeatureStaysOnAfterOneRefusal(t *testing.T) {
+func TestFeatureStaysOnAfterTwoRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		statuses := []int{http.StatusForbidden, http.StatusForbidden}
 		client := answers(func(string) int {
