@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,8 +107,17 @@ func TestFeatureStaysOnAfterTwoRefusals(t *testing.T) {
 func TestProcessEndsWhenAFeatureThatIsOffIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const claims, requests = "/apis/resource.k8s.io/v1/resourceclaims", "/apis/autoscaling.x-k8s.io/v1/provisioningrequests"
-		statuses := map[string]int{claims: http.StatusNotFound, requests: http.StatusNotFound}
-		client := server(t, statuses).Discovery().RESTClient()
+		var ofClaims atomic.Int64
+		ofClaims.Store(http.StatusNotFound)
+		client := answers(func(path string) int {
+			switch path {
+			case claims:
+				return int(ofClaims.Load())
+			case requests:
+				return http.StatusNotFound
+			}
+			return http.StatusOK
+		}).client(t).Discovery().RESTClient()
 		got := config.AutoscalingOptions{DynamicResourceAllocationEnabled: true, ProvisioningRequestEnabled: true}
 		off, served := SwitchOff(t.Context(), client, &got)
 		require.Len(t, off, 2)
@@ -115,12 +125,12 @@ func TestProcessEndsWhenAFeatureThatIsOffIsServed(t *testing.T) {
 		var ended error
 		go func() { ended = served(t.Context()) }()
 		for _, status := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusServiceUnavailable} {
-			statuses[claims] = status
+			ofClaims.Store(int64(status))
 			time.Sleep(againInterval + time.Second)
 			synctest.Wait()
 			require.NoError(t, ended)
 		}
-		statuses[claims] = http.StatusOK
+		ofClaims.Store(http.StatusOK)
 		time.Sleep(againInterval)
 		synctest.Wait()
 		assert.ErrorContains(t, ended, off[0])
