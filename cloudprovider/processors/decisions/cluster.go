@@ -32,7 +32,6 @@ type cluster struct {
 	evicting func() map[string]bool // nodes with a pod that ends because a scheduler evicts it for another
 	drained  int                    // nodes that the core drains
 	lacking  map[string]bool        // groups with a Ready node that lacks a device
-	onTheWay map[string]int         // nodes and instances of a group that may become Ready, as findLate counted them
 }
 
 // member is a node of the cluster, or an instance without one.

@@ -112,16 +112,16 @@ func (k *cluster) late(m member) (reason decision.Reason, console []string, late
 	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, l.Cause, l.Remedy), l.Console, true
 }
 
-// findLate says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
-func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decision.Reason {
-	missing, late := map[string]decision.Reason{}, map[string]decision.Reason{}
+// findLate says why the nodes that pods wait for do not come, by node group, and how many nodes and instances are on their way. A group with
+// some of these has no reason.
+func (k *cluster) findLate(groups map[string]*decision.Group) (missing map[string]decision.Reason, coming map[string]int) {
+	missing, coming = map[string]decision.Reason{}, map[string]int{}
+	late, launched := map[string]decision.Reason{}, map[string]int{}
 	for name, g := range groups {
 		if r, cannot := k.cannotLaunch(g); cannot {
 			missing[name] = r
 		}
 	}
-	coming, launched := map[string]int{}, map[string]int{}
-	k.onTheWay = coming
 	for _, m := range k.members() {
 		if m.instance == nil || m.instance.Lifecycle.Leaving() {
 			continue
@@ -147,7 +147,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 			missing[name] = r
 		}
 	}
-	return missing
+	return missing, coming
 }
 
 // cannotLaunch says why AWS launches nothing in the group, whether or not it is at its maximum.
@@ -171,7 +171,7 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 
 // lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
 func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reason) {
-	missing := s.late()
+	missing, _ := s.late()
 	if known != "" || len(missing) == 0 {
 		return known, missing[known]
 	}

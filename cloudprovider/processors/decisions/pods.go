@@ -96,20 +96,24 @@ func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, boo
 
 // refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. Nodes of earlier ones may come.
 func (s *speaker) refusedNow(group string) (decision.Reason, bool) {
-	s.late() // counts the nodes on their way
 	last := s.failed[group]
 	r := last.Reason
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
 	lasts := r.Code == decision.CodeDenied || r.Code == decision.CodeConfiguration
 	lasts = lasts || last.nothing && (r.Code == decision.CodeNoCapacity || r.Code == decision.CodeAccountLimit)
-	return r, lasts && s.onTheWay[group] == 0
+	if !lasts {
+		return r, false
+	}
+	_, coming := s.late()
+	return r, coming[group] == 0
 }
 
 // coming returns the first of the groups that grew for a pod whose nodes may come, or the first of all.
 func (s *speaker) coming(groups []string) string {
 	at := slices.IndexFunc(groups, func(group string) bool {
 		_, refused := s.refusedNow(group)
-		return !refused && s.late()[group].Message == ""
+		missing, _ := s.late()
+		return !refused && missing[group].Message == ""
 	})
 	return groups[max(0, at)]
 }
@@ -117,7 +121,11 @@ func (s *speaker) coming(groups []string) string {
 // came reports whether no node of the group is on its way any more.
 func (s *speaker) came(group string) bool {
 	g := s.groups[group]
-	return g == nil || g.Starting == 0 && !s.lacking[group] && s.late()[group].Message == ""
+	if g == nil || g.Starting > 0 || s.lacking[group] {
+		return g == nil
+	}
+	missing, _ := s.late()
+	return missing[group].Message == ""
 }
 
 type speaker struct {
@@ -125,7 +133,7 @@ type speaker struct {
 	groups   map[string]*decision.Group
 	reasons  map[answer]decision.Reason // those of the scheduler without a group
 	next     []*why.GroupNode
-	late     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
+	late     func() (missing map[string]decision.Reason, coming map[string]int) // see findLate
 	upcoming func() []*why.GroupNode
 	foreign  []decision.Answer
 	order    []int // of the groups that answered, by name
@@ -144,7 +152,7 @@ func newSpeaker(k *cluster, groups map[string]*decision.Group) *speaker {
 	for _, pod := range k.facts.toHelp {
 		s.toHelp[pod.UID] = true
 	}
-	s.late = sync.OnceValue(func() map[string]decision.Reason { return k.findLate(groups) })
+	s.late = sync.OnceValues(func() (missing map[string]decision.Reason, coming map[string]int) { return k.findLate(groups) })
 	s.upcoming = sync.OnceValue(s.nextNodes)
 	return s
 }

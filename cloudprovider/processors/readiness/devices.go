@@ -25,8 +25,8 @@ type unpromised struct {
 
 func (u unpromised) GetNodeInfo(id string) (*framework.NodeInfo, bool) {
 	info, found := u.TemplateNodeInfoRegistry.GetNodeInfo(id)
-	if !found {
-		return nil, false
+	if !found || len(info.LocalResourceSlices) == 0 {
+		return info, found
 	}
 	var promised []string
 	if t := u.provider.View().Template(id); t != nil {
