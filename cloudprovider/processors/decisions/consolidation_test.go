@@ -8,12 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -211,9 +213,18 @@ func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
 	if leaderChanges {
-		for range 3 { // what the next leader reads is written
+		w.Eventually(func() string { // what the next leader reads is written
 			w.loop()
-		}
+			nodes, err := w.factory.Core().V1().Nodes().Lister().List(labels.Everything())
+			require.NoError(t, err)
+			marked := 0
+			for _, n := range nodes {
+				if s, _ := move.StateOf(n); s.Reason == move.Consolidation && s.Launches > 0 {
+					marked++
+				}
+			}
+			return cmp.Diff(3, marked)
+		})
 		*w.consolidation.Reason = move.Consolidate{On: true}
 	}
 	n := w.ready("big")[0]

@@ -208,7 +208,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 		o.RemovalAt = idle.Since.Add(idle.Length)
 	}
 	if failed, known := k.facts.refused[o.Name]; known {
-		next := "now"
+		next := "soon"
 		if o.RemovalAt.After(k.facts.at) {
 			next = "at " + why.Clock(o.RemovalAt)
 		}

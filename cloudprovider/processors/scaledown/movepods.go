@@ -45,8 +45,12 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, 
 		return pods
 	}
 	for _, name := range p.Nodes { // pods move once, and not to another node that goes
+		owner := consolidating
+		if m.states[name].Reason == move.Consolidation { // so that the next leader sees each node that moves asked for the new one
+			owner = name
+		}
 		if m.emptied.Nodes[name] == nil {
-			pods = append(pods, m.take(ctx, name, consolidating, p.New == 0)...)
+			pods = append(pods, m.take(ctx, name, owner, p.New == 0)...)
 		}
 	}
 	return m.seated(ctx, pods, p)
