@@ -89,7 +89,7 @@ func TestRetainedInstanceIsToBeTerminated(t *testing.T) {
 
 func TestNodeWhoseRemovalFailedSaysWhy(t *testing.T) {
 	denied := failedRemoval{decision.Reason{Code: decision.CodeDenied, Message: "AWS denied it", Remedy: "asgctl account"}, noon.Add(-time.Minute)}
-	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "now", noon: "at 12:10:00 UTC"} {
+	for since, again := range map[time.Time]string{noon.Add(-time.Hour): "soon", noon: "at 12:10:00 UTC"} {
 		f := &facts{at: noon, earlier: earlier{refused: map[string]failedRemoval{"n": denied}},
 			unneeded: map[string]scaledown.Unneeded{"n": {Since: since, Length: 10 * time.Minute}}}
 		for reason, state := range map[simulator.UnremovableReason]decision.NodeState{simulator.RecentlyUnremovable: decision.NodeBlocked,
