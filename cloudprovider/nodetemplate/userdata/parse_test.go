@@ -191,7 +191,7 @@ func labelText(f Facts) string {
 }
 
 func TestOtherForms(t *testing.T) {
-	const rocket = "settings.kubernetes.max-pods = 30\n"
+	const rocket, kubelet = "settings.kubernetes.max-pods = 30\n", "#!/bin/bash\nexport KUBELET_EXTRA_ARGS=--v=2\n"
 	const config = "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {config: {maxPods: 20}}}\n"
 	const script = "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10\n"
 	both := "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/node.eks.aws\n\n" + config +
@@ -203,9 +203,14 @@ func TestOtherForms(t *testing.T) {
 		pods       int
 		want       nodetemplate.AMIFamily
 		problems   int
+		kubelets   bool // pods are kubelet's own, where it is given no number
 	}{
 		{name: "nothing"},
 		{name: "words", data: "hello world"},
+		{name: "kubelet alone", data: kubelet, form: FormKubelet, pods: 0, kubelets: true},
+		{name: "kubelet alone, and a number", data: kubelet + "echo KUBELET_EXTRA_ARGS=--max-pods=9 > f\n", form: FormKubelet, pods: 9, kubelets: true},
+		{name: "kubelet alone, and a number that only the node knows", data: kubelet + "KUBELET_EXTRA_ARGS=--max-pods=$(x)\n", form: FormKubelet, problems: 1},
+		{name: "kubelet alone on an image that counts addresses", data: kubelet, family: nodetemplate.AL2, form: FormKubelet, want: nodetemplate.AL2},
 		{name: "base64 of nothing known", data: "aGVsbG8gd29ybGQ="},
 		{name: "other interpreter", data: "#!/usr/bin/python3\n'/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10'"},
 		{name: "shell by env", data: strings.Replace(script, "/bin/bash", "/usr/bin/env bash", 1), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
@@ -233,8 +238,8 @@ func TestOtherForms(t *testing.T) {
 	} {
 		for _, data := range []string{tt.data, encode(tt.data)} {
 			f, problems := Parse(data, tt.family)
-			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || len(problems) != tt.problems || f.Found() != (tt.form != ""),
-				"%s: want form %q, pods %d, family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.want, tt.problems, describe(f, problems))
+			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || f.IgnoreAddresses != tt.kubelets || len(problems) != tt.problems || f.Found() != (tt.form != ""),
+				"%s: want form %q, pods %d (kubelet's own: %t), family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.kubelets, tt.want, tt.problems, describe(f, problems))
 		}
 	}
 }
