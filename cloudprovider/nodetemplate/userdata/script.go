@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +42,10 @@ func (s *shell) command(words []string, local map[string]string, conditional boo
 			}
 		}
 		return
+	case "source", ".":
+		if len(words) > 1 && (words[1] == eksctlEnv || strings.HasPrefix(words[1], eksctlScripts)) && s.r.spend(wordWork*len(s.r.eksctlVars)) {
+			maps.Copy(s.vars, s.r.eksctlVars)
+		}
 	}
 	if args := bootstrapArgs(words); args != nil {
 		s.bootstrap(args, local, conditional)
