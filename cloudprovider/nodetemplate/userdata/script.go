@@ -130,10 +130,14 @@ func (r *reader) mentions(words []string, conditional bool) {
 	for _, word := range words {
 		for _, name := range kubeletVariables {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
+				open := false // the flag before has no value yet
 				for _, field := range strings.FieldsFunc(word[at:], func(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }) {
-					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
-						r.addKubeletArgs([]string{flag}, conditional)
+					arg := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+=")
+					flag := strings.HasPrefix(arg, "--")
+					if flag || open {
+						r.addKubeletArgs([]string{arg}, conditional)
 					}
+					open = flag && !strings.Contains(arg, "=")
 				}
 				break
 			}
