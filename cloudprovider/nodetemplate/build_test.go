@@ -54,7 +54,7 @@ func reasons(problems []Problem) []Reason {
 func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
 	got, problems := Build(Input{
 		Group: "g4dn-spot", Tags: gpuGroupTags, Region: "cn-northwest-1", Zones: []string{"cn-northwest-1a"},
-		Members: members(t, "g4dn.xlarge", "g4dn.2xlarge"), CapacityType: "spot",
+		Members: members(t, "g4dn.xlarge", "g4dn.2xlarge"), CapacityType: "spot", AMIFamily: AL2023,
 	})
 	assert.Empty(t, cmp.Diff([]Reason{ReasonTaintForm}, reasons(problems)), "problems differ (-want +got)")
 	for _, of := range []struct {

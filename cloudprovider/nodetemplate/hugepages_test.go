@@ -10,31 +10,36 @@ import (
 )
 
 func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
-	const ofP5 = 42242 * mib // seen on a p5.48xlarge
+	const ofP5, ofP4 = 42242 * mib, 21122 * mib // seen on a p5.48xlarge, and on a p4de.24xlarge and a p3dn.24xlarge
 	for _, tt := range []struct {
 		name      string
 		types     []string
+		adapters  int // of the launch template
 		tags      map[string]string
 		nodegroup map[string]string
 		want      int64 // hugepages-2Mi
 		kept      int64 // from allocatable memory, for pages of any size
 	}{
-		{name: "a type without", types: []string{"m5.large"}},
-		{name: "four adapters are too few", types: []string{"p4d.24xlarge"}},
-		{name: "eight GPUs and 32 adapters", types: []string{"p5.48xlarge"}, want: ofP5, kept: ofP5},
-		{name: "eight GPUs and eight adapters", types: []string{"p6-b200.48xlarge"}, want: ofP5, kept: ofP5},
-		{name: "one of two types without", types: []string{"p5.48xlarge", "p4d.24xlarge"}},
+		{name: "a type without", types: []string{"m5.large"}, adapters: 1},
+		{name: "no adapter", types: []string{"p4d.24xlarge"}},
+		{name: "one adapter", types: []string{"p3dn.24xlarge"}, adapters: 1, want: ofP4, kept: ofP4},
+		{name: "four adapters", types: []string{"p4de.24xlarge"}, adapters: 4, want: ofP4, kept: ofP4},
+		{name: "32 adapters", types: []string{"p5.48xlarge"}, adapters: 32, want: ofP5, kept: ofP5},
+		{name: "a type without GPUs", types: []string{"c5n.18xlarge"}, adapters: 1, want: 15842 * mib, kept: 15842 * mib},
+		{name: "no adapter on a type that was never seen without", types: []string{"p5.48xlarge"}, kept: ofP5},
+		{name: "the least of two types", types: []string{"p5.48xlarge", "p4de.24xlarge"}, adapters: 32, want: ofP4, kept: ofP4},
+		{name: "one of two types without", types: []string{"c5n.18xlarge", "m5.large"}, adapters: 1},
 		{name: "a tag", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
 		{name: "a tag for another size", types: []string{"m5.large"}, tags: map[string]string{"hugepages-1Gi": "2Gi"}, kept: 2 * gib},
 		{name: "tags for both sizes", types: []string{"m5.large"}, tags: map[string]string{"hugepages-1Gi": "2Gi", "hugepages-2Mi": "1Gi"}, want: gib, kept: 3 * gib},
 		{name: "a tag of the EKS node group", types: []string{"m5.large"}, nodegroup: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
 		{name: "the EKS node group wins", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, nodegroup: map[string]string{"hugepages-2Mi": "2Gi"}, want: 2 * gib, kept: 2 * gib},
-		{name: "a tag instead of the image's own", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
-		{name: "a tag says none", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "0"}},
+		{name: "a tag instead of the image's own", types: []string{"p5.48xlarge"}, adapters: 32, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
+		{name: "a tag says none", types: []string{"p5.48xlarge"}, adapters: 32, tags: map[string]string{"hugepages-2Mi": "0"}},
 		{name: "more than there is", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Ti"}, want: 1024 * gib, kept: 1024 * gib},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := Input{Group: "g", AMIFamily: AL2023, Members: members(t, tt.types...), Tags: map[string]string{}}
+			in := Input{Group: "g", AMIFamily: AL2023, Members: members(t, tt.types...), EFAInterfaces: tt.adapters, Tags: map[string]string{}}
 			for name, amount := range tt.tags {
 				in.Tags[resourcesPrefix+name] = amount
 			}
@@ -64,7 +69,7 @@ func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
 // A node whose memory is all there sets no huge pages aside, whatever others of its type do.
 func TestMissingHugePagesAreNotOffered(t *testing.T) {
 	types := members(t, "p5.48xlarge")
-	template, _ := Build(Input{Group: "g", Members: types})
+	template, _ := Build(Input{Group: "g", EFAInterfaces: 32, Members: types})
 	for _, tt := range []struct {
 		name string
 		kept int64 // from pods
@@ -75,7 +80,7 @@ func TestMissingHugePagesAreNotOffered(t *testing.T) {
 	} {
 		node := &corev1.Node{Status: corev1.NodeStatus{Capacity: template.Capacity.DeepCopy(), Allocatable: template.Allocatable.DeepCopy()}}
 		node.Status.Allocatable[corev1.ResourceMemory] = binary(value(template.Capacity, corev1.ResourceMemory) - tt.kept)
-		next, _ := Build(Input{Group: "g", Members: types, Learnt: learnt("p5.48xlarge", node)})
+		next, _ := Build(Input{Group: "g", EFAInterfaces: 32, Members: types, Learnt: learnt("p5.48xlarge", node)})
 		got := value(next.Allocatable, "hugepages-2Mi")
 		assert.Equalf(t, tt.want, got, "%s: %d MiB of huge pages, want %d MiB", tt.name, got/mib, tt.want/mib)
 	}

@@ -26,6 +26,7 @@ type realNode struct {
 	instanceType, image, kubernetes, volume, note                   string
 	pods, memoryKiB, allocCPUMillis, allocMemoryKiB, allocDiskBytes int64
 
+	adapters        int64 // EFA's, that the launch template attaches
 	maxPods         int64 // in the kubelet's configuration, 0 for the number that follows from the type
 	ownReservations bool  // the kubelet reserves more than EKS's images do, and no template can know
 }
@@ -47,7 +48,7 @@ func readRealNodes(t *testing.T) []realNode {
 		nodes = append(nodes, realNode{
 			instanceType: l[0], image: l[1], kubernetes: l[2], pods: number(l[3]), maxPods: number(l[4]), memoryKiB: number(l[5]),
 			allocCPUMillis: number(l[6]), allocMemoryKiB: number(l[7]), volume: l[8], allocDiskBytes: number(l[9]),
-			ownReservations: l[10] == "yes", note: l[11],
+			ownReservations: l[10] == "yes", adapters: number(l[11]), note: l[12],
 		})
 	}
 	return nodes
@@ -58,7 +59,7 @@ func (n realNode) template(t *testing.T, learnt *Learnt) Template {
 	t.Helper()
 	typ, ok := instancetypes.Embedded().Lookup(n.instanceType)
 	require.Truef(t, ok, "%s is not in the catalogue", n.instanceType)
-	in := Input{Group: "g", Region: "us-east-1", Members: []Member{{Type: typ}}, AMIFamily: AMIFamily(n.image), Learnt: learnt}
+	in := Input{Group: "g", Region: "us-east-1", Members: []Member{{Type: typ}}, AMIFamily: AMIFamily(n.image), Learnt: learnt, EFAInterfaces: int(n.adapters)}
 	if n.maxPods > 0 {
 		in.UserData = &UserData{MaxPods: int(n.maxPods)}
 	}

@@ -60,7 +60,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 		usualMemory = kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods)
 	}
 	memory := reserved(corev1.ResourceMemory, usualMemory) +
-		ud.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t, d)
+		ud.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + in.hugePagesBytes(t, d)
 	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
 		ud.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
 	return amounts{
@@ -84,44 +84,45 @@ func reservedCPUMillis(cores int64) int64 {
 	return reserved
 }
 
-// From this many EFA interfaces on, the images of the eight-GPU types set huge pages aside for them at boot: 42,242 MiB with
-// 192 vCPUs on a p5.48xlarge. This was only observed there. Types with fewer interfaces (p4d) do not do it.
+// Images with EFA's driver set huge pages aside at boot once an adapter is attached: 110 pages of 2 MiB for each vCPU, and one more
+// (p3dn, p4de and p5 in testdata/real_nodes.csv, and bottlerocket-os/bottlerocket-core-kit#141, read 2026-11). From this many GPUs
+// and adapters on, as on a p5, the memory does not count even without an adapter: no such node has been seen.
 const (
-	hugePagesMinEFA       = 8
-	hugePagesMinGPUs      = 8
 	hugePagesPerVCPUBytes = 220 * mib
 	hugePagesFixedBytes   = 2 * mib
+	hugePagesKeptFrom     = 8
 )
 
 // HugePages2Mi is the page size that images set aside by themselves.
 const HugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
 
 // hugePagesBytes returns the memory that huge pages of any size take. Tags declare it, and the image decides for a size without a tag.
-func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
+func (in *Input) hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 	total := int64(0)
 	for name, q := range d.Resources {
 		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 			total = min(total+q.Value(), t.MemoryBytes)
 		}
 	}
-	if _, declared := d.Resources[HugePages2Mi]; !declared {
+	kept := in.EFAInterfaces > 0 || min(t.EFAInterfaces, t.GPU.Count) >= hugePagesKeptFrom
+	if _, declared := d.Resources[HugePages2Mi]; kept && !declared {
 		total += ImageHugePages(t)
 	}
 	return total
 }
 
-// offeredHugePages is 0 if observed nodes of the type left more memory for pods than the image's huge pages would.
+// offeredHugePages is 0 without an adapter, and if observed nodes of the type left more memory for pods than the huge pages would.
 func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
 	offered := ImageHugePages(t)
-	if m, seen := in.measured(t); seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
+	if m, seen := in.measured(t); in.EFAInterfaces == 0 || seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
 		return 0
 	}
 	return offered
 }
 
-// ImageHugePages returns the huge pages that EKS images set aside on a node of type t.
+// ImageHugePages returns the huge pages that images set aside on a node of type t that has an adapter attached.
 func ImageHugePages(t instancetypes.Type) int64 {
-	if t.EFAInterfaces < hugePagesMinEFA || t.GPU.Count < hugePagesMinGPUs {
+	if t.EFAInterfaces == 0 {
 		return 0
 	}
 	return int64(t.VCPU)*hugePagesPerVCPUBytes + hugePagesFixedBytes
@@ -154,8 +155,12 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 }
 
 // Parts of a volume that its file system does not offer, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has
-// 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less. Bottlerocket's ext4 loses up to 11 %.
+// 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less. Bottlerocket's ext4 loses up to 11 %. Ubuntu's loses
+// 3.1 % of 128 GiB and 4 % of 20 GiB (the two rows of Ubuntu), and 24.04 a boot partition as well: df on EC2 shows 7,034,376 KiB of
+// 8 GiB (read 2026-11). The file system of an unknown image may be either.
 const (
+	ext4MissingDivisor         = 32
+	ext4MissingBytes           = 1092088 * kib
 	rootMissingBytes           = 77844 * kib
 	bottlerocketMissingDivisor = 9
 	instanceStoreDivisor       = 200
@@ -175,6 +180,8 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 		return max(0, volume-windowsDiskMissingBytes)
 	case Bottlerocket:
 		return volume - volume/bottlerocketMissingDivisor
+	case Ubuntu, "":
+		return max(0, volume-volume/ext4MissingDivisor-ext4MissingBytes)
 	}
 	return max(0, volume-rootMissingBytes)
 }

@@ -143,8 +143,11 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 		in   Input
 		want string
 	}{
-		{name: "20 GiB by default", want: "20893676Ki"},
-		{name: "volume of the launch template", in: Input{RootVolumeBytes: 300 * gib}, want: "314494956Ki"},
+		{name: "20 GiB by default", in: Input{AMIFamily: AL2023}, want: "20893676Ki"},
+		{name: "volume of the launch template", in: Input{AMIFamily: AL2023, RootVolumeBytes: 300 * gib}, want: "314494956Ki"},
+		{name: "ext4", in: Input{AMIFamily: Ubuntu, RootVolumeBytes: 8 * gib}, want: "7034376Ki"},
+		{name: "ext4, maybe", in: Input{RootVolumeBytes: 8 * gib}, want: "7034376Ki"},
+		{name: "ext4 on next to nothing", in: Input{RootVolumeBytes: gib}, want: "0"},
 		{name: "local disks", in: Input{InstanceStore: true, RootVolumeBytes: 300 * gib}, want: "124375M"},
 		{name: "local disks that keep everything twice", in: Input{InstanceStore: true, Mirrored: true}, want: "62187500k"},
 		{name: "Bottlerocket", in: Input{AMIFamily: Bottlerocket}, want: "19088743538"},

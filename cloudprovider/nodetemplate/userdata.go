@@ -17,7 +17,7 @@ type UserData struct {
 	MostPods    int
 	PodsPerCore int // bounds the pods by the CPUs of the type, 0 when it states none
 	// IgnoreAddresses makes the image not limit pods by the addresses of its network interfaces (bootstrap.sh --use-max-pods
-	// false). Where MaxPods is 0, kubelet's own default holds.
+	// false, or no bootstrap of EKS). Where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool
 	// PodsExpression computes the number of pods where MaxPods is 0. Memory is reserved for its result even where MaxPods has
 	// another number.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -125,6 +126,11 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 			if !slices.Contains(problems, p) {
 				problems = append(problems, p)
 			}
+		}
+	}
+	for key := range in.Tags {
+		if strings.Contains(key, "node-template/resources/hugepages-") {
+			problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool { return p.Key == userdata.HugePages })
 		}
 	}
 	for i := range problems {

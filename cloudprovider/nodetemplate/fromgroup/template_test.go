@@ -53,6 +53,14 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	assert.False(t, built(g).Known(), "the template of a group without launch facts is known")
 }
 
+func TestATagCuresTheProblemOfHugePages(t *testing.T) {
+	g := spotGroup()
+	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte("#!/bin/bash\nsysctl -w vm.nr_hugepages=512\n/etc/eks/bootstrap.sh kmax\n"))
+	assert.Len(t, built(g).Problems, 1, "problems")
+	g.Tags = map[string]string{"k8s.io/cluster-autoscaler/node-template/resources/hugepages-2Mi": "1Gi"}
+	assert.Empty(t, built(g).Problems, "problems with a tag")
+}
+
 func TestTemplateHasUserDataLabels(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(

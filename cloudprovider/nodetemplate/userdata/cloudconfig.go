@@ -38,9 +38,11 @@ func (r *reader) commands(list []any, nesting int) {
 	}
 }
 
-// eksctl keeps its settings in a file of variables, and beside it scripts that only pass them on.
+// eksctl keeps its settings in a file of variables, and beside it scripts that only pass them on. These lay the second file over kubelet's
+// configuration (pkg/nodebootstrap of eksctl-io/eksctl, read 2026-11).
 const (
 	eksctlEnv     = "/etc/eksctl/kubelet.env"
+	eksctlConfig  = "/etc/eksctl/kubelet-extra.json"
 	eksctlScripts = "/var/lib/cloud/scripts/eksctl/"
 )
 
@@ -62,14 +64,19 @@ func (r *reader) writtenFile(item any, nesting int) {
 		return
 	}
 	content = clean(content)
-	if path == eksctlEnv {
+	switch path {
+	case eksctlEnv:
 		r.eksctl(content, nesting)
-		return
+	case eksctlConfig:
+		for _, doc := range r.yamlDocuments(content, path) {
+			r.kubelet = merge(r.kubelet, doc)
+		}
+	default:
+		r.file(content, nesting+1)
 	}
-	r.file(content, nesting+1)
 }
 
-// eksctl turns eksctl's variables into the call that its script will make.
+// eksctl turns eksctl's variables into the call that its script will make, and keeps them for a script of the owner in its place.
 func (r *reader) eksctl(content string, nesting int) {
 	s := newShell(r, nesting+1)
 	statements, _ := r.parseShell(content)
@@ -82,5 +89,6 @@ func (r *reader) eksctl(content string, nesting int) {
 			args += a.flag + "=" + value + " "
 		}
 	}
+	s.vars["KUBELET_EXTRA_ARGS"], r.eksctlVars = args, s.vars
 	r.calls = append(r.calls, call{cluster: s.vars["CLUSTER_NAME"], args: args, hasArgs: args != ""})
 }

@@ -90,11 +90,12 @@ type reader struct {
 	calls       []call // of the bootstrap script, Linux and Windows
 	kubeletEnv  string // arguments in the environment, which a call may overrule
 	kubeletArgs []string
-	useMaxPods  string         // in the environment
-	nodeConfigs []any          // specs
-	branches    [][]any        // the same, in branches of a script
-	kubelet     map[string]any // a kubelet configuration written by user data
-	settings    map[string]any // settings.kubernetes
+	useMaxPods  string            // in the environment
+	eksctlVars  map[string]string // of eksctl's file
+	nodeConfigs []any             // specs
+	branches    [][]any           // the same, in branches of a script
+	kubelet     map[string]any    // a kubelet configuration written by user data
+	settings    map[string]any    // settings.kubernetes
 
 	bottlerocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
 

@@ -98,6 +98,9 @@ func TestScripts(t *testing.T) {
 		{name: "exports alone", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'", want: "a=1"},
 		{name: "edited in", script: `sed -i 's/KUBELET_EXTRA_ARGS=$2/KUBELET_EXTRA_ARGS="$2 --node-labels=a=1"/' /etc/eks/bootstrap.sh`, want: "a=1"},
 		{name: "written", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels=a=1"' > /etc/default/kubelet`, want: "a=1"},
+		{name: "written with spaces", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels a=1 --v --register-with-taints t=v:NoSchedule --node-labels b=2"' > /etc/default/kubelet`, want: "a=1 b=2"},
+		{name: "edited in with a space", script: `sed -i 's/^KUBELET_EXTRA_ARGS=.*/KUBELET_EXTRA_ARGS="--max-pods 20 --node-labels a=1"/' /etc/eks/bootstrap.sh`, want: "a=1"},
+		{name: "written with a value that only the node knows", script: `echo "KUBELET_EXTRA_ARGS='--node-labels $(x) --node-labels b=2'" > f`, want: "b=2 ! --node-labels $(…)"},
 		{name: "kops", script: "DAEMON_ARGS=\"--v=2 --node-labels=kops.k8s.io/instancegroup=x,a=1\"", want: "a=1 ! --node-labels kops.k8s.io/instancegroup"},
 		{name: "kubelet itself", script: "exec /usr/bin/true; /usr/bin/kubelet --node-labels=a=1 --v 2", want: "a=1"},
 		{name: "conditional variable", script: "T=od\nif spot; then T=spot; fi\n" + bootstrap + `"--node-labels=a=1,type=$T"`, want: "a=1 ! --node-labels type"},
@@ -191,7 +194,7 @@ func labelText(f Facts) string {
 }
 
 func TestOtherForms(t *testing.T) {
-	const rocket = "settings.kubernetes.max-pods = 30\n"
+	const rocket, kubelet = "settings.kubernetes.max-pods = 30\n", "#!/bin/bash\nexport KUBELET_EXTRA_ARGS=--v=2\n"
 	const config = "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {config: {maxPods: 20}}}\n"
 	const script = "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10\n"
 	both := "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/node.eks.aws\n\n" + config +
@@ -203,9 +206,14 @@ func TestOtherForms(t *testing.T) {
 		pods       int
 		want       nodetemplate.AMIFamily
 		problems   int
+		kubelets   bool // pods are kubelet's own, where it is given no number
 	}{
 		{name: "nothing"},
 		{name: "words", data: "hello world"},
+		{name: "kubelet alone", data: kubelet, form: FormKubelet, pods: 0, kubelets: true},
+		{name: "kubelet alone, and a number", data: kubelet + "echo KUBELET_EXTRA_ARGS=--max-pods=9 > f\n", form: FormKubelet, pods: 9, kubelets: true},
+		{name: "kubelet alone, and a number that only the node knows", data: kubelet + "KUBELET_EXTRA_ARGS=--max-pods=$(x)\n", form: FormKubelet, problems: 1},
+		{name: "kubelet alone on an image that counts addresses", data: kubelet, family: nodetemplate.AL2, form: FormKubelet, want: nodetemplate.AL2},
 		{name: "base64 of nothing known", data: "aGVsbG8gd29ybGQ="},
 		{name: "other interpreter", data: "#!/usr/bin/python3\n'/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10'"},
 		{name: "shell by env", data: strings.Replace(script, "/bin/bash", "/usr/bin/env bash", 1), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
@@ -233,8 +241,8 @@ func TestOtherForms(t *testing.T) {
 	} {
 		for _, data := range []string{tt.data, encode(tt.data)} {
 			f, problems := Parse(data, tt.family)
-			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || len(problems) != tt.problems || f.Found() != (tt.form != ""),
-				"%s: want form %q, pods %d, family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.want, tt.problems, describe(f, problems))
+			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || f.IgnoreAddresses != tt.kubelets || len(problems) != tt.problems || f.Found() != (tt.form != ""),
+				"%s: want form %q, pods %d (kubelet's own: %t), family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.kubelets, tt.want, tt.problems, describe(f, problems))
 		}
 	}
 }

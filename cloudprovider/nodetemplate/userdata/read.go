@@ -67,6 +67,7 @@ func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pro
 			f.AMIFamily = family
 		}
 	case FormKubelet:
+		f.IgnoreAddresses = family == "" // neither bootstrap.sh nor nodeadm is there to count them
 		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet)
 		f.Form, f.AMIFamily = FormKubelet, family
 	}

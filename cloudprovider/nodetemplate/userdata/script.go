@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +42,10 @@ func (s *shell) command(words []string, local map[string]string, conditional boo
 			}
 		}
 		return
+	case "source", ".":
+		if len(words) > 1 && (words[1] == eksctlEnv || strings.HasPrefix(words[1], eksctlScripts)) && s.r.spend(wordWork*len(s.r.eksctlVars)) {
+			maps.Copy(s.vars, s.r.eksctlVars)
+		}
 	}
 	if args := bootstrapArgs(words); args != nil {
 		s.bootstrap(args, local, conditional)
@@ -125,10 +130,14 @@ func (r *reader) mentions(words []string, conditional bool) {
 	for _, word := range words {
 		for _, name := range kubeletVariables {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
+				open := false // the flag before has no value yet
 				for _, field := range strings.FieldsFunc(word[at:], func(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }) {
-					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
-						r.addKubeletArgs([]string{flag}, conditional)
+					arg := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+=")
+					flag := strings.HasPrefix(arg, "--")
+					if flag || open {
+						r.addKubeletArgs([]string{arg}, conditional)
 					}
+					open = flag && !strings.Contains(arg, "=")
 				}
 				break
 			}
