@@ -89,6 +89,16 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 // other nodes of its group, is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so
 // that it is not received once for every try. unknown reports that some instances are in no group of ours.
 func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, unknown bool, out outcome) {
+	for _, id := range e.Over {
+		switch i, _ := h.Groups.Snapshot().Instance(id); {
+		case i == nil:
+			unknown = true
+			continue
+		case !i.Lifecycle.Leaving():
+			h.callOff(ctx, id, reasonFor(e, announced, h.Clock.Now()))
+		}
+		out = healthOver
+	}
 	waiting := slices.Clone(e.Instances)
 	if e.Kind == event.StateChange {
 		h.readAgain(ctx, e.Instances[0])
