@@ -73,7 +73,7 @@ func (m annotation) resumed(now time.Time) reason {
 // cordoned is a copy of the node that is cordoned, tainted and annotated with the reason, and off load balancers if m.Excluded asks
 // for it. A node that is annotated already gets the new reason, and keeps what is to be undone and, within a rank, the earlier deadline.
 // Otherwise an instance that Auto Scaling refuses to terminate would be drained again and again, and its node never put back
-// into use.
+// into use. Only a later word of AWS puts the deadline off.
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	node = node.DeepCopy()
 	if node.Annotations == nil {
@@ -93,7 +93,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 		if m.Terminating.IsZero() {
 			m.Terminating = before.Terminating
 		}
-		if before.rank() == m.rank() && !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
+		if before.rank() == m.rank() && !m.updates(before.reason) && !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
 			m.Deadline = before.Deadline
 		}
 	}

@@ -22,8 +22,9 @@ const (
 	deliveryTime = 48 * time.Hour
 	// mostRetention is the longest time for which SQS keeps a message (SQS developer guide, read 2026-11).
 	mostRetention = 14 * 24 * time.Hour
-	// A message waits for its work for patience before it returns to the queue.
-	patience = 10 * time.Minute
+	// A message waits for its work for patience before it returns to the queue. One of a lifecycle hook, which lasts two hours at most, waits
+	// for mostHidden, the longest time for which SQS hides a message.
+	patience, mostHidden = 10 * time.Minute, 12 * time.Hour
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
 	// plannedAtOnce and hooksAtOnce bound the messages of planned drains and of lifecycle hooks that are handled at once. They may
@@ -68,7 +69,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	case out == postponed:
 		return queue.Retry(retryLater), putBack(ctx)
 	case len(jobs) > 0:
-		result, out = h.await(ctx, jobs)
+		result, out = h.await(ctx, jobs, patience)
 	}
 	if !unknown || result != queue.Done() {
 		return result, out
@@ -88,6 +89,16 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 // other nodes of its group, is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so
 // that it is not received once for every try. unknown reports that some instances are in no group of ours.
 func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, unknown bool, out outcome) {
+	for _, id := range e.Over {
+		switch i, _ := h.Groups.Snapshot().Instance(id); {
+		case i == nil:
+			unknown = true
+			continue
+		case !i.Lifecycle.Leaving():
+			h.callOff(ctx, id, reasonFor(e, announced, h.Clock.Now()))
+		}
+		out = healthOver
+	}
 	waiting := slices.Clone(e.Instances)
 	if e.Kind == event.StateChange {
 		h.readAgain(ctx, e.Instances[0])
@@ -210,8 +221,8 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 	return queue.Done(), counted
 }
 
-// await returns when all jobs have ended.
-func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome) {
+// await returns when all jobs have ended, or patience is over.
+func (h *Handler) await(ctx context.Context, jobs []*job, patience time.Duration) (queue.Result, outcome) {
 	timer := h.Clock.NewTimer(patience)
 	defer timer.Stop()
 	worst := jobs[0]

@@ -34,8 +34,11 @@ type reason struct {
 	Text string     `json:"reason"` // for people
 	// Ends means that AWS stops or terminates the instance at the deadline of a scheduled change.
 	Ends     bool      `json:"ends,omitempty"`
-	Deadline time.Time `json:"deadline"` // when the instance is terminated, or the drain given up
-	Began    time.Time `json:"began"`    // when the message came
+	Deadline time.Time `json:"deadline"`      // when the instance is terminated, or the drain given up
+	Began    time.Time `json:"began"`         // when the message came
+	ARN      string    `json:"arn,omitempty"` // of the scheduled change
+	Said     time.Time `json:"said,omitzero"` // when AWS said so, by its clock
+	over     bool      // the change is done or called off
 	// extended is the deadline of a drain that was taken up again after its deadline, otherwise zero. The deadline in the
 	// annotation stays, and by it the node is put back into use.
 	extended time.Time
@@ -61,6 +64,7 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 		if r.Ends || e.Starts.After(r.Deadline) {
 			r.Deadline = e.Starts
 		}
+		r.ARN, r.Said = e.ARN, e.Time
 	case event.TerminateHook:
 		r.Deadline, r.Text = now.Add(hookTime), "Auto Scaling ends the instance"
 		if e.State == event.ReplaceRootVolume {
@@ -105,9 +109,16 @@ func (r reason) waitsForOthers(now time.Time) bool {
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
 func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.Began) < turnTime }
 
-// outranks reports whether this reason replaces the other one as the reason of a job. Deadlines decide within a rank only: a drain that may
-// be given up must not, by its earlier deadline, give up the drain of an instance that ends.
+// updates reports whether AWS has said this later than the other one, about the same change.
+func (r reason) updates(o reason) bool { return r.ARN != "" && r.ARN == o.ARN && r.Said.After(o.Said) }
+
+// outranks reports whether this reason replaces the other one as the reason of a job. The latest word about a change
+// counts. Otherwise deadlines decide within a rank only: a drain that may be given up must not, by its earlier deadline, give up the
+// drain of an instance that ends.
 func (r reason) outranks(o reason) bool {
+	if r.updates(o) || o.updates(r) {
+		return r.updates(o)
+	}
 	return cmp.Or(cmp.Compare(r.rank(), o.rank()), o.drainBy().Compare(r.drainBy())) > 0
 }
 

@@ -32,19 +32,34 @@ const (
 	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second, 3 * time.Second
 )
 
-// begin begins or joins the job of an instance. Where a planned drain is in a hurry by that, its nodes say so.
+// begin begins or joins the job of an instance. Where a planned drain is in a hurry by that, or put off, its nodes say so.
 func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
-	j, hurries, ok := h.jobs.begin(ctx, instance, group, r)
+	j, changed, ok := h.jobs.begin(ctx, instance, group, r)
 	if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
 		h.interrupted(instance)
 	}
-	if hurries {
+	if changed {
 		for _, node := range h.nodes(instance) {
 			h.tell(node, j.group, "Cordoned and drained", j.current())
-			h.cordon(ctx, j, node, annotation{Excluded: true})
+			h.cordon(ctx, j, node, annotation{Excluded: !j.current().planned()})
 		}
 	}
 	return j, ok
+}
+
+const calledOff = "AWS has called its change off, or it is done"
+
+// callOff ends the drain of an instance for a change that is done or called off, also one that no process has taken up.
+func (h *Handler) callOff(ctx context.Context, instance string, r reason) {
+	r.Deadline, r.Ends, r.over = r.Began, false, true
+	if r.ARN == "" || !h.jobs.callOff(instance, r) {
+		return
+	}
+	for _, node := range h.nodes(instance) {
+		if m, _ := annotationOf(node); m.ARN == r.ARN && m.Terminating.IsZero() {
+			h.restore(ctx, node, calledOff)
+		}
+	}
 }
 
 // tell says in an event and in the record why a node goes, and by when.
@@ -105,7 +120,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	}
 	if h.drainer.Occupied(h.names(nodes)...) {
 		if !h.replaceFirst(ctx, j, nodes) {
-			return h.giveUp(ctx, nodes, "its pods found no place on other nodes in time")
+			return h.giveUp(ctx, j, nodes, "its pods found no place on other nodes in time")
 		}
 		if planned {
 			for _, node := range nodes {
@@ -239,7 +254,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
 	}
 	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
-		return h.giveUp(ctx, nodes, "its pods could not be moved in time")
+		return h.giveUp(ctx, j, nodes, "its pods could not be moved in time")
 	}
 	h.metrics.lost.Add(float64(result.Lost))
 	switch out := h.terminate(ctx, j, nodes); {
@@ -283,7 +298,10 @@ func (h *Handler) plan(j *job) drain.Plan {
 	return p
 }
 
-func (h *Handler) giveUp(ctx context.Context, nodes []*corev1.Node, why string) outcome {
+func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why string) outcome {
+	if j.current().over {
+		why = calledOff
+	}
 	for _, node := range nodes {
 		h.restore(ctx, node, why)
 	}

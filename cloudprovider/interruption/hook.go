@@ -24,6 +24,9 @@ const hookPrefix = "asg-autoscaler"
 // seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
+// lateAfter is the age at which a new message gets a heartbeat at once. The hook's look-up and heartbeatEvery follow within the 30 seconds.
+const lateAfter = 5 * time.Second
+
 // Auto Scaling may end hundreds of instances at once, and would throttle a call for each. So a reading of a group waits readGather
 // for other messages, and a look-up of a hook's timeout waits hookGather.
 const readGather, hookGather = 100 * time.Millisecond, time.Second
@@ -69,6 +72,10 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return h.complete(ctx, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
+	late := m.Receives > 1 || r.Began.Sub(announced) > lateAfter
+	if late { // the last leader's last heartbeat may be nearly as old as the hook's timeout
+		_ = h.heartbeat(ctx, e)
+	}
 	if occupied {
 		r.Deadline = r.Began.Add(max(hookTime, h.timeouts.Join(ctx, hookOf{e.Group, e.Hook}, hookGather)))
 	}
@@ -78,13 +85,15 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	defer h.hooks.Add(-1)
 	if h.hooks.Add(1) > hooksAtOnce {
-		_ = h.heartbeat(ctx, e) // which logs it. The next return of the message is another
+		if !late {
+			_ = h.heartbeat(ctx, e) // which logs it. The next return of the message is another
+		}
 		return queue.Retry(retryLater), postponed
 	}
 	beating, stop := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	beats.Go(func() { h.heartbeats(beating, e) })
-	result, out := h.await(ctx, []*job{j})
+	result, out := h.await(ctx, []*job{j}, mostHidden) // the message may be gone, and nothing else completes the action
 	stop()
 	beats.Wait()
 	if result == queue.Done() {

@@ -111,6 +111,38 @@ func TestShortHookOutlastsItsReadings(t *testing.T) {
 	}
 }
 
+// The last leader's last heartbeat is some time ago.
+func TestShortHookOutlastsAChangeOfLeader(t *testing.T) {
+	inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+		id := w.inService()[0]
+		w.run(id, "a")
+		w.refused.Store(true)
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		time.Sleep(20 * time.Second)
+		w.running()
+		time.Sleep(time.Minute)
+		w.refused.Store(false)
+		w.waitTerminated(id)
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+	})
+}
+
+// SQS drops a message at the end of its retention, hidden or not. Nothing else has the autoscaler complete the hook.
+func TestHookIsCompletedAfterItsMessageIsGone(t *testing.T) {
+	inBubble(t, within(30*time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+		require.NoError(t, w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Retention: fakeaws.Duration(5 * time.Minute)}))
+		id := w.inService()[0]
+		w.run(id, "a")
+		w.refused.Store(true)
+		w.running()
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		time.Sleep(15 * time.Minute)
+		w.refused.Store(false)
+		w.waitTerminated(id)
+		assert.Equal(t, 1, w.aws.Calls()["CompleteLifecycleAction"], "completions")
+	})
+}
+
 // AWS throttles a call for each.
 func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 	const instances = 90 // the fake API server watches a hundred at once

@@ -48,15 +48,19 @@ func (j *job) current() reason {
 	return j.reason
 }
 
-// escalate replaces the job's reason by one that outranks it. It reports whether a planned drain is in a hurry now.
-func (j *job) escalate(r reason) (hurries bool) {
+// escalate replaces the job's reason by one that outranks it. It reports whether a planned drain is in a hurry now, or
+// put off.
+func (j *job) escalate(r reason) (changed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
-		hurries = j.reason.planned() && !r.planned()
+		later := r.updates(j.reason)
+		if changed = later || j.reason.planned() && !r.planned(); later {
+			r.Began = j.reason.Began // it has had its turn
+		}
 		j.reason = r
 	}
-	return hurries
+	return changed
 }
 
 func (j *job) setDraining(nodes []string) {
@@ -82,7 +86,7 @@ type jobs struct {
 	givenUp  map[try]time.Time    // when last asked for, guarded by mu
 }
 
-// try is the drain of an instance for one reason, whose text names the event.
+// try is the drain of an instance for one reason: a text that names the event, or the ARN of a change that was called off.
 type try struct{ instance, reason string }
 
 // finished is an instance that was dealt with.
@@ -97,8 +101,8 @@ func newJobs(c clock.PassiveClock) *jobs {
 }
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
-// wait: planned drains of a group go one at a time. hurries reports whether a planned drain is in a hurry by the reason.
-func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (under *job, hurries, ok bool) {
+// wait: planned drains of a group go one at a time. changed is escalate's.
+func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (under *job, changed, ok bool) {
 	j := newJob(instance, group, r)
 	s.mu.Lock()
 	if under = s.underWay[j.instance]; under != nil {
@@ -169,16 +173,31 @@ func (s *jobs) dealtWith(instance string) bool {
 	return ok
 }
 
-// gaveUp reports whether the drain of the instance for this reason was given up. It is remembered for as long as its message comes again.
+// gaveUp reports whether the drain of the instance for this reason was given up, or called off. It is remembered for as long as its message
+// comes again.
 func (s *jobs) gaveUp(instance string, r reason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := try{instance, r.Text}
-	_, ok := s.givenUp[t]
-	if ok {
-		s.givenUp[t] = s.clock.Now()
+	for _, t := range []try{{instance, r.Text}, {instance, r.ARN}} {
+		if _, ok := s.givenUp[t]; ok {
+			s.givenUp[t] = s.clock.Now()
+			return true
+		}
 	}
-	return ok
+	return false
+}
+
+// callOff has the job of the instance give up, if it is for the same change. idle reports that there is no job, and that none has dealt with
+// the instance.
+func (s *jobs) callOff(instance string, r reason) (idle bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.givenUp[try{instance, r.ARN}] = s.clock.Now()
+	j := s.underWay[instance]
+	if j != nil && r.updates(j.current()) {
+		j.escalate(r)
+	}
+	return j == nil && s.finished[instance] == nil
 }
 
 // forget drops the instances that were dealt with, or given up, long ago. It also drops and returns the instances that a warm pool

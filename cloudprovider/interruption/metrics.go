@@ -26,6 +26,7 @@ const (
 	notOurs         outcome = "not-ours"         // in no group of ours, and nobody has claimed it in its time
 	leftToOthers    outcome = "left-to-others"   // in no group of ours: maybe another cluster's
 	otherHook       outcome = "other-hook"       // of a lifecycle hook that another tool completes
+	healthOver      outcome = "health-over"      // AWS Health: the change is done or called off
 	broken          outcome = "broken"           // the drain panicked, its node could not be cordoned, or another one came
 )
 

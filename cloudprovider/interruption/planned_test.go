@@ -120,6 +120,91 @@ func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 	}
 }
 
+// said is the message about a change as AWS Health sends it after some time.
+func said(message, arn, status string, after time.Duration) string {
+	return strings.Replace(message, `"detail":{`, fmt.Sprintf(`"time":%q,"detail":{"eventArn":%q,"statusCode":%q,`,
+		time.Now().Add(after).UTC().Format(time.RFC3339), arn, status), 1)
+}
+
+func TestChangeThatAWSCallsOffIsNotDrainedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		full, refused    bool
+		reversed, next   bool // the messages, and the leader that reads the last one
+		ofAnother, stays bool
+	}{
+		{name: "while pods have no place", full: true},
+		{name: "while a budget holds pods", refused: true},
+		{name: "before the next leader", full: true, next: true},
+		{name: "before the message about it comes", full: true, reversed: true},
+		{name: "another one", full: true, ofAnother: true, stays: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+				w.full.Store(tt.full)
+				w.refused.Store(tt.refused)
+				retires := change("RETIREMENT", time.Now().Add(4*time.Hour), leaves)
+				open, over := said(retires, "arn:1", "open", 0), said(retires, "arn:1", "closed", time.Second)
+				if tt.ofAnother {
+					over = said(retires, "arn:2", "closed", time.Second)
+				}
+				if tt.reversed {
+					open, over = over, open
+				}
+				stop := w.running()
+				w.send(open)
+				time.Sleep(20 * time.Minute)
+				if !tt.reversed {
+					w.waits()
+				}
+				if tt.next {
+					stop()
+					w.running()
+				}
+				w.send(over)
+				time.Sleep(time.Minute)
+				if tt.stays {
+					w.waits()
+					return
+				}
+				w.waitEmptyQueue()
+				time.Sleep(5 * time.Hour)
+				assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
+					w.cordoned(), w.evictions("a"), w.terminations())
+			})
+		})
+	}
+}
+
+func TestChangeThatAWSPutsOffIsDrainedForLater(t *testing.T) {
+	for what, ends := range map[string]bool{"RETIREMENT": true, "REBOOT_MAINTENANCE": false} {
+		t.Run(what, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+				w.full.Store(true)
+				stop := w.running()
+				old := said(change(what, time.Now().Add(time.Hour), leaves), "arn:1", "open", 0)
+				w.send(old)
+				time.Sleep(15 * time.Minute)
+				w.send(said(change(what, time.Now().Add(3*time.Hour), leaves), "arn:1", "open", 0))
+				time.Sleep(time.Minute)
+				w.send(old) // SQS may keep no order
+				time.Sleep(time.Minute)
+				stop()
+				w.running()
+				time.Sleep(2*time.Hour + 50*time.Minute)
+				w.waits()
+				if ends {
+					w.within(8*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+					assert.Equal(t, 1, w.evictions("a"), "evictions")
+				} else {
+					w.within(8*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+				}
+				w.waitEmptyQueue()
+			})
+		})
+	}
+}
+
 // AWS has planned the change before the instance joins the cluster.
 func TestPlannedDrainWaitsForItsNode(t *testing.T) {
 	for _, tt := range []struct {
@@ -388,6 +473,15 @@ func TestMessageAboutTwoClustersIsLeftToTheOther(t *testing.T) {
 		w.within(15*time.Minute, "nobody wants it", func() bool { return w.handled()["not-ours scheduled-change"] == 1 })
 		w.waitEmptyQueue()
 		assert.Equal(t, 1, w.evictions("a"), "evictions")
+	})
+}
+
+// The other cluster may still drain for it.
+func TestChangeOfAnotherClusterThatIsCalledOffIsLeftToIt(t *testing.T) {
+	inUse(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world, _ string) {
+		w.running()
+		w.send(said(change("RETIREMENT", time.Now().Add(48*time.Hour), "i-0aaaaaaaaaaaaaaaa"), "arn:1", "closed", 0))
+		w.wait("the message is left to others", func() bool { return w.handled()["left-to-others scheduled-change"] > 0 })
 	})
 }
 

@@ -28,14 +28,16 @@ type Event struct {
 	ID        string
 	Kind      Kind
 	Time      time.Time // when it happened by AWS's clock, zero if unknown
-	Instances []string  // at least one, but for launches and terminations that failed
+	Instances []string  // at least one, but for launches and terminations that failed, and changes that are over
 	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
 	// "terminate", "stop" or "hibernate". For lifecycle hooks it is ReplaceRootVolume, or empty.
 	State string
 	// Starts is when a scheduled change begins, zero if unknown.
 	Starts time.Time
-	// Code names the scheduled change, such as AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED.
-	Code string
+	// Code is the type of the scheduled change, such as AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED. All events about one change have its ARN.
+	Code, ARN string
+	// Over are the instances for which the scheduled change is done or called off.
+	Over []string
 	// Group is the Auto Scaling group, if one sent the event.
 	Group string
 	// Hook and Token name the lifecycle action that waits.
@@ -61,7 +63,6 @@ const (
 	NoInstance  Reason = "no-instance"       // names no instance that could exist
 	OtherHealth Reason = "other-health"      // AWS Health, but not a scheduled change of EC2
 	BackupCopy  Reason = "backup-copy"       // AWS Health's copy for the other region of China
-	HealthOver  Reason = "health-over"       // AWS Health, of a change that is done or called off
 )
 
 // Unusable is the error about an unusable message.

@@ -123,6 +123,7 @@ func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
 }
 
 type health struct {
+	ARN       string          `json:"eventArn"`
 	Service   string          `json:"service"`
 	Code      string          `json:"eventTypeCode"`
 	Category  string          `json:"eventTypeCategory"`
@@ -142,22 +143,21 @@ func fromHealth(e Event, d health) (Event, error) {
 	if strings.EqualFold(strings.Trim(string(d.Backup), `"`), "true") {
 		return Event{}, unusable(BackupCopy, "")
 	}
-	if d.Status == "closed" {
-		return Event{}, unusable(HealthOver, "%.64q", d.Code)
-	}
-	e.Kind, e.Code, e.Starts = ScheduledChange, bounded(d.Code), timeOf(d.StartTime)
-	instances := make([]string, 0, min(len(d.Entities), maxInstances))
+	e.Kind, e.Code, e.ARN, e.Starts = ScheduledChange, bounded(d.Code), bounded(d.ARN), timeOf(d.StartTime)
+	var instances, over []string
 	for _, entity := range d.Entities[:min(len(d.Entities), maxInstances)] {
-		if entity.Status != "RESOLVED" {
-			id := entity.Value
-			if _, of, isARN := strings.Cut(id, ":instance/"); isARN { // retirements have one, other changes the bare ID
-				id = of
-			}
+		id := entity.Value
+		if _, of, isARN := strings.Cut(id, ":instance/"); isARN { // retirements have one, other changes the bare ID
+			id = of
+		}
+		if d.Status == "closed" || entity.Status == "RESOLVED" {
+			over = append(over, id)
+		} else {
 			instances = append(instances, id)
 		}
 	}
-	if len(instances) == 0 && len(d.Entities) > 0 {
-		return Event{}, unusable(HealthOver, "%.64q", d.Code)
+	if e.Over = valid(over); len(e.Over) > 0 && len(instances) == 0 {
+		return e, nil
 	}
 	return e.about(instances...)
 }
@@ -198,16 +198,16 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 // validInstance matches an instance ID in the long form, in the short one, and as emulators write it.
 var validInstance = regexp.MustCompile(`^i-[0-9a-z-]{1,40}$`)
 
-// about completes the event by its instances, each once. It leaves out IDs that cannot exist.
+// valid returns the instances, sorted and each once, without IDs that cannot exist.
+func valid(instances []string) []string {
+	instances = slices.DeleteFunc(instances, func(id string) bool { return !validInstance.MatchString(id) })
+	slices.Sort(instances)
+	return slices.Compact(instances)
+}
+
+// about completes the event by its instances.
 func (e Event) about(instances ...string) (Event, error) {
-	for _, id := range instances {
-		if validInstance.MatchString(id) {
-			e.Instances = append(e.Instances, id)
-		}
-	}
-	slices.Sort(e.Instances)
-	e.Instances = slices.Compact(e.Instances)
-	if len(e.Instances) == 0 {
+	if e.Instances = valid(instances); len(e.Instances) == 0 {
 		return Event{}, unusable(NoInstance, "")
 	}
 	return e, nil

@@ -37,9 +37,11 @@ func TestParseReadsEveryDocumentedForm(t *testing.T) {
 			Instances: []string{"i-0b662ef9931388ba0"}, State: "terminate"},
 		"health.json": {ID: "7fb65329-1628-4cf3-a740-95fg457h1402", Kind: ScheduledChange, Time: at("2016-06-05T06:27:57Z"),
 			Instances: []string{"i-12345678"}, Starts: at("2016-06-05T15:10:09Z"),
-			Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED"},
+			Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED",
+			ARN:  "arn:aws:health:region::event/id"},
 		"health_retirement.json": {ID: "7bf73129-1428-4cd3-a780-95db273d1602", Kind: ScheduledChange, Time: at("2026-01-27T01:43:21Z"),
-			Instances: []string{"i-1234567890abcdef0"}, Starts: at("2026-08-27T13:19:03Z"), Code: "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"},
+			Instances: []string{"i-1234567890abcdef0"}, Starts: at("2026-08-27T13:19:03Z"), Code: "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED",
+			ARN: "arn:aws:health:us-east-1::event/AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED_90353408594353983"},
 		"lifecycle.json": {ID: "782d5b4c-0f6f-1fd6-9d62-ecf6aed0a470", Kind: TerminateHook, Time: at("2020-07-01T22:19:58Z"),
 			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops,
 			Hook: "cluster-termination-handler", Token: "0befcbdb-6ecd-498a-9ff7-ae9b54447cd6"},
@@ -62,6 +64,23 @@ func TestParseReadsEveryDocumentedForm(t *testing.T) {
 			require.NoError(t, err)
 			assert.Empty(t, cmp.Diff(want, got))
 		})
+	}
+}
+
+func TestChangesThatAreOverNameTheirInstances(t *testing.T) {
+	for _, tt := range []struct {
+		name, detail    string
+		instances, over []string
+	}{
+		{"for all", `"statusCode":"closed","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"i-1"}]`, nil, []string{"i-1", "i-2"}},
+		{"for its only instance", `"statusCode":"open","affectedEntities":[{"entityValue":"i-1","status":"RESOLVED"}]`, nil, []string{"i-1"}},
+		{"for one of two", `"affectedEntities":[{"entityValue":"i-1","status":"RESOLVED"},{"entityValue":"i-2","status":"PENDING"}]`,
+			[]string{"i-2"}, []string{"i-1"}},
+	} {
+		got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",` +
+			`"eventArn":"arn:1",` + tt.detail + `}}`)
+		require.NoError(t, err, tt.name)
+		assert.Empty(t, cmp.Diff(Event{Kind: ScheduledChange, ARN: "arn:1", Instances: tt.instances, Over: tt.over}, got), tt.name)
 	}
 }
 
@@ -104,10 +123,6 @@ func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
 			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, BackupCopy},
 		{"the other region's, as a boolean", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":true}}`, BackupCopy},
-		{"a change that is over", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","statusCode":"closed",` +
-			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, HealthOver},
-		{"a change that is over for its instance", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","statusCode":"open",` +
-			`"affectedEntities":[{"entityValue":"i-0123","status":"RESOLVED"}]}}`, HealthOver},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse(tt.body)

@@ -180,6 +180,11 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "it does not exist", next: "aws sqs list-queues"},
 		{name: "queue that refuses EventBridge", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Events = nil },
 			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml --capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME"},
+		{name: "queue that drops its messages early", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Retention = fakeaws.Duration(5 * time.Minute) },
+			want: "it drops messages after 5m0s", next: "/interruptions --attributes MessageRetentionPeriod=86400"},
+		{name: "queue with a dead-letter queue", check: "queue", account: func(c *fakeaws.Config) {
+			c.Queues[0].RedrivePolicy = `{"deadLetterTargetArn":"arn:aws:sqs:us-west-2:123456789012:dead","maxReceiveCount":25}`
+		}, want: "after 25 receptions", next: `/interruptions --attributes '{"RedrivePolicy":""}'`},
 		{name: "queue that nobody reads", check: "queue", then: func(t *testing.T, s *site) {
 			for range 1001 {
 				require.NoError(t, s.aws.SendMessage("interruptions", "{}"))

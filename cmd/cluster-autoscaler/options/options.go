@@ -7,6 +7,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -263,6 +264,9 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
 	case a.PlanLimit <= 0:
 		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
+	case strings.HasSuffix(a.InterruptionQueue, ".fifo"):
+		return fmt.Errorf("--asg-interruption-queue=%q is a FIFO queue, where a message that waits holds back the warnings behind it: use a standard queue",
+			a.InterruptionQueue)
 	case a.StatusAddress != "" && status != nil:
 		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, status)
 	case a.Shadow && a.PluginAddress != "":

@@ -309,6 +309,9 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"recordings of a plugin", func(a *AWS) { a.RecordLoops, a.PluginAddress = 20, "127.0.0.1:8087" },
 			"--asg-record-loops does not go with --asg-plugin-address: a plugin runs no loop"},
 		{"recordings beyond the memory", func(a *AWS) { a.RecordLoops = 101 }, "--asg-record-loops=101 is not between 0 and 100"},
+		{"a FIFO queue", func(a *AWS) { a.InterruptionQueue = "https://sqs.us-west-2.amazonaws.com/123456789012/warnings.fifo" },
+			`--asg-interruption-queue="https://sqs.us-west-2.amazonaws.com/123456789012/warnings.fifo" is a FIFO queue, ` +
+				"where a message that waits holds back the warnings behind it: use a standard queue"},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is too short: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },

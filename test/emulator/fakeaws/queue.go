@@ -174,6 +174,7 @@ type Queue struct {
 	Name              string   `json:"name"`
 	VisibilityTimeout Duration `json:"visibilityTimeout,omitempty"` // 30s
 	Retention         Duration `json:"retention,omitempty"`         // 96h
+	RedrivePolicy     string   `json:"redrivePolicy,omitempty"`     // only shown: the queue keeps its messages
 
 	// Events are the detail types that a rule sends here, * for all of them.
 	Events []string `json:"events,omitempty"`

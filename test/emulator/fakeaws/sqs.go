@@ -130,6 +130,9 @@ func (q *queue) attributes() map[string]string {
 		"QueueArn":                              q.arn,
 		"SqsManagedSseEnabled":                  "true",
 	}
+	if q.RedrivePolicy != "" {
+		out["RedrivePolicy"] = q.RedrivePolicy
+	}
 	if len(q.Events) > 0 { // EventBridge may send
 		out["Policy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},`+
 			`"Action":"sqs:SendMessage","Resource":%q}]}`, q.arn)
