@@ -54,7 +54,7 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// cniOf reads the settings of the cluster's VPC CNI. A cluster without one has the defaults. Anything but a Boolean is off.
+// cniOf reads the settings of the cluster's VPC CNI. Anything but a Boolean is off.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	env := cniEnvironment(daemonSets)
 	isOn := func(name string) bool {
@@ -62,10 +62,10 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 		return on
 	}
 	return nodetemplate.CNI{PrefixDelegation: isOn(cniPrefixDelegation), CustomNetworking: isOn(cniCustomNetworking),
-		PodInterfaces: isOn(cniPodInterfaces)}
+		PodInterfaces: isOn(cniPodInterfaces), Absent: env == nil}
 }
 
-// cniEnvironment returns the variables of the VPC CNI's container. The last one of a name counts, as there.
+// cniEnvironment returns the variables of the VPC CNI's container, nil without a VPC CNI. The last one of a name counts, as there.
 func cniEnvironment(daemonSets appslisters.DaemonSetLister) map[string]string {
 	found, err := daemonSets.DaemonSets(cniNamespace).Get(cniDaemonSet)
 	if err != nil {

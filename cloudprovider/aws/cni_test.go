@@ -44,8 +44,8 @@ func TestSettingsOfTheCNI(t *testing.T) {
 		set  *appsv1.DaemonSet
 		want nodetemplate.CNI
 	}{
-		{name: "no CNI of AWS"},
-		{name: "one of that name elsewhere", set: elsewhere},
+		{name: "no CNI of AWS", want: nodetemplate.CNI{Absent: true}},
+		{name: "one of that name elsewhere", set: elsewhere, want: nodetemplate.CNI{Absent: true}},
 		{name: "nothing set", set: awsNode()},
 		{name: "as EKS installs it", set: awsNode(prefixDelegation, "false", customNetworking, "false")},
 		{name: "prefix delegation", set: awsNode(prefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},
