@@ -59,7 +59,10 @@ func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Durat
 	l.look.denied = false
 	r, s := &l.request, &l.shortage
 	if l.requestOpen() {
-		ours = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+		repeats := r.since.Add(BeginsWithin) // a failure that passes counts once AWS's own next try has failed, too
+		ours = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool {
+			return !f.At.Before(r.since.Truncate(time.Second)) && (f.Lasts() || f.At.After(repeats))
+		})
 		r.failure = ours.First()
 		r.settle(g)
 	}
