@@ -94,6 +94,31 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls: the zones without capacity are left alone")
 }
 
+// A failure that closes no pool says nothing about the other zones.
+func TestOtherZonesServeWhereOneFailsForAMoment(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"InternalError", "Unavailable", "RequestLimitExceeded", "NobodyKnowsThis"} {
+		t.Run(code, bubbled(func(t *testing.T) {
+			w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
+			time.Sleep(20 * time.Minute) // no failure can be an old one
+			w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2a", Code: code})
+			w.increasesTo(1, 1)
+			w.increasesTo(4, 5)
+			assert.Empty(t, cmp.Diff(map[string]int{"b": 3, "c": 2}, w.perZone("a")), "instances by zone (-want +got)")
+			assert.Equal(t, 4, w.aws.Calls()[launchCall], "calls: the zone that failed is left alone")
+			time.Sleep(time.Minute + time.Second)
+			w.aws.ClearShortages()
+			w.increasesTo(3, 8)
+			assert.Equal(t, 1, w.perZone("a")["a"], "instances in the zone that failed, a minute later: it gets a probe")
+			w.aws.AddShortage(fakeaws.Shortage{Code: code})
+			var failed *asg.LaunchError
+			require.ErrorAs(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), &failed, "every zone fails")
+			_, cooling := w.cache.CoolDown(w.group("a"))
+			assert.False(t, cooling, "the group is left alone, although the next try may succeed")
+		}))
+	}
+}
+
 func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
