@@ -364,6 +364,38 @@ func TestAtomicLaunch(t *testing.T) {
 	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
 }
 
+// AWS would take the desired capacity, launch nothing and list no failure.
+func TestSuspendedGroupIsNotRaised(t *testing.T) {
+	t.Parallel()
+	increase := func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 2)) }
+	for name, fails := range map[string]func(*world) error{
+		"Increase":           increase,
+		"IncreaseAtomically": func(w *world) error { return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "", 2)) },
+		"IncreaseZones":      func(w *world) error { return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)) },
+		"Increase, suspended since the reading": func(w *world) error {
+			w.must(w.aws.Resume("a", "Launch"))
+			w.calls.launching = func(*autoscaling.LaunchInstancesInput) { w.must(w.aws.Suspend("a", "Launch")) }
+			return increase(w)
+		},
+	} {
+		for _, mode := range []asg.LaunchMode{asg.LaunchDesiredCapacity, asg.LaunchAuto, asg.LaunchSynchronous} {
+			if mode != asg.LaunchAuto && strings.Contains(name, "since") {
+				continue // there is no second call
+			}
+			t.Run(name+" "+string(mode), bubbled(func(t *testing.T) {
+				w := newWorld(t, divided("a", 0, 3, 9)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+				w.must(w.aws.Suspend("a", "Launch"))
+				err := fails(w)
+				require.Error(t, err)
+				assert.ErrorContains(t, err, `"a"`)
+				assert.ErrorContains(t, err, "aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name a")
+				w.untouched()
+				w.wantDesired(3)
+			}))
+		}
+	}
+}
+
 func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
