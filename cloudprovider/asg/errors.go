@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
@@ -28,6 +30,16 @@ func (e *LaunchError) Error() string {
 		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.Pools(), k.Message))
 	}
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
+}
+
+// suspended returns the error of an increase of g while its process Launch is suspended, or nil. AWS would take a higher desired capacity, launch
+// nothing and say nothing. The words are AWS's own for LaunchInstances.
+func suspended(g *group.Group) error {
+	if !g.Suspended(group.ProcessLaunch) {
+		return nil
+	}
+	return fmt.Errorf("increase auto scaling group %q: The Launch process of the AutoScalingGroup is suspended: %s", g.Name,
+		shellword.ResumeProcess(g.Name, group.ProcessLaunch))
 }
 
 // unansweredError is the error of a call that AWS did not answer. AWS may have done it.

@@ -23,13 +23,8 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 		return nil, err
 	}
 	defer unlock()
-	again := 0
-	c.groups.update(name, func(e *entry) { again = e.RetryOverdue(n, c.clock.Now()) })
-	if again > 0 {
-		if _, g = c.groups.entry(name); again == n || g == nil {
-			return g, nil
-		}
-		n -= again
+	if g, n = c.retryOverdue(g, "", n); n == 0 || g == nil {
+		return g, nil
 	}
 	now, err := c.synchronously(g)
 	if err != nil {
@@ -84,6 +79,9 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if now, err := c.synchronously(g); !now {
 		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
+	if g, n = c.retryOverdue(g, zone, n); n == 0 || g == nil {
+		return g, nil
+	}
 	if n -= c.fromPredecessor(before, g, zone); n <= 0 {
 		return g, nil
 	}
@@ -117,6 +115,16 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}
 	return g, err
+}
+
+// retryOverdue has AWS's own next attempt count for the increase of g by n in the zone. It returns what is left of n, and the group then.
+func (c *Cache) retryOverdue(g *group.Group, zone string, n int) (*group.Group, int) {
+	again := map[string]int{}
+	now := c.groups.update(g.Name, func(e *entry) { again = e.RetryOverdue(map[string]int{zone: n}, c.clock.Now()) })
+	if again[zone] > 0 {
+		g = now
+	}
+	return g, n - again[zone]
 }
 
 var ErrNotAtomic = errors.New("cannot launch all or nothing")

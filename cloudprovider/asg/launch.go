@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,16 +16,17 @@ import (
 )
 
 // launch launches up to n instances in the group at once, from the fresh reading g, and returns them. Heavy instances are fewer. It spreads them over
-// the zones that have capacity, and tries the next zones where AWS has none, or it launches them in the one named zone. Where an instance counts for
-// its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring all. If nothing was launched, the
-// error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with instances. It costs a call per zone and 100
-// instances. The caller has the group lock.
+// the zones that have capacity, and tries the next zones where AWS has none or fails for a moment, or it launches them in the one named zone. Where an
+// instance counts for its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring all. If nothing
+// was launched, the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with instances. It costs a call
+// per zone and 100 instances. The caller has the group lock.
 func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
 	name := g.Name
 	var failures cooldown.Failures
+	passing := map[string]string{}
 	repeated, before, answers := 0, g, c.calls.launch.Answers(name)
 	for rounds := 2*len(g.Zones) + 1; g.Shortfall(n, launched) > 0 && rounds > 0; rounds-- {
-		plan := c.plan(g, zone, g.Shortfall(n, launched))
+		plan := c.plan(g, zone, g.Shortfall(n, launched), passing)
 		if len(plan) == 0 {
 			break
 		}
@@ -34,6 +36,7 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 		got := c.launchRound(ctx, g, plan)
 		launched = union(launched, got.launched)
 		failures = append(failures, got.failures...)
+		maps.Copy(passing, got.passing)
 		if got.replayed && repeated < maxReplays {
 			repeated++
 			rounds++ // a replay is no failure
@@ -58,6 +61,11 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 		}
 	}
 	if len(launched) > 0 {
+		for zone, why := range passing { // otherwise the next increase would begin there again
+			if !slices.ContainsFunc(launched, func(i group.Instance) bool { return i.Zone == zone }) {
+				c.available.failed.Unanswered(name, zone, why)
+			}
+		}
 		return launched, nil
 	}
 	if len(failures) == 0 { // no zone was available
@@ -71,10 +79,11 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
 	awsclient.Parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })
-	var all launchResult
+	all := launchResult{passing: map[string]string{}}
 	for _, o := range outcomes {
 		all.launched = union(all.launched, o.launched)
 		all.failures = append(all.failures, o.failures...)
+		maps.Copy(all.passing, o.passing)
 		all.replayed = all.replayed || o.replayed
 		all.unweighed = all.unweighed || o.unweighed
 		if missed := unansweredIn(o.err); missed != nil {

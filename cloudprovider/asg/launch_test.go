@@ -94,6 +94,31 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls: the zones without capacity are left alone")
 }
 
+// A failure that closes no pool says nothing about the other zones.
+func TestOtherZonesServeWhereOneFailsForAMoment(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"InternalError", "Unavailable", "RequestLimitExceeded", "NobodyKnowsThis"} {
+		t.Run(code, bubbled(func(t *testing.T) {
+			w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
+			time.Sleep(20 * time.Minute) // no failure can be an old one
+			w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2a", Code: code})
+			w.increasesTo(1, 1)
+			w.increasesTo(4, 5)
+			assert.Empty(t, cmp.Diff(map[string]int{"b": 3, "c": 2}, w.perZone("a")), "instances by zone (-want +got)")
+			assert.Equal(t, 4, w.aws.Calls()[launchCall], "calls: the zone that failed is left alone")
+			time.Sleep(time.Minute + time.Second)
+			w.aws.ClearShortages()
+			w.increasesTo(3, 8)
+			assert.Equal(t, 1, w.perZone("a")["a"], "instances in the zone that failed, a minute later: it gets a probe")
+			w.aws.AddShortage(fakeaws.Shortage{Code: code})
+			var failed *asg.LaunchError
+			require.ErrorAs(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), &failed, "every zone fails")
+			_, cooling := w.cache.CoolDown(w.group("a"))
+			assert.False(t, cooling, "the group is left alone, although the next try may succeed")
+		}))
+	}
+}
+
 func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
@@ -337,6 +362,38 @@ func TestAtomicLaunch(t *testing.T) {
 	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
 	_, err = raised.cache.IncreaseAtomically(t.Context(), "a", "", 1)
 	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
+}
+
+// AWS would take the desired capacity, launch nothing and list no failure.
+func TestSuspendedGroupIsNotRaised(t *testing.T) {
+	t.Parallel()
+	increase := func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 2)) }
+	for name, fails := range map[string]func(*world) error{
+		"Increase":           increase,
+		"IncreaseAtomically": func(w *world) error { return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "", 2)) },
+		"IncreaseZones":      func(w *world) error { return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)) },
+		"Increase, suspended since the reading": func(w *world) error {
+			w.must(w.aws.Resume("a", "Launch"))
+			w.calls.launching = func(*autoscaling.LaunchInstancesInput) { w.must(w.aws.Suspend("a", "Launch")) }
+			return increase(w)
+		},
+	} {
+		for _, mode := range []asg.LaunchMode{asg.LaunchDesiredCapacity, asg.LaunchAuto, asg.LaunchSynchronous} {
+			if mode != asg.LaunchAuto && strings.Contains(name, "since") {
+				continue // there is no second call
+			}
+			t.Run(name+" "+string(mode), bubbled(func(t *testing.T) {
+				w := newWorld(t, divided("a", 0, 3, 9)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+				w.must(w.aws.Suspend("a", "Launch"))
+				err := fails(w)
+				require.Error(t, err)
+				assert.ErrorContains(t, err, `"a"`)
+				assert.ErrorContains(t, err, "aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name a")
+				w.untouched()
+				w.wantDesired(3)
+			}))
+		}
+	}
 }
 
 func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {

@@ -269,9 +269,10 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 		return result
 	}
 	c.refusals.forget(g.Name)
-	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // another try goes elsewhere then
-	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !slices.ContainsFunc(result.failures, cooling) {
-		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
+	for _, f := range result.failures {
+		if _, cooling := c.available.failed.Of(g.Name, f.Pool); !cooling && g.Shortfall(o.count, arrived) > 0 {
+			result.passing = map[string]string{o.zone: f.Message}
+		}
 	}
 	return result
 }

@@ -38,10 +38,11 @@ func meaningOf(g *group.Group, o launchRequest, e types.LaunchInstancesError) aw
 type launchResult struct {
 	launched  []group.Instance
 	failures  cooldown.Failures
-	replayed  bool             // AWS replayed an answer to a previous leader
-	unweighed bool             // the weight of some instances is unknown
-	missed    *unansweredError // the launches that AWS did not answer
-	err       error            // why another call is not worth it now
+	passing   map[string]string // zones with a failure that closes no pool, and AWS's words
+	replayed  bool              // AWS replayed an answer to a previous leader
+	unweighed bool              // the weight of some instances is unknown
+	missed    *unansweredError  // the launches that AWS did not answer
+	err       error             // why another call is not worth it now
 }
 
 func union(list, others []group.Instance) []group.Instance {
@@ -77,18 +78,18 @@ func (c *Cache) notSynchronous(g *group.Group) *notSynchronous {
 }
 
 // plan divides n instances among the available zones of the group, or puts them all into the one named zone. The zone with the fewest instances comes
-// first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe.
-func (c *Cache) plan(g *group.Group, named string, n int) []launchRequest {
+// first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe. The zones in without get none.
+func (c *Cache) plan(g *group.Group, named string, n int, without map[string]string) []launchRequest {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {
 		have[i.Zone]++
 	}
 	var open []string
 	for _, zone := range g.LaunchZones() {
-		if _, closed := c.available.inZone(g, zone); closed || named != "" && zone != named {
-			continue
+		_, closed := c.available.inZone(g, zone)
+		if _, failed := without[zone]; !closed && !failed && (named == "" || zone == named) {
+			open = append(open, zone)
 		}
-		open = append(open, zone)
 	}
 	quiet := slices.DeleteFunc(slices.Clone(open), func(zone string) bool { return c.available.interruptedIn(g, zone) })
 	if len(quiet) > 0 { // otherwise EC2 has lately interrupted instances in each

@@ -55,8 +55,8 @@ func (c *Cache) aheadLoop(ctx context.Context) {
 
 // readToLaunch returns the group by the reading ahead, if that began no longer than aheadFor ago, or else reads it. LaunchInstances adds to what AWS
 // has, so such a reading lowers nothing, and AWS itself refuses what exceeds the maximum. A write of ours since then needs a new reading. So does a
-// raise of the desired capacity, and a launch that a previous leader may have made.
-func (c *Cache) readToLaunch(ctx context.Context, name string) (*group.Group, error) {
+// raise of the desired capacity, and a launch that a previous leader may have made. A group whose process Launch is suspended is an error.
+func (c *Cache) readToLaunch(ctx context.Context, name string) (g *group.Group, err error) {
 	c.groups.mu.Lock()
 	began, done := c.ahead.began, c.ahead.done
 	c.groups.mu.Unlock()
@@ -67,18 +67,20 @@ func (c *Cache) readToLaunch(ctx context.Context, name string) (*group.Group, er
 		case <-ctx.Done():
 		}
 	}
-	var g *group.Group // by the reading ahead
 	c.groups.mu.Lock()
 	if e := c.groups.entries[name]; e != nil && (c.options.NoPredecessor || e.Grown(c.clock.Now())) {
 		if read := e.Group(); read != nil && !read.ReadAt.Before(began) && !e.IsOld(read.ReadAt) && c.clock.Since(began) <= aheadFor {
-			g = read
+			g = read // by the reading ahead
 		}
 	}
 	c.groups.mu.Unlock()
 	if g != nil {
 		if launches, _ := c.synchronously(g); launches {
-			return g, nil
+			return g, suspended(g)
 		}
 	}
-	return c.Reread(ctx, name)
+	if g, err = c.Reread(ctx, name); err == nil {
+		err = suspended(g)
+	}
+	return g, err
 }

@@ -50,12 +50,12 @@ func (w *world) counting(target, instances int) func() string {
 	}
 }
 
-// deadLaunch has an instance of ours die, which AWS does not launch again.
-func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeClock) {
+// deadLaunch has an instance of ours in group g die with the code, which AWS does not launch again.
+func deadLaunch(t *testing.T, mode asg.LaunchMode, g fakeaws.AutoScalingGroup, code, message string) (*world, *clocktesting.FakeClock) {
 	t.Helper()
 	now := clockAt(time.Minute)
-	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(100), NoRetry: true})
+	w := newWorld(t, g).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(100), NoRetry: true, Code: code, Message: message})
 	w.increase(1)
 	w.within(now, 30*time.Second, func() string {
 		if g := w.group("a"); len(g.Counted()) > 0 || g.Failure == nil && g.Overdue == 0 {
@@ -69,11 +69,11 @@ func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeCl
 func TestDyingLaunchIsOverdue(t *testing.T) {
 	t.Parallel()
 	t.Run("raised", bubbled(func(t *testing.T) {
-		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity)
+		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity, scalingGroup("a", 0, 0, 10), "", "")
 		assert.Equal(t, 1, w.group("a").Withdrawable(), "withdrawable, want the one that died")
 	}))
 	t.Run("launched", bubbled(func(t *testing.T) {
-		w, _ := deadLaunch(t, asg.LaunchAuto)
+		w, _ := deadLaunch(t, asg.LaunchAuto, scalingGroup("a", 0, 0, 10), "", "")
 		assert.Equal(t, 0, w.group("a").TargetInstances(), "a target")
 		_, resting := w.cache.CoolDown(w.group("a"))
 		assert.True(t, resting, "the group is not left alone, and the core would launch there again at once")
@@ -135,13 +135,49 @@ func TestSpotShortageClosesTheZonesThatAWSHasTried(t *testing.T) {
 
 func TestDyingInstancesDoNotAddUp(t *testing.T) {
 	t.Parallel()
-	w, now := deadLaunch(t, asg.LaunchAuto)
-	now.Step(16 * time.Minute) // the group is left alone no longer
-	w.aws.ResetCalls()
-	w.increase(1)
-	got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]
-	assert.Truef(t, got == 1 && calls == 0, "a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
-	w.increasesTo(2, 3) // want 2 more
+	for code, message := range map[string]string{
+		"Client.InternalError":                "Client error on launch",
+		"Client.VolumeLimitExceeded":          "Volume limit exceeded",
+		"Server.InsufficientInstanceCapacity": "Insufficient capacity to satisfy instance request",
+	} {
+		for name, increase := range map[string]func(*world, int) error{
+			"whole":  func(w *world, n int) error { return errorOf(w.cache.Increase(w.t.Context(), "a", n)) },
+			"atomic": func(w *world, n int) error { return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "", n)) },
+			"atomic in a zone": func(w *world, n int) error {
+				return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2a", n))
+			},
+			"zones": func(w *world, n int) error {
+				return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2a", n))
+			},
+		} {
+			t.Run(name+" "+code, bubbled(func(t *testing.T) {
+				w, now := deadLaunch(t, asg.LaunchAuto, divided("a", 0, 0, 10), code, message)
+				now.Step(16 * time.Minute) // the group is left alone no longer
+				w.aws.ResetCalls()
+				w.must(increase(w, 1))
+				got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]
+				assert.Truef(t, got == 1 && calls == 0, "a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
+				w.must(increase(w, 2))
+				w.wantDesired(3) // 2 more
+			}))
+		}
+	}
+}
+
+// EC2 refused another writer's instances. A launch of ours may find capacity where AWS's next attempt does not look.
+func TestRefusedInstancesAreAskedForInFull(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		now := clockAt(time.Minute)
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", NoRetry: true})
+		w.setDesired(2)
+		w.refresh()
+		w.within(now, time.Minute, w.counting(0, 0))
+		now.Step(16 * time.Minute)
+		w.aws.ClearShortages()
+		w.increasesTo(1, 3)
+	})(t)
 }
 
 func TestIrreplaceableInstanceIsOverdue(t *testing.T) {

@@ -535,8 +535,14 @@ func (w *world) takes(do func(), ok func() string) time.Duration {
 	}
 }
 
-// suspendLaunch keeps AWS from beginning a launch.
+// suspendLaunch keeps AWS from beginning a launch, and no reading shows it.
 func (w *world) suspendLaunch() {
 	w.t.Helper()
 	w.must(w.aws.Suspend("a", "Launch"))
+	edit := w.calls.edit
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		if g.SuspendedProcesses = nil; edit != nil {
+			edit(g)
+		}
+	}
 }

@@ -54,7 +54,8 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 	return errs
 }
 
-// allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched.
+// allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched, and
+// so do overdue instances that AWS tries again.
 func (c *Cache) allot(ctx context.Context, before, g *group.Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.Room()
@@ -69,6 +70,12 @@ func (c *Cache) allot(ctx context.Context, before, g *group.Group, zones []strin
 			left -= n
 		}
 	}
+	c.groups.update(g.Name, func(e *entry) {
+		for zone, n := range e.RetryOverdue(counts, c.clock.Now()) {
+			counts[zone] -= n
+		}
+	})
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
 	return counts, errs
 }
 

@@ -208,10 +208,11 @@ func (p *Provider) Failing(nodeGroup string) bool {
 	return g != nil && (g.Failure != nil || len(g.Failed) > 0)
 }
 
-// Cooling reports whether the node group is left alone in all of its zones.
+// Cooling reports whether the node group is left alone in all of its zones, or AWS launches nothing in it.
 func (p *Provider) Cooling(nodeGroup string) bool {
-	_, cooling := p.CoolDown(cmp.Or(p.View().Group(nodeGroup), vanished))
-	return cooling
+	g := cmp.Or(p.View().Group(nodeGroup), vanished)
+	_, cooling := p.CoolDown(g)
+	return cooling || g.Suspended(group.ProcessLaunch)
 }
 
 // Coming is the number of nodes that the node group's target size counts and that have not registered.

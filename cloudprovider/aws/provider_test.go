@@ -580,3 +580,12 @@ func TestNodeWhoseInstanceRunsAsAnotherIsInNoGroup(t *testing.T) {
 		assert.Equal(t, tt.want, bare, "the same without conditions")
 	}
 }
+
+// AWS launches nothing in it for its minimum size either.
+func TestSuspendedGroupIsLeftAlone(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	assert.False(t, w.Cooling("a"), "left alone before")
+	w.stopLaunching("a")
+	w.Reread()
+	assert.True(t, w.Cooling("a"), "left alone while Launch is suspended")
+}

@@ -126,7 +126,7 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 	return l.add(p, length), true
 }
 
-// Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
+// Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone, or failed for a moment there alone.
 func (l *List) Unanswered(group, zone, why string) {
 	l.add(Period{by: group, Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
 }

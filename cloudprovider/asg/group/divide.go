@@ -198,6 +198,14 @@ func (g *Group) RoomIn(zone string) int {
 	return 0
 }
 
+// OverdueIn returns the number of overdue instances that count in a zone, "" for any.
+func (g *Group) OverdueIn(zone string) int {
+	if v := g.zoneGroupIn(zone); v != nil {
+		return v.Overdue
+	}
+	return g.Overdue
+}
+
 func (g *Group) zoneGroupIn(zone string) *Group {
 	if zone == "" {
 		return nil

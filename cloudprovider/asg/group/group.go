@@ -107,6 +107,7 @@ type Reservations struct {
 
 // Processes of a group (EC2 Auto Scaling User Guide, Process types, read 2026-11).
 const (
+	ProcessLaunch    = "Launch"      // AWS launches instances, also for LaunchInstances
 	ProcessTerminate = "Terminate"   // AWS terminates instances in service
 	ProcessRebalance = "AZRebalance" // AWS launches instances in one zone and terminates others in their place
 )

@@ -79,6 +79,7 @@ type shortage struct {
 	open    int       // missing or not in service yet: instances that die early come and go
 	since   time.Time // the reading before the last change of open: a later failure may explain it
 	died    bool      // one of these has died and nobody has asked AWS why
+	dead    int       // the missing ones that AWS had launched
 	failure *cooldown.Failure
 }
 

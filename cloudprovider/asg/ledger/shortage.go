@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -59,7 +60,10 @@ func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Durat
 	l.look.denied = false
 	r, s := &l.request, &l.shortage
 	if l.requestOpen() {
-		ours = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+		repeats := r.since.Add(BeginsWithin) // a failure that passes counts once AWS's own next try has failed, too
+		ours = cooldown.Those(failures, func(f cooldown.FailedLaunch) bool {
+			return !f.At.Before(r.since.Truncate(time.Second)) && (f.Lasts() || f.At.After(repeats))
+		})
 		r.failure = ours.First()
 		r.settle(g)
 	}
@@ -73,18 +77,29 @@ func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Durat
 	return ours, others
 }
 
-// RetryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and each
-// increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than AWS's next
-// attempt.
-func (l *Ledger) RetryOverdue(n int, now time.Time) (again int) {
-	if l.shortage.failure == nil || l.shortage.failure.LacksCapacity() || l.group.Overdue == 0 {
-		return 0
+// RetryOverdue counts overdue instances as part of an increase, by zone, and returns how many. AWS goes on launching the desired capacity, and each
+// increase would otherwise leave one more instance to launch for ever. Where EC2 refuses the instances for lack of capacity, a new launch finds it
+// sooner than AWS's next attempt. A new launch in place of instances that died would only die as well, whatever they lacked.
+func (l *Ledger) RetryOverdue(wanted map[string]int, now time.Time) (again map[string]int) {
+	g, s, left := l.group, &l.shortage, l.group.Overdue
+	if s.failure == nil {
+		return nil
 	}
-	g := l.change()
-	again = min(n, g.Overdue)
-	l.shortage.began, l.shortage.since, l.shortage.failure = now, now, nil
-	l.look.soon(now)
-	l.markOverdue(g)
+	if s.failure.LacksCapacity() {
+		left = min(left, s.dead)
+	}
+	again = map[string]int{}
+	for _, zone := range slices.Sorted(maps.Keys(wanted)) {
+		if n := min(wanted[zone], g.OverdueIn(zone), left); n > 0 {
+			again[zone] = n
+			left -= n
+		}
+	}
+	if len(again) > 0 {
+		s.began, s.since, s.failure = now, now, nil
+		l.look.soon(now)
+		l.markOverdue(l.change())
+	}
 	return again
 }
 
@@ -95,7 +110,8 @@ func (l *Ledger) noteShortage(g *group.Group) {
 		s.began = g.ReadAt
 	}
 	s.missing = missing
-	if l.lostStarting(g) {
+	died := l.lostStarting(g)
+	if s.dead = min(s.dead+died, missing); died > 0 {
 		s.died = true
 		l.look.soon(g.ReadAt)
 	}
@@ -110,15 +126,17 @@ func (l *Ledger) noteShortage(g *group.Group) {
 	l.look.soon(g.ReadAt)
 }
 
-// lostStarting reports whether an instance that was starting in the reading before has gone, and not by our doing.
-func (l *Ledger) lostStarting(g *group.Group) bool {
-	return l.group != nil && slices.ContainsFunc(l.group.Instances, func(was group.Instance) bool {
-		if !was.Lifecycle.Starting() {
-			return false
+// lostStarting returns the number of instances that were starting in the reading before and have gone, and not by our doing.
+func (l *Ledger) lostStarting(g *group.Group) (lost int) {
+	if l.group == nil {
+		return 0
+	}
+	for _, was := range l.group.Instances {
+		if i := g.Instance(was.ID); was.Lifecycle.Starting() && (i == nil || i.Lifecycle.Leaving()) {
+			lost++
 		}
-		i := g.Instance(was.ID)
-		return i == nil || i.Lifecycle.Leaving()
-	})
+	}
+	return lost
 }
 
 // requestOpen reports whether instances of our request are missing or have died for an unknown reason.

@@ -22,7 +22,7 @@ const (
 
 // Pauses implements the core's Backoff. It is used by the core's loop alone.
 type Pauses struct {
-	calls  backoff.Backoff // calls that failed
+	calls  backoff.Backoff // calls that failed, and launches that failed for a reason that passes by itself
 	pools  backoff.Backoff // launches without capacity
 	groups backoff.Backoff // everything else
 }
@@ -40,11 +40,11 @@ func NewPauses(initial, most, reset time.Duration) *Pauses {
 
 // Backoff leaves the group alone from now on, and returns until when.
 func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
-	if cause.ErrorCode == string(errors.CloudProviderError) {
+	class := awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class
+	switch {
+	case cause.ErrorCode == string(errors.CloudProviderError), class == awsmessage.Transient, class == awsmessage.Throttle:
 		return b.calls.Backoff(group, info, cause, now)
-	}
-	switch awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class {
-	case awsmessage.NoCapacity, awsmessage.SpotLimit:
+	case class == awsmessage.NoCapacity, class == awsmessage.SpotLimit:
 		return b.pools.Backoff(group, info, cause, now)
 	}
 	return b.groups.Backoff(group, info, cause, now)

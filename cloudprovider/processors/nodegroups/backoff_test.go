@@ -18,6 +18,9 @@ func (g idGroup) Id() string { return g.id }
 func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	call := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError"}
 	capacity := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
+	passing := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "LaunchFailed",
+		ErrorMessage: "Authentication Failure. Launching EC2 instance failed."}
+	throttled := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "RequestLimitExceeded"}
 	timeout := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}
 	for _, tt := range []struct {
 		name   string
@@ -27,6 +30,8 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 		{name: "a call that failed", causes: []cloudprovider.InstanceErrorInfo{call}, want: 5 * time.Second},
 		{name: "three calls that failed", causes: []cloudprovider.InstanceErrorInfo{call, call, call}, want: 20 * time.Second},
 		{name: "calls that go on failing", causes: []cloudprovider.InstanceErrorInfo{call, call, call, call, call, call, call, call}, want: time.Minute},
+		{name: "a launch that failed for a moment", causes: []cloudprovider.InstanceErrorInfo{passing}, want: 5 * time.Second},
+		{name: "launches that failed for a moment, one throttled", causes: []cloudprovider.InstanceErrorInfo{passing, throttled}, want: 10 * time.Second},
 		{name: "no capacity", causes: []cloudprovider.InstanceErrorInfo{capacity}, want: 3 * time.Minute},
 		{name: "no capacity again and again", causes: []cloudprovider.InstanceErrorInfo{capacity, capacity, capacity}, want: 3 * time.Minute},
 		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},

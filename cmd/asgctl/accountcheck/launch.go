@@ -92,7 +92,7 @@ func Refusal(g *group.Group, cluster string) string {
 		return "LaunchInstances does not serve it: " + why
 	case g.Source.Weighted():
 		return "it does not count its capacity in instances, and the check launches exactly one"
-	case g.Suspended("Launch"):
+	case g.Suspended(group.ProcessLaunch):
 		return "its Launch process is suspended"
 	case g.DesiredCapacity >= g.MaxSize:
 		return fmt.Sprintf("it has no room: its desired capacity is %d, and its maximum size %d", g.DesiredCapacity, g.MaxSize)
