@@ -185,18 +185,11 @@ func Brief(err error) string {
 		if status := status(err); status != 0 { // of a gateway, or of an endpoint that lacks the call
 			return fmt.Sprintf("status %d, no readable answer", status)
 		}
-		return bounded(err.Error(), maxBrief)
+		return awsmessage.Clip(err.Error(), maxBrief)
 	case refusesCaller(err):
-		return bounded(strings.TrimSuffix(api.ErrorCode()+": "+awsmessage.Readable(api.ErrorMessage()), ": "), maxDenial)
+		return awsmessage.Clip(strings.TrimSuffix(api.ErrorCode()+": "+awsmessage.Readable(api.ErrorMessage()), ": "), maxDenial)
 	}
-	return bounded(api.ErrorCode()+": "+api.ErrorMessage(), maxBrief)
-}
-
-func bounded(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
+	return awsmessage.Clip(api.ErrorCode()+": "+api.ErrorMessage(), maxBrief)
 }
 
 // Reason names the kind of an error in one word out of a small set, fit for a metric label: "throttled", "denied",

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -54,7 +55,7 @@ func (w Words) bounded(region string) Words {
 		}
 		g.CoolDowns, g.Problems, g.Clock = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems), first(g.Clock, maxProblems)
 		for at := range g.Clock {
-			g.Clock[at] = Clip(g.Clock[at], maxText)
+			g.Clock[at] = awsmessage.Clip(g.Clock[at], maxText)
 		}
 		for at := range g.CoolDowns {
 			g.CoolDowns[at].Cause.clip(region)
@@ -69,7 +70,7 @@ func (w Words) bounded(region string) Words {
 	for _, s := range w.Searches {
 		for at := range s.Answers {
 			s.Answers[at].Reason.clip(region)
-			s.Answers[at].Expander = Clip(s.Answers[at].Expander, maxText)
+			s.Answers[at].Expander = awsmessage.Clip(s.Answers[at].Expander, maxText)
 		}
 	}
 	return w
@@ -111,13 +112,5 @@ func orEmpty[T any](list []T) []T {
 
 // clip bounds the texts of the reason, and puts the region into its commands.
 func (r *Reason) clip(region string) {
-	r.Message, r.Remedy = Clip(r.Message, maxText), Clip(shellword.InRegion(region, r.Remedy), maxText)
-}
-
-// Clip cuts a text after limit bytes, and puts … in the place of the rest.
-func Clip(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
+	r.Message, r.Remedy = awsmessage.Clip(r.Message, maxText), awsmessage.Clip(shellword.InRegion(region, r.Remedy), maxText)
 }

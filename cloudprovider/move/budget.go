@@ -56,7 +56,7 @@ func ParseBudgets(texts []string) (Budgets, error) {
 
 // checkReason returns an error for a name that no reason has. The empty one is for all.
 func checkReason(name string) error {
-	if reasons := []string{Repair, Schedule, Rotation, Consolidation}; name != "" && !slices.Contains(reasons, name) {
+	if name != "" && !slices.Contains(reasons, name) {
 		return fmt.Errorf("there is no reason %q: use one of %s, or none for all", name, strings.Join(reasons, ", "))
 	}
 	return nil

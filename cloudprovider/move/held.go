@@ -3,9 +3,9 @@ package move
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -136,7 +136,7 @@ func (r *round) unsettled(n Node) (Hold, string) {
 		}
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
-				if !podReady(pod, time.Time{}) {
+				if !podutil.IsPodReady(pod) {
 					r.unready[workload(pod)] = true
 				}
 			}
@@ -156,5 +156,7 @@ func (r *round) proven(n Node) bool {
 	pods := r.leaving(n)
 	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
 	return nodemeta.Ready(n.Node) && !nodemeta.ReadySince(n.Node).After(since) && (len(old) > 0 || len(pods) == 0) &&
-		!slices.ContainsFunc(old, func(p *corev1.Pod) bool { return !podReady(p, since) })
+		!slices.ContainsFunc(old, func(p *corev1.Pod) bool {
+			return !podutil.IsPodReady(p) || podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(since)
+		})
 }

@@ -8,11 +8,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Machine decides which nodes move. One goroutine uses it.
@@ -259,28 +258,12 @@ func (r *round) leaving(n Node) []*corev1.Pod {
 	return slices.DeleteFunc(n.Pods(), func(p *corev1.Pod) bool { return !drain.Moves(p, r.now) })
 }
 
-// podReady reports whether a pod is Ready, and if a time is given, since then.
-func podReady(pod *corev1.Pod, since time.Time) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && (since.IsZero() || !c.LastTransitionTime.After(since))
-	})
-}
-
 // workload names what a pod belongs to: its Deployment, or else its controller. It is "" for a pod without one.
 func workload(pod *corev1.Pod) string {
-	if of, _, owned := controller(pod); owned {
-		return of.String()
+	if _, name := nodemeta.Owner(pod); name != "" {
+		return pod.Namespace + "/" + name
 	}
 	return ""
-}
-
-// controller returns the Deployment of a pod, or else its controller.
-func controller(pod *corev1.Pod) (of types.NamespacedName, deployment, owned bool) {
-	owner, hash := metav1.GetControllerOf(pod), pod.Labels["pod-template-hash"]
-	if owner == nil {
-		return of, false, false
-	}
-	return types.NamespacedName{Namespace: pod.Namespace, Name: strings.TrimSuffix(owner.Name, "-"+hash)}, hash != "", true
 }
 
 func total(counts map[string]int) (sum int) {

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -25,8 +27,9 @@ const (
 // Deployments returns the Deployments of the pods that ask for a restart, each once. Pods that are going do not count.
 func Deployments(pods []*corev1.Pod) (list []types.NamespacedName) {
 	for _, pod := range pods {
-		d, deployment, _ := controller(pod)
-		if deployment && pod.Annotations[RestartToMove] == "true" && pod.DeletionTimestamp == nil && !slices.Contains(list, d) {
+		kind, name := nodemeta.Owner(pod)
+		d := types.NamespacedName{Namespace: pod.Namespace, Name: name}
+		if kind == "Deployment" && pod.Annotations[RestartToMove] == "true" && pod.DeletionTimestamp == nil && !slices.Contains(list, d) {
 			list = append(list, d)
 		}
 	}

@@ -1,6 +1,8 @@
 package nodemeta
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +23,20 @@ func BelongsToNode(pod *corev1.Pod) bool {
 	}
 	_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return static || pod.Annotations[daemonSetPod] == "true"
+}
+
+// Owner returns the pod's controller, the Deployment in the place of its ReplicaSet. Both are empty for a pod without one.
+func Owner(pod *corev1.Pod) (kind, name string) {
+	c := metav1.GetControllerOfNoCopy(pod)
+	if c == nil {
+		return "", ""
+	}
+	if hash := pod.Labels["pod-template-hash"]; hash != "" && c.Kind == "ReplicaSet" {
+		if name, found := strings.CutSuffix(c.Name, "-"+hash); found {
+			return "Deployment", name
+		}
+	}
+	return c.Kind, c.Name
 }
 
 // Requests returns what a node must have free for the pod, the pod itself included.

@@ -125,3 +125,11 @@ func AbandonedByHook(text string) bool {
 func bounded(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 }
+
+// Clip cuts a text after limit bytes, and puts … in the place of the rest.
+func Clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
+}

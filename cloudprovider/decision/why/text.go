@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -32,7 +33,7 @@ func clean(s string, limit int) string {
 	if strings.ContainsFunc(s, unseen) {
 		s = strings.Join(strings.FieldsFunc(s, unseen), " ")
 	}
-	return decision.Clip(s, limit)
+	return awsmessage.Clip(s, limit)
 }
 
 // quote quotes a name from outside.

@@ -149,7 +149,7 @@ func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (me
 	has := b.Status
 	message = fmt.Sprintf("the disruption budget %q of pod %q allows no eviction (%s %s of %s", b.Name, of, limit, bound, why.Count(int(has.ExpectedPods), "pod"))
 	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shellword.Quote(b.Name))
-	kind, name, _ := strings.Cut(owner(pod), "/")
+	kind, name := nodemeta.Owner(pod)
 	scaled := slices.Contains([]string{"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"}, kind)
 	replicas := enough(*bound, has.ExpectedPods)
 	switch {

@@ -3,6 +3,7 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -10,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -72,7 +72,7 @@ func (s *speaker) pods() []decision.Pod {
 		case s.Provider.Pretended != nil:
 			o.cause.Message = "if this shadow led: " + o.cause.Message
 		}
-		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
+		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: path.Join(nodemeta.Owner(pod)),
 			Since: status.PendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
 	s.fitting = fitting
@@ -455,18 +455,4 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 			pod.Status.NominatedNodeName)
 	}
 	return is(decision.PodFits, decision.CodeFits, "", "it fits on a node that is there or on its way, and the scheduler has not placed it yet")
-}
-
-// owner names the pod's controller, the Deployment in the place of its ReplicaSet.
-func owner(pod *corev1.Pod) string {
-	c := metav1.GetControllerOfNoCopy(pod)
-	if c == nil {
-		return ""
-	}
-	if hash := pod.Labels["pod-template-hash"]; hash != "" && c.Kind == "ReplicaSet" {
-		if name, found := strings.CutSuffix(c.Name, "-"+hash); found {
-			return "Deployment/" + name
-		}
-	}
-	return c.Kind + "/" + c.Name
 }

@@ -53,22 +53,18 @@ var functions = map[string]any{
 // bounded returns the text with at most limit characters. It shows control characters and characters that change the direction of writing by a
 // replacement, so that a name cannot disguise the text around it.
 func bounded(s string, limit int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > limit {
-			b.WriteRune('…')
-			break
-		}
+	if runes := []rune(s); len(runes) > limit {
+		s = string(runes[:limit]) + "…"
+	}
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n', r == '\t':
-			r = ' '
-		case unicode.Is(unicode.C, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			r = utf8.RuneError
+			return ' '
+		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp):
+			return utf8.RuneError
 		}
-		b.WriteRune(r)
-	}
-	return b.String()
+		return r
+	}, s)
 }
 
 type step struct {
