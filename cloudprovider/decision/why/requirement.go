@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -201,22 +200,13 @@ func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, need podzone.Ne
 
 // holds reports whether a label, or the lack of one, meets the expression.
 func holds(e corev1.NodeSelectorRequirement, has string, ok bool) bool {
-	switch e.Operator {
-	case corev1.NodeSelectorOpNotIn:
-		return !ok || !slices.Contains(e.Values, has)
-	case corev1.NodeSelectorOpExists:
-		return ok
-	case corev1.NodeSelectorOpDoesNotExist:
-		return !ok
-	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		got, err := strconv.ParseInt(has, 10, 64)
-		if err != nil || len(e.Values) != 1 {
-			return false
-		}
-		bound, err := strconv.ParseInt(e.Values[0], 10, 64)
-		return err == nil && (e.Operator == corev1.NodeSelectorOpGt && got > bound || e.Operator == corev1.NodeSelectorOpLt && got < bound)
+	var node corev1.Node
+	if ok {
+		node.Labels = map[string]string{e.Key: has}
 	}
-	return ok && slices.Contains(e.Values, has)
+	term := corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{e}}
+	met, _ := scheduling.MatchNodeSelectorTerms(&node, &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}})
+	return met
 }
 
 // phrase is the label that an expression asks for, or refuses.
