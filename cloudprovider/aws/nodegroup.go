@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -291,19 +292,10 @@ func (n *NodeGroup) Options(defaults config.NodeGroupAutoscalingOptions) config.
 	if t == nil {
 		return defaults
 	}
-	o := t.Options
-	set(&defaults.ScaleDownUtilizationThreshold, o.ScaleDownUtilizationThreshold)
-	set(&defaults.ScaleDownGpuUtilizationThreshold, o.ScaleDownGPUUtilizationThreshold)
-	set(&defaults.ScaleDownUnneededTime, o.ScaleDownUnneededTime)
-	set(&defaults.ScaleDownUnreadyTime, o.ScaleDownUnreadyTime)
-	set(&defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime)
-	set(&defaults.MaxNodeStartupTime, o.MaxNodeStartupTime)
-	set(&defaults.IgnoreDaemonSetsUtilization, o.IgnoreDaemonSetsUtilization)
-	return defaults
-}
-
-func set[T any](field *T, override *T) {
-	if override != nil {
-		*field = *override
+	for field, value := range reflect.ValueOf(t.Options).Fields() {
+		if !value.IsNil() {
+			reflect.ValueOf(&defaults).Elem().FieldByName(field.Name).Set(value.Elem())
+		}
 	}
+	return defaults
 }
