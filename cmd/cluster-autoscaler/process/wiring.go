@@ -220,7 +220,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledown.NewGroupDelays(with.provider)
+		delays := scaledown.NewGroupDelays()
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
