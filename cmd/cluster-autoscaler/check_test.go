@@ -38,6 +38,8 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 	}{
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
 		{"flag of an earlier stock release", "--parallel-drain", `"A flag does nothing here" flag="--parallel-drain"`, exitCannotRun},
+		{"value of an earlier stock release", "--enable-dynamic-resource-allocation=false",
+			`"A flag does nothing here" flag="--enable-dynamic-resource-allocation=false"`, exitCannotRun},
 		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
 		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, exitWrongUse},
 		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
