@@ -43,9 +43,8 @@ func TestStockValuesHaveTheirEffect(t *testing.T) {
 				rendered, err := render(t, dir, values)
 				require.NoError(t, err)
 				for _, want := range objects(t, c.Want) {
-					if !slices.ContainsFunc(rendered, func(o object) bool { return holds(map[string]any(o), map[string]any(want)) }) {
-						t.Errorf("no object has this part:\n%s\nrendered:\n%s", text(t, want), text(t, ofKind(rendered, want["kind"])))
-					}
+					assert.Truef(t, slices.ContainsFunc(rendered, func(o object) bool { return holds(map[string]any(o), map[string]any(want)) }),
+						"no object has this part:\n%s\nrendered:\n%s", text(t, want), text(t, ofKind(rendered, want["kind"])))
 					assert.Truef(t, !slices.ContainsFunc(plain, func(o object) bool { return holds(map[string]any(o), map[string]any(want)) }),
 						"without the values an object has this part, too:\n%s", text(t, want))
 				}

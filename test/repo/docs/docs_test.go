@@ -67,9 +67,8 @@ func TestLinksExist(t *testing.T) {
 				continue
 			}
 			i := slices.IndexFunc(docs, func(other document.Page) bool { return other.Path == target })
-			if anchored && (i < 0 || !slices.Contains(anchorsOf(docs[i]), anchor)) {
-				t.Errorf("%s: link to %s: %s has no such heading", d.Path, link, target)
-			}
+			assert.Truef(t, !anchored || i >= 0 && slices.Contains(anchorsOf(docs[i]), anchor),
+				"%s: link to %s: %s has no such heading", d.Path, link, target)
 		}
 	}
 }
