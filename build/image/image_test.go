@@ -37,6 +37,8 @@ import (
 	statement "github.com/in-toto/attestation/go/v1"
 	spdxjson "github.com/spdx/tools-golang/json"
 	"github.com/spdx/tools-golang/spdxlib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -65,12 +67,9 @@ func main() {
 
 // packSmall packs small programs for two architectures into a new directory.
 func packSmall(t *testing.T) options {
-	t.Helper()
 	dir := t.TempDir()
 	main := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(main, []byte(small), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(main, []byte(small), 0o644))
 	o := options{
 		product: "../..", programs: dir, out: dir, archs: []string{"amd64", "arm64"}, version: "v1", revision: revision,
 		ldflags: "-s -w -buildid=", created: time.Unix(epoch, 0).UTC(),
@@ -80,14 +79,10 @@ func packSmall(t *testing.T) options {
 			cmd := exec.Command("go", "build", "-trimpath", "-ldflags="+o.ldflags, "-o", filepath.Join(dir, "linux_"+arch, name), main)
 			cmd.Dir = o.product
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+			mustRun(t, cmd)
 		}
 	}
-	if err := run(o); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, run(o))
 	return o
 }
 
@@ -99,31 +94,24 @@ func TestSmallPrograms(t *testing.T) {
 	for arch, image := range images(t, first.out) {
 		o := first
 		o.archs, o.root = []string{arch}, t.TempDir()
-		if err := run(o); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, run(o))
 		checkRoot(t, o.root, image)
 		if arch == runtime.GOARCH {
 			program, err := inImage(unpack(t, image), nil, "./cluster-autoscaler")
-			if err != nil || program != "small 65532 / true\n" {
-				t.Errorf("./cluster-autoscaler: %v, %q, want user 65532 in /", err, program)
-			}
+			assert.Truef(t, err == nil && program == "small 65532 / true\n",
+				"./cluster-autoscaler: %v, %q, want user 65532 in /", err, program)
 		}
 	}
 }
 
 func TestProgramsThatNeedLibrariesAreRefused(t *testing.T) {
 	path := filepath.Join(packSmall(t).programs, "linux_amd64", programs[0])
-	if _, err := readBuildInfo(path, "arm64"); err == nil || !strings.Contains(err.Error(), "GOARCH=amd64, want arm64") {
-		t.Errorf("a program of another architecture: %v", err)
-	}
+	_, err := readBuildInfo(path, "arm64")
+	assert.ErrorContains(t, err, "GOARCH=amd64, want arm64", "a program of another architecture")
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readBuildInfo(self, runtime.GOARCH); err == nil || !strings.Contains(err.Error(), "run make image") {
-		t.Errorf("a program built without the flags: %v", err)
-	}
+	require.NoError(t, err)
+	_, err = readBuildInfo(self, runtime.GOARCH)
+	assert.ErrorContains(t, err, "run make image", "a program built without the flags")
 }
 
 // make test-image sets the variable.
@@ -138,9 +126,7 @@ func TestProductIsReproducibleAndRuns(t *testing.T) {
 		out := t.TempDir()
 		cmd := exec.Command("make", "-C", source, "image", "BIN="+out, "ARCHS="+archs, "VERSION=v1", "REVISION="+revision, "SOURCE_DATE_EPOCH=1700000000")
 		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "TMPDIR="+t.TempDir())
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		mustRun(t, cmd)
 		outs = append(outs, out)
 	}
 	checkSame(t, outs[0], outs[1])
@@ -157,97 +143,72 @@ func TestProductIsReproducibleAndRuns(t *testing.T) {
 // dockerRoot runs the Dockerfile's one command in a copy of the sources without a git repository. It returns the directory that
 // the Dockerfile copies.
 func dockerRoot(t *testing.T, source, arch string) string {
-	t.Helper()
 	command := regexp.MustCompile(`(?m)^RUN (make .*) BIN=/out$`).FindSubmatch(read(t, "../..", "Dockerfile"))
-	if command == nil {
-		t.Fatal("the Dockerfile does not build into /out")
-	}
+	require.NotNil(t, command, "the Dockerfile does not build into /out")
 	dir := t.TempDir()
 	cmd := exec.Command("sh", "-c", string(command[1])+" BIN="+dir)
 	cmd.Dir, cmd.Env = source, append(os.Environ(), "MAKEFLAGS=", "TARGETARCH="+arch, "VERSION=v1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	mustRun(t, cmd)
 	return filepath.Join(dir, "root")
+}
+
+func mustRun(t *testing.T, cmd *exec.Cmd) {
+	out, err := cmd.CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
 }
 
 // copyOfTheSources returns a directory with everything that the image is built from.
 func copyOfTheSources(t *testing.T) string {
-	t.Helper()
 	dir := t.TempDir()
 	for _, path := range []string{"build", "cloudprovider", "cmd", "expander", "manifests", "pricing"} {
-		if err := os.CopyFS(filepath.Join(dir, path), os.DirFS(filepath.Join("../..", path))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.CopyFS(filepath.Join(dir, path), os.DirFS(filepath.Join("../..", path))))
 	}
 	for _, path := range []string{"go.mod", "go.sum", "Makefile", "LICENSE"} {
-		if err := os.WriteFile(filepath.Join(dir, path), read(t, "../..", path), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, path), read(t, "../..", path), 0o644))
 	}
 	return dir
 }
 
 func read(t *testing.T, path ...string) []byte {
-	t.Helper()
 	content, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return content
 }
 
 // checkSame compares the files of two builds byte by byte.
 func checkSame(t *testing.T, first, second string) {
-	t.Helper()
 	names, err := filepath.Glob(filepath.Join(first, product+"*"))
-	if err != nil || len(names) < 3 {
-		t.Fatalf("files of the first build: %q, %v", names, err)
-	}
+	require.Truef(t, err == nil && len(names) >= 3, "files of the first build: %q, %v", names, err)
 	for _, path := range append(names, filepath.Join(first, "image", "index.json")) {
 		name, err := filepath.Rel(first, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(read(t, path), read(t, second, name)) {
-			t.Errorf("two builds differ in %s", name)
-		}
+		require.NoError(t, err)
+		assert.Truef(t, bytes.Equal(read(t, path), read(t, second, name)), "two builds differ in %s", name)
 	}
 }
 
 // images reads the layout back and returns its images by architecture.
 func images(t *testing.T, dir string) map[string]v1.Image {
-	t.Helper()
 	_, index := named(t, dir)
 	manifest, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	images := map[string]v1.Image{}
 	for _, d := range manifest.Manifests {
-		if images[d.Platform.Architecture], err = index.Image(d.Digest); err != nil {
-			t.Fatal(err)
-		}
+		images[d.Platform.Architecture], err = index.Image(d.Digest)
+		require.NoError(t, err)
 	}
 	return images
 }
 
 // named returns the one index of a layout, with its digest.
 func named(t *testing.T, dir string) (v1.Hash, v1.ImageIndex) {
-	t.Helper()
 	outer, err := layout.ImageIndexFromPath(filepath.Join(dir, "image"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	manifest, err := outer.IndexManifest()
-	if err != nil || len(manifest.Manifests) != 1 {
-		t.Fatalf("%v, %v, want one index", manifest, err)
-	}
+	require.NoError(t, err)
+	require.Len(t, manifest.Manifests, 1, "want one index")
 	digest := manifest.Manifests[0].Digest
 	index, err := outer.ImageIndex(digest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return digest, index
 }
 
@@ -261,30 +222,19 @@ var annotations = map[string]string{
 }
 
 func checkImage(t *testing.T, dir string, archs []string) {
-	t.Helper()
 	digest, index := named(t, dir)
-	if err := validate.Index(index); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, validate.Index(index))
 	subjects := map[string]string{product: digest.Hex}
 	manifest, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for key, want := range annotations {
-		if got := manifest.Annotations[key]; got != want {
-			t.Errorf("index: %s is %q, want %q", key, got, want)
-		}
+		assert.Equalf(t, want, manifest.Annotations[key], "index: %s", key)
 	}
 	images := images(t, dir)
-	if len(images) != len(archs) {
-		t.Errorf("%d images, want %d", len(images), len(archs))
-	}
+	assert.Len(t, images, len(archs))
 	for _, arch := range archs {
 		digest, err := images[arch].Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		subjects[product+"-"+arch] = digest.Hex
 		checkConfig(t, arch, images[arch])
 		modules := checkFiles(t, arch, images[arch])
@@ -294,29 +244,21 @@ func checkImage(t *testing.T, dir string, archs []string) {
 }
 
 func checkConfig(t *testing.T, arch string, image v1.Image) {
-	t.Helper()
 	config, err := image.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	manifest, err := image.Manifest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c := config.Config
-	if config.OS != "linux" || config.Architecture != arch || c.User != "65532:65532" || c.WorkingDir != "/" || !slices.Equal(c.Entrypoint, []string{"/cluster-autoscaler"}) {
-		t.Errorf("%s: configuration %+v", arch, config)
-	}
+	assert.Truef(t, config.OS == "linux" && config.Architecture == arch && c.User == "65532:65532" && c.WorkingDir == "/" &&
+		slices.Equal(c.Entrypoint, []string{"/cluster-autoscaler"}),
+		"%s: configuration %+v", arch, config)
 	for key, want := range annotations {
-		if manifest.Annotations[key] != want || c.Labels[key] != want {
-			t.Errorf("%s: %s is %q, and %q as a label, want %q", arch, key, manifest.Annotations[key], c.Labels[key], want)
-		}
+		assert.Truef(t, manifest.Annotations[key] == want && c.Labels[key] == want,
+			"%s: %s is %q, and %q as a label, want %q", arch, key, manifest.Annotations[key], c.Labels[key], want)
 	}
 	size := compressedSize(manifest)
 	t.Logf("%s: %.1f MB compressed", arch, float64(size)/1e6)
-	if size > mostCompressed {
-		t.Errorf("%s: %d bytes compressed, want at most %d", arch, size, mostCompressed)
-	}
+	assert.Truef(t, size <= mostCompressed, "%s: %d bytes compressed, want at most %d", arch, size, mostCompressed)
 }
 
 // compressedSize is the size of all layers, as a registry keeps them.
@@ -330,7 +272,6 @@ func compressedSize(manifest *v1.Manifest) (size int64) {
 // checkFiles checks owners, modes and times of all files, and the content of the programs and certificates. It returns the modules
 // that each program links.
 func checkFiles(t *testing.T, arch string, image v1.Image) map[string][]*debug.Module {
-	t.Helper()
 	content := map[string][]byte{}
 	r := tar.NewReader(mutate.Extract(image))
 	for {
@@ -338,102 +279,74 @@ func checkFiles(t *testing.T, arch string, image v1.Image) map[string][]*debug.M
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		want := int64(0o644)
 		if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeSymlink || slices.Contains(programs, h.Name) {
 			want = 0o755
 		}
-		if h.Typeflag == tar.TypeSymlink && (names[h.Name] == "" || names[h.Name] != h.Linkname) {
-			t.Errorf("%s: %s is a link to %q", arch, h.Name, h.Linkname)
-		}
-		if h.Uid != 0 || h.Gid != 0 || h.Mode != want || h.ModTime.Unix() != epoch {
-			t.Errorf("%s: %s has owner %d:%d, mode %o, time %v", arch, h.Name, h.Uid, h.Gid, h.Mode, h.ModTime)
-		}
-		if content[h.Name], err = io.ReadAll(r); err != nil {
-			t.Fatal(err)
-		}
+		assert.Truef(t, h.Typeflag != tar.TypeSymlink || names[h.Name] != "" && names[h.Name] == h.Linkname,
+			"%s: %s is a link to %q", arch, h.Name, h.Linkname)
+		assert.Truef(t, h.Uid == 0 && h.Gid == 0 && h.Mode == want && h.ModTime.Unix() == epoch,
+			"%s: %s has owner %d:%d, mode %o, time %v", arch, h.Name, h.Uid, h.Gid, h.Mode, h.ModTime)
+		content[h.Name], err = io.ReadAll(r)
+		require.NoError(t, err)
 	}
 	for name := range names {
-		if _, ok := content[name]; !ok {
-			t.Errorf("%s: the image has no %s", arch, name)
-		}
+		assert.NotNilf(t, content[name], "%s: the image has no %s", arch, name)
 	}
 	modules := map[string][]*debug.Module{}
 	for _, name := range programs {
 		t.Logf("%s: %s has %.1f MB", arch, name, float64(len(content[name]))/1e6)
-		if len(content[name]) > mostProgram {
-			t.Errorf("%s: %s has %d bytes, want at most %d", arch, name, len(content[name]), mostProgram)
-		}
+		assert.Truef(t, len(content[name]) <= mostProgram,
+			"%s: %s has %d bytes, want at most %d", arch, name, len(content[name]), mostProgram)
 		program, err := elf.NewFile(bytes.NewReader(content[name]))
-		if err != nil {
-			t.Fatalf("%s: %s: %v", arch, name, err)
-		}
-		if machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; program.Machine != machine {
-			t.Errorf("%s: %s is for %v", arch, name, program.Machine)
-		}
+		require.NoErrorf(t, err, "%s: %s", arch, name)
+		assert.Equalf(t, map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch], program.Machine, "%s: %s", arch, name)
 		for _, p := range program.Progs {
-			if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
-				t.Errorf("%s: %s is linked dynamically: it has %v", arch, name, p.Type)
-			}
+			assert.Truef(t, p.Type != elf.PT_INTERP && p.Type != elf.PT_DYNAMIC,
+				"%s: %s is linked dynamically: it has %v", arch, name, p.Type)
 		}
 		info, err := buildinfo.Read(bytes.NewReader(content[name]))
-		if err != nil || len(info.Deps) == 0 {
-			t.Fatalf("%s: build info of %s: %+v, %v", arch, name, info, err)
-		}
+		require.NoErrorf(t, err, "%s: build info of %s", arch, name)
+		require.NotEmptyf(t, info.Deps, "%s: build info of %s", arch, name)
 		modules[name] = info.Deps
 		for _, module := range info.Deps {
-			if licences := content["licenses/third-party.txt"]; !bytes.Contains(licences, []byte("\n"+module.Path+" (")) {
-				t.Errorf("%s: no licence of %s, which %s links", arch, module.Path, name)
-			}
+			assert.Truef(t, bytes.Contains(content["licenses/third-party.txt"], []byte("\n"+module.Path+" (")),
+				"%s: no licence of %s, which %s links", arch, module.Path, name)
 		}
 	}
 	checkCertificates(t, content[certificatesPath])
 	for name, want := range map[string]string{
 		"LICENSE": "Apache License", "instance-types.md": "moto", "prices.md": "karpenter", "third-party.txt": "the Go standard library (LICENSE)",
 	} {
-		if !bytes.Contains(content["licenses/"+name], []byte(want)) {
-			t.Errorf("%s: licenses/%s lacks %q", arch, name, want)
-		}
+		assert.Truef(t, bytes.Contains(content["licenses/"+name], []byte(want)), "%s: licenses/%s lacks %q", arch, name, want)
 	}
 	return modules
 }
 
 // checkCertificates looks for the roots that AWS asks its clients to trust (Amazon Trust Services, repository, read 2026-11).
 func checkCertificates(t *testing.T, text []byte) {
-	t.Helper()
 	names := map[string]bool{}
 	for len(text) > 0 {
 		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			t.Fatalf("%q is no certificate", text)
-		}
+		block, text = pem.Decode(text)
+		require.NotNilf(t, block, "%q is no certificate", text)
 		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		names[certificate.Subject.CommonName] = true
 	}
 	for _, name := range []string{
 		"Amazon Root CA 1", "Amazon Root CA 2", "Amazon Root CA 3", "Amazon Root CA 4", "Starfield Services Root Certificate Authority - G2",
 	} {
-		if !names[name] {
-			t.Errorf("the certificates lack %s", name)
-		}
+		assert.Truef(t, names[name], "the certificates lack %s", name)
 	}
 }
 
 // checkSBOM checks what the SPDX 2.3 specification requires of a document, and that it relates each program to all its modules.
 func checkSBOM(t *testing.T, text []byte, image v1.Hash, modules map[string][]*debug.Module) {
-	t.Helper()
 	doc, err := spdxjson.Read(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := spdxlib.ValidateDocument(doc); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, err)
+	assert.NoError(t, spdxlib.ValidateDocument(doc))
 	var raw struct {
 		SPDXVersion, DataLicense, SPDXID, Name, DocumentNamespace string
 		CreationInfo                                              struct {
@@ -446,20 +359,16 @@ func checkSBOM(t *testing.T, text []byte, image v1.Hash, modules map[string][]*d
 		}
 		Relationships []struct{ SPDXElementID, RelationshipType, RelatedSPDXElement string }
 	}
-	if err := json.Unmarshal(text, &raw); err != nil {
-		t.Fatal(err)
-	}
-	if raw.SPDXVersion != "SPDX-2.3" || raw.DataLicense != "CC0-1.0" || raw.SPDXID != "SPDXRef-DOCUMENT" || raw.Name == "" ||
-		!strings.HasSuffix(raw.DocumentNamespace, image.Hex) || raw.CreationInfo.Created.Unix() != epoch || len(raw.CreationInfo.Creators) == 0 {
-		t.Errorf("document: %+v", raw)
-	}
+	require.NoError(t, json.Unmarshal(text, &raw))
+	assert.Truef(t, raw.SPDXVersion == "SPDX-2.3" && raw.DataLicense == "CC0-1.0" && raw.SPDXID == "SPDXRef-DOCUMENT" && raw.Name != "" &&
+		strings.HasSuffix(raw.DocumentNamespace, image.Hex) && raw.CreationInfo.Created.Unix() == epoch && len(raw.CreationInfo.Creators) != 0,
+		"document: %+v", raw)
 	names := map[string]string{} // with version, by ID
 	id := regexp.MustCompile(`^SPDXRef-[a-zA-Z0-9.-]+$`)
 	for _, p := range raw.Packages {
-		if p.Name == "" || !id.MatchString(p.SPDXID) || names[p.SPDXID] != "" || p.DownloadLocation == "" || p.LicenseDeclared == "" ||
-			p.LicenseConcluded == "" || p.CopyrightText == "" || p.FilesAnalyzed == nil || *p.FilesAnalyzed {
-			t.Errorf("package: %+v", p)
-		}
+		assert.Truef(t, p.Name != "" && id.MatchString(p.SPDXID) && names[p.SPDXID] == "" && p.DownloadLocation != "" && p.LicenseDeclared != "" &&
+			p.LicenseConcluded != "" && p.CopyrightText != "" && p.FilesAnalyzed != nil && !*p.FilesAnalyzed,
+			"package: %+v", p)
 		names[p.SPDXID] = p.Name + "@" + p.VersionInfo
 	}
 	related := map[string]bool{}
@@ -477,72 +386,45 @@ func checkSBOM(t *testing.T, text []byte, image v1.Hash, modules map[string][]*d
 		}
 	}
 	for _, relation := range want {
-		if !related[relation] {
-			t.Errorf("the document lacks: %s", relation)
-		}
+		assert.Truef(t, related[relation], "the document lacks: %s", relation)
 	}
 }
 
 func checkProvenance(t *testing.T, text []byte, subjects map[string]string) {
-	t.Helper()
 	var s statement.Statement
-	if err := protojson.Unmarshal(text, &s); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Validate(); err != nil {
-		t.Error(err)
-	}
-	if s.PredicateType != "https://slsa.dev/provenance/v1" || len(s.Subject) != len(subjects) {
-		t.Errorf("predicate %s of %d subjects", s.PredicateType, len(s.Subject))
-	}
+	require.NoError(t, protojson.Unmarshal(text, &s))
+	assert.NoError(t, s.Validate())
+	assert.Truef(t, s.PredicateType == "https://slsa.dev/provenance/v1" && len(s.Subject) == len(subjects),
+		"predicate %s of %d subjects", s.PredicateType, len(s.Subject))
 	for _, subject := range s.Subject {
-		if subject.Digest["sha256"] != subjects[subject.Name] {
-			t.Errorf("subject %s has digest %q, want %s", subject.Name, subject.Digest, subjects[subject.Name])
-		}
+		assert.Equalf(t, subjects[subject.Name], subject.Digest["sha256"], "subject %s", subject.Name)
 	}
 	predicate, err := protojson.Marshal(s.Predicate)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var p provenance.Provenance
-	if err := protojson.Unmarshal(predicate, &p); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Validate(); err != nil {
-		t.Error(err)
-	}
-	if commit := p.BuildDefinition.ResolvedDependencies[0].Digest["gitCommit"]; commit != revision {
-		t.Errorf("commit %s", commit)
-	}
+	require.NoError(t, protojson.Unmarshal(predicate, &p))
+	assert.NoError(t, p.Validate())
+	assert.Equal(t, revision, p.BuildDefinition.ResolvedDependencies[0].Digest["gitCommit"])
 	for _, want := range []string{runtime.Version(), "-trimpath", "CGO_ENABLED", "-buildid="} {
-		if !bytes.Contains(text, []byte(want)) {
-			t.Errorf("the provenance lacks %q", want)
-		}
+		assert.Truef(t, bytes.Contains(text, []byte(want)), "the provenance lacks %q", want)
 	}
 }
 
 // checkDockerfile compares the Dockerfile's statements with the image's configuration.
 func checkDockerfile(t *testing.T, dir string) {
-	t.Helper()
 	text := strings.ReplaceAll(string(read(t, "../..", "Dockerfile")), "\\\n", "")
 	_, last, found := strings.Cut(text, "\nFROM scratch\n")
-	if !found || !regexp.MustCompile(`golang:1\.26\.\d+ AS build\n`).MatchString(text) || !strings.Contains(text, "RUN make image-root ARCHS=$TARGETARCH ") {
-		t.Errorf("the Dockerfile does not build from scratch with a pinned Go release:\n%s", text)
-	}
+	assert.Truef(t, found && regexp.MustCompile(`golang:1\.26\.\d+ AS build\n`).MatchString(text) &&
+		strings.Contains(text, "RUN make image-root ARCHS=$TARGETARCH "),
+		"the Dockerfile does not build from scratch with a pinned Go release:\n%s", text)
 	for _, image := range images(t, dir) {
 		config, err := image.ConfigFile()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		c := config.Config
 		entry, err := json.Marshal(c.Entrypoint)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, want := range []string{"USER " + c.User, "WORKDIR " + c.WorkingDir, "ENTRYPOINT " + string(entry), "ENV " + c.Env[0], "COPY --from=build /out/root/ /"} {
-			if !strings.Contains(last, "\n"+want+"\n") {
-				t.Errorf("the Dockerfile lacks %q", want)
-			}
+			assert.Containsf(t, last, "\n"+want+"\n", "the Dockerfile lacks %q", want)
 		}
 		for key, value := range c.Labels {
 			label := key + `="` + value + `"`
@@ -554,26 +436,20 @@ func checkDockerfile(t *testing.T, dir string) {
 			case "created":
 				continue // the engine states its own time
 			}
-			if !strings.Contains(last, label) {
-				t.Errorf("the Dockerfile lacks the label %s", label)
-			}
+			assert.Containsf(t, last, label, "the Dockerfile lacks the label %s", label)
 		}
 	}
 }
 
 // checkRoot compares a directory that the Dockerfile copies with the files of an image.
 func checkRoot(t *testing.T, root string, image v1.Image) {
-	t.Helper()
-	if diff := cmp.Diff(tree(t, unpack(t, image)), tree(t, root)); diff != "" {
-		t.Errorf("files (-image +Dockerfile):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(tree(t, unpack(t, image)), tree(t, root)), "files (-image +Dockerfile)")
 }
 
 // tree returns the mode and the digest of everything below a directory, by path.
 func tree(t *testing.T, dir string) map[string]string {
-	t.Helper()
 	entries := map[string]string{}
-	if err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
@@ -587,34 +463,23 @@ func tree(t *testing.T, dir string) map[string]string {
 			entries[name] += fmt.Sprintf(" %x", sha256.Sum256(read(t, path)))
 		}
 		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}))
 	return entries
 }
 
 // unpack returns a directory with the files of an image.
 func unpack(t *testing.T, image v1.Image) string {
-	t.Helper()
 	dir := t.TempDir()
 	layers, err := image.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, layer := range layers {
 		compressed, err := layer.Compressed()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		plain, err := gzip.NewReader(compressed)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		cmd := exec.Command("tar", "-x", "-C", dir)
 		cmd.Stdin = plain
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		mustRun(t, cmd)
 	}
 	return dir
 }
@@ -622,16 +487,15 @@ func unpack(t *testing.T, image v1.Image) string {
 // checkRuns runs the programs in the image. The certificate of the server that they call is no public one. So a call succeeds
 // only after the certificate is appended to the image's, which shows that the programs read that file.
 func checkRuns(t *testing.T, root string) {
-	t.Helper()
 	for _, tt := range []struct{ program, flag, want string }{
 		{"./cluster-autoscaler", "--version", "cluster-autoscaler v1"},
 		{"/cluster-autoscaler", "--version", "cluster-autoscaler v1"},
 		{"./cluster-autoscaler", "--help", "--node-group-auto-discovery"},
 		{"/asgctl", "--help", "groups"},
 	} {
-		if out, err := inImage(root, nil, tt.program, tt.flag); err != nil || !strings.Contains(out, tt.want) {
-			t.Errorf("%s %s: %v, want %q in\n%s", tt.program, tt.flag, err, tt.want, out)
-		}
+		out, err := inImage(root, nil, tt.program, tt.flag)
+		assert.NoErrorf(t, err, "%s %s", tt.program, tt.flag)
+		assert.Containsf(t, out, tt.want, "%s %s", tt.program, tt.flag)
 	}
 	aws := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups/></DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>`)
@@ -639,18 +503,15 @@ func checkRuns(t *testing.T, root string) {
 	defer aws.Close()
 	env := []string{"AWS_REGION=us-west-2", "AWS_ENDPOINT_URL=" + aws.URL, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"}
 	groups := []string{"/asgctl", "groups", "--node-group-auto-discovery", "asg:tag=a"}
-	if out, err := inImage(root, env, groups...); err == nil || !strings.Contains(out, "certificate signed by unknown authority") {
-		t.Errorf("call to a server with an unknown certificate: %v\n%s", err, out)
-	}
+	out, err := inImage(root, env, groups...)
+	assert.Error(t, err, "call to a server with an unknown certificate")
+	assert.Contains(t, out, "certificate signed by unknown authority")
 	path := filepath.Join(root, certificatesPath)
 	appended := append(read(t, path), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: aws.Certificate().Raw})...)
-	if err := os.WriteFile(path, appended, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, appended, 0o644))
 	// the answer has no group, which asgctl says with an exit code of its own
-	if out, err := inImage(root, env, groups...); !strings.Contains(out, "there is no Auto Scaling group in us-west-2") {
-		t.Errorf("call to a server whose certificate is in /%s: %v\n%s", certificatesPath, err, out)
-	}
+	out, err = inImage(root, env, groups...)
+	assert.Containsf(t, out, "there is no Auto Scaling group in us-west-2", "the server's certificate is in /%s: %v", certificatesPath, err)
 }
 
 // inImage runs a program as the image's user, with the image's files as the whole file system and / as working directory. Without

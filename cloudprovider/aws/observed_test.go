@@ -278,7 +278,7 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 	const count = 1000
 	var groups []fakeaws.AutoScalingGroup
 	for i := range count {
-		groups = append(groups, awsworld.Group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, nil))
+		groups = append(groups, awsworld.Group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, map[string]string{template + "label/tier": "dsp"}))
 	}
 	w := newWorld(t, nil, groups...)
 	nodes := w.Cluster

@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,29 +11,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/require"
 )
-
-func TestChangedGroupAloneRebuildsItsTemplate(t *testing.T) {
-	const count = 1000
-	var groups []fakeaws.AutoScalingGroup
-	for i := range count {
-		groups = append(groups, awsworld.Group(fmt.Sprintf("g-%03d", i), "m5.large", 0, i%2, 5, map[string]string{template + "label/team": "dsp"}))
-	}
-	w := newWorld(t, nil, groups...)
-	w.NextLoop()
-	before := w.templates()
-	require.Len(t, before, count, "templates")
-	for range 2 {
-		w.Reread()
-		require.Emptyf(t, w.rebuiltSince(before), "templates built again, of %d, although nothing changed", count)
-	}
-	w.setTag("g-007", template+"label/team", "web")
-	w.Reread()
-	got := w.rebuiltSince(before)
-	assert.Truef(t, slices.Equal(got, []string{"g-007"}), "templates built again: %q, want that of g-007 alone", got)
-}
 
 func TestGroupOutsideTheViewStaysOutside(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))

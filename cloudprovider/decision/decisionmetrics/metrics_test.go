@@ -1,9 +1,12 @@
 package decisionmetrics
 
 import (
+	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
+
+var update = flag.Bool("update", false, "rewrite the goldens of testdata")
 
 var _ decision.Observer = (*Metrics)(nil)
 
@@ -46,6 +51,16 @@ func samples(t *testing.T, registry *prometheus.Registry) string {
 	return kept.String()
 }
 
+func matchesGolden(t *testing.T, name, got string) {
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", name)
+}
+
 func because(code decision.Code) decision.Reason { return decision.Reason{Code: code} }
 
 func TestReportsBecomeGauges(t *testing.T) {
@@ -62,40 +77,10 @@ func TestReportsBecomeGauges(t *testing.T) {
 				{Cause: because(decision.CodeResources)}, {Cause: because(decision.CodeDenied)}, {Cause: because(decision.CodeDenied)}}},
 		},
 	}
-	want := `cool_downs{reason="denied"} 2
-cool_downs{reason="resources"} 1
-node_group_nodes{node_group="a",state="ready"} 3
-node_group_nodes{node_group="a",state="starting"} 1
-node_group_nodes{node_group="b/eu-central-1a",state="ready"} 0
-node_group_nodes{node_group="b/eu-central-1a",state="starting"} 0
-node_groups{state="cool-down"} 1
-node_groups{state="degraded"} 0
-node_groups{state="full"} 0
-node_groups{state="paused"} 0
-node_groups{state="ready"} 1
-pending_pods{reason="ignored"} 1
-pending_pods{reason="left-out"} 5
-pending_pods{reason="max-size"} 2
-pending_pods{reason="none"} 1
-pending_pods{reason="priority"} 1
-`
-	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "(-want +got)")
+	matchesGolden(t, "busy.txt", samples(t, registry))
 
 	*report = &decision.Report{}
-	want = `cool_downs{reason="denied"} 0
-cool_downs{reason="resources"} 0
-node_groups{state="cool-down"} 0
-node_groups{state="degraded"} 0
-node_groups{state="full"} 0
-node_groups{state="paused"} 0
-node_groups{state="ready"} 0
-pending_pods{reason="ignored"} 0
-pending_pods{reason="left-out"} 0
-pending_pods{reason="max-size"} 0
-pending_pods{reason="none"} 0
-pending_pods{reason="priority"} 0
-`
-	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "after all groups and pods are gone (-want +got)")
+	matchesGolden(t, "gone.txt", samples(t, registry)) // all groups and pods are gone
 }
 
 func TestNodeGroupsHaveSeriesOnlyOnDemand(t *testing.T) {

@@ -348,9 +348,7 @@ func TestPageBehindAPIServer(t *testing.T) {
 type failures struct{ t *testing.T }
 
 func (f failures) Error(_ http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == nil {
-		f.t.Errorf("%s: %v", r.URL, err)
-	}
+	assert.Truef(f.t, r.Context().Err() != nil, "%s: %v", r.URL, err)
 }
 
 func TestAges(t *testing.T) {

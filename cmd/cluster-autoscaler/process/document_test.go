@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -47,101 +49,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite docs/metrics.md and the goldens of testdata")
 
-const metricsHead = `# Metrics and events
-
-This file is generated from the metrics that the program registers and from the events that its code records. Change them in the code,
-then run ` + "`make docs`" + `.
-
-The program serves metrics on ` + "`--address`" + ` (` + "`:8085`" + `) under ` + "`/metrics`" + `. Beside the metrics below it serves the usual ones of the Go runtime, the
-process and the Kubernetes client, as the stock autoscaler does. A metric with labels appears with its first value. [Monitoring](recipes/monitoring.md) has a
-dashboard and [Alerts](alerts.md) has alerts that use them.
-
-## Metrics of ours
-
-The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--asg-price-file`" + `, the age of the spot prices needs
-` + "`--asg-spot-prices=live`" + `, the calls of a core need ` + "`--asg-plugin-address`" + `, and the comparison of a shadow needs ` + "`--shadow`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
-` + "`asg_autoscaler_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
-` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
-
-*Series* bounds the number of series. A histogram counts as one. As text it has one for each bucket, and two more. The histograms of decisions also come in the native
-form, with at most 160 buckets each, to a Prometheus that asks for protobuf (` + "`--enable-feature=native-histograms`" + `).
-
-`
-
-const stockMetricsHead = `
-## Metrics of the stock autoscaler
-
-Names, types, labels and texts come from the stock autoscaler. ` + "`--emit-per-nodegroup-metrics=false`" + ` leaves out the metrics with the label ` + "`node_group`" + `,
-and the nodes of each group above.
-
-`
-
-const reasonsHead = `
-## Reasons of decisions
-
-Labels of the metrics of decisions have these values. A label takes 64 reasons or 8 AWS calls, and counts further ones as ` + "`other`" + `. ` + "`none`" + ` means that nothing is in the way, and the outcome
-` + "`success`" + ` that AWS gave what was asked for.
-
-`
-
-const eventsHead = `
-## Events
-
-The autoscaler records these events beside the events of the stock autoscaler. *Config map* means the status config map
-(` + "`--status-config-map-name`, `--namespace`" + `). It has no events under ` + "`--write-status-configmap=false`" + `.
-
-`
-
-// series bounds the number of series of each metric of ours. A metric without labels has one.
-var series = map[string]string{
-	"cool_downs":                           "65",
-	"decisions_total":                      "6 kinds × 65 reasons",
-	"interruption_messages_handled_total":  "12 types × 24 outcomes",
-	"interruption_messages_received_total": "12 types",
-	"interruption_queue_errors_total":      "one for each call of SQS",
-	"launch_duration_seconds":              "9 calls",
-	"launches_total":                       "9 calls × 65 outcomes",
-	"moves_saving_per_hour":                "2 states",
-	"moves_held":                           "4 reasons × 13 holds",
-	"moves_total":                          "4 reasons × 3 outcomes",
-	"moves_under_way":                      "4 reasons",
-	"node_group_nodes":                     "2 × node groups",
-	"node_group_problems":                  "node groups × reasons of their problems",
-	"node_groups":                          "5",
-	"nominations_total":                    "8 results",
-	"pending_pods":                         "65",
-	"plugin_request_duration_seconds":      "16 methods and refused × 17 codes",
-	"shadow_nodes":                         "2",
-	"shadow_price_per_hour":                "2",
-	"shadow_removals":                      "3",
-	"shadow_sooner_seconds":                "2",
-	"spend_cap_per_hour":                   "spend caps",
-	"spend_under_cap_per_hour":             "spend caps",
-	"spend_estimated_per_hour":             "2 × node groups",
-	"spend_per_hour":                       "2 × node groups",
+// texts are testdata/metrics.yaml.
+type texts struct {
+	Series map[string]string
+	Events []struct{ Reason, Kind, Object, Meaning string }
 }
 
-// recordedEvent is an event that the product's code records.
-type recordedEvent struct{ reason, kind, object, meaning string }
-
-var recordedEvents = []recordedEvent{
-	{"AcceleratorAwaited", "Normal", "config map", "A Ready node does not publish the accelerator yet, or another extended resource, that its group promises. The message says until when the autoscaler waits."},
-	{"AcceleratorMissing", "Warning", "config map", "The autoscaler waits no longer. The node counts as a node without the resource. Look at the device plugin."},
-	{"AnnotationIgnored", "Warning", "node", "The node's annotation `karpenter.sh/do-not-disrupt` or `cluster-autoscaler.kubernetes.io/scale-down-requested` has a value that it does not know, and counts for nothing."},
-	{"DoNotDisruptIgnored", "Warning", "pod", "The pod's annotation `karpenter.sh/do-not-disrupt` is neither `true` nor a duration, and counts for nothing."},
-	{"Interruption", "Warning", "node", "AWS takes the instance soon. The node is cordoned and drained. The message has the cause and the deadline."},
-	{"InterruptionNotHandedBack", "Warning", "node", "The node is drained, but AWS did not accept the termination of its instance."},
-	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
-	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
-	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
-	{"DisruptionBlocked", "Warning", "node", "The node is to be replaced ([moves](moves.md)), and something keeps it that may last: a pod, a disruption budget, an annotation, the minimum of a schedule, or failed moves of its group. The message has the cause. It comes once for each cause."},
-	{"NodeNominated", "Normal", "pod", "kube-scheduler has put the pod on the node that was launched for it and nominated for it."},
-	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
-	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
-	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
-	{"ScaleUpFailed", "Warning", "config map", "AWS refused a request or could not launch for it, and the group pauses. It is the stock autoscaler's event, also where the core took the scale-up for finished because nodes of the group end."},
-	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
-	{"ScaleDownRequestBlocked", "Warning", "node", "Somebody asks for the removal of the node (`cluster-autoscaler.kubernetes.io/scale-down-requested`), and it stays. The message has the cause. It comes once for each cause."},
+func readTexts(t *testing.T) (read texts) {
+	require.NoError(t, yaml.UnmarshalStrict(must(os.ReadFile("testdata/metrics.yaml"))(t), &read))
+	return read
 }
 
 // collectors keeps the collectors that are registered with it.
@@ -252,12 +168,12 @@ func stockRow(family *dto.MetricFamily) []string {
 	return row(parts[0], parts[1], slices.DeleteFunc(labels, func(l string) bool { return l == "" }), strings.TrimPrefix(family.GetHelp(), "[ALPHA] "))
 }
 
-// bound returns the entry of a metric in the table series.
-func bound(t *testing.T, name, labels string) string {
+// bound returns the number of series of a metric.
+func (r texts) bound(t *testing.T, name, labels string) string {
 	t.Helper()
-	text, listed := series[strings.TrimPrefix(name, "asg_autoscaler_")]
+	text, listed := r.Series[strings.TrimPrefix(name, "asg_autoscaler_")]
 	assert.Truef(t, listed == (labels != ""),
-		"%s has the labels %q, and %q as its number of series: mend the table series", name, labels, text)
+		"%s has the labels %q, and %q as its number of series: mend testdata/metrics.yaml", name, labels, text)
 	if !listed {
 		return "1"
 	}
@@ -289,11 +205,12 @@ func reasonRows(t *testing.T) [][]string {
 func metricsDocument(t *testing.T) string {
 	t.Helper()
 	var ours, stock, events [][]string
+	texts := readTexts(t)
 	golden := string(must(os.ReadFile("testdata/stock_metrics.txt"))(t))
 	for _, collector := range registerOurs(t).all {
 		for _, r := range rows(t, collector) {
 			if name := strings.Trim(r[0], "`"); !strings.Contains(golden, name+" ") {
-				ours = append(ours, slices.Insert(r, 3, bound(t, name, r[2])))
+				ours = append(ours, slices.Insert(r, 3, texts.bound(t, name, r[2])))
 			}
 		}
 	}
@@ -303,16 +220,21 @@ func metricsDocument(t *testing.T) string {
 			stock = append(stock, stockRow(family))
 		}
 	}
-	for _, e := range recordedEvents {
-		events = append(events, []string{document.Code(e.reason), e.kind, e.object, document.Text(e.meaning)})
+	for _, e := range texts.Events {
+		events = append(events, []string{document.Code(e.Reason), e.Kind, e.Object, document.Text(e.Meaning)})
 	}
 	for _, table := range [][][]string{ours, stock} {
 		slices.SortFunc(table, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	}
 	head := []string{"metric", "type", "labels", "meaning"}
-	return metricsHead + document.Table(slices.Insert(slices.Clone(head), 3, "series"), ours) + stockMetricsHead + document.Table(head, stock) +
-		reasonsHead + document.Table([]string{"reason", "meaning"}, reasonRows(t)) +
-		eventsHead + document.Table([]string{"reason", "type", "object", "meaning"}, events)
+	var page strings.Builder
+	require.NoError(t, must(template.ParseFiles("testdata/metrics.md"))(t).Execute(&page, map[string]string{
+		"Ours":    document.Table(slices.Insert(slices.Clone(head), 3, "series"), ours),
+		"Stock":   document.Table(head, stock),
+		"Reasons": document.Table([]string{"reason", "meaning"}, reasonRows(t)),
+		"Events":  document.Table([]string{"reason", "type", "object", "meaning"}, events),
+	}))
+	return page.String()
 }
 
 // make docs writes the document.
@@ -336,8 +258,8 @@ func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
 
 func TestEveryEventIsInTheDocument(t *testing.T) {
 	want, got := map[string]string{}, map[string][]string{}
-	for _, e := range recordedEvents {
-		want[e.reason] = e.kind
+	for _, e := range readTexts(t).Events {
+		want[e.Reason] = e.Kind
 	}
 	inspect(t, func(_ string, constants map[string]string, node ast.Node) {
 		call, ok := node.(*ast.CallExpr)
@@ -356,7 +278,7 @@ func TestEveryEventIsInTheDocument(t *testing.T) {
 		slices.Sort(all)
 		kinds[reason] = strings.Join(slices.Compact(all), ", ")
 	}
-	assert.Empty(t, cmp.Diff(want, kinds), "events (-recordedEvents +code)")
+	assert.Empty(t, cmp.Diff(want, kinds), "events (-testdata/metrics.yaml +code)")
 }
 
 // eventType returns Normal or Warning if the expression is the type of an event.

@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"io"
 	"strings"
@@ -36,7 +37,7 @@ const (
 func (c *crowd) gather(ctx context.Context, env *scenario.Env, progress io.Writer) error {
 	client := env.Cluster.Client()
 	for n := range c.daemonSets {
-		if _, err := env.Cluster.RunKubectl(ctx, fmt.Sprintf(agent, n), "apply", "-f", "-"); err != nil {
+		if _, err := env.Cluster.RunKubectl(ctx, strings.ReplaceAll(agent, "agent-0", fmt.Sprint("agent-", n)), "apply", "-f", "-"); err != nil {
 			return err
 		}
 	}
@@ -113,17 +114,7 @@ func pod(name, node string) *corev1.Pod {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m"), corev1.ResourceMemory: resource.MustParse("1Mi")}}}}}}
 }
 
-// agent is a DaemonSet, for its number.
-var agent = strings.TrimSpace(`
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: agent-%[1]d, namespace: default}
-spec:
-  selector: {matchLabels: {app: agent-%[1]d}}
-  template:
-    metadata: {labels: {app: agent-%[1]d}}
-    spec:
-      terminationGracePeriodSeconds: 2
-      containers:
-      - {name: agent, image: registry.example.com/agent:dev, resources: {requests: {cpu: 1m, memory: 1Mi}}}
-`)
+// agent is the first of the DaemonSets.
+//
+//go:embed agent.yaml
+var agent string

@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 	if err := env.StartAutoscaler(ctx, harness.Manifest, "--asg-interruption-queue="+queue, "--v=2"); err != nil {
 		return err
 	}
-	if _, err := env.Cluster.RunKubectl(ctx, fmt.Sprintf(web, nodes*perNode), "apply", "-f", "-"); err != nil {
+	if _, err := env.Cluster.RunKubectl(ctx, strings.Replace(web, "replicas: 1", fmt.Sprint("replicas: ", nodes*perNode), 1), "apply", "-f", "-"); err != nil {
 		return err
 	}
 	return wait(ctx, 5*time.Minute, "all pods running and the queue read", func() (bool, error) {
@@ -209,25 +210,7 @@ func account(nodes int) fakeaws.Config {
 	}
 }
 
-// web is the workload, for the number of its pods.
-var web = strings.TrimSpace(`
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: default}
-spec:
-  replicas: %d
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 2
-      containers:
-      - {name: web, image: registry.example.com/web:dev, resources: {requests: {cpu: 600m, memory: 128Mi}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web, namespace: default}
-spec:
-  maxUnavailable: 30%%
-  selector: {matchLabels: {app: web}}
-`)
+// web is the workload.
+//
+//go:embed web.yaml
+var web string

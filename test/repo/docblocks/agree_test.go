@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -68,8 +69,8 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 		if len(blocks) == 0 {
 			continue
 		}
-		t.Run(blocks[0].document, func(t *testing.T) {
-			raw, err := os.ReadFile(filepath.Join(root, blocks[0].document))
+		t.Run(blocks[0].Document, func(t *testing.T) {
+			raw, err := os.ReadFile(filepath.Join(root, blocks[0].Document))
 			require.NoError(t, err)
 			text, out := string(raw), t.TempDir()
 			r := &reader{env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "HELM="+helm, "KUBECTL="+programs.Kubectl)}
@@ -77,8 +78,8 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(out, "values"), []byte(first), 0o600))
 			fillIn(t, text, r.dir, blocks)
 			for _, b := range blocks {
-				if b.language == "sh" && !b.needsRelease() && concerns.MatchString(b.text) {
-					printed, err := r.bash(t, replaced(b.text))
+				if b.Language == "sh" && !needsRelease(b) && concerns.MatchString(b.Text) {
+					printed, err := r.bash(t, replaced(b.Text))
 					require.NoErrorf(t, err, "%s\n%s", b, printed)
 				}
 			}
@@ -106,10 +107,10 @@ func stubPrograms(t *testing.T) string {
 var shippedFile = regexp.MustCompile(`file://(manifests/iam/[a-z-]+\.json)`)
 
 // fillIn writes the cluster's name into the shipped files that the commands name, where the document asks for it.
-func fillIn(t *testing.T, text, dir string, blocks []block) {
+func fillIn(t *testing.T, text, dir string, blocks []document.Block) {
 	t.Helper()
 	for _, b := range blocks {
-		for _, file := range shippedFile.FindAllStringSubmatch(b.text, -1) {
+		for _, file := range shippedFile.FindAllStringSubmatch(b.Text, -1) {
 			if !strings.Contains(text, "rite your cluster's name into") {
 				t.Errorf("%s uses %s, and nobody is asked to write a name into it", b, file[1])
 				continue
@@ -139,9 +140,7 @@ func readInstallation(t *testing.T, dir, out string) installation {
 		got.pushed = strings.Fields(string(raw))
 	}
 	calls, err := os.ReadFile(filepath.Join(out, "aws"))
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
+	require.Truef(t, err == nil || os.IsNotExist(err), "%v", err)
 	for line := range strings.Lines(string(calls)) {
 		words := strings.Fields(line)
 		flags := map[string]string{}
@@ -294,10 +293,10 @@ func TestREADMEPushesInEveryPartition(t *testing.T) {
 			out, region := t.TempDir(), strings.Split(registry, ".")[3]
 			r := &reader{dir: t.TempDir(), env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "PARTITION="+partition)}
 			for _, b := range readme {
-				if b.language != "sh" || !strings.Contains(b.text, "export ") && !strings.Contains(b.text, "crane ") {
+				if b.Language != "sh" || !strings.Contains(b.Text, "export ") && !strings.Contains(b.Text, "crane ") {
 					continue
 				}
-				printed, err := r.bash(t, strings.ReplaceAll(replaced(b.text), placeholders["REGION"], region))
+				printed, err := r.bash(t, strings.ReplaceAll(replaced(b.Text), placeholders["REGION"], region))
 				require.NoErrorf(t, err, "%s\n%s", b, printed)
 			}
 			for file, want := range map[string]string{"aws": "ecr create-repository --repository-name cluster-autoscaler", "logins": registry,

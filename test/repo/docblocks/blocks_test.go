@@ -1,102 +1,37 @@
 package docblocks
 
 import (
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
 const (
 	root = "../../.."
 	// account marks a block that only a real account can run.
 	account = "# needs an AWS account"
-	// translated ends the name of a translation, whose blocks are those of its original (test/repo/translation).
-	translated = ".zh-CN.md"
 	// release marks a block about a published release.
 	release = "# needs a release"
 )
 
-// A block is the content of one fence.
-type block struct {
-	document       string // path from the root
-	line           int    // of its first line of content, from 1
-	language, text string
-}
-
-func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line) }
-
 // needsAccount reports whether the block is marked.
-func (b block) needsAccount() bool {
-	return strings.HasPrefix(b.text, account+"\n") || b.needsRelease()
+func needsAccount(b document.Block) bool {
+	return strings.HasPrefix(b.Text, account+"\n") || needsRelease(b)
 }
 
 // needsRelease reports whether the block is about files of a release.
-func (b block) needsRelease() bool { return strings.HasPrefix(b.text, release+"\n") }
+func needsRelease(b document.Block) bool { return strings.HasPrefix(b.Text, release+"\n") }
 
-var opening = regexp.MustCompile("^ *```+ *([^ `]*) *$")
-
-// blocksOf returns the fenced blocks of a Markdown document. The indentation of a fence in a list goes from its lines.
-func blocksOf(document, text string) ([]block, error) {
-	var (
-		found []block
-		open  *block
-		inner int // columns of indentation
-	)
-	for n, line := range strings.Split(text, "\n") {
-		fence := opening.FindStringSubmatch(line)
-		switch {
-		case open == nil && fence != nil:
-			open, inner = &block{document: document, line: n + 2, language: fence[1]}, len(line)-len(strings.TrimLeft(line, " "))
-		case open != nil && fence != nil:
-			found, open = append(found, *open), nil
-		case open != nil:
-			open.text += line[min(inner, len(line)-len(strings.TrimLeft(line, " "))):] + "\n"
+// documents returns the blocks of each document, README.md first, then by path. A translation has the blocks of its original
+// (test/repo/translation).
+func documents(t *testing.T) [][]document.Block {
+	var all [][]document.Block
+	for _, page := range document.Pages(t, root) {
+		if !strings.HasSuffix(page.Path, document.Translated) {
+			all = append(all, page.Blocks)
 		}
-	}
-	if open != nil {
-		return nil, fmt.Errorf("%s: the fence of line %d is never closed", document, open.line-1)
-	}
-	return found, nil
-}
-
-// documents returns the blocks of each document, README.md first, then by path.
-func documents(t *testing.T) [][]block {
-	paths, err := filepath.Glob(filepath.Join(root, "*.md"))
-	require.NoError(t, err)
-	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, translated) })
-	for _, dir := range []string{"docs", "manifests"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
-			if filepath.Ext(path) == ".md" && !strings.HasSuffix(path, translated) {
-				paths = append(paths, path)
-			}
-			return err
-		})
-		require.NoError(t, err)
-	}
-	readme := filepath.Join(root, "README.md")
-	slices.SortFunc(paths, func(a, b string) int {
-		if (a == readme) != (b == readme) {
-			return map[bool]int{true: -1, false: 1}[a == readme]
-		}
-		return strings.Compare(a, b)
-	})
-	var all [][]block
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		name, err := filepath.Rel(root, path)
-		require.NoError(t, err)
-		blocks, err := blocksOf(name, string(text))
-		assert.NoError(t, err)
-		all = append(all, blocks)
 	}
 	return all
 }
@@ -118,12 +53,12 @@ var (
 )
 
 // kindOf returns the kind of a block of sh.
-func kindOf(b block) kind {
-	if b.needsAccount() {
+func kindOf(b document.Block) kind {
+	if needsAccount(b) {
 		return marked
 	}
 	count := map[kind]int{}
-	for _, command := range commands(b.text) {
+	for _, command := range commands(b.Text) {
 		switch {
 		case makeLine.MatchString(command):
 			count[makes]++

@@ -30,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -46,22 +47,22 @@ func TestMain(m *testing.M) {
 
 func TestFlagsInMarkedBlocksExist(t *testing.T) {
 	for _, b := range slices.Concat(documents(t)...) {
-		if b.language == "sh" && b.needsAccount() {
+		if b.Language == "sh" && needsAccount(b) {
 			for _, p := range unknownFlags(t, b) {
 				t.Errorf("%s: %s", b, p)
 			}
 		}
 	}
-	wrong := block{text: account + "\nasgctl groups --nope # of ours\ncluster-autoscaler --nope=1 | less\nasgctl account --launch GROUP\n"}
-	assert.Lenf(t, unknownFlags(t, wrong), 2, "unknown flags in %q, want two", wrong.text)
+	wrong := document.Block{Text: account + "\nasgctl groups --nope # of ours\ncluster-autoscaler --nope=1 | less\nasgctl account --launch GROUP\n"}
+	assert.Lenf(t, unknownFlags(t, wrong), 2, "unknown flags in %q, want two", wrong.Text)
 }
 
 // unknownFlags returns the commands of our programs with flags that do not exist. It runs none of them.
-func unknownFlags(t *testing.T, b block) []string {
+func unknownFlags(t *testing.T, b document.Block) []string {
 	known, err := os.ReadFile(filepath.Join(root, "docs", "flags.md"))
 	require.NoError(t, err)
 	var found []string
-	for _, line := range commands(replaced(b.text)) {
+	for _, line := range commands(replaced(b.Text)) {
 		words := strings.Fields(segmentEnd.Split(line, 2)[0])
 		if len(words) == 0 {
 			continue
@@ -104,13 +105,13 @@ func TestCommandBlocksRun(t *testing.T) {
 	}
 	r := newReader(t)
 	for _, blocks := range documents(t) {
-		blocks = slices.DeleteFunc(blocks, func(b block) bool { return b.language != "sh" || kindOf(b) != runs })
+		blocks = slices.DeleteFunc(blocks, func(b document.Block) bool { return b.Language != "sh" || kindOf(b) != runs })
 		if len(blocks) == 0 {
 			continue
 		}
 		r.copyRepository(t)
 		for _, b := range blocks {
-			if installs.MatchString(b.text) {
+			if installs.MatchString(b.Text) {
 				r.forget(t) // a reader goes one of the ways that a document describes
 			}
 			t.Run(b.String(), func(t *testing.T) { r.run(t, b) })
@@ -207,12 +208,12 @@ func (r *reader) bash(t *testing.T, script string) (string, error) {
 	return string(out), err
 }
 
-func (r *reader) run(t *testing.T, b block) {
-	if out, err := r.bash(t, replaced(b.text)); err != nil {
+func (r *reader) run(t *testing.T, b document.Block) {
+	if out, err := r.bash(t, replaced(b.Text)); err != nil {
 		scaler, _ := os.ReadFile(r.log)
 		t.Errorf("%v\n%s\n%s\nIf the block needs an AWS account or another service, its first line is %q. Otherwise make it run: the cluster and the group "+
 			"of testdata/account.yaml are there, and what earlier blocks of the document have made.\nThe end of the autoscaler's log:\n%s",
-			err, b.text, out, account, scaler[max(0, len(scaler)-3000):])
+			err, b.Text, out, account, scaler[max(0, len(scaler)-3000):])
 	}
 	r.play(t)
 }

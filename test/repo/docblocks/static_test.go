@@ -13,8 +13,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
 // languages are the languages that a fence may name, and their content.
@@ -57,58 +58,49 @@ func TestProblems(t *testing.T) {
 		{name: "no such scenario", language: "sh", text: "go test ./test/scenario/e2e -run 'TestScenarios/nothing$'\n", want: "no scenario"},
 		{name: "no command", language: "sh", text: "go run ./test/repo/docblocks\n", want: "no command"},
 	} {
-		got := strings.Join(problems(block{language: tt.language, text: tt.text}), "\n")
+		got := strings.Join(problems(document.Block{Language: tt.language, Text: tt.text}), "\n")
 		assert.Truef(t, (tt.want != "" || got == "") && strings.Contains(got, tt.want), "%s: problems = %q, want %q", tt.name, got, tt.want)
 	}
 }
 
-func TestBlocksOf(t *testing.T) {
-	got, err := blocksOf("d.md", "text\n```sh\na\n```\n- item\n\n  ```yaml\n  b:\n    c\n  ```\n")
-	require.NoError(t, err)
-	want := []block{{"d.md", 3, "sh", "a\n"}, {"d.md", 8, "yaml", "b:\n  c\n"}}
-	assert.Truef(t, slices.Equal(got, want), "blocks = %q, want %q", got, want)
-	_, err = blocksOf("d.md", "```sh\na\n")
-	assert.Error(t, err, "an open fence has no error")
-}
-
 // problems returns the faults of a block that show without running it, worded for its writer.
-func problems(b block) []string {
-	switch b.language {
+func problems(b document.Block) []string {
+	switch b.Language {
 	case "sh":
 		return commandProblems(b)
 	case "text":
-		if line := ourCommands.FindString(b.text); line != "" {
+		if line := ourCommands.FindString(b.Text); line != "" {
 			return []string{fmt.Sprintf("%q is a command: give commands a block of their own with the language sh", line)}
 		}
 	case "yaml":
-		decoder := yaml.NewDecoder(strings.NewReader(replaced(b.text)))
+		decoder := yaml.NewDecoder(strings.NewReader(replaced(b.Text)))
 		for {
-			var document any
-			if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+			var content any
+			if err := decoder.Decode(&content); errors.Is(err, io.EOF) {
 				return nil
 			} else if err != nil {
 				return []string{err.Error()}
 			}
 		}
 	case "json":
-		if !json.Valid([]byte(replaced(b.text))) {
+		if !json.Valid([]byte(replaced(b.Text))) {
 			return []string{"it is not JSON"}
 		}
 	case "hcl":
 	default:
-		return []string{fmt.Sprintf("the fence names the language %q. Write one of %v behind the three backticks", b.language, languages)}
+		return []string{fmt.Sprintf("the fence names the language %q. Write one of %v behind the three backticks", b.Language, languages)}
 	}
 	return nil
 }
 
-func commandProblems(b block) []string {
+func commandProblems(b document.Block) []string {
 	var found []string
 	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
-	if words := unknownPlaceholders(b.text); len(words) > 0 && !b.needsAccount() {
+	if words := unknownPlaceholders(b.Text); len(words) > 0 && !needsAccount(b) {
 		add("the upper-case words %q have no value: use the placeholders of test/repo/docblocks/blocks_test.go, or write an example", words)
 	}
 	check := exec.Command("bash", "-n")
-	check.Stdin = strings.NewReader(b.text)
+	check.Stdin = strings.NewReader(b.Text)
 	if out, err := check.CombinedOutput(); err != nil {
 		add("bash cannot read it: %v: %s", err, out)
 		return found
@@ -117,7 +109,7 @@ func commandProblems(b block) []string {
 		add("make, go test and go run do not run here, and the other commands do: give them a block of their own")
 		return found
 	}
-	for _, command := range commands(b.text) {
+	for _, command := range commands(b.Text) {
 		switch {
 		case makeLine.MatchString(command):
 			dry := exec.Command("bash", "-c", strings.Replace(command, "make", "make --dry-run", 1))

@@ -17,60 +17,26 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
 const root = "../../.."
 
-// A doc is a Markdown file.
-type doc struct {
-	path string // relative to root
-	text string
-}
-
-// documents returns the documents at the top, those below docs, and the README of the Helm chart.
-func documents(t *testing.T) []doc {
-	var paths []string
-	for _, dir := range []string{".", "docs", "docs/adr", "docs/recipes"} {
-		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
-		require.Truef(t, err == nil && len(found) != 0, "no documents in %s: %v", dir, err)
-		paths = append(paths, found...)
-	}
-	var docs []doc
-	for _, path := range append(paths, filepath.Join(root, "manifests", "chart", "README.md")) {
-		content, err := os.ReadFile(path)
-		require.NoError(t, err)
-		name, err := filepath.Rel(root, path)
-		require.NoError(t, err)
-		docs = append(docs, doc{name, string(content)})
-	}
-	return docs
-}
-
-var fence = regexp.MustCompile("(?ms)^```.*?^```$")
-
-// prose returns the text without its code blocks.
-func (d doc) prose() string { return fence.ReplaceAllString(d.text, "") }
-
-var span = regexp.MustCompile("`[^`]+`")
-
-// code returns the code spans of the prose and the lines of the code blocks.
-func (d doc) code() []string {
-	var code []string
-	for _, s := range span.FindAllString(d.prose(), -1) {
-		code = append(code, strings.Join(strings.Fields(strings.Trim(s, "`")), " ")) // it may be wrapped
-	}
-	for _, block := range fence.FindAllString(d.text, -1) {
-		code = append(code, strings.Split(strings.Trim(block, "`"), "\n")...)
+// codeOf returns the code spans of the prose and the lines of the code blocks.
+func codeOf(p document.Page) []string {
+	code := p.Spans()
+	for _, b := range p.Blocks {
+		code = append(code, strings.Split(b.Text, "\n")...)
 	}
 	return code
 }
 
-var heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-
-// anchors returns the anchors of the headings, as GitHub makes them.
-func (d doc) anchors() []string {
+// anchorsOf returns the anchors of the headings, as GitHub makes them.
+func anchorsOf(p document.Page) []string {
 	var anchors []string
-	for _, found := range heading.FindAllStringSubmatch(d.prose(), -1) {
+	_, texts := p.Headings()
+	for _, text := range texts {
 		anchors = append(anchors, strings.Map(func(r rune) rune {
 			switch {
 			case r == ' ':
@@ -79,61 +45,58 @@ func (d doc) anchors() []string {
 				return unicode.ToLower(r)
 			}
 			return -1
-		}, strings.TrimSpace(found[1])))
+		}, text))
 	}
 	return anchors
 }
 
-var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-
 func TestLinksExist(t *testing.T) {
-	docs := documents(t)
+	docs := document.Pages(t, root)
 	for _, d := range docs {
-		for _, found := range link.FindAllStringSubmatch(d.prose(), -1) {
-			file, anchor, anchored := strings.Cut(found[1], "#")
+		for _, link := range d.Links() {
+			file, anchor, anchored := strings.Cut(link, "#")
 			if strings.Contains(file, "://") {
 				continue
 			}
-			target := d.path
+			target := d.Path
 			if file != "" {
-				target = filepath.Join(filepath.Dir(d.path), file)
+				target = filepath.Join(filepath.Dir(d.Path), file)
 			}
 			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
-				t.Errorf("%s: link to %s: there is no %s", d.path, found[1], target)
+				t.Errorf("%s: link to %s: there is no %s", d.Path, link, target)
 				continue
 			}
-			i := slices.IndexFunc(docs, func(other doc) bool { return other.path == target })
-			if anchored && (i < 0 || !slices.Contains(docs[i].anchors(), anchor)) {
-				t.Errorf("%s: link to %s: %s has no such heading", d.path, found[1], target)
-			}
+			i := slices.IndexFunc(docs, func(other document.Page) bool { return other.Path == target })
+			assert.Truef(t, !anchored || i >= 0 && slices.Contains(anchorsOf(docs[i]), anchor),
+				"%s: link to %s: %s has no such heading", d.Path, link, target)
 		}
 	}
 }
 
 // Two headings of one name would have anchors that depend on their order.
 func TestHeadingsOfADocumentDiffer(t *testing.T) {
-	for _, d := range documents(t) {
-		if d.path == "CHANGELOG.md" {
+	for _, d := range document.Pages(t, root) {
+		if d.Path == "CHANGELOG.md" {
 			continue // each version has the same headings
 		}
-		anchors := d.anchors()
+		anchors := anchorsOf(d)
 		slices.Sort(anchors)
-		assert.Lenf(t, slices.Compact(slices.Clone(anchors)), len(anchors), "%s has a heading twice: %q", d.path, anchors)
+		assert.Lenf(t, slices.Compact(slices.Clone(anchors)), len(anchors), "%s has a heading twice: %q", d.Path, anchors)
 	}
 }
 
 var repositoryPath = regexp.MustCompile(`^(?:\./)?((?:build|cloudprovider|cmd|docs|expander|manifests|pricing|test)(?:/[^\s,;:)]*)+)`)
 
 func TestPathsExist(t *testing.T) {
-	for _, d := range documents(t) {
-		for _, code := range d.code() {
+	for _, d := range document.Pages(t, root) {
+		for _, code := range codeOf(d) {
 			for _, word := range strings.Fields(code) {
 				found := repositoryPath.FindStringSubmatch(word)
 				if found == nil {
 					continue
 				}
 				_, err := os.Stat(filepath.Join(root, strings.TrimSuffix(found[1], "/...")))
-				assert.NoErrorf(t, err, "%s: there is no %s", d.path, found[1])
+				assert.NoErrorf(t, err, "%s: there is no %s", d.Path, found[1])
 			}
 		}
 	}
@@ -144,10 +107,10 @@ var makeTarget = regexp.MustCompile(`\bmake ([a-z0-9-]+)`)
 func TestMakeTargetsExist(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	require.NoError(t, err)
-	for _, d := range documents(t) {
-		for _, code := range d.code() {
+	for _, d := range document.Pages(t, root) {
+		for _, code := range codeOf(d) {
 			for _, found := range makeTarget.FindAllStringSubmatch(code, -1) {
-				assert.Containsf(t, string(makefile), "\n"+found[1]+":", "%s: %q: there is no such target", d.path, found[0])
+				assert.Containsf(t, string(makefile), "\n"+found[1]+":", "%s: %q: there is no such target", d.Path, found[0])
 			}
 		}
 	}
@@ -159,14 +122,14 @@ var (
 )
 
 func TestCommandsChooseTestsThatExist(t *testing.T) {
-	for _, d := range documents(t) {
-		for _, code := range d.code() {
+	for _, d := range document.Pages(t, root) {
+		for _, code := range codeOf(d) {
 			rooms := testedRoom.FindStringSubmatch(code)
 			if !strings.HasPrefix(code, "go test ") || rooms == nil {
 				continue
 			}
 			for _, chosen := range chosenTests.FindAllStringSubmatch(code, -1) {
-				assert.Truef(t, hasTest(t, rooms[1], chosen[1]), "%s: %q: %s has no test of that name", d.path, code, rooms[1])
+				assert.Truef(t, hasTest(t, rooms[1], chosen[1]), "%s: %q: %s has no test of that name", d.Path, code, rooms[1])
 			}
 		}
 	}
@@ -186,9 +149,9 @@ func TestNamedTestsExist(t *testing.T) {
 		return err
 	}))
 	named := 0
-	for _, d := range documents(t) {
-		for _, name := range testName.FindAllString(d.prose(), -1) {
-			assert.Truef(t, bytes.Contains(declared, []byte("func "+name+"(")), "%s: there is no %s", d.path, name)
+	for _, d := range document.Pages(t, root) {
+		for _, name := range testName.FindAllString(d.Prose, -1) {
+			assert.Truef(t, bytes.Contains(declared, []byte("func "+name+"(")), "%s: there is no %s", d.Path, name)
 			named++
 		}
 	}
@@ -209,7 +172,7 @@ func hasTest(t *testing.T, room, part string) bool {
 
 // The lists of all flags and of all metrics are generated.
 func TestFlagsAndMetricsExist(t *testing.T) {
-	docs := documents(t)
+	docs := document.Pages(t, root)
 	for _, kind := range []struct {
 		name *regexp.Regexp
 		list string
@@ -218,10 +181,10 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 		{regexp.MustCompile(`((?:asg|cluster)_autoscaler_[a-z_]*[a-z])\b`), "docs/metrics.md"},
 		{regexp.MustCompile("\\bmetric\\s+`([a-z_]+)"), "docs/metrics.md"},
 	} {
-		list := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == kind.list })].text
+		list := document.Of(t, docs, kind.list).Text
 		for _, d := range docs {
-			for _, found := range kind.name.FindAllStringSubmatch(d.text, -1) {
-				assert.Truef(t, strings.Contains(list, "| `"+found[1]+"` |"), "%s: %s is not in %s", d.path, found[1], kind.list)
+			for _, found := range kind.name.FindAllStringSubmatch(d.Text, -1) {
+				assert.Truef(t, strings.Contains(list, "| `"+found[1]+"` |"), "%s: %s is not in %s", d.Path, found[1], kind.list)
 			}
 		}
 	}
@@ -230,8 +193,8 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 var permission = regexp.MustCompile(`"((?:arc-zonal-shift|autoscaling|ec2|eks|sqs|ssm):\w+)"`)
 
 func TestPermissionsAreExplained(t *testing.T) {
-	docs := documents(t)
-	install := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/install.md" })].text
+	docs := document.Pages(t, root)
+	install := document.Of(t, docs, "docs/install.md").Text
 	policies, err := filepath.Glob(filepath.Join(root, "manifests", "iam", "*-aws.json"))
 	require.Truef(t, err == nil && len(policies) != 0, "no policies: %v", err)
 	for _, policy := range policies {
@@ -266,25 +229,25 @@ func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
 		return err
 	})
 	require.NoError(t, err)
-	docs := documents(t)
-	index := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/adr/README.md" })].text
+	docs := document.Pages(t, root)
+	index := document.Of(t, docs, "docs/adr/README.md").Text
 	decisions := 0
 	for _, d := range docs {
-		if filepath.Dir(d.path) != "docs/adr" || d.path == "docs/adr/README.md" {
+		if filepath.Dir(d.Path) != "docs/adr" || d.Path == "docs/adr/README.md" {
 			continue
 		}
 		decisions++
-		named := packagesLine.FindStringSubmatch(d.text)
+		named := packagesLine.FindStringSubmatch(d.Text)
 		if named == nil {
-			t.Errorf("%s names no packages", d.path)
+			t.Errorf("%s names no packages", d.Path)
 			continue
 		}
 		packages := strings.Split(strings.ReplaceAll(named[1], "`", ""), ", ")
 		slices.Sort(packages)
-		slices.Sort(said[d.path])
-		assert.Truef(t, slices.Equal(packages, said[d.path]), "%s names the packages %q, and it is named by %q", d.path, packages, said[d.path])
-		assert.Truef(t, strings.Contains(index, "("+filepath.Base(d.path)+")"), "docs/adr/README.md lacks %s", d.path)
-		delete(said, d.path)
+		slices.Sort(said[d.Path])
+		assert.Truef(t, slices.Equal(packages, said[d.Path]), "%s names the packages %q, and it is named by %q", d.Path, packages, said[d.Path])
+		assert.Truef(t, strings.Contains(index, "("+filepath.Base(d.Path)+")"), "docs/adr/README.md lacks %s", d.Path)
+		delete(said, d.Path)
 	}
 	for path := range said {
 		t.Errorf("there is no %s, which %q name", path, said[path])
@@ -294,8 +257,8 @@ func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
 
 // The table of the loop names our adapters in the order in which the wiring calls them.
 func TestArchitectureFollowsTheWiring(t *testing.T) {
-	docs := documents(t)
-	table := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/architecture.md" })].text
+	docs := document.Pages(t, root)
+	table := document.Of(t, docs, "docs/architecture.md").Text
 	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "process", "testdata", "wiring.txt"))
 	require.NoError(t, err)
 	_, plain, _ := strings.Cut(string(wiring), "== all features off\n")
@@ -315,18 +278,18 @@ func TestArchitectureFollowsTheWiring(t *testing.T) {
 }
 
 func TestREADMEIsShort(t *testing.T) {
-	docs := documents(t)
-	readme := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "README.md" })]
-	words := len(strings.Fields(readme.text))
+	docs := document.Pages(t, root)
+	readme := document.Of(t, docs, "README.md")
+	words := len(strings.Fields(readme.Text))
 	assert.Truef(t, words <= 2050, "README.md has %d words, at most 2,050 are read", words)
 }
 
 // A reason is a word that a metric or an event shows, and for which an operator looks in the documents.
 func TestReasonsAreExplained(t *testing.T) {
 	var explained strings.Builder
-	for _, d := range documents(t) {
-		if d.path != "docs/metrics.md" {
-			explained.WriteString(d.text)
+	for _, d := range document.Pages(t, root) {
+		if d.Path != "docs/metrics.md" {
+			explained.WriteString(d.Text)
 		}
 	}
 	found := 0

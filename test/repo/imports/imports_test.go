@@ -134,9 +134,7 @@ func TestDocFiles(t *testing.T) {
 		for _, path := range others {
 			f, err := parser.ParseFile(set, path, nil, parser.PackageClauseOnly|parser.ParseComments)
 			require.NoError(t, err)
-			if f.Doc != nil && filepath.Base(path) != "doc.go" {
-				t.Errorf("%s has a package comment beside doc.go", path)
-			}
+			assert.Truef(t, f.Doc == nil || filepath.Base(path) == "doc.go", "%s has a package comment beside doc.go", path)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -32,48 +34,25 @@ const root = "../../.."
 
 // A recipe is a document of docs/recipes.
 type recipe struct {
-	name, text string
-	blocks     []block
+	name string
+	document.Page
 }
-
-// A block is a fenced block of code.
-type block struct{ language, text string }
-
-var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
 // recipes returns the recipes, and the lines of Terraform that they share.
 func recipes(t *testing.T) (found []recipe, shared string) {
-	paths, err := filepath.Glob(filepath.Join(root, "docs", "recipes", "*.md"))
-	require.NoError(t, err)
-	for _, path := range paths {
-		if strings.HasSuffix(path, ".zh-CN.md") {
+	for _, page := range document.Pages(t, root) {
+		if path.Dir(page.Path) != "docs/recipes" || strings.HasSuffix(page.Path, document.Translated) {
 			continue // test/repo/translation compares the snippets
 		}
-		content, err := os.ReadFile(path)
-		require.NoError(t, err)
-		r := recipe{name: strings.TrimSuffix(filepath.Base(path), ".md"), text: string(content)}
-		for _, b := range fence.FindAllStringSubmatch(r.text, -1) {
-			r.blocks = append(r.blocks, block{b[1], b[2]})
-		}
+		r := recipe{strings.TrimSuffix(path.Base(page.Path), ".md"), page}
 		if r.name == "README" {
-			shared = strings.Join(r.of("hcl"), "\n")
+			shared = strings.Join(r.In("hcl"), "\n")
 			continue
 		}
 		found = append(found, r)
 	}
 	require.Truef(t, len(found) >= 10 && shared != "", "%d recipes, shared lines %q", len(found), shared)
 	return found, shared
-}
-
-// of returns the texts of the blocks in a language.
-func (r recipe) of(language string) []string {
-	var texts []string
-	for _, b := range r.blocks {
-		if b.language == language {
-			texts = append(texts, b.text)
-		}
-	}
-	return texts
 }
 
 // pointTo has asgctl ask an emulated AWS with the account.
@@ -85,7 +64,7 @@ func pointTo(t *testing.T, account fakeaws.Config) {
 // documents returns the YAML documents of a recipe.
 func (r recipe) documents() []string {
 	var documents []string
-	for _, text := range r.of("yaml") {
+	for _, text := range r.In("yaml") {
 		documents = append(documents, strings.Split(text, "\n---\n")...)
 	}
 	return documents
@@ -94,7 +73,7 @@ func (r recipe) documents() []string {
 // account returns the account with the groups of the recipe's snippets. It has none where the recipe makes none.
 func (r recipe) account(t *testing.T, shared string) fakeaws.Config {
 	var account fakeaws.Config
-	for _, text := range r.of("hcl") {
+	for _, text := range r.In("hcl") {
 		made, err := accountOf(shared + text)
 		require.NoError(t, err)
 		account = made
@@ -118,7 +97,7 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 				return
 			}
 			pointTo(t, account)
-			for _, b := range r.of("text") {
+			for _, b := range r.In("text") {
 				group := regexp.MustCompile(`^Group (\S+) in `).FindStringSubmatch(b)
 				if group == nil {
 					continue
@@ -257,7 +236,7 @@ func TestCostsAreComputedFromThePrices(t *testing.T) {
 	found, shared := recipes(t)
 	rows := 0
 	for _, r := range found {
-		for _, row := range costRow.FindAllStringSubmatch(r.text, -1) {
+		for _, row := range costRow.FindAllStringSubmatch(r.Text, -1) {
 			rows++
 			price, currency := priceOf(t, r.account(t, shared).Region, row[2], row[3])
 			assert.Truef(t, row[4] == strconv.FormatFloat(price, 'f', -1, 64) && row[5] == currency && row[8] == currency,

@@ -1,8 +1,6 @@
 package translation
 
 import (
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,21 +8,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
-const (
-	root   = "../../.."
-	suffix = ".zh-CN.md"
-)
+const root = "../../.."
 
 var (
-	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
-	heading = regexp.MustCompile(`(?m)^#+ `)
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	span    = regexp.MustCompile("`[^`]+`")
-	row     = regexp.MustCompile(`(?m)^\|.*\|$`)
-	bullet  = regexp.MustCompile(`(?m)^- `)
+	row    = regexp.MustCompile(`(?m)^\|.*\|$`)
+	bullet = regexp.MustCompile(`(?m)^- `)
 )
 
 // A document's parts must be the same in every language.
@@ -37,19 +29,18 @@ type parts struct {
 	Code     []string // sorted, each once
 }
 
-func partsOf(text string) parts {
-	p := parts{Blocks: fence.FindAllString(text, -1)}
-	prose := fence.ReplaceAllString(text, "")
-	p.Headings = heading.FindAllString(prose, -1)
-	for _, found := range row.FindAllString(prose, -1) {
+func partsOf(page document.Page) parts {
+	p := parts{Code: page.Spans()}
+	p.Headings, _ = page.Headings()
+	for _, b := range page.Blocks {
+		p.Blocks = append(p.Blocks, b.Language+"\n"+b.Text)
+	}
+	for _, found := range row.FindAllString(page.Prose, -1) {
 		p.Columns = append(p.Columns, strings.Count(strings.ReplaceAll(found, `\|`, ""), "|"))
 	}
-	p.Bullets = len(bullet.FindAllString(prose, -1))
-	for _, found := range link.FindAllStringSubmatch(prose, -1) {
-		p.Links = append(p.Links, strings.Replace(found[1], suffix, ".md", 1))
-	}
-	for _, found := range span.FindAllString(prose, -1) {
-		p.Code = append(p.Code, strings.Join(strings.Fields(found), " "))
+	p.Bullets = len(bullet.FindAllString(page.Prose, -1))
+	for _, link := range page.Links() {
+		p.Links = append(p.Links, strings.Replace(link, document.Translated, ".md", 1))
 	}
 	slices.Sort(p.Links)
 	slices.Sort(p.Code)
@@ -61,18 +52,15 @@ func partsOf(text string) parts {
 var extra = map[string][]string{"README.zh-CN.md": {"docs/recipes/china.md", "docs/recipes/gpu-spot-china.md"}}
 
 func TestTranslationsFollowTheirOriginals(t *testing.T) {
-	for _, path := range []string{"README" + suffix, "docs/recipes/gpu-spot-china" + suffix} {
-		original := strings.TrimSuffix(path, suffix) + ".md"
-		text := func(path string) string {
-			content, err := os.ReadFile(filepath.Join(root, path))
-			require.NoError(t, err)
-			return string(content)
-		}
-		want, got := partsOf(text(original)), partsOf(text(path))
+	pages := document.Pages(t, root)
+	for _, name := range []string{"README", "docs/recipes/gpu-spot-china"} {
+		path, original := name+document.Translated, name+".md"
+		translation := document.Of(t, pages, path)
+		want, got := partsOf(document.Of(t, pages, original)), partsOf(translation)
 		want.Links = append(want.Links, extra[path]...)
 		slices.Sort(want.Links)
 		assert.Emptyf(t, cmp.Diff(want, got), "%s differs from %s (-original +translation)", path, original)
-		for i, line := range strings.Split(fence.ReplaceAllString(text(path), ""), "\n") {
+		for i, line := range strings.Split(translation.Prose, "\n") {
 			assert.Truef(t, len([]rune(line)) <= 100 || strings.HasPrefix(line, "|") || strings.Contains(line, "<img"),
 				"%s: line %d outside its blocks has %d characters, want at most 100", path, i+1, len([]rune(line)))
 		}

@@ -35,36 +35,9 @@ var kopsReleases = []string{kops132, kops136}
 // kopsRoles are the rules of the add-on's roles (kops, upup/models/cloudup/resources/addons/cluster-autoscaler.addons.k8s.io, read 2026-11).
 // The rule for endpoints and those of extensions are for releases of Kubernetes that nobody runs.
 func kopsRoles(t *testing.T, release string) grants {
-	storage, claims, configMaps := "", "", ""
-	if release == kops136 {
-		storage, configMaps = ", volumeattachments", ", get"
-		claims = "- {apiGroups: [resource.k8s.io], resources: [resourceslices, deviceclasses, resourceclaims], verbs: [get, list, watch]}"
-	}
-	return parseGrants(t, `
-kind: ClusterRole
-rules:
-- {apiGroups: [""], resources: [events, endpoints], verbs: [create, patch]}
-- {apiGroups: [""], resources: [pods/eviction], verbs: [create]}
-- {apiGroups: [""], resources: [pods/status], verbs: [update]}
-- {apiGroups: [""], resources: [endpoints], resourceNames: [cluster-autoscaler], verbs: [get, update]}
-- {apiGroups: [""], resources: [nodes], verbs: [get, list, watch, update]}
-- {apiGroups: [""], resources: [namespaces, pods, services, replicationcontrollers, persistentvolumeclaims, persistentvolumes], verbs: [get, list, watch]}
-- {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [get, list, watch]}
-- {apiGroups: [batch, extensions], resources: [jobs], verbs: [get, list, watch, patch]}
-- {apiGroups: [extensions], resources: [replicasets, daemonsets], verbs: [get, list, watch]}
-- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [list, watch]}
-- {apiGroups: [apps], resources: [daemonsets, replicasets, statefulsets], verbs: [get, list, watch]}
-- {apiGroups: [storage.k8s.io], resources: [storageclasses, csinodes, csidrivers, csistoragecapacities`+storage+`], verbs: [get, list, watch]}
-- {apiGroups: [""], resources: [configmaps], verbs: [list, watch`+configMaps+`]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [cluster-autoscaler], verbs: [get, update]}
-`+claims+`
----
-kind: Role
-rules:
-- {apiGroups: [""], resources: [configmaps], verbs: [create]}
-- {apiGroups: [""], resources: [configmaps], resourceNames: [cluster-autoscaler-status], verbs: [get, update, delete]}
-`)
+	roles, err := os.ReadFile("testdata/" + release + ".yaml")
+	require.NoError(t, err)
+	return parseGrants(t, string(roles))
 }
 
 // kopsFlags are the add-on's for one instance group, with its defaults but for the two times, which spec.clusterAutoscaler sets.

@@ -168,9 +168,7 @@ func awaitRunning(t *testing.T, env *scenario.Env, app string, want int) []corev
 		}
 		return len(running) == want, nil
 	})
-	if err != nil {
-		t.Fatalf("%d pods of %s run, want %d", len(running), app, want)
-	}
+	require.NoErrorf(t, err, "%d pods of %s run, want %d", len(running), app, want)
 	return running
 }
 

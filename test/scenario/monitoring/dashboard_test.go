@@ -109,9 +109,7 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 		assert.Truef(t, slices.Contains(grafanaVariables, v.Type), "variable %s has the type %q", v.Name, v.Type)
 	}
 	for _, use := range variableUse.FindAllStringSubmatch(read(t, "manifests/monitoring/dashboard.json"), -1) {
-		if !slices.Contains(defined, use[1]) {
-			t.Errorf("$%s is not defined", use[1])
-		}
+		assert.Truef(t, slices.Contains(defined, use[1]), "$%s is not defined", use[1])
 	}
 	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {

@@ -66,9 +66,7 @@ func rules(t *testing.T) (records, alerts []rule) {
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%v: it is in Debian's package prometheus: apt-get install --no-install-recommends prometheus", err)
-	}
+	require.NoError(t, err, "it is in Debian's package prometheus: apt-get install --no-install-recommends prometheus")
 	return path
 }
 
