@@ -136,18 +136,3 @@ func join(text, more string) string {
 	}
 	return text + " | " + more
 }
-
-// keepsSimilar gives options their similar node groups back. The core's price filter builds new options without them.
-type keepsSimilar struct{ coreexpander.Filter }
-
-func (k keepsSimilar) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {
-	similar := make(map[string][]cloudprovider.NodeGroup, len(options))
-	for _, o := range options {
-		similar[o.NodeGroup.Id()] = o.SimilarNodeGroups
-	}
-	best := k.Filter.BestOptions(options, nodeInfos)
-	for i := range best {
-		best[i].SimilarNodeGroups = similar[best[i].NodeGroup.Id()]
-	}
-	return best
-}

@@ -12,7 +12,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/leastnodes"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/mostpods"
-	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/client-go/kubernetes"
@@ -107,16 +106,13 @@ func New(names []string, config Config) (*Chain, error) {
 
 func (c Config) filters() map[string]func() coreexpander.Filter {
 	return map[string]func() coreexpander.Filter{
-		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
-		leastcost.Name:                      func() coreexpander.Filter { return c.LeastCost },
-		coreexpander.LeastNodesExpanderName: leastnodes.NewFilter,
-		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New() },
-		LeastWasteStock:                     waste.NewFilter,
-		coreexpander.MostPodsExpanderName:   mostpods.NewFilter,
-		coreexpander.PriceBasedExpanderName: func() coreexpander.Filter {
-			nodes := price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister())
-			return keepsSimilar{price.NewFilter(c.Provider, nodes, price.SimpleNodeUnfitness)}
-		},
+		coreexpander.GRPCExpanderName:          func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
+		leastcost.Name:                         func() coreexpander.Filter { return c.LeastCost },
+		coreexpander.LeastNodesExpanderName:    leastnodes.NewFilter,
+		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return leastwaste.New() },
+		LeastWasteStock:                        waste.NewFilter,
+		coreexpander.MostPodsExpanderName:      mostpods.NewFilter,
+		coreexpander.PriceBasedExpanderName:    func() coreexpander.Filter { return newByPrice(c) },
 		coreexpander.PriorityBasedExpanderName: func() coreexpander.Filter { return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName) },
 		coreexpander.RandomExpanderName:        random.NewFilter,
 	}
