@@ -12,7 +12,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/leastnodes"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/mostpods"
-	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/client-go/kubernetes"
@@ -53,7 +52,7 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
-	// GroupName is the name of the Auto Scaling group behind a zone group, and "" or the ID itself for any other node group.
+	// GroupName is the name of the Auto Scaling group behind a zone group, and the ID itself for any other node group.
 	GroupName func(nodeGroupID string) string
 	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
 	Interrupted func(nodeGroup string) bool
@@ -75,7 +74,12 @@ func New(names []string, config Config) (*Chain, error) {
 			return nil, fmt.Errorf("expander %q needs prices: %w", coreexpander.PriceBasedExpanderName, err)
 		}
 	}
-	c, filters := &Chain{event: config.Event, chose: config.Chose}, config.filters()
+	c := &Chain{event: config.Event, chose: config.Chose, costs: cheapest{config.Costs}, groupName: config.GroupName}
+	filters := config.filters()
+	c.same.Percent = 5 // the default of --asg-preference-percent
+	if f := config.LeastCost; f != nil && f.Preferences.Percent > 0 {
+		c.same.Percent = f.Preferences.Percent
+	}
 	for _, name := range names {
 		filter := filters[name]()
 		c.steps = append(c.steps, step{name: name, filter: filter, flag: true})
@@ -99,7 +103,7 @@ func New(names []string, config Config) (*Chain, error) {
 			c.leastCost = f.ByPreference()
 			c.steps = append(c.steps, step{name: "preferences of pods", filter: c.leastCost})
 		}
-		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
+		c.steps = append(c.steps, step{name: "cheapest", filter: c.costs},
 			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})
 	}
 	return c, nil
@@ -107,16 +111,13 @@ func New(names []string, config Config) (*Chain, error) {
 
 func (c Config) filters() map[string]func() coreexpander.Filter {
 	return map[string]func() coreexpander.Filter{
-		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
-		leastcost.Name:                      func() coreexpander.Filter { return c.LeastCost },
-		coreexpander.LeastNodesExpanderName: leastnodes.NewFilter,
-		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New() },
-		LeastWasteStock:                     waste.NewFilter,
-		coreexpander.MostPodsExpanderName:   mostpods.NewFilter,
-		coreexpander.PriceBasedExpanderName: func() coreexpander.Filter {
-			nodes := price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister())
-			return keepsSimilar{price.NewFilter(c.Provider, nodes, price.SimpleNodeUnfitness)}
-		},
+		coreexpander.GRPCExpanderName:          func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
+		leastcost.Name:                         func() coreexpander.Filter { return c.LeastCost },
+		coreexpander.LeastNodesExpanderName:    leastnodes.NewFilter,
+		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return leastwaste.New() },
+		LeastWasteStock:                        waste.NewFilter,
+		coreexpander.MostPodsExpanderName:      mostpods.NewFilter,
+		coreexpander.PriceBasedExpanderName:    func() coreexpander.Filter { return newByPrice(c) },
 		coreexpander.PriorityBasedExpanderName: func() coreexpander.Filter { return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName) },
 		coreexpander.RandomExpanderName:        random.NewFilter,
 	}

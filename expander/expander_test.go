@@ -184,6 +184,54 @@ func TestAnyExpanderLeavesNodesToBeBalanced(t *testing.T) {
 	}
 }
 
+// mixed has costs of the first and of each further node, by the instance type in the template's label.
+type mixed map[string][2]float64
+
+func (m mixed) NodeCost(_ string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+	perHour, ok := m[template.Labels[apiv1.LabelInstanceTypeStable]]
+	return pricing.Amount{PerHour: perHour[0] + perHour[1]*float64(count-1), Currency: "USD"}, ok
+}
+
+// pricedNext is a provider where a node costs as much as the next one of its group.
+type pricedNext struct {
+	priced
+	costs mixed
+}
+
+func (p pricedNext) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) { return p, nil }
+
+func (p pricedNext) NodePrice(node *apiv1.Node, _, _ time.Time) (float64, error) {
+	cost, _ := p.costs.NodeCost("", node, 1)
+	return cost.PerHour, nil
+}
+
+// The next node of a mixed group is on-demand or spot by its present size. A raise has both.
+func TestPriceExpanderCountsAllNodesOfAMixedGroup(t *testing.T) {
+	lister := kubeutil.NewTestNodeLister(nil)
+	clients := &cacontext.AutoscalingKubeClients{ListerRegistry: kubeutil.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}
+	const onDemand, spot, other = 0.384, 0.1344, 0.344
+	for _, tt := range []struct {
+		name  string
+		costs mixed
+		nodes int
+		want  string
+	}{
+		{"the next node is on-demand, the others are spot", mixed{"mixed": {onDemand, spot}, "other": {other, other}}, 10, "mixed"},
+		{"the next node is spot, the others are on-demand", mixed{"mixed": {spot, onDemand}, "other": {other, other}}, 10, "other"},
+		{"one node", mixed{"mixed": {onDemand, spot}, "other": {other, other}}, 1, "other"},
+		{"cost not known, the provider's price counts", mixed{"other": {other, other}}, 10, "mixed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			chain, err := parsed("price", Config{Provider: pricedNext{costs: tt.costs}, Costs: tt.costs, Clients: clients})
+			require.NoError(t, err)
+			list := offer("mixed", "other")
+			list[0].NodeCount, list[1].NodeCount = tt.nodes, tt.nodes
+			got := chain.BestOption(list, map[string]*framework.NodeInfo{"mixed": typed("mixed"), "other": typed("other")})
+			assert.Truef(t, got != nil && got.NodeGroup.Id() == tt.want, "best option = %+v, want %s", got, tt.want)
+		})
+	}
+}
+
 func TestNoOptionIsChosenFromNone(t *testing.T) {
 	strategy, err := parsed("least-waste", Config{})
 	require.NoError(t, err)

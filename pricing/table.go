@@ -134,6 +134,10 @@ func (t *Terms) parseHead(line string, number int) (err error) {
 	case "spot-ratio":
 		return t.parseRatio(value)
 	default:
+		// Such a word with a figure behind it is meant to count.
+		if (strings.HasPrefix(key, "discount") || strings.HasPrefix(key, "spot")) && strings.ContainsAny(line, "0123456789") {
+			return fmt.Errorf(`%.50q is neither "discount: g5 25%%" nor "spot-ratio: 0.35": begin a note with another word`, line)
+		}
 		return nil
 	}
 	if t.lines[key] > 0 {

@@ -18,7 +18,8 @@ const ownTable = `# region: cn-northwest-1
 # source: contract of 2026
 # basis: half of last year's
 # types: unchecked
-# a note, passed over
+# a note of 2026, passed over
+# spot prices are from the contract
 # discount: all 10%
 # discount: g5 25.5%
 # discount: g5.xlarge 0%
@@ -107,6 +108,10 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 		{"twice on demand", ownHead + wide + "m5.large,1,,\nm5.large,1,on-demand,\n", `line 7: type "m5.large" is in line 6 already`},
 		{"twice in a zone", ownHead + wide + "m5.large,1,spot,us-east-1a\nm5.large,2,spot,us-east-1a\n", `line 7: spot price of "m5.large" in zone "us-east-1a" is in line 6 already`},
 		{"a slip in the head", ownHead + "#Discount:all 10\n", `line 5: discount "all 10" is not of the form`},
+		{"no colon", ownHead + "# discount g5 10%\n", `line 5: "# discount g5 10%" is neither "discount: g5 25%" nor "spot-ratio: 0.35"`},
+		{"several", ownHead + "# Discounts: all 10%\n", `line 5: "# Discounts: all 10%" is neither`},
+		{"a ratio with a space", ownHead + "# spot ratio: 0.3\n", `line 5: "# spot ratio: 0.3" is neither`},
+		{"a ratio with another dash", ownHead + "#spot_ratio 0.3\n", `line 5: "#spot_ratio 0.3" is neither`},
 		{"discount on nothing", ownHead + "# discount: 10%\n", `line 5: discount "10%" is not of the form`},
 		{"discount on a name no type has", ownHead + "# discount: G5 10%\n", `line 5: discount on "G5": neither "all" nor a family nor an instance type`},
 		{"negative discount", ownHead + "# discount: all -5%\n", `line 5: discount on "all": -5 is not a percentage`},

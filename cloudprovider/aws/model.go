@@ -45,8 +45,7 @@ func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, err
 		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
 	}
 	// It is outside our groups, and has a price by its instance type, or else by its resources.
-	name := cmp.Or(node.Labels[corev1.LabelInstanceTypeStable], node.Labels[corev1.LabelInstanceType])
-	if price, ok := m.prices.OnDemand(name); ok {
+	if price, ok := m.prices.OnDemand(typeOf(node)); ok {
 		return price.Amount.PerHour * hours(start, end), nil
 	}
 	return m.Pricer().OfResources(resources(node.Status.Capacity)).Amount.PerHour * hours(start, end), nil
@@ -78,7 +77,11 @@ func (m *Model) next(p *groupprice.Pricer, g *group.Group, node *corev1.Node, co
 	if cost, ok := p.Next(g, count); ok {
 		return cost
 	}
-	return p.NextOfUnknownType(g, count, resources(node.Status.Capacity))
+	return p.NextOfUnknownType(g, count, typeOf(node), resources(node.Status.Capacity))
+}
+
+func typeOf(node *corev1.Node) string {
+	return cmp.Or(node.Labels[corev1.LabelInstanceTypeStable], node.Labels[corev1.LabelInstanceType])
 }
 
 func resources(list corev1.ResourceList) groupprice.Resources {

@@ -104,6 +104,31 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 	}
 }
 
+// Its node says more than its resources do: a GPU of unknown model counts as the cheapest.
+func TestAGroupThatCannotBeReadIsPricedByTheTypeOfItsNode(t *testing.T) {
+	mixed := launchspec.Source{Mixed: true, OnDemandBase: 1, CapacityUnit: "units"}
+	groups := cluster{"unread": {Name: "unread"}, "mixed": {Name: "mixed", Source: mixed, DesiredCapacity: 1}}
+	groups.add("unknown-type", "zz9.xlarge", false)
+	groups.add("read", "m5.large", false)
+	book := bookOf(t, "us-east-1")
+	m, p4d := newModel(groups, book), node(t, "foreign", "p4d.24xlarge")
+	onDemand, _ := book.OnDemand("p4d.24xlarge")
+	spot, _ := book.Spot("p4d.24xlarge", nil)
+	for group, want := range map[string]pricing.Price{"unread": onDemand, "mixed": spot, "unknown-type": onDemand} {
+		for _, label := range []string{corev1.LabelInstanceTypeStable, corev1.LabelInstanceType} {
+			p4d.Labels = map[string]string{label: "p4d.24xlarge"}
+			got, ok := m.NodeCost(group, p4d, 2)
+			assert.Truef(t, ok && math.Abs(got.PerHour-2*want.Amount.PerHour) <= 1e-9 && got.Estimated,
+				"NodeCost(%s, 2) by %s = %v, %v, want about twice %v", group, label, got, ok, want.Amount)
+		}
+		p4d.Labels = map[string]string{corev1.LabelInstanceTypeStable: "zz9.xlarge"}
+		got, ok := m.NodeCost(group, p4d, 2)
+		assert.Truef(t, ok && got.PerHour < 2*want.Amount.PerHour && got.Estimated, "NodeCost(%s, 2) by resources = %v, %v", group, got, ok)
+	}
+	got, _ := m.NodeCost("read", p4d, 1)
+	assert.InDelta(t, 0.096, got.PerHour, 1e-9, "a group whose types are known")
+}
+
 // A file without prices states the currency of a partition that has no list.
 func TestNothingHasAPriceWithoutAnyOfTheCurrency(t *testing.T) {
 	terms, err := pricing.ParseTerms("# region: eusc-de-east-1\n# currency: EUR\n# date: 2026-11-01\n# source: our contract\n# discount: all 8%\n", nil)

@@ -133,12 +133,18 @@ func (p *Pricer) OfResources(r Resources) pricing.Price {
 	return p.estimate(p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators), awsmessage.OnDemand)
 }
 
-// NextOfUnknownType estimates the cost of the next n instances of g if each has these resources.
-func (p *Pricer) NextOfUnknownType(g *group.Group, n int, r Resources) Cost {
-	price := p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
+// NextOfUnknownType estimates the cost of the next n instances of g by an instance type that it has now, or else by their resources.
+func (p *Pricer) NextOfUnknownType(g *group.Group, n int, now string, r Resources) Cost {
 	var c Cost
+	add := func(capacityType string, units int) {
+		price, ok := p.of(g, capacityType, g.Zones)(now)
+		if price.Basis = joined("the type of its node", price.Basis); !ok {
+			price = p.estimate(p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators), capacityType)
+		}
+		c.add(capacityType, ceilDiv(units, g.Source.MinWeight()), price)
+	}
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
-	c.add(awsmessage.OnDemand, ceilDiv(onDemand, g.Source.MinWeight()), p.estimate(price, awsmessage.OnDemand))
-	c.add(awsmessage.Spot, ceilDiv(spot, g.Source.MinWeight()), p.estimate(price, awsmessage.Spot))
+	add(awsmessage.OnDemand, onDemand)
+	add(awsmessage.Spot, spot)
 	return c
 }

@@ -211,7 +211,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	unheard := &group.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
 	got, ok := p.Next(unheard, 1)
 	assert.Falsef(t, ok, "Next() of a type nobody knows = %+v, want none", got)
-	got = p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
+	got = p.NextOfUnknownType(unheard, 2, "", Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
 	assert.Truef(t, got.Amount.PerHour >= 2*0.25 && got.Amount.PerHour <= 2*1 && estimatedRatio(got) == 1,
 		"NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
 	_, ok = p.Next(&group.Group{Name: "g"}, 1)
@@ -350,7 +350,7 @@ func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
 	half := contract(t, "us-west-2", "# discount: all 50%\ninstance_type,price_per_hour\n")
 	r := Resources{CPUMillis: 2000, MemoryBytes: 8 << 30}
 	of := func(b *pricing.Book, spot bool) float64 {
-		next := New(b, instancetypes.Embedded()).NextOfUnknownType(&group.Group{LaunchSpec: &launchspec.LaunchSpec{Spot: spot}}, 1, r)
+		next := New(b, instancetypes.Embedded()).NextOfUnknownType(&group.Group{LaunchSpec: &launchspec.LaunchSpec{Spot: spot}}, 1, "", r)
 		return next.Amount.PerHour
 	}
 	assert.InDelta(t, of(plain, true), of(half, true), 1e-9, "spot")
