@@ -23,12 +23,8 @@ type Chain struct {
 	priority  *priority                               // the one of the steps, nil for none
 	event     func(eventType, reason, message string) // nil for none
 	chose     func(Choice)                            // nil for none
-	costs     cheapest
-	same      leastcost.Preferences // prices within its percentage count as equal
-	groupName func(nodeGroup string) string
 
-	last  *coreexpander.Option // chosen, nil for none
-	infos map[string]*framework.NodeInfo
+	last *coreexpander.Option // chosen, nil for none
 }
 
 // Choice is the result of one call of BestOption.
@@ -55,7 +51,7 @@ type step struct {
 // BestOption returns the option that the steps agree on, nil for none. The log and an event say why it was chosen.
 func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
 	best, words := c.best(options, nodeInfos)
-	c.last, c.infos = best, nodeInfos
+	c.last = best
 	if c.chose != nil {
 		c.chose(Choice{Options: options, Chosen: best, Words: words})
 	}
@@ -75,20 +71,8 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 // prefer less. Pods that must share a zone would fit in any before the first of them runs.
 func (c *Chain) Balances(chosen, other string) bool {
 	return c.last == nil || chosen != c.last.NodeGroup.Id() ||
-		!leastcost.NearEachOther(c.last.Pods, true) && slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool {
-			return ng.Id() == other && !c.dearer(ng)
-		})
-}
-
-// dearer reports whether the group's nodes are known to cost clearly more than the nodes chosen last. The zones of one group are to stay
-// even whatever they cost.
-func (c *Chain) dearer(other cloudprovider.NodeGroup) bool {
-	if c.groupName != nil && c.groupName(other.Id()) == c.groupName(c.last.NodeGroup.Id()) {
-		return false
-	}
-	least, known := c.costs.cost(*c.last, c.infos)
-	cost, also := c.costs.cost(coreexpander.Option{NodeGroup: other, NodeCount: c.last.NodeCount}, c.infos)
-	return known && also && !c.same.AsCheap(cost.PerHour, least.PerHour)
+		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other }) &&
+			!leastcost.NearEachOther(c.last.Pods, true)
 }
 
 // Plan returns the plan of which the last choice is a part, see leastcost.Filter. There is none if least-cost was asked neither by name nor

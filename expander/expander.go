@@ -52,7 +52,7 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
-	// GroupName is the name of the Auto Scaling group behind a zone group, and the ID itself for any other node group.
+	// GroupName is the name of the Auto Scaling group behind a zone group, and "" or the ID itself for any other node group.
 	GroupName func(nodeGroupID string) string
 	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
 	Interrupted func(nodeGroup string) bool
@@ -74,12 +74,7 @@ func New(names []string, config Config) (*Chain, error) {
 			return nil, fmt.Errorf("expander %q needs prices: %w", coreexpander.PriceBasedExpanderName, err)
 		}
 	}
-	c := &Chain{event: config.Event, chose: config.Chose, costs: cheapest{config.Costs}, groupName: config.GroupName}
-	filters := config.filters()
-	c.same.Percent = 5 // the default of --asg-preference-percent
-	if f := config.LeastCost; f != nil && f.Preferences.Percent > 0 {
-		c.same.Percent = f.Preferences.Percent
-	}
+	c, filters := &Chain{event: config.Event, chose: config.Chose}, config.filters()
 	for _, name := range names {
 		filter := filters[name]()
 		c.steps = append(c.steps, step{name: name, filter: filter, flag: true})
@@ -103,7 +98,7 @@ func New(names []string, config Config) (*Chain, error) {
 			c.leastCost = f.ByPreference()
 			c.steps = append(c.steps, step{name: "preferences of pods", filter: c.leastCost})
 		}
-		c.steps = append(c.steps, step{name: "cheapest", filter: c.costs},
+		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
 			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})
 	}
 	return c, nil

@@ -209,17 +209,16 @@ func (p pricedNext) NodePrice(node *apiv1.Node, _, _ time.Time) (float64, error)
 func TestPriceExpanderCountsAllNodesOfAMixedGroup(t *testing.T) {
 	lister := kubeutil.NewTestNodeLister(nil)
 	clients := &cacontext.AutoscalingKubeClients{ListerRegistry: kubeutil.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}
-	const onDemand, spot, other = 0.384, 0.1344, 0.344
 	for _, tt := range []struct {
 		name  string
 		costs mixed
 		nodes int
 		want  string
 	}{
-		{"the next node is on-demand, the others are spot", mixed{"mixed": {onDemand, spot}, "other": {other, other}}, 10, "mixed"},
-		{"the next node is spot, the others are on-demand", mixed{"mixed": {spot, onDemand}, "other": {other, other}}, 10, "other"},
-		{"one node", mixed{"mixed": {onDemand, spot}, "other": {other, other}}, 1, "other"},
-		{"cost not known, the provider's price counts", mixed{"other": {other, other}}, 10, "mixed"},
+		{name: "the next node is on-demand, the others are spot", costs: mixed{"mixed": {0.384, 0.1344}, "other": {0.344, 0.344}}, nodes: 10, want: "mixed"},
+		{name: "the next node is spot, the others are on-demand", costs: mixed{"mixed": {0.1344, 0.384}, "other": {0.344, 0.344}}, nodes: 10, want: "other"},
+		{name: "one node", costs: mixed{"mixed": {0.384, 0.1344}, "other": {0.344, 0.344}}, nodes: 1, want: "other"},
+		{name: "cost not known", costs: mixed{"other": {0.344, 0.344}}, nodes: 10, want: "mixed"}, // as the provider says
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			chain, err := parsed("price", Config{Provider: pricedNext{costs: tt.costs}, Costs: tt.costs, Clients: clients})

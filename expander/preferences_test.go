@@ -1,7 +1,6 @@
 package expander
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,46 +57,6 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 			got := chain.BestOption(list, templates)
 			require.Truef(t, got != nil && got.NodeGroup.Id() == tt.want, "best option = %+v, want %q", got, tt.want)
 			assert.Truef(t, tt.want != "same" || strings.Contains(got.Debug, "follows what pods prefer"), "words %q do not say why", got.Debug)
-		})
-	}
-}
-
-// The groups "web/a" and "web/b" are zones of one.
-func TestDearerGroupsDoNotShareARaise(t *testing.T) {
-	costs := flat{"cheap": 1, "same": 1.04, "dear": 1.06, "web/a": 1, "web/b": 3}
-	for _, tt := range []struct {
-		name    string
-		costs   leastcost.Prices
-		percent float64
-		chosen  string
-		want    []string
-	}{
-		{name: "about the same price", costs: costs, percent: 5, chosen: "cheap", want: []string{"same", "unknown", "web/a"}},
-		{name: "another percentage", costs: costs, percent: 10, chosen: "cheap", want: []string{"same", "dear", "unknown", "web/a"}},
-		{name: "no preferences", costs: costs, chosen: "cheap", want: []string{"same", "unknown", "web/a"}},
-		{name: "cheaper ones", costs: costs, percent: 5, chosen: "dear", want: []string{"cheap", "same", "unknown", "web/a"}},
-		{name: "zones of one group, whatever they cost", costs: costs, percent: 5, chosen: "web/a",
-			want: []string{"cheap", "same", "unknown", "web/b"}},
-		{name: "price of the chosen one not known", costs: costs, percent: 5, chosen: "unknown",
-			want: []string{"cheap", "same", "dear", "web/a", "web/b"}},
-		{name: "nothing to ask", chosen: "cheap", want: []string{"same", "dear", "unknown", "web/a", "web/b"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			config := Config{Provider: unpriced{}, Costs: tt.costs, GroupName: groupOf}
-			if tt.costs != nil {
-				config.LeastCost = preferring(tt.costs, tt.percent)
-			}
-			chain, err := parsed("least-waste", config)
-			require.NoError(t, err)
-			list, all := offer(tt.chosen), []string{"cheap", "same", "dear", "unknown", "web/a", "web/b"}
-			list[0].NodeCount = 10
-			for _, id := range all {
-				list[0].SimilarNodeGroups = append(list[0].SimilarNodeGroups, &group{id: id})
-			}
-			require.NotNil(t, chain.BestOption(slices.Clone(list), map[string]*framework.NodeInfo{tt.chosen: typed(tt.chosen)}))
-			got := slices.DeleteFunc(all, func(id string) bool { return id == tt.chosen || !chain.Balances(tt.chosen, id) })
-			assert.Equal(t, tt.want, got, "groups that share the raise")
-			assert.Len(t, list[0].SimilarNodeGroups, 6, "the given option has changed")
 		})
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 )
 
-// byPrice is the core's price filter, and the provider whose prices the filter asks for. The filter multiplies the price of one node, but
-// the next nodes of a mixed group differ: each counts with its share of what the option's nodes cost together, where that is known.
+// byPrice is the core's price filter, and the provider whose prices the filter asks for. The filter multiplies the price of one node, but the next
+// nodes of a mixed group differ: each counts with its share of what the option's nodes cost together, where that is known.
 type byPrice struct {
 	coreexpander.Filter
 	cloudprovider.CloudProvider

@@ -37,7 +37,7 @@ func (p *priority) BestOptions(options []coreexpander.Option, nodeInfos map[stri
 	var asked []coreexpander.Option
 	for i, option := range options {
 		names := []string{option.NodeGroup.Id()}
-		if name := p.groupName(names[0]); name != names[0] {
+		if name := p.groupName(names[0]); name != "" && name != names[0] {
 			names = append(names, name)
 		}
 		for _, name := range matched(names, patterns) {

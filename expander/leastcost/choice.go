@@ -51,7 +51,7 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	d.narrow = true
 	own := *t
 	preferred := f.planned(candidates, d, &own)
-	if len(preferred.all()) < len(best.all()) || !d.preferences.AsCheap(preferred.total, best.total) {
+	if len(preferred.all()) < len(best.all()) || !d.preferences.asCheap(preferred.total, best.total) {
 		return best
 	}
 	preferred.preferred, t.cut = true, own.cut

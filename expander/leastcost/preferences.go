@@ -23,8 +23,8 @@ type Preferences struct {
 	Running func() ([]*framework.NodeInfo, error)
 }
 
-// AsCheap reports whether a cost counts as the same as the least one.
-func (p Preferences) AsCheap(cost, least float64) bool {
+// asCheap reports whether a cost counts as the same as the least one.
+func (p Preferences) asCheap(cost, least float64) bool {
 	return cost <= least*(1+p.Percent/100)*(1+costTolerance)
 }
 
@@ -48,7 +48,7 @@ func (d *demand) mostPreferred(candidates []candidate) []bits {
 			cost[c] = candidates[c].unit * class.request.largestShare(d.offered[c])
 			least = min(least, cost[c])
 		})
-		cheap := func(c int) bool { return d.preferences.AsCheap(cost[c], least) }
+		cheap := func(c int) bool { return d.preferences.asCheap(cost[c], least) }
 		ables[i].each(func(c int) {
 			if cheap(c) {
 				best = max(best, class.scores[c])

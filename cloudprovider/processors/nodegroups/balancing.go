@@ -18,8 +18,7 @@ type Balancing struct {
 	nodegroupset.NodeGroupSetProcessor
 	Provider       *aws.Provider
 	ZoneGroupsOnly bool // no other node groups are balanced
-	// Among reports whether another group may grow in the place of the one that the expander chose, by price and what the pods prefer.
-	// Nil allows all.
+	// Among reports whether another group may grow in the place of the one that the expander chose, by what the pods prefer. Nil allows all.
 	Among func(chosen, other string) bool
 }
 
