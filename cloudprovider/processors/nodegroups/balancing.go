@@ -10,6 +10,7 @@ import (
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // Balancing spreads new nodes over the zone groups of an Auto Scaling group that can take the same pods. So its zones stay even
@@ -24,21 +25,23 @@ type Balancing struct {
 
 // FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count as
 // full, because ng already counts the rest of the group. A group with recently interrupted pools is not among them, unless ng is one
-// itself. A provisioning request that wants all nodes or none gets no other group: one group can launch all or nothing, several cannot.
+// itself. Nor is an on-demand group in the place of a spot group, at a multiple of the price. A provisioning request that wants all nodes
+// or none gets no other group: one group can launch all or nothing, several cannot.
 func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
 	if ctx.ProvisioningRequestScaleUpMode {
 		return nil, nil
 	}
 	similar := []cloudprovider.NodeGroup{}
-	own, interrupted := zoneGroup(ng), b.Provider.Interrupted(ng.Id())
+	own, interrupted, spot := zoneGroup(ng), b.Provider.Interrupted(ng.Id()), b.capacityType(ng) == awsmessage.Spot
 	if !b.ZoneGroupsOnly {
 		found, err := b.NodeGroupSetProcessor.FindSimilarNodeGroups(ctx, ng, infos)
 		if err != nil {
 			return nil, err
 		}
 		similar = append(similar, slices.DeleteFunc(found, func(other cloudprovider.NodeGroup) bool {
-			return siblings(zoneGroup(other), own) || !interrupted && b.Provider.Interrupted(other.Id())
+			return siblings(zoneGroup(other), own) || !interrupted && b.Provider.Interrupted(other.Id()) ||
+				spot && b.capacityType(other) == awsmessage.OnDemand
 		})...)
 	}
 	if own == nil {
@@ -52,6 +55,13 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 		}
 	}
 	return similar, nil
+}
+
+func (b *Balancing) capacityType(ng cloudprovider.NodeGroup) string {
+	if g := b.Provider.View().Group(ng.Id()); g != nil {
+		return g.CapacityType()
+	}
+	return ""
 }
 
 // siblings reports whether both are zone groups of one Auto Scaling group.

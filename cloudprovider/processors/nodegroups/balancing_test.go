@@ -220,6 +220,15 @@ func similarAfterInterruptions(w *awsworld.World, viewsOnly bool, a, b, c string
 	}
 }
 
+func TestOnDemandGroupTakesNoPlaceOfASpotGroup(t *testing.T) {
+	w := awsworld.New(t, nil, spot(awsworld.Group("spot", "m5.large", 0, 0, 9, nil)), spot(awsworld.Group("more", "m5.large", 0, 0, 9, nil)),
+		awsworld.Group("on-demand", "m5.large", 0, 0, 9, nil))
+	for id, want := range map[string][]string{"spot": {"more"}, "on-demand": {"more", "spot"}} {
+		got := slices.Sorted(maps.Keys(similarTo(w, id, false)))
+		assert.Equalf(t, want, got, "similar to %s", id)
+	}
+}
+
 func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("even", "m5.large", 0, 0, 9), awsworld.Divided("tight", "m5.large", 0, 3, 5), awsworld.Divided("full", "m5.large", 0, 3, 3),
 		awsworld.Divided("uneven", "m5.large", 0, 0, 20), awsworld.Group("plain", "m5.large", 0, 0, 4, nil))
