@@ -93,7 +93,8 @@ func (n *Nominator) planChanged(asked bool, pods []types.UID) {
 	}
 }
 
-// Run nominates until ctx ends, and all goroutines have. Nominations stay: kube-scheduler removes them if the pods do not fit.
+// Run nominates until ctx ends, and all goroutines have. Nominations stay: kube-scheduler removes them if the pods do not fit, and
+// podlist does not believe those of pods that may not preempt.
 func (n *Nominator) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	for range workers {

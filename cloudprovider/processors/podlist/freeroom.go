@@ -9,7 +9,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
@@ -47,8 +49,9 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
-// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned
-// or drained.
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned,
+// drained or not Ready. So it does with pods that may not preempt: kube-scheduler never takes such a nomination back, whose node may not
+// take the pod any more.
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
 // by its name all the same, fail, and help no pod in this loop. On such a node it would count on a place that the pod does not get: the
@@ -58,7 +61,8 @@ func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*
 	for at, pod := range pending {
 		if name := pod.Status.NominatedNodeName; name != "" {
 			info, err := s.NodeInfos().Get(name)
-			if err != nil || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) {
+			never := ptr.Deref(pod.Spec.PreemptionPolicy, "") == corev1.PreemptNever
+			if err != nil || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) || !nodemeta.Ready(info.Node()) {
 				pending[at] = snapshot.Unbound(pod)
 			}
 		}

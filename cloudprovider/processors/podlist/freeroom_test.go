@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
@@ -71,14 +72,13 @@ func (p packing) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 func (packing) CleanUp() {}
 
 // newFreeRoom has the plan, and a snapshot of Ready nodes with 4 CPUs. The name of a node begins with its group, such as a, or a/x for a
-// zone of a. A hyphen follows. A node x-cordoned is cordoned, and a node
-// x-drained has the core's taint alone.
+// zone of a. A hyphen follows. A node x-cordoned is cordoned, a node x-drained has the core's taint alone, and a node x-dead is not Ready.
 func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*FreeRoom, *cacontext.AutoscalingContext) {
 	t.Helper()
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	for _, name := range nodes {
 		node := utiltest.BuildTestNode(name, 4000, 1<<30)
-		utiltest.SetNodeReadyState(node, true, time.Unix(0, 0))
+		utiltest.SetNodeReadyState(node, !strings.HasSuffix(name, "-dead"), time.Unix(0, 0))
 		node.Spec.Unschedulable = strings.HasSuffix(name, "-cordoned")
 		if strings.HasSuffix(name, "-drained") {
 			node.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}}
@@ -128,6 +128,13 @@ func TestPodsThatDoNotExistDoNotJoin(t *testing.T) {
 	}
 }
 
+// mild is a planned pod that may not preempt.
+func mild(name, nominated string) *corev1.Pod {
+	pod := plannedPod(name, 1, nominated)
+	pod.Spec.PreemptionPolicy = ptr.To(corev1.PreemptNever)
+	return pod
+}
+
 func TestPlannedPodsGetTheirNodes(t *testing.T) {
 	small, large, late := plannedPod("small", 1, ""), plannedPod("large", 3, ""), plannedPod("late", 1, "")
 	for _, tt := range []struct {
@@ -162,6 +169,12 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 		{name: "a nomination of a preemption for a node that is then drained", nodes: []string{"a-cordoned"},
 			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-cordoned")}, on: map[string][]string{},
 			left: []string{"small="}},
+		{name: "a nomination of a preemption for a node whose kubelet died", nodes: []string{"a-dead"},
+			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-dead")}, on: map[string][]string{},
+			left: []string{"small="}},
+		{name: "a nomination that kube-scheduler never takes back", nodes: []string{"a-1", "b-1"},
+			planned: []plan.Node{planned("b", "b-1", mild("small", "b-1"))}, pending: []*corev1.Pod{mild("late", "a-1"), mild("small", "b-1")},
+			on: map[string][]string{"b-1": {"small"}}, left: []string{"late="}, still: 1},
 		{name: "a nomination for a node that is drained with --cordon-node-before-terminating=false", nodes: []string{"a-drained"},
 			planned: []plan.Node{planned("b", "", late)}, pending: []*corev1.Pod{plannedPod("small", 1, "a-drained")}, on: map[string][]string{},
 			left: []string{"small="}},
