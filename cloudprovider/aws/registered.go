@@ -89,9 +89,10 @@ func (r *registeredNodes) read(ctx context.Context) {
 	r.known.Store(&ids)
 }
 
-// Superseded reports whether the node is not Ready and another node of its instance is. The kubelet has registered again under that name. Kubernetes
-// keeps the former node for as long as the instance runs. No group counts it, and to remove it would end the other. The answer about a node stays
-// the same during a loop, because the core calls what it took for the node's group.
+// Superseded reports whether the node is not Ready and another node of its instance is Ready or newer. The kubelet has registered again under
+// the other name, which may not be Ready for a moment. Kubernetes keeps the former node for as long as the instance runs. No group counts
+// it, and to remove it would end the other. The answer about a node stays the same during a loop, because the core calls what it took for
+// the node's group.
 func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 	if nodemeta.Ready(node) {
 		return false
@@ -101,11 +102,11 @@ func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 	}
 	defer func() { p.superseded.Store(node.Name, superseded) }()
 	for _, registered := range nodemeta.NodesOf(p.registered.index, nodemeta.InstanceOf(node)) {
-		if nodemeta.Ready(registered) {
-			if registered.Name == node.Name { // a copy that is not Ready for the core, or has no conditions
-				return false
-			}
-			superseded = true
+		switch ready := nodemeta.Ready(registered); {
+		case registered.Name != node.Name:
+			superseded = superseded || ready || node.CreationTimestamp.Before(&registered.CreationTimestamp)
+		case ready: // a copy that is not Ready for the core, or has no conditions
+			return false
 		}
 	}
 	return superseded
@@ -152,8 +153,8 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
-// for unregistered, or a Ready one. Pods run on it. It also refuses to end a node without the core's taint, which has registered anew, or
-// lost it to somebody else. Pods may come to it.
+// for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
+// anew, or lost it to somebody else. Pods may come to it.
 //
 // It also refuses a removal that is older than its node group. Nobody knows how old the removal of a node is that is gone. The core begins
 // a removal under one ID, and ends it under the ID of the moment. Where a group has become zone groups meanwhile, or is whole again, the
@@ -171,7 +172,7 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 			continue
 		}
 		if other.Name != node.Name {
-			if unregistered || nodemeta.Ready(other) {
+			if unregistered || nodemeta.Ready(other) || node.CreationTimestamp.Before(&other.CreationTimestamp) {
 				return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 			}
 			continue
