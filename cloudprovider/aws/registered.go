@@ -154,13 +154,13 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
 // for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
-// anew, or lost it to somebody else. Pods may come to it.
+// anew, or lost it to somebody else. Pods may come to it. It waits for the taint as long as patience lasts.
 //
 // It also refuses a removal that is older than its node group. Nobody knows how old the removal of a node is that is gone. The core begins
 // a removal under one ID, and ends it under the ID of the moment. Where a group has become zone groups meanwhile, or is whole again, the
 // core would never end it, and so drain no other node. After an error the core ends it under the first ID (deleteNodesAndRegisterStatus,
 // read 2026-11).
-func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time) error {
+func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time, patience time.Duration) error {
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
@@ -177,7 +177,7 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 			}
 			continue
 		}
-		if other = r.tainted(ctx, other); other == nil {
+		if other = r.tainted(ctx, other, patience); other == nil {
 			return fmt.Errorf("delete node %q: it is registered and lacks the taint %s, so pods may come to it", node.Name, taints.ToBeDeletedTaint)
 		}
 		began, _ := taints.GetToBeDeletedTime(other)
@@ -191,8 +191,8 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 }
 
 // tainted returns the node once it has the core's taint, or nil. The cache may be taintShown behind.
-func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node) *corev1.Node {
-	if wait.PollUntilContextTimeout(ctx, taintPoll, taintShown, true, func(context.Context) (bool, error) {
+func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node, patience time.Duration) *corev1.Node {
+	if wait.PollUntilContextTimeout(ctx, taintPoll, patience, true, func(context.Context) (bool, error) {
 		if now, err := r.nodes.Get(node.Name); err == nil {
 			node = now
 		}
