@@ -71,7 +71,7 @@ type Cache struct {
 	resolve  chan struct{}                  // a launch source may be new
 	failures chan struct{}                  // wakes the failure loop
 	ahead    ahead
-	together awsclient.Batcher[togetherKey, string, error]
+	together awsclient.Batcher[togetherKey, ending, error]
 
 	rereading atomic.Int32 // how many callers of Reread wait
 	readings  awsclient.Batcher[struct{}, string, error]
@@ -97,8 +97,8 @@ func NewCache(o Options) *Cache {
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
-	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, ids func() []string) error {
-		_, err := c.terminate(ctx, key, ids)
+	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, take func() []ending) error {
+		_, err := c.terminate(ctx, key, take)
 		return err
 	}
 	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, Whole: true, Age: actionInterval, Ask: c.readActions,

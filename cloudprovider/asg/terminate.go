@@ -48,7 +48,7 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*grou
 	if err := c.allStrangers(ids); err != nil {
 		return nil, fmt.Errorf("terminate %s of auto scaling group %q: %w", strings.Join(ids, ", "), name, err)
 	}
-	return c.terminate(ctx, togetherKey{name, false}, func() []string { return ids })
+	return c.terminate(ctx, togetherKey{name, false}, func() []ending { return endings(ids, nil) })
 }
 
 // allStrangers returns an *ownership.OtherClusterError if all of the instances are in groups that may be another cluster's. A reading of
@@ -65,24 +65,26 @@ func (c *Cache) allStrangers(ids []string) (err error) {
 
 // Replace is Terminate that keeps the desired capacity, so that AWS launches others in their place.
 func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
-	return c.terminate(ctx, togetherKey{name, true}, func() []string { return ids })
+	return c.terminate(ctx, togetherKey{name, true}, func() []ending { return endings(ids, nil) })
 }
 
 // TerminateTogether is Terminate or Replace for several callers in one call. Callers with the same wait share it until the first one has waited
 // and holds the group lock. Interrupted instances have a wait of their own, because the batches of the scale-down may be minutes apart. The
-// error is about the caller's own instances. The first caller's context counts.
-func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
-	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
+// error is about the caller's own instances. The first caller's context counts. An instance stays for which stays returns an error then, because
+// the caller may have waited for minutes. It makes no call, and is nil if nothing can have changed.
+func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration,
+	stays func(id string) error) error {
+	err := c.together.Join(ctx, togetherKey{name, replace}, wait, endings(ids, stays)...)
 	partial, some := errors.AsType[*TerminationError](err)
 	if !some {
 		return err
 	}
-	stays := maps.Clone(partial.Stays)
-	maps.DeleteFunc(stays, func(id string, _ error) bool { return !slices.Contains(ids, id) })
-	if len(stays) == 0 {
+	own := maps.Clone(partial.Stays)
+	maps.DeleteFunc(own, func(id string, _ error) bool { return !slices.Contains(ids, id) })
+	if len(own) == 0 {
 		return nil
 	}
-	return &TerminationError{Group: name, Stays: stays}
+	return &TerminationError{Group: name, Stays: own}
 }
 
 type togetherKey struct {
@@ -90,8 +92,21 @@ type togetherKey struct {
 	replace bool
 }
 
-// terminate takes the group lock and a fresh reading, asks for the IDs then, leaves out departing instances, and terminates the rest.
-func (c *Cache) terminate(ctx context.Context, of togetherKey, ids func() []string) (*group.Group, error) {
+// ending is an instance to terminate, and what may keep it at the last moment, or nil.
+type ending struct {
+	id    string
+	stays func(id string) error
+}
+
+func endings(ids []string, stays func(id string) error) (all []ending) {
+	for _, id := range ids {
+		all = append(all, ending{id, stays})
+	}
+	return all
+}
+
+// terminate takes the group lock and a fresh reading, asks for the instances then, leaves out those on their way out, and terminates the rest.
+func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []ending) (*group.Group, error) {
 	name := of.group
 	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
@@ -108,7 +123,7 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, ids func() []stri
 		}
 	}
 	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
-	members := run.members(ctx, g, ids())
+	members := run.members(ctx, g, take())
 	if !of.replace {
 		members = run.beyondMinimum(ctx, g, members)
 	}
@@ -141,19 +156,26 @@ func (t *termination) stayAll(instances []group.Instance, err error) {
 	}
 }
 
-// members returns the instances of the group with the IDs, each once, without those on their way out.
-func (t *termination) members(ctx context.Context, g *group.Group, ids []string) []group.Instance {
+// members returns the instances of the group to terminate, each once, without those on their way out.
+func (t *termination) members(ctx context.Context, g *group.Group, all []ending) []group.Instance {
 	var members []group.Instance
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-		i := g.Instance(id)
+	slices.SortStableFunc(all, func(a, b ending) int { return strings.Compare(a.id, b.id) })
+	for _, e := range slices.CompactFunc(all, func(a, b ending) bool { return a.id == b.id }) {
+		id, i := e.id, g.Instance(e.id)
 		if i == nil {
 			i = t.recent(id)
+		}
+		var err error
+		if i != nil && e.stays != nil {
+			err = e.stays(id)
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
 			klog.FromContext(ctx).V(2).Info("Instance is already on its way out", "group", t.group, "instance", id)
 		case !i.Lifecycle.Counts():
 			t.stay(id, fmt.Errorf("it is in state %s: put it back into service, or terminate it by hand", i.Lifecycle))
+		case err != nil:
+			t.stay(id, err)
 		default:
 			members = append(members, *i)
 		}

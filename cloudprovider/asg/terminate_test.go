@@ -57,9 +57,9 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 		ids, removed := w.ids("a"), make(chan error)
-		go func() { removed <- w.cache.TerminateTogether(t.Context(), "a", ids[:1], false, time.Minute) }()
+		go func() { removed <- w.cache.TerminateTogether(t.Context(), "a", ids[:1], false, time.Minute, nil) }()
 		synctest.Wait()
-		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second))
+		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second, nil))
 		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
 		err := <-removed
 		assert.Truef(t, err == nil && w.desired("a") == 0, "after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
@@ -76,7 +76,7 @@ func TestTerminationsThatWaitForOthersGoTogether(t *testing.T) {
 		for at, id := range w.ids("a") {
 			callers.Go(func() {
 				time.Sleep(time.Duration(at) * 150 * time.Millisecond)
-				assert.NoErrorf(t, w.cache.TerminateTogether(t.Context(), "a", []string{id}, false, 100*time.Millisecond), "termination %d", at)
+				assert.NoErrorf(t, w.cache.TerminateTogether(t.Context(), "a", []string{id}, false, 100*time.Millisecond, nil), "termination %d", at)
 			})
 		}
 		callers.Go(func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // A deletion waits gatherFor for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
@@ -57,7 +58,10 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	p := n.provider
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
 		// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
-		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
+		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor, func(id string) error {
+			at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
+			return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
+		})
 	})
 }
 
@@ -161,7 +165,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		case placeholder:
 			gone.placeholders++
 		default:
-			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since); err != nil {
+			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since, taintShown); err != nil {
 				return removal{}, err
 			}
 			if late {

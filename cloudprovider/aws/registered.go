@@ -89,9 +89,10 @@ func (r *registeredNodes) read(ctx context.Context) {
 	r.known.Store(&ids)
 }
 
-// Superseded reports whether the node is not Ready and another node of its instance is. The kubelet has registered again under that name. Kubernetes
-// keeps the former node for as long as the instance runs. No group counts it, and to remove it would end the other. The answer about a node stays
-// the same during a loop, because the core calls what it took for the node's group.
+// Superseded reports whether the node is not Ready and another node of its instance is Ready or newer. The kubelet has registered again under
+// the other name, which may not be Ready for a moment. Kubernetes keeps the former node for as long as the instance runs. No group counts
+// it, and to remove it would end the other. The answer about a node stays the same during a loop, because the core calls what it took for
+// the node's group.
 func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 	if nodemeta.Ready(node) {
 		return false
@@ -101,11 +102,11 @@ func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 	}
 	defer func() { p.superseded.Store(node.Name, superseded) }()
 	for _, registered := range nodemeta.NodesOf(p.registered.index, nodemeta.InstanceOf(node)) {
-		if nodemeta.Ready(registered) {
-			if registered.Name == node.Name { // a copy that is not Ready for the core, or has no conditions
-				return false
-			}
-			superseded = true
+		switch ready := nodemeta.Ready(registered); {
+		case registered.Name != node.Name:
+			superseded = superseded || ready || node.CreationTimestamp.Before(&registered.CreationTimestamp)
+		case ready: // a copy that is not Ready for the core, or has no conditions
+			return false
 		}
 	}
 	return superseded
@@ -152,14 +153,14 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
-// for unregistered, or a Ready one. Pods run on it. It also refuses to end a node without the core's taint, which has registered anew, or
-// lost it to somebody else. Pods may come to it.
+// for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
+// anew, or lost it to somebody else. Pods may come to it. It waits for the taint as long as patience lasts.
 //
 // It also refuses a removal that is older than its node group. Nobody knows how old the removal of a node is that is gone. The core begins
 // a removal under one ID, and ends it under the ID of the moment. Where a group has become zone groups meanwhile, or is whole again, the
 // core would never end it, and so drain no other node. After an error the core ends it under the first ID (deleteNodesAndRegisterStatus,
 // read 2026-11).
-func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time) error {
+func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time, patience time.Duration) error {
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
@@ -171,12 +172,12 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 			continue
 		}
 		if other.Name != node.Name {
-			if unregistered || nodemeta.Ready(other) {
+			if unregistered || nodemeta.Ready(other) || node.CreationTimestamp.Before(&other.CreationTimestamp) {
 				return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 			}
 			continue
 		}
-		if other = r.tainted(ctx, other); other == nil {
+		if other = r.tainted(ctx, other, patience); other == nil {
 			return fmt.Errorf("delete node %q: it is registered and lacks the taint %s, so pods may come to it", node.Name, taints.ToBeDeletedTaint)
 		}
 		began, _ := taints.GetToBeDeletedTime(other)
@@ -190,8 +191,8 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 }
 
 // tainted returns the node once it has the core's taint, or nil. The cache may be taintShown behind.
-func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node) *corev1.Node {
-	if wait.PollUntilContextTimeout(ctx, taintPoll, taintShown, true, func(context.Context) (bool, error) {
+func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node, patience time.Duration) *corev1.Node {
+	if wait.PollUntilContextTimeout(ctx, taintPoll, patience, true, func(context.Context) (bool, error) {
 		if now, err := r.nodes.Get(node.Name); err == nil {
 			node = now
 		}

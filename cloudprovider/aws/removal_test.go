@@ -24,6 +24,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -165,4 +167,22 @@ func TestRegisteredNodeGoesOnlyWithTheCoresTaint(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { w.Cluster.Put(t, tainted(nodes[0], time.Now())) }) // a cache may be behind
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	w.desires("a", 0)
+}
+
+// With --node-deletion-batcher-interval the removals of some minutes are ended together.
+func TestRemovalIsLookedAtAgainWhenItsBatchEnds(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.GatherDeletions = time.Second })
+	nodes := w.Nodes("a")
+	kept, anew, goes := nodes[0], nodes[1], nodes[2]
+	for _, n := range nodes {
+		w.Cluster.Put(t, tainted(n, time.Now()))
+	}
+	time.AfterFunc(200*time.Millisecond, func() {
+		newer := anew.DeepCopy()
+		newer.Name, newer.CreationTimestamp = "newer", metav1.NewTime(time.Now().Add(time.Minute))
+		w.Cluster.Put(t, kept, newer)
+	})
+	assert.Equal(t, 2, w.deleteAtOnce("a", nodes), "removals fail, want those of a node without its taint and of one that registered anew")
+	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.IsMember(kept), w.IsMember(anew), w.IsMember(goes)}, "members")
 }

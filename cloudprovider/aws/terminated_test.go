@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -96,16 +97,22 @@ func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {
 }
 
 // An instance has registered again under another name. Its pods run on the new node, and the core removes the old one.
-func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	id := w.Nodes("a")[0].Spec.ProviderID
-	stale, live := awsworld.M5Large("old", id, nil), awsworld.M5Large("new", id, nil)
-	stale.Status.Conditions[0].Status = corev1.ConditionUnknown
-	stale, live = tainted(stale, time.Now()), tainted(live, time.Now())
-	w.register(stale, live)
-	w.NextLoop()
-	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}),
-		`"new"`, "error of removing the stale node, want one that names the Ready node")
-	w.desires("a", 1)
-	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}), "the live node cannot be removed")
+func TestInstanceStaysUnderItsLiveNode(t *testing.T) {
+	for name, status := range map[string]corev1.ConditionStatus{"Ready": corev1.ConditionTrue, "not Ready while it restarts": corev1.ConditionFalse} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+			id := w.Nodes("a")[0].Spec.ProviderID
+			stale, live := awsworld.M5Large("old", id, nil), awsworld.M5Large("new", id, nil)
+			stale.Status.Conditions[0].Status, live.Status.Conditions[0].Status = corev1.ConditionUnknown, status
+			stale.CreationTimestamp, live.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour)), metav1.NewTime(time.Now().Add(-time.Minute))
+			stale, live = tainted(stale, time.Now()), tainted(live, time.Now())
+			w.Cluster.Put(t, stale, live)
+			w.NextLoop()
+			assert.True(t, w.Superseded(stale) && !w.Superseded(live), "the old node alone is superseded")
+			assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}),
+				`"new"`, "error of removing the stale node, want one that names the live node")
+			w.desires("a", 1)
+			assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}), "the live node cannot be removed")
+		})
+	}
 }

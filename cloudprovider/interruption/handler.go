@@ -46,7 +46,7 @@ const (
 type groups interface {
 	Snapshot() *group.Snapshot
 	Reread(ctx context.Context, name string) (*group.Group, error)
-	TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error
+	TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration, stays func(id string) error) error
 	Interrupted(pool cooldown.Pool, message string)
 	LaunchFailed(name string)
 }

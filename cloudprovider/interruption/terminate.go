@@ -153,7 +153,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 
 // gatherTermination terminates the instance, together with other callers' instances, and returns why it stays.
 func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool) error {
-	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather)
+	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather, nil)
 	if partial, some := errors.AsType[*asg.TerminationError](err); some {
 		return partial.Stays[instance]
 	}

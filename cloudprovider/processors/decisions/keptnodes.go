@@ -119,7 +119,15 @@ func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 		}
 	case drain.NotEnoughPdb:
 		message, remedy = fmt.Sprintf("another node goes first, whose pods need the disruption budget of pod %q", o.Pod), ""
-		if n.budget != nil {
+		switch {
+		case len(n.budgets) > 1:
+			message = fmt.Sprintf("more than one disruption budget selects pod %q (%s), and the API server refuses each eviction of such a pod", o.Pod,
+				strings.Join(n.budgets, ", "))
+			remedy = fmt.Sprintf("leave it one, by their selectors: kubectl -n %s edit poddisruptionbudget", namespace)
+			for _, name := range n.budgets {
+				remedy += " " + shellword.Quote(name)
+			}
+		case n.budget != nil:
 			message, remedy = noEviction(n.budget, pod, o.Pod)
 		}
 	default:
@@ -187,22 +195,26 @@ func asked(state decision.NodeState, r decision.Reason, cause string) decision.R
 	return r
 }
 
-// budget returns the disruption budget of the pod that allows no eviction, or nil.
-func (f *facts) budget(pod *corev1.Pod) *policyv1.PodDisruptionBudget {
+// budgets returns the disruption budget of the pod that allows no eviction, or nil, and the names of all that select it.
+func (f *facts) budgets(pod *corev1.Pod) (used *policyv1.PodDisruptionBudget, names []string) {
 	if f.context == nil || f.context.ListerRegistry == nil {
-		return nil
+		return nil, nil
 	}
 	list, err := f.context.PodDisruptionBudgetLister().List()
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	for _, b := range list {
-		if b.Namespace != pod.Namespace || b.Status.DisruptionsAllowed > 0 {
+		if b.Namespace != pod.Namespace {
 			continue
 		}
-		if selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
-			return b
+		if selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector); err != nil || !selector.Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		if names = append(names, b.Name); used == nil && b.Status.DisruptionsAllowed <= 0 {
+			used = b
 		}
 	}
-	return nil
+	slices.Sort(names)
+	return used, names
 }

@@ -878,6 +878,16 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 	}
 	former, err := w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
 	require.NoError(t, err)
+	stop := nodes[0].DeepCopy()
+	stop.CreationTimestamp = metav1.NewTime(former.CreationTimestamp.Add(time.Minute))
+	stop.Status.Conditions[0].Status, stop.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(w.clock.Now())
+	w.put(stop) // its containerd restarts, say
+	for range 3 {
+		w.clock.Step(10 * time.Second)
+		w.loop()
+	}
+	former, err = w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
+	require.NoError(t, err)
 	assert.Truef(t, len(former.Annotations) == 0 && len(former.Spec.Taints) == 1, "annotations %v and taints %v", former.Annotations, former.Spec.Taints)
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.desired() == 5, w.IsMember(nodes[0]), w.IsMember(nodes[2])},
 		"five are desired, the instance of two nodes is there, and that of the sick node")
@@ -903,5 +913,5 @@ func TestSupersededNodeIsNoNodeMore(t *testing.T) {
 	assert.Equal(t, 7, w.desired(), "desired, want one more for one pod")
 	g := w.group(r, "small")
 	assert.Equal(t, [2]int{6, 1}, [2]int{g.Ready, g.Starting}, "nodes that are ready, and that start")
-	assert.Equal(t, "its instance has registered as another node, which is ready", w.node(r, "former").Reason.Message)
+	assert.Equal(t, "its instance has registered again, as another node", w.node(r, "former").Reason.Message)
 }

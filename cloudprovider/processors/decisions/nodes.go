@@ -115,7 +115,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		leaving(o, m.instance)
 	case k.Provider.Superseded(m.node):
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
-			"its instance has registered as another node, which is ready")
+			"its instance has registered again, as another node")
 	case m.group == "":
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {

@@ -170,3 +170,14 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 		})
 	}
 }
+
+func TestPodWithTwoBudgetsNamesThem(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "api-1"}}
+	o := decision.Node{Pod: "default/api-1"}
+	unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: pod, Reason: drain.NotEnoughPdb}},
+		budget: &policyv1.PodDisruptionBudget{}, budgets: []string{"api", "chart"}}.blockedByPod(&o, time.Hour)
+	want := decision.Reason{Code: decision.CodePod,
+		Message: `more than one disruption budget selects pod "default/api-1" (api, chart), and the API server refuses each eviction of such a pod`,
+		Remedy:  "leave it one, by their selectors: kubectl -n default edit poddisruptionbudget api chart"}
+	assert.Empty(t, cmp.Diff(want, o.Reason), "reason (-want +got)")
+}

@@ -126,6 +126,7 @@ func (ScaleDown) CleanUp() {}
 type unremovable struct {
 	*scaledownstatus.UnremovableNode
 	budget    *policyv1.PodDisruptionBudget // that allows no eviction of the blocking pod, nil where another node uses it up
+	budgets   []string                      // the names of all that select the blocking pod
 	at, since time.Time                     // when the core looked, and when it first said so
 }
 
@@ -154,7 +155,7 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
 	u := unremovable{UnremovableNode: n, at: f.at, since: f.at}
 	if b := n.BlockingPod; b != nil && b.Reason == drain.NotEnoughPdb {
-		u.budget = f.budget(b.Pod)
+		u.budget, u.budgets = f.budgets(b.Pod)
 	}
 	return u
 }

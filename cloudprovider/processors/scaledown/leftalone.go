@@ -37,26 +37,50 @@ func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 			all[at] = unlessIgnored{rule}
 		} else if rule.Name() == "PDB" {
 			all[at] = unlessEvictable{rule}
+		} else if rule.Name() == "SafeToEvict" { // behind which no budget counts
+			all[at] = ifEvictable{rule}
 		}
 	}
 	return all
 }
 
 // unlessEvictable is the core's rule of disruption budgets, but for pods that the API server evicts although a budget lets no pod go
-// (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.35). It evicts no pod that has two budgets.
+// (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.35).
 type unlessEvictable struct{ rules.Rule }
 
 func (u unlessEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodPending {
 		return drainability.NewUndefinedStatus()
 	}
-	if of := ctx.RemainingPdbTracker.MatchingPdbs(pod); len(of) == 1 && !podutil.IsPodReady(pod) {
+	of := ctx.RemainingPdbTracker.MatchingPdbs(pod)
+	if len(of) > 1 {
+		return tooManyBudgets(pod)
+	}
+	if len(of) == 1 && !podutil.IsPodReady(pod) {
 		always := ptr.Deref(of[0].Spec.UnhealthyPodEvictionPolicy, "") == policyv1.AlwaysAllow
 		if has := of[0].Status; always || has.DesiredHealthy > 0 && has.CurrentHealthy >= has.DesiredHealthy {
 			return drainability.NewUndefinedStatus()
 		}
 	}
 	return u.Rule.Drainable(ctx, pod, node)
+}
+
+// tooManyBudgets keeps the node, because the API server refuses each eviction of a pod that two budgets select, whatever they allow. Other
+// pods would be evicted in vain.
+func tooManyBudgets(pod *corev1.Pod) drainability.Status {
+	return drainability.NewBlockedStatus(drain.NotEnoughPdb, fmt.Errorf("more than one disruption budget selects %s/%s", pod.Namespace, pod.Name))
+}
+
+// ifEvictable is the core's rule of pods that are safe to evict, but for pods with too many budgets.
+type ifEvictable struct{ rules.Rule }
+
+func (i ifEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	s := i.Rule.Drainable(ctx, pod, node)
+	ends := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodPending || drain.IsPodTerminal(pod)
+	if s.Outcome == drainability.DrainOk && !ends && len(ctx.RemainingPdbTracker.MatchingPdbs(pod)) > 1 {
+		return tooManyBudgets(pod)
+	}
+	return s
 }
 
 // Budgets are what disruption budgets leave to the core's plans. Pods that only the core has made use nothing up: nobody evicts them.

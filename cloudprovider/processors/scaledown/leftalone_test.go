@@ -114,13 +114,16 @@ func TestBudgetsKeepNoPodThatMayBeEvicted(t *testing.T) {
 		budgets budgets
 		blocks  bool
 	}{
-		"ready, and one may go":           {pod: ready, budgets: budgets{budget(usual, 1, 3, 2)}},
-		"ready, and none may go":          {pod: ready, budgets: budgets{budget(always, 0, 2, 2)}, blocks: true},
-		"sick, and the others are enough": {pod: sick, budgets: budgets{budget(usual, 0, 2, 2)}},
-		"sick, and the others are few":    {pod: sick, budgets: budgets{budget(usual, 0, 1, 2)}, blocks: true},
-		"sick, and no other is wanted":    {pod: sick, budgets: budgets{budget(usual, 0, 0, 0)}, blocks: true},
-		"sick, and any of them may go":    {pod: sick, budgets: budgets{budget(always, 0, 1, 2)}},
-		"sick, with two budgets":          {pod: sick, budgets: budgets{budget(always, 0, 2, 2), budget(always, 0, 2, 2)}, blocks: true},
+		"ready, and one may go":              {pod: ready, budgets: budgets{budget(usual, 1, 3, 2)}},
+		"ready, and none may go":             {pod: ready, budgets: budgets{budget(always, 0, 2, 2)}, blocks: true},
+		"sick, and the others are enough":    {pod: sick, budgets: budgets{budget(usual, 0, 2, 2)}},
+		"sick, and the others are few":       {pod: sick, budgets: budgets{budget(usual, 0, 1, 2)}, blocks: true},
+		"sick, and no other is wanted":       {pod: sick, budgets: budgets{budget(usual, 0, 0, 0)}, blocks: true},
+		"sick, and any of them may go":       {pod: sick, budgets: budgets{budget(always, 0, 1, 2)}},
+		"sick, with two budgets":             {pod: sick, budgets: budgets{budget(always, 0, 2, 2), budget(always, 0, 2, 2)}, blocks: true},
+		"ready, and each budget lets one go": {pod: ready, budgets: budgets{budget(usual, 1, 3, 2), budget(usual, 1, 3, 2)}, blocks: true},
+		"safe to evict, and two budgets let it go": {pod: func(p *corev1.Pod) { ready(p); p.Annotations[safeToEvict] = "true" },
+			budgets: budgets{budget(usual, 1, 3, 2), budget(usual, 1, 3, 2)}, blocks: true},
 		"being deleted": {pod: func(p *corev1.Pod) { ready(p); p.DeletionTimestamp = &metav1.Time{Time: start} },
 			budgets: budgets{budget(usual, 0, 1, 2)}},
 		"pending": {pod: func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, budgets: budgets{budget(usual, 0, 1, 2)}},

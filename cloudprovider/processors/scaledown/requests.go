@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -192,6 +193,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			return moves && !s.Ends && r.Moves.restarts(ctx, n)
 		})
 	}
+	r.order(empty, eligible)
+	r.order(drained, eligible)
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
 	for _, n := range r.Removals.begun {
@@ -286,6 +289,25 @@ func (r *Requests) replaces(n *corev1.Node) bool {
 func (r *Requests) moves(n *corev1.Node) bool {
 	_, moves := move.StateOf(n)
 	return moves && !nodemeta.ToGo(n) && r.Moves != nil // a dry run moves nothing
+}
+
+// order sorts nodes that may go, which the planner has in no order. A node that AWS is about to end comes first, and a request after repairs.
+// Otherwise the order of asked holds.
+func (r *Requests) order(nodes, asked []*corev1.Node) {
+	place := func(n *corev1.Node) int {
+		return slices.IndexFunc(asked, func(a *corev1.Node) bool { return a.Name == n.Name })
+	}
+	rank := func(n *corev1.Node) int {
+		var s move.State
+		if r.Moves != nil && !nodemeta.ToGo(n) {
+			s = r.Moves.states[n.Name]
+		}
+		if s.Ends {
+			return -1
+		}
+		return slices.Index([]string{move.Repair, "", move.Schedule, move.Rotation, move.Consolidation}, s.Reason)
+	}
+	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return cmp.Or(rank(a)-rank(b), place(a)-place(b)) })
 }
 
 // awaitsGroup reports whether the node waits for the nodes that start in its group or in the group of its new node. A repair does not wait, because

@@ -1,12 +1,14 @@
 package scaledown
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
@@ -15,6 +17,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
@@ -56,4 +60,22 @@ func TestNodesOnTheWayAreLookedForOnceForAGroup(t *testing.T) {
 		}
 		assert.Equalf(t, want, len(onTheWay(ctx, w.Provider, g, time.Now())) > 0, "a node of %s is on its way", id)
 	}
+}
+
+func TestNodesGoByTheirUrgency(t *testing.T) {
+	named := func(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
+	requested := named("requested")
+	requested.Annotations = map[string]string{string(nodemeta.RemovalRequested): "true"}
+	asked := []*corev1.Node{requested, named("rotation"), named("rotation-later"), named("ends"), named("schedule"), named("consolidation"), named("repair")}
+	r := &Requests{Moves: &Moves{states: map[string]move.State{"rotation": {Reason: move.Rotation}, "rotation-later": {Reason: move.Rotation},
+		"ends": {Reason: move.Rotation, Why: move.Why{Ends: true}}, "schedule": {Reason: move.Schedule}, "consolidation": {Reason: move.Consolidation},
+		"repair": {Reason: move.Repair}}}}
+	nodes := slices.Clone(asked)
+	slices.Reverse(nodes)
+	r.order(nodes, asked)
+	var got []string
+	for _, n := range nodes {
+		got = append(got, n.Name)
+	}
+	assert.Equal(t, []string{"ends", "repair", "requested", "schedule", "rotation", "rotation-later", "consolidation"}, got)
 }
