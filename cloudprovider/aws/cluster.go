@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/types"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -54,15 +55,25 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// cniOf reads the settings of the cluster's VPC CNI. Anything but a Boolean is off.
+// otherCNIs are the DaemonSets of CNIs that give pods no addresses of the VPC, as kOps and the projects' own manifests name them (read 2026-11).
+// On EKS some of them run beside the VPC CNI, for their network policies.
+var otherCNIs = []types.NamespacedName{{Namespace: cniNamespace, Name: "cilium"}, {Namespace: cniNamespace, Name: "calico-node"},
+	{Namespace: "calico-system", Name: "calico-node"}, {Namespace: cniNamespace, Name: "canal"}, {Namespace: "kube-flannel", Name: "kube-flannel-ds"},
+	{Namespace: cniNamespace, Name: "kube-flannel-ds"}, {Namespace: cniNamespace, Name: "kube-router"}, {Namespace: cniNamespace, Name: "antrea-agent"}}
+
+// cniOf reads the settings of the cluster's VPC CNI, and whether another CNI is there in its place. Anything but a Boolean is off.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	env := cniEnvironment(daemonSets)
 	isOn := func(name string) bool {
 		on, _ := strconv.ParseBool(env[name])
 		return on
 	}
+	other := env == nil && slices.ContainsFunc(otherCNIs, func(of types.NamespacedName) bool {
+		_, err := daemonSets.DaemonSets(of.Namespace).Get(of.Name)
+		return err == nil
+	})
 	return nodetemplate.CNI{PrefixDelegation: isOn(cniPrefixDelegation), CustomNetworking: isOn(cniCustomNetworking),
-		PodInterfaces: isOn(cniPodInterfaces), Absent: env == nil}
+		PodInterfaces: isOn(cniPodInterfaces), Other: other}
 }
 
 // cniEnvironment returns the variables of the VPC CNI's container, nil without a VPC CNI. The last one of a name counts, as there.

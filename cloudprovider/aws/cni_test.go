@@ -37,15 +37,16 @@ const (
 )
 
 func TestSettingsOfTheCNI(t *testing.T) {
-	elsewhere := awsNode(prefixDelegation, "true")
-	elsewhere.Namespace = "default"
+	elsewhere, cilium := awsNode(prefixDelegation, "true"), awsNode(prefixDelegation, "true")
+	elsewhere.Namespace, cilium.Name = "default", "cilium"
 	for _, tt := range []struct {
 		name string
 		set  *appsv1.DaemonSet
 		want nodetemplate.CNI
 	}{
-		{name: "no CNI of AWS", want: nodetemplate.CNI{Absent: true}},
-		{name: "one of that name elsewhere", set: elsewhere, want: nodetemplate.CNI{Absent: true}},
+		{name: "no CNI"},
+		{name: "another CNI", set: cilium, want: nodetemplate.CNI{Other: true}},
+		{name: "one of that name elsewhere", set: elsewhere},
 		{name: "nothing set", set: awsNode()},
 		{name: "as EKS installs it", set: awsNode(prefixDelegation, "false", customNetworking, "false")},
 		{name: "prefix delegation", set: awsNode(prefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},

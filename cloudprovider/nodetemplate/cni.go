@@ -21,8 +21,8 @@ type CNI struct {
 	// PodInterfaces gives each pod that asks for its own security groups its own interface, on every Linux node whose type has
 	// branch interfaces (ENABLE_POD_ENI, EKS user guide, "Security groups for Pods", read 2026-11).
 	PodInterfaces bool
-	// Absent means that the cluster has another CNI: no pod needs an address of the node's interfaces.
-	Absent bool
+	// Other means that the cluster has another CNI in its place: no pod needs an address of the node's interfaces.
+	Other bool
 }
 
 const addressesPerPrefix = 16

@@ -36,8 +36,8 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 		{name: "user data tells", in: Input{CNI: prefixes, UserData: &UserData{MaxPods: 29}}, types: []string{"m5.large"}, want: 29, otherwise: SourceUserData},
 		{name: "user data that leaves it to the node", in: Input{CNI: prefixes, UserData: &UserData{}}, types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
 		{name: "Windows", in: Input{CNI: prefixes, Nodegroup: &Nodegroup{Name: "n", AMIType: "WINDOWS_CORE_2022_x86_64"}}, types: []string{"m5.large"}, want: 110, otherwise: SourceDefault},
-		{name: "another CNI, an image of EKS", in: Input{CNI: CNI{Absent: true}}, types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
-		{name: "another CNI, an unknown image", in: Input{CNI: CNI{Absent: true}, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, types: []string{"m5.large"}, want: 110, otherwise: SourceDefault},
+		{name: "another CNI, an image of EKS", in: Input{CNI: CNI{Other: true}}, types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
+		{name: "another CNI, an unknown image", in: Input{CNI: CNI{Other: true}, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, types: []string{"m5.large"}, want: 110, otherwise: SourceDefault},
 		{name: "a tag tells", in: Input{CNI: prefixes, Tags: map[string]string{resourcesPrefix + "pods": "40"}}, types: []string{"m5.large"}, want: 40, otherwise: SourceTag},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 func (in *Input) unboundedPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
 	// Only the images of EKS have kubelet count addresses, whatever the CNI.
-	if pods == 0 || in.Family() == Windows || in.CNI.Absent && in.Family() == "" && !in.managed(d) {
+	if pods == 0 || in.Family() == Windows || in.CNI.Other && in.Family() == "" && !in.managed(d) {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
 	m, seen := in.measured(t)

@@ -157,7 +157,7 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 // Parts of a volume that its file system does not offer, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has
 // 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less. Bottlerocket's ext4 loses up to 11 %. Ubuntu's loses
 // 3.1 % of 128 GiB and 4 % of 20 GiB (the two rows of Ubuntu), and 24.04 a boot partition as well: df on EC2 shows 7,034,376 KiB of
-// 8 GiB (read 2026-11). The file system of an unknown image may be either.
+// 8 GiB (read 2026-11). An unknown image counts as Amazon Linux, of which most are made.
 const (
 	ext4MissingDivisor         = 32
 	ext4MissingBytes           = 1092088 * kib
@@ -180,7 +180,7 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 		return max(0, volume-windowsDiskMissingBytes)
 	case Bottlerocket:
 		return volume - volume/bottlerocketMissingDivisor
-	case Ubuntu, "":
+	case Ubuntu:
 		return max(0, volume-volume/ext4MissingDivisor-ext4MissingBytes)
 	}
 	return max(0, volume-rootMissingBytes)

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -169,9 +168,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	prices, err := pricing.NewBook(clients.Region, nil)
 	require.NoError(t, err)
 	cluster := informers.NewSharedInformerFactory(fake.NewClientset(), 0)
-	nodes, agents := cluster.Core().V1().Nodes(), cluster.Apps().V1().DaemonSets()
-	// The pods of the cluster have addresses of the VPC.
-	require.NoError(t, agents.Informer().GetIndexer().Add(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "aws-node"}}))
+	nodes := cluster.Core().V1().Nodes()
 	w = &World{T: t, AWS: w.AWS, Events: &EventLog{}, Metrics: prometheus.NewRegistry(), Cluster: Nodes{nodes.Informer().GetIndexer()}}
 	cached := asg.Options{NoPredecessor: true, AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: EnabledTag}}}},
@@ -179,7 +176,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	options := aws.Options{Prices: prices, Region: clients.Region,
 		Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
-		DaemonSets: agents.Lister(), Problem: func(aws.Problem, bool) {}, Registerer: w.Metrics, Clock: clock.RealClock{}}
+		DaemonSets: cluster.Apps().V1().DaemonSets().Lister(), Problem: func(aws.Problem, bool) {}, Registerer: w.Metrics, Clock: clock.RealClock{}}
 	if change != nil {
 		change(&cached, &options)
 	}
