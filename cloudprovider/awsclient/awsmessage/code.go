@@ -92,7 +92,7 @@ var codeShapes = []*regexp.Regexp{
 	regexp.MustCompile(`An error occurred \((` + codeWord + `)\)`),
 	regexp.MustCompile(`Error Code: (` + codeWord + `)\b`),
 	regexp.MustCompile(`(?:^|[\s:])(` + codeWord + `) - `),
-	regexp.MustCompile(`(?:^|[\s"])(` + codeWord + `):(?:\s|$)`),
+	regexp.MustCompile(`\b(` + codeWord + `):(?:\s|$)`), // two may share a space: "Reason: Client.VolumeLimitExceeded: "
 	regexp.MustCompile(`^(` + codeWord + `)\s`),
 	regexp.MustCompile(`(?:^|\s)(` + codeWord + `)\.?\s*$`),
 }

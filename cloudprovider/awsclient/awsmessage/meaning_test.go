@@ -113,6 +113,9 @@ func TestAnyWrappingLeavesTheMeaning(t *testing.T) {
 		{"older SDK", func(code, text string) string {
 			return code + ": " + text + "\n\tstatus code: 400, request id: 5e0e6a2f-8ff7-4a33-8c4f-d5b6dd2e7c0a"
 		}},
+		{"termination", func(code, text string) string {
+			return "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: " + code + ": " + text
+		}},
 		{"side by side", func(code, text string) string { return code + " " + text }},
 		{"status message", func(code, text string) string { return code + " - " + text + " Launching EC2 instance failed." }},
 	} {
