@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -292,10 +291,19 @@ func (n *NodeGroup) Options(defaults config.NodeGroupAutoscalingOptions) config.
 	if t == nil {
 		return defaults
 	}
-	for field, value := range reflect.ValueOf(t.Options).Fields() {
-		if !value.IsNil() {
-			reflect.ValueOf(&defaults).Elem().FieldByName(field.Name).Set(value.Elem())
-		}
-	}
+	o := t.Options
+	set(&defaults.ScaleDownUtilizationThreshold, o.ScaleDownUtilizationThreshold)
+	set(&defaults.ScaleDownGpuUtilizationThreshold, o.ScaleDownGPUUtilizationThreshold)
+	set(&defaults.ScaleDownUnneededTime, o.ScaleDownUnneededTime)
+	set(&defaults.ScaleDownUnreadyTime, o.ScaleDownUnreadyTime)
+	set(&defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime)
+	set(&defaults.MaxNodeStartupTime, o.MaxNodeStartupTime)
+	set(&defaults.IgnoreDaemonSetsUtilization, o.IgnoreDaemonSetsUtilization)
 	return defaults
+}
+
+func set[T any](field *T, override *T) {
+	if override != nil {
+		*field = *override
+	}
 }

@@ -2,17 +2,15 @@ package nodetemplate
 
 import (
 	"math"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Options are the autoscaling options that a group's tags set, nil leaves the autoscaler's default. A tag's name is the field's in lower case,
-// and the fields are named as the core's.
+// Options are the autoscaling options that a group's tags set, nil leaves the autoscaler's default.
 type Options struct {
 	ScaleDownUtilizationThreshold    *float64 // ratio, 0 to 1
-	ScaleDownGpuUtilizationThreshold *float64 // ratio, 0 to 1
+	ScaleDownGPUUtilizationThreshold *float64 // ratio, 0 to 1
 	ScaleDownUnneededTime            *time.Duration
 	ScaleDownUnreadyTime             *time.Duration
 	MaxNodeProvisionTime             *time.Duration // the stock AWS provider ignores this one
@@ -34,19 +32,24 @@ func (o *Options) read(name, value string) *Problem {
 
 // set parses value for the option called name and returns nil if it is fine. Examples hold only the value.
 func (o *Options) set(name, value string) *Problem {
-	field := reflect.ValueOf(o).Elem().FieldByNameFunc(func(field string) bool { return strings.ToLower(field) == name })
-	if !field.IsValid() {
-		return &Problem{Reason: ReasonUnknownOption, Expected: "one of the options scaledownutilizationthreshold, scaledowngpuutilizationthreshold, " +
-			"scaledownunneededtime, scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"}
+	switch name {
+	case "scaledownutilizationthreshold":
+		return setRatio(&o.ScaleDownUtilizationThreshold, value)
+	case "scaledowngpuutilizationthreshold":
+		return setRatio(&o.ScaleDownGPUUtilizationThreshold, value)
+	case "scaledownunneededtime":
+		return setDuration(&o.ScaleDownUnneededTime, value)
+	case "scaledownunreadytime":
+		return setDuration(&o.ScaleDownUnreadyTime, value)
+	case "maxnodeprovisiontime":
+		return setDuration(&o.MaxNodeProvisionTime, value)
+	case "maxnodestartuptime":
+		return setDuration(&o.MaxNodeStartupTime, value)
+	case "ignoredaemonsetsutilization":
+		return setBool(&o.IgnoreDaemonSetsUtilization, value)
 	}
-	switch to := field.Addr().Interface().(type) {
-	case **float64:
-		return setRatio(to, value)
-	case **bool:
-		return setBool(to, value)
-	default:
-		return setDuration(to.(**time.Duration), value)
-	}
+	return &Problem{Reason: ReasonUnknownOption, Expected: "one of the options scaledownutilizationthreshold, scaledowngpuutilizationthreshold, " +
+		"scaledownunneededtime, scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"}
 }
 
 // setRatio takes any finite number, as the stock autoscaler does: a threshold above 1 means there that every node may go. It

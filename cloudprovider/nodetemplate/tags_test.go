@@ -74,7 +74,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 
 		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "0.4", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.4)}}},
 		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "5e-1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.5)}}},
-		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGpuUtilizationThreshold: ptr(0.3)}}},
+		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGPUUtilizationThreshold: ptr(0.3)}}},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "1h30m", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(90 * time.Minute)}}},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "0", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(time.Duration(0))}}},
 		{key: p + "autoscaling-options/scaledownunreadytime", value: "20m", want: Declared{Options: Options{ScaleDownUnreadyTime: ptr(20 * time.Minute)}}},
