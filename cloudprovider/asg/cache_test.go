@@ -78,7 +78,7 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 		{"3:5:a", 3, 5},
 		{"0:9:a", 2, 6}, // AWS would refuse to go beyond its own
 		{"7:9:a", 6, 6},
-		{"0:0:a", 0, 0},
+		{"0:0:a", 2, 2}, // or to terminate below them
 	} {
 		t.Run(tt.flag, func(t *testing.T) {
 			discovery, err := ownership.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)

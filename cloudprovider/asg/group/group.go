@@ -166,12 +166,13 @@ func (g *Group) Narrow(n Named) {
 	g.MinSize, g.MaxSize = g.given()
 }
 
-// given returns the sizes by AWS and the --nodes flag that names the group.
+// given returns the sizes by AWS and the --nodes flag that names the group. AWS's own always hold: it refuses to terminate below its minimum, and
+// the node would be drained in vain.
 func (g *Group) given() (least, most int) {
 	if g.flag.Name == "" {
 		return g.AWSMin, g.AWSMax
 	}
-	most = min(g.AWSMax, g.flag.MaxSize)
+	most = max(g.AWSMin, min(g.AWSMax, g.flag.MaxSize))
 	return min(max(g.AWSMin, g.flag.MinSize), most), most
 }
 
