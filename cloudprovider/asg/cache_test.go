@@ -44,6 +44,7 @@ func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	require.NoError(t, err)
 	w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)), discovery).started()
 	assert.Empty(t, cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()), "absent names (-want +got)")
+	assert.Nil(t, w.cache.Snapshot().Group("b"), "a group in which no flag names a zone")
 }
 
 func TestSenselessDiscoveryFlagsAreRefused(t *testing.T) {

@@ -51,6 +51,9 @@ func (c *Cache) readAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(found, func(name string, g types.AutoScalingGroup) bool { // what follows a slash may be no zone of it
+		return !c.options.Discovery.Selects(name, g.AvailabilityZones, nil)
+	})
 	for _, filter := range c.options.Discovery.Searches() {
 		searched, err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)})
 		if err != nil {
@@ -76,7 +79,7 @@ func (c *Cache) lookAgain(ctx context.Context, found map[string]types.AutoScalin
 	again, err := c.named(ctx, missing)
 	left := map[string]map[string]string{}
 	for name, described := range again {
-		if tags := tagsOf(described); c.options.Discovery.Selects(name, tags) {
+		if tags := tagsOf(described); c.options.Discovery.Selects(name, described.AvailabilityZones, tags) {
 			found[name] = described
 		} else {
 			left[name] = tags

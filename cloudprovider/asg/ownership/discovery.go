@@ -51,9 +51,13 @@ func (d Discovery) Searches() []TagFilter {
 	return []TagFilter{all}
 }
 
-// Selects reports whether the flags select a group of the name and tags.
-func (d Discovery) Selects(name string, tags map[string]string) bool {
-	return slices.Contains(d.Names(), name) || slices.ContainsFunc(d.Searches(), func(f TagFilter) bool { return len(f.lacking(tags)) == 0 })
+// Selects reports whether the flags select a group of the name, zones and tags.
+func (d Discovery) Selects(name string, zones []string, tags map[string]string) bool {
+	named := func(n group.Named) bool {
+		whole, zone, isView := n.ZoneGroup()
+		return n.Name == name || isView && whole == name && slices.Contains(zones, zone)
+	}
+	return slices.ContainsFunc(d.Named, named) || slices.ContainsFunc(d.Searches(), func(f TagFilter) bool { return len(f.lacking(tags)) == 0 })
 }
 
 // TagFilter is one --node-group-auto-discovery flag. A group matches when it has all the tags. A tag without a value matches every value.
