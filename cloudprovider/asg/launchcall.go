@@ -102,7 +102,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			}
 			in.ClientToken = token()
 			continue
-		case awsclient.IsThrottled(err) && asked < throttledPatience:
+		case (awsclient.IsThrottled(err) || awsclient.IsClockSkewed(err)) && asked < throttledPatience:
 		case awsclient.IsUnsent(err), awsclient.IsUnauthenticated(err), c.isNoRefusalOfTheCall(err):
 			return nil, err
 		case awsclient.IsThrottled(err) && awsclient.IsRefused(err): // the older call has a rate of its own

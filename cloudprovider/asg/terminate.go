@@ -274,7 +274,8 @@ func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*
 		out, err := t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 		}, awsclient.Once(&most))
-		if try >= most || !awsclient.IsThrottled(err) || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
+		passes := awsclient.IsThrottled(err) || awsclient.IsClockSkewed(err)
+		if try >= most || !passes || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
 			return out, err
 		}
 	}

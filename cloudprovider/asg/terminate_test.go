@@ -218,6 +218,29 @@ func TestTroubledBatchIsRepeatedSoon(t *testing.T) {
 	}
 }
 
+// AWS refuses the first signature of a client that does not know yet how far this machine's clock is off.
+func TestFirstCallByAClockThatIsOff(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		call       string
+		have, want int
+	}{"launch": {launchCall, 0, 3}, "termination": {terminateCall, 3, 0}} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, tt.have, 10)).with(synchronous).started()
+			w.calls.repeats = true
+			w.aws.SetClockSkew(10 * time.Minute)
+			w.aws.Inject(fakeaws.Fault{Action: tt.call, Code: "SignatureDoesNotMatch", Status: 403, Times: 1})
+			if tt.have == 0 {
+				w.increase(tt.want)
+			} else {
+				w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+			}
+			w.wantDesired(tt.want)
+			assert.Zero(t, w.aws.Calls()[desiredCall], "raises of the desired capacity in place of a launch")
+		}))
+	}
+}
+
 func TestPartialBatchIsCompleted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -74,3 +74,7 @@ func WouldRepeat(err error) bool {
 	_, worth := errors.AsType[*retry.MaxAttemptsError](err)
 	return worth
 }
+
+// IsClockSkewed reports whether AWS refused the signature of a call that Once let through because this machine's clock is off. The SDK corrects the
+// next call of the client.
+func IsClockSkewed(err error) bool { return IsUnauthenticated(err) && WouldRepeat(err) }
