@@ -157,6 +157,42 @@ func TestImageParameterIsResolved(t *testing.T) {
 	assert.Equal(t, 2, w.aws.Calls()["DescribeLaunchTemplateVersions"], "readings of the launch template")
 }
 
+// What fails for a moment may be an image for arm64.
+func TestUnreadImageOfAParameterIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	arm := al2023
+	arm.Architecture = "arm64"
+	most := 2
+	resolves := fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"ResolveAlias": "true"}}
+	for name, tt := range map[string]struct {
+		fault fakeaws.Fault
+		lasts time.Duration
+		want  string // type in the end
+	}{
+		"the parameter, for a moment": {resolves, 5 * time.Second, "m6g.large"},
+		"the image, for a moment":     {fakeaws.Fault{Action: "DescribeImages"}, 5 * time.Second, "m6g.large"},
+		"the parameter, for long":     {resolves, time.Hour, "m5.large"},
+	} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
+				VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}},
+				scalingGroup("g", 0, 0, 3), arm)
+			tt.fault.Code, tt.fault.For = "InternalFailure", fakeaws.Duration(tt.lasts)
+			w.aws.Inject(tt.fault)
+			w.running()
+			var got string
+			for range 50 {
+				if spec := w.group("g").LaunchSpec; spec != nil {
+					got = spec.Types[0].Name
+					require.Equal(t, tt.want, got, "the first type that is known")
+				}
+				time.Sleep(500 * time.Millisecond)
+			}
+			assert.Equal(t, tt.want, got, "type within 25 s")
+		}))
+	}
+}
+
 func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}

@@ -29,7 +29,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.Name, key.Cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
 	}
-	if r.nodegroups.unsure(key, nodegroupTries) {
+	if r.nodegroups.unsure(key) {
 		return nil, problems // it may have taints
 	}
 	return launch, problems
@@ -200,7 +200,7 @@ func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := r.image(base.ImageID)
-	if !asksForTypes || !assumable(base.ImageID, err) || found != nil {
+	if !asksForTypes || !r.assumable(base.ImageID, err) || found != nil {
 		return nil
 	}
 	what, actions, instead := "the image behind %q", "ec2:DescribeImages and ssm:GetParameters", "or name the image by its ID in the launch template"

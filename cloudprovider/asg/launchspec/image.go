@@ -76,7 +76,7 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 			return nil, err
 		}
 		if isAlias(t.ImageID) {
-			return nil, fmt.Errorf("%s was not resolved to an image", alias)
+			return nil, fmt.Errorf("%s was not resolved to an image: %w", alias, errGone)
 		}
 		return &t.ImageID, nil
 	})

@@ -36,6 +36,7 @@ const (
 	RetryFirst     = 2 * time.Second  // how often the caller should look for due look-ups
 	RetryMost      = time.Minute      // how long the Resolver leaves a missing object alone. Somebody may create it again
 	goneImageRetry = 10 * time.Minute // longer, because AWS never gives an image ID out twice
-	// nodegroupTries look-ups may fail before an EKS node group is taken to have the labels and taints of its tags alone, as where EKS has no endpoint.
-	nodegroupTries = 4
+	// unsureTries look-ups may fail before something is assumed in their place: an EKS node group has the labels and taints of its tags alone, as where
+	// EKS has no endpoint, and the image of a parameter is for x86-64.
+	unsureTries = 4
 )

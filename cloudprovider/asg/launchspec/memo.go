@@ -49,10 +49,10 @@ func (m memo[K, V]) get(key K) (*V, error) {
 	return nil, errNotRead
 }
 
-// unsure reports whether a key never had a value, and one of its first so many look-ups may still bring it.
-func (m memo[K, V]) unsure(key K, tries int) bool {
+// unsure reports whether a key never had a value, and one of its first look-ups may still bring it.
+func (m memo[K, V]) unsure(key K) bool {
 	e := m.entries[key]
-	return e == nil || e.value == nil && e.failed < tries && !lasts(e.err)
+	return e == nil || e.value == nil && e.failed < unsureTries && !lasts(e.err)
 }
 
 func (m memo[K, V]) want(key K) {

@@ -90,8 +90,15 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]s
 	return &names, nil
 }
 
-// assumable reports whether an image that was not read counts as one for x86-64: a parameter of Systems Manager names it, or nobody may read it.
-func assumable(imageID string, err error) bool { return isAlias(imageID) || barred(err) }
+// assumable reports whether an image that was not read counts as one for x86-64: a parameter of Systems Manager names it whose look-ups go on failing,
+// or nobody may read it. What fails for a moment may be an image for arm64.
+func (r *Resolver) assumable(imageID string, err error) bool {
+	if resolved, _ := r.aliases.get(imageID); resolved != nil {
+		return !r.images.unsure(*resolved)
+	}
+	_, asked := r.aliases.entries[imageID]
+	return barred(err) || isAlias(imageID) && !(asked && r.aliases.unsure(imageID))
+}
 
 // machineImage returns the image's constraint on types. It is x86-64 where the image is assumable, and hardware virtualisation, as every current
 // image has.
@@ -101,7 +108,7 @@ func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 		return image, nil
 	}
 	found, err := r.image(imageID)
-	if found == nil && assumable(imageID, err) {
+	if found == nil && r.assumable(imageID, err) {
 		return image, nil
 	}
 	if found == nil {

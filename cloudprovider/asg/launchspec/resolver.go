@@ -124,7 +124,8 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
 	refreshes := r.refreshes.due(r.clock.Now())
 	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
-	r.Failing = fresh || len(refreshes) > refreshesAtOnce || r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
+	r.Failing = fresh || len(refreshes) > refreshesAtOnce || r.templates.failing() || r.configurations.failing() || r.requirements.failing() ||
+		r.nodegroups.failing() || r.aliases.failing() || r.images.failing()
 }
 
 func (r *Resolver) expire(g *Group) {
