@@ -106,6 +106,19 @@ func TestOutdatedNodeGoesWhereItsPodsHavePlace(t *testing.T) {
 	}
 }
 
+// A finalizer, or the sickness of the node, holds it. The core would wait for it for ten minutes.
+func TestDrainWaitsForNoPodThatShouldHaveEndedLongAgo(t *testing.T) {
+	o := options()
+	o.NodeDeleteDelayAfterTaint = 100 * time.Millisecond // the cache shows the taint then
+	w, _ := newRotationWorldOf(t, o, "500m")
+	stuck := running("stuck", "stuck", "100m", "small-0")
+	stuck.DeletionTimestamp, stuck.Finalizers = ptr.To(metav1.NewTime(time.Now().Add(-time.Hour))), []string{"example.com/held"}
+	w.put(stuck)
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(2)
+	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the other pod of the node")
+}
+
 // A removal on request begins the delay, see TestScaleDownPausesAfterARequest.
 func TestScaleDownGoesOnBesideMoves(t *testing.T) {
 	o := options()

@@ -110,6 +110,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
 		ClusterSnapshot: snapshot.New(core, handle), DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(t.Context(), core, client, w.factory)
+	opts.AutoscalingKubeClients.ListerRegistry = scaledown.Listers{ListerRegistry: opts.AutoscalingKubeClients.ListerRegistry}
 	nodes := w.factory.Core().V1().Nodes()
 	nodes.Informer()
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))

@@ -139,6 +139,7 @@ func (p *Process) kubeClients(working context.Context, client kubernetes.Interfa
 	core := p.core
 	core.WriteStatusConfigMap = false // the core would make a recorder of its own
 	clients := cacontext.NewAutoscalingKubeClients(working, core, client, factory)
+	clients.ListerRegistry = scaledown.Listers{ListerRegistry: clients.ListerRegistry}
 	events := &status.Events{EventRecorder: clients.Recorder}
 	if !core.RecordDuplicatedEvents {
 		events.EventRecorder = statusRecorder(working, client)
