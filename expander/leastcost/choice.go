@@ -36,13 +36,14 @@ type assignment struct {
 // cheapestChoice returns the first scale-up of the cheapest plan.
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
 	single, covered := f.cheapestSingle(candidates)
-	if !separable(candidates, d.pods) {
+	if !separable(candidates, d) {
 		return single
 	}
 	d.preferences = f.Preferences
 	d.classify(candidates)
 	best := f.planned(candidates, d, t)
-	if all := len(best.all()); covered > all || covered == all && single.total < best.total*(1-costTolerance) {
+	perPod := func(total float64, pods int) float64 { return total / float64(pods) }
+	if all := len(best.all()); all == 0 || covered >= all && perPod(single.total, covered) < perPod(best.total, all)*(1-costTolerance) {
 		best = single
 	}
 	if !slices.ContainsFunc(d.classes, func(c class) bool { return c.scores != nil }) {
@@ -61,12 +62,12 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
 // want all or nothing, and a group may add all its nodes or none. Pods that must be near each other may share only some nodes, and the core
 // alone knows which. In each case only whole options are compared.
-func separable(candidates []candidate, pods []*apiv1.Pod) bool {
+func separable(candidates []candidate, d *demand) bool {
 	requested := func(pod *apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && !NearEachOther(pods, false)
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(d.pods, requested) && !d.together
 }
 
 // cheapestSingle chooses the cheapest option with the most pods. It also counts its pods.

@@ -13,8 +13,8 @@
 // A plan keeps the limits of a node that the pods and templates state. It does not know which pods others must be near, or how pods
 // spread over zones. The core knows, and filled the nodes of its options accordingly: the planned nodes hold no more such pods than
 // those (perNode, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
-// core finds pods pending, and scales up again. If pending pods must be near each other there is no plan: the cheapest of the options
-// with the most pods counts, with the nodes that the core filled.
+// core finds pods pending, and scales up again. Pods that must be near each other come after the others, and without a plan: the cheapest of
+// the options with the most pods counts, with the nodes that the core filled.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
 // are the plan's, and its groups take them, the plan goes on: its raises add up to the plan.
@@ -22,8 +22,8 @@
 // Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.FreeRoom shows it to the core, and
 // cloudprovider/plan/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
 //
-// A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log and the
-// Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on chance. A Filter starts
+// A plan has a time limit. At its end the cheapest plan so far counts, or an option that places more pods if each costs less there. The log and
+// the Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on chance. A Filter starts
 // no goroutine and makes no call. It remembers the rest of a plan between two calls, and belongs on the goroutine of the core's loop.
 //
 // The package owns the plans. It must not import cloudprovider/aws, because an expander works with the node

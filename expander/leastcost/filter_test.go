@@ -191,7 +191,8 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			offers: []offer{{"a-large", 3, large, 0.1, requested}, {"b-small", 3, small, 0.1, requested}}, want: "a-large: 3 for 10, b-small: 3 for 10"},
 		{name: "the cheapest where nothing may be divided, whatever it leaves idle",
 			offers: []offer{{"a", 3, small, 0.3, requested}, {"b", 3, large, 0.1, requested}, {"c", 3, small, 0.2, requested}}, want: "b: 3 for 10"},
-		{name: "an option for more pods than a plan can place", offers: []offer{{"a", 3, small, 0.1, both}}, want: "a: 3 for 10"},
+		{name: "the plan of an option for more pods than it can place", offers: []offer{{"a", 3, small, 0.1, both}}, want: "a: 2 for 8"},
+		{name: "an option for pods that no plan can place", offers: []offer{{"a", 1, small, 0.1, big}}, want: "a: 1 for 2"},
 		{name: "one option where each group has a price of its own", offers: []offer{{"a", 4, small, 0, slices.Concat(web, more)}, {"b", 2, small, 0, web}},
 			prices: func(id string, count int) (pricing.Amount, bool) {
 				if id == "a" { // the first node costs more than the others
@@ -334,7 +335,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 		}
 		f := newFilter(prices, nil)
 		candidates := f.candidates(options, templates)
-		b := f.cheapestChoice(candidates, newDemand(candidates, nil), unhurried())
+		b := f.cheapestChoice(candidates, newDemand(candidates, nil, nil), unhurried())
 		total, seen := 0.0, map[types.UID]bool{}
 		for i, a := range b.planned {
 			total += prices[candidates[i].id] * float64(a.count)

@@ -155,22 +155,42 @@ func dependsOnOthers(pod *apiv1.Pod) bool {
 }
 
 // NearEachOther reports whether one of the pods must be near another of them. beyondNode leaves out terms of the node, so that those of a
-// zone count. With more rules than it looks at, it assumes so.
+// zone count.
 func NearEachOther(pods []*apiv1.Pod, beyondNode bool) bool {
-	alone := make(map[string]bool) // rules that concern no other pod, with whether they concern the pod itself
-	return slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
+	return len(nearEachOther(pods, beyondNode)) > 0
+}
+
+// nearEachOther returns the pods that must be near another of them, and these others. With more rules than it looks at, it returns all.
+func nearEachOther(pods []*apiv1.Pod, beyondNode bool) map[*apiv1.Pod]bool {
+	near, sets, joined := map[*apiv1.Pod]bool{}, map[string][]*apiv1.Pod{}, map[string]bool{} // by rule: whom it concerns, and whether these are near
+	join := func(pods []*apiv1.Pod) {
+		for _, pod := range pods {
+			near[pod] = true
+		}
+	}
+	for _, pod := range pods {
 		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool {
 			return beyondNode && (!wide(t) || t.TopologyKey == apiv1.LabelTopologyRegion)
 		})
-		return slices.ContainsFunc(rulesOf(pod, counted), func(r rule) bool {
-			key := fmt.Sprint(r.concerns(pod), r.key)
-			if alone[key] {
-				return false
+		for _, r := range rulesOf(pod, counted) {
+			set, known := sets[r.key]
+			if !known && len(sets) == maxRules {
+				join(pods)
+				return near
+			} else if !known {
+				set = slices.DeleteFunc(slices.Clone(pods), func(other *apiv1.Pod) bool { return !r.concerns(other) })
+				sets[r.key] = set
 			}
-			alone[key] = true
-			return len(alone) > maxRules || slices.ContainsFunc(pods, func(other *apiv1.Pod) bool { return other != pod && r.concerns(other) })
-		})
-	})
+			if len(set) == 0 || len(set) == 1 && set[0] == pod {
+				continue
+			}
+			if near[pod] = true; !joined[r.key] {
+				joined[r.key] = true
+				join(set)
+			}
+		}
+	}
+	return near
 }
 
 func hard(c apiv1.TopologySpreadConstraint) bool { return c.WhenUnsatisfiable != apiv1.ScheduleAnyway }
