@@ -161,7 +161,7 @@ func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (me
 	scaled := slices.Contains([]string{"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"}, kind)
 	replicas := enough(*bound, has.ExpectedPods)
 	switch {
-	case has.CurrentHealthy < has.DesiredHealthy:
+	case has.CurrentHealthy < has.ExpectedPods:
 		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
 		remedy = "see which pods are not ready: kubectl -n " + namespace + " get pods"
 	case limit == "minAvailable" && scaled && replicas > 0:

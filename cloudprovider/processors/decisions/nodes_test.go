@@ -135,7 +135,7 @@ func TestUtilizationThatIsNoNumber(t *testing.T) {
 }
 
 func TestBudgetThatAllowsNoEviction(t *testing.T) {
-	one, zero, most, all := intstr.FromInt32(1), intstr.FromInt32(0), intstr.FromString("80%"), intstr.FromString("100%")
+	one, two, zero, most, all := intstr.FromInt32(1), intstr.FromInt32(2), intstr.FromInt32(0), intstr.FromString("80%"), intstr.FromString("100%")
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "api-1", Labels: map[string]string{"pod-template-hash": "5f"},
 		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "api-5f", Controller: ptr.To(true)}}}}
 	for _, tt := range []struct {
@@ -147,6 +147,10 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 	}{
 		{"too few replicas", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
 			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2", ""},
+		{"fewer replicas than it wants", policyv1.PodDisruptionBudgetSpec{MinAvailable: &two}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 2},
+			"minAvailable 2 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=3", ""},
+		{"as many healthy ones as it wants", policyv1.PodDisruptionBudgetSpec{MinAvailable: &two}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 4, CurrentHealthy: 2, DesiredHealthy: 2},
+			"minAvailable 2 of 4 pods, 2 healthy", "see which pods are not ready: kubectl -n default get pods", ""},
 		{"a percentage that is rounded up", policyv1.PodDisruptionBudgetSpec{MinAvailable: &most}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 2},
 			"minAvailable 80% of 2 pods", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=5", ""},
 		{"an owner that kubectl does not scale", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
