@@ -52,12 +52,13 @@ func (s State) Failed(now time.Time) State {
 }
 
 // Postponed is the state after a try that could not begin, because a pod keeps the node or nobody can launch another. It is a failure if a node was
-// launched for it, because the next try would launch one more.
+// launched for it, or Deployments were restarted, because the next try would do it again.
 func (s State) Postponed(now time.Time) State {
-	if s.Launches > 0 {
+	if s.Launches > 0 || !s.Restarted.IsZero() {
 		return s.Failed(now)
 	}
-	return s.Held(now)
+	// What keeps the node may last, and then others have their turn.
+	return s.waits(now, max(postponedPause, min(now.Sub(s.Since)/10, inVainPause)))
 }
 
 // Held is the state after a try that something else than its pods has held back for too long. It is a failure if Deployments were

@@ -424,8 +424,11 @@ func TestPausesGrow(t *testing.T) {
 			t.Errorf("%+v, want a pause of %v", s, want)
 		}
 	}
-	later := s.Postponed(now)
-	assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == 5*time.Minute, "%+v, want no further failure", later)
+	for age, want := range map[time.Duration]time.Duration{time.Minute: 5 * time.Minute, 5 * time.Hour: 30 * time.Minute, 24 * time.Hour: time.Hour} {
+		s.Since = now.Add(-age)
+		later := s.Postponed(now)
+		assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == want, "%+v, want no further failure, and a pause of %v", later, want)
+	}
 	var r move.Refusals
 	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour, time.Hour} {
 		r.Add("a", 10*time.Minute, now)

@@ -445,6 +445,16 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	}
 }
 
+// As with user data that names another cluster. Three of these stop the moves of the group to the launch template version.
+func TestNewNodeThatNeverComesIsAFailure(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
+	w.at = w.at.Add(16 * time.Minute)
+	w.clock.Step(16 * time.Minute)
+	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	assert.Equal(t, 1, n.Move.Failures, "failures of the move")
+}
+
 // AWS refuses each launch, and that says nothing about a pool. The core would ask again after seconds, and remove no node for long after each
 // time.
 func TestRefusedLaunchOfAMoveIsAskedForLater(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
@@ -47,6 +48,8 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 			m.Metrics.Ended(s.Reason, move.Cancelled)
 		}
 		m.rest(name)
+	case (noPlace || atMinimum) && refused && m.neverCame(s.Replacement): // the next one may not come either
+		m.postpone(name)
 	case (noPlace || atMinimum) && refused: // it waits for a group that can
 		m.pause(k.Node)
 		s.Launches, s.Replacement = s.Launches-1, ""
@@ -157,6 +160,13 @@ func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 func (m *Moves) refused(group string) bool {
 	ng := m.Provider.View().NodeGroup(group)
 	return m.cools(group) || ng != nil && m.registry.BackoffStatusForNodeGroup(ng, m.Clock.Now()).IsBackedOff
+}
+
+// neverCame reports whether AWS has launched what was asked for in the group, and no node came of it in time.
+func (m *Moves) neverCame(group string) bool {
+	ng := m.Provider.View().NodeGroup(group)
+	return ng != nil && !m.cools(group) &&
+		m.registry.BackoffStatusForNodeGroup(ng, m.Clock.Now()).ErrorInfo.ErrorCode == string(metrics.Timeout)
 }
 
 // cools reports whether the node group cannot launch for now.

@@ -197,9 +197,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	pending := m.hurry || m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
-		moves := func(s move.State) bool { return s.Step == move.Placing }
+		moves := func(name string) bool { return m.states[name].Step == move.Placing && m.blocked[name].IsZero() }
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
-		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves)
+		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Keys(m.states)), moves)
 		m.Consolidation.consider(ctx, nodes, leftAlone, rests, atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
@@ -227,6 +227,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		}
 		m.set(c.Node.Name, c.State)
 	}
+	_, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
 	var moving []*corev1.Node
 	for name, s := range m.states {
 		n := byName[name]
@@ -255,12 +256,17 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
-			if s.Launches > 0 && m.refused(s.Replacement) {
-				m.pause(n)
-			}
 			m.hold(name, move.HeldRoom, stuck)
-			m.rest(name)
-		case late && (len(m.draining) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
+			switch {
+			case s.Launches == 0 || !m.refused(s.Replacement):
+				m.rest(name)
+			case m.neverCame(s.Replacement):
+				m.postpone(name)
+			default:
+				m.pause(n)
+				m.rest(name)
+			}
+		case late && (len(drained) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
 			m.rest(name)
 		case late:
 			m.postpone(name)
