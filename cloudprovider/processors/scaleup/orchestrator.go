@@ -133,9 +133,9 @@ func (o *Orchestrator) Refresh() {
 		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
 }
 
-// hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All growth in a
-// shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before it. A leader's own
-// growth is registered already, so a leader hears nothing of a group while one of its own raises of that group is open.
+// hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All
+// growth in a shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before
+// it. A leader registers its own growth as it asks, so it counts no other's while a raise of its own is open in the group.
 func (o *Orchestrator) hearOthers() {
 	before := o.sizes
 	o.sizes = o.targetSizes()
