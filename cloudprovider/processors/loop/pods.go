@@ -149,9 +149,15 @@ func Unjudged(pod *apiv1.Pod) bool {
 // Unplaced reports whether the scheduler found no place for the pod, or has yet to look at it.
 func Unplaced(pod *apiv1.Pod) bool { return unschedulable(pod) || Unjudged(pod) }
 
+// Ungated reports whether the pod had gates that have gone, and the scheduler has yet to look at it. Until then their condition stays.
+func Ungated(pod *apiv1.Pod) bool {
+	_, c := podutil.GetPodCondition(&pod.Status, apiv1.PodScheduled)
+	return c != nil && c.Reason == apiv1.PodReasonSchedulingGated && len(pod.Spec.SchedulingGates) == 0
+}
+
 // verdict is what the scheduler says of a pod without a node, nil if it has said nothing, or nothing that counts any more.
 func verdict(pod *apiv1.Pod) *apiv1.PodCondition {
-	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || Ungated(pod) {
 		return nil
 	}
 	_, c := podutil.GetPodCondition(&pod.Status, apiv1.PodScheduled)

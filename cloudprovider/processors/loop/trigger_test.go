@@ -224,6 +224,7 @@ func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
 		bound.Spec.NodeName = "node-1"
 		leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 		gated.Status.Conditions[0].Reason = apiv1.PodReasonSchedulingGated
+		gated.Spec.SchedulingGates = []apiv1.PodSchedulingGate{{Name: "queue"}}
 
 		old := pendingPod("web")
 		old.CreationTimestamp.Time = old.CreationTimestamp.Add(-time.Hour)
@@ -283,12 +284,14 @@ func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		scheduler string
+		ungated   bool // their gates have just gone
 		delay     time.Duration
 		created   []time.Duration // after the wait began
 		judged    []time.Duration // the same pods
 		want      []time.Duration // when loops run
 	}{
 		{name: "siblings wait for a busy scheduler", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3100e6}},
+		{name: "siblings whose gates have gone", ungated: true, created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3100e6}},
 		{name: "all are judged", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3010e6, 3020e6}, want: []time.Duration{3050e6}},
 		{name: "siblings are being created", created: []time.Duration{0, 0, 3080e6}, judged: []time.Duration{3000e6, 3200e6, 3210e6}, want: []time.Duration{3200e6}},
 		{name: "verdicts come while the loop runs", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 4090e6, 4100e6}, want: []time.Duration{3100e6, 4140e6}},
@@ -308,8 +311,12 @@ func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
 						pod.OwnerReferences = []metav1.OwnerReference{{UID: "web", Controller: ptr.To(true)}}
 						return pod
 					}
-					time.AfterFunc(tt.created[i], func() { trigger.PodHandler().OnAdd(sibling(newPod(podName(i))), false) })
-					time.AfterFunc(tt.judged[i], func() { trigger.PodHandler().OnUpdate(sibling(newPod(podName(i))), sibling(pendingPod(podName(i)))) })
+					unjudged := sibling(newPod(podName(i)))
+					if tt.ungated {
+						unjudged.Status.Conditions = []apiv1.PodCondition{{Type: apiv1.PodScheduled, Status: apiv1.ConditionFalse, Reason: apiv1.PodReasonSchedulingGated}}
+					}
+					time.AfterFunc(tt.created[i], func() { trigger.PodHandler().OnAdd(unjudged, false) })
+					time.AfterFunc(tt.judged[i], func() { trigger.PodHandler().OnUpdate(unjudged, sibling(pendingPod(podName(i)))) })
 				}
 				for _, want := range tt.want {
 					if reason, _ := wait(t, trigger); reason != PodsPending || time.Since(began) != want {

@@ -25,15 +25,15 @@ type Balancing struct {
 
 // FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count as
 // full, because ng already counts the rest of the group. A group with recently interrupted pools is not among them, unless ng is one
-// itself. Nor is an on-demand group in the place of a spot group, at a multiple of the price. A provisioning request that wants all nodes
-// or none gets no other group: one group can launch all or nothing, several cannot.
+// itself. Nor is an on-demand group in the place of one that may launch spot instances, at a multiple of the price. A provisioning request
+// that wants all nodes or none gets no other group: one group can launch all or nothing, several cannot.
 func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
 	if ctx.ProvisioningRequestScaleUpMode {
 		return nil, nil
 	}
 	similar := []cloudprovider.NodeGroup{}
-	own, interrupted, spot := zoneGroup(ng), b.Provider.Interrupted(ng.Id()), b.capacityType(ng) == awsmessage.Spot
+	own, interrupted, spot := zoneGroup(ng), b.Provider.Interrupted(ng.Id()), b.capacityType(ng) != awsmessage.OnDemand
 	if !b.ZoneGroupsOnly {
 		found, err := b.NodeGroupSetProcessor.FindSimilarNodeGroups(ctx, ng, infos)
 		if err != nil {

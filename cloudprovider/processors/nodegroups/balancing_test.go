@@ -221,9 +221,10 @@ func similarAfterInterruptions(w *awsworld.World, viewsOnly bool, a, b, c string
 }
 
 func TestOnDemandGroupTakesNoPlaceOfASpotGroup(t *testing.T) {
-	w := awsworld.New(t, nil, spot(awsworld.Group("spot", "m5.large", 0, 0, 9, nil)), spot(awsworld.Group("more", "m5.large", 0, 0, 9, nil)),
-		awsworld.Group("on-demand", "m5.large", 0, 0, 9, nil))
-	for id, want := range map[string][]string{"spot": {"more"}, "on-demand": {"more", "spot"}} {
+	mixed := spot(awsworld.Group("mixed", "m5.large", 0, 1, 9, nil)) // its next instances are spot ones
+	mixed.MixedInstancesPolicy.Distribution.OnDemandBaseCapacity = 1
+	w := awsworld.New(t, nil, spot(awsworld.Group("spot", "m5.large", 0, 0, 9, nil)), mixed, awsworld.Group("on-demand", "m5.large", 0, 0, 9, nil))
+	for id, want := range map[string][]string{"spot": {"mixed"}, "mixed": {"spot"}, "on-demand": {"mixed", "spot"}} {
 		got := slices.Sorted(maps.Keys(similarTo(w, id, false)))
 		assert.Equalf(t, want, got, "similar to %s", id)
 	}

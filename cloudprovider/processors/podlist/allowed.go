@@ -15,6 +15,7 @@ func (a Allowed) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod)
 	return slices.DeleteFunc(slices.Clone(pending), a.leavesOut), nil
 }
 
-func (a Allowed) leavesOut(pod *corev1.Pod) bool { return !a[pod.Spec.SchedulerName] }
+// leavesOut reports whether no node is launched for the pod. An empty list leaves out none.
+func (a Allowed) leavesOut(pod *corev1.Pod) bool { return len(a) > 0 && !a[pod.Spec.SchedulerName] }
 
 func (Allowed) CleanUp() {}

@@ -27,12 +27,13 @@ type drains interface {
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So
 // the core decides on their replacement, together with all others, while they still run, as for nodes that it drains itself. A node counts
 // once the loop sees it cordoned or tainted, because its pods would seem to fit on it before. Pods that no controller makes again need no
-// place: the drain ends them.
+// place: the drain ends them. It waits for no place for pods that Allowed leaves out, either.
 //
 // Until ScaledUp the snapshot has these pods off their nodes. The nodes take no pod meanwhile. Draining belongs before the core's own
 // processor, which drops pods that fit on existing nodes.
 type Draining struct {
-	Drains drains
+	Drains  drains
+	Allowed Allowed // the only schedulers whose pods may cause a launch, if there are any
 	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. hurry reports
 	// that pods of nodes which AWS takes in a moment look for places, too. Nil if no node is replaced.
 	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, hurry bool) []*corev1.Pod
@@ -56,7 +57,9 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		if n := info.Node(); !n.Spec.Unschedulable && !taints.HasTaint(n, interruption.Taint) {
 			continue
 		}
-		pods := slices.DeleteFunc(snapshot.ToPlace(info), func(p *corev1.Pod) bool { return metav1.GetControllerOfNoCopy(p) == nil })
+		pods := slices.DeleteFunc(snapshot.ToPlace(info), func(p *corev1.Pod) bool {
+			return metav1.GetControllerOfNoCopy(p) == nil || d.Allowed.leavesOut(p)
+		})
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
 		leaving = append(leaving, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods

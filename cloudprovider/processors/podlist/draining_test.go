@@ -67,19 +67,21 @@ func registered(t *testing.T, nodes ...*corev1.Node) kubernetes.ListerRegistry {
 func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
+	volcano := func(p *corev1.Pod) { p.Spec.SchedulerName = "volcano" }
 	ofDaemonSet := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
 	reopened := node("reopened", false)
 	reopened.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Effect: corev1.TaintEffectNoSchedule}}
 	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true),
-		node("lone", true), reopened},
+		node("lone", true), node("left-out", true), reopened},
 		[]*corev1.Pod{pod("a", "draining", named), pod("b", "draining", named), pod("on-its-way", "draining", leaving),
 			pod("agent", "draining", ofDaemonSet), pod("bare", "draining", bare), pod("c", "not-seen-cordoned"), pod("d", "other"),
-			pod("bare", "lone", bare), pod("e", "reopened", named)}, nil, nil)
+			pod("bare", "lone", bare), pod("e", "reopened", named),
+			pod("f", "left-out", named, volcano)}, nil, nil)
 	require.NoError(t, err)
-	d := &handler{draining: []string{"draining", "gone", "lone", "not-seen-cordoned", "reopened", "starting"}}
-	pods := &Draining{Drains: d}
+	d := &handler{draining: []string{"draining", "gone", "left-out", "lone", "not-seen-cordoned", "reopened", "starting"}}
+	pods := &Draining{Drains: d, Allowed: Allowed{"": true}}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	ctx.ListerRegistry = registered(t, node("starting", true))
 	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
@@ -93,7 +95,7 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	assert.Empty(t, d.decided, "decided on before the scale-up")
 	pods.ScaledUp(ctx)
 	pods.ScaledUp(ctx)
-	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "lone": true, "reopened": false}, d.decided))
+	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "left-out": true, "lone": true, "reopened": false}, d.decided))
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {

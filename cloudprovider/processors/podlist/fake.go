@@ -38,7 +38,7 @@ func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 	from := min(len(pending), len(all))
 	if f.Buffer == nil {
 		all = append(all[:from], slices.DeleteFunc(all[from:], func(p *corev1.Pod) bool {
-			return claimsAlone(p) || len(f.Allowed) > 0 && f.Allowed.leavesOut(p)
+			return claimsAlone(p) || f.Allowed.leavesOut(p)
 		})...)
 	}
 	for _, pod := range all[from:] {

@@ -14,7 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 )
 
-// judgeTime is how long kube-scheduler may take to judge a pod. An older one waits for something else, such as a plugin's permission.
+// judgeTime is how long kube-scheduler may take to judge a pod. An older one waits for something else, such as a plugin's permission. The
+// age of a pod says nothing once it had gates, because nobody notes when they went.
 const judgeTime = time.Minute
 
 // Siblings adds pods that kube-scheduler has yet to judge to the pending pods, if it found no node for another pod of their controller.
@@ -47,7 +48,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
 		if pod.Status.Phase == corev1.PodPending && loop.Unplaced(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] &&
-			!pod.CreationTimestamp.Time.Before(oldest) && s.hasClaims(pod) {
+			(loop.Ungated(pod) || !pod.CreationTimestamp.Time.Before(oldest)) && s.hasClaims(pod) {
 			pending = append(pending, pod)
 		}
 	}

@@ -26,6 +26,7 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", UID: types.UID(controller), Controller: ptr.To(true)}}
 		}
 	}
+	gate := func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "queue"}} }
 	held := func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-judgeTime - time.Second)) }
 	otherScheduler := func(p *corev1.Pod) { p.Spec.SchedulerName = "queues" }
 	claims := func(made ...string) func(*corev1.Pod) { // devices, and those that are made
@@ -61,7 +62,9 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 		{"a sibling that was judged after the core made its list", []*corev1.Pod{judged}, []*corev1.Pod{judged,
 			pod("late", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))}, []string{"judged", "late"}},
 		{"siblings that need no node", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("bound", "node-1", of("web")), pod("leaving", "", of("web"), leaving),
-			pod("gated", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
+			pod("gated", "", of("web"), gate, condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
+		{"a sibling whose gates have just gone", []*corev1.Pod{judged}, []*corev1.Pod{judged,
+			pod("ungated", "", of("web"), held, condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged", "ungated"}},
 		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
 			[]string{"judged"}},
 		{"siblings without their own claims", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("unclaimed", "", of("web"), claims()),

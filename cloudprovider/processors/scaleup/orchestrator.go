@@ -133,20 +133,21 @@ func (o *Orchestrator) Refresh() {
 		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
 }
 
-// hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All growth in a
-// shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before it.
+// hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All
+// growth in a shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before
+// it. A leader registers its own growth as it asks, so it counts no other's while a raise of its own is open in the group.
 func (o *Orchestrator) hearOthers() {
 	before := o.sizes
 	o.sizes = o.targetSizes()
 	for _, g := range o.context.CloudProvider.NodeGroups() {
 		more := 0
 		switch was, known := before[g.Id()]; {
-		case known && o.Pretended != nil:
+		case known:
 			more = o.sizes[g.Id()] - was
-		case !known && o.Coming != nil:
+		case o.Coming != nil:
 			more = o.Coming(g.Id())
 		}
-		if more > 0 {
+		if more > 0 && (o.Pretended != nil || !o.context.ClusterStateRegistry.HasNodeGroupStartedScaleUp(g.Id())) {
 			o.context.ClusterStateRegistry.RegisterScaleUp(g, more, o.Clock.Now())
 		}
 	}

@@ -41,7 +41,6 @@ func TestObserversDoNotHearOfRaisesThatAShadowPretends(t *testing.T) {
 	w.processors.ScaleStateNotifier.Register(observer{t: t})
 	w.pretended = map[string]int{}
 	o := w.start(Options{Plan: got, Pretended: w.pretended})
-	w.ctx.ClusterStateRegistry = w.state
 	result := w.scaleUp(o, sized(1, 800), "a +1")
 	assert.Equal(t, status.ScaleUpSuccessful, result.Result)
 	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
@@ -51,7 +50,6 @@ func TestLimitsOfTheClusterCountNodesOfEarlierLoopsOfAShadow(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 3 })
 	w.pretended = map[string]int{"a": 2}
 	o := w.start(Options{Pretended: w.pretended})
-	w.ctx.ClusterStateRegistry = w.state
 	w.scaleUp(o, filling(3), "a +1")
 }
 
@@ -62,6 +60,7 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		name   string
 		shadow bool
 		before int // nodes that the first loop finds, and that have not come
+		own    int // that the first loop asks for
 		raise  int // by another after it
 		want   []string
 		open   bool // a raise that the core waits for
@@ -70,7 +69,8 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "by the leader of a shadow", shadow: true, raise: 5, want: thrice, open: true},
 		{name: "before the first loop of a shadow", shadow: true, before: 5, want: thrice, open: true},
 		{name: "before the first loop of a leader", before: 5, want: thrice, open: true},
-		{name: "by nobody that a leader knows", raise: 5},
+		{name: "by a person, while a leader runs", raise: 5, want: thrice, open: true},
+		{name: "by a leader itself", own: 5, want: thrice, open: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.NodeGroupDefaults.MaxNodeProvisionTime = time.Hour })
@@ -79,14 +79,23 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 				w.pretended = map[string]int{}
 			}
 			o := w.start(Options{Pretended: w.pretended, Coming: func(string) int { return tt.before }})
-			w.ctx.ClusterStateRegistry = w.state
+			a, asked := w.provider.GetNodeGroup("a"), tt.before+tt.own+tt.raise
 			for _, raise := range []int{tt.before, tt.raise} {
 				w.resize("a", raise)
 				o.Refresh()
 				require.NoError(t, w.state.UpdateNodes(nil, w.nodeInfos, time.Now()))
+				if w.resize("a", tt.own); tt.own > 0 {
+					w.state.RegisterScaleUp(a, tt.own, time.Now())
+				}
+				tt.own = 0
 			}
 			w.scaleUp(o, filling(3), tt.want...)
 			assert.Equal(t, tt.open, w.state.HasNodeGroupStartedScaleUp("a"), "the core waits for a raise")
+			if !tt.shadow {
+				asked += len(w.asked)
+			}
+			w.state.RegisterScaleUp(a, -asked, time.Now())
+			assert.False(t, w.state.HasNodeGroupStartedScaleUp("a"), "the core waits for more nodes than were asked for")
 		})
 	}
 }

@@ -173,7 +173,7 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 		coretest.NewBackoff(), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
-	w.state = state
+	w.state, w.ctx.ClusterStateRegistry = state, state
 	w.processors.ScaleStateNotifier.Register(state)
 	o.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
 		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),

@@ -173,7 +173,7 @@ func (with parts) podList(oneZone *podlist.OneZone, schedulers map[string]bool) 
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	var allowed, requestsGuard, waitForLeader pods.PodListProcessor
 	if len(schedulers) > 0 {
-		allowed = podlist.Allowed(schedulers)
+		allowed, with.draining.Allowed = podlist.Allowed(schedulers), schedulers
 	}
 	if requests.injector != nil {
 		requestsGuard = oneZone

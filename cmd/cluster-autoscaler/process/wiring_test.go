@@ -333,6 +333,7 @@ func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 		may[pod.Spec.SchedulerName]++
 	}
 	assert.Equal(t, map[string]int{corev1.DefaultSchedulerName: 9}, may, "pods that may cause a scale-up")
+	assert.Equal(t, podlist.Allowed(p.core.AllowedSchedulers), with.draining.Allowed, "schedulers whose drained pods may")
 }
 
 // adding adds a pod, as the core's injector of ProvisioningRequests does.
