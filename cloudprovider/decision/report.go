@@ -164,6 +164,7 @@ const (
 
 // CoolDown is a pool of capacity that is left alone after a failure.
 type CoolDown struct {
+	Group string    `json:"-"`                      // the only Auto Scaling group that it holds for, "" for all with the pool
 	Zone  string    `json:"zone,omitempty"`         // "" for all zones of the group
 	Type  string    `json:"instanceType,omitempty"` // "" for all types
 	Cause Reason    `json:"cause"`

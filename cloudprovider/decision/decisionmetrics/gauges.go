@@ -57,9 +57,14 @@ func pendingPods(report *decision.Report, now map[string]int) {
 }
 
 func coolDowns(report *decision.Report, now map[string]int) {
+	counted := map[decision.CoolDown]bool{} // several groups may use a pool
 	for i := range report.Groups {
 		for _, c := range report.Groups[i].CoolDowns {
-			now[reason(c.Cause.Code)]++
+			c.Cause = decision.Reason{Code: c.Cause.Code}
+			if !counted[c] {
+				now[reason(c.Cause.Code)]++
+			}
+			counted[c] = true
 		}
 	}
 }

@@ -72,9 +72,11 @@ func TestReportsBecomeGauges(t *testing.T) {
 			{State: decision.PodIgnored, Cause: because(decision.CodeScheduling)}, {State: decision.PodIgnored, Cause: because(decision.CodePriority)}},
 		PodsLeft: 5,
 		Groups: []decision.Group{
-			{Name: "a", State: decision.GroupReady, Ready: 3, Starting: 1},
+			{Name: "a", State: decision.GroupReady, Ready: 3, Starting: 1, CoolDowns: []decision.CoolDown{
+				{Type: "m5.large", Cause: decision.Reason{Code: decision.CodeResources, Remedy: "asgctl group a"}}, // of all groups
+				{Group: "a", Cause: because(decision.CodeDenied)}}},
 			{Name: "b/eu-central-1a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{
-				{Cause: because(decision.CodeResources)}, {Cause: because(decision.CodeDenied)}, {Cause: because(decision.CodeDenied)}}},
+				{Type: "m5.large", Cause: because(decision.CodeResources)}, {Group: "b", Cause: because(decision.CodeDenied)}}},
 		},
 	}
 	matchesGolden(t, "busy.txt", samples(t, registry))

@@ -214,7 +214,7 @@ const coresTimeout = "timeout"
 func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	now := k.facts.at
 	for _, p := range k.Provider.CoolDowns(g) {
-		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Zone: p.Zone, Type: p.InstanceType, Since: p.Since(), Until: p.Until,
+		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Group: p.Group, Zone: p.Zone, Type: p.InstanceType, Since: p.Since(), Until: p.Until,
 			Cause: why.CoolDown(string(p.Class), p.Message, why.Attempt{Group: o, InstanceType: p.InstanceType})})
 	}
 	template := k.facts.view.Template(o.Name)

@@ -7,10 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -56,6 +58,23 @@ func TestPodOfAProvisioningRequest(t *testing.T) {
 			assert.Equal(t, `it consumes ProvisioningRequest "train", and such pods cause no scale-up of their own`, got.cause.Message)
 			assert.Equal(t, "kubectl -n ml describe provisioningrequest train", got.cause.Remedy)
 		}
+	}
+}
+
+// A node that a shadow would have asked for neither starts nor comes.
+func TestPodWhoseGroupHasNoNodeThatStarts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pretended map[string]int
+		want      decision.PodState
+	}{
+		"leader": {nil, decision.PodFits},
+		"shadow": {map[string]int{}, decision.PodLaunching},
+	} {
+		s := &speaker{cluster: &cluster{Collector: New(Config{Provider: &aws.Provider{Pretended: tt.pretended}}),
+			facts: &facts{listed: true, earlier: earlier{asked: map[types.UID][]string{"a": {"web"}}}}}, groups: map[string]*decision.Group{"web": {Name: "web"}}}
+		s.late = func() (map[string]decision.Reason, map[string]int) { return nil, nil }
+		got := s.other(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a"}})
+		assert.Equalf(t, tt.want, got.state, "%s: %+v", name, got)
 	}
 }
 

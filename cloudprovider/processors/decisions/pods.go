@@ -118,10 +118,10 @@ func (s *speaker) coming(groups []string) string {
 	return groups[max(0, at)]
 }
 
-// came reports whether no node of the group is on its way any more.
+// came reports whether no node of the group is on its way any more. The nodes of a shadow never come.
 func (s *speaker) came(group string) bool {
 	g := s.groups[group]
-	if g == nil || g.Starting > 0 || s.lacking[group] {
+	if g == nil || g.Starting > 0 || s.lacking[group] || s.Provider.Pretended != nil {
 		return g == nil
 	}
 	missing, _ := s.late()

@@ -200,7 +200,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
 		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
-		limit(result, slices.DeleteFunc(slices.Clone(pods), ofRequest)) // their request says why they wait
+		limit(result, slices.DeleteFunc(slices.Clone(pods), o.ofRequest)) // their request says why they wait
 	}
 	if err == nil && result.Result == status.ScaleUpSuccessful && len(result.ScaleUpInfos) == 0 {
 		// A request has found room on nodes that exist. For the core that would begin --scale-down-delay-after-add. It books the room in the
@@ -343,4 +343,6 @@ func (o *Orchestrator) Raises(result *status.ScaleUpStatus) []*status.ScaleUpSta
 	return list
 }
 
-func ofRequest(pod *apiv1.Pod) bool { return podlist.RequestOf(pod) != "" }
+func (o *Orchestrator) ofRequest(pod *apiv1.Pod) bool {
+	return o.context.ProvisioningRequestEnabled && podlist.RequestOf(pod) != ""
+}

@@ -472,8 +472,10 @@ func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	}
 }
 
+func withRequests(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = true }
+
 func TestRequestsGetOneScaleUpALoop(t *testing.T) {
-	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
+	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}, withRequests)
 	requests := 0
 	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		requests++
@@ -488,7 +490,7 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 }
 
 func TestRequestsFollowAfterOtherPods(t *testing.T) {
-	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
+	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}, withRequests)
 	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2})
 	w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)}), "a +1", "b +1")
 	assert.True(t, w.ctx.ProvisioningRequestScaleUpMode, "the next scale-up is for requests")

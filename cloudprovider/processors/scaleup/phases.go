@@ -50,7 +50,7 @@ func (o *Orchestrator) divide(pods []*apiv1.Pod) (zonal, others []*apiv1.Pod) {
 		return nil, pods
 	}
 	for _, pod := range pods {
-		if !ofRequest(pod) && o.Zones.Needs(pod) {
+		if !o.ofRequest(pod) && o.Zones.Needs(pod) {
 			zonal = append(zonal, pod)
 		} else {
 			others = append(others, pod)

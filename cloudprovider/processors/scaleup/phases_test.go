@@ -11,6 +11,7 @@ import (
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
@@ -87,6 +88,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 		name         string
 		loops        [][]*apiv1.Pod
 		noViews      bool
+		requests     bool // --enable-provisioning-requests
 		allOrNothing bool
 		results      []status.ScaleUpResult
 		err          errors.AutoscalerError
@@ -107,7 +109,9 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			calls:   []call{{Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}, {Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}},
 			later:   [][]string{nil, nil}},
 		{name: "pods of a provisioning request stay together", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+			requests: true, calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+		{name: "nobody serves the request", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free"}}}, later: [][]string{{"in-a"}}},
 		{name: "none needs a zone", loops: [][]*apiv1.Pod{podsNamed("free")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
 		{name: "all need one", loops: [][]*apiv1.Pod{podsNamed("in-a", "in-b")}, results: []status.ScaleUpResult{done},
@@ -121,7 +125,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
 			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}, Clock: clock.RealClock{}})
 			o.Initialize(&cacontext.AutoscalingContext{CloudProvider: testprovider.NewTestCloudProviderBuilder().Build(),
-				ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()},
+				AutoscalingOptions: config.AutoscalingOptions{ProvisioningRequestEnabled: tt.requests}, ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()},
 				nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {

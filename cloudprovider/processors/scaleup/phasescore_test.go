@@ -35,7 +35,7 @@ import (
 // startCore initializes o with the core's parts, over the groups "a" and "b". A node of each group is on its way, and every launch fails.
 func startCore(t *testing.T, o *Orchestrator) {
 	t.Helper()
-	infos, options := map[string]*framework.NodeInfo{}, config.AutoscalingOptions{}
+	infos, options := map[string]*framework.NodeInfo{}, config.AutoscalingOptions{ProvisioningRequestEnabled: true}
 	provider := testprovider.NewTestCloudProviderBuilder().WithOnScaleUp(func(string, int) error { return errors.New("denied") }).Build()
 	for _, id := range []string{"a", "b"} {
 		provider.AddNodeGroup(id, 2, 9, 1)

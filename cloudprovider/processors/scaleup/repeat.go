@@ -36,7 +36,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		if len(all) == 1 {
 			requestsNext = o.context.ProvisioningRequestScaleUpMode
 		}
-		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
+		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest) {
 			if result != nil {
 				_ = o.addAsked(s, result, before) // for the limits
 			}
@@ -47,7 +47,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		failed := o.addAsked(s, result, before)
 		chosen, later, known := o.chosen(result.PodsTriggeredScaleUp)
 		placed := s.assign(chosen, from)
-		pods = slices.DeleteFunc(slices.Clone(pods), ofRequest) // their class looks for room itself
+		pods = slices.DeleteFunc(slices.Clone(pods), o.ofRequest) // their class looks for room itself
 		for _, info := range result.PodsRemainUnschedulable {
 			helpless[info.Pod] = true // groups only get fewer in this loop
 		}

@@ -3,6 +3,7 @@ package shadow
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -299,12 +300,12 @@ func (s *Shadow) end(now time.Time) {
 func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
 	name, r := c.From.UTC().Format(time.DateOnly), &s.report
 	r.Comparisons = append(r.Comparisons[max(0, len(r.Comparisons)-mostComparisons+1):], c)
-	found := slices.IndexFunc(r.Days, func(d decision.ShadowDay) bool { return d.Day == name })
-	if found < 0 {
+	is := func(d decision.ShadowDay) bool { return d.Day == name }
+	if !slices.ContainsFunc(r.Days, is) {
 		r.Days = append(r.Days[max(0, len(r.Days)-mostDays+1):], decision.ShadowDay{Day: name})
-		found = len(r.Days) - 1
+		slices.SortFunc(r.Days, func(a, b decision.ShadowDay) int { return strings.Compare(a.Day, b.Day) }) // it may have begun the day before
 	}
-	return &r.Days[found]
+	return &r.Days[slices.IndexFunc(r.Days, is)]
 }
 
 // look notes which nodes the last loop would have removed, and when. If such a node is needed again, the leader alone kept it.
@@ -316,16 +317,19 @@ func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 		switch {
 		case n.State == decision.NodeDraining || n.State == decision.NodeLeaving:
 			n = was // NodeHandler may see it later
-		case goes(n) && goes(was):
-			n.RemovalAt = was.RemovalAt
+		case goes(was) && !slices.Contains(needs, n.Reason.Code):
+			n = was // it would be gone
 		case goes(n):
 			n.RemovalAt = now
-		case goes(was) && n.State != decision.NodeUnneeded:
+		case goes(was):
 			s.removed(was, decision.Sides[int]{Shadow: 1}, now.Sub(was.RemovalAt))
 		}
 		s.nodes[n.Name] = n
 	}
 }
+
+// needs are the causes that keep a node for its pods or for a minimum, and not only because nothing is removed for a while.
+var needs = []decision.Code{decision.CodeNeeded, decision.CodeNoPlace, decision.CodePod, decision.CodeMinSize, decision.CodeMinQuota, decision.CodeAnnotation}
 
 // goes reports whether nothing keeps a node any longer.
 func goes(n decision.Node) bool {

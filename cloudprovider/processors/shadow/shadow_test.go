@@ -3,6 +3,7 @@ package shadow
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -321,7 +322,7 @@ func TestABusyClusterIsComparedToo(t *testing.T) {
 }
 
 func TestRemovalsAreCompared(t *testing.T) {
-	w := newWorld(t, 4)
+	w := newWorld(t, 6)
 	nodes := w.Nodes("a")
 	loop := func(states ...decision.Node) {
 		for at := range states {
@@ -330,23 +331,25 @@ func TestRemovalsAreCompared(t *testing.T) {
 		w.last.Nodes = states
 		w.loop(nil)
 	}
-	needed := decision.Node{State: decision.NodeNeeded}
+	needed := decision.Node{State: decision.NodeNeeded, Reason: decision.Reason{Code: decision.CodeNeeded}}
 	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
 	waits := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneededDelay}, RemovalAt: w.clock.Now().Add(time.Minute)}
-	loop(waits, waits, waits, needed)
+	paused := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeScaleDownOff}} // after the shadow's next launch
+	stale := decision.Node{State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeStale}}
+	loop(waits, waits, waits, needed, waits, waits)
 	w.clock.Step(20 * time.Second)
-	loop(goes, goes, waits, needed)
+	loop(goes, goes, waits, needed, goes, goes)
 	w.clock.Step(10 * time.Second)
-	loop(goes, goes, waits, needed)
+	loop(goes, goes, waits, needed, paused, stale)
 	draining := decision.Node{State: decision.NodeDraining, Reason: decision.Reason{Code: decision.CodeUnneeded}}
-	loop(draining, goes, waits, needed) // before the event
-	for _, at := range []int{0, 2, 3} {
+	loop(draining, goes, waits, needed, paused, waits) // before the event
+	for _, at := range []int{0, 2, 3, 4} {
 		going := nodes[at].DeepCopy()
 		going.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
 		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(nodes[at], going)
 		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(going, going)
 	}
-	loop(draining, needed, draining, draining)
+	loop(draining, needed, draining, draining, draining, needed)
 	var got []string
 	report := w.Report()
 	for _, r := range report.Comparisons {
@@ -356,11 +359,24 @@ func TestRemovalsAreCompared(t *testing.T) {
 		"true [a]: both removed it, the shadow 10.0 s sooner",
 		"true [a]: both removed it, the shadow 30.0 s later",
 		"true [a]: the shadow would have kept it",
+		"true [a]: both removed it, the shadow 10.0 s sooner",
+		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 	}
 	assert.Empty(t, cmp.Diff(want, got), "removals (-want +got)")
 	sum := report.Days[0].Removals
-	assert.Truef(t, sum.Both == 2 && sum.Mean() == -10, "sum of the day = %+v, want two, 10 s later", sum)
+	assert.Truef(t, sum.Both == 3 && math.Abs(sum.Mean()+10./3) < 1e-9, "sum of the day = %+v, want three, 3.3 s later", sum)
+}
+
+// A long comparison began before midnight, and ends after a removal of the day after.
+func TestDaysAreInOrder(t *testing.T) {
+	s, midnight := &Shadow{}, time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	for _, from := range []time.Time{midnight, midnight.Add(-10 * time.Minute)} {
+		d := s.add(decision.Comparison{From: from})
+		assert.Equal(t, from.Format(time.DateOnly), d.Day, "day of a comparison")
+	}
+	last := s.report.Days[1].Day
+	assert.Equal(t, "2026-11-02", last, "the last day")
 }
 
 func TestMemoryIsBounded(t *testing.T) {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 
 // maxTimed bounds how many pods are timed at once. Pods beyond it are not measured.
 const maxTimed = 10_000
+
+// longestTimed is how long a pod is timed at least. One that was deleted during its scale-up has no later event.
+const longestTimed = time.Hour
 
 // Waits receives how long pods wait. Calls may come from several goroutines at once.
 type Waits interface {
@@ -43,6 +47,9 @@ func NewReaction(waits Waits, c clock.PassiveClock) *Reaction {
 func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.since) >= maxTimed {
+		maps.DeleteFunc(r.since, func(_ types.UID, since time.Time) bool { return r.clock.Since(since) > longestTimed })
+	}
 	for _, pod := range s.PodsTriggeredScaleUp {
 		_, timed := r.since[pod.UID]
 		if timed || podlist.RequestOf(pod) != "" || runs(pod) || len(r.since) >= maxTimed {

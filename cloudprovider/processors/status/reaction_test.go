@@ -73,10 +73,12 @@ func TestReactionIsMeasuredOncePerPod(t *testing.T) {
 	assert.Empty(t, r.since, "pods are timed still")
 }
 
+// A pod that was deleted during its scale-up has no later event.
 func TestReactionTimesABoundedNumberOfPods(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	got := &waits{}
-	r := NewReaction(got, testclock.NewFakePassiveClock(start))
+	now := testclock.NewFakePassiveClock(start)
+	r := NewReaction(got, now)
 	s := &corestatus.ScaleUpStatus{}
 	for i := range maxTimed + 5 {
 		s.PodsTriggeredScaleUp = append(s.PodsTriggeredScaleUp, unschedulable(fmt.Sprint(i), start))
@@ -84,4 +86,8 @@ func TestReactionTimesABoundedNumberOfPods(t *testing.T) {
 	r.Process(nil, s)
 	assert.Truef(t, len(r.since) == maxTimed && len(got.asked) == maxTimed,
 		"%d pods are timed, %d counted, want %d", len(r.since), len(got.asked), maxTimed)
+
+	now.SetTime(start.Add(longestTimed + time.Second))
+	r.Process(nil, &corestatus.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{unschedulable("later", now.Now())}})
+	assert.Lenf(t, r.since, 1, "pods are timed once the others have waited for more than %s", longestTimed)
 }

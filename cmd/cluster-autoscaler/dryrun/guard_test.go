@@ -171,7 +171,7 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden) // which ends a dry run, and no shadow
 	}))
 	t.Cleanup(api.Close)
-	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: api.URL}))
+	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: api.URL + "/k8s/clusters/c-x"})) // as Rancher has it
 	require.NoError(t, err)
 	for name, write := range map[string]func() error{
 		"create": func() error {

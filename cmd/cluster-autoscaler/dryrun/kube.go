@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"strings"
 
 	"k8s.io/client-go/rest"
 )
@@ -18,7 +19,8 @@ func (g *Guard) Kube(config *rest.Config) *rest.Config {
 	return guarded
 }
 
-var events = regexp.MustCompile(`^/(api|apis/events\.k8s\.io)/v1/namespaces/[^/]+/events(/[^/]+)?$`)
+// Paths are compared from their end, because the API server may stand behind a path of its own.
+var events = regexp.MustCompile(`/(api|apis/events\.k8s\.io)/v1/namespaces/[^/]+/events(/[^/]+)?$`)
 
 type transport struct {
 	guard *Guard
@@ -29,7 +31,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodGet:
 		return t.read(r)
-	case t.guard.refuses && (r.URL.Path == t.guard.lease || r.Method == http.MethodPost && r.URL.Path == path.Dir(t.guard.lease)):
+	case t.guard.refuses && (strings.HasSuffix(r.URL.Path, t.guard.lease) ||
+		r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, path.Dir(t.guard.lease))):
 		return t.next.RoundTrip(r)
 	case t.guard.refuses && events.MatchString(r.URL.Path): // each part writes some
 		return echo(r)

@@ -80,6 +80,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	reads := client.Discovery().RESTClient()
 	off, served := informers.SwitchOff(ctx, reads, &p.core)
 	p.off = off
+	p.core.ProvisioningRequestEnabled = p.core.ProvisioningRequestEnabled || p.requests // a shadow reads none
 	p.decisions = p.newDecisions()
 	factory := informers.New(client, informers.Trim)
 	informers.DoWithoutAttachments(ctx, reads, factory)

@@ -51,7 +51,9 @@ func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.In
 	if f.buffers, err = p.startBuffers(ctx, working, client, factory); err != nil {
 		return f, fmt.Errorf("capacity buffers: %w", err)
 	}
-	if p.core.ProvisioningRequestEnabled {
+	if p.requests {
+		f.requests.filter = provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager())
+	} else if p.core.ProvisioningRequestEnabled {
 		requests, err := p.readRequests(ctx, working, factory)
 		if err != nil {
 			return f, fmt.Errorf("provisioning requests: %w", err)

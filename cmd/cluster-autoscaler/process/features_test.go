@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
 )
 
 // The core itself waits for the caches of buffers for ever. A leader that does so keeps its lease, and is alive by its probe.
@@ -52,6 +54,20 @@ func TestStartWithBuffersEnds(t *testing.T) {
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+// Else each loop of the shadow would launch a node for a pod that the leader leaves out.
+func TestAShadowLeavesPodsOfRequestsToTheLeader(t *testing.T) {
+	p := &Process{kube: &rest.Config{}}
+	p.core.ProvisioningRequestEnabled = true
+	p.withoutWrites()
+	f, err := p.newFeatures(t.Context(), t.Context(), nil, nil)
+	require.NoError(t, err)
+	pods := []*corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "job"}}}}
+	require.NotNil(t, f.requests.filter, "the filter")
+	left, err := f.requests.filter.Process(&cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{Recorder: record.NewFakeRecorder(1)}}, pods)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "pods for the shadow")
 }
 
 // The answer that a request is due begins its next pause. The core's injector asks in each loop, and its class in the same one.

@@ -53,6 +53,7 @@ type Process struct {
 	remove      string                          // node that a dry run asks to go
 	middleware  []func(*middleware.Stack) error // of the AWS clients
 	refusing    *dryrun.Guard                   // nil but in a shadow
+	requests    bool                            // the leader of this shadow serves ProvisioningRequests
 	ring        dryrun.Ring                     // of recorded loops
 }
 

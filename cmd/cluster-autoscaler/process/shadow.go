@@ -27,6 +27,7 @@ func (p *Process) withoutWrites() {
 	core.MaxBulkSoftTaintCount = -1 // with 0 the core takes all such taints off at its start
 	core.ParallelScaleUp = false    // see aws.Provider.Pretended
 	core.ForceDeleteLongUnregisteredNodes, core.ForceDeleteFailedNodes = false, false
+	p.requests = core.ProvisioningRequestEnabled
 	core.ProvisioningRequestEnabled, core.ProactiveScaleupEnabled = false, false
 	core.CapacitybufferControllerEnabled, core.CapacitybufferPodInjectionEnabled = false, false
 	core.EnforceNodeGroupMinSize = false
