@@ -295,9 +295,7 @@ func next(reasons ...decision.Reason) string {
 	}
 	text := "\nNext:\n"
 	for _, remedy := range remedies {
-		for line := range strings.Lines(remedy) {
-			text += "  " + Clean(strings.TrimSuffix(line, "\n")) + "\n"
-		}
+		text += "  " + Lines(remedy, "  ") + "\n"
 	}
 	return text
 }
