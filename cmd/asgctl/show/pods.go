@@ -83,7 +83,8 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 
 // owners are the kinds by their short names for kubectl, in lower case.
 var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
-	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
+	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob",
+	"rc": "ReplicationController"}
 
 // Owner is a report's name for an owner. kubectl takes the plural of a kind, too, and prints a kind with its API group.
 func Owner(kind, name string) string {
@@ -108,7 +109,7 @@ const longestBase = 58
 func OwnedBy(owner string, pod *decision.Pod) bool {
 	kind, name, _ := strings.Cut(owner, "/")
 	switch last := strings.LastIndexByte(name, '-'); {
-	case strings.EqualFold(pod.Owner, owner):
+	case strings.EqualFold(pod.Owner, owner), strings.EqualFold(pod.Owner, strings.TrimSuffix(kind, "s")+"/"+name):
 		return true
 	case kind == "ReplicaSet" && last > 0:
 		base := name + "-"
