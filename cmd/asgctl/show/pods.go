@@ -32,9 +32,9 @@ type Pods struct {
 	Pods     []decision.Pod    `json:"pods"`
 	PodsLeft int               `json:"podsLeftOut,omitempty"` // pending ones of the cluster for which the report had no room
 	Searches []decision.Search `json:"searches"`              // in which the pods were
+	Problems []decision.Reason `json:"problems,omitempty"`    // of the groups, where none of several pods waits
 
-	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
-	groups  []decision.Group
+	Given   string    `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	began   time.Time // of the last loop
 	subject string    // such as "Deployment/web", "" for one pod
 }
@@ -42,7 +42,7 @@ type Pods struct {
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
 func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, PodsLeft: r.PodsLeft,
-		Searches: []decision.Search{}, groups: r.Groups, began: r.Loop.Started, subject: subject}
+		Searches: []decision.Search{}, began: r.Loop.Started, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -58,6 +58,13 @@ func PodsOf(r *decision.Report, source Source, subject string, match func(*decis
 		}
 		pod.Search = place
 		p.Pods = append(p.Pods, pod)
+	}
+	for _, g := range r.Groups {
+		for _, problem := range g.Problems {
+			if subject != "" && len(p.Pods) == 0 && !slices.Contains(p.Problems, problem) { // one may concern all groups
+				p.Problems = append(p.Problems, problem)
+			}
+		}
 	}
 	return p
 }
@@ -159,21 +166,13 @@ func (p *Pods) Text() string {
 		if p.Source == Running && !p.began.IsZero() {
 			text += ", as of the loop of " + why.Clock(p.began)
 		}
-		return text + "\n" + p.problems()
+		text += "\n"
+		for _, problem := range p.Problems {
+			text += "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
+		}
+		return text
 	}
 	return text + p.grouped()
-}
-
-func (p *Pods) problems() (text string) {
-	for _, g := range p.groups {
-		for _, problem := range g.Problems {
-			said := "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
-			if !strings.Contains(text, said) { // one may concern all groups
-				text += said
-			}
-		}
-	}
-	return text
 }
 
 // stale says that the facts are old, why, and what helps, or "".
