@@ -18,17 +18,13 @@ type groupTag struct {
 	Propagate    *bool   `json:"PropagateAtLaunch,omitempty"`
 }
 
-// SetTags is the command that sets tags of an Auto Scaling group. InRegion adds the region.
+// SetTags is the command that sets tags of an Auto Scaling group, in one line as each step. InRegion adds the region.
 func SetTags(group string, tags ...Tag) string {
 	list := make([]string, len(tags))
 	for i, t := range tags {
 		list[i] = JSON(groupTag{group, "auto-scaling-group", t.Key, &t.Value, new(bool)})
 	}
-	text := "[" + strings.Join(list, ",") + "]"
-	if len(list) > 1 {
-		text = "[\n  " + strings.Join(list, ",\n  ") + "\n]"
-	}
-	return "aws autoscaling create-or-update-tags --tags " + Quote(text)
+	return "aws autoscaling create-or-update-tags --tags " + Quote("["+strings.Join(list, ",")+"]")
 }
 
 func DeleteTag(group, key string) string {

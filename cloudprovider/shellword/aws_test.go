@@ -7,6 +7,13 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// The status page marks each line that begins with a program as a command.
+func TestSeveralTagsAreSetByOneLine(t *testing.T) {
+	assert.Equal(t, `aws autoscaling create-or-update-tags --tags '[{"ResourceId":"web","ResourceType":"auto-scaling-group","Key":"a","Value":"1","PropagateAtLaunch":false},`+
+		`{"ResourceId":"web","ResourceType":"auto-scaling-group","Key":"b","Value":"2","PropagateAtLaunch":false}]'`,
+		shellword.SetTags("web", shellword.Tag{Key: "a", Value: "1"}, shellword.Tag{Key: "b", Value: "2"}))
+}
+
 func TestCommandsGetTheRegion(t *testing.T) {
 	for _, tt := range []struct{ step, want string }{
 		{"aws eks update-nodegroup-config --cluster-name prod", "aws eks update-nodegroup-config --region cn-north-1 --cluster-name prod"},

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
@@ -131,7 +134,7 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 	return e.print(cmd, answer)
 }
 
-// find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
+// find looks for a controller, such as "Deployment/web", or for a pod of one whose kind the API server may not know by this name.
 func (e *explainer) find(ctx context.Context, owner string) error {
 	client, err := e.running.Client()
 	if err != nil {
@@ -146,7 +149,15 @@ func (e *explainer) find(ctx context.Context, owner string) error {
 	case "Job", "CronJob":
 		api = client.BatchV1().RESTClient()
 	default:
-		return nil
+		pods, err := client.CoreV1().Pods(e.inNamespace()).List(ctx, metav1.ListOptions{})
+		if err != nil || slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
+			kind, name := nodemeta.Owner(&pod)
+			return show.OwnedBy(owner, &decision.Pod{Name: pod.Name, Owner: kind + "/" + name})
+		}) {
+			return err
+		}
+		none := "no pod in namespace " + e.inNamespace() + " has it in its ownerReferences, see asgctl explain pods -n " + e.inNamespace()
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonNotFound, Message: none}}
 	}
 	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }

@@ -61,19 +61,20 @@ func ofAccount(name string, c corev1.Container) corev1.Pod {
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
 }
 
-func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
-	env := []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1"}}
+func TestRegionIsTheFlagsOrThePodsOrTheNodes(t *testing.T) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{corev1.LabelTopologyRegion: "eu-north-1"}}}
 	for _, tt := range []struct {
-		name, given, want string
-		args              []string
+		name, given, env, want string
+		args                   []string
 	}{
-		{name: "given here", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
-		{name: "flag of the pod", args: []string{"--asg-region=us-west-2"}, want: "us-west-2"},
-		{name: "environment of the pod", want: "eu-west-1"},
+		{name: "given here", env: "eu-west-1", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
+		{name: "flag of the pod", env: "eu-west-1", args: []string{"--asg-region=us-west-2"}, want: "us-west-2"},
+		{name: "environment of the pod", env: "eu-west-1", want: "eu-west-1"},
+		{name: "label of the nodes", want: "eu-north-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := asks(ofAccount("a", corev1.Container{Args: tt.args, Env: env}))
-			in.Read.Region = tt.given
+			in := asks(ofAccount("a", corev1.Container{Args: tt.args, Env: []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: tt.env}}}))
+			in.Read.Region, in.nodes.value = tt.given, map[string]*corev1.Node{"i-1": node}
 			if in.takeFlags(); in.Read.Region != tt.want {
 				t.Errorf("region %q, want %q", in.Read.Region, tt.want)
 			}

@@ -111,9 +111,9 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
 			want: "is not authorized to perform: ec2:DescribeImages because no identity-based policy allows the ec2:DescribeImages action. " +
 				"Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
-				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
+				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["autoscaling:DescribeAutoScalingGroups","ec2:DescribeLaunchTemplateVersions",`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
-			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
+			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups","ec2:DescribeLaunchTemplateVersions",`},
 		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(quoted(c, "gpu").Tags, owned) },
 			want: `group "gpu": it lacks the tag ` + owned + " = owned", next: "create-or-update-tags"},
 		{name: "owned tag with another value", check: "ownership", account: func(c *fakeaws.Config) { quoted(c, "gpu").Tags[owned] = "true" },

@@ -50,6 +50,9 @@ func (in *installation) takeFlags() {
 		}
 	}
 	in.Read.Region = cmp.Or(in.Read.Region, running.RegionOf(container))
+	for _, node := range in.nodes.value { // a pod may have the region from its instance alone
+		in.Read.Region = cmp.Or(in.Read.Region, node.Labels[corev1.LabelTopologyRegion])
+	}
 }
 
 // skipUnsure notes what cannot be checked while nobody knows which autoscaler is ours.

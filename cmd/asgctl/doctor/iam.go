@@ -24,11 +24,14 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
 	var denied []accountcheck.Call
-	var actions []string // of these, all of which are reads
+	var reads []string // allowed ones, too, because the policy replaces the one of an earlier run
 	for _, call := range accountcheck.Permissions(ctx, in.clients) {
+		if call.Outcome != "not-tried" {
+			reads = append(reads, call.Action)
+		}
 		switch {
 		case call.Denied():
-			denied, actions = append(denied, call), append(actions, call.Action)
+			denied = append(denied, call)
 		case call.Outcome == "unreachable": // the other services answer
 			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
 		case slices.Contains([]string{"timeout", "throttled"}, call.Outcome):
@@ -39,7 +42,7 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	}
 	// A policy of its own: the role's other policies stay.
 	grant := fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
-		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(actions))
+		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(reads))
 	for _, call := range denied {
 		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning,
 			"a harmless call with the credentials of this command, request "+call.RequestID, grant)

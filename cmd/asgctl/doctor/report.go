@@ -61,7 +61,8 @@ func (c *Check) find(object, problem, evidence, next string) {
 		c.Omitted++
 		return
 	}
-	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: text(shellword.InRegion(c.region, next))})
+	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence),
+		Next: show.Lines(shellword.InRegion(c.region, next), "")})
 }
 
 func (c *Check) skip(subject, reason, needs string) {
@@ -98,7 +99,7 @@ func (r *Report) tableOfFindings(b *strings.Builder) {
 		for _, f := range c.Findings {
 			number++
 			indent := strings.Repeat(" ", len(strconv.Itoa(number))+2)
-			fmt.Fprintf(b, "\n%d. %s: %s: %s\n%sknown from: %s\n%snext: %s\n", number, c.Name, f.Object, f.Problem, indent, f.Evidence, indent, f.Next)
+			fmt.Fprintf(b, "\n%d. %s: %s: %s\n%sknown from: %s\n%snext: %s\n", number, c.Name, f.Object, f.Problem, indent, f.Evidence, indent, show.Lines(f.Next, indent))
 		}
 		if c.Omitted > 0 {
 			fmt.Fprintf(b, "\n   %s: and %d more\n", c.Name, c.Omitted)

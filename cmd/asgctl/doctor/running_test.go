@@ -40,6 +40,14 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 	}
 }
 
+// A remedy may have several steps, each with a command to paste.
+func TestStepsStayLines(t *testing.T) {
+	c := Check{Name: "running"}
+	c.find("node group web", "its instances do not join", "its /status.json", "see: aws eks a\nor\x1b: kubectl b")
+	assert.Equal(t, "see: aws eks a\nor\ufffd: kubectl b", c.Findings[0].Next)
+	assert.Contains(t, (&Report{Checks: []Check{c}}).Table(), "\n   next: see: aws eks a\n   or\ufffd: kubectl b\n")
+}
+
 func TestReportWithoutDecisionsIsOfNoSoundAutoscaler(t *testing.T) {
 	for process, want := range map[string]string{
 		`{"holder": "b"}`:  "the autoscaler that answers does not lead, and b does",

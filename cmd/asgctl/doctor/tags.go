@@ -51,7 +51,7 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 	c.find(fmt.Sprintf("Auto Scaling group %q", name), fmt.Sprintf("it lacks the discovery tag %q, so that it is not scaled", lacks[0].Key),
 		fmt.Sprintf("it has a tag of the autoscaler, and its instance %s is the node %s", aws.ToString(raw.Instances[at].InstanceId),
 			in.nodes.value[aws.ToString(raw.Instances[at].InstanceId)].Name),
-		strings.ReplaceAll(shellword.SetTags(name, lacks...), "\n", ""))
+		shellword.SetTags(name, lacks...))
 }
 
 func (in *installation) wantedKeys() string {

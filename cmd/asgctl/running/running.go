@@ -157,7 +157,8 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 
 // port is the one the autoscaler's pod names, for --address can be any.
 func port(pod *corev1.Pod) int {
-	for _, c := range pod.Spec.Containers {
+	autoscaler, _ := AutoscalerIn(&pod.Spec) // others may stand before it
+	for _, c := range slices.Concat([]corev1.Container{autoscaler}, pod.Spec.Containers) {
 		for _, p := range c.Ports {
 			return int(p.ContainerPort)
 		}

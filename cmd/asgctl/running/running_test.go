@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
@@ -43,6 +44,28 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 				"kubectl --namespace kube-system port-forward pod/a 8085, and give --url http://127.0.0.1:8085 ("
 			assert.ErrorContains(t, err, want)
 		})
+	}
+}
+
+// A plugin beside an unmodified core is a sidecar, and a webhook may put a container first.
+func TestPortIsTheAutoscalers(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	at := func(name string, port int32, args ...string) corev1.Container {
+		return corev1.Container{Name: name, Args: args, Ports: []corev1.ContainerPort{{ContainerPort: port}}}
+	}
+	plugin := at("plugin", 8086, "--asg-plugin-address=127.0.0.1:8087")
+	plugin.RestartPolicy = &always
+	for _, tt := range []struct {
+		name string
+		spec corev1.PodSpec
+		want int
+	}{
+		{"plugin as a sidecar", corev1.PodSpec{InitContainers: []corev1.Container{plugin}, Containers: []corev1.Container{at("core", 8085, "--cloud-provider=externalgrpc")}}, 8086},
+		{"proxy in front", corev1.PodSpec{Containers: []corev1.Container{at("istio-proxy", 15090), at("cluster-autoscaler", 8085)}}, 8085},
+		{"another name", corev1.PodSpec{Containers: []corev1.Container{at("scaler", 9000)}}, 9000},
+		{"no port", corev1.PodSpec{Containers: []corev1.Container{{Name: "cluster-autoscaler"}}}, 8085},
+	} {
+		assert.Equal(t, tt.want, port(&corev1.Pod{Spec: tt.spec}), tt.name)
 	}
 }
 

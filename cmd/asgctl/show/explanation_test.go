@@ -28,6 +28,8 @@ func TestReplicaSetsAndCronJobsAreKnownByTheirPods(t *testing.T) {
 		{"CronJob/nightly", "nightly-2-abcde", "Job/nightly-2", false},
 		{"CronJob/nightly", "nightly-eu-29384756-abcde", "Job/nightly-eu-29384756", false},
 		{"rollout/web", "web-5f-abcde", "Rollout/web", true},
+		{"strimzipodsets/kafka", "kafka-0", "StrimziPodSet/kafka", true},
+		{Owner("rc", "web"), "web-abcde", "ReplicationController/web", true},
 	} {
 		assert.Equalf(t, tt.want, OwnedBy(tt.owner, &decision.Pod{Name: tt.pod, Owner: tt.from}), "%s has %s of %s", tt.owner, tt.pod, tt.from)
 	}

@@ -224,7 +224,7 @@ func problemText(group string, problems []launchspec.Problem) string {
 	for _, p := range problems {
 		fmt.Fprintf(&b, "- %s: %s\n", p.Reason, Clean(p.Message))
 		if p.Remedy != "" {
-			fmt.Fprintf(&b, "  %s\n", Clean(p.Remedy))
+			fmt.Fprintf(&b, "  %s\n", Lines(p.Remedy, "  "))
 		}
 	}
 	return b.String()

@@ -32,9 +32,9 @@ type Pods struct {
 	Pods     []decision.Pod    `json:"pods"`
 	PodsLeft int               `json:"podsLeftOut,omitempty"` // pending ones of the cluster for which the report had no room
 	Searches []decision.Search `json:"searches"`              // in which the pods were
+	Problems []decision.Reason `json:"problems,omitempty"`    // of the groups, where none of several pods waits
 
-	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
-	groups  []decision.Group
+	Given   string    `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	began   time.Time // of the last loop
 	subject string    // such as "Deployment/web", "" for one pod
 }
@@ -42,7 +42,7 @@ type Pods struct {
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
 func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, PodsLeft: r.PodsLeft,
-		Searches: []decision.Search{}, groups: r.Groups, began: r.Loop.Started, subject: subject}
+		Searches: []decision.Search{}, began: r.Loop.Started, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -58,6 +58,13 @@ func PodsOf(r *decision.Report, source Source, subject string, match func(*decis
 		}
 		pod.Search = place
 		p.Pods = append(p.Pods, pod)
+	}
+	for _, g := range r.Groups {
+		for _, problem := range g.Problems {
+			if subject != "" && len(p.Pods) == 0 && !slices.Contains(p.Problems, problem) { // one may concern all groups
+				p.Problems = append(p.Problems, problem)
+			}
+		}
 	}
 	return p
 }
@@ -83,7 +90,8 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 
 // owners are the kinds by their short names for kubectl, in lower case.
 var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
-	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
+	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob",
+	"rc": "ReplicationController"}
 
 // Owner is a report's name for an owner. kubectl takes the plural of a kind, too, and prints a kind with its API group.
 func Owner(kind, name string) string {
@@ -108,7 +116,7 @@ const longestBase = 58
 func OwnedBy(owner string, pod *decision.Pod) bool {
 	kind, name, _ := strings.Cut(owner, "/")
 	switch last := strings.LastIndexByte(name, '-'); {
-	case strings.EqualFold(pod.Owner, owner):
+	case strings.EqualFold(pod.Owner, owner), strings.EqualFold(pod.Owner, strings.TrimSuffix(kind, "s")+"/"+name):
 		return true
 	case kind == "ReplicaSet" && last > 0:
 		base := name + "-"
@@ -158,21 +166,13 @@ func (p *Pods) Text() string {
 		if p.Source == Running && !p.began.IsZero() {
 			text += ", as of the loop of " + why.Clock(p.began)
 		}
-		return text + "\n" + p.problems()
+		text += "\n"
+		for _, problem := range p.Problems {
+			text += "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
+		}
+		return text
 	}
 	return text + p.grouped()
-}
-
-func (p *Pods) problems() (text string) {
-	for _, g := range p.groups {
-		for _, problem := range g.Problems {
-			said := "\n" + Clean(problem.Message) + "\n" + next(p.then(problem))
-			if !strings.Contains(text, said) { // one may concern all groups
-				text += said
-			}
-		}
-	}
-	return text
 }
 
 // stale says that the facts are old, why, and what helps, or "".
@@ -295,9 +295,7 @@ func next(reasons ...decision.Reason) string {
 	}
 	text := "\nNext:\n"
 	for _, remedy := range remedies {
-		for line := range strings.Lines(remedy) {
-			text += "  " + Clean(strings.TrimSuffix(line, "\n")) + "\n"
-		}
+		text += "  " + Lines(remedy, "  ") + "\n"
 	}
 	return text
 }

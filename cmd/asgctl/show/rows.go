@@ -51,6 +51,15 @@ func Clean(s string) string {
 	return strings.Map(harmless, s)
 }
 
+// Lines is Clean for the steps of a remedy, each of which keeps its line.
+func Lines(s, indent string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.Map(harmless, lines[i])
+	}
+	return strings.Join(lines, "\n"+indent)
+}
+
 func harmless(r rune) rune {
 	if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 		return '\ufffd'
