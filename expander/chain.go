@@ -72,7 +72,7 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 func (c *Chain) Balances(chosen, other string) bool {
 	return c.last == nil || chosen != c.last.NodeGroup.Id() ||
 		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other }) &&
-			!leastcost.NearEachOther(c.last.Pods, true)
+			len(leastcost.NearEachOther(c.last.Pods, true)) == 0
 }
 
 // Plan returns the plan of which the last choice is a part, see leastcost.Filter. There is none if least-cost was asked neither by name nor

@@ -35,7 +35,7 @@ type assignment struct {
 
 // cheapestChoice returns the first scale-up of the cheapest plan.
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
-	single, covered := f.cheapestSingle(candidates)
+	single, covered := f.cheapestSingle(candidates, d.near)
 	if !separable(candidates, d) {
 		return single
 	}
@@ -67,29 +67,34 @@ func separable(candidates []candidate, d *demand) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(d.pods, requested) && !d.together
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(d.pods, requested) && len(d.near) == 0
 }
 
-// cheapestSingle chooses the cheapest option with the most pods. It also counts its pods.
-func (f *Filter) cheapestSingle(candidates []candidate) (choice, int) {
-	most, lowest := 0, math.Inf(1)
+// cheapestSingle chooses the cheapest option with the most pods, or, if pods must be near each other, the one with the most of these at the
+// lowest cost for each pod: the others may go elsewhere. It also counts its pods.
+func (f *Filter) cheapestSingle(candidates []candidate, near map[*apiv1.Pod]bool) (choice, int) {
+	most, lowest := -1, math.Inf(1)
 	var b choice
 	for i := range candidates {
 		o := candidates[i].option
-		cost := f.weighed(&candidates[i], o.NodeCount)
+		count, cost := len(o.Pods), f.weighed(&candidates[i], o.NodeCount)
+		if len(near) > 0 {
+			cost /= float64(count)
+			count = len(slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return !near[pod] }))
+		}
 		switch {
-		case len(o.Pods) > most || len(o.Pods) == most && cost < lowest*(1-costTolerance):
-			most, lowest = len(o.Pods), cost
+		case count > most || count == most && cost < lowest*(1-costTolerance):
+			most, lowest = count, cost
 			b.chosen = []int{i}
-		case len(o.Pods) == most && cost <= lowest*(1+costTolerance):
+		case count == most && cost <= lowest*(1+costTolerance):
 			b.chosen = append(b.chosen, i)
 		}
 	}
-	b.total = lowest
 	b.planned = make([]assignment, len(candidates))
 	o := candidates[b.chosen[0]].option
 	b.first, b.planned[b.chosen[0]] = b.chosen[0], assignment{count: o.NodeCount, pods: o.Pods}
-	return b, most
+	b.total = f.weighed(&candidates[b.first], o.NodeCount)
+	return b, len(o.Pods)
 }
 
 // planned makes the plan and begins with the group that gets the most pods. It plans once more if a group's cost for the

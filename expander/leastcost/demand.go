@@ -14,7 +14,7 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
-// demand holds the pods of all options, whatever the nodes cost, but for those that wait for a later plan. The core lists pods in an order that differs from call to
+// demand holds the pods of all options, whatever the nodes cost. The core lists pods in an order that differs from call to
 // call. Here they are sorted by namespace and name.
 type demand struct {
 	pods       []*apiv1.Pod
@@ -23,9 +23,9 @@ type demand struct {
 	requests   []amounts          // by pod
 	dimensions *dimensions
 
-	together bool   // the pods must be near each other
-	off      []rule // see keepingOff
-	daemons  []*apiv1.Pod
+	near    map[*apiv1.Pod]bool // pods that must be near each other
+	off     []rule              // see keepingOff
+	daemons []*apiv1.Pod
 
 	classes []class   // without fits
 	ables   []bits    // by class
@@ -35,17 +35,14 @@ type demand struct {
 	narrow      bool // problems leave out what pods prefer less
 }
 
-// newDemand collects the pods of the candidates, but for the later ones. devices may be nil.
-func newDemand(candidates []candidate, devices *drasnapshot.Snapshot, later map[*apiv1.Pod]bool) *demand {
-	d := &demand{index: make(map[*apiv1.Pod]int)}
+// newDemand collects the pods of the candidates. devices may be nil.
+func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
+	d := &demand{index: make(map[*apiv1.Pod]int), near: make(map[*apiv1.Pod]bool)}
 	var able []bits
 	next := []int{0} // by pod, from 1: the pod after it in the last list that had it, because most lists have long parts in common
 	for c := range candidates {
 		last := 0
 		for _, pod := range candidates[c].option.Pods {
-			if later[pod] {
-				continue
-			}
 			i := next[last]
 			if i == 0 || d.pods[i-1] != pod {
 				at, known := d.index[pod]

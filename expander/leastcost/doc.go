@@ -13,8 +13,8 @@
 // A plan keeps the limits of a node that the pods and templates state. It does not know which pods others must be near, or how pods
 // spread over zones. The core knows, and filled the nodes of its options accordingly: the planned nodes hold no more such pods than
 // those (perNode, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
-// core finds pods pending, and scales up again. Pods that must be near each other come after the others, and without a plan: the cheapest of
-// the options with the most pods counts, with the nodes that the core filled.
+// core finds pods pending, and scales up again. If pending pods must be near each other there is no plan: of the options with the most of
+// these pods the one with the lowest cost for each of its pods counts, with the nodes that the core filled.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
 // are the plan's, and its groups take them, the plan goes on: its raises add up to the plan.

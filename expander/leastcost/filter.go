@@ -103,14 +103,11 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	if f.devices != nil {
 		devices = f.devices()
 	}
-	d := newDemand(candidates, devices, nil)
-	off, daemons := f.Preferences.keepingOff(d.pods, candidates)
-	if near := nearEachOther(d.pods, false); len(near) == len(d.pods) {
-		d.together = true
-	} else if len(near) > 0 { // the core finds these pending when the others have their nodes
-		d = newDemand(candidates, devices, near)
+	d := newDemand(candidates, devices)
+	d.off, d.daemons = f.Preferences.keepingOff(d.pods, candidates)
+	for _, pod := range NearEachOther(d.pods, false) {
+		d.near[pod] = true
 	}
-	d.off, d.daemons = off, daemons
 	b, goesOn := f.rest.next(f, candidates, d)
 	if goesOn {
 		t.cut = f.rest.cut

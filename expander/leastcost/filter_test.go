@@ -335,7 +335,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 		}
 		f := newFilter(prices, nil)
 		candidates := f.candidates(options, templates)
-		b := f.cheapestChoice(candidates, newDemand(candidates, nil, nil), unhurried())
+		b := f.cheapestChoice(candidates, newDemand(candidates, nil), unhurried())
 		total, seen := 0.0, map[types.UID]bool{}
 		for i, a := range b.planned {
 			total += prices[candidates[i].id] * float64(a.count)

@@ -81,10 +81,8 @@ func (d *demand) checkPromises(candidates []candidate) {
 		for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
 			sum, largest := 0, int64(0)
 			for _, pod := range candidates[c].option.Pods {
-				if at, planned := d.index[pod]; planned {
-					asked := d.requests[at][dim]
-					sum, largest = sum+int(asked), max(largest, asked)
-				}
+				asked := d.requests[d.index[pod]][dim]
+				sum, largest = sum+int(asked), max(largest, asked)
 			}
 			d.offered[c][dim] = max(d.offered[c][dim], largest, int64(mean(sum, candidates[c])))
 		}

@@ -107,34 +107,25 @@ func near(topologyKey, owner string, pods []*apiv1.Pod) []*apiv1.Pod {
 func TestPodsThatMustBeNearEachOtherAreNotDivided(t *testing.T) {
 	some := func(owner string, count int) []*apiv1.Pod { return replicas(owner, count, "1500m", "1Gi") }
 	for _, tt := range []struct {
-		name    string
-		pods    []*apiv1.Pod // beside 40 others
-		planned int          // pods, 0 for a whole option
+		name  string
+		pods  []*apiv1.Pod // beside many others
+		whole bool
 	}{
-		{"no such pod", some("zeta", 4), 44},
-		{"on one node", near(apiv1.LabelHostname, "zeta", some("zeta", 4)), 40},
-		{"on one node, before the others by name", near(apiv1.LabelHostname, "alpha", some("alpha", 4)), 40},
-		{"in one zone", near(apiv1.LabelTopologyZone, "zeta", some("zeta", 4)), 40},
-		{"near the others", near(apiv1.LabelHostname, "web", some("zeta", 1)), 0},
-		{"one near itself, and another near that one", near(apiv1.LabelHostname, "one", slices.Concat(some("one", 1), some("two", 1))), 40},
-		{"only one near itself", near(apiv1.LabelHostname, "zeta", some("zeta", 1)), 41},
-		{"near pods that run", near(apiv1.LabelTopologyZone, "cache", some("zeta", 4)), 44},
+		{"no such pod", some("zeta", 4), false},
+		{"on one node", near(apiv1.LabelHostname, "zeta", some("zeta", 4)), true},
+		{"on one node, before the others by name", near(apiv1.LabelHostname, "alpha", some("alpha", 4)), true},
+		{"in one zone", near(apiv1.LabelTopologyZone, "zeta", some("zeta", 4)), true},
+		{"near the others", near(apiv1.LabelHostname, "web", some("zeta", 1)), true},
+		{"one near itself, and another near that one", near(apiv1.LabelHostname, "one", slices.Concat(some("one", 1), some("two", 1))), true},
+		{"only one near itself", near(apiv1.LabelHostname, "zeta", some("zeta", 1)), false},
+		{"near pods that run", near(apiv1.LabelTopologyZone, "cache", some("zeta", 4)), false},
 	} {
 		f := newFilter(flat{"a": 1}, nil)
-		nodes := map[string]*framework.NodeInfo{"a": template("7900m", "64Gi")}
-		best := f.BestOptions([]expander.Option{option("a", 7, replicas("web", 40, "1", "1Gi"), tt.pods)}, nodes)
+		options := []expander.Option{option("a", 7, replicas("web", 40, "1", "1Gi"), tt.pods)}
+		best := f.BestOptions(options, map[string]*framework.NodeInfo{"a": template("7900m", "64Gi")})
 		chosen, later := f.Plan()
-		want := tt.planned
-		if want == 0 {
-			want = 40 + len(tt.pods)
-		}
-		require.Truef(t, len(best) == 1 && len(best[0].Pods) == want && (tt.planned == 0) == (len(chosen) == 0) && len(later) == 0,
-			"%s: chose %v, planned %v, want %d pods planned", tt.name, summary(best), chosen, tt.planned)
-		if tt.planned == 40 {
-			best = f.BestOptions([]expander.Option{option("a", 1, tt.pods)}, nodes)
-			chosen, _ = f.Plan()
-			assert.Truef(t, len(best) == 1 && len(best[0].Pods) == len(tt.pods) && len(chosen) == 0, "%s: chose %v, planned %v for them alone", tt.name, summary(best), chosen)
-		}
+		assert.Truef(t, len(best) == 1 && len(best[0].Pods) == 40+len(tt.pods) && tt.whole == (len(chosen) == 0) && len(later) == 0,
+			"%s: chose %v, planned %v, want a whole option %t", tt.name, summary(best), chosen, tt.whole)
 	}
 }
 
@@ -143,16 +134,17 @@ func TestDearGroupThatTakesMorePodsGetsTheFewThatNeedIt(t *testing.T) {
 	web, gpu := replicas("web", 40, "1", "1Gi"), replicas("gpu", 1, "1", "1Gi")
 	gpu[0].Spec.NodeSelector = map[string]string{"gpu": "true"}
 	pair := near(apiv1.LabelHostname, "pair", replicas("pair", 2, "1", "1Gi"))
-	nodes := map[string]*framework.NodeInfo{"cheap": template("8", "64Gi"), "dear": template("8", "64Gi")}
-	f := newFilter(flat{"cheap": 0.4, "dear": 1.2}, nil)
+	nodes := map[string]*framework.NodeInfo{"cheap": template("8", "64Gi"), "small": template("2", "16Gi"), "dear": template("8", "64Gi")}
+	f := newFilter(flat{"small": 0.01, "cheap": 0.4, "dear": 1.2}, nil)
 	var got []string
 	for pending := slices.Concat(web, pair, gpu); len(pending) > 0; {
 		fit := slices.DeleteFunc(slices.Clone(pending), func(pod *apiv1.Pod) bool { return pod == gpu[0] })
-		best := f.BestOptions([]expander.Option{option("cheap", 6, fit), option("dear", 6, pending)}, nodes)[0]
+		options := []expander.Option{option("cheap", 6, fit), option("dear", 6, pending), option("small", 1, pair[:1])} // which are at their limits
+		best := f.BestOptions(options, nodes)[0]
 		got = append(got, best.NodeGroup.Id())
 		pending = slices.DeleteFunc(pending, func(pod *apiv1.Pod) bool { return slices.Contains(best.Pods, pod) })
 	}
-	assert.Equal(t, []string{"cheap", "dear", "cheap"}, got, "groups chosen one after the other")
+	assert.Equal(t, []string{"cheap", "dear"}, got, "groups chosen one after the other")
 }
 
 // The core lists no pod for a group whose DaemonSets keep off it, nor one that keeps off them. An equal pod that the group takes does

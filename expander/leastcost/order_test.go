@@ -29,7 +29,7 @@ type node struct {
 // booked puts each pod on the first of the nodes that has room for it and no pod that keeps off it.
 func booked(t *testing.T, o expander.Option, info *framework.NodeInfo) [][]types.UID {
 	t.Helper()
-	d := newDemand([]candidate{{option: o, info: info}}, nil, nil)
+	d := newDemand([]candidate{{option: o, info: info}}, nil)
 	nodes := make([]node, o.NodeCount)
 	for i := range nodes {
 		nodes[i].room = d.dimensions.offeredBy(info)

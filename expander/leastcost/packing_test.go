@@ -16,7 +16,7 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 30, 20)
 	f := newFilter(prices, nil)
 	candidates := f.priced(f.candidates(options, templates), make([]int, 2*manyShapes))
-	d := newDemand(candidates, nil, nil)
+	d := newDemand(candidates, nil)
 	d.classify(candidates)
 	p := d.problem(candidates)
 	pl = newPlanner(p, unhurried())

@@ -154,40 +154,24 @@ func dependsOnOthers(pod *apiv1.Pod) bool {
 	return slices.ContainsFunc(avoided(pod), wide) || len(sought(pod)) > 0
 }
 
-// NearEachOther reports whether one of the pods must be near another of them. beyondNode leaves out terms of the node, so that those of a
-// zone count.
-func NearEachOther(pods []*apiv1.Pod, beyondNode bool) bool {
-	return len(nearEachOther(pods, beyondNode)) > 0
-}
-
-// nearEachOther returns the pods that must be near another of them, and these others. With more rules than it looks at, it returns all.
-func nearEachOther(pods []*apiv1.Pod, beyondNode bool) map[*apiv1.Pod]bool {
-	near, sets, joined := map[*apiv1.Pod]bool{}, map[string][]*apiv1.Pod{}, map[string]bool{} // by rule: whom it concerns, and whether these are near
-	join := func(pods []*apiv1.Pod) {
-		for _, pod := range pods {
-			near[pod] = true
-		}
-	}
+// NearEachOther returns the pods that must be near another of them, but not those others. beyondNode leaves out terms of the node, so that
+// those of a zone count. With more rules than it looks at, it assumes so.
+func NearEachOther(pods []*apiv1.Pod, beyondNode bool) (near []*apiv1.Pod) {
+	known := make(map[string]bool) // by rule and whether it concerns the pod itself: whether it concerns another one
 	for _, pod := range pods {
 		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool {
 			return beyondNode && (!wide(t) || t.TopologyKey == apiv1.LabelTopologyRegion)
 		})
-		for _, r := range rulesOf(pod, counted) {
-			set, known := sets[r.key]
-			if !known && len(sets) == maxRules {
-				join(pods)
-				return near
-			} else if !known {
-				set = slices.DeleteFunc(slices.Clone(pods), func(other *apiv1.Pod) bool { return !r.concerns(other) })
-				sets[r.key] = set
+		if slices.ContainsFunc(rulesOf(pod, counted), func(r rule) bool {
+			key := fmt.Sprint(r.concerns(pod), r.key)
+			others, seen := known[key]
+			if !seen {
+				others = len(known) >= maxRules || slices.ContainsFunc(pods, func(other *apiv1.Pod) bool { return other != pod && r.concerns(other) })
+				known[key] = others
 			}
-			if len(set) == 0 || len(set) == 1 && set[0] == pod {
-				continue
-			}
-			if near[pod] = true; !joined[r.key] {
-				joined[r.key] = true
-				join(set)
-			}
+			return others
+		}) {
+			near = append(near, pod)
 		}
 	}
 	return near

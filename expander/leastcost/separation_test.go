@@ -102,7 +102,7 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 			options, templates, prices := offered([]offer{{"cheap", 2, template("2", "4Gi"), 0.1, listed}, {"dear", 4, template("2", "4Gi"), 0.2, slices.Concat(listed, cut)}})
 			f := newFilter(prices, nil)
 			candidates := f.priced(f.candidates(options, templates), make([]int, 2))
-			d := newDemand(candidates, nil, nil)
+			d := newDemand(candidates, nil)
 			d.classify(candidates)
 			p := d.problem(candidates)
 			got := 0
