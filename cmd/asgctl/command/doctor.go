@@ -57,7 +57,7 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 	flags.Lookup("node-group-auto-discovery").Usage = "As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, those of the " +
 		"autoscaler's pod count, and without a pod the tag k8s.io/cluster-autoscaler/enabled."
 	flags.Lookup("asg-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
-	flags.Lookup("region").Usage = "AWS region. If empty: the one of the autoscaler's pod, or else of the nodes' label, or else as the SDK finds it."
+	flags.Lookup("region").Usage = "AWS region. If empty: of the autoscaler's pod, or else of the nodes' label, or else as the SDK finds it."
 	flags.StringVar(&o.Queue, "asg-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
 	o.Running.KubeFlags(flags)
 	flags.StringVar(&o.Running.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If empty: of the one in whose pod "+

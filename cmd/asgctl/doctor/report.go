@@ -99,7 +99,8 @@ func (r *Report) tableOfFindings(b *strings.Builder) {
 		for _, f := range c.Findings {
 			number++
 			indent := strings.Repeat(" ", len(strconv.Itoa(number))+2)
-			fmt.Fprintf(b, "\n%d. %s: %s: %s\n%sknown from: %s\n%snext: %s\n", number, c.Name, f.Object, f.Problem, indent, f.Evidence, indent, show.Lines(f.Next, indent))
+			fmt.Fprintf(b, "\n%d. %s: %s: %s\n%sknown from: %s\n%snext: %s\n",
+				number, c.Name, f.Object, f.Problem, indent, f.Evidence, indent, show.Lines(f.Next, indent))
 		}
 		if c.Omitted > 0 {
 			fmt.Fprintf(b, "\n   %s: and %d more\n", c.Name, c.Omitted)
