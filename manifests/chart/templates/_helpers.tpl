@@ -127,13 +127,32 @@ annotations:
 {{- if and .Values.expanderPriorities (not .Values.shadow) (has "priority" (splitList "," (.Values.extraArgs.expander | default ""))) -}}true{{- end -}}
 {{- end -}}
 
+{{/* leaseless prints "true" if each replica works without a lease. */}}
+{{- define "asg.leaseless" -}}
+{{- if regexMatch "(?m)^--leader[-_]elect=(0|f|F|false|FALSE|False)$" (include "asg.args" . | fromYamlArray | join "\n") -}}true{{- end -}}
+{{- end -}}
+
 {{/* check refuses values with which no autoscaler would run, or two. */}}
 {{- define "asg.check" -}}
 {{- if not (hasKey .Values "asg") }}
 {{- fail "The values lack those of this chart. Use helm upgrade --reset-then-reuse-values, and not --reuse-values." }}
 {{- end }}
-{{- if and (gt (int .Values.replicaCount) 1) (has "--leader-elect=false" (include "asg.args" . | fromYamlArray)) }}
+{{- $several := gt (int .Values.replicaCount) 1 }}
+{{- if and $several (include "asg.leaseless" .) }}
 {{- fail "--leader-elect=false lets every replica work at the same time. Set replicaCount: 1, or leave the flag out." }}
+{{- end }}
+{{- if and $several (regexMatch "(?m)^--asg-plugin-address=[^/\n]*:" (regexReplaceAll "=(127\\.|localhost:|\\[::1)" (include "asg.args" . | fromYamlArray | join "\n") "=/")) }}
+{{- fail "The core's two connections must end at the same process of the plugin. Set replicaCount: 1." }}
+{{- end }}
+{{- if and (not .Values.shadow) (include "asg.has" (dict "root" . "names" "shadow")) }}
+{{- fail "The flag --shadow needs permissions of its own. Set the value shadow: true, and leave the flag out." }}
+{{- end }}
+{{- if regexMatch "(?m)^--leader[-_]elect[-_]resource[-_]name" (join "\n" .Values.customArgs) }}
+{{- fail "The permission for the lease follows extraArgs.leader-elect-resource-name. Set that, and leave the flag out of customArgs." }}
+{{- end }}
+{{- $tags := list "k8s.io/cluster-autoscaler/enabled" "k8s.io/cluster-autoscaler/{{ .Values.autoDiscovery.clusterName }}" }}
+{{- if not (or .Values.autoDiscovery.clusterName .Values.autoscalingGroups (eq (toJson .Values.autoDiscovery.tags) (toJson $tags)) (include "asg.has" (dict "root" . "names" "nodes|node-group-auto-discovery"))) }}
+{{- fail "autoDiscovery.tags hold with autoDiscovery.clusterName alone. Set that, or extraArgs.node-group-auto-discovery." }}
 {{- end }}
 {{- if ne .Values.cloudProvider "aws" }}
 {{- fail (printf "cloudProvider is %q: this autoscaler scales EC2 Auto Scaling groups only. Use the stock chart for other clouds." .Values.cloudProvider) }}

@@ -299,6 +299,11 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 			strings.Repeat("0", 64) + "'}", "a tag of the stock autoscaler"},
 		{"values of the stock chart", "asg: null", "--reset-then-reuse-values"},
 		{"two replicas without a lease", base + "extraArgs: {leader-elect: false}", "Set replicaCount: 1"},
+		{"two replicas without a lease in other letters", base + "customArgs: ['--leader_elect=F']", "Set replicaCount: 1"},
+		{"two replicas of the plugin", base + "extraArgs: {asg-plugin-address: ':8087'}", "the same process of the plugin"},
+		{"shadow as a flag", base + "extraArgs: {shadow: true}", "Set the value shadow: true"},
+		{"lease of its own in another place", base + "customArgs: ['--leader-elect-resource-name=mine']", "extraArgs.leader-elect-resource-name"},
+		{"tags without a cluster", "autoDiscovery: {tags: [team-a]}", "extraArgs.node-group-auto-discovery"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
 		{"volume without path", "autoDiscovery: {clusterName: c}\nextraVolumeSecrets: {a: {}}", "mountPath"},
@@ -322,7 +327,7 @@ func TestChartNeedsNoGroups(t *testing.T) {
 
 func TestGroupsMayComeFromFlags(t *testing.T) {
 	for _, values := range []string{
-		"extraArgs: {nodes_1: '0:3:a', nodes_2: '0:3:b'}",
+		"autoDiscovery: {tags: [team-a]}\nextraArgs: {nodes_1: '0:3:a', nodes_2: '0:3:b'}",
 		"customArgs: ['--node-group-auto-discovery=asg:tag=mine']",
 	} {
 		mustRender(t, values)
@@ -426,7 +431,8 @@ func TestResourcesAreTheUsersOrOurs(t *testing.T) {
 func TestRolloutOnTheHostsNetworkMakesRoomFirst(t *testing.T) {
 	for values, want := range map[string]string{
 		"hostNetwork: false": "{}",
-		"hostNetwork: true":  "{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}",
+		"replicaCount: 1\nextraArgs: {leader-elect: false}": "{type: Recreate}",
+		"hostNetwork: true": "{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}",
 		"hostNetwork: true\nupdateStrategy: {type: Recreate}": "{type: Recreate}",
 	} {
 		var strategy appsv1.DeploymentStrategy
