@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 func TestEachProblemHasItsEvent(t *testing.T) {
@@ -38,6 +40,7 @@ func TestEachProblemHasItsEvent(t *testing.T) {
 					})
 				}
 				clients, _ := p.kubeClients(t.Context(), client, informers.NewSharedInformerFactory(client, 0))
+				assert.IsType(t, scaledown.Listers{}, clients.ListerRegistry, "the core's listers")
 				var problems []string
 				for _, group := range "abcdefghijkl" {
 					problems = append(problems, fmt.Sprintf("group %c has no launch template", group))
