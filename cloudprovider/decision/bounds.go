@@ -36,10 +36,20 @@ func (w Words) bounded(region string) Words {
 	})
 	w = Words{Groups: orEmpty(w.Groups), Pods: first(orEmpty(w.Pods), maxPods), Searches: orEmpty(w.Searches),
 		Nodes: first(orEmpty(w.Nodes), MaxNodes), left: max(0, len(w.Pods)-maxPods)}
+	clipped := map[Reason]Reason{} // many answers have the same one
+	clip := func(r *Reason) {
+		short, known := clipped[*r]
+		if !known {
+			short = *r
+			short.clip(region)
+			clipped[*r] = short
+		}
+		*r = short
+	}
 	starting := map[string]int{}
 	for at := range w.Nodes {
 		n := &w.Nodes[at]
-		n.Reason.clip(region)
+		clip(&n.Reason)
 		if n.State == NodeStarting {
 			starting[n.Group]++
 		}
@@ -49,27 +59,27 @@ func (w Words) bounded(region string) Words {
 		// A node counts as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
 		more := max(0, starting[g.Name]-g.Starting)
 		g.Ready, g.Starting = max(0, g.Ready-more), g.Starting+more
-		g.Reason.clip(region)
+		clip(&g.Reason)
 		if g.Paused != nil {
-			g.Paused.Reason.clip(region)
+			clip(&g.Paused.Reason)
 		}
 		g.CoolDowns, g.Problems, g.Clock = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems), first(g.Clock, maxProblems)
 		for at := range g.Clock {
 			g.Clock[at] = awsmessage.Clip(g.Clock[at], maxText)
 		}
 		for at := range g.CoolDowns {
-			g.CoolDowns[at].Cause.clip(region)
+			clip(&g.CoolDowns[at].Cause)
 		}
 		for at := range g.Problems {
-			g.Problems[at].clip(region)
+			clip(&g.Problems[at])
 		}
 	}
 	for at := range w.Pods {
-		w.Pods[at].Cause.clip(region)
+		clip(&w.Pods[at].Cause)
 	}
 	for _, s := range w.Searches {
 		for at := range s.Answers {
-			s.Answers[at].Reason.clip(region)
+			clip(&s.Answers[at].Reason)
 			s.Answers[at].Expander = awsmessage.Clip(s.Answers[at].Expander, maxText)
 		}
 	}

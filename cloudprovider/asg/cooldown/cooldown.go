@@ -164,7 +164,12 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 func (l *List) Holding(group string, pools func() []Pool) []Period {
 	now := l.clock.Now()
 	l.mu.Lock()
-	holding := slices.DeleteFunc(slices.Clone(l.periods), func(p Period) bool { return !now.Before(p.Until) || p.Group != "" && p.Group != group })
+	var holding []Period
+	for _, p := range l.periods {
+		if now.Before(p.Until) && (p.Group == "" || p.Group == group) {
+			holding = append(holding, p)
+		}
+	}
 	l.mu.Unlock()
 	if len(holding) == 0 {
 		return nil

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
@@ -230,11 +229,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
 		}
 	}
-	var period cooldown.Period
-	cooling := false
-	if len(o.CoolDowns) > 0 { // or the pools of the group are listed for nothing
-		period, cooling = k.Provider.CoolDown(g)
-	}
+	period, cooling := k.Provider.CoolDown(g)
 	backedOff, paused := k.pauses[o.Name]
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
 	last := k.failed[o.Name]

@@ -160,8 +160,6 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 		return why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, g), true
 	case g.State == decision.GroupCoolDown:
 		return g.Reason, true
-	case len(g.CoolDowns) == 0: // or the pools of the group are listed for nothing
-		return decision.Reason{}, false
 	}
 	period, cooling := k.Provider.CoolDown(own)
 	other := *g

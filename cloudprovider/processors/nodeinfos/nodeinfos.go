@@ -200,7 +200,7 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 	for i, name := range t.InstanceTypes {
 		all[i], _ = catalogue.Lookup(name)
 	}
-	node := info.Node().DeepCopy()
+	node := info.Node()
 	for name, shown := range info.Node().Status.Allocatable {
 		if sizes[name] == nil && !nodetemplate.IsAccelerator(name) {
 			continue
@@ -219,8 +219,14 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 			capacity, least = scaled(has, part), share
 		}
 		if least.Cmp(shown) < 0 {
+			if node == info.Node() {
+				node = node.DeepCopy()
+			}
 			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, least
 		}
+	}
+	if node == info.Node() {
+		return info
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
 }

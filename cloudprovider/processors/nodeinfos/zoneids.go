@@ -96,7 +96,7 @@ func (n *Provider) completeZone(node *corev1.Node, t *fromgroup.Template, g *gro
 // would have the group launch node after node, all in other zones.
 func (n *Provider) leaveClosedZone(node *corev1.Node, g *group.Group) {
 	zone := node.Labels[corev1.LabelTopologyZone]
-	if len(n.provider.CoolDowns(g)) == 0 || !n.provider.Closed(g, zone) {
+	if !n.provider.Closed(g, zone) {
 		return
 	}
 	at := slices.IndexFunc(g.Zones, func(zone string) bool { return !n.provider.Closed(g, zone) })

@@ -119,7 +119,10 @@ func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, cause string, now
 		cause = corestatus.ReasonsMessage(u.result, remaining, u.groups)
 	}
 	last, before := u.said[pod.UID]
-	last.next = now.Add(min(max(causeCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), u.again))
+	wait := min(max(causeCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), u.again)
+	if last.next = now.Add(wait); wait > time.Minute { // old pods are due together: each look makes a report
+		last.next = last.next.Truncate(time.Minute)
+	}
 	if !before || last.text != cause || now.Sub(last.at) >= u.again {
 		last.text, last.at = cause, now
 		u.Recorder.Event(pod, corev1.EventTypeNormal, reasonNotTriggered, "pod didn't trigger scale-up: "+cause)
