@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
 
 // answerBefore is the time between the answer of a deletion and the deadline of its call.
@@ -116,20 +117,19 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 
 // NodeGroupTemplateNodeInfo answers with the node that the group would add. It names the group, so that the core's price expander asks
 // for the price of a node of that group. It has the labels of a real node, zone identifier included, and its page sizes, or the core would
-// not find it similar to the nodes of a group in another zone.
+// not find it similar to the nodes of a group in another zone. It answers with a placeholder for a group that cannot be simulated.
 func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGroupTemplateNodeInfoRequest) (*protos.NodeGroupTemplateNodeInfoResponse, error) {
 	g, err := p.group(r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	info, err := g.TemplateNodeInfo()
-	if err != nil {
-		return nil, err
+	node := nodeinfos.Placeholder(g.Id())
+	if info, err := g.TemplateNodeInfo(); err == nil {
+		node = info.Node()
+		p.parts.Load().ZoneIDs.Label(node)
+		p.pages.complete(node)
 	}
-	node := info.Node()
 	nodemeta.NodeGroup.Set(node, g.Id())
-	p.parts.Load().ZoneIDs.Label(node)
-	p.pages.complete(node)
 	bytes, err := node.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)

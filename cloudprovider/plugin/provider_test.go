@@ -17,7 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
@@ -132,11 +131,13 @@ func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
 	}
 }
 
-func TestUnknownGroupHasNoTemplate(t *testing.T) {
+// A group without a template would stop the scale-ups of all groups while an instance of it is on its way.
+func TestNoPodFitsTemplateOfUnknownGroup(t *testing.T) {
 	p := serve(t, awsworld.New(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil)), 5*time.Second)
-	if _, err := p.group(t, "unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("template = %v, want ErrNotImplemented, which the core passes over in silence", err)
-	}
+	info, err := p.group(t, "unknown").TemplateNodeInfo()
+	require.NoError(t, err)
+	node := info.Node()
+	assert.Truef(t, nodemeta.Placeholder.On(node) && node.Spec.Unschedulable && len(node.Status.Allocatable) == 0, "template = %v, want a placeholder", node)
 }
 
 func TestOneSnapshotForEachRefresh(t *testing.T) {
