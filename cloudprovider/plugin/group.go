@@ -134,7 +134,9 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 	if err != nil {
 		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)
 	}
-	return &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}, nil
+	response := &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}
+	forOlder(response)
+	return response, nil
 }
 
 // NodeGroupGetOptions answers with the options of the group's tags. It does not where there are none, or while nodes of the group start:
@@ -146,6 +148,9 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		return nil, err
 	}
 	d := r.GetDefaults()
+	if err := fromOlder(d); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	defaults := config.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    d.GetScaleDownUtilizationThreshold(),
 		ScaleDownGpuUtilizationThreshold: d.GetScaleDownGpuUtilizationThreshold(),
@@ -162,7 +167,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 	if *o == defaults || p.starts(g.Id()) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
-	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: &protos.NodeGroupAutoscalingOptions{
+	options := &protos.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    o.ScaleDownUtilizationThreshold,
 		ScaleDownGpuUtilizationThreshold: o.ScaleDownGpuUtilizationThreshold,
 		ScaleDownUnneededDuration:        durationpb.New(o.ScaleDownUnneededTime),
@@ -170,5 +175,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		MaxNodeProvisionDuration:         durationpb.New(o.MaxNodeProvisionTime),
 		ZeroOrMaxNodeScaling:             o.ZeroOrMaxNodeScaling,
 		IgnoreDaemonSetsUtilization:      o.IgnoreDaemonSetsUtilization,
-	}}, nil
+	}
+	forOlder(options)
+	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: options}, nil
 }

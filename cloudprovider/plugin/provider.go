@@ -80,6 +80,9 @@ func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePric
 	if err != nil {
 		return nil, err
 	}
+	if err := fromOlder(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	price, err := model.NodePrice(nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
 	return &protos.PricingNodePriceResponse{Price: price}, err
 }
@@ -90,6 +93,9 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 		return nil, err
 	}
 	var pod corev1.Pod
+	if err := fromOlder(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	if err := unmarshal(r.GetPodBytes(), &pod); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}

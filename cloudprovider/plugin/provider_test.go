@@ -137,7 +137,8 @@ func TestNoPodFitsTemplateOfUnknownGroup(t *testing.T) {
 	info, err := p.group(t, "unknown").TemplateNodeInfo()
 	require.NoError(t, err)
 	node := info.Node()
-	assert.Truef(t, nodemeta.Placeholder.On(node) && node.Spec.Unschedulable && len(node.Status.Allocatable) == 0, "template = %v, want a placeholder", node)
+	assert.Truef(t, nodemeta.Placeholder.On(node) && node.Spec.Unschedulable && len(node.Status.Allocatable) == 0,
+		"template = %v, want a placeholder", node)
 }
 
 func TestOneSnapshotForEachRefresh(t *testing.T) {
