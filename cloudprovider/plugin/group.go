@@ -72,7 +72,7 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	}
 	var nodes []*corev1.Node
 	for _, m := range r.GetNodes() {
-		nodes = append(nodes, nodeOf(m))
+		nodes = append(nodes, p.nodeOf(m))
 	}
 	done := make(chan error, 1)
 	p.late.Go(func() {
