@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
 
 // answerBefore is the time between the answer of a deletion and the deadline of its call.
@@ -71,7 +72,7 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	}
 	var nodes []*corev1.Node
 	for _, m := range r.GetNodes() {
-		nodes = append(nodes, nodeOf(m))
+		nodes = append(nodes, p.nodeOf(m))
 	}
 	done := make(chan error, 1)
 	p.late.Go(func() {
@@ -116,25 +117,26 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 
 // NodeGroupTemplateNodeInfo answers with the node that the group would add. It names the group, so that the core's price expander asks
 // for the price of a node of that group. It has the labels of a real node, zone identifier included, and its page sizes, or the core would
-// not find it similar to the nodes of a group in another zone.
+// not find it similar to the nodes of a group in another zone. It answers with a placeholder for a group that cannot be simulated.
 func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGroupTemplateNodeInfoRequest) (*protos.NodeGroupTemplateNodeInfoResponse, error) {
 	g, err := p.group(r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	info, err := g.TemplateNodeInfo()
-	if err != nil {
-		return nil, err
+	node := nodeinfos.Placeholder(g.Id())
+	if info, err := g.TemplateNodeInfo(); err == nil {
+		node = info.Node()
+		p.parts.Load().ZoneIDs.Label(node)
+		p.pages.complete(node)
 	}
-	node := info.Node()
 	nodemeta.NodeGroup.Set(node, g.Id())
-	p.parts.Load().ZoneIDs.Label(node)
-	p.pages.complete(node)
 	bytes, err := node.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)
 	}
-	return &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}, nil
+	response := &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}
+	forOlder(response)
+	return response, nil
 }
 
 // NodeGroupGetOptions answers with the options of the group's tags. It does not where there are none, or while nodes of the group start:
@@ -146,6 +148,9 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		return nil, err
 	}
 	d := r.GetDefaults()
+	if err := fromOlder(d); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	defaults := config.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    d.GetScaleDownUtilizationThreshold(),
 		ScaleDownGpuUtilizationThreshold: d.GetScaleDownGpuUtilizationThreshold(),
@@ -162,7 +167,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 	if *o == defaults || p.starts(g.Id()) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
-	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: &protos.NodeGroupAutoscalingOptions{
+	options := &protos.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    o.ScaleDownUtilizationThreshold,
 		ScaleDownGpuUtilizationThreshold: o.ScaleDownGpuUtilizationThreshold,
 		ScaleDownUnneededDuration:        durationpb.New(o.ScaleDownUnneededTime),
@@ -170,5 +175,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		MaxNodeProvisionDuration:         durationpb.New(o.MaxNodeProvisionTime),
 		ZeroOrMaxNodeScaling:             o.ZeroOrMaxNodeScaling,
 		IgnoreDaemonSetsUtilization:      o.IgnoreDaemonSetsUtilization,
-	}}, nil
+	}
+	forOlder(options)
+	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: options}, nil
 }

@@ -67,7 +67,7 @@ func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*prot
 
 // NodeGroupForNode answers with a group without a name for a node of nobody.
 func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
-	group, err := p.parts.Load().Provider.NodeGroupForNode(nodeOf(r.GetNode()))
+	group, err := p.parts.Load().Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
 		response.NodeGroup = p.groupMessage(group)
@@ -80,7 +80,10 @@ func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePric
 	if err != nil {
 		return nil, err
 	}
-	price, err := model.NodePrice(nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	if err := fromOlder(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	price, err := model.NodePrice(p.nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
 	return &protos.PricingNodePriceResponse{Price: price}, err
 }
 
@@ -90,6 +93,9 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 		return nil, err
 	}
 	var pod corev1.Pod
+	if err := fromOlder(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	if err := unmarshal(r.GetPodBytes(), &pod); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -123,12 +129,17 @@ func (p *provider) Cleanup(context.Context, *protos.CleanupRequest) (*protos.Cle
 	return &protos.CleanupResponse{}, nil
 }
 
-// nodeOf returns the parts of a Node that the message has.
-func nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
-	return &corev1.Node{
+// nodeOf returns the parts of a Node that the message has, and the age of a registered one. Without it any other Node of its instance
+// would count as newer.
+func (p *provider) nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
+	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: m.GetName(), Labels: m.GetLabels(), Annotations: m.GetAnnotations()},
 		Spec:       corev1.NodeSpec{ProviderID: m.GetProviderID()},
 	}
+	if registered, err := p.parts.Load().Nodes.Get(node.Name); err == nil && registered.Spec.ProviderID == node.Spec.ProviderID {
+		node.CreationTimestamp = registered.CreationTimestamp
+	}
+	return node
 }
 
 // groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not

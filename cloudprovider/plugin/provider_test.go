@@ -17,12 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -132,11 +133,14 @@ func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
 	}
 }
 
-func TestUnknownGroupHasNoTemplate(t *testing.T) {
+// A group without a template would stop the scale-ups of all groups while an instance of it is on its way.
+func TestNoPodFitsTemplateOfUnknownGroup(t *testing.T) {
 	p := serve(t, awsworld.New(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil)), 5*time.Second)
-	if _, err := p.group(t, "unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("template = %v, want ErrNotImplemented, which the core passes over in silence", err)
-	}
+	info, err := p.group(t, "unknown").TemplateNodeInfo()
+	require.NoError(t, err)
+	node := info.Node()
+	assert.Truef(t, nodemeta.Placeholder.On(node) && node.Spec.Unschedulable && len(node.Status.Allocatable) == 0,
+		"template = %v, want a placeholder", node)
 }
 
 func TestOneSnapshotForEachRefresh(t *testing.T) {
@@ -205,6 +209,31 @@ func TestLateDeletionIsNoError(t *testing.T) {
 	p.stop() // waits for the deletion
 	state, _ := w.AWS.Group("web")
 	assert.Equal(t, 0, state.Desired, "desired")
+}
+
+// The core's message has no age. Kubernetes keeps the former Node of an instance that has registered again under another name.
+func TestNewerNodeOfInstanceIsRemoved(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	node := func(name string, age time.Duration) *corev1.Node {
+		n := awsworld.M5Large(name, w.Nodes("web")[0].Spec.ProviderID, nil)
+		n.CreationTimestamp, n.Status.Conditions[0].Status = metav1.NewTime(time.Now().Add(-age)), corev1.ConditionUnknown
+		n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
+		return n
+	}
+	former, live := node("former", time.Hour), node("live", time.Minute)
+	w.Cluster.Put(t, former, live)
+	for _, n := range []*corev1.Node{former, live} {
+		require.NoError(t, p.nodes.Add(n))
+	}
+	require.NoError(t, p.core.Refresh())
+	web := p.group(t, "web")
+	for _, n := range []*corev1.Node{former, live} {
+		group, err := p.core.NodeGroupForNode(n)
+		assert.Truef(t, err == nil && (group != nil) == (n == live), "group of node %q = %v, %v, want one for the newer node alone", n.Name, group, err)
+	}
+	assert.ErrorContains(t, web.DeleteNodes([]*corev1.Node{former}), `"live"`)
+	assert.NoError(t, web.DeleteNodes([]*corev1.Node{live}))
 }
 
 func pod(name, cpu string) *corev1.Pod {
@@ -302,7 +331,7 @@ func TestNodeThatEndsIsInNoGroupBeforeTheFirstLoop(t *testing.T) {
 	w := awsworld.New(t, func(c *fakeaws.Config) { c.Delays.Terminate = fakeaws.Duration(time.Minute) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	p, nodes := serve(t, w, 10*time.Second), w.Nodes("a")
 	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
-	p.server.Ready(plugin.Parts{Provider: w.RestartedWith(nil).Provider})
+	p.server.Ready(plugin.Parts{Provider: w.RestartedWith(nil).Provider, Nodes: corelisters.NewNodeLister(p.nodes)})
 	for at, known := range []bool{false, true} {
 		group, err := p.core.NodeGroupForNode(nodes[at])
 		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)

@@ -18,6 +18,9 @@ import (
 // readOptions returns the options of our groups, one for each, and the NodeInfos of these groups. Each option has at least one node and
 // one pod. A pod of several options is one object, as in the core. ours returns the node group with an ID, or nil. It trusts no caller.
 func readOptions(r *protos.BestOptionsRequest, ours func(id string) *aws.NodeGroup, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
+	if err := fromOlder(r); err != nil {
+		return nil, nil, err
+	}
 	var options []expander.Option
 	infos := map[string]*framework.NodeInfo{}
 	known := map[string]*corev1.Pod{}
@@ -25,6 +28,9 @@ func readOptions(r *protos.BestOptionsRequest, ours func(id string) *aws.NodeGro
 		id, group := m.GetNodeGroupId(), ours(m.GetNodeGroupId())
 		if group == nil {
 			continue
+		}
+		if err := fromOlder(m); err != nil {
+			return nil, nil, fmt.Errorf("the option %q: %w", id, err)
 		}
 		if infos[id] != nil { // the node of a group is read once
 			return nil, nil, fmt.Errorf("two options are of the group %q", id)

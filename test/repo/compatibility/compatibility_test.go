@@ -122,7 +122,8 @@ version. A feature whose API your cluster does not serve is switched off, and th
 **As a plugin.** Your core decides, and only two protocols have to match. Take the core that your
 platform ships. `+"`make test`"+` runs the plugin with the core above. [The canary](core.md#the-canary)
 runs it with the newest one, and has last done so with that of %[5]s (commit
-%[6]s), which is for Kubernetes %[7]s.
+%[6]s), which is for Kubernetes %[7]s. Cores before 1.35 may know older fields of the
+protocols alone. The plugin writes and reads these, too. Tests check their bytes, without such a core.
 
 **Flags.** Those of stock from 1.30 to 1.37 are accepted, see [Flags](flags.md).
 [Nominations](nominations.md) say what Kubernetes 1.32 to 1.36 make of them.
