@@ -4,14 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
 // Snapshot is every group as last read, at one moment. It is immutable and safe for any number of readers.
 type Snapshot struct {
 	groups     map[string]*Group
-	once       sync.Once // fills byInstance, when it is asked for: changes follow each other
 	byInstance map[string]member
 	ordered    []*Group
 	foreign    []*Group
@@ -25,23 +23,15 @@ type member struct {
 
 func NewSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snapshot {
 	slices.SortFunc(foreign, func(a, b *Group) int { return strings.Compare(a.Name, b.Name) })
-	s := &Snapshot{groups: groups, foreign: foreign, ReadAt: at}
+	s := &Snapshot{groups: groups, foreign: foreign, byInstance: map[string]member{}, ReadAt: at}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		s.ordered = append(s.ordered, groups[name])
+		g := groups[name]
+		s.ordered = append(s.ordered, g)
+		for at := range g.Instances {
+			s.byInstance[g.Instances[at].ID] = member{&g.Instances[at], g}
+		}
 	}
 	return s
-}
-
-func (s *Snapshot) member(id string) member {
-	s.once.Do(func() {
-		s.byInstance = map[string]member{}
-		for _, g := range s.ordered {
-			for at := range g.Instances {
-				s.byInstance[g.Instances[at].ID] = member{&g.Instances[at], g}
-			}
-		}
-	})
-	return s.byInstance[id]
 }
 
 // Groups returns all groups, sorted by name. The slice is shared: do not change it.
@@ -53,11 +43,11 @@ func (s *Snapshot) Foreign() []*Group { return s.foreign }
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }
 
 // GroupOf returns the group that has the instance, whatever its lifecycle state, or nil.
-func (s *Snapshot) GroupOf(instanceID string) *Group { return s.member(instanceID).group }
+func (s *Snapshot) GroupOf(instanceID string) *Group { return s.byInstance[instanceID].group }
 
 // Instance returns the instance and its group, or nil twice.
 func (s *Snapshot) Instance(id string) (*Instance, *Group) {
-	m := s.member(id)
+	m := s.byInstance[id]
 	return m.instance, m.group
 }
 
