@@ -176,15 +176,7 @@ func drainedHavePlace(t *testing.T, change ...func(*corev1.Pod)) (w *world, node
 	leaves := nodes[0].DeepCopy()
 	delete(leaves.Labels, "outdated")
 	leaves.Spec.Unschedulable = true
-	_, err := w.client.CoreV1().Nodes().Update(t.Context(), leaves, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	w.Eventually(func() string {
-		cached, err := w.factory.Core().V1().Nodes().Lister().Get(leaves.Name)
-		if err != nil || !cached.Spec.Unschedulable || cached.Labels["outdated"] != "" {
-			return fmt.Sprintf("the cache has %+v, %v", cached, err)
-		}
-		return ""
-	})
+	w.update(leaves)
 	w.drains.nodes = []string{leaves.Name}
 	w.Eventually(func() string {
 		w.once()

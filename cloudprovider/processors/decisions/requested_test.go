@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -52,9 +53,15 @@ func newRequestWorldOf(t *testing.T, o config.AutoscalingOptions, least int, cpu
 // update changes a node in the API server, and waits until the cache has it.
 func (w *world) update(node *corev1.Node) {
 	w.T.Helper()
-	if _, err := w.client.CoreV1().Nodes().Update(w.T.Context(), node, metav1.UpdateOptions{}); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		stored, err := w.client.CoreV1().Nodes().Get(w.T.Context(), node.Name, metav1.GetOptions{})
+		if err == nil {
+			node = node.DeepCopy()
+			node.ResourceVersion = stored.ResourceVersion
+			_, err = w.client.CoreV1().Nodes().Update(w.T.Context(), node, metav1.UpdateOptions{})
+		}
+		return err
+	}))
 	w.Eventually(func() string {
 		cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name)
 		if err != nil || !maps.Equal(cached.Annotations, node.Annotations) || !maps.Equal(cached.Labels, node.Labels) ||

@@ -3,6 +3,7 @@ package decisions_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +34,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -103,6 +106,7 @@ func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, 
 func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, machine *move.Machine, changes ...func(*asg.Options)) *world {
 	t.Helper()
 	client := fake.NewClientset()
+	client.PrependReactor("update", "nodes", versioned(client.Tracker()))
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
 		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
@@ -135,6 +139,24 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	w.wire(t, &opts)
 	informed.Start(t.Context(), t, client, w.factory)
 	return w
+}
+
+// versioned refuses updates of an older version of a node, as the API server does and the tracker does not.
+func versioned(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
+	version := 0
+	return func(a clienttesting.Action) (bool, runtime.Object, error) {
+		node := a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
+		stored, err := tracker.Get(a.GetResource(), "", node.Name)
+		if err != nil {
+			return true, nil, err
+		}
+		if stored.(*corev1.Node).ResourceVersion != node.ResourceVersion {
+			return true, nil, apierrors.NewConflict(corev1.Resource("nodes"), node.Name, nil)
+		}
+		version++
+		node.ResourceVersion = strconv.Itoa(version)
+		return false, nil, nil
+	}
 }
 
 // wire puts the adapters in their places, as cmd/cluster-autoscaler does.
