@@ -157,7 +157,7 @@ func TestImageParameterIsResolved(t *testing.T) {
 	assert.Equal(t, 2, w.aws.Calls()["DescribeLaunchTemplateVersions"], "readings of the launch template")
 }
 
-// What fails for a moment may be an image for arm64.
+// An image whose look-up fails for a moment may be for arm64.
 func TestUnreadImageOfAParameterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	arm := al2023

@@ -51,7 +51,7 @@ func (c *Cache) readAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(found, func(name string, g types.AutoScalingGroup) bool { // what follows a slash may be no zone of it
+	maps.DeleteFunc(found, func(name string, g types.AutoScalingGroup) bool { // the text after a slash may name no zone of it
 		return !c.options.Discovery.Selects(name, g.AvailabilityZones, nil)
 	})
 	for _, filter := range c.options.Discovery.Searches() {

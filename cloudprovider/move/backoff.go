@@ -57,7 +57,7 @@ func (s State) Postponed(now time.Time) State {
 	if s.Launches > 0 || !s.Restarted.IsZero() {
 		return s.Failed(now)
 	}
-	// What keeps the node may last, and then others have their turn.
+	// A pod may keep the node for long, and other nodes have their turn meanwhile.
 	return s.waits(now, max(postponedPause, min(now.Sub(s.Since)/10, inVainPause)))
 }
 

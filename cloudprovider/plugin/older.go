@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// newer has the numbers of the fields that take the place of those of cores before 1.35, by message and old number. A Node, a Pod, a map of
-// Nodes and a time have the same bytes in both. A duration has not. (externalgrpc.proto and expander.proto, read 2026-11)
+// newer has, by message and by the number of a field that cores before 1.35 know, the number of today's field. A Node, a Pod, a map of Nodes and
+// a time have the same bytes in both fields. A duration has other bytes. (externalgrpc.proto and expander.proto, read 2026-11)
 var newer = map[protoreflect.Name]map[protowire.Number]protowire.Number{
 	"BestOptionsRequest":                {2: 3},
 	"Option":                            {4: 5},

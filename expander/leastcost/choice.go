@@ -35,8 +35,9 @@ type assignment struct {
 
 // cheapestChoice returns the first scale-up of the cheapest plan.
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
-	single, covered := f.cheapestSingle(candidates, d.near)
-	if !separable(candidates, d) {
+	near := NearEachOther(d.pods, false)
+	single, covered := f.cheapestSingle(candidates, near)
+	if !separable(candidates, d.pods, near) {
 		return single
 	}
 	d.preferences = f.Preferences
@@ -62,12 +63,12 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
 // want all or nothing, and a group may add all its nodes or none. Pods that must be near each other may share only some nodes, and the core
 // alone knows which. In each case only whole options are compared.
-func separable(candidates []candidate, d *demand) bool {
+func separable(candidates []candidate, pods []*apiv1.Pod, near map[*apiv1.Pod]bool) bool {
 	requested := func(pod *apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(d.pods, requested) && len(d.near) == 0
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && len(near) == 0
 }
 
 // cheapestSingle chooses the cheapest option with the most pods, or, if pods must be near each other, the one with the most of these at the

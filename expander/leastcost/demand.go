@@ -23,8 +23,7 @@ type demand struct {
 	requests   []amounts          // by pod
 	dimensions *dimensions
 
-	near    map[*apiv1.Pod]bool // pods that must be near each other
-	off     []rule              // see keepingOff
+	off     []rule // see keepingOff
 	daemons []*apiv1.Pod
 
 	classes []class   // without fits
@@ -37,7 +36,7 @@ type demand struct {
 
 // newDemand collects the pods of the candidates. devices may be nil.
 func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
-	d := &demand{index: make(map[*apiv1.Pod]int), near: make(map[*apiv1.Pod]bool)}
+	d := &demand{index: make(map[*apiv1.Pod]int)}
 	var able []bits
 	next := []int{0} // by pod, from 1: the pod after it in the last list that had it, because most lists have long parts in common
 	for c := range candidates {

@@ -105,9 +105,6 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	}
 	d := newDemand(candidates, devices)
 	d.off, d.daemons = f.Preferences.keepingOff(d.pods, candidates)
-	for _, pod := range NearEachOther(d.pods, false) {
-		d.near[pod] = true
-	}
 	b, goesOn := f.rest.next(f, candidates, d)
 	if goesOn {
 		t.cut = f.rest.cut

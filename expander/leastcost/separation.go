@@ -154,9 +154,10 @@ func dependsOnOthers(pod *apiv1.Pod) bool {
 	return slices.ContainsFunc(avoided(pod), wide) || len(sought(pod)) > 0
 }
 
-// NearEachOther returns the pods that must be near another of them, but not those others. beyondNode leaves out terms of the node, so that
-// those of a zone count. With more rules than it looks at, it assumes so.
-func NearEachOther(pods []*apiv1.Pod, beyondNode bool) (near []*apiv1.Pod) {
+// NearEachOther returns the pods that must be near another one of the list. It leaves out the other one, unless that must be near, too. With
+// beyondNode a term that asks for the same node does not count. With more rules than it looks at, it takes pods for near.
+func NearEachOther(pods []*apiv1.Pod, beyondNode bool) map[*apiv1.Pod]bool {
+	near := make(map[*apiv1.Pod]bool)
 	known := make(map[string]bool) // by rule and whether it concerns the pod itself: whether it concerns another one
 	for _, pod := range pods {
 		counted := slices.DeleteFunc(slices.Clone(sought(pod)), func(t apiv1.PodAffinityTerm) bool {
@@ -171,7 +172,7 @@ func NearEachOther(pods []*apiv1.Pod, beyondNode bool) (near []*apiv1.Pod) {
 			}
 			return others
 		}) {
-			near = append(near, pod)
+			near[pod] = true
 		}
 	}
 	return near

@@ -91,7 +91,7 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]s
 }
 
 // assumable reports whether an image that was not read counts as one for x86-64: a parameter of Systems Manager names it whose look-ups go on failing,
-// or nobody may read it. What fails for a moment may be an image for arm64.
+// or nobody may read it. An image whose look-up fails for a moment may be for arm64.
 func (r *Resolver) assumable(imageID string, err error) bool {
 	if resolved, _ := r.aliases.get(imageID); resolved != nil {
 		return !r.images.unsure(*resolved)

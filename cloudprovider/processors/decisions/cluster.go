@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -207,9 +208,6 @@ func limits(reached []group.Limit) (list []decision.Limit) {
 // maxTypes bounds the instance types of a group that are named.
 const maxTypes = 30
 
-// coresTimeout is the core's code of nodes that did not register in time (clusterstate).
-const coresTimeout = "timeout"
-
 func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	now := k.facts.at
 	for _, p := range k.Provider.CoolDowns(g) {
@@ -261,7 +259,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
-		if backedOff.cause.ErrorCode == coresTimeout {
+		if backedOff.cause.ErrorCode == string(metrics.Timeout) { // nodes did not register in time
 			within, setting := k.provisionTime(k.facts.view, o.Name)
 			o.Reason = why.Unjoined(o, backedOff.unjoined, backedOff.unready, within, setting, backedOff.until)
 		} else {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -179,7 +180,7 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 			p.unjoined = append(p.unjoined, id)
 		}
 	}
-	if cause.ErrorCode == coresTimeout {
+	if cause.ErrorCode == string(metrics.Timeout) {
 		nodes, _ := b.Nodes.List(labels.Everything()) // the lister reads a cache
 		within, _ := b.provisionTime(b.Provider.View(), group.Id())
 		for _, n := range nodes {

@@ -141,7 +141,8 @@ annotations:
 {{- if and $several (include "asg.leaseless" .) }}
 {{- fail "--leader-elect=false lets every replica work at the same time. Set replicaCount: 1, or leave the flag out." }}
 {{- end }}
-{{- if and $several (regexMatch "(?m)^--asg-plugin-address=[^/\n]*:" (regexReplaceAll "=(127\\.|localhost:|\\[::1)" (include "asg.args" . | fromYamlArray | join "\n") "=/")) }}
+{{- $address := regexFind "(?m)^--asg-plugin-address=.*:" (include "asg.args" . | fromYamlArray | join "\n") }}
+{{- if and $several $address (not (regexMatch "=(127\\.|localhost:|\\[::1)" $address)) }}
 {{- fail "The core's two connections must end at the same process of the plugin. Set replicaCount: 1." }}
 {{- end }}
 {{- if and (not .Values.shadow) (include "asg.has" (dict "root" . "names" "shadow")) }}
