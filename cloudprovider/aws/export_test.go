@@ -95,11 +95,8 @@ func (p *Provider) LookUpTerminated(ctx context.Context) { p.terminated.Once(ctx
 // WhyNotJoining is the rule by which the reason is chosen.
 var WhyNotJoining = whyNotJoining
 
-// LookUpStarts asks AWS about instances that do not become nodes.
-func (p *Provider) LookUpStarts(ctx context.Context, instances ...string) {
-	p.starts.Want(instances...)
-	p.starts.Once(ctx)
-}
+// WantStarts has Run ask AWS about instances that do not become nodes.
+func (p *Provider) WantStarts(instances ...string) { p.starts.Want(instances...) }
 
 // Start returns what AWS answered.
 func (p *Provider) Start(instance string) (lookup.Start, bool) { return p.starts.Known().Of(instance) }

@@ -122,9 +122,13 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 				w.desires("g", 3) // EC2 has not been asked
 			}
 			first, second := nodemeta.InstanceOf(late[0]), nodemeta.InstanceOf(late[1])
-			w.LookUpStarts(t.Context(), first, second)
-			start, _ := w.Start(first)
-			require.Len(t, start.Names, 4)
+			w.WantStarts(first, second)
+			var start lookup.Start
+			require.Eventually(t, func() bool {
+				_, known := w.Start(second)
+				start, _ = w.Start(first)
+				return known && len(start.Names) == 4
+			}, 10*time.Second, 10*time.Millisecond)
 			if tt.change != nil {
 				tt.change(node, start.Network)
 			}
