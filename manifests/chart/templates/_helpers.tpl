@@ -58,9 +58,9 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* text is a scalar as the command line writes it. A number stays 1000000 and does not become 1e+06. */}}
+{{/* text is a scalar as the command line writes it. A number stays 1000000 and does not become 1e+06, and null is the empty text. */}}
 {{- define "asg.text" -}}
-{{- kindIs "string" . | ternary . (toJson .) -}}
+{{- kindIs "invalid" . | ternary "" (kindIs "string" . | ternary . (toJson .)) -}}
 {{- end -}}
 
 {{/* args are the flags, as a YAML list. A later flag wins over an earlier one. */}}
@@ -150,6 +150,9 @@ annotations:
 {{- end }}
 {{- if regexMatch "(?m)^--leader[-_]elect[-_]resource[-_]name" (join "\n" .Values.customArgs) }}
 {{- fail "The permission for the lease follows extraArgs.leader-elect-resource-name. Set that, and leave the flag out of customArgs." }}
+{{- end }}
+{{- if ne (printf "--namespace=%s" .Release.Namespace) (last (regexFindAll "(?m)^--namespace=.*$" (include "asg.args" . | fromYamlArray | join "\n") -1)) }}
+{{- fail "The permissions for the lease and the status are in the release's namespace. Install the release there, and leave the flag --namespace out." }}
 {{- end }}
 {{- $tags := list "k8s.io/cluster-autoscaler/enabled" "k8s.io/cluster-autoscaler/{{ .Values.autoDiscovery.clusterName }}" }}
 {{- if not (or .Values.autoDiscovery.clusterName .Values.autoscalingGroups (eq (toJson .Values.autoDiscovery.tags) (toJson $tags)) (include "asg.has" (dict "root" . "names" "nodes|node-group-auto-discovery"))) }}

@@ -300,6 +300,8 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"values of the stock chart", "asg: null", "--reset-then-reuse-values"},
 		{"two replicas without a lease", base + "extraArgs: {leader-elect: false}", "Set replicaCount: 1"},
 		{"two replicas without a lease in other letters", base + "customArgs: ['--leader_elect=F']", "Set replicaCount: 1"},
+		{"another namespace by the flag", base + "extraArgs: {namespace: other}", "leave the flag --namespace out"},
+		{"another namespace by an argument", base + "customArgs: ['--namespace=other']", "leave the flag --namespace out"},
 		{"two replicas of the plugin", base + "extraArgs: {asg-plugin-address: ':8087'}", "the same process of the plugin"},
 		{"shadow as a flag", base + "extraArgs: {shadow: true}", "Set the value shadow: true"},
 		{"lease of its own in another place", base + "customArgs: ['--leader-elect-resource-name=mine']", "extraArgs.leader-elect-resource-name"},
