@@ -317,6 +317,7 @@ func TestPolicyTypes(t *testing.T) {
 		name   string
 		group  fakeaws.AutoScalingGroup
 		unread string            // the code with which AWS answers to DescribeLaunchTemplateVersions
+		again  int               // how often it does again
 		want   []launchspec.Type // none where what it launches is not known
 	}{
 		{name: "launch template", group: scalingGroup("g", 0, 0, 9), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
@@ -331,6 +332,13 @@ func TestPolicyTypes(t *testing.T) {
 		{name: "policy with types, endpoint without templates", unread: "InvalidAction", group: mixed(fakeaws.Override{InstanceType: "m5.large"}),
 			want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types, template throttled", unread: "Throttling", group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
+		{name: "policy with types, template throttled again", unread: "Throttling", again: 2, group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
+		{name: "policy with types, EC2 knows other credentials", unread: "AuthFailure", again: 3, group: mixed(fakeaws.Override{InstanceType: "m5.large"}),
+			want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "policy with types, EC2 always at fault", unread: "InternalError", again: 3, group: mixed(fakeaws.Override{InstanceType: "m5.large"}),
+			want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "launch template, EC2 always at fault", unread: "InternalError", again: 9, group: scalingGroup("g", 0, 0, 9)},
+		{name: "policy with types, template gone", unread: "InvalidLaunchTemplateName.NotFoundException", again: 9, group: mixed(fakeaws.Override{InstanceType: "m5.large"})},
 		{name: "policy without overrides, template denied", unread: "AccessDenied", group: mixed()},
 		{name: "launch template, denied", unread: "AccessDenied", group: scalingGroup("g", 0, 0, 9)},
 		{name: "policy with requirements", group: mixed(fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
@@ -344,13 +352,19 @@ func TestPolicyTypes(t *testing.T) {
 			if tt.unread != "" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: tt.unread})
 			}
-			g := w.started().group("g")
-			if tt.unread != "" {
-				require.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceUnread && !g.Blocked(),
-					"problems %+v, want one that blocks nothing", g.Problems)
+			w.started()
+			for range tt.again {
+				time.Sleep(time.Minute)
+				w.refresh()
+				asg.Resolve(w.cache, t.Context())
+			}
+			g := w.group("g")
+			if gone := strings.Contains(tt.unread, "NotFound"); tt.unread != "" {
+				reason := map[bool]string{false: launchspec.ReasonLaunchSourceUnread, true: launchspec.ReasonLaunchSourceMissing}[gone]
+				require.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == reason && g.Blocked() == gone, "problems %+v, want one, blocking %t", g.Problems, gone)
 				assert.Equalf(t, tt.want != nil, strings.HasSuffix(g.Problems[0].Message, "instance types in the policy are known of its nodes"),
 					"problem %+v", g.Problems[0])
-				assert.Equalf(t, tt.unread == "Throttling", strings.HasPrefix(g.Problems[0].Remedy, "wait: "), "remedy %q", g.Problems[0].Remedy)
+				assert.Equalf(t, slices.Contains([]string{"Throttling", "InternalError", "AuthFailure"}, tt.unread), strings.HasPrefix(g.Problems[0].Remedy, "wait: "), "remedy %q", g.Problems[0].Remedy)
 			}
 			if tt.want == nil {
 				assert.Nil(t, g.LaunchSpec, "what it launches")

@@ -3,11 +3,13 @@ package asg_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,12 +22,13 @@ import (
 )
 
 // discovered starts a world with the groups and returns the names that the flags select.
-func discoveredBy(t *testing.T, join ownership.DiscoveryJoin, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
+func discoveredBy(t *testing.T, join ownership.DiscoveryJoin, unfiltered bool, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
 	t.Helper()
 	discovery, err := ownership.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
 	require.NoError(t, err)
 	discovery.Join = join
 	w := newWorldOf(t, having(groups...), discovery)
+	w.calls.unfiltered = unfiltered
 	return w, names(w.started().cache.Snapshot())
 }
 
@@ -53,11 +56,38 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 		{name: "last key without value takes any", flags: []string{"asg:tag=b=1", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
 		{name: "names alone", want: []string{"by-name"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w, got := discoveredBy(t, tt.join, tt.flags, groups...)
-			assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
-			g := w.group("by-name")
-			assert.Truef(t, g.MinSize == 1 && g.MaxSize == 2, "limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
+		for _, unfiltered := range []bool{false, true} { // as where an endpoint ignores filters
+			t.Run(fmt.Sprintf("%s, unfiltered %t", tt.name, unfiltered), func(t *testing.T) {
+				w, got := discoveredBy(t, tt.join, unfiltered, tt.flags, groups...)
+				assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
+				g := w.group("by-name")
+				assert.Truef(t, g.MinSize == 1 && g.MaxSize == 2, "limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
+			})
+		}
+	}
+}
+
+func TestEndpointThatShowsNoTagsIsBelieved(t *testing.T) {
+	w := newWorld(t, scalingGroup("a", 0, 1, 3))
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.Tags = nil }
+	assert.Equal(t, []string{"a"}, names(w.started().cache.Snapshot()), "groups")
+}
+
+// Endpoints other than AWS's refuse to describe a group that they do not have.
+func TestGroupThatTheEndpointRefusesToDescribeIsGone(t *testing.T) {
+	for _, fault := range []fakeaws.Fault{
+		{Code: "ValidationError", Message: "Group b not found"},
+		{Code: "ResourceNotFound", Message: "no such group"},
+		{Code: "ValidationError", Message: "AutoScalingGroup name not found - b"},
+	} {
+		t.Run(fault.Code+" "+fault.Message, func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 1, 3), scalingGroup("b", 0, 1, 3)).started()
+			w.must(w.aws.DeleteGroup("b"))
+			w.waitWhile("AWS still has the group", func() bool { _, has := w.aws.Group("b"); return has })
+			fault.Action, fault.Status, fault.Params = "DescribeAutoScalingGroups", 400, map[string]string{"AutoScalingGroupNames.member.1": "*"}
+			w.aws.Inject(fault)
+			w.refresh()
+			assert.Equal(t, []string{"a"}, names(w.cache.Snapshot()), "groups")
 		})
 	}
 }
@@ -80,7 +110,7 @@ func TestWithoutFlagsTheClustersOwnGroupsAreSelected(t *testing.T) {
 		{cluster: "", want: []string{"by-discovery-tag", "by-owner-tag", "enabled-only", "other-cluster", "shared"}},
 	} {
 		t.Run(tt.cluster, func(t *testing.T) {
-			_, got := discoveredBy(t, ownership.JoinAny, ownership.Assumed(tt.cluster), groups...)
+			_, got := discoveredBy(t, ownership.JoinAny, false, ownership.Assumed(tt.cluster), groups...)
 			assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
 		})
 	}

@@ -47,6 +47,9 @@ type groups struct {
 	readAt   time.Time
 	ending   bool // refuse further writes
 	identity *ownership.Identity
+
+	tagsShown    bool      // EC2 has shown the tags of instances
+	tagsWithheld time.Time // when it first did not, zero before
 }
 
 func newGroups(cluster, stockCluster string) *groups {
@@ -166,7 +169,8 @@ func (s *groups) ClusterName() launchspec.Statement {
 	return s.identity.Cluster()
 }
 
-func (s *groups) strangers(ids []string) ([]string, error) {
+// strangers is Strangers of the Identity.
+func (s *groups) strangers(ids []string) (strangers []string, stated bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identity.Strangers(ids, func(id string) (in *group.Group) {

@@ -446,6 +446,44 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 	}
 }
 
+func TestInstanceIsTerminatedWithoutEC2WhereItsGroupStatesOurCluster(t *testing.T) {
+	for _, tt := range []struct {
+		name, cluster string
+		tags          []string
+		shown         bool // EC2 has shown tags before
+		ends          bool
+	}{
+		{name: "by a tag", cluster: "a", tags: []string{ownedBy + "a", "owned"}, ends: true},
+		{name: "by a tag, and EC2 answered before", cluster: "a", tags: []string{ownedBy + "a", "owned"}, shown: true},
+		{name: "not", cluster: "a"},
+		{name: "maybe", tags: []string{ownedBy + "a", "owned"}},
+		{name: "and another one", cluster: "a", tags: []string{ownedBy + "a", "owned", "eks:cluster-name", "b"}},
+	} {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			w := sharedAccount(t, tt.cluster, ofCluster("g", "workers", 3, tt.tags...))
+			if tt.shown {
+				w.started()
+				w.done(w.cache.Terminate(t.Context(), "g", w.members("g")[:1]))
+			}
+			w.aws.Inject(fakeaws.Fault{Service: "ec2", Code: "AuthFailure"})
+			w.started()
+			ids := w.members("g")
+			terminate := func() bool {
+				w.refresh()
+				asg.Resolve(w.cache, t.Context())
+				_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
+				return err == nil
+			}
+			for range 59 {
+				assert.False(t, terminate(), "the instance is terminated within an hour")
+				time.Sleep(time.Minute)
+			}
+			time.Sleep(5 * time.Minute) // the first look was after some for the launch template
+			assert.Equal(t, tt.ends, terminate(), "the instance is terminated after an hour")
+		}))
+	}
+}
+
 func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).started()
 	ids := w.members("g")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -130,11 +131,13 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 }
 
 // isNoRefusalOfTheCall reports whether AWS refused a launch for a reason that the older call does not help against, or that is soon over: a passing
-// state, and a rate where the mode allows no other call.
+// state, and a rate where the mode allows no other call. AWS sends a fault's code with the status 500 or more. Another endpoint may refuse by it a
+// call that it does not know.
 func (c *Cache) isNoRefusalOfTheCall(err error) bool {
-	switch awsmessage.OfCode(awsclient.Code(err)) {
+	switch code := awsclient.Code(err); awsmessage.OfCode(code) {
 	case awsmessage.Transient:
-		return awsclient.IsRefused(err)
+		fault := strings.HasPrefix(code, "Internal") || strings.HasPrefix(code, "Server") || strings.HasSuffix(code, "Unavailable")
+		return awsclient.IsRefused(err) && !fault
 	case awsmessage.Throttle:
 		return awsclient.IsRefused(err) && c.options.LaunchMode == LaunchSynchronous
 	}
@@ -197,16 +200,17 @@ func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string,
 }
 
 // settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
-// alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
-// trouble: the group uses the older one for a minute, and settleUnanswered returns true. It also returns true where AWS has refused the call
-// meanwhile, or answered with nothing. The group uses the older call for synchronousRetry then.
+// alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, or in one before it
+// answered any, the call itself is in trouble: the group uses the older one for a minute, and settleUnanswered returns true. It also returns true
+// where AWS has refused the call meanwhile, or answered with nothing. The group uses the older call for synchronousRetry then.
 func (c *Cache) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
 	if c.refusals.of(g.Name) != nil {
 		return true
 	}
 	silent := append(slices.Clone(missed.zones), c.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
-	if c.options.LaunchMode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
+	if c.options.LaunchMode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers ||
+		zonal && len(slices.Compact(silent)) < 2 && c.calls.launch.Known() {
 		c.leaveAlone(g, missed)
 		return false
 	}

@@ -75,7 +75,8 @@ const (
 	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
-	terminationsAtOnce  = 8 // bounds the concurrent calls for one group where each instance needs its own
+	tagsMost            = time.Hour // for which instances of groups that state our cluster are spared where EC2 has never shown tags
+	terminationsAtOnce  = 8         // bounds the concurrent calls for one group where each instance needs its own
 )
 
 // Synchronous launches.

@@ -93,9 +93,24 @@ func (w guarded) mayChange(name string) error {
 	return nil
 }
 
-// mayTerminate returns an *OtherClusterError if an instance may belong to another cluster, or the error of EC2.
+// tagsNeverShown takes in the outcome of a look for the tags of instances. It reports whether EC2 has shown none since the start, and has had tagsMost
+// to do so.
+func (w guarded) tagsNeverShown(err error) bool {
+	w.groups.mu.Lock()
+	defer w.groups.mu.Unlock()
+	switch {
+	case err == nil, awsclient.IsThrottled(err): // EC2 knows us and shows them later
+		w.groups.tagsShown = true
+	case w.groups.tagsWithheld.IsZero():
+		w.groups.tagsWithheld = w.clock.Now()
+	}
+	return !w.groups.tagsShown && w.clock.Since(w.groups.tagsWithheld) >= tagsMost
+}
+
+// mayTerminate returns an *OtherClusterError if an instance may belong to another cluster, or the error of EC2. In groups that state our cluster it
+// does without the tags of instances where EC2 never shows them, as where only Auto Scaling has an endpoint.
 func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
-	strangers, err := w.groups.strangers(ids)
+	strangers, stated, err := w.groups.strangers(ids)
 	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
@@ -107,10 +122,11 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 		}
 		foreign = cmp.Or(foreign, ownership.CheckTags(w.groups.Cluster(), aws.ToString(i.InstanceId), tags))
 	})
+	never := w.tagsNeverShown(err)
 	switch {
 	case foreign != nil:
 		return foreign
-	case awsclient.IsRefusedForGood(err):
+	case awsclient.IsRefusedForGood(err), never && stated:
 		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
 			"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
 	case err != nil:

@@ -59,6 +59,12 @@ func (c *Cache) readAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// An endpoint other than AWS's may ignore the filter. If it shows no tags at all, nobody can tell.
+		if slices.ContainsFunc(slices.Collect(maps.Values(searched)), func(g types.AutoScalingGroup) bool { return len(g.Tags) > 0 }) {
+			maps.DeleteFunc(searched, func(name string, g types.AutoScalingGroup) bool {
+				return !c.options.Discovery.Selects(name, g.AvailabilityZones, tagsOf(g))
+			})
+		}
 		maps.Copy(found, searched)
 	}
 	left, err := c.lookAgain(ctx, found, nil)
@@ -167,7 +173,7 @@ func (c *Cache) named(ctx context.Context, names []string) (map[string]types.Aut
 		switch half := len(some) / 2; {
 		case err == nil:
 			maps.Copy(all, found)
-		case !awsclient.IsGroupNotFound(err):
+		case !awsclient.IsNotFound(err):
 			return nil, err
 		case half > 0:
 			chunks = append(chunks, some[:half], some[half:])

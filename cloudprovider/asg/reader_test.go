@@ -144,6 +144,19 @@ func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 	assert.Equal(t, 3, w.aws.Calls()[launchCall], "times AWS was asked to launch in all")
 }
 
+// AWS sends these codes with the status 500 or more.
+func TestLaunchRefusedByTheCodeOfAFaultRaisesDesiredCapacity(t *testing.T) {
+	for _, code := range []string{"InternalFailure", "InternalError", "ServiceUnavailable", "ServerException", "Unavailable"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(synchronous).started()
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code, Status: 400})
+			w.increasesTo(1, 1)
+			w.increasesTo(1, 2)
+			assert.Equal(t, 1, w.aws.Calls()[launchCall], "times AWS was asked to launch, want once")
+		})
+	}
+}
+
 // AWS may ask the caller of LaunchInstances for more than it documents. The shipped policy allows what is documented.
 func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,7 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*grou
 // the group would not change that.
 func (c *Cache) allStrangers(ids []string) (err error) {
 	for _, id := range ids {
-		_, err = c.groups.strangers([]string{id})
+		_, _, err = c.groups.strangers([]string{id})
 		if other, is := errors.AsType[*ownership.OtherClusterError](err); !is || other.Group == "" {
 			return nil
 		}

@@ -68,6 +68,7 @@ type calls struct {
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
 	edit         func(*types.AutoScalingGroup)            // what readings show
+	unfiltered   bool                                     // readings ignore filters
 }
 
 // killed lasts longer than any write.
@@ -129,6 +130,10 @@ func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.D
 	if c.blank > 0 {
 		c.blank--
 		return &autoscaling.DescribeAutoScalingGroupsOutput{}, nil
+	}
+	if c.unfiltered {
+		all := *in
+		all.Filters, in = nil, &all
 	}
 	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
 	if err == nil && c.reverses {

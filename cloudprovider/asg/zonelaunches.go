@@ -15,7 +15,7 @@ import (
 // and makes a call per zone and 100 instances, several at a time. Zones get the group's room in alphabetical order. The errors are by zone. A zone
 // without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or turns out not to be, wraps
 // ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a minute, so that the others need not
-// wait for it. If it answers in none of two zones, the group is scaled as one for that time.
+// wait for it. If it answers in none of two zones, or has never answered a launch, the group is scaled as one for that time.
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := c.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))

@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -421,6 +422,26 @@ func TestZonalLaunchWaitsForShortTrouble(t *testing.T) {
 			test = bubbled(test)
 		}
 		t.Run(fault.Code, test)
+	}
+}
+
+// An endpoint other than AWS's may answer a call that it does not know with a fault. Pods may need one zone, so that no second one is asked.
+func TestGroupIsWholeWhereNoLaunchWasEverAnswered(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprintf("answered before %t", known), bubbled(func(t *testing.T) {
+			w := newZonalWorld(t, divided("a", 0, 0, 9))
+			if known {
+				w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1))
+			}
+			before := w.desired("a")
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
+			err := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2b": 1})["us-west-2b"]
+			groups, _, _ := w.cache.NodeGroups(w.group("a"))
+			assert.Equal(t, [3]any{true, !known, !known}, [3]any{err != nil, errors.Is(err, asg.ErrNotZonal), len(groups) == 1}, "error %v, and the group is whole", err)
+			if !known {
+				w.increasesTo(1, before+1)
+			}
+		}))
 	}
 }
 

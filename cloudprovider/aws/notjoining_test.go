@@ -146,6 +146,18 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 	}
 }
 
+func TestControlPlaneKeepsNoInstance(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 2, 5, nil))
+	late, node := w.Nodes("g"), awsworld.Node("kind-control-plane", "kind://docker/kind/kind-control-plane")
+	for _, n := range late {
+		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	}
+	node.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
+	w.register(node)
+	require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:1]))
+	w.desires("g", 1)
+}
+
 // Each row adds a fact that is more certain than all before.
 func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	i := &group.Instance{ID: "i-1", Zone: "a", Origin: "t version 1"}

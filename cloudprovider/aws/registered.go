@@ -122,7 +122,8 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 
 // elsewhere returns a function that says which node with another provider ID than EC2's an instance may be, and what helps, or nothing.
 // Fargate's is like EC2's. Such a node has the instance's name or address. While EC2 has not shown these, or no other node is registered,
-// it is any that is not older than the instance, because kubelet may use another name and address. The first call lists the nodes.
+// it is any that is not older than the instance, because kubelet may use another name and address. A control plane is no instance of a group of
+// nodes then. The first call lists the nodes.
 func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy string)) {
 	list := sync.OnceValues(func() (nodes []*corev1.Node, alone bool) {
 		all, _ := p.registered.nodes.List(labels.Everything()) // after an error mayEnd refuses
@@ -138,9 +139,10 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 		nodes, alone := list()
 		start, _ := p.starts.Known().Of(instance)
 		at := slices.IndexFunc(nodes, func(n *corev1.Node) bool {
+			_, controlPlane := n.Labels["node-role.kubernetes.io/control-plane"]
 			return slices.Contains(start.Names, n.Name) ||
 				slices.ContainsFunc(n.Status.Addresses, func(a corev1.NodeAddress) bool { return slices.Contains(start.Names, a.Address) }) ||
-				(alone || len(start.Names) == 0) && !n.CreationTimestamp.Time.Before(start.Launched)
+				(alone || len(start.Names) == 0) && !controlPlane && !n.CreationTimestamp.Time.Before(start.Launched)
 		})
 		if at < 0 {
 			return "", ""

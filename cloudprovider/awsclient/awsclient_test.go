@@ -183,6 +183,28 @@ func TestTheCABundleServesTheQueueToo(t *testing.T) {
 	}
 }
 
+func TestRepeatedPageEndsTheCalls(t *testing.T) {
+	setEnvironment(t)
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls++; calls > 9 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = fmt.Fprint(w, "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups/><NextToken>same</NextToken>"+
+			"</DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>")
+	}))
+	defer server.Close()
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+	require.NoError(t, err)
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(clients.AutoScaling, &autoscaling.DescribeAutoScalingGroupsInput{})
+	for err == nil && pages.HasMorePages() {
+		_, err = pages.NextPage(t.Context())
+	}
+	assert.ErrorContains(t, err, `the endpoint names the page "same" as the next one after itself`)
+	assert.Equal(t, 2, calls, "calls")
+}
+
 func overrides(url string) string {
 	var text strings.Builder
 	text.WriteString("[Global]\nZone = cn-northwest-1a\nRoleARN = ignored\n")

@@ -121,7 +121,7 @@ func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Confi
 		cfg, _, err = o.load(ctx, metric) // anew, because the credentials of a role keep the region with which they were loaded
 		return cfg, "instance metadata", err
 	}
-	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), metric.attach)
+	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), refuseRepeatedPages, metric.attach)
 	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)
 	return cfg, regionFrom, nil
 }

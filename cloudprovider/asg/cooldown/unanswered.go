@@ -75,6 +75,13 @@ func (b *Breaker) Answers(group string) int {
 	return b.answers[group]
 }
 
+// Known reports whether AWS has answered the call for any group that is still there.
+func (b *Breaker) Known() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.answers) > 0
+}
+
 // Missed notes that AWS missed a request of the group which the older call can fulfil. began is the start of the last try.
 func (b *Breaker) Missed(ctx context.Context, group string, began time.Time, err error) {
 	now := b.clock.Now()

@@ -74,7 +74,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	}
 	for _, ref := range g.Source.templates() {
 		found, err := r.templates.get(ref)
-		complete, named = complete && found != nil, named && (found != nil || barred(err))
+		complete, named = complete && found != nil, named && (found != nil || !isGone(err) && !r.templates.unsure(ref))
 		if err != nil {
 			p := unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(), "ec2:DescribeLaunchTemplateVersions", instead)
 			if p.Reason == ReasonLaunchSourceMissing {

@@ -53,11 +53,13 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 }
 
 // Statements returns the names that the launch source of g states, each once. unread reports that a part of it has not been read and may state
-// another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing.
+// another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing. Nor does one whose look-ups go on
+// failing, where the tags of g state a cluster.
 func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
-	add := func(found *template, err error) {
+	tagged := len(StatedByTags(g.Tags, "")) > 0
+	add := func(found *template, err error, unsure bool) {
 		if found == nil {
-			unread = unread || !barred(err)
+			unread = unread || !barred(err) && (!tagged || unsure || isGone(err))
 			return
 		}
 		for _, s := range found.stated {
@@ -67,10 +69,12 @@ func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
 		}
 	}
 	if name := g.Source.ConfigurationName; name != "" {
-		add(r.configurations.get(name))
+		found, err := r.configurations.get(name)
+		add(found, err, r.configurations.unsure(name))
 	}
 	for _, ref := range g.Source.launched() {
-		add(r.templates.get(ref))
+		found, err := r.templates.get(ref)
+		add(found, err, r.templates.unsure(ref))
 	}
 	return stated, unread
 }

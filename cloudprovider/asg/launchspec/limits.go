@@ -37,6 +37,7 @@ const (
 	RetryMost      = time.Minute      // how long the Resolver leaves a missing object alone. Somebody may create it again
 	goneImageRetry = 10 * time.Minute // longer, because AWS never gives an image ID out twice
 	// unsureTries look-ups may fail before something is assumed in their place: an EKS node group has the labels and taints of its tags alone, as where
-	// EKS has no endpoint, and the image of a parameter is for x86-64.
+	// EKS has no endpoint, the image of a parameter is for x86-64, and a policy that names its types says all of its nodes. In a group whose tags
+	// state a cluster, the launch source then states no other.
 	unsureTries = 4
 )

@@ -28,25 +28,26 @@ func (id *Identity) MayChange(g *group.Group) error {
 	return nil
 }
 
-// Strangers returns the instances that are not certainly ours, or an *OtherClusterError if the group of one may belong to another cluster.
-func (id *Identity) Strangers(instances []string, groupOf func(instance string) *group.Group) ([]string, error) {
-	var strangers []string
+// Strangers returns the instances that are not certainly ours, and whether the groups of all of them state our cluster, or an *OtherClusterError
+// if the group of one may belong to another cluster.
+func (id *Identity) Strangers(instances []string, groupOf func(instance string) *group.Group) (strangers []string, stated bool, err error) {
+	stated = true
 	for _, i := range instances {
 		g, known := groupOf(i), id.DidLaunch(i) || id.nodes[i]
 		switch {
 		case g == nil && !known:
-			return nil, &OtherClusterError{Instance: i, Why: "it is left alone, for no reading shows it in a group of ours"}
+			return nil, false, &OtherClusterError{Instance: i, Why: "it is left alone, for no reading shows it in a group of ours"}
 		case g != nil && id.Foreign(g):
-			return nil, id.MayChange(g)
+			return nil, false, id.MayChange(g)
 		case known:
 			continue
 		case g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0: // it may turn out to belong to another cluster
-			return nil, &OtherClusterError{Group: g.Name, Instance: i,
+			return nil, false, &OtherClusterError{Group: g.Name, Instance: i,
 				Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
 		}
-		strangers = append(strangers, i)
+		strangers, stated = append(strangers, i), stated && len(g.Stated) > 0
 	}
-	return strangers, nil
+	return strangers, stated, nil
 }
 
 // whyUnproven says why nobody knows whose the group is, and what helps.
@@ -56,7 +57,8 @@ func whyUnproven(g *group.Group) string {
 	case slices.ContainsFunc(g.Problems, gone):
 		return "the launch template that could say whose the group is does not exist; give the group one that does"
 	case g.LaunchUnread:
-		return "the launch template that may say whose the group is has not been read yet"
+		return "the launch template that may say whose the group is has not been read yet; if it cannot be read, " +
+			"tag the group kubernetes.io/cluster/NAME = owned with the name of its cluster"
 	}
 	return "whose the group is, is not known; name this cluster by " + sourceFlag
 }
