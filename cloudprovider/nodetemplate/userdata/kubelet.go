@@ -71,7 +71,7 @@ func (s settings) applyFlags(args []string) {
 			s.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
 			continue
 		}
-		flag, value, assigned := strings.Cut(args[i], "=")
+		flag, value, assigned := cutFlag(args[i])
 		if !slices.Contains(kubeletFlags, flag) {
 			continue
 		}
@@ -84,6 +84,12 @@ func (s settings) applyFlags(args []string) {
 		s.applyFlag(flag, value, !seen[flag])
 		seen[flag] = true
 	}
+}
+
+// cutFlag splits an argument such as --max-pods=3. Kubelet takes underscores in the flag for dashes.
+func cutFlag(arg string) (flag, value string, assigned bool) {
+	flag, value, assigned = strings.Cut(arg, "=")
+	return strings.ReplaceAll(flag, "_", "-"), value, assigned
 }
 
 var kubeletFlags = []string{

@@ -41,7 +41,7 @@ func (r *reader) evaluate(specs []any) Facts {
 		localStorage = cmp.Or(textAt(spec, "instance", "localStorage", "strategy"), localStorage)
 		for _, flag := range listAt(spec, "kubelet", "flags") {
 			if s, ok := flag.(string); ok {
-				flags = append(flags, s)
+				flags = append(flags, r.splitArgs(s)...)
 			}
 		}
 		config = merge(config, mapAt(spec, "kubelet", "config"))

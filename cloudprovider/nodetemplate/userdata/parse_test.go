@@ -96,6 +96,8 @@ func TestScripts(t *testing.T) {
 		{name: "exported, then overruled", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'\n" + bootstrap + "'--node-labels=b=2'", want: "b=2"},
 		{name: "prefix", script: "KUBELET_EXTRA_ARGS='--node-labels=a=1' /etc/eks/bootstrap.sh c", want: "a=1"},
 		{name: "exports alone", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'", want: "a=1"},
+		{name: "underscores", script: bootstrap + `'--node_labels=a=1'`, want: "a=1"},
+		{name: "conditional edit with underscores", script: "if x; then echo 'KUBELET_EXTRA_ARGS=--node_labels=a=1' >> f; fi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
 		{name: "edited in", script: `sed -i 's/KUBELET_EXTRA_ARGS=$2/KUBELET_EXTRA_ARGS="$2 --node-labels=a=1"/' /etc/eks/bootstrap.sh`, want: "a=1"},
 		{name: "written", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels=a=1"' > /etc/default/kubelet`, want: "a=1"},
 		{name: "written with spaces", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels a=1 --v --register-with-taints t=v:NoSchedule --node-labels b=2"' > /etc/default/kubelet`, want: "a=1 b=2"},
