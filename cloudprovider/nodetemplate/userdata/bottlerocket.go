@@ -25,7 +25,7 @@ func (r *reader) bottlerocket(text string) {
 	if settings == nil {
 		return
 	}
-	r.settings = merge(r.settings, mapAt(settings, "kubernetes"))
+	r.settings = r.merge(r.settings, mapAt(settings, "kubernetes"))
 	for _, unit := range mapAt(settings, "bootstrap-commands") {
 		m, _ := unit.(map[string]any)
 		if mode := textAt(m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {

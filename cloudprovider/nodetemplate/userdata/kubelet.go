@@ -375,7 +375,11 @@ func (r *reader) kubeletConfig(text string) {
 			r.addKubeletArgs(joinArgs(at(doc, "nodeRegistration")), r.conditions > 0)
 			continue
 		}
-		r.kubelet = merge(r.kubelet, doc)
+		if r.conditions == 0 {
+			r.kubelet = r.merge(r.kubelet, doc)
+		} else if len(r.kubeletBranches) < maxNesting {
+			r.kubeletBranches = append(r.kubeletBranches, doc)
+		}
 	}
 }
 

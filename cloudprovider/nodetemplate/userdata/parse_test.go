@@ -326,14 +326,17 @@ func hostile(t testing.TB) map[string]string {
 		"labels":                 zip(t, join+"'--node-labels="+labels.String()+"'"),
 		"long keys":              zip(t, join+"'--node-labels="+strings.Repeat(strings.Repeat("a", 317)+",", 780)+"'"),
 		"expressions":            "#!/bin/bash\n" + strings.Repeat("if x; then\ncat > f <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {maxPodsExpression: '"+strings.Repeat("1<1?1:", 150)+"1'}}\nEOF\nfi\n", 60),
-		"PowerShell dollars":     "<powershell>\n\"" + strings.Repeat("$", 60_000),
-		"PowerShell blocks":      zip(t, strings.Repeat("<powershell>", 20_000)),
-		"PowerShell comments":    zip(t, "<powershell>"+strings.Repeat("<#", 120_000)),
-		"PowerShell variables":   "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
-		"brackets":               zip(t, strings.Repeat("<", 250_000)),
-		"settings":               zip(t, strings.Repeat("[ settings ", 22_000)),
-		"environment":            zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
-		"kinds":                  script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
+		"config in conditions": zip(t, script+strings.Repeat("cat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nE\n", 50)+
+			"cat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nspec: {kubelet: {config: {"+strings.ReplaceAll(keys.String()[:24_000], "=1\n", ": 1, ")+"}}}\nE\n"+
+			strings.Repeat("if x; then\ncat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nE\ncat <<E\nkind: KubeletConfiguration\nE\nfi\n", 8)),
+		"PowerShell dollars":   "<powershell>\n\"" + strings.Repeat("$", 60_000),
+		"PowerShell blocks":    zip(t, strings.Repeat("<powershell>", 20_000)),
+		"PowerShell comments":  zip(t, "<powershell>"+strings.Repeat("<#", 120_000)),
+		"PowerShell variables": "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
+		"brackets":             zip(t, strings.Repeat("<", 250_000)),
+		"settings":             zip(t, strings.Repeat("[ settings ", 22_000)),
+		"environment":          zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
+		"kinds":                script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
 	}
 	for _, opener := range []string{"$(", "((", "$((", "{ ", "(", "`\\", "\"$(", "${a:-", "a&&", "a|", "! ", "((-", "if ", "case x in x) ", "f()", "[[ (", "<(",
 		"a=(", "a[", "a[a[", "$[", "time ", "coproc ", "((a=", "((a?", "$A", "<a ", "a;", "while a;do ", "$'", "a\n)\n", "a 'b\n) "} {
