@@ -185,6 +185,29 @@ func TestBottlerocketOnLocalDisks(t *testing.T) {
 	}
 }
 
+// The image writes reserved-cpus to kubelet's reservedSystemCPUs.
+func TestBottlerocketReservesCPUs(t *testing.T) {
+	f, problems := Parse("[settings.kubernetes]\nreserved-cpus = '0-3'\n[settings.kubernetes.kube-reserved]\ncpu = '100m'\n", "")
+	got := []int64{f.SystemReserved.Resources.Cpu().MilliValue(), f.KubeReserved.Resources.Cpu().MilliValue()}
+	assert.Equal(t, []int64{4000, 0}, got, "CPUs of both reservations")
+	assert.Empty(t, problems)
+}
+
+func TestSettingsOfBottlerocketThatOnlyATagStates(t *testing.T) {
+	const slicing = "[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"
+	for _, tt := range []struct{ name, settings, problem string }{
+		{name: "huge pages by sysctl", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"1024\"\n", problem: HugePages},
+		{name: "huge pages from the start on", settings: "[settings.boot.kernel-parameters]\n\"hugepagesz\" = [\"1G\"]\n\"hugepages\" = [\"8\"]\n", problem: HugePages},
+		{name: "no huge pages", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"0\"\n"},
+		{name: "time slices of a GPU", settings: slicing, problem: "nvidia.com/gpu.shared"},
+		{name: "time slices that keep the name", settings: slicing + "[settings.kubelet-device-plugins.nvidia.time-slicing]\nrename-by-default = false\n"},
+		{name: "a GPU as it is", settings: "[settings.kubelet-device-plugins.nvidia]\npass-device-specs = true\n"},
+	} {
+		f, problems := Parse(tt.settings+"[settings.kubernetes]\nmax-pods = 30\n", nodetemplate.Bottlerocket)
+		assert.Equal(t, " pods 30 disks false: "+tt.problem, outline(f, problems), tt.name)
+	}
+}
+
 func labelText(f Facts) string {
 	var list []string
 	for line := range strings.SplitSeq(describe(f, nil), "\n") {
