@@ -129,9 +129,10 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 		}
 	}
 	for key := range in.Tags {
-		if strings.Contains(key, "node-template/resources/hugepages-") {
-			problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool { return p.Key == userdata.HugePages })
-		}
+		_, resource, _ := strings.Cut(key, "node-template/resources/")
+		problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool {
+			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") || p.Key == userdata.SharedGPU && p.Key == resource
+		})
 	}
 	for i := range problems {
 		problems[i].Group = in.Group

@@ -61,6 +61,15 @@ func TestATagCuresTheProblemOfHugePages(t *testing.T) {
 	assert.Empty(t, built(g).Problems, "problems with a tag")
 }
 
+func TestATagCuresTheProblemOfSharedGPUs(t *testing.T) {
+	g := spotGroup()
+	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
+		"[settings.kubernetes]\ncluster-name = 'c'\n[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"))
+	assert.Len(t, built(g).Problems, 1, "problems")
+	g.Tags = map[string]string{"k8s.io/cluster-autoscaler/node-template/resources/nvidia.com/gpu.shared": "2"}
+	assert.Empty(t, built(g).Problems, "problems with a tag")
+}
+
 func TestTemplateHasUserDataLabels(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(

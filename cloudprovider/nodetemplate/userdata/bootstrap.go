@@ -107,6 +107,6 @@ func (r *reader) callFacts(c call) Facts {
 	if !c.hasArgs {
 		args = r.kubeletEnv
 	}
-	r.settingsOf(&f).apply(slices.Concat(r.splitArgs(args), r.kubeletArgs), r.kubelet)
+	r.settingsOf(&f).apply(slices.Concat(r.splitArgs(args), r.kubeletArgs), r.kubelet, r.kubeletInBranch)
 	return f
 }

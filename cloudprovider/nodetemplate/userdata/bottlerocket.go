@@ -11,6 +11,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
+// SharedGPU is the key of the Problem about renamed time slices of GPUs. A tag of this resource cures it.
+const SharedGPU = "nvidia.com/gpu.shared"
+
 // bottlerocket reads Bottlerocket's settings. Later documents are laid over earlier ones.
 func (r *reader) bottlerocket(text string) {
 	if !r.spend(tomlWork(text)) {
@@ -25,7 +28,13 @@ func (r *reader) bottlerocket(text string) {
 	if settings == nil {
 		return
 	}
-	r.settings = merge(r.settings, mapAt(settings, "kubernetes"))
+	r.settings = r.merge(r.settings, mapAt(settings, "kubernetes"))
+	r.takenMemory(text)
+	nvidia := at(settings, "kubelet-device-plugins", "nvidia")
+	if textAt(nvidia, "device-sharing-strategy") == "time-slicing" && at(nvidia, "time-slicing", "rename-by-default") != false {
+		r.problem(SharedGPU, "", nodetemplate.ReasonUnresolved,
+			"their number in a tag node-template/resources/nvidia.com/gpu.shared, for nodes have these and no nvidia.com/gpu")
+	}
 	for _, unit := range mapAt(settings, "bootstrap-commands") {
 		m, _ := unit.(map[string]any)
 		if mode := textAt(m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {
@@ -66,6 +75,7 @@ func (r *reader) bottlerocketFacts() Facts {
 	}
 	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
 	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
+	s.reserveCPUs(textAt(r.settings, "reserved-cpus"))
 	s.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
 	return f
 }

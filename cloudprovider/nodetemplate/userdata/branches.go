@@ -11,11 +11,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
+const inAllBranches = "the same in all branches of the script"
+
 // shared evaluates what stands in the branches of a condition, of which only the node knows which it takes. All facts that differ are reported.
 func shared[T any](r *reader, branches []T, evaluate func(T) Facts) Facts {
 	f := evaluate(branches[0])
 	for _, b := range branches[1:] {
-		r.intersect(&f, evaluate(b), "the same in all branches of the script that join the cluster")
+		r.intersect(&f, evaluate(b), inAllBranches)
 	}
 	return f
 }
@@ -75,6 +77,9 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 		f.EvictionHard.Others = append(slices.Clone(f.EvictionHard.Others), other.EvictionHard)
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
+	if f.InstanceStore != other.InstanceStore {
+		conditional("local disks", "", false)
+	}
 	f.InstanceStore, f.Mirrored = f.InstanceStore && other.InstanceStore, f.Mirrored || other.Mirrored
 	if f.PodsExpression != other.PodsExpression {
 		conditional("maxPodsExpression", "", false)

@@ -69,7 +69,7 @@ func (r *reader) writtenFile(item any, nesting int) {
 		r.eksctl(content, nesting)
 	case eksctlConfig:
 		for _, doc := range r.yamlDocuments(content, path) {
-			r.kubelet = merge(r.kubelet, doc)
+			r.kubelet = r.merge(r.kubelet, doc)
 		}
 	default:
 		r.file(content, nesting+1)

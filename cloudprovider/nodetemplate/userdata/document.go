@@ -37,7 +37,7 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	case "cloud-config":
 		r.cloudConfig(text, nesting)
 	case "node-config":
-		r.readNodeConfigs(text)
+		r.readNodeConfigs(text, false)
 	case "script":
 		r.script(text, nesting)
 	case "powershell":
@@ -62,6 +62,8 @@ func (r *reader) file(text string, nesting int) {
 		r.runScript(r.quoted(text), nesting)
 	case kind == "unmarked" || kind == "toml":
 		r.runScript(text, nesting)
+	case kind == "node-config":
+		r.readNodeConfigs(text, true)
 	default:
 		r.dispatch(text, "", nesting)
 	}

@@ -93,9 +93,13 @@ type reader struct {
 	useMaxPods  string            // in the environment
 	eksctlVars  map[string]string // of eksctl's file
 	nodeConfigs []any             // specs
-	branches    [][]any           // the same, in branches of a script
+	dropIns     []any             // specs in files that user data writes
+	branches    []any             // specs in branches of a script
 	kubelet     map[string]any    // a kubelet configuration written by user data
 	settings    map[string]any    // settings.kubernetes
+
+	kubeletBranches []map[string]any // kubelet configurations in branches of a script
+	kubeletInBranch map[string]any   // the one of them that is evaluated
 
 	bottlerocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
 

@@ -24,6 +24,7 @@ func TestEditsByJqAreReported(t *testing.T) {
 		{name: "huge pages in a file", script: join + "cat > /etc/sysctl.d/1.conf <<E\nvm.nr_hugepages = 2048\nE\n", problems: "huge pages"},
 		{name: "huge pages of the kernel", script: join + "echo 4 | sudo tee /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages\n", problems: "huge pages"},
 		{name: "memory of enclaves", script: join + "sed -i 's/512/3072/' /etc/nitro_enclaves/allocator.yaml\nsystemctl start nitro-enclaves-allocator.service\n", problems: "huge pages"},
+		{name: "huge pages from the kernel's start on", script: join + "grubby --update-kernel=ALL --args=\"hugepagesz=1G hugepages=8\"\n", problems: "huge pages"},
 		{name: "huge pages that are only read", script: join + "cat /proc/sys/vm/nr_hugepages > x\nsysctl -w vm.nr_hugepages=0\ndnf install aws-nitro-enclaves-cli\n"},
 		{name: "only read", script: head + join + "N=$(jq .maxPods $CONFIG)\njq -e '.maxPods == 5' $CONFIG\n" + `jq -r 'select(.maxPods >= 5)' $CONFIG` + "\n"},
 		{name: "another file", script: join + "jq '.spec.kubelet.config.maxPods=58 | .bridge=\"docker0\"' x > y\n"},

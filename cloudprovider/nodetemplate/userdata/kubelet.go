@@ -71,7 +71,7 @@ func (s settings) applyFlags(args []string) {
 			s.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
 			continue
 		}
-		flag, value, assigned := strings.Cut(args[i], "=")
+		flag, value, assigned := cutFlag(args[i])
 		if !slices.Contains(kubeletFlags, flag) {
 			continue
 		}
@@ -84,6 +84,12 @@ func (s settings) applyFlags(args []string) {
 		s.applyFlag(flag, value, !seen[flag])
 		seen[flag] = true
 	}
+}
+
+// cutFlag splits an argument such as --max-pods=3. Kubelet takes underscores in the flag for dashes.
+func cutFlag(arg string) (flag, value string, assigned bool) {
+	flag, value, assigned = strings.Cut(arg, "=")
+	return strings.ReplaceAll(flag, "_", "-"), value, assigned
 }
 
 var kubeletFlags = []string{
@@ -369,7 +375,11 @@ func (r *reader) kubeletConfig(text string) {
 			r.addKubeletArgs(joinArgs(at(doc, "nodeRegistration")), r.conditions > 0)
 			continue
 		}
-		r.kubelet = merge(r.kubelet, doc)
+		if r.conditions == 0 {
+			r.kubelet = r.merge(r.kubelet, doc)
+		} else if len(r.kubeletBranches) < maxNesting {
+			r.kubeletBranches = append(r.kubeletBranches, doc)
+		}
 	}
 }
 

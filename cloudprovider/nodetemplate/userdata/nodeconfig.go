@@ -8,26 +8,36 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-func (r *reader) readNodeConfigs(text string) {
+// readNodeConfigs keeps the NodeConfigs of a text. nodeadm lays the ones in files, below /etc/eks/nodeadm.d, over those of the user data.
+func (r *reader) readNodeConfigs(text string, file bool) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
 		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {
 			continue
 		}
 		switch spec := at(doc, "spec"); {
-		case r.conditions > 0 && len(r.branches) < maxNesting:
-			r.branches = append(r.branches, append(slices.Clip(r.nodeConfigs), spec))
-		case r.conditions == 0:
-			r.nodeConfigs, r.branches = append(r.nodeConfigs, spec), nil
+		case r.conditions > 0:
+			if len(r.branches) < maxNesting {
+				r.branches = append(r.branches, spec)
+			}
+		case file:
+			r.dropIns = append(r.dropIns, spec)
+		default:
+			r.nodeConfigs = append(r.nodeConfigs, spec)
 		}
 	}
 }
 
-// nodeConfigFacts evaluates the NodeConfigs. NodeConfigs in branches count with the facts that all of them share.
+// nodeConfigFacts evaluates the NodeConfigs that are certain, without and with each one in a branch. Facts that all of these share count.
 func (r *reader) nodeConfigFacts() Facts {
-	if len(r.branches) == 0 {
-		return r.evaluate(r.nodeConfigs)
+	certain := slices.Concat(r.nodeConfigs, r.dropIns)
+	var sets [][]any
+	if len(certain) > 0 {
+		sets = append(sets, certain)
 	}
-	return shared(r, r.branches, r.evaluate)
+	for _, spec := range r.branches {
+		sets = append(sets, append(slices.Clip(certain), spec))
+	}
+	return shared(r, sets, r.evaluate)
 }
 
 // evaluate merges the NodeConfigs in their order, as nodeadm does: later values replace earlier ones, and kubelet's flags add up.
@@ -36,22 +46,25 @@ func (r *reader) evaluate(specs []any) Facts {
 	var flags []string
 	var config map[string]any
 	for _, spec := range specs {
+		if !r.spend(wordWork) {
+			break
+		}
 		cluster = cmp.Or(textAt(spec, "cluster", "name"), cluster)
 		expression = cmp.Or(textAt(spec, "kubelet", "maxPodsExpression"), expression)
 		localStorage = cmp.Or(textAt(spec, "instance", "localStorage", "strategy"), localStorage)
 		for _, flag := range listAt(spec, "kubelet", "flags") {
 			if s, ok := flag.(string); ok {
-				flags = append(flags, s)
+				flags = append(flags, r.splitArgs(s)...)
 			}
 		}
-		config = merge(config, mapAt(spec, "kubelet", "config"))
+		config = r.merge(config, mapAt(spec, "kubelet", "config"))
 	}
 	f := Facts{AMIFamily: nodetemplate.AL2023, Mirrored: strings.EqualFold(localStorage, "RAID10")}
 	f.Form, f.InstanceStore = FormNodeConfig, f.Mirrored || strings.EqualFold(localStorage, "RAID0")
 	if !hasUnresolved(cluster) {
 		f.ClusterName = cluster
 	}
-	r.settingsOf(&f).apply(slices.Concat(flags, r.kubeletArgs), r.kubelet, config)
+	r.settingsOf(&f).apply(slices.Concat(flags, r.kubeletArgs), r.kubelet, r.kubeletInBranch, config)
 	f.PodsExpression = nodetemplate.PodsExpression(expression)
 	if expression != "" && !(r.spend(expressionWork*len(expression)) && f.PodsExpression.Understood()) {
 		r.problem("maxPodsExpression", expression, nodetemplate.ReasonUnresolved,

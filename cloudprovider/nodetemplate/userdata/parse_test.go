@@ -96,6 +96,8 @@ func TestScripts(t *testing.T) {
 		{name: "exported, then overruled", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'\n" + bootstrap + "'--node-labels=b=2'", want: "b=2"},
 		{name: "prefix", script: "KUBELET_EXTRA_ARGS='--node-labels=a=1' /etc/eks/bootstrap.sh c", want: "a=1"},
 		{name: "exports alone", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'", want: "a=1"},
+		{name: "underscores", script: bootstrap + `'--node_labels=a=1'`, want: "a=1"},
+		{name: "conditional edit with underscores", script: "if x; then echo 'KUBELET_EXTRA_ARGS=--node_labels=a=1' >> f; fi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
 		{name: "edited in", script: `sed -i 's/KUBELET_EXTRA_ARGS=$2/KUBELET_EXTRA_ARGS="$2 --node-labels=a=1"/' /etc/eks/bootstrap.sh`, want: "a=1"},
 		{name: "written", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels=a=1"' > /etc/default/kubelet`, want: "a=1"},
 		{name: "written with spaces", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels a=1 --v --register-with-taints t=v:NoSchedule --node-labels b=2"' > /etc/default/kubelet`, want: "a=1 b=2"},
@@ -180,6 +182,29 @@ func TestBottlerocketOnLocalDisks(t *testing.T) {
 		f, problems := Parse(tt.data, nodetemplate.Bottlerocket)
 		assert.Truef(t, f.InstanceStore == tt.want && f.Found() && len(problems) == 0,
 			"%s: local disks hold the pods' data: %t, want %t; problems %v", tt.name, f.InstanceStore, tt.want, problems)
+	}
+}
+
+// The image writes reserved-cpus to kubelet's reservedSystemCPUs.
+func TestBottlerocketReservesCPUs(t *testing.T) {
+	f, problems := Parse("[settings.kubernetes]\nreserved-cpus = '0-3'\n[settings.kubernetes.kube-reserved]\ncpu = '100m'\n", "")
+	got := []int64{f.SystemReserved.Resources.Cpu().MilliValue(), f.KubeReserved.Resources.Cpu().MilliValue()}
+	assert.Equal(t, []int64{4000, 0}, got, "CPUs of both reservations")
+	assert.Empty(t, problems)
+}
+
+func TestSettingsOfBottlerocketThatOnlyATagStates(t *testing.T) {
+	const slicing = "[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"
+	for _, tt := range []struct{ name, settings, problem string }{
+		{name: "huge pages by sysctl", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"1024\"\n", problem: HugePages},
+		{name: "huge pages from the start on", settings: "[settings.boot.kernel-parameters]\n\"hugepagesz\" = [\"1G\"]\n\"hugepages\" = [\"8\"]\n", problem: HugePages},
+		{name: "no huge pages", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"0\"\n"},
+		{name: "time slices of a GPU", settings: slicing, problem: "nvidia.com/gpu.shared"},
+		{name: "time slices that keep the name", settings: slicing + "[settings.kubelet-device-plugins.nvidia.time-slicing]\nrename-by-default = false\n"},
+		{name: "a GPU as it is", settings: "[settings.kubelet-device-plugins.nvidia]\npass-device-specs = true\n"},
+	} {
+		f, problems := Parse(tt.settings+"[settings.kubernetes]\nmax-pods = 30\n", nodetemplate.Bottlerocket)
+		assert.Equal(t, " pods 30 disks false: "+tt.problem, outline(f, problems), tt.name)
 	}
 }
 
@@ -324,14 +349,17 @@ func hostile(t testing.TB) map[string]string {
 		"labels":                 zip(t, join+"'--node-labels="+labels.String()+"'"),
 		"long keys":              zip(t, join+"'--node-labels="+strings.Repeat(strings.Repeat("a", 317)+",", 780)+"'"),
 		"expressions":            "#!/bin/bash\n" + strings.Repeat("if x; then\ncat > f <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {maxPodsExpression: '"+strings.Repeat("1<1?1:", 150)+"1'}}\nEOF\nfi\n", 60),
-		"PowerShell dollars":     "<powershell>\n\"" + strings.Repeat("$", 60_000),
-		"PowerShell blocks":      zip(t, strings.Repeat("<powershell>", 20_000)),
-		"PowerShell comments":    zip(t, "<powershell>"+strings.Repeat("<#", 120_000)),
-		"PowerShell variables":   "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
-		"brackets":               zip(t, strings.Repeat("<", 250_000)),
-		"settings":               zip(t, strings.Repeat("[ settings ", 22_000)),
-		"environment":            zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
-		"kinds":                  script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
+		"config in conditions": zip(t, script+strings.Repeat("cat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nE\n", 50)+
+			"cat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nspec: {kubelet: {config: {"+strings.ReplaceAll(keys.String()[:24_000], "=1\n", ": 1, ")+"}}}\nE\n"+
+			strings.Repeat("if x; then\ncat <<E\napiVersion: node.eks.aws/v1\nkind: NodeConfig\nE\ncat <<E\nkind: KubeletConfiguration\nE\nfi\n", 8)),
+		"PowerShell dollars":   "<powershell>\n\"" + strings.Repeat("$", 60_000),
+		"PowerShell blocks":    zip(t, strings.Repeat("<powershell>", 20_000)),
+		"PowerShell comments":  zip(t, "<powershell>"+strings.Repeat("<#", 120_000)),
+		"PowerShell variables": "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
+		"brackets":             zip(t, strings.Repeat("<", 250_000)),
+		"settings":             zip(t, strings.Repeat("[ settings ", 22_000)),
+		"environment":          zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
+		"kinds":                script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
 	}
 	for _, opener := range []string{"$(", "((", "$((", "{ ", "(", "`\\", "\"$(", "${a:-", "a&&", "a|", "! ", "((-", "if ", "case x in x) ", "f()", "[[ (", "<(",
 		"a=(", "a[", "a[a[", "$[", "time ", "coproc ", "((a=", "((a?", "$A", "<a ", "a;", "while a;do ", "$'", "a\n)\n", "a 'b\n) "} {

@@ -55,8 +55,18 @@ func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pro
 	} else if j.unmarked {
 		j.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
 	}
-	var f Facts
-	switch form := j.form(family); form {
+	form := j.form(family)
+	f := j.facts(form, family)
+	for i := 0; i < len(j.kubeletBranches) && !j.tooMuch; i++ {
+		j.kubeletInBranch = j.kubeletBranches[i]
+		j.intersect(&f, j.facts(form, family), inAllBranches)
+	}
+	return f, j.problems
+}
+
+// facts evaluates a form, with one of the kubelet configurations in branches or with none.
+func (j *reader) facts(form string, family nodetemplate.AMIFamily) (f Facts) {
+	switch form {
 	case FormBottlerocket:
 		f = j.bottlerocketFacts()
 	case FormNodeConfig:
@@ -68,10 +78,10 @@ func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pro
 		}
 	case FormKubelet:
 		f.IgnoreAddresses = family == "" // neither bootstrap.sh nor nodeadm is there to count them
-		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet)
+		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet, j.kubeletInBranch)
 		f.Form, f.AMIFamily = FormKubelet, family
 	}
-	return f, j.problems
+	return f
 }
 
 // formOfFamily is the form that the images of a family read. They ignore the others.
@@ -87,10 +97,10 @@ var formOfFamily = map[nodetemplate.AMIFamily]string{
 func (r *reader) form(family nodetemplate.AMIFamily) string {
 	present := map[string]bool{
 		FormBottlerocket: r.settings != nil,
-		FormNodeConfig:   r.nodeConfigs != nil || r.branches != nil,
+		FormNodeConfig:   r.nodeConfigs != nil || r.dropIns != nil || r.branches != nil,
 		FormBootstrap:    slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows }),
 		FormPowerShell:   slices.ContainsFunc(r.calls, func(c call) bool { return c.windows }),
-		FormKubelet:      r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil,
+		FormKubelet:      r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil || r.kubeletBranches != nil,
 	}
 	forms := []string{formOfFamily[family], FormBottlerocket, FormNodeConfig, FormBootstrap, FormPowerShell, FormKubelet}
 	return append(slices.DeleteFunc(forms, func(form string) bool { return !present[form] }), "")[0]

@@ -151,7 +151,7 @@ func (r *reader) addKubeletArgs(args []string, conditional bool) {
 		return
 	}
 	for _, arg := range args {
-		if flag, value, _ := strings.Cut(arg, "="); slices.Contains(kubeletFlags, flag) {
+		if flag, value, _ := cutFlag(arg); slices.Contains(kubeletFlags, flag) {
 			r.problem(flag, value, nodetemplate.ReasonConditional, "kubelet's arguments to be the same under all conditions")
 		}
 	}

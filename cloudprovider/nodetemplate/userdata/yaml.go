@@ -3,6 +3,8 @@ package userdata
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
@@ -139,17 +141,20 @@ func listAt(value any, keys ...string) []any {
 }
 
 // merge lays src over dst, map by map, and replaces lists and scalars. Both may share values afterwards.
-func merge(dst, src map[string]any) map[string]any {
+func (b *budget) merge(dst, src map[string]any) map[string]any {
 	if dst == nil {
 		dst = map[string]any{}
 	}
-	for key, value := range src {
-		if m, ok := value.(map[string]any); ok {
+	for _, key := range slices.Sorted(maps.Keys(src)) {
+		if !b.spend(2 * wordWork) {
+			break
+		}
+		if m, ok := src[key].(map[string]any); ok {
 			below, _ := dst[key].(map[string]any)
-			dst[key] = merge(below, m)
+			dst[key] = b.merge(below, m)
 			continue
 		}
-		dst[key] = value
+		dst[key] = src[key]
 	}
 	return dst
 }
