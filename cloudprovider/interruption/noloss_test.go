@@ -46,7 +46,7 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	assert.True(t, w.cordoned() == 0, "a node was cordoned whose instance is in service")
 	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.waitTerminated(warned)
-	assert.Truef(t, w.evicted["a"] == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.evicted, w.aws.Calls())
+	assert.Truef(t, w.evictions("a") == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.allEvicted(), w.aws.Calls())
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
@@ -63,7 +63,7 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 	w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
 	time.Sleep(4 * time.Second)
 	n := w.cordoned()
-	assert.Truef(t, n == 1 && len(w.evicted) == 0, "%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
+	assert.Truef(t, n == 1 && len(w.allEvicted()) == 0, "%d nodes of the group are cordoned at once, evicted %v", n, w.allEvicted())
 	w.refused.Store(false)
 	w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
 	w.waitEmptyQueue()
