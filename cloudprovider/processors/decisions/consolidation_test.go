@@ -152,6 +152,7 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 		n := w.node(w.loop(), "big-0")
 		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
 	}
+	fresh = fresh.DeepCopy()
 	fresh.Spec.Taints = nil
 	w.update(fresh)
 	w.untilSizes("0 big, 1 small")
