@@ -68,11 +68,6 @@ image-root: programs
 programs:
 	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -trimpath -o '$(BIN)'/linux_$$arch/cluster-autoscaler $(PROGRAM) || exit 1; done
 
-# It needs docker, and a kind cluster with a registry, as helm/kind-action starts them. It has not been tried yet.
-.PHONY: kind
-kind: image ## the image and the chart in the kind cluster of kubectl's context, against an emulated AWS
-	CGO_ENABLED=0 $(GO) run ./test/repo/kind -image '$(abspath $(BIN))/image'
-
 # RELEASE.md explains the steps. Those after the first need the accounts of a forge, and their programs in the PATH.
 RELEASE ?= bin/release
 REGISTRY ?= ghcr.io/asg-autoscaler

@@ -127,7 +127,7 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	full := w.Nodes("a")[0].Spec.ProviderID
 	registered := awsworld.Node("n", "aws:////"+full[strings.LastIndex(full, "/")+1:])
-	w.register(registered)
+	store := w.register(registered)
 	lister := w.NodeLister()
 	w.SetNodeLister(failingNodes{})
 	w.NodesChanged()
@@ -136,7 +136,9 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 		assert.Empty(t, w.unregistered("a", registered), "nodes that the core takes for unregistered")
 	}
 	w.SetNodeLister(lister)
+	registered = registered.DeepCopy()
 	registered.Spec.ProviderID = full
+	require.NoError(t, store.Update(registered))
 	w.NextLoop()
 	got := w.Nodes("a")[0].Spec.ProviderID
 	assert.Truef(t, got == full, "its ID is %q after a list that succeeded, want %q", got, full)

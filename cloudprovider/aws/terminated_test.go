@@ -76,7 +76,9 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 }
 
 func TestPresentInstanceIsNotLookedUp(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 2, 5, nil), nil)}
+	w.waitWhile("AWS lists fewer than two", func() bool { state, _ := w.AWS.Group("a"); return len(state.Instances) < 2 })
+	w.Reread()
 	w.setTag("a", "team", "dsp")
 	w.Reread()
 	w.LookUpTerminated(t.Context())

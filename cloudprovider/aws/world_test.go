@@ -76,16 +76,17 @@ func (w world) states(id string) []string {
 // failedIncrease is the state of an instance whose launch AWS refused, or did not answer.
 const failedIncrease = "creating cloudProviderError"
 
-// register has the provider see these nodes alone as registered.
-func (w world) register(nodes ...*corev1.Node) {
+// register has the provider see these nodes alone as registered, and returns where it reads them.
+func (w world) register(nodes ...*corev1.Node) (store cache.Indexer) {
 	w.T.Helper()
-	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	store = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	for _, n := range nodes {
 		require.NoError(w.T, store.Add(n))
 	}
 	w.SetNodeLister(corelisters.NewNodeLister(store))
 	w.NodesChanged()
 	w.NextLoop()
+	return store
 }
 
 // unregistered are the IDs of a node group's instances that the core takes for unregistered beside the node. The core ends such an

@@ -44,7 +44,7 @@ func TestPodBoundLateIsMoved(t *testing.T) {
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
-	assert.Equalf(t, 1, w.evicted["late"], "evicted %v, want the pod that came late", w.evicted)
+	assert.Equalf(t, 1, w.evictions("late"), "evicted %v, want the pod that came late", w.allEvicted())
 }
 
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
@@ -87,7 +87,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	w.send(stateChange(ended, "shutting-down"))
 	w.waitEmptyQueue()
 	assert.Equal(t, map[string]int{"counted state-change": 1}, w.handled(), "messages by how they were handled")
-	assert.Empty(t, w.evicted, "evicted from a node that the core has drained")
+	assert.Empty(t, w.allEvicted(), "evicted from a node that the core has drained")
 }
 
 // The core evicts one priority after the other (--drain-priority-config). It goes by name, and would evict the next pod of a StatefulSet, too.
@@ -141,7 +141,7 @@ func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 	assert.True(t, w.aws.Calls()["CompleteLifecycleAction"] <= 0, "the lifecycle action was completed although nobody has drained the node")
 	forget()
 	w.waitTerminated(warned)
-	assert.Equalf(t, 1, w.evicted["a"], "evicted %v", w.evicted)
+	assert.Equalf(t, 1, w.evictions("a"), "evicted %v", w.allEvicted())
 }
 
 func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {

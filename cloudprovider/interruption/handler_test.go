@@ -37,7 +37,7 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 	w.waitEmptyQueue()
 	assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && slices.Equal(w.inService(), []string{other}),
 		"desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
-	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.evicted))
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.allEvicted()))
 	assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "%v", w.handled())
 	for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
 		assert.Equalf(t, want, w.count("asg_autoscaler_interruption_" + name)[""], "%s", name)
@@ -176,7 +176,7 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
 	n := pods.Load()
-	assert.Truef(t, w.evicted["a"] == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.evicted)
+	assert.Truef(t, w.evictions("a") == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.allEvicted())
 }
 
 func TestIrrelevantMessagesChangeNothing(t *testing.T) {
@@ -228,7 +228,7 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitEmptyQueue()
 	assert.Truef(t, w.desired() == 2 && w.terminations() == 1, "desired %d after %d terminations", w.desired(), w.terminations())
-	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted))
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.allEvicted()))
 }
 
 func TestNextLeaderTakesUpTheDrain(t *testing.T) {
@@ -254,8 +254,8 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 				}
 			})
 			w.waitTerminated(warned)
-			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1,
-				"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
+			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evictions("a") == 1,
+				"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.allEvicted())
 			assert.Equal(t, int32(1), groups.noted.Load(), "times the next leader notes the pool that EC2 takes back")
 		})
 	}
@@ -284,18 +284,20 @@ func (w *world) annotate(instance, undo string, deadline time.Time, more ...stri
 }
 
 func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
-	w, late := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.run(late, "a")
-	w.refused.Store(true)
-	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute), "began", time.Now().Add(-3*time.Minute).UTC().Format(time.RFC3339))
-	groups := &pools{Cache: w.cache}
-	w.running(func(o *interruption.Options) { o.Groups = groups })
-	time.Sleep(6 * time.Second)
-	require.Equal(t, 0, w.terminations(), "terminated with a pod on it")
-	require.Zero(t, groups.noted.Load(), "pools noted three minutes after the warning")
-	w.refused.Store(false)
-	w.waitTerminated(late)
-	assert.Truef(t, w.evicted["a"] == 1 && w.desired() == 1, "evicted %v, desired %d", w.evicted, w.desired())
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		late := w.inService()[0]
+		w.run(late, "a")
+		w.refused.Store(true)
+		w.annotate(late, "cordon,label", time.Now().Add(-time.Minute), "began", time.Now().Add(-3*time.Minute).UTC().Format(time.RFC3339))
+		groups := &pools{Cache: w.cache}
+		w.running(func(o *interruption.Options) { o.Groups = groups })
+		time.Sleep(6 * time.Second)
+		require.Equal(t, 0, w.terminations(), "terminated with a pod on it")
+		require.Zero(t, groups.noted.Load(), "pools noted three minutes after the warning")
+		w.refused.Store(false)
+		w.waitTerminated(late)
+		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "evicted %v, desired %d", w.allEvicted(), w.desired())
+	})
 }
 
 func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
@@ -341,26 +343,28 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 
 // aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
 func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.run(warned, "a", "b")
-	node := w.nodes()[warned]
-	node.Spec.Unschedulable = true
-	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
-	_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
-	time.Sleep(1500 * time.Millisecond)
-	assert.Truef(t, len(w.evicted) == 0 && w.terminations() == 0,
-		"evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
-	for _, name := range []string{"a", "b"} {
-		require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", name))
-	}
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Truef(t, len(w.evicted) == 0 && w.desired() == 1 && w.terminations() == 1,
-		"evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a", "b")
+		node := w.nodes()[warned]
+		node.Spec.Unschedulable = true
+		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
+		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
+		time.Sleep(1500 * time.Millisecond)
+		assert.Truef(t, len(w.allEvicted()) == 0 && w.terminations() == 0,
+			"evicted %v, %d terminations while the other drains", w.allEvicted(), w.terminations())
+		for _, name := range []string{"a", "b"} {
+			require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", name))
+		}
+		w.waitTerminated(warned)
+		w.waitEmptyQueue()
+		assert.Truef(t, len(w.allEvicted()) == 0 && w.desired() == 1 && w.terminations() == 1,
+			"evicted %v, desired %d after %d terminations", w.allEvicted(), w.desired(), w.terminations())
+	})
 }
 
 // With cordonOnly it sets its taint and evicts nothing, and after a recommendation it does so by default.
@@ -383,30 +387,22 @@ func TestTerminationHandlerThatOnlyCordonsIsNotWaitedFor(t *testing.T) {
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 3, 5))
-	ids := w.inService()
-	for n, id := range ids[:2] {
-		w.run(id, fmt.Sprint("pod-", n))
-	}
-	w.refused.Store(true)
-	w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
-	for _, id := range ids[:2] {
-		require.NoError(t, w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}))
-	}
-	cordoned := func() int {
-		n := 0
-		for _, node := range w.nodes() {
-			if node.Spec.Unschedulable {
-				n++
-			}
+	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+		ids := w.inService()
+		for n, id := range ids[:2] {
+			w.run(id, fmt.Sprint("pod-", n))
 		}
-		return n
-	}
-	w.wait("one node cordoned", func() bool { return cordoned() > 0 })
-	time.Sleep(time.Second)
-	assert.Equal(t, 1, cordoned(), "nodes of the group cordoned at once")
-	w.refused.Store(false)
-	w.wait("one instance terminated", func() bool { return w.desired() == 2 })
+		w.refused.Store(true)
+		w.running(drainOnRebalance)
+		for _, id := range ids[:2] {
+			require.NoError(t, w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}))
+		}
+		w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
+		time.Sleep(time.Second)
+		assert.Equal(t, 1, w.cordoned(), "nodes of the group cordoned at once")
+		w.refused.Store(false)
+		w.wait("one instance terminated", func() bool { return w.desired() == 2 })
+	})
 }
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
@@ -420,7 +416,7 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	}
 	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
 	w.waitEmptyQueue()
-	assert.Lenf(t, w.evicted, 2, "evicted %v", w.evicted)
+	assert.Lenf(t, w.allEvicted(), 2, "evicted %v", w.allEvicted())
 	assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
 		"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
 }

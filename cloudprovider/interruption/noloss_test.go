@@ -46,28 +46,29 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	assert.True(t, w.cordoned() == 0, "a node was cordoned whose instance is in service")
 	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.waitTerminated(warned)
-	assert.Truef(t, w.evicted["a"] == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.evicted, w.aws.Calls())
+	assert.Truef(t, w.evictions("a") == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.allEvicted(), w.aws.Calls())
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 4, 5))
-	w.silent()
-	ids := w.inService()
-	for _, id := range ids[:3] {
-		w.run(id, "pod-"+id)
-	}
-	w.refused.Store(true)
-	w.running()
-	received := w.aws.Queues()[0].Received
-	w.send(change("RETIREMENT", time.Now().Add(48*time.Hour), ids[:3]...))
-	w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
-	time.Sleep(4 * time.Second)
-	n := w.cordoned()
-	assert.Truef(t, n == 1 && len(w.evicted) == 0, "%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
-	w.refused.Store(false)
-	w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
-	w.waitEmptyQueue()
-	assert.Equal(t, 1, w.aws.Queues()[0].Received-received, "times the message was received, want once")
+	inBubble(t, scalingGroup(0, 4, 5), func(t *testing.T, w *world) {
+		w.silent()
+		ids := w.inService()
+		for _, id := range ids[:3] {
+			w.run(id, "pod-"+id)
+		}
+		w.refused.Store(true)
+		w.running()
+		received := w.aws.Queues()[0].Received
+		w.send(change("RETIREMENT", time.Now().Add(48*time.Hour), ids[:3]...))
+		w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
+		time.Sleep(4 * time.Second)
+		n := w.cordoned()
+		assert.Truef(t, n == 1 && len(w.allEvicted()) == 0, "%d nodes of the group are cordoned at once, evicted %v", n, w.allEvicted())
+		w.refused.Store(false)
+		w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
+		w.waitEmptyQueue()
+		assert.Equal(t, 1, w.aws.Queues()[0].Received-received, "times the message was received, want once")
+	})
 }
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {

@@ -1,6 +1,7 @@
 package interruption_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -90,4 +91,10 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		denials := w.aws.Denials()
 		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
 	})
+}
+
+func (w *world) allEvicted() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.evicted)
 }

@@ -1,6 +1,7 @@
 package buffers
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -204,6 +205,17 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 	assert.Truef(t, slices.Equal(keys, []string{"default/web"}), "the cache has %v", keys)
 }
 
+// background runs b until stop is called.
+func background(t *testing.T, b *Buffers) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	return func() {
+		cancel()
+		assert.NoError(t, <-ended, "Run")
+	}
+}
+
 // A controller that comes later, such as Argo Rollouts, brings a kind with a scale.
 func TestKindsThatAreInstalledLaterAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -211,7 +223,7 @@ func TestKindsThatAreInstalledLaterAreFound(t *testing.T) {
 			{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true}}}}}}
 		mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kube))
 		b := &Buffers{client: &client{}, mapper: mapper}
-		go func() { assert.NoError(t, b.Run(t.Context())) }()
+		defer background(t, b)()
 		_, err := mapper.RESTMapping(schema.GroupKind{Group: "apps", Kind: "Deployment"})
 		require.NoError(t, err)
 		kube.Resources = append(kube.Resources, &metav1.APIResourceList{GroupVersion: "argoproj.io/v1alpha1",
@@ -274,7 +286,7 @@ func TestFulfilled(t *testing.T) {
 	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
 	w.control(t)
 	w.awaitReplicas(t, "web", 4)
-	go func() { _ = w.Run(t.Context()) }()
+	defer background(t, w.Buffers)()
 	ready, upcoming := coretest.BuildTestNode("ready", 2000, 1e9), coretest.BuildTestNode("upcoming", 2000, 1e9)
 	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
 	second := coretest.BuildTestNode("second", 2000, 1e9)

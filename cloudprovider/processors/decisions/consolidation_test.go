@@ -84,7 +84,9 @@ func (w *world) stays(sizes string, loops int) {
 		w.clock.Step(planEvery)
 		w.loop()
 		require.NoError(w.T, w.failed)
-		time.Sleep(5 * time.Millisecond) // plans are made beside the loop
+		w.Eventually(func() string {
+			return map[bool]string{true: "plans are still made beside the loop"}[w.consolidation.Searching()]
+		})
 	}
 	assert.Truef(w.T, w.sizes() == sizes && w.evicted() == "", "%s, evicted %q, want %s and no eviction", w.sizes(), w.evicted(), sizes)
 }
@@ -152,6 +154,7 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 		n := w.node(w.loop(), "big-0")
 		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
 	}
+	fresh = fresh.DeepCopy()
 	fresh.Spec.Taints = nil
 	w.update(fresh)
 	w.untilSizes("0 big, 1 small")

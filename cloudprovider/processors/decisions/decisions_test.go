@@ -559,8 +559,9 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	n := w.node(w.loop(), "small-2")
 	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
 
-	nodes[0].Spec.Taints = nil
-	w.put(nodes[0])
+	kept := nodes[0].DeepCopy()
+	kept.Spec.Taints = nil
+	w.put(kept)
 	n = w.node(w.loop(), "small-2")
 	assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == "it is not needed, but no such node goes with --max-drain-parallelism below 1", "node %+v", n)
 }

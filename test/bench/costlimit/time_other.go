@@ -8,6 +8,3 @@ var begun = time.Now()
 
 // processorTime is wall-clock time on systems that do not know a thread's own time.
 func processorTime() time.Duration { return time.Since(begun) }
-
-// ProcessTime is wall-clock time on such systems, too.
-func ProcessTime() time.Duration { return time.Since(begun) }

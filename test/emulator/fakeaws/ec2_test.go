@@ -1,7 +1,6 @@
 package fakeaws
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -110,20 +109,6 @@ func offerings(change ...func(*AutoScalingGroup)) Config {
 
 func byFilter(name string, values ...string) types.Filter {
 	return types.Filter{Name: aws.String(name), Values: values}
-}
-
-// offered lists offerings page by page, each as "type kind location".
-func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput) []string {
-	var got []string
-	for pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(c.ec2, in); pages.HasMorePages(); {
-		page, err := pages.NextPage(t.Context())
-		require.NoError(t, err)
-		for _, o := range page.InstanceTypeOfferings {
-			got = append(got, fmt.Sprintf("%s %s %s", o.InstanceType, o.LocationType, aws.ToString(o.Location)))
-		}
-	}
-	slices.Sort(got)
-	return got
 }
 
 func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {

@@ -20,7 +20,6 @@ func TestAccess(t *testing.T) {
 	t.Run("without nominations", func(t *testing.T) { t.Parallel(); worksWithoutNominations(t, l) })
 	t.Run("an explanation writes nothing", func(t *testing.T) { t.Parallel(); explainsWithoutWrites(t, l) })
 	t.Run("a recorded loop runs again", func(t *testing.T) { t.Parallel(); replaysRecordedLoop(t, l) })
-	t.Run("the running autoscaler is asked", func(t *testing.T) { t.Parallel(); asksRunningAutoscaler(t, l) })
 	t.Run("a plugin needs its lease", func(t *testing.T) { t.Parallel(); needsItsLease(t, l) })
 	t.Run("a plugin without its lease", func(t *testing.T) { t.Parallel(); servesWithoutItsLease(t, l) })
 	for _, name := range []string{stockManifest, stockChart} {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -28,9 +27,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/spotprice"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
@@ -53,6 +49,10 @@ var elsewhere = map[string]string{
 	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
 	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
 	"autoscaling:DescribeLifecycleHooks":         "TestHookTimeoutIsTheTimeOfItsDrain in cloudprovider/interruption",
+	"autoscaling:DescribeScheduledActions":       "TestDeniedLookForScheduledActionsChangesNothing in cloudprovider/asg",
+	"ec2:DescribeInstances":                      "TestDeniedLookUpLeavesInstancesToKubernetes in cloudprovider/aws",
+	"ec2:DescribeInstanceTypeOfferings":          "TestUnknownOfferingsCountAsOffered in cloudprovider/awsclient/lookup",
+	"ec2:DescribeSpotPriceHistory":               "TestDeniedCallKeepsRatio in pricing/spotprice",
 }
 
 // output is everything that was logged since the last reset. Safe for concurrent use.
@@ -114,8 +114,6 @@ func shiftable() fakeaws.AutoScalingGroup {
 // uses are the uses of the actions, by action.
 func uses() map[string]use {
 	in := func(groups ...fakeaws.AutoScalingGroup) []fakeaws.AutoScalingGroup { return groups }
-	divided := shiftable()
-	divided.ZonalShift, divided.ShiftedZones = false, nil
 	configured := group("", 0, nil)
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old"
 	plain, own, working := group("m5.large", 0, nil), group("own", 0, nil), group("m5.large", 2, nil)
@@ -132,17 +130,13 @@ func uses() map[string]use {
 		"ec2:CreateFleet":                                 {groups: in(plain), options: atOnce, drive: raise, see: way, with: immediate, without: later},
 		"ssm:GetParameters":                               {groups: in(own), prepare: alias, options: atOnce, drive: raise, see: imageAndWay, with: "windows " + immediate, without: "linux " + later},
 		"autoscaling:DescribeLaunchConfigurations":        {groups: in(configured), prepare: alias, see: instanceType, with: "m5.large", without: noTemplate},
-		"autoscaling:DescribeScheduledActions":            {groups: in(plain), prepare: lowered, options: ahead, see: most, with: "2", without: "5"},
 		"autoscaling:DescribeScalingActivities":           {groups: in(plain), drive: raiseInVain, see: failure, with: "InsufficientInstanceCapacity", without: ""},
-		"ec2:DescribeInstances":                           {groups: in(working), drive: reclaim, see: fate, with: "terminated", without: "unknown"},
 		"ec2:DescribeImages":                              {groups: in(own), prepare: image, see: system, with: "windows", without: "linux"},
 		"eks:DescribeNodegroup":                           {groups: in(managed), prepare: alias, see: pool, with: "blue", without: ""},
 		"ec2:GetInstanceTypesFromInstanceRequirements":    {groups: in(own), prepare: required, see: instanceType, with: "m5.large", without: noTemplate},
 		"ec2:DescribeInstanceTypes":                       {groups: in(group("x9z.large", 0, nil)), prepare: alias, see: instanceType, with: "x9z.large", without: noTemplate},
-		"ec2:DescribeInstanceTypeOfferings":               {groups: in(divided), prepare: alias, options: atOnce, see: offered, with: "in some zones", without: "in all zones"},
 		"ec2:DescribeAvailabilityZones":                   {groups: in(shiftable()), options: atOnce, see: shift, with: "seen", without: "not seen"},
 		"arc-zonal-shift:ListManagedResources":            {groups: in(shiftable()), options: atOnce, see: shift, with: "seen", without: "not seen"},
-		"ec2:DescribeSpotPriceHistory":                    {groups: in(plain), drive: prices, see: livePrices, with: "1", without: "0"},
 		"sqs:GetQueueUrl":                                 {groups: in(plain), prepare: queued, drive: read, see: handled, with: "2", without: "0"},
 		"sqs:ReceiveMessage":                              {groups: in(plain), prepare: queued, drive: read, see: handled, with: "2", without: "0"},
 		"sqs:DeleteMessage":                               {groups: in(plain), prepare: queued, drive: read, see: handled, with: "2", without: "0"},
@@ -159,23 +153,12 @@ func template(v fakeaws.LaunchTemplateVersion) func(*fakeaws.Config) {
 		c.LaunchConfigurations = []fakeaws.LaunchConfiguration{{Name: "old", ImageID: "ami-0abc", InstanceType: "m5.large"}}
 		c.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "c", Name: "n", AutoScalingGroup: "g", Labels: map[string]string{"pool": "blue"}}}
 		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
-		c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA}}
 	}
 }
 
 func queued(c *fakeaws.Config) { c.Queues = []fakeaws.Queue{{Name: "c-interruptions"}} }
 
 func atOnce(o *asg.Options, _ *aws.Options) { o.LaunchMode = asg.LaunchAuto }
-
-// lowered has AWS lower the maximum size of the group in some minutes, which ahead has the program see.
-func lowered(c *fakeaws.Config) {
-	two := 2
-	c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "g", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
-}
-
-func ahead(o *asg.Options, _ *aws.Options) { o.Actions = o.AutoScaling.(asg.ActionsAPI) }
-
-func most(w *awsworld.World) string { return fmt.Sprint(w.NodeGroup("g").MaxSize()) }
 
 // raise asks for one instance.
 func raise(_ *testing.T, w *awsworld.World) error {
@@ -193,36 +176,6 @@ func raiseInVain(t *testing.T, w *awsworld.World) error {
 func remove(_ *testing.T, w *awsworld.World) error {
 	w.NextLoop()
 	return w.NodeGroup("g").DeleteNodes(w.Nodes("g")[:1])
-}
-
-// reclaim has AWS end an instance between two readings, and gives the cluster its node.
-func reclaim(t *testing.T, w *awsworld.World) error {
-	w.NextLoop()
-	node := w.Nodes("g")[0]
-	w.Cluster.Put(t, node)
-	id, _ := nodemeta.Instance(node.Spec.ProviderID)
-	require.NoError(t, w.AWS.Reclaim(id))
-	w.Eventually(func() string {
-		g, _ := w.AWS.Group("g")
-		if slices.ContainsFunc(g.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
-			return "the instance is still in its group"
-		}
-		return ""
-	})
-	return w.Cache.Refresh(t.Context())
-}
-
-// prices reads live spot prices.
-func prices(t *testing.T, w *awsworld.World) error {
-	book, err := pricing.NewBook(w.AWS.Region(), nil)
-	require.NoError(t, err)
-	r, err := spotprice.New(spotprice.Options{API: clients(t, w.AWS).EC2, Book: book, Clock: clock.RealClock{}, Registerer: w.Metrics,
-		InUse: func() spotprice.Pools {
-			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{awsworld.ZoneA}}
-		}})
-	require.NoError(t, err)
-	background(t, r.Run)
-	return nil
 }
 
 // read handles a message at once, and another one when it is shown a second time.
@@ -294,38 +247,11 @@ func failure(w *awsworld.World) string {
 	return ""
 }
 
-// fate is whether the program knows that the instance of the cluster's one node is terminated.
-func fate(w *awsworld.World) string {
-	for _, node := range w.Cluster.All() {
-		if has, err := w.HasInstance(node); !has && err == nil {
-			return "terminated"
-		}
-	}
-	return "unknown"
-}
-
-// offered is whether the group of a zone without the instance type is blocked.
-func offered(w *awsworld.World) string {
-	if w.View().Group("g/" + awsworld.ZoneB).Blocked() {
-		return "in some zones"
-	}
-	return "in all zones"
-}
-
 func shift(w *awsworld.World) string {
 	if w.Cache.Shifted(w.Cache.Snapshot().Group("g"), awsworld.ZoneB) {
 		return "seen"
 	}
 	return "not seen"
-}
-
-// livePrices counts the metric that exists once prices were read.
-func livePrices(w *awsworld.World) string {
-	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spot_price_age_seconds")
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprint(n)
 }
 
 func handled(w *awsworld.World) string { return fmt.Sprint(w.AWS.Queues()[0].Deleted) }

@@ -126,12 +126,6 @@ func (c *Case) Explain() []string {
 	return []string{"explain", kind, name}
 }
 
-// Want returns the first line that every explanation must give, and the state of the object in question.
-func (c *Case) Want() (line, state string) {
-	lines := strings.Split(string(c.Files[WantFile]), "\n")
-	return lines[0], strings.TrimPrefix(lines[1], "state: ")
-}
-
 // clocks are the times of day in a message, with the day if it is near.
 var clocks = regexp.MustCompile(`(20\d\d-\d\d-\d\d )?\d\d:\d\d:\d\d UTC`)
 
