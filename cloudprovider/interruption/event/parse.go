@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxBody is the length of the longest event that EventBridge makes (quota "event size").
-	maxBody = 256 << 10
+	// maxBody is the length of the longest event of EventBridge, and of the longest message of SQS (quotas, read 2026-11).
+	maxBody = 1 << 20
 	// maxInstances bounds the instances of one event. AWS Health names a hundred at most.
 	maxInstances = 1000
 	// maxText bounds the texts that are kept.

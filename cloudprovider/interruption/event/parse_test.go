@@ -142,7 +142,7 @@ func padded(length int) string {
 }
 
 func TestParseReadsTheLongestBody(t *testing.T) {
-	got, err := Parse(padded(256 << 10))
+	got, err := Parse(padded(1 << 20))
 	assert.Truef(t, err == nil && len(got.Instances) == 1, "got %+v, error %v", got, err)
 }
 
