@@ -93,7 +93,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	beating, stop := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	beats.Go(func() { h.heartbeats(beating, e) })
-	result, out := h.await(ctx, []*job{j}, mostHidden) // the message may be gone, and nothing else completes the action
+	result, out := h.await(ctx, []*job{j}, "", mostHidden) // the message may be gone, and nothing else completes the action
 	stop()
 	beats.Wait()
 	if result == queue.Done() {
