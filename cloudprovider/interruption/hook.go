@@ -59,6 +59,8 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	occupied := h.drainer.Occupied(h.names(h.nodes(id))...)
 	switch {
+	case instance == nil && !occupied && !g.WarmPool && h.Clock.Now().Sub(announced) > hookSettle:
+		return queue.Done(), stale // the group would show it if it waited
 	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
 		return h.complete(ctx, e, noNode)
 	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:

@@ -165,6 +165,20 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 	}
 }
 
+// The autoscaler was down for hours, or may not delete messages. AWS throttles a call for each.
+func TestOldHooksDoNotDelayWarnings(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		for n := range 1500 {
+			w.send(hookMessage(fmt.Sprintf("i-0%016x", n), time.Now().Add(-3*time.Hour)))
+		}
+		w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: "Throttling", Percent: 95})
+		w.running()
+		time.Sleep(10 * time.Second)
+		w.send(warning(warned, time.Now()))
+		w.within(2*time.Second, "its node cordoned", func() bool { return w.cordoned() == 1 })
+	})
+}
+
 // EKS names nodes by IP address, and a name may come again.
 func TestDrainEndsWithItsNode(t *testing.T) {
 	for _, tt := range []struct {
