@@ -90,7 +90,11 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
 		out := h.terminate(ctx, j, nil)
-		if nodes = h.nodes(j.instance); out != broken || len(nodes) == 0 { // else its node has come meanwhile
+		// A hook of another tool may keep it running, and its node may come until it ends.
+		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
+			sleep(ctx, h.Clock, time.Second)
+		}
+		if nodes = h.nodes(j.instance); len(nodes) == 0 {
 			return cmp.Or(out, noNode)
 		}
 		c = j.current()
@@ -129,6 +133,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// mayRun reports whether the instance of a job is known, and AWS ends it only later.
+func (h *Handler) mayRun(j *job) bool {
+	i, _ := h.Groups.Snapshot().Instance(j.instance)
+	c := j.current()
+	return i != nil && c.endsAtDeadline() && h.Clock.Now().Before(c.drainBy())
 }
 
 // cordon marks a node with the reason of the job. more says whether it leaves load balancers as well, and when termination began.

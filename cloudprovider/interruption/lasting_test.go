@@ -235,6 +235,30 @@ func TestNodeThatComesBeforeItsInstanceEndsIsDrained(t *testing.T) {
 	})
 }
 
+// The hook of another tool keeps the instance alive, until EC2 takes it.
+func TestNodeThatComesWhileItsInstanceEndsIsDrained(t *testing.T) {
+	g := hooked(scalingGroup(0, 2, 5))
+	g.LifecycleHooks[0].Name = "copy-logs"
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		warned, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+		node := w.nodes()[warned]
+		require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+		w.running()
+		w.send(warning(warned, time.Now()))
+		time.Sleep(20 * time.Second)
+		require.Equal(t, 1, w.terminations(), "terminations before the node comes")
+		node.ResourceVersion, node.UID = "", "new"
+		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+		require.NoError(t, err)
+		w.run(warned, "a")
+		w.within(20*time.Second, "its pod moved", func() bool { return w.evictions("a") == 1 })
+		w.waitEmptyQueue()
+		assert.Truef(t, w.cordoned() == 1 && w.terminations() == 1 && w.desired() == 1,
+			"%d nodes cordoned, %d terminations, desired %d", w.cordoned(), w.terminations(), w.desired())
+	})
+}
+
 // leaving is a Cache whose readings show an instance in another state while there is one.
 type leaving struct {
 	*asg.Cache
