@@ -113,6 +113,25 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
 }
 
+// AWS has launched no replacement. It does so once the instance is terminated, and the pods wait for that.
+func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
+	g := scalingGroup(0, 2, 5)
+	g.CapacityRebalance = true
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		owned := func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+		}
+		w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+		w.create("b", owned) // which waits for a node
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.within(40*time.Second, "terminated", func() bool { return w.terminations() > 0 })
+		w.wait("replaced", func() bool { return len(w.inService()) == 2 })
+	})
+}
+
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.
 func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	t.Parallel()
