@@ -23,7 +23,7 @@ const (
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
 	// An empty node is kept until its pods run on other nodes, for podsReadyTime at most. podsReadyReserve is the time that must then
 	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at a limit it is kept for
-	// podsReadyTimeFull, because a replacement may need its place. AWS may launch its own one only then.
+	// podsReadyTimeFull, because a replacement may need its place. So may the one by Capacity Rebalancing.
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
