@@ -16,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/utils/clock"
@@ -26,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -346,12 +348,14 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 }
 
 // HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated
-// once EC2 confirms it, because it may have been detached. The error says that an instance was in none of our groups, so that the
-// core decides by itself.
+// once EC2 confirms it, because it may have been detached. One that AWS takes now counts as gone where Capacity Rebalancing replaces it. Its
+// pods then wait for that replacement, by which the group is larger than desired. The error says that an instance was in none of our groups, so
+// that the core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
-	if i, _ := p.view.Load().snapshot.Instance(id); ok && i != nil {
-		return !i.Lifecycle.Leaving(), nil
+	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {
+		taken := taints.HasTaint(node, interruption.Taint) && !interruption.Planned(node)
+		return !i.Lifecycle.Leaving() && !(taken && g.CapacityRebalance), nil
 	}
 	if node.Annotations[annotationNotAutoscaled] == "false" { // which says nothing of a node of our groups, whose sizes count it
 		return false, nil

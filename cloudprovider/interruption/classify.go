@@ -69,7 +69,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	case out == postponed:
 		return queue.Retry(retryLater), putBack(ctx)
 	case len(jobs) > 0:
-		result, out = h.await(ctx, jobs, patience)
+		result, out = h.await(ctx, jobs, e.ARN, patience)
 	}
 	if !unknown || result != queue.Done() {
 		return result, out
@@ -221,8 +221,8 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 	return queue.Done(), counted
 }
 
-// await returns when all jobs have ended, or patience is over.
-func (h *Handler) await(ctx context.Context, jobs []*job, patience time.Duration) (queue.Result, outcome) {
+// await returns when all jobs have ended, or patience is over. The message is about the scheduled change with the ARN, "" for another event.
+func (h *Handler) await(ctx context.Context, jobs []*job, arn string, patience time.Duration) (queue.Result, outcome) {
 	timer := h.Clock.NewTimer(patience)
 	defer timer.Stop()
 	worst := jobs[0]
@@ -233,7 +233,8 @@ func (h *Handler) await(ctx context.Context, jobs []*job, patience time.Duration
 			case unfinished:
 				return queue.Retry(0), unfinished
 			case gaveUp:
-				if j.current().endsAtDeadline() { // AWS has said so while the node was put back into use
+				// It gave up one change. Another one has its turn now, or is over, too. AWS may have said that the instance ends, meanwhile.
+				if c := j.current(); arn == "" || arn != c.ARN || c.endsAtDeadline() {
 					return queue.Retry(0), postponed
 				}
 			case terminateFailed, broken:

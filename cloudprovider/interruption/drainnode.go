@@ -23,7 +23,7 @@ const (
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
 	// An empty node is kept until its pods run on other nodes, for podsReadyTime at most. podsReadyReserve is the time that must then
 	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at a limit it is kept for
-	// podsReadyTimeFull, because a replacement may need its place.
+	// podsReadyTimeFull, because a replacement may need its place. So may the one by Capacity Rebalancing.
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
@@ -71,6 +71,9 @@ func (h *Handler) tell(node *corev1.Node, group, did string, r reason) {
 
 // work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
+	if g := h.Groups.Snapshot().Group(j.group); g != nil {
+		j.desired = g.DesiredCapacity
+	}
 	nodes := h.nodes(j.instance)
 	for until := h.Clock.Now().Add(joiningTime); len(nodes) == 0 && h.Clock.Now().Before(until) && ctx.Err() == nil; {
 		h.Clock.Sleep(100 * time.Millisecond)
@@ -90,7 +93,11 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
 		out := h.terminate(ctx, j, nil)
-		if nodes = h.nodes(j.instance); out != broken || len(nodes) == 0 { // else its node has come meanwhile
+		// A hook of another tool may keep it running, and its node may come until it ends.
+		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
+			sleep(ctx, h.Clock, time.Second)
+		}
+		if nodes = h.nodes(j.instance); len(nodes) == 0 {
 			return cmp.Or(out, noNode)
 		}
 		c = j.current()
@@ -129,6 +136,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// mayRun reports whether the instance of a job is known, and AWS ends it only later.
+func (h *Handler) mayRun(j *job) bool {
+	i, _ := h.Groups.Snapshot().Instance(j.instance)
+	c := j.current()
+	return i != nil && c.endsAtDeadline() && h.Clock.Now().Before(c.drainBy())
 }
 
 // cordon marks a node with the reason of the job. more says whether it leaves load balancers as well, and when termination began.

@@ -59,6 +59,8 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	occupied := h.drainer.Occupied(h.names(h.nodes(id))...)
 	switch {
+	case instance == nil && !occupied && !g.WarmPool && h.Clock.Now().Sub(announced) > hookSettle:
+		return queue.Done(), stale // the group would show it if it waited
 	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
 		return h.complete(ctx, e, noNode)
 	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:
@@ -93,7 +95,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	beating, stop := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	beats.Go(func() { h.heartbeats(beating, e) })
-	result, out := h.await(ctx, []*job{j}, mostHidden) // the message may be gone, and nothing else completes the action
+	result, out := h.await(ctx, []*job{j}, "", mostHidden) // the message may be gone, and nothing else completes the action
 	stop()
 	beats.Wait()
 	if result == queue.Done() {

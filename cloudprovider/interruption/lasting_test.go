@@ -165,6 +165,20 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 	}
 }
 
+// The autoscaler was down for hours, or may not delete messages. AWS throttles a call for each.
+func TestOldHooksDoNotDelayWarnings(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		for n := range 1500 {
+			w.send(hookMessage(fmt.Sprintf("i-0%016x", n), time.Now().Add(-3*time.Hour)))
+		}
+		w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: "Throttling", Percent: 95})
+		w.running()
+		time.Sleep(10 * time.Second)
+		w.send(warning(warned, time.Now()))
+		w.within(2*time.Second, "its node cordoned", func() bool { return w.cordoned() == 1 })
+	})
+}
+
 // EKS names nodes by IP address, and a name may come again.
 func TestDrainEndsWithItsNode(t *testing.T) {
 	for _, tt := range []struct {
@@ -218,6 +232,30 @@ func TestNodeThatComesBeforeItsInstanceEndsIsDrained(t *testing.T) {
 		w.run(warned, "a")
 		w.waitTerminated(warned)
 		assert.Equal(t, 1, w.evictions("a"), "evictions")
+	})
+}
+
+// The hook of another tool keeps the instance alive, until EC2 takes it.
+func TestNodeThatComesWhileItsInstanceEndsIsDrained(t *testing.T) {
+	g := hooked(scalingGroup(0, 2, 5))
+	g.LifecycleHooks[0].Name = "copy-logs"
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		warned, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+		node := w.nodes()[warned]
+		require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+		w.running()
+		w.send(warning(warned, time.Now()))
+		time.Sleep(20 * time.Second)
+		require.Equal(t, 1, w.terminations(), "terminations before the node comes")
+		node.ResourceVersion, node.UID = "", "new"
+		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+		require.NoError(t, err)
+		w.run(warned, "a")
+		w.within(20*time.Second, "its pod moved", func() bool { return w.evictions("a") == 1 })
+		w.waitEmptyQueue()
+		assert.Truef(t, w.cordoned() == 1 && w.terminations() == 1 && w.desired() == 1,
+			"%d nodes cordoned, %d terminations, desired %d", w.cordoned(), w.terminations(), w.desired())
 	})
 }
 

@@ -114,6 +114,25 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
 }
 
+// AWS has launched no replacement. It does so once the instance is terminated, and the pods wait for that.
+func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
+	g := scalingGroup(0, 2, 5)
+	g.CapacityRebalance = true
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		owned := func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+		}
+		w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+		w.create("b", owned) // which waits for a node
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.within(40*time.Second, "terminated", func() bool { return w.terminations() > 0 })
+		w.wait("replaced", func() bool { return len(w.inService()) == 2 })
+	})
+}
+
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.
 func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	t.Parallel()
@@ -134,6 +153,55 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	const said = "(the annotation karpenter.sh/do-not-disrupt of pod default/a does not hold AWS back)"
 	if first := <-events.Events; !strings.HasPrefix(first, "Warning Interruption Cordoned and drained") || !strings.HasSuffix(first, said) {
 		t.Errorf("event %q, want one that ends with %q", first, said)
+	}
+}
+
+// The core raises the group for the pods. AWS would launch another instance beside that one, and nothing shrinks the group.
+func TestGroupPausedForScaleDownStaysAsLarge(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		warned        int
+		raise, others int // what the core and another writer add
+		want          int
+	}{
+		{name: "one node", warned: 1, raise: 1, want: 3},
+		{name: "two at once", warned: 2, raise: 2, want: 3},
+		{name: "two at once, for which one node is enough", warned: 2, raise: 1, want: 3},
+		{name: "while its owner raises it", warned: 1, others: 1, want: 4},
+		{name: "while its owner raises it further than the core", warned: 1, raise: 1, others: 1, want: 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := scalingGroup(0, 3, 9)
+			g.Tags[group.TagPaused] = "scale-down"
+			inBubble(t, g, func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[:tt.warned]
+				for _, id := range warned {
+					w.run(id, "pod-"+id)
+				}
+				w.refused.Store(true)
+				w.running()
+				for _, id := range warned {
+					w.send(warning(id, time.Now()))
+				}
+				w.wait("cordoned", func() bool { return w.cordoned() == tt.warned })
+				time.Sleep(2 * time.Second)
+				if tt.raise > 0 {
+					_, err := w.cache.Increase(t.Context(), "spot", tt.raise)
+					require.NoError(t, err)
+				}
+				if tt.others > 0 {
+					require.NoError(t, w.aws.SetDesired("spot", w.desired()+tt.others))
+				}
+				time.Sleep(20 * time.Second)
+				w.refused.Store(false)
+				for _, id := range warned {
+					w.waitTerminated(id)
+				}
+				time.Sleep(time.Minute)
+				assert.Equal(t, tt.want, w.desired(), "desired")
+			})
+		})
 	}
 }
 

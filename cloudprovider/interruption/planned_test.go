@@ -460,6 +460,62 @@ func TestNodesThatGaveUpLeaveTheTurnToOthers(t *testing.T) {
 	})
 }
 
+// Both messages wait for the drain that the first one began.
+func TestChangeThatGaveUpLeavesTheTurnToAnotherOne(t *testing.T) {
+	for name, over := range map[string]bool{"called off": true, "out of time": false} {
+		t.Run(name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+				w.full.Store(true)
+				h := w.handler()
+				w.background(h.Run)
+				what := "REBOOT_MAINTENANCE"
+				if over {
+					what = "RETIREMENT"
+				}
+				first := change(what, time.Now().Add(time.Hour), leaves)
+				w.send(said(first, "arn:1", "open", 0))
+				time.Sleep(time.Minute)
+				another := said(change("RETIREMENT", time.Now().Add(10*time.Hour), leaves), "arn:2", "open", time.Second)
+				if !over { // one that ends the instance would outrank the first
+					another = said(change(what, time.Now().Add(10*time.Hour), leaves), "arn:2", "open", time.Second)
+				}
+				w.send(strings.Replace(another, `"id":"h"`, `"id":"another"`, 1))
+				time.Sleep(time.Minute)
+				if over {
+					w.send(said(first, "arn:1", "closed", 2*time.Second))
+				}
+				time.Sleep(2 * time.Hour)
+				w.waits()
+				w.full.Store(false)
+				w.decide(h)
+				w.within(9*time.Hour, "terminated", func() bool { return w.terminations() == 1 })
+				assert.Equal(t, 1, w.evictions("a"), "evictions")
+				w.waitEmptyQueue()
+			})
+		})
+	}
+}
+
+// A change that was put off has two messages. Its drain was given up by the later one.
+func TestOlderWordAboutAChangeIsNotDrainedForAgain(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+		w.full.Store(true)
+		w.running()
+		for at, id := range []string{"one", "two"} {
+			put := change("REBOOT_MAINTENANCE", time.Now().Add(time.Duration(1+at)*time.Hour), leaves)
+			w.send(strings.Replace(said(put, "arn:1", "open", 0), `"id":"h"`, `"id":"`+id+`"`, 1))
+			time.Sleep(time.Minute)
+		}
+		w.waits()
+		w.within(2*time.Hour, "back in use", func() bool { return w.cordoned() == 0 })
+		for range 60 {
+			time.Sleep(15 * time.Second)
+			require.Zero(t, w.cordoned(), "nodes cordoned for the older word")
+		}
+		w.waitEmptyQueue()
+	})
+}
+
 // One cluster's nodes are drained within a minute. Another cluster that reads the same queue has to see the message, too.
 func TestMessageAboutTwoClustersIsLeftToTheOther(t *testing.T) {
 	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, ours string) {

@@ -94,7 +94,8 @@ func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID
 	began := h.Clock.Now()
 	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
 		most := podsReadyTime
-		if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.Room() <= 0 || h.Full != nil && h.Full(j.group)) {
+		if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.Room() <= 0 || h.Full != nil && h.Full(j.group) ||
+			h.replacedByAWS(j) && g.Excess() == 0) {
 			most = podsReadyTimeFull
 		}
 		if now := h.Clock.Now(); now.Sub(began) >= most || j.current().drainBy().Sub(now) < podsReadyReserve {

@@ -57,7 +57,6 @@ type Reason string
 
 const (
 	Garbage     Reason = "garbage"           // not JSON, or not of the form its type has
-	Oversize    Reason = "oversize"          // longer than EventBridge makes any
 	UnknownType Reason = "unknown-type"      // an event of another kind
 	Test        Reason = "test-notification" // sent by Auto Scaling when a hook is made
 	NoInstance  Reason = "no-instance"       // names no instance that could exist

@@ -10,21 +10,14 @@ import (
 )
 
 const (
-	// maxBody is the length of the longest event that EventBridge makes (quota "event size").
-	maxBody = 256 << 10
 	// maxInstances bounds the instances of one event. AWS Health names a hundred at most.
 	maxInstances = 1000
 	// maxText bounds the texts that are kept.
 	maxText = 256
 )
 
-// Parse parses the body of a message. The error is an *Unusable.
-func Parse(body string) (Event, error) {
-	if len(body) > maxBody {
-		return Event{}, unusable(Oversize, "%d bytes", len(body))
-	}
-	return parse([]byte(body), true)
-}
+// Parse parses the body of a message, which SQS bounds. The error is an *Unusable.
+func Parse(body string) (Event, error) { return parse([]byte(body), true) }
 
 // message has the fields of every form of body. The fields that are set reveal the form.
 type message struct {
