@@ -30,8 +30,8 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}
 	}()
-	c.look(g.Name, func(e *entry) { e.BeginLaunch() })
-	defer c.look(g.Name, func(e *entry) { e.EndLaunch() })
+	c.look(g.Name, func(e *entry) { e.BeginLaunch(o.count * g.Source.MinWeight()) })
+	defer c.groups.update(g.Name, func(e *entry) { e.EndLaunch() })
 	at, err := c.options.TokenTime(ctx)
 	if err != nil {
 		return launchResult{err: o.wrap(err)}

@@ -30,6 +30,7 @@ type Ledger struct {
 	gone      map[string]bool     // instances that AWS said it does not have, until a reading lacks them
 	launching int                 // launches that AWS has not answered
 	grown     int                 // how much readings have raised the desired capacity meanwhile, maybe for these launches
+	toCome    int                 // the capacity of these launches that AWS has not answered with
 
 	keyUses map[Key]int // synchronous launches that have ended
 }
@@ -41,6 +42,8 @@ type knownDesired struct {
 	shown  bool      // by a reading since then: a newer one than all readings is newer than this
 	past   []formerDesired
 	others int // the highest desired capacity of other writers. A withdrawal must not go below it
+
+	least, most int // between these, readings decide while it is in doubt. most is 0 if it is not
 }
 
 // formerDesired is an earlier desired capacity that a reading may still show.
