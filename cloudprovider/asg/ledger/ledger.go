@@ -58,9 +58,10 @@ type formerDesired struct {
 // or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice, unless the desired capacity is raised
 // again.
 type lostUpdate struct {
-	desired     int // our value, less our terminations since
-	unconfirmed int // our value if only the answer was lost
-	excess      int // AWS's capacity beyond the desired one before, while it moves instances
+	desired     int       // our value, less our terminations since
+	unconfirmed int       // our value if only the answer was lost
+	excess      int       // AWS's capacity beyond the desired one before, while it moves instances
+	from        time.Time // when there was that excess: before at, if an earlier write of ours is still watched
 	at          time.Time
 	unanswered  bool // AWS may or may not have taken unconfirmed
 	until       time.Time
