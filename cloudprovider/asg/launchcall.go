@@ -233,9 +233,9 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
 			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
-			var weighed bool
-			i.Weight, weighed = g.Source.WeightOf(i.Type, c.options.Types())
-			result.unweighed = result.unweighed || !weighed
+			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
+			i.Weight, i.Unweighed = weight, !known
+			result.unweighed = result.unweighed || i.Unweighed
 			arrived = append(arrived, i)
 		}
 		if !result.replayed {
