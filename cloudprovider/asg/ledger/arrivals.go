@@ -77,12 +77,15 @@ func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time
 	}
 }
 
-// NotFound enters that AWS has no such instance. The next reading states whether AWS replaces it.
-func (l *Ledger) NotFound(id string, now time.Time) {
-	l.gone[id] = true
-	if a, arriving := l.arriving[id]; arriving && now.Sub(a.At) > BeginsWithin {
-		delete(l.arriving, id) // it died before a reading could show it
+// NotFound enters that AWS has no such instance, and reports whether it is gone. AWS may not know one yet that it launched a moment ago. The next
+// reading states whether AWS replaces a gone one.
+func (l *Ledger) NotFound(id string, now time.Time) (gone bool) {
+	if a, arriving := l.arriving[id]; arriving && now.Sub(a.At) <= BeginsWithin {
+		return false
 	}
+	l.gone[id] = true
+	delete(l.arriving, id) // it died before a reading could show it
+	return true
 }
 
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.

@@ -42,7 +42,7 @@ type world struct {
 	sure     bool // nobody else has written, and no answer was lost: we know the desired capacity
 	doubted  int  // the desired capacity that AWS took from us or not, or certain
 	launches []group.Instance
-	seen     int  // the newest state that a reading has shown
+	seen     int // the newest state that a reading has shown
 	key      ledger.Key
 	began    time.Time // our last write of a desired capacity
 	broken   string
