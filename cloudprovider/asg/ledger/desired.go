@@ -8,11 +8,10 @@ import (
 )
 
 // AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading that
-// may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing, unless a failed launch has left the value
-// in doubt: no write goes by the lower one then. Only this file changes the counters of
-// the desired capacity, with three exceptions. Refused restores the whole record of a write, Read takes over what another writer wants, and
-// markDeparted corrects a reading before resolve sees it. The correction must not go through shift, which would subtract it again from our own
-// knowledge.
+// may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Where a failed launch has left the value in
+// doubt, the reading counts, and writes keep to the higher value. Only this file changes the counters of the desired capacity, with three exceptions.
+// Refused restores the whole record of a write, Read takes over what another writer wants, and markDeparted corrects a reading before resolve sees it. The
+// correction must not go through shift, which would subtract it again from our own knowledge.
 
 func (k *knownDesired) know(desired int, at time.Time) {
 	k.past = slices.DeleteFunc(k.past, func(p formerDesired) bool { return at.After(p.until) })
