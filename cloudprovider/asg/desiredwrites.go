@@ -72,7 +72,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 }
 
 func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
-	ctx, unlock, g, err := c.lockAndRead(ctx, name, c.Reread)
+	ctx, unlock, _, g, err := c.lockAndRead(ctx, name, c.Reread)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -84,3 +84,17 @@ func TestHardwareOfUnknownTypesIsLaunchedOnce(t *testing.T) {
 		})
 	}
 }
+
+// AWS launches instances of types that are newer than the catalogue, and counts more for them than we know.
+func TestNothingIsTakenBackWhileWeightsAreUnknown(t *testing.T) {
+	w := hardware(t, "vcpu", 1, "m5.xlarge").with(func(o *asg.Options) {
+		o.LaunchMode, o.Types = asg.LaunchDesiredCapacity, func() *instancetypes.Catalogue { return nil }
+	}).started()
+	w.increase(4)
+	w.listed(2)
+	w.eventuallyInService("a", 2)
+	w.refresh()
+	assert.Equal(t, 0, w.group("a").Withdrawable(), "instances to take back")
+	w.withdraws(2, 0, 8)
+	assert.Empty(t, w.kills(), "instances that AWS ended")
+}

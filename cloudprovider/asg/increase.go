@@ -16,9 +16,8 @@ import (
 // synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere Increase raises the desired capacity, from a reading made
 // for the purpose, so that requests of others stay. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
-	_, before := c.groups.entry(name)
 	began := c.clock.Now()
-	ctx, unlock, g, n, err := c.beginIncrease(ctx, name, "", n)
+	ctx, unlock, before, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +66,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 // groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
 // IncreaseZones.
 func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
-	_, before := c.groups.entry(name)
-	ctx, unlock, g, room, err := c.beginIncrease(ctx, name, zone, n)
+	ctx, unlock, before, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +108,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	t := &termination{Cache: c, group: name, stays: map[string]error{}}
 	t.all(ctx, named)
 	_, g = c.groups.entry(name)
-	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named))
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named)-len(t.stays))
 	if len(t.stays) > 0 {
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}
@@ -129,16 +127,17 @@ func (c *Cache) retryOverdue(g *group.Group, zone string, n int) (*group.Group, 
 
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
-// beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
-func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (writing context.Context, unlock func(), g *group.Group, room int, err error) {
-	if writing, unlock, g, err = c.lockAndRead(ctx, name, c.readToLaunch); err != nil {
-		return nil, nil, nil, 0, err
+// beginIncrease is lockAndRead for an increase, and returns how many of n instances fit in the zone.
+func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (
+	writing context.Context, unlock func(), before, g *group.Group, room int, err error) {
+	if writing, unlock, before, g, err = c.lockAndRead(ctx, name, c.readToLaunch); err != nil {
+		return nil, nil, nil, nil, 0, err
 	}
 	if room, err = c.allowed(writing, g, zone, n, g.Room()); err != nil {
 		unlock()
-		return nil, nil, nil, 0, err
+		return nil, nil, nil, nil, 0, err
 	}
-	return writing, unlock, g, room, nil
+	return writing, unlock, before, g, room, nil
 }
 
 // allowed returns the number of instances, up to n, that the group may launch in the zone: at least one, or an error. g is a fresh reading,

@@ -406,6 +406,38 @@ func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
 	})
 }
 
+// In the first minute, growth counts as a previous leader's. Our own increase, for which an atomic one waits, is not.
+func TestAtomicLaunchBesideAnIncreaseLaunchesItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).with(func(o *asg.Options) { o.NoPredecessor = false }).started()
+		gate := make(chan struct{})
+		w.calls.launching = func(*autoscaling.LaunchInstancesInput) { <-gate }
+		w.start("a", "", 2)
+		synctest.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 2)) }()
+		synctest.Wait()
+		close(gate)
+		require.NoError(t, <-ended)
+		w.answered()
+		w.wantDesired(4)
+	})
+}
+
+// AWS does not know an instance yet that it launched a moment ago.
+func TestInstanceTooYoungToTerminateStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance Id not found - No managed instance found for instance ID: i-1"})
+		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+		assert.ErrorContains(t, err, "AWS launched 1 instances of 3, and 0 were terminated again")
+		assert.Equal(t, w.ids("a"), staying(t, err), "instances that stay")
+	})
+}
+
 func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()

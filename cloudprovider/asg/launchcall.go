@@ -31,8 +31,8 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}
 	}()
-	c.look(g.Name, func(e *entry) { e.BeginLaunch() })
-	defer c.look(g.Name, func(e *entry) { e.EndLaunch() })
+	c.look(g.Name, func(e *entry) { e.BeginLaunch(o.count * g.Source.MinWeight()) })
+	defer c.groups.update(g.Name, func(e *entry) { e.EndLaunch() })
 	at, err := c.options.TokenTime(ctx)
 	if err != nil {
 		return launchResult{err: o.wrap(err)}
@@ -237,9 +237,9 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
 			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
-			var weighed bool
-			i.Weight, weighed = g.Source.WeightOf(i.Type, c.options.Types())
-			result.unweighed = result.unweighed || !weighed
+			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
+			i.Weight, i.Unweighed = weight, !known
+			result.unweighed = result.unweighed || i.Unweighed
 			arrived = append(arrived, i)
 		}
 		if !result.replayed {

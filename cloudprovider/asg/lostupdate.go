@@ -48,12 +48,12 @@ func (c *Cache) repairGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	covering, lost, at := 0, false, time.Time{}
-	c.look(name, func(e *entry) { _, lost = e.Lost(0); at = e.AttemptedAt() })
+	covering, lost, from := 0, false, time.Time{}
+	c.look(name, func(e *entry) { _, lost = e.Lost(0); from = e.ExcessFrom() })
 	if !lost {
 		return nil
 	}
-	moved := c.movedSince(ctx, g, c.byAWS(at))
+	moved := c.movedSince(ctx, g, c.byAWS(from))
 	if c.look(name, func(e *entry) { covering, lost = e.Lost(moved) }); lost {
 		_, err = c.repairTo(ctx, g, covering)
 	}

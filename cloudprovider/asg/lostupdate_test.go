@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
@@ -335,4 +336,28 @@ func movesInstances(t *testing.T, w *world) {
 		return cmp.Diff(map[string]int{"us-west-2a": 3, "us-west-2b": 2}, zones)
 	})
 	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for")
+}
+
+// AWS moves an instance between two raises of ours. The second one counts the instance as excess that came after the first.
+func TestInstanceMovedBetweenTwoRaisesIsNotRestored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := quick
+		slow.InService = ms(60_000) // AWS ends no other instance before
+		w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
+		w.increase(2)
+		time.Sleep(4 * time.Second)
+		w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}))
+		w.listed(6)
+		time.Sleep(10 * time.Second)
+		w.increase(1)
+		w.calls.edit = func(g *types.AutoScalingGroup) { // AWS launches it beside the other, which the emulator does not
+			more := g.Instances[0]
+			more.InstanceId = aws.String("i-more")
+			g.Instances = append(g.Instances, more)
+		}
+		asg.ReadMoving(w.cache, t.Context())
+		assert.Equal(t, 6, w.desired("a"), "desired capacity, want the 6 that were asked for")
+	})
 }

@@ -89,7 +89,8 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	c.setSizes(e, g)
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types())
+			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
+			i.Weight, i.Unweighed = weight, !known
 		}
 	}
 	ownership.Inherit(g, before)

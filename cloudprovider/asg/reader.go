@@ -145,12 +145,15 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 	return nil, notFound(name)
 }
 
-// lockAndRead takes the group lock and reads the group with read. The error is ErrGroupNotFound if the group was recreated meanwhile.
-func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.Context, string) (*group.Group, error)) (writing context.Context, unlock func(), g *group.Group, err error) {
+// lockAndRead takes the group lock and reads the group with read. before is the group as it was known under the lock. The error is ErrGroupNotFound if
+// the group was recreated meanwhile.
+func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.Context, string) (*group.Group, error)) (
+	writing context.Context, unlock func(), before, g *group.Group, err error) {
 	writing, unlock, locked, err := c.groups.lock(ctx, name)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
+	_, before = c.groups.entry(name)
 	if g, err = read(writing, name); err == nil {
 		if now, _ := c.groups.entry(name); now != locked {
 			err = fmt.Errorf("auto scaling group %q was recreated: %w", name, ErrGroupNotFound)
@@ -158,9 +161,9 @@ func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.
 	}
 	if err != nil {
 		unlock()
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
-	return writing, unlock, g, nil
+	return writing, unlock, before, g, nil
 }
 
 // named reads the groups of those names that AWS has. AWS leaves out the others. Another endpoint may refuse them, and is asked for

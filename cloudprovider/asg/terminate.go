@@ -323,8 +323,12 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
-		case awsclient.IsInstanceNotFound(err): // gone since the reading
-			t.look(t.group, func(e *entry) { e.NotFound(i.ID, t.clock.Now()) })
+		case awsclient.IsInstanceNotFound(err): // gone since the reading, or too young
+			t.look(t.group, func(e *entry) {
+				if !e.NotFound(i.ID, t.clock.Now()) {
+					blocked[at] = err
+				}
+			})
 		// A termination may be under way, maybe our own, if the SDK repeats the call because its answer was lost. What else is not found, the text does not say.
 		case awsclient.IsRefused(err):
 			blocked[at] = err

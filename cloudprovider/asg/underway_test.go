@@ -292,6 +292,27 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 	w.answered()
 }
 
+// AWS shows the new desired capacity of a launch that fails then.
+func TestFailedLaunchThatAReadingHasShownIsAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Unlisted = ms(400)
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w.start("a", "", 2)
+		time.Sleep(time.Duration(quick.Synchronous) + 100*time.Millisecond)
+		require.Equal(t, int32(3), *w.past().DesiredCapacity, "desired capacity that AWS shows amid the launch")
+		w.refresh()
+		w.answered()
+		w.wantCounted("a", 3, 0, 2)
+		w.cache.DismissFailed("a", w.group("a").Failed[0].ID)
+		time.Sleep(time.Second)
+		w.refresh()
+		w.knows(1, 1)
+	})
+}
+
 // AWS carries out a launch whose answer is lost, and denies its repetition.
 func TestDeniedRepetitionCountsWhatWasLaunched(t *testing.T) {
 	t.Parallel()

@@ -17,9 +17,8 @@ import (
 // ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a minute, so that the others need not
 // wait for it. If it answers in none of two zones, or has never answered a launch, the group is scaled as one for that time.
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
-	_, before := c.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	writing, unlock, g, err := c.lockAndRead(ctx, name, c.readToLaunch)
+	writing, unlock, before, g, err := c.lockAndRead(ctx, name, c.readToLaunch)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {

@@ -85,6 +85,7 @@ type Instance struct {
 	Zone      string
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
+	Unweighed bool // Weight is only the least that it may be
 	Protected bool // from AWS's own choice, while a termination by ID still works
 	// ImageID is the image of its root volume where AWS states it: an instance refresh has replaced that volume, or an override names an image.
 	ImageID string

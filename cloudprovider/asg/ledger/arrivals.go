@@ -7,13 +7,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// BeginLaunch enters that AWS is being asked to launch. EndLaunch must follow.
-func (l *Ledger) BeginLaunch() { l.launching++ }
+// BeginLaunch enters that AWS is being asked to launch the capacity. EndLaunch must follow.
+func (l *Ledger) BeginLaunch(capacity int) {
+	l.launching++
+	l.toCome += capacity
+}
 
+// EndLaunch ends BeginLaunch. Readings amid the launches may have shown capacity that has not come.
 func (l *Ledger) EndLaunch() {
-	if l.launching--; l.launching == 0 {
-		l.grown = 0
+	if l.launching--; l.launching > 0 {
+		return
 	}
+	if doubted := min(l.grown, l.toCome); doubted > 0 {
+		l.doubt(l.change(), doubted)
+	}
+	l.grown, l.toCome = 0, 0
 }
 
 // Launched enters AWS's answer to the launch with the key: the instances that it launched for us. Readings since the call may have shown their part of
@@ -26,6 +34,7 @@ func (l *Ledger) Launched(key Key, instances []group.Instance, now time.Time) {
 	for _, i := range instances {
 		shown := min(i.Weight, l.grown)
 		l.grown -= shown
+		l.toCome -= i.Weight
 		if g.Instance(i.ID) != nil { // a reading has shown it already, maybe with an earlier desired capacity, which looked old
 			l.shift(g, max(0, min(i.Weight-shown, g.StatedCapacity-g.DesiredCapacity)), now, true)
 			continue
@@ -68,12 +77,15 @@ func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time
 	}
 }
 
-// NotFound enters that AWS has no such instance. The next reading states whether AWS replaces it.
-func (l *Ledger) NotFound(id string, now time.Time) {
-	l.gone[id] = true
-	if a, arriving := l.arriving[id]; arriving && now.Sub(a.At) > BeginsWithin {
-		delete(l.arriving, id) // it died before a reading could show it
+// NotFound enters that AWS has no such instance, and reports whether it is gone. AWS may not know one yet that it launched a moment ago. The next
+// reading states whether AWS replaces a gone one.
+func (l *Ledger) NotFound(id string, now time.Time) (gone bool) {
+	if a, arriving := l.arriving[id]; arriving && now.Sub(a.At) <= BeginsWithin {
+		return false
 	}
+	l.gone[id] = true
+	delete(l.arriving, id) // it died before a reading could show it
+	return true
 }
 
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.

@@ -8,10 +8,10 @@ import (
 )
 
 // AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading that
-// may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file changes the counters of
-// the desired capacity, with three exceptions. Refused restores the whole record of a write, Read takes over what another writer wants, and
-// markDeparted corrects a reading before resolve sees it. The correction must not go through shift, which would subtract it again from our own
-// knowledge.
+// may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Where a failed launch has left the value in
+// doubt, the reading counts, and writes keep to the higher value. Only this file changes the counters of the desired capacity, with three exceptions.
+// Refused restores the whole record of a write, Read takes over what another writer wants, and markDeparted corrects a reading before resolve sees it. The
+// correction must not go through shift, which would subtract it again from our own knowledge.
 
 func (k *knownDesired) know(desired int, at time.Time) {
 	k.past = slices.DeleteFunc(k.past, func(p formerDesired) bool { return at.After(p.until) })
@@ -20,6 +20,16 @@ func (k *knownDesired) know(desired int, at time.Time) {
 	}
 	k.known, k.since, k.shown = desired, at, false
 	k.others = min(k.others, desired)
+	k.most = 0
+}
+
+// doubt enters that a reading has shown capacity amid a launch that did not bring it: AWS takes that back, or another writer wants it. No reading that
+// may be older says which, so until ReadingLag after that reading we count what the latest one states, and no write sets less than the most.
+func (l *Ledger) doubt(g *group.Group, capacity int) {
+	k := &l.desired
+	k.least, k.most = k.known-capacity, max(k.most, k.known)
+	k.known -= capacity
+	g.DesiredCapacity = k.known
 }
 
 // resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's, as a whole: they may
@@ -30,6 +40,9 @@ func (l *Ledger) resolve(g *group.Group, newest bool) {
 	if o.unanswered && g.ReadAt.Sub(o.at) >= ReadingLag {
 		o.unanswered = false // a reading would have shown it by now
 	}
+	if k.most > 0 && g.ReadAt.Sub(k.since) >= ReadingLag {
+		k.others, k.most = min(k.others, k.known), 0
+	}
 	switch {
 	case l.group == nil:
 		k.known, k.since = stated, g.ReadAt
@@ -39,6 +52,11 @@ func (l *Ledger) resolve(g *group.Group, newest bool) {
 		k.know(stated, g.ReadAt)
 	case k.shown && newest:
 		k.know(stated, g.ReadAt)
+	case k.most > 0 && k.least <= stated && stated <= k.most:
+		if l.launching > 0 {
+			l.grown = max(0, l.grown+stated-k.known)
+		}
+		k.known = stated
 	case slices.ContainsFunc(k.past, func(p formerDesired) bool { return p.desired == stated && g.ReadAt.Before(p.until) }):
 		// it shows an earlier value, and may be older than our knowledge
 	case stated > k.known:
@@ -70,6 +88,10 @@ func (l *Ledger) shift(g *group.Group, by int, at time.Time, inReading bool) {
 	}
 	l.desired.known += by
 	l.desired.others += by
+	if l.desired.most > 0 {
+		l.desired.least += by
+		l.desired.most += by
+	}
 	g.OthersWant = l.desired.others
 	l.written.desired += by
 	l.written.unconfirmed += by
@@ -97,12 +119,13 @@ func (l *Ledger) set(g *group.Group, desired int, now time.Time) {
 	g.DesiredCapacity, g.StatedCapacity, g.OthersWant = desired, desired, l.desired.others
 }
 
-// Floor is the least desired capacity that a raise or a repair may set: the most that AWS may have taken from us.
+// Floor is the least desired capacity that a raise or a repair may set: the most that AWS may have taken from us, or another writer may want.
 func (l *Ledger) Floor() int {
+	least := max(l.desired.known, l.desired.most)
 	if l.written.unanswered {
-		return max(l.desired.known, l.written.unconfirmed)
+		return max(least, l.written.unconfirmed)
 	}
-	return l.desired.known
+	return least
 }
 
 // isNewest reports whether the reading is newer than all before: an instance that counted in them has departed. An instance in standby may have come

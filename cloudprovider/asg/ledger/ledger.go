@@ -30,6 +30,7 @@ type Ledger struct {
 	gone      map[string]bool     // instances that AWS said it does not have, until a reading lacks them
 	launching int                 // launches that AWS has not answered
 	grown     int                 // how much readings have raised the desired capacity meanwhile, maybe for these launches
+	toCome    int                 // the capacity of these launches that AWS has not answered with
 
 	keyUses map[Key]int // synchronous launches that have ended
 }
@@ -41,6 +42,8 @@ type knownDesired struct {
 	shown  bool      // by a reading since then: a newer one than all readings is newer than this
 	past   []formerDesired
 	others int // the highest desired capacity of other writers. A withdrawal must not go below it
+
+	least, most int // between these, readings decide while it is in doubt. most is 0 if it is not
 }
 
 // formerDesired is an earlier desired capacity that a reading may still show.
@@ -55,9 +58,10 @@ type formerDesired struct {
 // or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice, unless the desired capacity is raised
 // again.
 type lostUpdate struct {
-	desired     int // our value, less our terminations since
-	unconfirmed int // our value if only the answer was lost
-	excess      int // AWS's capacity beyond the desired one before, while it moves instances
+	desired     int       // our value, less our terminations since
+	unconfirmed int       // our value if only the answer was lost
+	excess      int       // AWS's capacity beyond the desired one before, while it moves instances
+	from        time.Time // when there was that excess: before at, if an earlier write of ours is still watched
 	at          time.Time
 	unanswered  bool // AWS may or may not have taken unconfirmed
 	until       time.Time

@@ -24,6 +24,7 @@ type state struct {
 	desired    int
 	instances  []group.Instance
 	terminated bool // by us, and nothing else has changed
+	ended      int  // instances that we have terminated so far
 }
 
 // world is one sequence of events.
@@ -41,6 +42,7 @@ type world struct {
 	sure     bool // nobody else has written, and no answer was lost: we know the desired capacity
 	doubted  int  // the desired capacity that AWS took from us or not, or certain
 	launches []group.Instance
+	seen     int // the newest state that a reading has shown
 	key      ledger.Key
 	began    time.Time // our last write of a desired capacity
 	broken   string
@@ -100,6 +102,7 @@ func (w *world) read(back int) bool {
 	if at < 0 || back > 0 && w.now.Sub(w.since[at+1]) >= ledger.ReadingLag {
 		return false
 	}
+	w.seen = max(w.seen, at)
 	w.show(at, w.past[at])
 	return true
 }
@@ -127,7 +130,7 @@ func (w *world) show(at int, s state) {
 	got := w.Group().DesiredCapacity
 	switch {
 	case got < known && got == w.doubted, at < w.wroteAt && s.desired == w.past[w.wroteAt].desired:
-		w.floor, w.wroteAt = 0, 0 // nobody can tell the old reading from one that shows our write
+		w.floor, w.wroteAt, w.seen = 0, 0, at // nobody can tell the old reading from one that shows our write
 	case got < known && at < w.wroteAt:
 		w.fail("a reading that was older than our write lowered %d to %d", known, got)
 	}
@@ -139,6 +142,15 @@ func (w *world) show(at int, s state) {
 
 // writing reports whether a launch is under way. Writes to a group follow each other.
 func (w *world) writing() bool { return len(w.launches) > 0 }
+
+// wanted is the least desired capacity that AWS has had since the newest state that a reading has shown, less our terminations.
+func (w *world) wanted() int {
+	least := w.aws().desired
+	for _, s := range w.past[w.seen:] {
+		least = min(least, s.desired-w.aws().ended+s.ended)
+	}
+	return least
+}
 
 // accepted enters that AWS has taken a desired capacity from us.
 func (w *world) accepted(desired int) {
@@ -154,6 +166,8 @@ func (w *world) raise(done, answered bool) bool {
 		return false
 	case plan.Desired < w.stated:
 		w.fail("a raise sets %d, and the last reading states %d", plan.Desired, w.stated)
+	case plan.Desired < w.wanted():
+		w.fail("a raise sets %d, and a reading has shown what is %d now", plan.Desired, w.wanted())
 	case plan.Desired < w.doubted:
 		w.fail("a raise sets %d, and AWS may have taken %d from us", plan.Desired, w.doubted)
 	case plan.Desired <= w.floor:
@@ -191,6 +205,8 @@ func (w *world) withdraw(done, answered bool) bool {
 		w.fail("%d are withdrawn, and %d are ours", plan.Instances, w.ours)
 	case plan.Desired < w.stated-plan.Instances:
 		w.fail("a withdrawal of %d sets %d, and the last reading states %d", plan.Instances, plan.Desired, w.stated)
+	case plan.Desired < w.wanted()-plan.Instances:
+		w.fail("a withdrawal of %d sets %d, and a reading has shown what is %d now", plan.Instances, plan.Desired, w.wanted())
 	case plan.Desired < g.CountedCapacity():
 		w.fail("a withdrawal sets %d, and there are %d", plan.Desired, g.CountedCapacity())
 	}
@@ -231,7 +247,7 @@ func (w *world) terminate(answered bool) bool {
 	if i == nil || i.Lifecycle.Leaving() {
 		return false
 	}
-	w.change(func(s *state) { s.desired--; s.instances[at].Lifecycle, s.terminated = "Terminating", true })
+	w.change(func(s *state) { s.desired--; s.ended++; s.instances[at].Lifecycle, s.terminated = "Terminating", true })
 	w.floor--
 	if answered {
 		w.Terminated([]group.Instance{*i}, true, w.now)
@@ -240,6 +256,25 @@ func (w *world) terminate(answered bool) bool {
 	} else {
 		w.floor, w.sure = 0, false // readings show it, sooner or later
 	}
+	return true
+}
+
+// fails has a launch of ours fail after a reading. AWS may show the capacity meanwhile, and takes it back.
+func (w *world) fails(shown int) bool {
+	if w.writing() {
+		return false
+	}
+	w.BeginLaunch(1)
+	if shown > 0 {
+		w.sure = false
+		w.change(func(s *state) { s.desired += shown })
+	}
+	w.read(0)
+	if shown > 0 {
+		w.change(func(s *state) { s.desired -= shown })
+	}
+	w.Launched(ledger.KeyOf(w.Group(), "a", 0, w.now), nil, w.now)
+	w.EndLaunch()
 	return true
 }
 
@@ -277,7 +312,7 @@ var events = []event{
 			return false
 		}
 		w.key = ledger.KeyOf(w.Group(), "a", 0, w.now)
-		w.BeginLaunch()
+		w.BeginLaunch(1)
 		w.launches = []group.Instance{w.instance()}
 		w.change(func(s *state) { s.desired++; s.instances = append(s.instances, w.launches...) })
 		return true
@@ -297,11 +332,13 @@ var events = []event{
 		if w.writing() {
 			return false
 		}
-		w.BeginLaunch()
+		w.BeginLaunch(1)
 		w.Launched(ledger.KeyOf(w.Group(), "a", 0, w.now), nil, w.now)
 		w.EndLaunch()
 		return true
 	}},
+	{"a launch fails after a reading", func(w *world) bool { return w.fails(0) }},
+	{"a launch fails after a reading has shown it", func(w *world) bool { return w.fails(1) }},
 	{"AWS launches what is missing", func(w *world) bool {
 		if s := w.aws(); s.counted() >= s.desired {
 			return false

@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +30,7 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 		return l.Group().Overdue
 	}
 	read(0)
-	l.BeginLaunch()
+	l.BeginLaunch(2)
 	read(2)
 	assert.Equal(t, 0, look(), "overdue, and AWS has not answered the launch")
 	read(2)
@@ -36,6 +38,46 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 	l.EndLaunch()
 	read(2)
 	assert.Equal(t, 2, l.Group().Overdue, "overdue once the launch has ended without instances")
+}
+
+// A reading shows a launch in the desired capacity before AWS answers that it failed. AWS takes the capacity back, or it is another writer's.
+func TestLaunchThatFailsAfterAReadingHasShownIt(t *testing.T) {
+	for _, come := range []int{0, 1} {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		l, instances := ledger.New(), []group.Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 1}}
+		read := func(desired int) *group.Group {
+			now = now.Add(time.Second)
+			l.Read(&group.Group{Name: "a", MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: desired, Instances: slices.Clone(instances), ReadAt: now})
+			return l.Group()
+		}
+		raise := func(n int) int {
+			plan, err := l.PlanRaise(l.Group(), n)
+			require.NoError(t, err)
+			return plan.Desired
+		}
+		read(1)
+		l.Book("", 2)
+		l.NextIncrease()
+		l.BeginLaunch(2)
+		read(3)
+		launched := []group.Instance{{ID: "i-2", Zone: "a", Lifecycle: "Pending", Weight: 1}}[:come]
+		l.Launched(ledger.Key{}, launched, now)
+		l.EndLaunch()
+		instances = append(instances, launched...)
+		left := 1 + come
+		assert.Equal(t, left, l.Group().DesiredCapacity, "the desired capacity after the answer")
+		assert.Equal(t, map[string]int{"": 2 - come}, l.EndIncrease(map[string]error{"": errors.New("no capacity")}), "instances that the core is told of")
+		for _, stated := range []int{left, 3, left} { // each reading may be older than the one before
+			g := read(stated)
+			assert.Equal(t, stated, g.DesiredCapacity, "the desired capacity by the reading")
+			assert.Equal(t, max(3, stated+1), raise(1), "a raise by one, which must not take the 3 from another writer")
+			assert.Equal(t, 0, g.Withdrawable(), "instances to take back")
+		}
+		assert.Equal(t, left+2, raise(2), "a raise by two")
+		now = now.Add(ledger.ReadingLag)
+		assert.Equal(t, left, read(left).DesiredCapacity, "the desired capacity once no reading can be older")
+		assert.Equal(t, left+1, raise(1), "a raise by one then")
+	}
 }
 
 // AWS repeats a launch by itself. A request that is taken back meanwhile costs the pods a pause of the group.

@@ -34,10 +34,11 @@ func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
 // Attempt enters, before the call, that we set a desired capacity with excess capacity present: a reading may show it before AWS answers.
 func (l *Ledger) Attempt(desired, excess int, now time.Time) {
 	l.before = l.written
-	if l.Watched(now) {
-		excess = min(excess, l.before.excess) // the rest is for us to repair
+	from := now
+	if l.Watched(now) && excess > l.before.excess {
+		excess, from = l.before.excess, l.before.from // the rest is for us to repair
 	}
-	l.written = lostUpdate{desired: desired, unconfirmed: desired, excess: excess, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
+	l.written = lostUpdate{desired: desired, unconfirmed: desired, excess: excess, from: from, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
 }
 
 // AttemptRepair is Attempt of a raise that repairs the last write.
@@ -99,7 +100,8 @@ func (l *Ledger) NotWithdrawn(until time.Time) {
 	l.markOverdue(g)
 }
 
-func (l *Ledger) AttemptedAt() time.Time { return l.written.at }
+// ExcessFrom returns when the excess beside our last write was as Lost takes it off. Later moves of AWS are not in it.
+func (l *Ledger) ExcessFrom() time.Time { return l.written.from }
 
 // Watched reports whether a write of ours is so young that instances of another writer may still arrive.
 func (l *Ledger) Watched(now time.Time) bool { return now.Before(l.written.until) }

@@ -111,7 +111,7 @@ type (
 func (a *account) shape(g *group) xmlGroup {
 	x := xmlGroup{
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
-		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired, DesiredCapacityType: g.DesiredCapacityType,
+		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired + g.failing, DesiredCapacityType: g.DesiredCapacityType,
 		DefaultCooldown: 300, HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
 		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
 		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",

@@ -37,6 +37,7 @@ type group struct {
 	retryAt   time.Time          // no launches before, after one failed in every zone
 	attempts  map[int][]slot     // requested from EC2 and not answered yet, by attempt number
 	launching int                // capacity of the synchronous launches under way
+	failing   int                // capacity that has failed to launch, and that descriptions of the group still show as desired
 	drawn     int                // instances that the warm pool has lost to the group
 	refreshes []*instanceRefresh // the latest first
 	next      *LaunchTemplateRef // of an instance refresh under way, nil for the group's own

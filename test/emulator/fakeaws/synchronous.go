@@ -53,8 +53,8 @@ type (
 // or not the caller is still there.
 //
 // The emulator fills gaps of its reference. A refused call leaves its token unused. The maximum size bounds the desired
-// capacity with all that is being launched. The desired capacity rises with the answer, or Delays.Unlisted earlier. A group
-// whose Launch process is suspended refuses. Lifecycle hooks apply. For a group with a warm pool the user guide says both that
+// capacity with all that is being launched. The desired capacity rises with the answer, or Delays.Unlisted earlier, and then
+// also by what fails, until the answer. A group whose Launch process is suspended refuses. Lifecycle hooks apply. For a group with a warm pool the user guide says both that
 // it is refused and that it starts cold: here it is refused, and nothing starts.
 func (a *account) launchInstances(r *request) (any, error) {
 	call, err := a.readLaunch(r)
@@ -208,6 +208,14 @@ func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 		launched += i.weight
 		a.raise(g, i.weight, call.by)
 		out.add(a, i)
+	}
+	if failed, unlisted := max(0, call.capacity-launched), time.Duration(a.delays.Unlisted); unlisted > 0 {
+		g.failing += failed
+		a.timeline.after(unlisted, func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			g.failing -= failed
+		})
 	}
 	return out
 }
