@@ -164,7 +164,7 @@ func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue
 	}
 	answered := []func(*middleware.Stack) error{account.Answer}
 	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), func() *instancetypes.Catalogue { return account.types }
-	in.Launches = launchspec.APIs{EC2: awsclient.NewEC2(ec2.New(ec2.Options{APIOptions: answered})), EKS: eks.New(eks.Options{APIOptions: answered})}
+	in.Launches = launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})}
 	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }
 
