@@ -46,10 +46,9 @@ type Options struct {
 	From string
 	// Region is AWS's region, or "" for the environment's or the recorded one.
 	Region            string
-	CloudConfig       string                          // path, may be ""
-	InstanceTypesFile string                          // path, may be ""
-	Version           string                          // of this binary, for the user agent
-	Middleware        []func(*middleware.Stack) error // of every client of AWS
+	CloudConfig       string // path, may be ""
+	InstanceTypesFile string // path, may be ""
+	Version           string // of this binary, for the user agent
 }
 
 // Reading is every group as of one moment. It is immutable.
@@ -174,7 +173,7 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version, Middleware: o.Middleware})
+	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
 	if err != nil {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
