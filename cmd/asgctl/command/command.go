@@ -126,11 +126,6 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		}
 		return pflag.NormalizedName(name)
 	})
-	root.AddCommand(&cobra.Command{Use: "version", Short: "The version of asgctl", Args: cobra.NoArgs, PreRunE: c.asText,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(c.stdout, "asgctl version", c.read.Version)
-			return err
-		}})
 	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves(), c.plan())
 	return root
 }
