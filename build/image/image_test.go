@@ -47,7 +47,7 @@ const (
 	epoch    = 1700000000
 	// Limits of docs/install.md.
 	mostCompressed = 40_000_000
-	mostProgram    = 110_000_000 // it is above that with all calls of EC2, see awsclient.EC2
+	mostProgram    = 110_000_000 // it is above that once anything finds methods by name, see docs/adr/one-program.md
 )
 
 // small is a program that links one of the product's modules.

@@ -50,7 +50,7 @@ type Clients struct {
 	Region      string
 	RegionFrom  string // the source that named it, if not the Options
 	AutoScaling *AutoScaling
-	EC2         *EC2
+	EC2         *ec2.Client
 	EKS         *eks.Client
 	SQS         *sqs.Client
 	ZonalShifts *arczonalshift.Client
@@ -89,7 +89,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		Region: cfg.Region, RegionFrom: regionFrom,
 		AutoScaling: &AutoScaling{readings: readings{autoscaling.NewFromConfig(cfg, autoscalingOptions)},
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), Writes: writes, Hooks: writes},
-		EC2: NewEC2(ec2.NewFromConfig(cfg, func(s *ec2.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region) })),
+		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region) }),
 		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) { override(&s.EndpointResolverV2, o.CloudConfig, "eks", cfg.Region) }),
 		SQS: queues,
 		ZonalShifts: arczonalshift.NewFromConfig(cfg, func(s *arczonalshift.Options) {

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-//go:embed data/instance_types.csv
-var embeddedTable string
+//go:embed data/instance_types.json
+var embeddedList string
 
 // Catalogue is an immutable set of instance types by name.
 type Catalogue struct {
 	types  []Type    // sorted by Name, which is unique
-	source string    // where the table was taken from, in words
+	source string    // where the list was taken from, in words
 	date   time.Time // when, at midnight UTC
 }
 
 // Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
 var Embedded = sync.OnceValue(func() *Catalogue {
-	c, err := parse(embeddedTable)
+	c, err := parse(embeddedList)
 	if err != nil {
-		panic(fmt.Sprintf("instancetypes: embedded table: %v", err)) // the build is broken, and its tests with it
+		panic(fmt.Sprintf("instancetypes: embedded list: %v", err)) // the build is broken, and its tests with it
 	}
 	return c
 })

@@ -11,7 +11,7 @@ import (
 
 const dumpSource = "ec2:DescribeInstanceTypes"
 
-// ParseDump reads the output of `aws ec2 describe-instance-types --output json`, one or several pages, and returns its types. The facts mean the same as in the table.
+// ParseDump reads the output of `aws ec2 describe-instance-types --output json`, one or several pages, and returns its types. The facts mean the same as in the list.
 func ParseDump(dump []byte) ([]Type, error) {
 	var types []Type
 	decoder := json.NewDecoder(bytes.NewReader(dump))

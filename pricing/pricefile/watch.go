@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +20,7 @@ const pollInterval = 3 * time.Second
 type Options struct {
 	Path       string
 	Book       *pricing.Book
-	Known      func() []string // the instance types that exist
+	Known      func(instanceType string) bool
 	Clock      clock.WithTicker
 	Registerer prometheus.Registerer
 	// Event reports a refused file to the cluster, as a Warning.
@@ -97,7 +98,7 @@ func (w *Watcher) poll(ctx context.Context) {
 }
 
 func (w *Watcher) take(text string) error {
-	terms, err := parse(w.Path, text, w.Known())
+	terms, err := parse(w.Path, text)
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,8 @@ func (w *Watcher) take(text string) error {
 	}
 	w.refused.Set(0)
 	w.acceptedAt.Set(float64(w.Clock.Now().UnixMilli()) / 1000)
-	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(),
+	unknown := slices.DeleteFunc(terms.OnDemand().Types(), w.Known) // newer than the catalogue, or misspelt
+	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(), "unknownTypes", len(unknown),
 		"discounts", terms.Discounts(), "spotRatio", terms.SpotRatio(), "currency", terms.OnDemand().Currency(),
 		"source", terms.OnDemand().Origin().Source, "date", terms.OnDemand().Origin().Date.Format(time.DateOnly))
 	return nil

@@ -3,7 +3,6 @@ package command
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 )
 
 func (c *cli) account() *cobra.Command {
-	group, record, sure := "", "", false
+	group, sure := "", false
 	cmd := &cobra.Command{
 		Use: "account", Short: "Check a real account: its permissions, and with --launch one launch",
 		Long: `Makes one read-only call for each permission of the shipped policy that can be tried so, and prints AWS's answers and their meaning.
@@ -27,28 +26,13 @@ launch a second one, and waits until the group shows the instance. It then offer
 so before it can be a node. It launches only if the group has room, has the tag k8s.io/cluster-autoscaler/<--asg-cluster-name> = owned and
 states no other cluster, and if you type its name. The instance costs what AWS takes for it.
 
-With --record FILE it also writes every call and AWS's answer to FILE, one JSON document a line, for the project's tests. Names, IDs,
-account numbers, user data and other texts of the account are masked. Look through the file before you send it.
-
 Exits with 3 if a permission lacks, or if the launch is refused or did not go as documented.`,
-		Example: "  asgctl account\n  asgctl account --asg-cluster-name prod --launch web --record answers.jsonl",
+		Example: "  asgctl account\n  asgctl account --asg-cluster-name prod --launch web",
 		Args:    cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if group != "" && c.read.ClusterName == "" {
 				return fmt.Errorf("--launch needs --asg-cluster-name: without it a group of another cluster is not recognised")
 			}
-			if record == "" {
-				return c.checkAccount(cmd, group, sure)
-			}
-			recorder, err := accountcheck.Record(record)
-			if err != nil {
-				return failure{err}
-			}
-			c.read.Middleware = append(c.read.Middleware, recorder.Middleware)
-			err = c.checkAccount(cmd, group, sure)
-			if closing := recorder.Close(); closing != nil {
-				return failure{errors.Join(err, closing)}
-			}
-			return err
+			return c.checkAccount(cmd, group, sure)
 		},
 	}
 	c.regionFlag(cmd)
@@ -56,7 +40,6 @@ Exits with 3 if a permission lacks, or if the launch is refused or did not go as
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.StringVar(&c.read.ClusterName, "asg-cluster-name", "", "As the autoscaler's: the name of the cluster. --launch needs it.")
 	flags.StringVar(&group, "launch", "", "Auto Scaling group to launch one instance into. If empty: nothing is changed.")
-	flags.StringVar(&record, "record", "", "New file for AWS's answers, with what belongs to the account masked. If empty: none is written.")
 	flags.BoolVar(&sure, "yes", false, "Launch and terminate without asking.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which the reading of the group is waited for no longer.")
 	_ = cmd.RegisterFlagCompletionFunc("launch", c.completeGroup) // the flag is there

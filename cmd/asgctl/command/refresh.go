@@ -48,16 +48,10 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 			if info, err := os.Stat(to); err == nil && info.IsDir() {
 				to = filepath.Join(to, region+".csv")
 			}
-			text := []byte(prices.List.Format())
-			switch info, absent := os.Lstat(to); {
-			case to == "-":
-				_, err = c.stdout.Write(text)
-			case absent == nil && !info.Mode().IsRegular(): // a link goes on to lead to its file, and a device stays one
-				err = os.WriteFile(to, text, 0o644)
-			default:
-				if err = os.WriteFile(to+".new", text, 0o644); err == nil {
-					err = os.Rename(to+".new", to)
-				}
+			if to == "-" {
+				_, err = io.WriteString(c.stdout, prices.List.Format())
+			} else {
+				err = os.WriteFile(to, []byte(prices.List.Format()), 0o644)
 			}
 			if err != nil {
 				return failure{fmt.Errorf("write prices: %w", err)}
@@ -90,7 +84,8 @@ func (c *cli) fetch(ctx context.Context, from string, o offer.Options) (prices o
 	if err == nil {
 		defer in.Close()
 		defer context.AfterFunc(ctx, func() { _ = in.Close() })() // a pipe may have nothing for a long time
-		prices, err = offer.Read(&progress{Reader: in, to: c.stderr, due: time.Now().Add(progressEvery)}, o)
+		fmt.Fprintf(c.stderr, "asgctl: reading %s, which may take minutes\n", o.Source)
+		prices, err = offer.Read(in, o)
 	}
 	if err != nil {
 		return prices, fmt.Errorf("%s: %w", o.Source, cmp.Or(ctx.Err(), err))
@@ -131,24 +126,4 @@ func offerURL(region string) (string, error) {
 		return "", fmt.Errorf("nothing is known of where the prices of region %.50q are published: say --from", region)
 	}
 	return "https://" + host + "/AmazonEC2/current/" + region + "/index.json", nil
-}
-
-const progressEvery = 10 * time.Second
-
-// progress says now and then how much was read.
-type progress struct {
-	io.Reader
-	to   io.Writer
-	read int
-	due  time.Time
-}
-
-func (p *progress) Read(b []byte) (int, error) {
-	n, err := p.Reader.Read(b)
-	p.read += n
-	if now := time.Now(); now.After(p.due) {
-		p.due = now.Add(progressEvery)
-		fmt.Fprintf(p.to, "asgctl: read %d MB\n", p.read/1e6)
-	}
-	return n, err
 }

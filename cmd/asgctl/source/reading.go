@@ -46,10 +46,9 @@ type Options struct {
 	From string
 	// Region is AWS's region, or "" for the environment's or the recorded one.
 	Region            string
-	CloudConfig       string                          // path, may be ""
-	InstanceTypesFile string                          // path, may be ""
-	Version           string                          // of this binary, for the user agent
-	Middleware        []func(*middleware.Stack) error // of every client of AWS
+	CloudConfig       string // path, may be ""
+	InstanceTypesFile string // path, may be ""
+	Version           string // of this binary, for the user agent
 }
 
 // Reading is every group as of one moment. It is immutable.
@@ -164,7 +163,7 @@ func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue
 	}
 	answered := []func(*middleware.Stack) error{account.Answer}
 	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), func() *instancetypes.Catalogue { return account.types }
-	in.Launches = launchspec.APIs{EC2: awsclient.NewEC2(ec2.New(ec2.Options{APIOptions: answered})), EKS: eks.New(eks.Options{APIOptions: answered})}
+	in.Launches = launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})}
 	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }
 
@@ -174,7 +173,7 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version, Middleware: o.Middleware})
+	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
 	if err != nil {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
 )
 
 // account is the recorded account of a case, for the emulator.
@@ -32,9 +31,9 @@ func (c *Case) account(t testing.TB) account {
 	require.NoError(t, err)
 	versions, err := from.DescribeLaunchTemplateVersions(&ec2.DescribeLaunchTemplateVersionsInput{})
 	require.NoError(t, err)
-	a := account{members: map[string][]string{}, templates: replay.Templates(versions.LaunchTemplateVersions)}
+	a := account{members: map[string][]string{}, templates: templates(versions.LaunchTemplateVersions)}
 	for _, g := range groups.AutoScalingGroups {
-		group := replay.Group(g)
+		group := emulated(g)
 		a.groups = append(a.groups, group)
 		if name := group.Tags["eks:nodegroup-name"]; name != "" {
 			a.nodegroups = append(a.nodegroups, fakeaws.EKSNodegroup{Cluster: group.Tags["eks:cluster-name"], Name: name, AutoScalingGroup: group.Name})
