@@ -20,7 +20,7 @@ var readAt = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 func terms(t *testing.T, text string) *Terms {
 	t.Helper()
-	read, err := ParseTerms(text)
+	read, err := ParseTerms(text, nil)
 	require.NoError(t, err)
 	return read
 }
@@ -223,7 +223,7 @@ func TestABookIsReadWhileItChanges(t *testing.T) {
 
 // BenchmarkBook prices one type on demand and as spot in three zones, of 1,367 types with live prices each: go test -bench Book ./pricing
 func BenchmarkBook(b *testing.B) {
-	own, err := ParseTerms(ownHead + "# discount: all 10%\n# discount: g5 20%\n")
+	own, err := ParseTerms(ownHead+"# discount: all 10%\n# discount: g5 20%\n", nil)
 	require.NoError(b, err)
 	bk, err := NewBook("us-east-1", own)
 	require.NoError(b, err)

@@ -4,9 +4,10 @@ import "slices"
 
 // List holds the on-demand prices of one region, by instance type. It never changes. The zero List is empty.
 type List struct {
-	origin   Origin
-	currency Currency
-	rows     []row // sorted by instance type, which is unique
+	origin    Origin
+	currency  Currency
+	rows      []row // sorted by instance type, which is unique
+	unchecked bool  // its types need not be known to anyone else
 }
 
 // row is one price, a spot price in one zone or in all zones that have no row of their own.
@@ -45,9 +46,10 @@ func (l *List) Types() []string {
 	return names
 }
 
-// NewList makes a list. perHour is by instance type. Its errors are Parse's for the same list as a table.
+// NewList makes a list of AWS's own offers. Its head says "types: unchecked", so a type newer than the catalogue is no error where a user
+// takes the list for their own prices. perHour is by instance type. Its errors are Parse's for the same list as a table.
 func NewList(origin Origin, currency Currency, perHour map[string]float64) (*List, error) {
-	l := &List{origin: origin, currency: currency, rows: make([]row, 0, len(perHour))}
+	l := &List{origin: origin, currency: currency, unchecked: true, rows: make([]row, 0, len(perHour))}
 	for instanceType, amount := range perHour {
 		l.rows = append(l.rows, row{instanceType: instanceType, perHour: amount})
 	}

@@ -28,10 +28,16 @@ const (
 	maxPerHour   = 1e6    // in any currency
 )
 
+// The member of the head that says that the list was made from AWS's offers, not by hand.
+const (
+	headTypes      = "types"
+	typesUnchecked = "unchecked"
+)
+
 // Parse reads a list as Format writes it: head lines "# region: …", "# currency: …", "# date: YYYY-MM-DD", "# source: …" and,
 // if the prices are estimates, "# basis: …", each once. Then comes a line with the column names, and one line per instance
 // type, in any order. Other lines that begin with # are notes. The first error ends it and names the line. The list keeps
-// slices of table.
+// slices of table. "# types: unchecked" means that the types come from AWS's offers, so ParseTerms accepts unknown ones.
 func Parse(table string) (*List, error) {
 	t, err := parse(table)
 	switch {
@@ -119,6 +125,10 @@ func (t *Terms) parseHead(line string, number int) (err error) {
 		if o.Date, err = time.Parse(time.DateOnly, value); err != nil {
 			return fmt.Errorf("date %.50q is not of the form %s", value, time.DateOnly)
 		}
+	case headTypes:
+		if t.list.unchecked = value == typesUnchecked; !t.list.unchecked {
+			return fmt.Errorf("types %.50q is not %q: leave it out to have the instance types checked", value, typesUnchecked)
+		}
 	case "discount":
 		return t.parseDiscount(value, number)
 	case "spot-ratio":
@@ -204,6 +214,9 @@ func (l *List) Format() string {
 		l.origin.Region, l.currency, l.origin.Date.Format(time.DateOnly), l.origin.Source)
 	if l.origin.Basis != "" {
 		fmt.Fprintf(&b, "# basis: %s\n", l.origin.Basis)
+	}
+	if l.unchecked {
+		fmt.Fprintf(&b, "# %s: %s\n", headTypes, typesUnchecked)
 	}
 	b.WriteString(columns + "\n")
 	for _, r := range l.rows {

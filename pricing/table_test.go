@@ -26,7 +26,7 @@ func TestFormatReproducesEmbeddedLists(t *testing.T) {
 		l, err := Parse(table)
 		require.NoError(t, err)
 		require.Truef(t, l.Origin().Region == region, "the list of %q is in the file of %q", l.Origin().Region, region)
-		_, err = ParseTerms(table)
+		_, err = ParseTerms(table, nil)
 		assert.NoError(t, err, "the list is no user's price file")
 		if *update {
 			require.NoError(t, os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644))

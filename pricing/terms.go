@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,12 +76,16 @@ func (t *Terms) spotOf(instanceType string) []row {
 // and the columns capacity_type (on-demand, which empty means, or spot) and, for spot, zone (empty: every zone without its own
 // row). It need not have any prices.
 //
-// The first error ends it and names the line. A text of more than MaxBytes is refused.
-func ParseTerms(text string) (*Terms, error) {
+// Instance types that are neither in known nor in any embedded list are errors, most likely typing errors, unless the head has
+// "types: unchecked". The first error ends it and names the line. A text of more than MaxBytes is refused.
+func ParseTerms(text string, known []string) (*Terms, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("price list, line 1: there is nothing in it")
 	}
 	t, err := parse(text)
+	if err == nil && !t.list.unchecked {
+		err = t.checkTypes(known)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -122,4 +127,30 @@ func (t *Terms) parseRatio(value string) error {
 	}
 	t.spotRatio = ratio
 	return nil
+}
+
+// checkTypes refuses instance types and families that are neither in known nor in any embedded list.
+func (t *Terms) checkTypes(known []string) error {
+	for _, list := range embedded {
+		known = append(slices.Clip(known), list().Types()...)
+	}
+	names := map[string]bool{}
+	for _, name := range known {
+		names[name] = true
+	}
+	unknown := slices.DeleteFunc(slices.Concat(t.list.rows, t.spot), func(r row) bool { return names[r.instanceType] })
+	for _, name := range known {
+		names[family(name)] = true
+	}
+	for of, d := range t.discounts {
+		if of != everything && !names[of] {
+			unknown = append(unknown, row{instanceType: of, line: d.line})
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	first := slices.MinFunc(unknown, func(a, b row) int { return cmp.Compare(a.line, b.line) })
+	return fmt.Errorf("price list, line %d: instance type or family %.50q is not known (%d such in all): correct the name; "+
+		`if AWS sells it, state "%s: %s" in the head`, first.line, first.instanceType, len(unknown), headTypes, typesUnchecked)
 }

@@ -17,6 +17,7 @@ const ownTable = `# region: cn-northwest-1
 # date: 2026-11-01
 # source: contract of 2026
 # basis: half of last year's
+# types: unchecked
 # a note of 2026, passed over
 # spot prices are from the contract
 # discount: all 10%
@@ -52,21 +53,39 @@ func saidBy(t *Terms) said {
 
 func TestTermsSayWhatTheTableStates(t *testing.T) {
 	want := said{
-		List: "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: contract of 2026\n# basis: half of last year's\n" +
+		List: "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: contract of 2026\n# basis: half of last year's\n# types: unchecked\n" +
 			columns + "\nm5.large,1.1\nx99.large,2.5\n",
 		Spot:      map[string]float64{"g4dn.xlarge ": 1.7, "g4dn.xlarge cn-northwest-1b": 1.9},
 		Discounts: map[string]float64{"all": 0.1, "g5": 0.255, "g5.xlarge": 0},
 		SpotRatio: 0.3,
 	}
-	read, err := ParseTerms(ownTable)
+	read, err := ParseTerms(ownTable, nil)
 	require.NoError(t, err)
 	assert.Empty(t, cmp.Diff(want, saidBy(read), nearly), "terms differ (-want +got)")
 }
 
-func TestAListOfWhatAWSSellsIsReadAsOnesOwn(t *testing.T) {
+func TestUnknownTypesAreErrorsUnlessUnchecked(t *testing.T) {
+	known := []string{"m99.large"}
+	for _, tt := range []struct{ name, text, want string }{
+		{"slip of the pen", ownHead + columns + "\nm5.large,1\nm5.lrage,1\nm5.xxl,1\n", `line 7: instance type or family "m5.lrage" is not known (2 such in all)`},
+		{"spot", ownHead + columns + ",capacity_type,zone\nm5.lrage,1,spot,\n", `line 6: instance type or family "m5.lrage"`},
+		{"family of a discount", ownHead + "# discount: g55 10%\n", `line 5: instance type or family "g55"`},
+		{"known", ownHead + "# discount: m99 1%\n" + columns + "\nm99.large,1\n", ""},
+		{"unchecked", ownHead + "# types: unchecked\n# discount: g55 10%\n" + columns + "\nm5.lrage,1\n", ""},
+		{"types of what", ownHead + "# types: all\n", `line 5: types "all" is not "unchecked"`},
+	} {
+		_, err := ParseTerms(tt.text, known)
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: ParseTerms() error = %v, want one with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestAListOfWhatAWSSellsIsNotChecked(t *testing.T) {
 	list, err := NewList(Origin{Region: "us-east-1", Date: readAt, Source: "AWS"}, "USD", map[string]float64{"x99.large": 2, "m5.large": 1})
 	require.NoError(t, err)
-	own, err := ParseTerms(list.Format())
+	own, err := ParseTerms(list.Format(), nil)
 	assert.Truef(t, err == nil && own.OnDemand().Len() == 2, "ParseTerms() error = %v, want both types", err)
 	for name, perHour := range map[string]float64{"m5.large": math.NaN(), "m5.xlarge": -1, "M5": 1} {
 		_, err := NewList(list.Origin(), "USD", map[string]float64{name: perHour})
@@ -104,7 +123,7 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 		{"ratio in words", ownHead + "# spot-ratio: third\n", `line 5: spot ratio "third" is not a number`},
 		{"two ratios", ownHead + "# spot-ratio: 0.3\n# spot-ratio: 0.4\n", "line 6: a second spot ratio 0.4"},
 	} {
-		_, err := ParseTerms(tt.text)
+		_, err := ParseTerms(tt.text, nil)
 		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.HasPrefix(err.Error(), "price list") && len(err.Error()) <= 400,
 			"%s: ParseTerms() error = %v, want a short one with %q", tt.name, err, tt.want)
 	}
@@ -124,7 +143,7 @@ func FuzzParseTerms(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var own *Terms
 		var err error
-		costlimit.Check(t, func() { own, err = ParseTerms(text) })
+		costlimit.Check(t, func() { own, err = ParseTerms(text, nil) })
 		if err != nil {
 			assert.Falsef(t, len(err.Error()) > 2000, "error of %d bytes", len(err.Error()))
 			return

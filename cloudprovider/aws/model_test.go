@@ -131,7 +131,7 @@ func TestAGroupThatCannotBeReadIsPricedByTheTypeOfItsNode(t *testing.T) {
 
 // A file without prices states the currency of a partition that has no list.
 func TestNothingHasAPriceWithoutAnyOfTheCurrency(t *testing.T) {
-	terms, err := pricing.ParseTerms("# region: eusc-de-east-1\n# currency: EUR\n# date: 2026-11-01\n# source: our contract\n# discount: all 8%\n")
+	terms, err := pricing.ParseTerms("# region: eusc-de-east-1\n# currency: EUR\n# date: 2026-11-01\n# source: our contract\n# discount: all 8%\n", nil)
 	require.NoError(t, err)
 	book, err := pricing.NewBook("eusc-de-east-1", terms)
 	require.NoError(t, err)

@@ -298,7 +298,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 // contract is a book with prices that the user states.
 func contract(t *testing.T, region, lines string) *pricing.Book {
 	t.Helper()
-	terms, err := pricing.ParseTerms("# region: " + region + "\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n" + lines)
+	terms, err := pricing.ParseTerms("# region: "+region+"\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"+lines, nil)
 	require.NoError(t, err)
 	book, err := pricing.NewBook(region, terms)
 	require.NoError(t, err)

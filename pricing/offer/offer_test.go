@@ -54,7 +54,7 @@ func TestAnOfferBecomesTheListOfARegion(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, p.LeftOut, "left out")
 		golden(t, p.List.Origin().Region+".prices", []byte(p.List.Format()))
-		_, err = pricing.ParseTerms(p.List.Format())
+		_, err = pricing.ParseTerms(p.List.Format(), nil)
 		assert.NoError(t, err, "not a user's price file")
 	}
 }

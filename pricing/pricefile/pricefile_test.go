@@ -23,8 +23,6 @@ const (
 	columns = "instance_type,price_per_hour\n"
 )
 
-func known(name string) bool { return name == "m5.large" }
-
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
@@ -42,10 +40,11 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 		{"missing", filepath.Join(dir, "none"), "no such file"},
 		{"empty", file("empty", ""), "price list, line 1: there is nothing in it"},
 		{"negative price", file("bad.csv", head+columns+"m5.large,-1\n"), `price list, line 6: type "m5.large": price "-1"`},
+		{"unknown type", file("unknown.csv", head+columns+"m5.lrage,1\n"), `price list, line 6: instance type or family "m5.lrage" is not known`},
 		{"line of 10 MB", file("long", head+strings.Repeat("x", 10<<20)), "price list, line 5: longer than 4096 bytes"},
 		{"20 MB", file("large", strings.Repeat("# note\n", 3<<20)), "the file is larger than 8388608 bytes"},
 	} {
-		_, err := Read(tt.path)
+		_, err := Read(tt.path, nil)
 		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.Contains(err.Error(), tt.path),
 			"%s: Read() error = %v, want one with %q and %q", tt.name, err, tt.want, tt.path)
 	}
@@ -54,7 +53,7 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 func TestAByteOrderMarkIsPassedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	write(t, path, "\ufeff"+head+columns+"m99.large,1\n")
-	own, err := Read(path)
+	own, err := Read(path, []string{"m99.large"})
 	assert.Truef(t, err == nil && own.OnDemand().Len() == 1, "Read() error = %v, want one price", err)
 }
 
@@ -63,7 +62,7 @@ func TestBadFileAtStartIsAnError(t *testing.T) {
 	write(t, path, strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n")
 	b, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
-	_, err = New(Options{Path: path, Book: b, Known: known, Clock: clock.RealClock{}})
+	_, err = New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
 	assert.Falsef(t, err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD"),
 		"New() error = %v, want one with file and currencies", err)
 	price, _ := b.OnDemand("m5.large")
@@ -119,7 +118,7 @@ func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 		require.NoError(t, err)
 		w := &world{t: t, dir: t.TempDir(), book: b, metrics: prometheus.NewRegistry()}
 		w.mount("..first", text)
-		watcher, err := New(Options{Path: w.path(), Book: b, Known: known, Clock: clock.RealClock{},
+		watcher, err := New(Options{Path: w.path(), Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{},
 			Registerer: w.metrics, Event: func(kind, reason, message string) { w.events = append(w.events, kind+" "+reason+" "+message) }})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -211,7 +210,7 @@ func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 	_, section, _ := strings.Cut(string(text), "\n## Your own prices\n")
 	_, table, _ := strings.Cut(section, "  prices: |\n")
 	table, _, _ = strings.Cut(table, "```")
-	own, err := pricing.ParseTerms(strings.ReplaceAll(table, "    ", ""))
+	own, err := pricing.ParseTerms(strings.ReplaceAll(table, "    ", ""), nil)
 	require.NoErrorf(t, err, "in:\n%s", table)
 	b, err := pricing.NewBook("cn-northwest-1", own)
 	require.NoError(t, err)

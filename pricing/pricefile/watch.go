@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +19,7 @@ const pollInterval = 3 * time.Second
 type Options struct {
 	Path       string
 	Book       *pricing.Book
-	Known      func(instanceType string) bool
+	Known      func() []string // the instance types that exist
 	Clock      clock.WithTicker
 	Registerer prometheus.Registerer
 	// Event reports a refused file to the cluster, as a Warning.
@@ -98,7 +97,7 @@ func (w *Watcher) poll(ctx context.Context) {
 }
 
 func (w *Watcher) take(text string) error {
-	terms, err := parse(w.Path, text)
+	terms, err := parse(w.Path, text, w.Known())
 	if err != nil {
 		return err
 	}
@@ -107,8 +106,7 @@ func (w *Watcher) take(text string) error {
 	}
 	w.refused.Set(0)
 	w.acceptedAt.Set(float64(w.Clock.Now().UnixMilli()) / 1000)
-	unknown := slices.DeleteFunc(terms.OnDemand().Types(), w.Known) // newer than the catalogue, or misspelt
-	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(), "unknownTypes", len(unknown),
+	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(),
 		"discounts", terms.Discounts(), "spotRatio", terms.SpotRatio(), "currency", terms.OnDemand().Currency(),
 		"source", terms.OnDemand().Origin().Source, "date", terms.OnDemand().Origin().Date.Format(time.DateOnly))
 	return nil

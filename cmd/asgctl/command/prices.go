@@ -65,7 +65,7 @@ func (c *cli) pricer(ctx context.Context, file string) (pricer *groupprice.Price
 	known = catalogue.Names()
 	var terms *pricing.Terms
 	if file != "" {
-		if terms, err = pricefile.Read(file); err != nil {
+		if terms, err = pricefile.Read(file, known); err != nil {
 			return nil, "", nil, err
 		}
 		known = append(known, terms.OnDemand().Types()...)

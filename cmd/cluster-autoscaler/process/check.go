@@ -37,7 +37,7 @@ func (p *Process) check() (err error) {
 		return fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
 	if ours.PriceFile != "" {
-		if _, err := pricefile.Read(ours.PriceFile); err != nil {
+		if _, err := pricefile.Read(ours.PriceFile, p.catalogue.Names()); err != nil {
 			return fmt.Errorf("--asg-price-file: %w", err)
 		}
 	}

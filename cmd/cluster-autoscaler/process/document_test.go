@@ -92,7 +92,7 @@ func registerOurs(t *testing.T) *collectors {
 		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}}))(t)
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	require.NoError(t, os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644))
-	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: func(string) bool { return true }, Clock: clock.RealClock{}, Registerer: ours}))(t)
+	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
 	spot := must(spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
 		InUse: func() spotprice.Pools {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}

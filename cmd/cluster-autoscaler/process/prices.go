@@ -27,7 +27,7 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 		return book, nil, nil
 	}
 	watcher, err := pricefile.New(pricefile.Options{
-		Path: ours.PriceFile, Book: book, Known: func(name string) bool { _, ok := catalogue.Lookup(name); return ok }, Event: event,
+		Path: ours.PriceFile, Book: book, Known: catalogue.Names, Event: event,
 		Clock: clock.RealClock{}, Registerer: registerer,
 	})
 	if err != nil {

@@ -262,7 +262,7 @@ func TestPricesReachThePriceFileWhole(t *testing.T) {
 		var m corev1.ConfigMap
 		find(t, []object{o}, "ConfigMap", &m)
 		if file, ok := m.Data["prices"]; ok {
-			_, err := pricing.ParseTerms(file)
+			_, err := pricing.ParseTerms(file, nil)
 			assert.NoErrorf(t, err, "in\n%s", file)
 			return
 		}
