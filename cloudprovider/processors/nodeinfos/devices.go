@@ -2,7 +2,6 @@ package nodeinfos
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,7 +80,7 @@ func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 }
 
 // complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
-// have the same GPUs, EC2's figures for the types are the second. A group whose nodes publish their GPUs by count, through the device
+// have the same GPUs, the driver's rules for the types are the second. A group whose nodes publish their GPUs by count, through the device
 // plugin, gets none. counted reports whether info is the cached NodeInfo of such a node.
 func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	seen := s.nodes[t.Group]
@@ -152,30 +151,55 @@ func nvidiaSlice(node string, devices []resourceapi.Device) *resourceapi.Resourc
 	}
 }
 
-// nvidiaDevices returns the devices that a node of any of the types has, named as the driver does: the smallest number, the least memory.
-// It returns none if a type is unknown or has no NVIDIA GPU. EC2 does not state the driver's product names, so the type is the only
-// attribute. The driver counts up to a sixteenth less memory than EC2 states: 15 GiB of a T4's 16.
-func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) []resourceapi.Device {
-	var devices []resourceapi.Device
-	memory := int64(math.MaxInt64)
+// nvidiaDevices returns the devices that a node of any of the types has: the smallest number, the least memory, and the attributes
+// that all types share. It returns none if a type is unknown or has no NVIDIA GPU.
+func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) (devices []resourceapi.Device) {
 	for i, name := range types {
 		facts, ok := catalogue.Lookup(name)
 		if !ok || facts.GPU.Manufacturer != "NVIDIA" || facts.GPU.Count == 0 {
 			return nil
 		}
-		if i == 0 || facts.GPU.Count < len(devices) {
-			devices = make([]resourceapi.Device, facts.GPU.Count)
+		of := devicesOf(facts.GPU)
+		if i == 0 {
+			devices = of
 		}
-		memory = min(memory, facts.GPU.MemoryBytes/16*15)
+		devices = devices[:min(len(devices), len(of))]
+		for d := range devices {
+			devices[d] = common(devices[d], of[d])
+		}
 	}
+	return devices
+}
+
+// devicesOf returns the devices of one type, named and described as the driver does. It leaves out facts that only the node knows:
+// the GPU's own identifier, its place on the bus, the versions of the software.
+func devicesOf(gpu instancetypes.GPU) []resourceapi.Device {
+	devices := make([]resourceapi.Device, gpu.Count)
+	model, memory := gpuModelOf(gpu)
 	for i := range devices {
 		devices[i] = resourceapi.Device{
 			Name:       fmt.Sprintf("gpu-%d", i),
-			Attributes: map[resourceapi.QualifiedName]resourceapi.DeviceAttribute{"type": {StringValue: ptr.To("gpu")}},
+			Attributes: model.attributes(),
 			Capacity: map[resourceapi.QualifiedName]resourceapi.DeviceCapacity{
 				"memory": {Value: *resource.NewQuantity(memory, resource.BinarySI)},
 			},
 		}
 	}
 	return devices
+}
+
+// common returns the facts that hold for both devices, which have the same name. It changes a.
+func common(a, b resourceapi.Device) resourceapi.Device {
+	for name, value := range a.Attributes {
+		other := b.Attributes[name]
+		if ptr.Deref(value.StringValue, "") != ptr.Deref(other.StringValue, "") ||
+			ptr.Deref(value.VersionValue, "") != ptr.Deref(other.VersionValue, "") {
+			delete(a.Attributes, name)
+		}
+	}
+	const memory = "memory"
+	if mine, theirs := a.Capacity[memory].Value, b.Capacity[memory]; theirs.Value.Cmp(mine) < 0 {
+		a.Capacity[memory] = theirs
+	}
+	return a
 }

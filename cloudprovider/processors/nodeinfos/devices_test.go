@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -31,7 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a GPU of at least 14 GiB by the device class.
+// gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a T4 by the device class.
 type gpuCluster struct {
 	w        *awsworld.World
 	snapshot clustersnapshot.ClusterSnapshot
@@ -47,7 +46,7 @@ func newGPUCluster(t *testing.T, g fakeaws.AutoScalingGroup) *gpuCluster {
 		class: &resourceapi.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: nvidiaDriver}, Spec: resourceapi.DeviceClassSpec{
 			Selectors: selector("device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'")}},
 		pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pending", Namespace: "default", UID: "pod"},
-			Spec: corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("gpu")}}}},
+			Spec: corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("t4")}}}},
 	}
 }
 
@@ -58,10 +57,10 @@ func selector(expression string) []resourceapi.DeviceSelector {
 // loop begins a loop of the core over the nodes and their slices.
 func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi.ResourceSlice) *cacontext.AutoscalingContext {
 	c.w.T.Helper()
-	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "gpu", Namespace: "default", UID: types.UID("claim")},
+	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "t4", Namespace: "default", UID: types.UID("claim")},
 		Spec: resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{{Name: "gpu",
 			Exactly: &resourceapi.ExactDeviceRequest{DeviceClassName: nvidiaDriver, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1,
-				Selectors: selector("device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('14Gi')) >= 0")}}}}}}
+				Selectors: selector("device.attributes['gpu.nvidia.com'].productName == 'Tesla T4'")}}}}}}
 	classes := map[string]*resourceapi.DeviceClass{}
 	if c.class != nil {
 		classes[c.class.Name] = c.class
@@ -98,10 +97,9 @@ func (c *gpuCluster) node(age time.Duration, shown corev1.ResourceList) *corev1.
 }
 
 // published is the slice of a node whose driver names its one device in its own way.
-func published(node, memory string) map[string][]*resourceapi.ResourceSlice {
-	slice := nvidiaSlice(node, []resourceapi.Device{{Name: "gpu-of-another-name",
-		Attributes: map[resourceapi.QualifiedName]resourceapi.DeviceAttribute{"type": {StringValue: ptr.To("gpu")}},
-		Capacity:   map[resourceapi.QualifiedName]resourceapi.DeviceCapacity{"memory": {Value: resource.MustParse(memory)}}}})
+func published(node, product string) map[string][]*resourceapi.ResourceSlice {
+	slice := nvidiaSlice(node, []resourceapi.Device{{Name: "gpu-of-another-name", Attributes: map[resourceapi.QualifiedName]resourceapi.DeviceAttribute{
+		"type": {StringValue: ptr.To("gpu")}, "productName": {StringValue: &product}}}})
 	return map[string][]*resourceapi.ResourceSlice{node: {slice}}
 }
 
@@ -123,25 +121,25 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		node     *corev1.Node
-		memory   string // in the node's slice, or "" for no slice
+		product  string // in the node's slice, or "" for no slice
 		lent     bool   // by StartingNodes
 		wantFits bool
 		wantGPUs int64 // promised as nvidia.com/gpu
 	}{
 		{name: "nothing shown yet", node: c.node(time.Second, wholeNode), wantFits: true, wantGPUs: 1},
-		{name: "devices lent", node: c.node(time.Hour, wholeNode), memory: "7Gi", lent: true, wantFits: true, wantGPUs: 1},
-		{name: "the driver's devices on a young node", node: c.node(time.Second, wholeNode), memory: "15Gi", wantFits: true},
-		{name: "the driver's devices on an old node", node: c.node(time.Hour, wholeNode), memory: "15Gi", wantFits: true},
-		{name: "others than assumed, young node", node: c.node(time.Second, wholeNode), memory: "7Gi"},
-		{name: "others than assumed, old node", node: c.node(time.Hour, wholeNode), memory: "7Gi"},
+		{name: "devices lent", node: c.node(time.Hour, wholeNode), product: "Tesla T40", lent: true, wantFits: true, wantGPUs: 1},
+		{name: "the driver's devices on a young node", node: c.node(time.Second, wholeNode), product: "Tesla T4", wantFits: true},
+		{name: "the driver's devices on an old node", node: c.node(time.Hour, wholeNode), product: "Tesla T4", wantFits: true},
+		{name: "others than assumed, young node", node: c.node(time.Second, wholeNode), product: "Tesla T40"},
+		{name: "others than assumed, old node", node: c.node(time.Hour, wholeNode), product: "Tesla T40"},
 		{name: "the device plugin instead, young node", node: c.node(time.Second, counted), wantGPUs: 1},
 		{name: "the device plugin instead, old node", node: c.node(time.Hour, counted), wantGPUs: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(newProvider(c.w))
 			slices := map[string][]*resourceapi.ResourceSlice{}
-			if tt.memory != "" {
-				slices = published(tt.node.Name, tt.memory)
+			if tt.product != "" {
+				slices = published(tt.node.Name, tt.product)
 			}
 			if tt.lent {
 				nodemeta.Assumed.Mark(slices[tt.node.Name][0])
@@ -158,8 +156,8 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 func TestDevicesOfMixedTypesAreAssumed(t *testing.T) {
 	for _, tt := range []struct {
 		name         string // of the other type. A g4dn.xlarge is live
-		fits, slices bool   // the claim, and whether there are devices
-	}{{"g4dn.2xlarge", true, true}, {"g4dn.12xlarge", true, true}, {"g6f.large", false, true}, {"m5.xlarge", false, false}} {
+		fits, slices bool   // a claim of a T4, and whether there are devices
+	}{{"g4dn.2xlarge", true, true}, {"g4dn.12xlarge", true, true}, {"g5.xlarge", false, true}, {"m5.xlarge", false, false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := awsworld.Group("gpu", "", 0, 1, 5, nil)
 			g.LaunchTemplate = nil
@@ -167,7 +165,7 @@ func TestDevicesOfMixedTypesAreAssumed(t *testing.T) {
 				Overrides: []fakeaws.Override{{InstanceType: "g4dn.xlarge"}, {InstanceType: tt.name}}}
 			c := newGPUCluster(t, g)
 			node := c.node(time.Hour, wholeNode)
-			c.loop([]*corev1.Node{node}, published(node.Name, "15Gi"))
+			c.loop([]*corev1.Node{node}, published(node.Name, "Tesla T4"))
 			info, _ := c.registry.GetNodeInfo("gpu")
 			if fits, slices := c.fits(), len(info.LocalResourceSlices) > 0; fits != tt.fits || slices != tt.slices {
 				t.Errorf("the claim fits the next node: %t, want %t. It has devices: %t, want %t", fits, tt.fits, slices, tt.slices)
@@ -185,7 +183,7 @@ func TestDevicesOfAFormerTypeAreNotThoseOfTheNext(t *testing.T) {
 	require.NoError(t, c.w.AWS.EditGroup("gpu", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "four", Version: "1"}}))
 	c.w.Reread()
 	c.w.Eventually(func() string { return cmp.Diff([]string{"g4dn.12xlarge"}, c.w.View().Template("gpu").InstanceTypes) })
-	c.loop([]*corev1.Node{node}, published(node.Name, "15Gi"))
+	c.loop([]*corev1.Node{node}, published(node.Name, "Tesla T4"))
 	info, _ := c.registry.GetNodeInfo("gpu")
 	require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
 	assert.Len(t, info.LocalResourceSlices[0].Spec.Devices, 4, "devices of the next node")
@@ -204,7 +202,7 @@ func TestDevicesOfOtherNodesMakeNoNodeUnready(t *testing.T) {
 	}{
 		{name: "nothing shown yet", node: c.node(time.Minute, wholeNode)},
 		{name: "devices of other names", node: c.node(time.Minute, wholeNode), wantReady: true,
-			slices: func(node string) map[string][]*resourceapi.ResourceSlice { return published(node, "15Gi") }},
+			slices: func(node string) map[string][]*resourceapi.ResourceSlice { return published(node, "Tesla T4") }},
 		{name: "the device plugin instead", node: c.node(time.Minute, awsworld.Resources("cpu", "4", "nvidia.com/gpu", "1")), wantReady: true},
 		{name: "nothing shown within the start-up time", node: c.node(time.Hour, wholeNode), wantReady: true},
 	} {
@@ -233,7 +231,7 @@ func TestDevicesOfNodesThatAreGoneAreAssumed(t *testing.T) {
 	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	node := c.node(time.Hour, wholeNode)
 	for _, nodes := range [][]*corev1.Node{{node}, nil, {node}} {
-		c.loop(nodes, published(node.Name, "15Gi"))
+		c.loop(nodes, published(node.Name, "Tesla T4"))
 		info, _ := c.registry.GetNodeInfo("gpu")
 		require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
 		assert.Equal(t, "gpu-of-another-name", info.LocalResourceSlices[0].Spec.Devices[0].Name)
@@ -244,18 +242,19 @@ func TestDevicesOfNodesThatAreGoneAreAssumed(t *testing.T) {
 func TestDevicesAreThoseThatEveryTypeHas(t *testing.T) {
 	catalogue := instancetypes.Embedded()
 	type device struct {
-		Name      string
-		MemoryMiB int64
+		Name, Product, Architecture string
+		MemoryMiB                   int64
 	}
 	for _, tt := range []struct {
 		name  string
 		types []string
 		want  []device
 	}{
-		{name: "one type", types: []string{"g4dn.xlarge"}, want: []device{{"gpu-0", 15360}}},
-		{name: "fewest devices", types: []string{"g4dn.12xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", 15360}}},
-		{name: "several models", types: []string{"g5.xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", 15360}}},
-		{name: "a fraction of a card", types: []string{"g6f.large"}, want: []device{{"gpu-0", 2682}}},
+		{name: "one type", types: []string{"g4dn.xlarge"}, want: []device{{"gpu-0", "Tesla T4", "Turing", 15360}}},
+		{name: "fewest devices", types: []string{"g4dn.12xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", "Tesla T4", "Turing", 15360}}},
+		{name: "several models", types: []string{"g5.xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", "", "", 15360}}},
+		{name: "same architecture", types: []string{"g6.xlarge", "g6e.xlarge"}, want: []device{{"gpu-0", "", "Ada Lovelace", 22888}}},
+		{name: "a fraction of a card", types: []string{"g6f.large"}, want: []device{{"gpu-0", "", "", 2682}}},
 		{name: "a type without", types: []string{"g5.xlarge", "m5.large"}},
 		{name: "another vendor's", types: []string{"g4ad.xlarge"}},
 		{name: "a type nobody knows", types: []string{"x9z.large"}},
@@ -265,7 +264,8 @@ func TestDevicesAreThoseThatEveryTypeHas(t *testing.T) {
 			var got []device
 			for _, d := range nvidiaDevices(tt.types, catalogue) {
 				memory := d.Capacity["memory"].Value
-				got = append(got, device{d.Name, memory.Value() >> 20})
+				got = append(got, device{d.Name, ptr.Deref(d.Attributes["productName"].StringValue, ""),
+					ptr.Deref(d.Attributes["architecture"].StringValue, ""), memory.Value() >> 20})
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got), "devices (-want +got)")
 		})

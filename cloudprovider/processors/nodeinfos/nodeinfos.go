@@ -37,8 +37,8 @@ import (
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
 //     template declares.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
-//   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has a device of NVIDIA's
-//     driver for each GPU of its instance types.
+//   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
+//     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
 //   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
 //     sound node of its type. Neither does a label that the group's next node is not expected to carry.
