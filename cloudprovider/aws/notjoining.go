@@ -49,6 +49,7 @@ type Late struct {
 	Cause   string
 	Remedy  string   // the next step, "" for a look at its console
 	Console []string // the end of its console output
+	Stays   bool     // by its cause
 }
 
 // Late returns why an instance that SetLate noted does not become a node.
@@ -148,10 +149,11 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 			continue
 		}
 		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
-		if other, helps := mayBe(id); other != "" {
+		other, helps := mayBe(id)
+		if other != "" {
 			cause, remedy = other, helps
 		}
-		v.late[id] = Late{cause, remedy, start.Console}
+		v.late[id] = Late{cause, remedy, start.Console, other != ""}
 		p.unjoined[g.Name] = notJoining{g.LaunchSpec, registered, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
 			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has been seen without a node since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
 			Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}

@@ -137,6 +137,7 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 			w.NextLoop()
 			if stays := tt.left > 1; stays {
 				assert.Contains(t, w.View().Late(first).Cause, `it may be node "`+node.Name+`"`)
+				assert.True(t, w.View().Late(first).Stays, "it is said to be given up")
 				require.NotEmpty(t, w.Problems())
 				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, run a cloud .* --provider-id=`, w.Problems()[0].String())
 			}

@@ -33,8 +33,9 @@ func TestWindows(t *testing.T) {
 		{name: "clocks skip the start", windows: []string{"deny 30 2 * * * 4h Europe/Berlin"}, now: "03-29T03:00+02:00", next: "03-29T06:30+02:00"},
 		{name: "clocks skip an hour of a window", windows: []string{"deny 0 1 * * * 4h Europe/Berlin"}, now: "03-29T04:59+02:00", next: "03-29T05:00+02:00"},
 		{name: "clocks repeat an hour of a window", windows: []string{"deny 0 1 * * * 4h Europe/Berlin"}, now: "10-25T04:59+01:00", next: "10-25T05:00+01:00"},
-		{name: "clocks repeat the end", windows: []string{"deny 30 1 * * * 1h Europe/Berlin"}, now: "10-25T02:10+01:00", next: "10-25T02:30+01:00"},
-		{name: "clocks repeat the end, west of Greenwich", windows: []string{"deny 30 0 * * * 1h America/New_York"}, now: "11-01T01:10-05:00", next: "11-01T01:30-05:00"},
+		{name: "clocks repeat the end", windows: []string{"deny 30 1 * * * 1h Europe/Berlin"}, now: "10-25T02:10+02:00", next: "10-25T02:30+02:00"},
+		{name: "the repeated hour after the end", windows: []string{"deny 30 1 * * * 1h Europe/Berlin"}, now: "10-25T02:10+01:00", open: true, next: "10-26T01:30+01:00"},
+		{name: "clocks repeat the end, west of Greenwich", windows: []string{"deny 30 0 * * * 1h America/New_York"}, now: "11-01T01:10-04:00", next: "11-01T01:30-04:00"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, err := ParseWindows(tt.windows)
@@ -56,7 +57,8 @@ func TestWindows(t *testing.T) {
 
 // The answer changes at the moment that it names, and not before, whatever the clocks do.
 func TestWindowsChangeWhenTheySay(t *testing.T) {
-	w, err := ParseWindows([]string{"allow 0 20 * * * 12h America/New_York", "deny 15 1 * * * 2h Australia/Lord_Howe", "deny 0 0 1 * * 24h"})
+	w, err := ParseWindows([]string{"allow 0 20 * * * 12h America/New_York", "deny 15 1 * * * 2h Australia/Lord_Howe",
+		"deny 30 2 * * * 15m Europe/Berlin", "deny 45 1 * * * 15m America/New_York", "deny 0 0 1 * * 24h"})
 	require.NoError(t, err)
 	wrong := 0
 	for at, last := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); at.Before(last); {

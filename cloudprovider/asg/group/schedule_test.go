@@ -63,8 +63,11 @@ func TestWindowsBeginByTheirClocks(t *testing.T) {
 		{"0 8 any any any", "Europe/Berlin", "2026-03-28T07:00Z", "2026-03-29T06:00Z", "2026-03-29T16:00Z"},
 		{"0 8 any any any", "Europe/Berlin", "2026-10-24T06:00Z", "2026-10-25T07:00Z", "2026-10-25T17:00Z"},
 		{"0 20 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-28T19:00Z", "2026-03-29T04:00Z"}, // nine hours
-		{"30 2 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T01:30Z", "2026-03-29T10:30Z"}, // a time that is skipped
+		{"30 2 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T01:00Z", "2026-03-29T10:30Z"}, // a time that is skipped
+		{"30 2 any any any", "America/New_York", "2026-03-08T01:00Z", "2026-03-08T07:00Z", "2026-03-08T16:30Z"},
 		{"30 2 any any any", "Europe/Berlin", "2026-10-25T01:30Z", "2026-10-26T01:30Z", "2026-10-26T11:30Z"}, // a time that comes twice
+		{"30 2 any any any", "Europe/Berlin", "2026-10-25T00:00Z", "2026-10-25T00:30Z", "2026-10-25T11:30Z"},
+		{"30 1 any any any", "America/New_York", "2026-11-01T05:00Z", "2026-11-01T05:30Z", "2026-11-01T16:30Z"},
 		{"0 0 29 2 any", "", "2026-03-01T00:00Z", "2028-02-29T00:00Z", "2028-02-29T10:00Z"},
 	} {
 		w, err := ParseWindow(tt.line, "10h", tt.zone)
@@ -72,6 +75,32 @@ func TestWindowsBeginByTheirClocks(t *testing.T) {
 		from, until := w.Next(moment(t, tt.after))
 		assert.Truef(t, from.Equal(moment(t, tt.from)) && until.Equal(moment(t, tt.until)),
 			"%q in %q after %s: %s to %s, want %s to %s", tt.line, tt.zone, tt.after, from.UTC(), until.UTC(), tt.from, tt.until)
+	}
+}
+
+// Clocks show such a time twice. The nodes would go, and come again.
+func TestScheduleBeginsAndEndsOnceWhereClocksGoBack(t *testing.T) {
+	for _, tt := range []struct {
+		line, day string
+		want      []string // the changes of the minimum in UTC, from midnight to 18:00
+	}{
+		{"30 1 any any any tz=America/New_York for=8h", "2026-11-01", []string{"00:00 0", "05:30 9", "14:30 0"}},
+		{"0 20 any any any tz=America/New_York for=5h30m", "2026-11-01", []string{"00:00 9", "05:30 0"}},
+		{"30 2 any any any tz=Europe/Berlin for=8h", "2026-10-25", []string{"00:00 0", "00:30 9", "09:30 0"}},
+		{"0 22 any any any tz=Europe/Berlin for=4h30m", "2026-10-25", []string{"00:00 9", "00:30 0"}},
+		{"0 2 any any any tz=Europe/Berlin for=1h", "2026-10-25", []string{"00:00 9", "02:00 0"}},
+		{"45 1 any any any tz=Australia/Lord_Howe for=1h", "2026-04-04", []string{"00:00 0", "14:45 9", "16:15 0"}},
+	} {
+		s, err := parseSchedule(tt.line + " min=9")
+		require.NoError(t, err)
+		g, got := &Group{AWSMax: 9, Schedules: []Schedule{s}}, []string(nil)
+		begin := moment(t, tt.day+"T00:00Z")
+		for at, last := begin, -1; at.Before(begin.Add(18 * time.Hour)); at = at.Add(time.Minute) {
+			if g.SetSizes(at, 0, nil); g.MinSize != last {
+				got, last = append(got, fmt.Sprintf("%s %d", at.UTC().Format("15:04"), g.MinSize)), g.MinSize
+			}
+		}
+		assert.Equal(t, tt.want, got, tt.line)
 	}
 }
 

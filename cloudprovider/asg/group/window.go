@@ -55,19 +55,40 @@ func (w Window) begins(now time.Time, before time.Duration) (from, until time.Ti
 	if w.starts == nil {
 		return from, until, false
 	}
-	shown := in(now.In(w.zone), time.UTC)
+	shown := w.shown(now)
 	start := w.starts.Next(shown.Add(-before))
 	if start.IsZero() {
 		return from, until, false
 	}
-	begun = !start.After(shown)
-	from, until = in(start, w.zone), in(start.Add(w.lasts), w.zone)
-	if begun && !until.After(now) { // the clock shows this hour twice, and now is in the second
-		until = until.Add(time.Hour)
-	} else if !begun && !from.After(now) {
-		from = from.Add(time.Hour)
+	return w.first(start), w.first(start.Add(w.lasts)), !start.After(shown)
+}
+
+// shown is the latest time that the clock has shown by now. While it shows an hour again, that is the end of the hour. So nothing begins or
+// ends twice.
+func (w Window) shown(now time.Time) time.Time {
+	now = now.In(w.zone)
+	shown := in(now, time.UTC)
+	changed, _ := now.ZoneBounds()
+	if last := in(changed.Add(-1), time.UTC); last.After(shown) {
+		return last
 	}
-	return from, until, begun
+	return shown
+}
+
+// first returns when the clock first shows t or a later time.
+func (w Window) first(t time.Time) time.Time {
+	at := in(t, w.zone)
+	changed, changes := at.ZoneBounds()
+	last, shown := in(changed.Add(-1), time.UTC), in(at, time.UTC)
+	switch {
+	case shown.Before(t): // the clock skips t
+		return changes
+	case shown.After(t):
+		return changed
+	case !last.Before(t): // it shows t again
+		return changed.Add(t.Sub(last) - 1)
+	}
+	return at
 }
 
 // in returns the time at which a clock in the zone shows what one shows at t.

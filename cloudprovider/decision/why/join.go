@@ -7,18 +7,26 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// Late is the reason of an instance that this autoscaler has seen since a moment without a node, and that the core gives up at another.
-// setting names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
+// Late is the reason of an instance that this autoscaler has seen since a moment without a node, and that the core gives up at another, or
+// never if that is zero, because its group may have no fewer nodes. setting names the flag or tag that sets that limit, and is "" where the
+// cause says that the instance stays. cause and remedy are "" while they are not known.
 func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {
+	end, look := "", "look at its console output: "+bootstrap(instance, " --latest")
+	if until.IsZero() {
+		end, look = ", and stays, because its group may have no fewer nodes",
+			look+"\nonce the cause is mended, "+shellword.TerminateInstance(shell(instance))
+	} else if setting != "" {
+		end = fmt.Sprintf(", and is given up at %s (%s)", Clock(until), setting)
+	}
 	if cause != "" {
 		cause = ": " + cause
 	}
-	return decision.Reason{Code: decision.CodeNotReady,
-		Message: fmt.Sprintf("instance %s of group %s has been seen without a node since %s, and is given up at %s (%s)%s",
-			clean(instance, maxName), quote(group), Clock(since), Clock(until), setting, cause),
-		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
+	return decision.Reason{Code: decision.CodeNotReady, Remedy: cmp.Or(remedy, look),
+		Message: fmt.Sprintf("instance %s of group %s has been seen without a node since %s%s%s",
+			clean(instance, maxName), quote(group), Clock(since), end, cause)}
 }
 
 // Unjoined is the reason of a group that the core leaves alone until a moment, because no node was Ready in time. The instances came up, and the
@@ -28,7 +36,7 @@ func Unjoined(group *decision.Group, instances, unready []string, within time.Du
 		shell(autoScaling(group))
 	if len(instances) > 0 {
 		came = Count(len(instances), "instance") + " came up and registered no node"
-		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " +
+		remedy = "EC2 keeps the console output of such instances for at least an hour after their end: " +
 			bootstrap(instances[0], "")
 	} else if len(unready) > 0 {
 		came = Count(len(unready), "node") + " registered and did not get ready"

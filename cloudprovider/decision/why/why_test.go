@@ -148,6 +148,12 @@ func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 	}
 }
 
+func TestInstanceThatMayBeANodeIsNotSaidToBeGivenUp(t *testing.T) {
+	got := Late("i-1", "g", noon, noon.Add(time.Hour), "", "it may be node n, so it is not terminated", "give it EC2's provider ID")
+	assert.Equal(t, decision.Reason{Code: decision.CodeNotReady, Remedy: "give it EC2's provider ID",
+		Message: `instance i-1 of group "g" has been seen without a node since 12:00:00 UTC: it may be node n, so it is not terminated`}, got)
+}
+
 func TestBackoffSaysWhatFailed(t *testing.T) {
 	for _, tt := range []struct {
 		code, message string

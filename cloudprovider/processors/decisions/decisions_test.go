@@ -267,6 +267,33 @@ func TestLaunchThatFailsLater(t *testing.T) {
 	})
 }
 
+// The core gives an instance up only where its group may have one node less.
+func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
+	const ends, stays = " (--max-node-provision-time)", ", and stays, because its group may have no fewer nodes"
+	for name, tt := range map[string]struct {
+		least  int
+		tags   map[string]string
+		forced bool
+		want   string // at the end of its reason
+	}{
+		"above the minimum":                  {want: ends},
+		"at the minimum":                     {least: 1, want: stays},
+		"at the minimum, to go all the same": {least: 1, forced: true, want: ends},
+		"paused":                             {tags: map[string]string{group.TagPaused: "scale-down"}, want: stays},
+	} {
+		o := options()
+		o.ForceDeleteLongUnregisteredNodes = tt.forced
+		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 1, 5, tt.tags)), o, true)
+		w.loop()
+		w.at = w.at.Add(10 * time.Minute)
+		r := w.loop()
+		require.Lenf(t, r.Nodes, 1, "%s", name)
+		got := r.Nodes[0].Reason
+		assert.Truef(t, strings.Contains(got.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(got.Message, tt.want) &&
+			strings.Contains(got.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, got)
+	}
+}
+
 // newUnlistedWorld is over an AWS that accepts launches and lists no instance.
 func newUnlistedWorld(t *testing.T, o config.AutoscalingOptions, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()

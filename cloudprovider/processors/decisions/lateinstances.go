@@ -108,8 +108,13 @@ func (k *cluster) late(m member) (reason decision.Reason, console []string, late
 	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
 		return decision.Reason{}, nil, false
 	}
-	l := k.facts.view.Late(m.instance.ID)
-	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, l.Cause, l.Remedy), l.Console, true
+	l, ng, until := k.facts.view.Late(m.instance.ID), k.facts.view.NodeGroup(m.group), u.since.Add(within)
+	if size, _ := ng.TargetSize(); l.Stays {
+		setting = ""
+	} else if size <= ng.MinSize() && !k.Core.ForceDeleteLongUnregisteredNodes {
+		until = time.Time{}
+	}
+	return why.Late(m.instance.ID, m.group, u.since, until, setting, l.Cause, l.Remedy), l.Console, true
 }
 
 // findLate says why the nodes that pods wait for do not come, by node group, and how many nodes and instances are on their way. A group with

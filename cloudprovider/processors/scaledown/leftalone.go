@@ -17,6 +17,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
@@ -33,6 +34,9 @@ import (
 func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 	all := append(rules.Rules{doNotDisrupt{c}}, rules.Default(o)...)
 	for at, rule := range all {
+		if rule.Name() == "OnCompletion" {
+			rule = completesFirst{rule}
+		}
 		if slices.Contains(wishes, rule.Name()) {
 			all[at] = unlessIgnored{rule}
 		} else if rule.Name() == "PDB" {
@@ -42,6 +46,21 @@ func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 		}
 	}
 	return all
+}
+
+// completesFirst is the core's rule of pods that complete before their node goes. The core waits for those that it sees before it taints the
+// node, and would evict one that it sees later. So that one keeps the node.
+type completesFirst struct{ rules.Rule }
+
+func (c completesFirst) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	s := c.Rule.Drainable(ctx, pod, node)
+	if s.Outcome == drainability.WaitForCompletion && ctx.Listers != nil {
+		if now, err := ctx.Listers.AllNodeLister().Get(pod.Spec.NodeName); err == nil && taints.HasToBeDeletedTaint(now) {
+			return drainability.NewBlockedStatus(drain.NotSafeToEvictAnnotation, fmt.Errorf("pod %s has come, and is to complete first (%s)",
+				pod.Name, drain.PodSafeToEvictKey))
+		}
+	}
+	return s
 }
 
 // unlessEvictable is the core's rule of disruption budgets, but for pods that the API server evicts although a budget lets no pod go
@@ -121,7 +140,8 @@ type KeptBy struct {
 // longest returns the pod of the node whose time ends last, zero for none.
 func longest(ctx *cacontext.AutoscalingContext, node string, now time.Time) (longest KeptBy) {
 	for _, pod := range podsOn(ctx, node) {
-		if asks, until, _ := nodemeta.LeftAlone(pod, now); asks && until.After(longest.Until) && pod.DeletionTimestamp == nil && leaves(pod) {
+		asks, until, _ := nodemeta.LeftAlone(pod, now)
+		if asks && until.After(longest.Until) && leaves(pod) && !drain.IsPodLongTerminating(pod, now) {
 			longest = KeptBy{pod.Namespace + "/" + pod.Name, until}
 		}
 	}

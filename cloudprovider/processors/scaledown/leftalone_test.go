@@ -23,6 +23,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -30,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -93,6 +96,31 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, nil, start)
 		assert.Truef(t, (err != nil) == tt.blocks && (moves.BlockingPod != nil) == tt.blocks && (len(moves.OnCompletionPods) > 0) == tt.completes,
 			"%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
+	}
+}
+
+// The core waits for such pods when it plans, and evicts one that it sees after it has tainted the node.
+func TestPodThatIsToCompleteAndCameAfterThePlanKeepsItsNode(t *testing.T) {
+	deletion, planned := options.NodeDeleteOptions{}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	tainted := planned.DeepCopy()
+	tainted.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}}
+	ignores := planned.DeepCopy()
+	moves := move.State{Reason: move.Rotation, Step: move.Placing, Why: move.Why{IgnoresWishes: true}}
+	ignores.Annotations = map[string]string{move.Annotation: moves.Text()}
+	for name, tt := range map[string]struct {
+		planned, now *corev1.Node
+		blocks       bool
+		completes    int
+	}{
+		"before the taint":                    {planned: planned, now: planned, completes: 1},
+		"after the taint":                     {planned: planned, now: tainted, blocks: true},
+		"after the taint, by a move of force": {planned: ignores, now: tainted},
+	} {
+		listers := kubernetes.NewListerRegistry(kubernetes.NewTestNodeLister([]*corev1.Node{tt.now}), nil, nil, nil, nil, nil, nil, nil, nil)
+		info := framework.NewNodeInfo(tt.planned, nil, framework.NewPodInfo(web("a", "n", safeToEvict, "on-completion"), nil))
+		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), listers, nil, start)
+		assert.Truef(t, (err != nil) == tt.blocks && len(moves.OnCompletionPods) == tt.completes,
+			"%s: error %v, %d pods wait", name, err, len(moves.OnCompletionPods))
 	}
 }
 
@@ -218,7 +246,7 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	now.SetTime(start)
 	for _, gone := range []func(*corev1.Pod){
-		func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start} },
+		func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start.Add(-time.Hour)} }, // and it hangs
 		func(p *corev1.Pod) {
 			p.Status.Phase, p.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
 		},
@@ -230,6 +258,20 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		by := longest(ctx, timed.Name, start)
 		assert.Truef(t, by == (KeptBy{}), "%s is kept by %+v, which goes", timed.Name, by)
 	}
+}
+
+// The rules keep the node for a pod that is being deleted. So the core would remember that for minutes after the pod has gone.
+func TestNodeOfPodThatIsBeingDeletedIsNoCandidateForItsTime(t *testing.T) {
+	w, fresh, _ := leftAloneWorld(t, nil)
+	node, snapshot := w.Members("a", nil)[0], testsnapshot.NewTestSnapshotOrDie(t)
+	pod := web("deleted", node.Name, doNotDisruptKey, "2h")
+	pod.DeletionTimestamp = &metav1.Time{Time: start}
+	add(t, snapshot, node, pod)
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
+		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
+	list, err := fresh.GetScaleDownCandidates(ctx, []*corev1.Node{node})
+	require.NoError(t, err)
+	assert.Empty(t, list)
 }
 
 func TestAnnotatedNodeIsNoCandidate(t *testing.T) {

@@ -89,6 +89,7 @@ type Options struct {
 type Orchestrator struct {
 	Options
 	context   *cacontext.AutoscalingContext
+	quotas    *resourcequotas.TrackerFactory
 	zonalNext bool                    // see phase
 	later     []plan.Node             // what the expander's plan has for the scale-up under way, none while the core packs the pods
 	packed    packings                // of the scale-up under way
@@ -106,7 +107,7 @@ func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
-	o.context, o.enforced = ctx, ctx.EnforceNodeGroupMinSize
+	o.context, o.enforced, o.quotas = ctx, ctx.EnforceNodeGroupMinSize, quotas
 	if o.Pretended != nil { // the registry alone hears of its raises
 		own := *processors
 		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
@@ -272,24 +273,20 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	counted := o.ofNoGroup(slices.Concat(nodes, o.asked))
 	o.raises, o.asked = nil, nil
 	var all results
-	for _, g := range o.context.CloudProvider.NodeGroups() {
-		info, missing := nodeInfos[g.Id()], o.missing(g)
-		if missing == 0 || info == nil || nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(g.Id()) {
-			continue
+	tried := map[string]bool{}
+	for batch := o.together(counted, nodeInfos, tried); len(batch) > 0; batch = o.together(counted, nodeInfos, tried) {
+		before := o.targetSizes()
+		failed := all.add(o.Core.ScaleUpToNodeGroupMinSize(counted, batch))
+		for id, size := range o.targetSizes() {
+			if info := batch[id]; info != nil && size > before[id] {
+				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), size-before[id])...)
+			}
 		}
-		if most := o.context.MaxNodesTotal; most > 0 && len(counted)+missing > most { // the core compares it with the size of the group alone
-			klog.Background().Info("A group stays below its minimum size, because the nodes that it misses would exceed --max-nodes-total",
-				"nodeGroup", g.Id(), "missing", missing, "nodes", len(counted))
-			continue
-		}
-		// One call for each group: within a call the core counts the nodes of no other group for the limits.
-		raise := result{}
-		raise.status, raise.err = o.Core.ScaleUpToNodeGroupMinSize(counted, map[string]*framework.NodeInfo{g.Id(): info})
-		if all.add(raise.status, raise.err); !raise.successful() {
-			continue
-		}
-		for _, grown := range raise.status.ScaleUpInfos {
-			counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), grown.NewSize-grown.CurrentSize)...)
+		if failed { // the core has not come to the groups behind it
+			maps.DeleteFunc(tried, func(id string, _ bool) bool { return batch[id] != nil })
+			for _, g := range all.failed() {
+				tried[g.Id()] = true
+			}
 		}
 	}
 	if len(all) == 0 {
@@ -303,6 +300,56 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 		limit(joined, o.Limited()) // the core forgets what it has said of them
 	}
 	return joined, err
+}
+
+// together returns the next groups to raise to their minimum sizes in one call of the core, and adds them to those that were tried. Within a call
+// the core counts the nodes of no other group for the limits, so they are groups that fit together, or one that does not fit. The minimum
+// sizes of an Auto Scaling group's zone groups depend on each other, so one of them is raised at a time.
+func (o *Orchestrator) together(counted []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo, tried map[string]bool) (
+	batch map[string]*framework.NodeInfo) {
+	var tracker *resourcequotas.Tracker
+	wholes, nodes := map[string]bool{}, len(counted)
+	batch = map[string]*framework.NodeInfo{}
+	for _, g := range o.context.CloudProvider.NodeGroups() {
+		id, whole := g.Id(), g.Id()
+		if zone, ours := g.(interface{ AutoScalingGroup() string }); ours {
+			whole = zone.AutoScalingGroup()
+		}
+		info := nodeInfos[id]
+		if tried[id] || wholes[whole] || info == nil || nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id) {
+			continue
+		}
+		missing := o.missing(g)
+		if missing == 0 {
+			continue
+		}
+		nodes += missing
+		if most := o.context.MaxNodesTotal; most > 0 && nodes > most { // the core compares it with the size of the group alone
+			if len(batch) > 0 {
+				break
+			}
+			klog.Background().Info("A group stays below its minimum size, because the nodes that it misses would exceed --max-nodes-total",
+				"nodeGroup", id, "missing", missing, "nodes", len(counted))
+			nodes, tried[id] = len(counted), true
+			continue
+		}
+		var found *resourcequotas.CheckDeltaResult
+		var err error
+		if tracker == nil {
+			tracker, err = o.quotas.NewQuotasTracker(o.context, counted)
+		}
+		if err == nil {
+			found, err = tracker.ApplyDelta(o.context, g, info.Node(), missing)
+		}
+		fits := err == nil && found.AllowedDelta == missing
+		if fits || len(batch) == 0 {
+			batch[id], wholes[whole], tried[id] = info, true, true
+		}
+		if !fits {
+			break
+		}
+	}
+	return batch
 }
 
 // missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it or AWS would not be asked.

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
@@ -532,6 +533,81 @@ func TestMinimumSizesOfOneLoopShareTheLimits(t *testing.T) {
 		total += info.NewSize - info.CurrentSize
 	}
 	assert.Equalf(t, 3, total, "nodes of one CPU each, of 3 CPUs: %v", w.asked)
+}
+
+// minimums counts the core's calls for minimum sizes.
+type minimums struct {
+	corescaleup.Orchestrator
+	calls int
+}
+
+func (m *minimums) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, infos map[string]*framework.NodeInfo) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	m.calls++
+	return m.Orchestrator.ScaleUpToNodeGroupMinSize(nodes, infos)
+}
+
+// Each call looks at all groups.
+func TestMinimumSizesThatFitTogetherAreOneCall(t *testing.T) {
+	zones, want := map[string]zone{}, map[string]int{}
+	for i := range 50 {
+		zones[fmt.Sprint("group-", i)], want[fmt.Sprint("group-", i)] = zone{min: 2, max: 9}, 2
+	}
+	w, core := newWorld(t, zones), &minimums{Orchestrator: orchestrator.New()}
+	result, err := w.start(Options{Core: core}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+	require.NoError(t, err)
+	assert.Len(t, result.ScaleUpInfos, 50)
+	assert.Equal(t, want, w.sizes())
+	assert.Equal(t, 1, core.calls)
+}
+
+// The core does not come to the groups behind one that fails.
+func TestGroupThatFailsKeepsNoOtherBelowItsMinimumSize(t *testing.T) {
+	zones, want := map[string]zone{"dry": {min: 2, max: 9, dry: true}, "empty": {min: 2, max: 9, dry: true}}, map[string]int{}
+	for i := range 8 {
+		zones[fmt.Sprint("group-", i)], want[fmt.Sprint("group-", i)] = zone{min: 2, max: 9}, 2
+	}
+	w := newWorld(t, zones)
+	result, err := w.start(Options{}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+	require.Error(t, err)
+	assert.ElementsMatch(t, []string{"dry", "empty"}, ids(result.FailedResizeNodeGroups))
+	assert.Equal(t, want, w.sizes())
+	assert.Len(t, w.asked, 10, "each group once")
+}
+
+// zoneGroup is one of an Auto Scaling group whose other zone groups want fewer nodes once it has grown.
+type zoneGroup struct {
+	*testprovider.TestNodeGroup
+	others []*zoneGroup
+}
+
+func (*zoneGroup) AutoScalingGroup() string { return "whole" }
+
+func (z *zoneGroup) MinSize() int {
+	least := z.TestNodeGroup.MinSize()
+	for _, other := range z.others {
+		size, _ := other.TargetSize()
+		least -= size
+	}
+	return max(0, least)
+}
+
+// The minimum size of a zone group depends on the sizes of the others.
+func TestZoneGroupsOfOneGroupShareItsMinimumSize(t *testing.T) {
+	w := newWorld(t, map[string]zone{"whole/a": {min: 3, max: 9}, "whole/b": {min: 3, max: 9}, "other": {min: 1, max: 9}})
+	of := func(id string) *zoneGroup {
+		return &zoneGroup{TestNodeGroup: w.provider.GetNodeGroup(id).(*testprovider.TestNodeGroup)}
+	}
+	a, b := of("whole/a"), of("whole/b")
+	a.others, b.others = []*zoneGroup{b}, []*zoneGroup{a}
+	w.provider.InsertNodeGroup(a)
+	w.provider.InsertNodeGroup(b)
+	core := &minimums{Orchestrator: orchestrator.New()}
+	_, err := w.start(Options{Core: core}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+	require.NoError(t, err)
+	sizes := w.sizes()
+	assert.Equal(t, 3, sizes["whole/a"]+sizes["whole/b"], "nodes of the group, by zone groups %v", sizes)
+	assert.Equal(t, 1, sizes["other"])
+	assert.Equal(t, 1, core.calls)
 }
 
 // No group was below its minimum size in the loop that asked for them. They are in the list by now.

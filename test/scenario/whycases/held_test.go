@@ -52,7 +52,7 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	a.loop(t)
 	r := a.collector.Record.Report()
 	node, pod := r.Nodes[0], waitingPod(t, a)
-	const there, gone = "look at its console output: ", "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: "
+	const there, gone = "look at its console output: ", "EC2 keeps the console output of such instances for at least an hour after their end: "
 	says, remedy := "instance "+node.InstanceID+` of group "a" has been seen without a node since `, "aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
 		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
 		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
