@@ -15,6 +15,7 @@ type EC2 struct {
 	consoleOutput     call[ec2.GetConsoleOutputInput, ec2.GetConsoleOutputOutput]
 	images            call[ec2.DescribeImagesInput, ec2.DescribeImagesOutput]
 	instances         call[ec2.DescribeInstancesInput, ec2.DescribeInstancesOutput]
+	reboots           call[ec2.RebootInstancesInput, ec2.RebootInstancesOutput]
 	offerings         call[ec2.DescribeInstanceTypeOfferingsInput, ec2.DescribeInstanceTypeOfferingsOutput]
 	requirements      call[ec2.GetInstanceTypesFromInstanceRequirementsInput, ec2.GetInstanceTypesFromInstanceRequirementsOutput]
 	routeTables       call[ec2.DescribeRouteTablesInput, ec2.DescribeRouteTablesOutput]
@@ -34,6 +35,7 @@ func NewEC2(c *ec2.Client) *EC2 {
 		consoleOutput:     c.GetConsoleOutput,
 		images:            c.DescribeImages,
 		instances:         c.DescribeInstances,
+		reboots:           c.RebootInstances,
 		offerings:         c.DescribeInstanceTypeOfferings,
 		requirements:      c.GetInstanceTypesFromInstanceRequirements,
 		routeTables:       c.DescribeRouteTables,
@@ -92,6 +94,10 @@ func (e *EC2) DescribeSubnets(ctx context.Context, in *ec2.DescribeSubnetsInput,
 
 func (e *EC2) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput, o ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
 	return e.templateVersions(ctx, in, o...)
+}
+
+func (e *EC2) RebootInstances(ctx context.Context, in *ec2.RebootInstancesInput, o ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error) {
+	return e.reboots(ctx, in, o...)
 }
 
 func (e *EC2) DescribeInstanceTypes(ctx context.Context, in *ec2.DescribeInstanceTypesInput, o ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error) {
