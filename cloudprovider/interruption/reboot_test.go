@@ -65,6 +65,7 @@ func TestRebootedNodeIsDrainedAndComesBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
 				w.full.Store(tt.full)
 				w.refused.Store(tt.refused)
 				if tt.silent {
@@ -111,6 +112,7 @@ func TestRebootIsGivenUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
 				w.toReboot(id, tt.since)
 				tt.before(w, id)
 				w.running()
@@ -133,6 +135,7 @@ func TestNextLeaderRebootsOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
 				boot := w.nodes()[id].Status.NodeInfo.BootID
 				stop := w.running()
 				w.toReboot(id, 0)
@@ -155,6 +158,7 @@ func TestWarningOverrulesAReboot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
 				w.full.Store(true)
 				w.running()
 				w.toReboot(id, 0)
@@ -172,6 +176,7 @@ func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 	const action = "ec2:RebootInstances"
 	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		id := w.inService()[0]
+		w.versioned()
 		w.policed(action)
 		events := record.NewFakeRecorder(100)
 		w.running(func(o *interruption.Options) { o.Events = events })
