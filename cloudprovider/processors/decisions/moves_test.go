@@ -943,7 +943,8 @@ func TestNodeThatIsRebootedStays(t *testing.T) {
 	for range 28 {
 		w.clock.Step(time.Minute)
 		w.at = w.at.Add(time.Minute)
-		w.loop()
+		n := w.node(w.loop(), nodes[2].Name)
+		require.NotEqual(t, decision.NodeDraining, n.State, n.Reason.Message)
 		require.Equal(t, []any{move.Rebooting, 6}, []any{state().Step, w.desired()})
 	}
 	w.clock.Step(2 * time.Minute)
