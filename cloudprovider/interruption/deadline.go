@@ -85,8 +85,8 @@ func (r reason) planned() bool {
 	return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange || r.Kind == event.Reboot
 }
 
-// placedBy is until when a planned drain waits for a place for its pods. The instance of a reboot stays, and may be the only one that AWS has of its
-// type. So its pods leave in any case then, if their budgets let them.
+// placedBy is until when a planned drain waits for a place for its pods. The instance of a reboot stays, and may be the only one that AWS
+// has of its type. So its pods leave in any case then, if their budgets let them.
 func (r reason) placedBy() time.Time {
 	if r.Kind == event.Reboot {
 		return r.drainBy().Add(-plannedTime / 2)

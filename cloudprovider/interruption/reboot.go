@@ -20,8 +20,8 @@ type reboots interface {
 	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
 }
 
-// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not Ready
-// are of no use and may be stuck. So they hold its reboot up for as long as after a warning, and only budgets and their grace keep them until then.
+// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not
+// Ready are of no use and may be stuck. So they hold its reboot up for as long as after a warning, and it is rebooted with those that are left.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
 	s, _ := move.StateOf(node)
 	id := nodemeta.InstanceOf(node)
@@ -38,8 +38,8 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	h.begin(ctx, id, group.Name, r)
 }
 
-// reboot reboots the instance, and puts its node back into use once that has come back. The annotation of the node records the call first, so that
-// the next leader makes no second one. The outcome is "" if AWS takes the instance meanwhile.
+// reboot reboots the instance, and puts its node back into use once that has come back. The annotation of the node records the call first,
+// so that the next leader makes no second one. The outcome is "" if AWS takes the instance meanwhile.
 func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
 	node := h.node(j.instance)
 	if node == nil {

@@ -14,8 +14,8 @@ import (
 // An instance that is still in service sparedAfter its deadline counts as spared.
 const sparedAfter = 5 * time.Minute
 
-// reconcile looks for annotated nodes without a job, and for nodes to reboot. It takes up their drain or, if the instance was spared, puts them
-// back into use. It puts back nodes, too, whose annotation somebody has taken off, and forgets instances that were dealt with long ago.
+// reconcile looks for annotated nodes without a job, and for nodes to reboot. It takes up their drain or, if the instance was spared, puts
+// them back into use. It puts back nodes, too, whose annotation somebody has taken off, and forgets instances that were dealt with long ago.
 func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
 	reused := h.forget(now, h.Groups.Snapshot())

@@ -28,8 +28,8 @@ const (
 )
 
 // NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
-// repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says otherwise.
-// Call See once in each loop, before the other methods, which answer as of it.
+// repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says
+// otherwise. Call See once in each loop, before the other methods, which answer as of it.
 //
 // The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
 type NodeRepair struct {
@@ -148,7 +148,7 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 
 func starting(n Node, now time.Time) bool { return now.Sub(n.CreationTimestamp.Time) < startTime }
 
-// due returns what is due for a node, by the condition that was first. A node that starts is not Ready yet, and each wait begins again with a reboot.
+// due returns what is due for a node, by the condition that was first. A node that starts is not Ready yet, and a reboot begins each wait anew.
 func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first repair, due bool) {
 	var since time.Time
 	state, _ := StateOf(n.Node)
