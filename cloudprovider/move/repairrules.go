@@ -50,12 +50,10 @@ var defaultRepairRules = []string{
 	acceleratedHardware + "/DCGMError=NoAction",
 	acceleratedHardware + "/DCGMHealthCode*=NoAction",
 	acceleratedHardware + "/NvidiaDeviceCountMismatch=NoAction",
-	acceleratedHardware + "/NvidiaXID13Error=Reboot,10m", // "NVIDIA XID error codes" of the second page
-	acceleratedHardware + "/NvidiaXID31Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID48Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID63Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID64Error=Reboot,10m",
-	acceleratedHardware + "/NvidiaXID94Error=Reboot,10m",
+	// "NVIDIA XID error codes" of the second page
+	acceleratedHardware + "/NvidiaXID13Error=Reboot,10m", acceleratedHardware + "/NvidiaXID31Error=Reboot,10m",
+	acceleratedHardware + "/NvidiaXID48Error=Reboot,10m", acceleratedHardware + "/NvidiaXID63Error=Reboot,10m",
+	acceleratedHardware + "/NvidiaXID64Error=Reboot,10m", acceleratedHardware + "/NvidiaXID94Error=Reboot,10m",
 	acceleratedHardware + "/NvidiaXID95Error=Reboot,10m",
 	"ContainerRuntimeReady=Replace",
 	"KernelReady=Replace",
