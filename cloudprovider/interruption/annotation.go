@@ -32,7 +32,7 @@ type annotation struct {
 	Group       string    `json:"group,omitempty"`      // which another process may own, where several share a cluster
 	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler or its core, so that the autoscaler undoes it
 	Excluded    bool      `json:"excluded,omitempty"`   // from load balancers, likewise
-	Terminating time.Time `json:"terminating,omitzero"` // when termination began
+	Terminating time.Time `json:"terminating,omitzero"` // when termination began, or the reboot
 }
 
 // annotationOf reads the annotation of a node. It reports false without one. Of one that somebody has spoilt it reads what comes before:

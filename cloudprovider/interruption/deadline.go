@@ -81,7 +81,18 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 }
 
 // planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
-func (r reason) planned() bool { return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange }
+func (r reason) planned() bool {
+	return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange || r.Kind == event.Reboot
+}
+
+// placedBy is until when a planned drain waits for a place for its pods. The instance of a reboot stays, and may be the only one that AWS
+// has of its type. So its pods leave in any case then, if their budgets let them.
+func (r reason) placedBy() time.Time {
+	if r.Kind == event.Reboot {
+		return r.drainBy().Add(-plannedTime / 2)
+	}
+	return r.drainBy().Add(-notice)
+}
 
 // endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
 // there then keep their node, and their budgets hold to the end.
@@ -122,9 +133,11 @@ func (r reason) outranks(o reason) bool {
 	return cmp.Or(cmp.Compare(r.rank(), o.rank()), o.drainBy().Compare(r.drainBy())) > 0
 }
 
-// rank is 2 if the instance ends at the deadline, 1 for another change that AWS has planned, and 0 for advice.
+// rank is 2 if the instance ends at the deadline, 1 for another change that AWS has planned, 0 for advice, and less for a reboot of our own.
 func (r reason) rank() int {
 	switch {
+	case r.Kind == event.Reboot:
+		return -1
 	case r.endsAtDeadline():
 		return 2
 	case r.Kind == event.ScheduledChange:

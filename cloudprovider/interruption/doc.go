@@ -9,6 +9,8 @@
 // second replacement beside the one that the expander has chosen. AWS replaces the instance if the group's minimum size forbids the
 // decrement, or if the group replaces instances at risk itself.
 //
+// A repair may have an instance rebooted (package move). Its node is drained likewise, and put back into use once it has come back.
+//
 // Annotations on the node state the reason, the deadline and the stage. So the next leader takes up a drain with or without its
 // message. A message is deleted only when its instance is dealt with. A node whose instance stays is uncordoned. Two messages
 // about one instance share one job, and the more urgent one sets its deadline.

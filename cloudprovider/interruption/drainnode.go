@@ -14,6 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -125,6 +126,9 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
 		h.tell(node, j.group, did, c)
 	}
+	if c.Kind == event.Reboot && !j.resumed.Terminating.IsZero() { // an earlier leader has called EC2
+		return h.terminate(ctx, j, nodes)
+	}
 	if h.drainer.Occupied(h.names(nodes)...) {
 		if !h.replaceFirst(ctx, j, nodes) {
 			return h.giveUp(ctx, j, nodes, "its pods found no place on other nodes in time")
@@ -179,7 +183,7 @@ func (h *Handler) overruled(node *corev1.Node) string {
 	} else if nodemeta.DoNotDisrupt.Of(node) != "true" {
 		return ""
 	}
-	return fmt.Sprintf(" (the annotation %s of %s does not hold AWS back)", nodemeta.DoNotDisrupt, of)
+	return fmt.Sprintf(" (the annotation %s of %s does not hold it back)", nodemeta.DoNotDisrupt, of)
 }
 
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
@@ -296,7 +300,7 @@ const (
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
-	if c.endsAtDeadline() && h.AtDeadline == Force {
+	if c.endsAtDeadline() && h.AtDeadline == Force && c.Kind != event.Reboot {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}

@@ -54,6 +54,7 @@ type groups interface {
 type Options struct {
 	Groups groups
 	Hooks  awsclient.Hooks
+	EC2    reboots
 	SQS    queue.API
 	// Queue is the name or URL of the queue. If it is empty, the Handler reads none and only finishes drains that are under
 	// way.
@@ -197,10 +198,10 @@ func (h *Handler) reportMoved(pod *corev1.Pod, forced, held bool) {
 	case forced:
 		how = "Deleted without an eviction, because the time is over,"
 	}
-	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which AWS interrupts", how, pod.Spec.NodeName)
+	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which is interrupted", how, pod.Spec.NodeName)
 }
 
 func (h *Handler) reportStuck(pod *corev1.Pod, err error) {
-	h.Events.Eventf(pod, corev1.EventTypeWarning, "NodeInterrupted", "Could not be evicted from node %s, which AWS interrupts: %v",
+	h.Events.Eventf(pod, corev1.EventTypeWarning, "NodeInterrupted", "Could not be evicted from node %s, which is interrupted: %v",
 		pod.Spec.NodeName, err)
 }

@@ -150,7 +150,7 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	w.waitTerminated(warned)
 	assert.Truef(t, w.evictions("a") == 1 && w.desired() == 2,
 		"%d evictions, desired %d, want one, and AWS to replace the instance", w.evictions("a"), w.desired())
-	const said = "(the annotation karpenter.sh/do-not-disrupt of pod default/a does not hold AWS back)"
+	const said = "(the annotation karpenter.sh/do-not-disrupt of pod default/a does not hold it back)"
 	if first := <-events.Events; !strings.HasPrefix(first, "Warning Interruption Cordoned and drained") || !strings.HasSuffix(first, said) {
 		t.Errorf("event %q, want one that ends with %q", first, said)
 	}

@@ -14,8 +14,8 @@ import (
 // An instance that is still in service sparedAfter its deadline counts as spared.
 const sparedAfter = 5 * time.Minute
 
-// reconcile looks for annotated nodes without a job. It takes up their drain or, if the instance was spared, puts them back
-// into use. It puts back nodes, too, whose annotation somebody has taken off, and forgets instances that were dealt with long ago.
+// reconcile looks for annotated nodes without a job, and for nodes to reboot. It takes up their drain or, if the instance was spared, puts
+// them back into use. It puts back nodes, too, whose annotation somebody has taken off, and forgets instances that were dealt with long ago.
 func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
 	reused := h.forget(now, h.Groups.Snapshot())
@@ -24,9 +24,12 @@ func (h *Handler) reconcile(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		m, ok := annotationOf(node)
-		if (ok || tainted(node) && h.inGroup(nodemeta.InstanceOf(node))) && ctx.Err() == nil {
+		switch m, ok := annotationOf(node); {
+		case ctx.Err() != nil:
+		case ok || tainted(node) && h.inGroup(nodemeta.InstanceOf(node)):
 			h.reconcileNode(ctx, node, m, now, reused)
+		default:
+			h.beginReboot(ctx, node, now)
 		}
 	}
 }
@@ -38,7 +41,7 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle != "InService": // it is on its way back
-	case now.Sub(m.Deadline) > sparedAfter:
+	case now.Sub(m.Deadline) > sparedAfter && (m.Kind != event.Reboot || instance == nil): // else its job decides
 		if instance != nil || nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) {
 			h.restore(ctx, node, "the instance is still there")
 		}

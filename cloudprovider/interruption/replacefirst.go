@@ -27,7 +27,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	waited := false
 	for ; h.drainedByOthers(j); waited = true {
 		c := j.current()
-		late := c.drainBy().Sub(h.Clock.Now()) <= notice
+		late := !h.Clock.Now().Before(c.placedBy())
 		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
 			j.decide()
 			return !late || c.endsAtDeadline()
@@ -53,8 +53,8 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 			return h.replaceFirst(ctx, j, nodes)
 		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
 			return true
-		case c.drainBy().Sub(h.Clock.Now()) <= notice:
-			return c.endsAtDeadline()
+		case !h.Clock.Now().Before(c.placedBy()):
+			return c.endsAtDeadline() || c.Kind == event.Reboot
 		}
 	}
 	return true
@@ -67,10 +67,10 @@ func (h *Handler) drainedByOthers(j *job) bool {
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
-// scheduled change.
+// scheduled change, nor for a reboot.
 func (h *Handler) replacedByAWS(j *job) bool {
-	g := h.Groups.Snapshot().Group(j.group)
-	return g != nil && g.CapacityRebalance && j.current().Kind != event.ScheduledChange
+	g, kind := h.Groups.Snapshot().Group(j.group), j.current().Kind
+	return g != nil && g.CapacityRebalance && kind != event.ScheduledChange && kind != event.Reboot
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon

@@ -34,9 +34,15 @@ const (
 // terminate terminates the instance and decrements the desired capacity, or has AWS replace it where the minimum size forbids
 // the decrement. The annotations of its nodes record the beginning first, so that the next leader waits for the result before it
 // terminates again. An instance that somebody stops, and that AWS keeps, stays. One that waits for its hook is left to Auto Scaling, which
-// ends it or replaces its root volume. The outcome is "" unless the job has to begin again.
+// ends it or replaces its root volume. One of a reboot stays. The outcome is "" unless the job has to begin again, or has ended.
 func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
 	log := klog.FromContext(ctx)
+	if j.current().Kind == event.Reboot { // its instance stays
+		if out := h.reboot(ctx, j, nodes); out != "" {
+			return out
+		}
+		return h.drain(ctx, j, nodes)
+	}
 	if since := j.resumed.Terminating; !since.IsZero() {
 		latest := j.current().drainBy().Add(-terminateReserve).Sub(since)
 		until := since.Add(min(latest, terminateSettle))

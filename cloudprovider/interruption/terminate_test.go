@@ -40,6 +40,6 @@ func TestEventBlamesABudgetOnlyIfOneRefused(t *testing.T) {
 		events := record.NewFakeRecorder(1)
 		h := &Handler{Options: Options{Events: events}}
 		h.reportMoved(&corev1.Pod{Spec: corev1.PodSpec{NodeName: "n"}}, tt.forced, tt.held)
-		assert.Equal(t, "Normal NodeInterrupted "+tt.want+" from node n, which AWS interrupts", <-events.Events)
+		assert.Equal(t, "Normal NodeInterrupted "+tt.want+" from node n, which is interrupted", <-events.Events)
 	}
 }

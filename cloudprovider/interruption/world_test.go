@@ -175,7 +175,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	w.metrics = prometheus.NewRegistry()
 	wake := make(chan struct{}, 1)
 	o := interruption.Options{
-		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.pods.Client(), Nodes: nodes,
+		Groups: w.cache, Hooks: w.clients.AutoScaling, EC2: w.clients.EC2, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.pods.Client(), Nodes: nodes,
 		Pods:   factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
 		AtDeadline: interruption.Force, Draining: func(string, string, string) {}, SeeCluster: func() {},

@@ -120,6 +120,9 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		}
 		s := due.state
 		s.Why, s.Reason, s.Step, s.Began, s.Retry = due.Why, reason, Placing, now, time.Time{}
+		if due.Reboot {
+			s.Step, s.Boot = Rebooting, due.Status.NodeInfo.BootID
+		}
 		if s.Since.IsZero() {
 			s.Since = now
 		}
@@ -148,6 +151,10 @@ func (m *Machine) due(n Node, now time.Time) (Why, int) {
 func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, reason := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
+	if s.Step == Rebooting {
+		r.reboots(n, s)
+		return due, false
+	}
 	if reason < 0 {
 		switch r.conforms(n); {
 		case !begun:
@@ -198,6 +205,18 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	return due, false
 }
 
+// reboots ends the wait for a reboot.
+func (r *round) reboots(n Node, s State) {
+	r.moves(n, s)
+	if back := n.Status.NodeInfo.BootID != s.Boot; back || r.now.Sub(s.Began).Abs() >= RebootTime {
+		s.Step, s.Began = Rebooted, time.Time{}
+		if back {
+			s.Began = r.now
+		}
+		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
+	}
+}
+
 // conforms enters a node that is as it should be.
 func (r *round) conforms(n Node) {
 	for _, reason := range r.Reasons {
@@ -227,7 +246,10 @@ func (r *round) ending(n Node, s State, undue time.Time) {
 	} else if undue.IsZero() {
 		undue = r.now
 	}
-	if r.now.Sub(undue) >= sure {
+	rebooted := s.Step == Rebooted && r.now.Sub(s.Began) < rebootedFor
+	if rebooted {
+		cause = "it works since its reboot, and is replaced if that does not last for " + rebootedFor.String()
+	} else if r.now.Sub(undue) >= sure {
 		r.decision.Changes = append(r.decision.Changes, Change{Node: n})
 		return
 	}

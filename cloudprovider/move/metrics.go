@@ -49,7 +49,7 @@ func (m *Metrics) Show(states map[string]State, held map[string]Held) {
 	m.underWay.Reset()
 	m.held.Reset()
 	for _, s := range states {
-		if s.Step == Placing {
+		if s.Step == Placing || s.Step == Rebooting {
 			m.underWay.WithLabelValues(s.Reason).Inc()
 		}
 	}

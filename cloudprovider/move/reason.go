@@ -29,6 +29,8 @@ type Why struct {
 	IgnoresWishes bool `json:"ignoresWishes,omitempty"`
 	// Ends means that AWS ends the node in a moment, without a drain. So it waits for no pods, and not because other moves have failed.
 	Ends bool `json:"ends,omitempty"`
+	// Reboot means that the instance is rebooted first.
+	Reboot bool `json:"reboot,omitempty"`
 	// Into is the only node group that may launch a node for the pods of a consolidation, "" for none.
 	Into string `json:"into,omitempty"`
 }

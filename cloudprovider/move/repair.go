@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 const (
@@ -25,7 +28,8 @@ const (
 )
 
 // NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
-// repair does, but for reboots: it replaces the node instead. Call See once in each loop, before the other methods, which answer as of it.
+// repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says
+// otherwise. Call See once in each loop, before the other methods, which answer as of it.
 //
 // The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
 type NodeRepair struct {
@@ -33,6 +37,7 @@ type NodeRepair struct {
 	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
 	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault.
 	MaxUnhealthyPercent int
+	Types               func() *instancetypes.Catalogue
 
 	at    time.Time                // of the last See
 	seen  map[types.UID][]sighting // as of it, with healthy nodes
@@ -104,7 +109,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	r.at, r.seen = now, seen
 	for _, n := range nodes {
 		if found, due := r.found[n.Name]; due {
-			found.stopped = r.stops(n, tallies)
+			found.stopped = cmp.Or(found.stopped, r.stops(n, tallies))
 			r.found[n.Name] = found
 		}
 	}
@@ -143,16 +148,29 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 
 func starting(n Node, now time.Time) bool { return now.Sub(n.CreationTimestamp.Time) < startTime }
 
-// due returns what is due for a node, by the condition that was first. A node that starts is not Ready yet.
+// due returns what is due for a node, by the condition that was first. A node that starts is not Ready yet, and a reboot begins each wait anew.
 func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first repair, due bool) {
 	var since time.Time
+	state, _ := StateOf(n.Node)
 	for _, s := range sightings {
 		rule, acts := r.Rules.of(string(s.Type), s.Reason)
 		from := s.since
 		if rule.Reason != "" {
 			from = later(from, s.reasons[s.Reason])
 		}
-		if !acts || now.Before(from.Add(rule.Wait)) || due && !from.Before(since) || s.Type == corev1.NodeReady && starting(n, now) {
+		if state.Step == Rebooted {
+			from = later(from, state.Began)
+		}
+		if !acts || s.Type == corev1.NodeReady && starting(n, now) {
+			continue
+		}
+		if now.Before(from.Add(rule.Wait)) {
+			if state.Step == Rebooted && !due {
+				first.stopped = "it has been rebooted, and is replaced if it does not work by " + from.Add(rule.Wait).UTC().Format("15:04Z")
+			}
+			continue
+		}
+		if due && !from.Before(since) {
 			continue
 		}
 		also := ""
@@ -160,9 +178,17 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 			also = fmt.Sprintf(" (%.64q)", s.Reason)
 		}
 		first = repair{why: Why{IgnoresWishes: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
+		first.why.Reboot = (rule.Action == RepairActionReboot || rule.byDefault && r.rebootsFirst(n)) &&
+			n.Status.NodeInfo.BootID != "" && state.Boot == "" && state.Step != Placing
 		due, since = true, from
 	}
-	return first, due
+	return first, due || first.stopped != ""
+}
+
+// rebootsFirst reports whether a replacement may be hard to get, or lacks what is on the disks.
+func (r *NodeRepair) rebootsFirst(n Node) bool {
+	t, _ := r.Types().Lookup(n.Instance.Type)
+	return t.GPU.Count > 0 || t.NeuronDevices > 0 || t.LocalNVMeBytes > 0 || n.Group.Reserved()
 }
 
 // stops says why the nodes beside this one stop its repair, or "".

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // noon is when the nodes of these tests are looked at. They are a day old.
@@ -45,13 +47,15 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 func newRepair(t *testing.T, rules ...string) *NodeRepair {
 	parsed, err := ParseRepairRules(rules)
 	require.NoError(t, err)
-	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}
+	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}
 }
 
 // answer is the cause of the node's repair, behind the action.
 func (r *NodeRepair) answer(n Node, now time.Time) string {
-	why, replaced := r.Due(n, now)
-	if replaced {
+	why, due := r.Due(n, now)
+	if due && why.Reboot {
+		return "Reboot: " + why.Cause
+	} else if due {
 		return "Replace: " + why.Cause
 	}
 	if why := r.Stopped(n); why != "" {
@@ -69,6 +73,8 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		{condition: "Ready", reason: "KubeletNotReady", want: "Replace 30m0s"},
 		{condition: "NetworkingReady", reason: "IPAMDNotRunning", want: "Replace 30m0s"},
 		{condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 10m0s"},
+		{condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Reboot 10m0s"},
+		{rules: []string{"AcceleratedHardwareReady=Replace,5m"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 5m0s"},
 		{condition: "AcceleratedHardwareReady", reason: "DCGMHealthCode12"},
 		{condition: "DiskPressure", reason: "KubeletHasDiskPressure"},
 		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
@@ -189,6 +195,137 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
 	}
+}
+
+// with is the node with a state of its move.
+func (n Node) with(s State) Node {
+	s.Reason, s.Since = Repair, ago(time.Hour)
+	n.Node = n.DeepCopy()
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, Annotation, s.Text())
+	return n
+}
+
+func TestNodesThatAreRebootedFirst(t *testing.T) {
+	const xid, replace = "AcceleratedHardwareReady=False/NvidiaXID79Error", "AcceleratedHardwareReady=Replace"
+	reserved := group.Reservations{IDs: []string{"cr-1"}}
+	rebooted := func(before time.Duration) *State { return &State{Step: Rebooted, Boot: "1", Began: ago(before)} }
+	for _, tt := range []struct {
+		name, instance, condition string
+		rules                     []string
+		reserved                  bool
+		noBoot                    bool // the node states no boot ID
+		state                     *State
+		want                      string
+	}{
+		{name: "by a rule", instance: "m5.large", condition: "KernelReady=False", rules: []string{"KernelReady=Reboot"}, want: "Reboot"},
+		{name: "by a rule of EKS", instance: "own.large", condition: "AcceleratedHardwareReady=False/NvidiaXID13Error", want: "Reboot"},
+		{name: "not others", instance: "m5.large", condition: "KernelReady=False", want: "Replace"},
+		{name: "a type that nobody knows", instance: "own.large", condition: "KernelReady=False", want: "Replace"},
+		{name: "a GPU", instance: "g5.xlarge", condition: xid, want: "Reboot"},
+		{name: "a GPU without disks", instance: "p3.2xlarge", condition: xid, want: "Reboot"},
+		{name: "Neuron", instance: "inf2.xlarge", condition: "Ready=Unknown", want: "Reboot"},
+		{name: "local disks", instance: "m5d.large", condition: "Ready=False", want: "Reboot"},
+		{name: "reserved capacity", instance: "m5.large", condition: "Ready=False", reserved: true, want: "Reboot"},
+		{name: "a GPU whose rule is the user's", instance: "g5.xlarge", condition: xid, rules: []string{replace}, want: "Replace"},
+		{name: "a GPU for which nothing is done", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=False/DCGMError"},
+		{name: "no boot ID by which the reboot would be seen", instance: "g5.xlarge", condition: xid, noBoot: true, want: "Replace"},
+		{name: "a move that has begun", instance: "g5.xlarge", condition: xid, state: &State{Step: Placing}, want: "Replace"},
+		{name: "a move that is tried again", instance: "g5.xlarge", condition: xid, state: &State{Step: Waiting}, want: "Reboot"},
+		{name: "again after a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(10 * time.Minute), want: "Replace"},
+		{name: "again after a try to replace it", instance: "g5.xlarge", condition: xid, state: &State{Step: Waiting, Boot: "1"}, want: "Replace"},
+		{name: "the wait begins again with a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(9 * time.Minute),
+			want: "stopped: it has been rebooted, and is replaced if it does not work by 12:01Z"},
+		{name: "a reboot that did not come back", instance: "g5.xlarge", condition: xid, state: &State{Step: Rebooted, Boot: "1"}, want: "Replace"},
+		{name: "it works since its reboot", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=True", state: rebooted(9 * time.Minute)},
+	} {
+		r, of := newRepair(t, tt.rules...), &group.Group{Name: "web"}
+		if tt.reserved {
+			of.Reservations = reserved
+		}
+		n := member("n", of, condition(tt.condition, ago(time.Hour)))
+		n.Instance.Type = tt.instance
+		if !tt.noBoot {
+			n.Status.NodeInfo.BootID = "2"
+		}
+		if tt.state != nil {
+			n = n.with(*tt.state)
+		}
+		r.See(append(healthy(of, 9), n), noon)
+		got := r.answer(n, noon)
+		assert.Truef(t, got == tt.want || tt.want != "" && strings.HasPrefix(got, tt.want), "%s: got %q, want %q", tt.name, got, tt.want)
+	}
+}
+
+// Each row is a life of a node with a broken GPU, in minutes from its first try. The machine looks at it every minute.
+func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
+	broken, whole := condition("AcceleratedHardwareReady=False/NvidiaXID79Error", ago(time.Hour)), condition("AcceleratedHardwareReady=True", ago(-6*time.Minute))
+	again := condition("AcceleratedHardwareReady=False/NvidiaXID79Error", ago(-40*time.Minute))
+	for _, tt := range []struct {
+		name    string
+		budget  string
+		boots   int                          // when the instance has booted, 0 for never
+		becomes map[int]corev1.NodeCondition // the condition
+		want    string                       // the steps with their minutes
+	}{
+		{name: "it helps", boots: 5, becomes: map[int]corev1.NodeCondition{6: whole}, want: "0 rebooting, 5 rebooted, 65 ends"},
+		{name: "it does not", boots: 5, want: "0 rebooting, 5 rebooted, 15 placing"},
+		{name: "it helps for a while", boots: 5, becomes: map[int]corev1.NodeCondition{6: whole, 40: again}, want: "0 rebooting, 5 rebooted, 50 placing"},
+		{name: "it does not come back", want: "0 rebooting, 30 rebooted, 31 placing"},
+		{name: "it does not come back, and works", becomes: map[int]corev1.NodeCondition{20: whole}, want: "0 rebooting, 30 rebooted, 33 ends"},
+		{name: "no budget", budget: "0", boots: 5, want: ""},
+	} {
+		budgets, err := ParseBudgets([]string{cmp.Or(tt.budget, "100%")})
+		require.NoError(t, err)
+		m := &Machine{Reasons: []Reason{newRepair(t)}, Budgets: budgets}
+		web := &group.Group{Name: "web"}
+		n := member("n", web, broken)
+		n.Instance.Type, n.Status.NodeInfo.BootID = "g5.xlarge", "1"
+		var steps []string
+		for minute := range 120 {
+			n.Node = n.DeepCopy()
+			if minute == tt.boots && minute > 0 {
+				n.Status.NodeInfo.BootID = "2"
+			}
+			if c, changes := tt.becomes[minute]; changes {
+				n.Status.Conditions = []corev1.NodeCondition{c}
+			}
+			nodes := append(healthy(web, 9), n)
+			for at := range nodes {
+				nodes[at].Pods = func() []*corev1.Pod { return nil }
+			}
+			d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, ago(-time.Duration(minute)*time.Minute))
+			for _, c := range d.Changes {
+				if c.State == nil {
+					steps = append(steps, fmt.Sprint(minute, " ends"))
+					delete(n.Annotations, Annotation)
+					continue
+				}
+				if s, _ := StateOf(n.Node); s.Step != c.State.Step {
+					steps = append(steps, fmt.Sprint(minute, " ", c.State.Step))
+				}
+				metav1.SetMetaDataAnnotation(&n.ObjectMeta, Annotation, c.State.Text())
+			}
+		}
+		assert.Equal(t, tt.want, strings.Join(steps, ", "), tt.name)
+	}
+}
+
+func TestRebootCountsAsAMove(t *testing.T) {
+	budgets, err := ParseBudgets([]string{"1", "100%"})
+	require.NoError(t, err)
+	web := &group.Group{Name: "web", Tags: map[string]string{TagBudget: "100%"}}
+	broken := func(name string) Node {
+		n := member(name, web, condition("KernelReady=False", ago(time.Hour)))
+		n.Status.NodeInfo.BootID, n.Instance.Type = "1", "g5.xlarge"
+		return n
+	}
+	nodes := append(healthy(web, 18), broken("a").with(State{Step: Rebooting, Boot: "1", Began: noon}), broken("b"))
+	for at := range nodes {
+		nodes[at].Pods = func() []*corev1.Pod { return nil }
+	}
+	d := (&Machine{Reasons: []Reason{newRepair(t)}, Budgets: budgets}).Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon)
+	assert.Empty(t, d.Changes)
+	assert.Equal(t, HeldBudget, d.Held["b"].Hold)
 }
 
 func TestOnlyNodesThatStayAreRepaired(t *testing.T) {

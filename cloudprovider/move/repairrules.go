@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// RepairAction is EKS's repairAction. Reboot is read, and replaces the node, too: nobody drains a node for a reboot.
+// RepairAction is EKS's repairAction. A node that does not work after Reboot is replaced.
 type RepairAction string
 
 const (
@@ -29,6 +29,7 @@ type RepairRule struct {
 	Reason    string        // nodeUnhealthyReason, "" for any. A * at its end stands for any end
 	Action    RepairAction  // repairAction
 	Wait      time.Duration // minRepairWaitTimeMins
+	byDefault bool          // not the user's
 }
 
 // RepairRules are in order of precedence. The first that matches counts alone.
@@ -42,14 +43,18 @@ const (
 
 // defaultRepairRules are EKS's (EKS user guide, "Automatically repair nodes in EKS clusters" and "Detect node health issues with the EKS node monitoring
 // agent", read 2026-11). DiskPressure and MemoryPressure have none there. The agent never makes StorageReady False: all issues that it finds with storage
-// are events (aws/eks-node-monitoring-agent, docs/node-health-issues.adoc, read 2026-11). Other agents may. EKS's rules that reboot the node
-// are left out: nothing else would come of them than of the rule for all reasons.
+// are events (aws/eks-node-monitoring-agent, docs/node-health-issues.adoc, read 2026-11). Other agents may.
 var defaultRepairRules = []string{
 	acceleratedHardware + "=Replace,10m",
 	acceleratedHardware + "/DCGMDiagnosticFailure=NoAction",
 	acceleratedHardware + "/DCGMError=NoAction",
 	acceleratedHardware + "/DCGMHealthCode*=NoAction",
 	acceleratedHardware + "/NvidiaDeviceCountMismatch=NoAction",
+	// "NVIDIA XID error codes" of the second page
+	acceleratedHardware + "/NvidiaXID13Error=Reboot,10m", acceleratedHardware + "/NvidiaXID31Error=Reboot,10m",
+	acceleratedHardware + "/NvidiaXID48Error=Reboot,10m", acceleratedHardware + "/NvidiaXID63Error=Reboot,10m",
+	acceleratedHardware + "/NvidiaXID64Error=Reboot,10m", acceleratedHardware + "/NvidiaXID94Error=Reboot,10m",
+	acceleratedHardware + "/NvidiaXID95Error=Reboot,10m",
 	"ContainerRuntimeReady=Replace",
 	"KernelReady=Replace",
 	"NetworkingReady=Replace",
@@ -92,7 +97,7 @@ func parseRepairRule(text string, defaults RepairRules) (RepairRule, error) {
 		return RepairRule{}, errors.New("it has not the form CONDITION[/REASON]=ACTION[,WAIT], such as KernelReady=NoAction or " +
 			"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m")
 	}
-	r := RepairRule{Condition: part[1], Reason: part[2], Action: RepairAction(part[3]), Wait: defaultWait}
+	r := RepairRule{Condition: part[1], Reason: part[2], Action: RepairAction(part[3]), Wait: defaultWait, byDefault: defaults == nil}
 	for _, d := range defaults {
 		if d.Condition == r.Condition && d.Reason == "" {
 			r.Wait = d.Wait

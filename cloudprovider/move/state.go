@@ -21,6 +21,17 @@ type Step string
 const (
 	Placing Step = "placing" // its pods get places, on nodes that there are, that come, or that are launched for them. Then it is drained, which is a taint
 	Waiting Step = "waiting" // it did not go, and is tried again at State.Retry
+	// Rebooting has package interruption drain the node, reboot its instance and put the node back into use.
+	Rebooting Step = "rebooting"
+	// Rebooted is behind that. Began is zero if the node did not come back: it is replaced then if it is still due.
+	Rebooted Step = "rebooted"
+)
+
+const (
+	// RebootTime is how long a reboot may take, with its drain. Bare metal boots in a quarter of an hour.
+	RebootTime = 30 * time.Minute
+	// rebootedFor is for how long a node that works after its reboot is not rebooted again, but replaced.
+	rebootedFor = time.Hour
 )
 
 // State is a move under way.
@@ -35,6 +46,7 @@ type State struct {
 	Failures    int       `json:"failures,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"`
 	Closed      bool      `json:"closed,omitempty"`   // the node has Taint
+	Boot        string    `json:"boot,omitempty"`     // the boot ID before the reboot
 	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a try
 }
 

@@ -21,6 +21,8 @@ const (
 	LaunchUnsuccessful  Kind = "launch-unsuccessful"
 	TerminateSuccessful Kind = "terminate-successful"
 	TerminateFailed     Kind = "terminate-unsuccessful"
+
+	Reboot Kind = "reboot" // no event of AWS: a repair reboots the instance
 )
 
 // Event is one event of AWS. Fields that AWS left out are empty.

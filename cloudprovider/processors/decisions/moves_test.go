@@ -20,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -857,7 +858,7 @@ func newDoubledWorld(t *testing.T) (w *world, nodes []*corev1.Node) {
 	t.Helper()
 	rules, err := move.ParseRepairRules(nil)
 	require.NoError(t, err)
-	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}, options()
+	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
 	o.ScaleDownUnreadyEnabled = true
 	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
@@ -906,6 +907,53 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 	assert.Truef(t, len(former.Annotations) == 0 && len(former.Spec.Taints) == 1, "annotations %v and taints %v", former.Annotations, former.Spec.Taints)
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.desired() == 5, w.IsMember(nodes[0]), w.IsMember(nodes[2])},
 		"five are desired, the instance of two nodes is there, and that of the sick node")
+}
+
+// The node is empty and not Ready for longer than the core leaves such a node. It is removed once its reboot has not helped.
+func TestNodeThatIsRebootedStays(t *testing.T) {
+	rules, err := move.ParseRepairRules([]string{"Ready=Reboot"})
+	require.NoError(t, err)
+	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
+	o.ScaleDownUnreadyEnabled = true
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
+		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
+	nodes := w.ready("small")
+	for i, n := range nodes {
+		if n.Status.NodeInfo.BootID = "1"; i != 2 {
+			w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
+		}
+	}
+	silence(nodes[2])
+	w.join(nodes...)
+	state := func() move.State {
+		n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
+		require.NoError(t, err)
+		s, _ := move.StateOf(n)
+		if shown, _ := move.StateOf(nodes[2]); shown.Step != s.Step { // the watch
+			nodes[2] = n
+			w.put(n)
+		}
+		return s
+	}
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff(move.Rebooting, state().Step)
+	})
+	assert.Equal(t, "1", state().Boot)
+	for range 28 {
+		w.clock.Step(time.Minute)
+		w.at = w.at.Add(time.Minute)
+		n := w.node(w.loop(), nodes[2].Name)
+		require.NotEqual(t, decision.NodeDraining, n.State, n.Reason.Message)
+		require.Equal(t, []any{move.Rebooting, 6}, []any{state().Step, w.desired()})
+	}
+	w.clock.Step(2 * time.Minute)
+	w.Eventually(func() string {
+		w.loop()
+		state()
+		return cmp.Diff(5, w.desired())
+	})
+	assert.False(t, w.IsMember(nodes[2]))
 }
 
 // With it, the node that is on its way would be missed, and each loop would ask for another one.

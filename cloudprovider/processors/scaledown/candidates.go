@@ -13,12 +13,13 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
-// FreshCandidates has no candidates while the last reading of the groups is too old to choose by, and leaves out the nodes that the provider
-// keeps. Nodes whose instance is ending are no candidates either, and no pods move to them. It also leaves out unneeded nodes with a pod that asks
-// to be left alone for a time: the core would not look at such a node for minutes after its time has ended, because it remembers which nodes a pod
-// blocked.
+// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. It leaves out the nodes that the provider
+// keeps, and nodes that are rebooted. Nodes whose instance is ending are no candidates either, and no pods move to them. It also leaves out
+// unneeded nodes with a pod that asks to be left alone for a time: the core would not look at such a node for minutes after its time has ended,
+// because it remembers which nodes a pod blocked.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
@@ -42,7 +43,7 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		if f.provider.Keeps(n) || f.provider.IsLeaving(n) {
+		if s, _ := move.StateOf(n); s.Step == move.Rebooting || f.provider.Keeps(n) || f.provider.IsLeaving(n) {
 			return true
 		}
 		by := longest(ctx, n.Name, now)

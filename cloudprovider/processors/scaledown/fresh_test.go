@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -63,6 +64,15 @@ func TestOldReadingForbidsRemoval(t *testing.T) {
 	assert.Empty(t, candidates(t, fresh(w), &corev1.Node{}))
 	w.Reread()
 	assert.Len(t, candidates(t, fresh(w), &corev1.Node{}), 1)
+}
+
+func TestNodeThatIsRebootedIsNoCandidate(t *testing.T) {
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), nil)
+	for step, want := range map[move.Step]int{move.Rebooting: 0, move.Rebooted: 1, move.Waiting: 1} {
+		n := &corev1.Node{}
+		n.Annotations = map[string]string{move.Annotation: move.State{Reason: move.Repair, Step: step}.Text()}
+		assert.Lenf(t, candidates(t, fresh(w), n), want, "%s", step)
+	}
 }
 
 func TestShiftedZoneHasNoCandidates(t *testing.T) {

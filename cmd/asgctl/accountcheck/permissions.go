@@ -98,6 +98,7 @@ func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 		untried("autoscaling:SetDesiredCapacity", noDryRun),
 		untried("autoscaling:TerminateInstanceInAutoScalingGroup", noDryRun+". --launch tries it"),
 		untried("autoscaling:LaunchInstances", noDryRun+". --launch tries it"),
+		untried("ec2:RebootInstances", "it is asked only where --asg-repair reboots an instance"),
 		untried("ec2:CreateFleet", "Auto Scaling makes this call for LaunchInstances. --launch tries it"),
 		asked(ctx, "autoscaling:DescribeLaunchConfigurations", "groups with a launch configuration do not scale from zero",
 			c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords}),

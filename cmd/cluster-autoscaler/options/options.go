@@ -178,9 +178,10 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, image, instance type or zone has changed, "+
 		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age and that lifetime count.")
 	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
-	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
+	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair. "+
+		"It reboots nodes with accelerators, local disks or reserved capacity first.")
 	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "Rule of --asg-repair of the form CONDITION[/REASON]=ACTION[,WAIT], as in EKS's node repair, such as "+
-		"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m. ACTION is Replace, Reboot (which replaces, too) or NoAction. A * at the end of REASON stands for any end. It may be given several times. "+
+		"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m. ACTION is Replace, Reboot (the node is replaced if that does not help) or NoAction. A * at the end of REASON stands for any end. It may be given several times. "+
 		"These rules come before EKS's own, and among them the one with the most specific reason counts. Without WAIT: the condition's own, else 30m. If empty: EKS's own.")
 	fs.StringVar(&a.Consolidate, "asg-consolidate", ConsolidateOff, "Whether the autoscaler removes nodes that cost more than they have to: their pods fit on other nodes and at most one new node that costs less, on spot instances "+
 		"again, too. off, plan (it shows what it would do: asgctl plan) or on. Pods must have been on a node for --scale-down-unneeded-time.")

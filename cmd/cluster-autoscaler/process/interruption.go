@@ -24,7 +24,7 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 	wake := make(chan struct{}, 1)
 	flags, nodes := p.options.AWS, opts.InformerFactory.Core().V1().Nodes().Informer()
 	handler, err := interruption.New(interruption.Options{
-		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
+		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, EC2: cloud.clients.EC2, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
 		Cordons: cordons, Client: client, Nodes: nodes,
 		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: events,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance, Draining: p.decisions.Draining,

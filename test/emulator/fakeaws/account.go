@@ -66,6 +66,7 @@ type account struct {
 type nodeSink interface {
 	register(nodeSpec)
 	remove(nodeName string)
+	reboot(nodeName, bootID string, down time.Duration)
 }
 
 // A template is a launch template. Versions count from 1.

@@ -64,7 +64,7 @@ func (s *Server) Permitted() []string {
 // anyResource is the resource of actions that AWS does not check by resource.
 const anyResource = "*"
 
-// authorize checks a call as the service authorization reference describes its action. A call to a group or for the console of an instance that does
+// authorize checks a call as the service authorization reference describes its action. A call to a group or an instance that does
 // not exist passes, because its answer says so. No permission is needed for STS: a role's trust policy decides who assumes it.
 func (a *account) authorize(r *request) error {
 	action := r.service + ":" + strings.TrimSuffix(r.action, "Batch") // SQS has no permission of its own for a batch
@@ -86,10 +86,13 @@ func (a *account) authorize(r *request) error {
 			return a.permit(r, action, g.arn, tagKeys(g.Tags, "aws", "autoscaling"), false)
 		}
 		return nil
-	case r.action == "GetConsoleOutput":
-		if i := a.instances[r.form.get("InstanceId")]; i != nil {
-			tags := map[string]string{"aws:autoscaling:groupName": i.group.Name} // by Auto Scaling
-			return a.permit(r, action, "arn:"+a.partition+":ec2:"+a.region+":"+a.id+":instance/"+i.id, tagKeys(tags, "aws", "ec2"), false)
+	case r.action == "GetConsoleOutput", r.action == "RebootInstances":
+		for _, id := range append(r.form.list("InstanceId"), r.form.get("InstanceId")) {
+			if i := a.instances[id]; i != nil {
+				if err := a.permit(r, action, "arn:"+a.partition+":ec2:"+a.region+":"+a.id+":instance/"+i.id, tagKeys(i.tags, "aws", "ec2"), false); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	}

@@ -64,6 +64,7 @@ type instance struct {
 	nodeName        string
 	nodeDue         bool // the kubelet runs: the Node belongs in the cluster
 	running         bool
+	boots           int        // after the first
 	announcedState  string     // EC2's state last announced to EventBridge
 	dead            bool       // taken from outside: EC2 has ended it
 	reason          *ec2Reason // EC2's reason for its end, if given

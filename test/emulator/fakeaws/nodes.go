@@ -48,6 +48,8 @@ type publishedNode struct {
 	lift      bool // the agents of its start-up taints have started
 	lifted    bool
 	gone      bool // to be deleted
+	down, up  bool // to go down for a reboot, and to come back
+	boot      string
 }
 
 // Attach publishes the Nodes of the groups that name no cluster from now on, existing ones at once. It returns when it has read
@@ -234,12 +236,17 @@ func (p *publisher) sync(ctx context.Context, name string) error {
 func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 	p.mu.Lock()
 	created, gone, release, publish, lift := n.created, n.gone, n.mayReady && !n.released, n.due && !n.published, n.lift && !n.lifted
+	down, up := n.down, n.up
 	p.mu.Unlock()
 	switch {
 	case gone:
 		return p.delete(ctx, n, created)
 	case !created:
 		return p.create(ctx, n)
+	case down:
+		return p.goDown(ctx, n)
+	case up:
+		return p.comeBack(ctx, n)
 	case release:
 		return p.release(ctx, n)
 	}

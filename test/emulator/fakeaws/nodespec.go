@@ -116,7 +116,7 @@ func (a *account) node(i *instance, t InstanceType) *corev1.Node {
 				{Type: corev1.NodeHostName, Address: i.nodeName},
 			},
 			NodeInfo: corev1.NodeSystemInfo{
-				MachineID: hexID(32, "machine", i.id), SystemUUID: uuidOf("system", i.id), BootID: uuidOf("boot", i.id),
+				MachineID: hexID(32, "machine", i.id), SystemUUID: uuidOf("system", i.id), BootID: bootID(i),
 				KernelVersion: "6.12.40-64.114.amzn2023." + t.awsArchitecture(), OSImage: "Amazon Linux 2023.9.20260801",
 				ContainerRuntimeVersion: "containerd://2.1.4", KubeletVersion: "v1.35.0-eks-3cfe0ce",
 				OperatingSystem: "linux", Architecture: t.Architecture,

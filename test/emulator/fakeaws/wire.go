@@ -90,6 +90,7 @@ var operations = map[string]map[string]operation{
 		"DescribeSubnets":                          (*account).describeSubnets,
 		"GetConsoleOutput":                         (*account).getConsoleOutput,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
+		"RebootInstances":                          (*account).rebootInstances,
 	},
 	serviceEKS: {
 		"DescribeCluster":   (*account).describeCluster,

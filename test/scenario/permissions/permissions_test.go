@@ -48,6 +48,7 @@ var elsewhere = map[string]string{
 	"ec2:DescribeSecurityGroups":                 "TestDeniedLooksAtNetworksLeaveTheOthers in cloudprovider/awsclient/lookup",
 	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
 	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"ec2:RebootInstances":                        "TestDeniedRebootPutsTheNodeBack in cloudprovider/interruption",
 	"autoscaling:DescribeLifecycleHooks":         "TestHookTimeoutIsTheTimeOfItsDrain in cloudprovider/interruption",
 	"autoscaling:DescribeScheduledActions":       "TestDeniedLookForScheduledActionsChangesNothing in cloudprovider/asg",
 	"ec2:DescribeInstances":                      "TestDeniedLookUpLeavesInstancesToKubernetes in cloudprovider/aws",

@@ -1,0 +1,76 @@
+package interruption
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// reboots is implemented by awsclient.EC2.
+type reboots interface {
+	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
+}
+
+// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not
+// Ready are of no use and may be stuck. So they hold its reboot up for as long as after a warning, and it is rebooted with those that are left.
+func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
+	s, _ := move.StateOf(node)
+	id := nodemeta.InstanceOf(node)
+	instance, group := h.Groups.Snapshot().Instance(id)
+	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
+		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
+	if s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || instance == nil || instance.Lifecycle != "InService" ||
+		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) || h.gaveUp(id, r) {
+		return
+	}
+	if !nodemeta.Ready(node) {
+		r.Ends, r.Deadline = true, now.Add(notice)
+	}
+	h.begin(ctx, id, group.Name, r)
+}
+
+// reboot reboots the instance, and puts its node back into use once that has come back. The annotation of the node records the call first,
+// so that the next leader makes no second one. The outcome is "" if AWS takes the instance meanwhile.
+func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
+	node := h.node(j.instance)
+	if node == nil {
+		return h.giveUp(ctx, j, nodes, "it has no node")
+	}
+	s, _ := move.StateOf(node)
+	if j.resumed.Terminating.IsZero() {
+		switch {
+		case s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || drainedByCore(node) || !h.inGroup(j.instance):
+			return h.giveUp(ctx, j, nodes, "nobody wants its reboot any more")
+		case h.hasOther(ctx, j.instance, nodes), !h.cordon(ctx, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()}):
+			return broken
+		}
+		if _, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}}); err != nil {
+			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
+			if awsclient.IsDenied(err) {
+				text += "; allow ec2:RebootInstances on it"
+			}
+			return h.giveUp(ctx, j, nodes, text)
+		}
+		klog.FromContext(ctx).Info("Rebooted the instance", "node", klog.KObj(node))
+	}
+	for end := s.Began.Add(move.RebootTime); h.Clock.Now().Before(end); sleep(ctx, h.Clock, time.Second) {
+		switch node = h.node(j.instance); {
+		case ctx.Err() != nil:
+			return unfinished
+		case j.current().Kind != event.Reboot:
+			return ""
+		case node != nil && nodemeta.Ready(node) && node.Status.NodeInfo.BootID != s.Boot:
+			return h.giveUp(ctx, j, nodes, "the instance has rebooted")
+		}
+	}
+	return h.giveUp(ctx, j, nodes, "the instance has not come back from its reboot in time")
+}

@@ -1,0 +1,196 @@
+package interruption_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+)
+
+func (w *world) reboots() int { return w.aws.Calls()["RebootInstances"] }
+
+// toReboot has a repair want the instance rebooted, since some time.
+func (w *world) toReboot(instance string, since time.Duration) {
+	node := w.nodes()[instance]
+	s := move.State{Why: move.Why{Cause: "it is broken", Reboot: true}, Reason: move.Repair, Step: move.Rebooting, Boot: node.Status.NodeInfo.BootID,
+		Since: time.Now().Add(-since), Began: time.Now().Add(-since)}
+	metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
+	_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{})
+	require.NoError(w.t, err)
+}
+
+// setReady is the kubelet, or the control plane while it is silent.
+func (w *world) setReady(instance string, status corev1.ConditionStatus) {
+	node := w.nodes()[instance]
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
+	_, err := w.cluster.CoreV1().Nodes().UpdateStatus(w.t.Context(), node, metav1.UpdateOptions{})
+	require.NoError(w.t, err)
+}
+
+// back is whether the node takes pods, with nothing of the drain on it.
+func (w *world) back(instance string) bool {
+	n := w.nodes()[instance]
+	return n.Annotations[interruption.Taint] == "" && len(n.Spec.Taints) == 0 && !n.Spec.Unschedulable && n.Labels[corev1.LabelNodeExcludeBalancers] == ""
+}
+
+// comesBack waits until the node has another boot ID, and makes it Ready.
+func (w *world) comesBack(instance, boot string) {
+	w.t.Helper()
+	w.within(20*time.Minute, "another boot", func() bool { return w.nodes()[instance].Status.NodeInfo.BootID != boot })
+	time.Sleep(time.Minute)
+	assert.True(w.t, w.nodes()[instance].Spec.Unschedulable, "in use before it is Ready")
+	w.setReady(instance, corev1.ConditionTrue)
+	w.wait("back in use", func() bool { return w.back(instance) })
+}
+
+func TestRebootedNodeIsDrainedAndComesBack(t *testing.T) {
+	for _, tt := range []struct {
+		name                          string
+		full, refused, silent, rejoin bool
+		least, most                   time.Duration // until EC2 is called
+		evicted                       int
+	}{
+		{name: "its pods have a place", most: time.Minute, evicted: 1},
+		{name: "no other node has room", full: true, least: 7 * time.Minute, most: 9 * time.Minute, evicted: 1},
+		{name: "its kubelet is silent", full: true, silent: true, most: time.Minute, evicted: 1},
+		{name: "its kubelet is silent, and a budget holds its pod", refused: true, silent: true, least: time.Minute, most: 4 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				w.full.Store(tt.full)
+				w.refused.Store(tt.refused)
+				if tt.silent {
+					w.setReady(id, corev1.ConditionUnknown)
+				}
+				boot, began := w.nodes()[id].Status.NodeInfo.BootID, time.Now()
+				w.running()
+				w.toReboot(id, 0)
+				w.within(tt.most, "a reboot", func() bool { return w.reboots() == 1 })
+				assert.GreaterOrEqual(t, time.Since(began), tt.least)
+				w.comesBack(id, boot)
+				time.Sleep(time.Hour)
+				assert.Equal(t, []int{1, 0, 2, tt.evicted}, []int{w.reboots(), w.terminations(), w.desired(), w.evictions("a")}, "reboots, terminations, desired, evictions")
+				assert.Contains(t, w.inService(), id)
+				assert.True(t, w.back(id))
+			})
+		})
+	}
+}
+
+func TestRebootIsGivenUp(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		before  func(w *world, id string)
+		since   time.Duration // of the move
+		reboots int
+		after   time.Duration // the node is back in use by then
+	}{
+		{name: "a budget holds its pod", before: func(w *world, _ string) { w.refused.Store(true) }, after: 16 * time.Minute},
+		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
+		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
+		{name: "it has rebooted by itself", before: func(w *world, id string) {
+			n := w.nodes()[id]
+			n.Status.NodeInfo.BootID = "another"
+			_, err := w.cluster.CoreV1().Nodes().UpdateStatus(w.t.Context(), n, metav1.UpdateOptions{})
+			require.NoError(w.t, err)
+		}},
+		{name: "the core drains it", before: func(w *world, id string) {
+			n := w.nodes()[id]
+			n.Spec.Taints = []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
+			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
+			require.NoError(w.t, err)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				w.toReboot(id, tt.since)
+				tt.before(w, id)
+				w.running()
+				time.Sleep(tt.after + 10*time.Second)
+				w.wait("back in use", func() bool {
+					return w.nodes()[id].Annotations[interruption.Taint] == "" && !w.nodes()[id].Spec.Unschedulable
+				})
+				time.Sleep(time.Hour)
+				assert.Equal(t, []int{tt.reboots, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
+				assert.Empty(t, w.nodes()[id].Annotations[interruption.Taint])
+			})
+		})
+	}
+}
+
+func TestNextLeaderRebootsOnce(t *testing.T) {
+	for name, dies := range map[string]func(w *world, id string) bool{
+		"between drain and reboot": func(w *world, id string) bool { return w.nodes()[id].Labels[corev1.LabelNodeExcludeBalancers] != "" },
+		"after the call":           func(w *world, _ string) bool { return w.reboots() == 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				boot := w.nodes()[id].Status.NodeInfo.BootID
+				stop := w.running()
+				w.toReboot(id, 0)
+				w.wait("its last moment", func() bool { return dies(w, id) })
+				stop()
+				w.running()
+				w.comesBack(id, boot)
+				time.Sleep(time.Hour)
+				assert.Equal(t, []int{1, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
+				assert.True(t, w.back(id))
+			})
+		})
+	}
+}
+
+func TestWarningOverrulesAReboot(t *testing.T) {
+	for name, when := range map[string]func(w *world, id string) bool{
+		"its pods wait for a place": func(w *world, _ string) bool { return w.cordoned() == 1 },
+		"it boots":                  func(w *world, _ string) bool { return w.reboots() == 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				w.full.Store(true)
+				w.running()
+				w.toReboot(id, 0)
+				w.within(10*time.Minute, name, func() bool { return when(w, id) })
+				w.send(warning(id, time.Now()))
+				w.waitTerminated(id)
+				w.waitEmptyQueue()
+				assert.Equal(t, []int{1, 1, 1}, []int{w.evictions("a"), w.terminations(), w.desired()}, "evictions, terminations, desired")
+			})
+		})
+	}
+}
+
+func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
+	const action = "ec2:RebootInstances"
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		id := w.inService()[0]
+		w.versioned()
+		w.policed(action)
+		events := record.NewFakeRecorder(100)
+		w.running(func(o *interruption.Options) { o.Events = events })
+		w.toReboot(id, 0)
+		w.wait("denied", func() bool { return len(w.aws.Denials()) > 0 })
+		w.denied(action)
+		w.wait("back in use", func() bool { return w.back(id) })
+		time.Sleep(time.Hour)
+		assert.Equal(t, []int{1, 0}, []int{w.reboots(), w.terminations()}, "calls of RebootInstances, terminations")
+		var said string
+		for len(events.Events) > 0 {
+			said += <-events.Events + "\n"
+		}
+		assert.Contains(t, said, "Put back into use: EC2 did not reboot the instance: ")
+		assert.Equal(t, 1, strings.Count(said, "; allow ec2:RebootInstances on it"), said)
+	})
+}
