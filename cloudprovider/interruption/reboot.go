@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// reboots is implemented by awsclient.EC2.
+// reboots is implemented by the EC2 client of the SDK.
 type reboots interface {
 	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
 }
