@@ -1,16 +1,14 @@
 package expander
 
 import (
-	"slices"
-
-	apiv1 "k8s.io/api/core/v1"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 )
 
 // notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
-// if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may well have capacity for it.
+// while it prefers any. The next choice, in the same loop, is for the pods that are left. A group that alone can help them is kept then,
+// because EC2 may well have capacity for it.
 type notInterrupted func(nodeGroup string) bool
 
 func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
@@ -24,17 +22,6 @@ func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]
 	}
 	if len(passed) == 0 || len(preferred) == 0 {
 		return options
-	}
-	helped := make(map[*apiv1.Pod]bool)
-	for _, o := range preferred {
-		for _, pod := range o.Pods {
-			helped[pod] = true
-		}
-	}
-	for _, o := range passed {
-		if slices.ContainsFunc(o.Pods, func(pod *apiv1.Pod) bool { return !helped[pod] }) {
-			return options
-		}
 	}
 	for _, o := range passed {
 		klog.V(2).InfoS("Passed over a node group where spot instances were interrupted recently", "nodeGroup", o.NodeGroup.Id())

@@ -23,7 +23,7 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 		{"none is", []coreexpander.Option{option("x", a), option("y", a)}, nil, []string{"x", "y"}},
 		{"others help the same pods", []coreexpander.Option{option("x", a, b), option("y", a, b)}, []string{"x"}, []string{"y"}},
 		{"several others do together", []coreexpander.Option{option("x", a, b), option("y", a), option("z", b)}, []string{"x"}, []string{"y", "z"}},
-		{"it alone helps a pod", []coreexpander.Option{option("x", a, b), option("y", a)}, []string{"x"}, []string{"x", "y"}},
+		{"it alone helps a pod, which the next choice is for", []coreexpander.Option{option("x", a, b), option("y", a)}, []string{"x"}, []string{"y"}},
 		{"it is the only one", []coreexpander.Option{option("x", a)}, []string{"x"}, []string{"x"}},
 		{"all are", []coreexpander.Option{option("x", a), option("y", a)}, []string{"x", "y"}, []string{"x", "y"}},
 	} {

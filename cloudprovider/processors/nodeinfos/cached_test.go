@@ -34,8 +34,15 @@ func newProvider(w *awsworld.World) *Provider {
 // process returns the NodeInfos that infos predict while the cluster has the nodes and DaemonSets.
 func process(w *awsworld.World, infos *Provider, daemonSets []*appsv1.DaemonSet, nodes ...*corev1.Node) map[string]*framework.NodeInfo {
 	w.T.Helper()
+	return processWith(w, infos, daemonSets, nil, nodes...)
+}
+
+// processWith is process while the nodes have the pods.
+func processWith(w *awsworld.World, infos *Provider, daemonSets []*appsv1.DaemonSet, pods []*corev1.Pod,
+	nodes ...*corev1.Node) map[string]*framework.NodeInfo {
+	w.T.Helper()
 	snapshot := testsnapshot.NewTestSnapshotOrDie(w.T)
-	require.NoError(w.T, snapshot.SetClusterState(nodes, nil, nil, nil))
+	require.NoError(w.T, snapshot.SetClusterState(nodes, pods, nil, nil))
 	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, nodes, daemonSets,
 		taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
 	require.NoError(w.T, err)

@@ -36,24 +36,29 @@ import (
 //   - It has the taints that the template states and another node of the group shows.
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
 //     template declares.
+//   - It has the pods of today's DaemonSets. The copied node may have others.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
 //   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
-//     sound node of its type. Neither does a label that the group's next node is not expected to carry.
+//     sound node of its type. Neither does a label that the group's next node is not expected to carry, nor a resource
+//     that it alone shows and nothing promises.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {
 	provider *aws.Provider
 	zoneIDs  *ZoneIDs
 	live     nodeinfosprovider.TemplateNodeInfoProvider
+
+	forceDaemonSets bool
 }
 
 // New makes a Provider that keeps zoneIDs up to date. keep is how long a cached NodeInfo serves (--node-info-cache-expire-time),
 // forceDaemonSets is the flag --force-ds.
 func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets bool) *Provider {
-	return &Provider{provider: p, zoneIDs: zoneIDs, live: nodeinfosprovider.NewMixedTemplateNodeInfoProvider(&keep, forceDaemonSets)}
+	return &Provider{provider: p, zoneIDs: zoneIDs, live: nodeinfosprovider.NewMixedTemplateNodeInfoProvider(&keep, forceDaemonSets),
+		forceDaemonSets: forceDaemonSets}
 }
 
 // Process returns a NodeInfo for every group, by node group ID. A group about whose nodes nothing is known has a placeholder
@@ -84,6 +89,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 				info.Node().Labels[nodemeta.KindAssumed] = t.Among
 			}
 		}
+		info = withDaemons(info, daemonSets, n.forceDaemonSets)
 		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info
 	}

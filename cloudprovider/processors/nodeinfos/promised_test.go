@@ -312,3 +312,44 @@ func TestStartupTaintsKeepNoGroupAtZero(t *testing.T) {
 		})
 	}
 }
+
+// A person can give one node a resource ("Advertise Extended Resources for a Node"), and a device plugin may run on one node alone.
+func TestResourceOfOneNodeAloneIsNotPromised(t *testing.T) {
+	const dongle = "example.com/dongle"
+	stated := map[string]string{awsworld.Template + "resources/" + dongle: "1"}
+	for _, tt := range []struct {
+		name             string
+		nodes, with      int
+		age              time.Duration
+		tags             map[string]string
+		resource         corev1.ResourceName
+		want, wantAtZero int64
+	}{
+		{name: "one of three", nodes: 3, with: 1, age: time.Hour, resource: dongle},
+		{name: "two of three", nodes: 3, with: 2, age: time.Hour, resource: dongle, want: 1, wantAtZero: 1},
+		{name: "one of two", nodes: 2, with: 1, age: time.Hour, resource: dongle, want: 1, wantAtZero: 1},
+		{name: "one of three young nodes", nodes: 3, with: 1, age: 2 * time.Minute, resource: dongle, want: 1, wantAtZero: 1},
+		{name: "one of three, and a tag states it", nodes: 3, with: 1, age: time.Hour, tags: stated, resource: dongle, want: 1, wantAtZero: 1},
+		{name: "a part of a GPU", nodes: 3, with: 1, age: time.Hour, resource: "nvidia.com/mig-1g.10gb", want: 1, wantAtZero: 1},
+		{name: "branch interfaces", nodes: 3, with: 1, age: time.Hour, resource: instancetypes.ResourcePodENI, want: 1, wantAtZero: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, tt.nodes, 5, tt.tags))
+			w.NextLoop()
+			live, infos := showing(w, "web", "m5.large", tt.age, awsworld.Resources("cpu", "2", "memory", "7Gi", "pods", "29")), newProvider(w)
+			for _, node := range live[:tt.with] {
+				node.Status.Capacity[tt.resource], node.Status.Allocatable[tt.resource] = resource.MustParse("1"), resource.MustParse("1")
+			}
+			w.Cluster.Put(t, live...)
+			shown := func() int64 {
+				w.NextLoop()
+				return process(w, infos, nil, live...)["web"].GetAllocatable().GetScalarResources()[tt.resource]
+			}
+			assert.Equal(t, tt.want, shown(), "the scheduler sees it on the next node")
+			w.Cluster.Drop(t, live...)
+			w.Emptied("web")
+			live = nil
+			assert.Equal(t, tt.wantAtZero, shown(), "at zero the scheduler sees it on the next node")
+		})
+	}
+}
