@@ -26,7 +26,6 @@ type Learnt struct {
 	labels   map[string]string
 	odd      map[[2]string]bool // labels with their values that the next node is not expected to carry
 	shown    map[string]bool    // taints and extended resources, as in Observed
-	alone    map[string]bool    // those of shown that one node shows, and enough complete others do not
 	complete bool               // enough nodes have had the time to show all their resources
 	refused  []refusal          // of present nodes, by name
 }
@@ -41,7 +40,7 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	if len(all) == 0 {
 		return nil
 	}
-	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}, alone: map[string]bool{}}
+	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}}
 	refused := map[*Observed]bool{}
 	refuse := func(o *Observed, why string) {
 		refused[o] = true
@@ -91,22 +90,8 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 		all = present
 	}
 	l.shareLabels(all)
-	only, waited := map[string]*Observed{}, 0
 	for _, o := range all {
-		if o.complete {
-			waited++
-		}
-		for name := range o.shown {
-			if only[name] = o; l.shown[name] {
-				only[name] = nil
-			}
-			l.shown[name] = true
-		}
-	}
-	for name, o := range only {
-		if o != nil && (waited > minCompleteNodes || waited == minCompleteNodes && !o.complete) {
-			l.alone[name] = true
-		}
+		maps.Copy(l.shown, o.shown)
 	}
 	complete := slices.DeleteFunc(slices.Clone(present), func(o *Observed) bool { return !o.complete })
 	l.complete = len(complete) >= minCompleteNodes
@@ -145,12 +130,6 @@ func (l *Learnt) Lacks(name corev1.ResourceName) bool {
 		return false
 	}
 	return l.complete && Extended(name) || l.divides(name)
-}
-
-// Alone reports whether one node alone shows the resource, while two others have been Ready for long without it: a person may have given
-// it to that node. A node without branch interfaces says as little about the next one as for Lacks.
-func (l *Learnt) Alone(name corev1.ResourceName) bool {
-	return l != nil && l.alone[string(name)] && name != instancetypes.ResourcePodENI
 }
 
 // divides reports whether the group's nodes show another accelerator of the vendor in the place of an accelerator.

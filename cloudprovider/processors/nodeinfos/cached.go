@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -15,7 +14,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
@@ -79,9 +77,9 @@ func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *cor
 	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], fromgroup.Facts(launch, v.Catalogue()))
 }
 
-// corrected returns info without its odd labels, or with the values that the template promises for their keys, without the resources
-// that it alone shows and nothing promises, and with the taints that the next node may have and the live one lacks. A node that started
-// from an earlier launch description also gets the labels that are declared for the present one.
+// corrected returns info without its odd labels, or with the values that the template promises for their keys, and with the taints that
+// the next node may have and the live one lacks. A node that started from an earlier launch description also gets the labels that are declared
+// for the present one.
 func corrected(info *framework.NodeInfo, t *fromgroup.Template, former bool, taintConfig taints.TaintConfig) *framework.NodeInfo {
 	live, labels := info.Node(), map[string]string{}
 	for key, value := range live.Labels {
@@ -96,18 +94,10 @@ func corrected(info *framework.NodeInfo, t *fromgroup.Template, former bool, tai
 		}
 	}
 	missing := missingTaints(live, t, taintConfig)
-	alone := func(name corev1.ResourceName, _ resource.Quantity) bool {
-		_, promised := t.Capacity[name]
-		return !promised && !nodetemplate.IsAccelerator(name) && t.Seen.Learnt.Alone(name)
-	}
-	offered := maps.Clone(live.Status.Allocatable)
-	maps.DeleteFunc(offered, alone)
-	if len(missing) == 0 && maps.Equal(labels, live.Labels) && len(offered) == len(live.Status.Allocatable) {
+	if len(missing) == 0 && maps.Equal(labels, live.Labels) {
 		return info
 	}
 	node := live.DeepCopy()
-	node.Status.Allocatable = offered
-	maps.DeleteFunc(node.Status.Capacity, alone)
 	node.Labels, node.Spec.Taints = labels, append(node.Spec.Taints, missing...)
 	return rebuilt(info, node, info.LocalResourceSlices)
 }

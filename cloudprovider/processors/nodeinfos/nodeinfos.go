@@ -42,8 +42,7 @@ import (
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
 //   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
-//     sound node of its type. Neither does a label that the group's next node is not expected to carry, nor a resource
-//     that it alone shows and nothing promises.
+//     sound node of its type. Neither does a label that the group's next node is not expected to carry.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {
