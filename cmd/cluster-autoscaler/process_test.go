@@ -80,12 +80,13 @@ func TestLeaderWithoutAReadingSaysWhy(t *testing.T) {
 			require.NoError(t, err)
 			var log bytes.Buffer
 			started(t, leading(t.Context(), t, cluster.URL, aws.URL(), append(flags, "--address="+address, "--max-failing-time=1m")...), &log)
+			const want = "Nothing is known of the groups yet: AWS denies"
 			var page, report string
-			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(page, "Nothing is known of the groups yet: AWS denies") && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(page, want) && time.Now().Before(deadline); {
 				time.Sleep(50 * time.Millisecond)
 				page, report = fetched("http://"+address+"/status"), fetched("http://"+address+"/status.json")
 			}
-			assert.Contains(t, page, "Nothing is known of the groups yet: AWS denies")
+			assert.Contains(t, page, want)
 			assert.Contains(t, report, `"leader":true`)
 		})
 	}

@@ -70,8 +70,8 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 	}, work)
 }
 
-// reach returns once the API server lists nodes, or ctx ends. The process is not ready meanwhile. The error is the third refusal in a row. Whatever else is in the way may
-// pass, and then a process that had ended would still wait for kubelet to start it again.
+// reach returns once the API server lists nodes, or ctx ends. The process is not ready meanwhile. The error is the third refusal in a row.
+// Whatever else is in the way may pass, and then a process that had ended would still wait for kubelet to start it again.
 func (p *Process) reach(ctx context.Context, client kubernetes.Interface) error {
 	defer p.ready.done()
 	refusals := 0 // in a row
