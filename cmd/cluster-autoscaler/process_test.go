@@ -66,6 +66,43 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 	}
 }
 
+// Nobody else knows why a leader has not begun, and it must not send whoever asks to another replica.
+func TestLeaderWithoutAReadingSaysWhy(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(cluster.Close)
+	aws := awsclients.Serve(t, fakeaws.Config{})
+	aws.Inject(fakeaws.Fault{Code: "AccessDenied"})
+	for name, flags := range map[string][]string{"core": nil, "plugin": {"--asg-plugin-address=127.0.0.1:0"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, err := loopback.FreeAddress()
+			require.NoError(t, err)
+			var log bytes.Buffer
+			started(t, leading(t.Context(), t, cluster.URL, aws.URL(), append(flags, "--address="+address, "--max-failing-time=1m")...), &log)
+			const want = "Nothing is known of the groups yet: AWS denies"
+			var page, report string
+			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(page, want) && time.Now().Before(deadline); {
+				time.Sleep(50 * time.Millisecond)
+				page, report = fetched("http://"+address+"/status"), fetched("http://"+address+"/status.json")
+			}
+			assert.Contains(t, page, want)
+			assert.Contains(t, report, `"leader":true`)
+		})
+	}
+}
+
+// fetched is the text of an address, "" where nobody answers.
+func fetched(url string) string {
+	response, err := http.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, _ := io.ReadAll(response.Body)
+	return string(text)
+}
+
 // Loops need no call to AWS. So the core's own health check finds nothing wrong with a leader whose reading is old.
 func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	t.Parallel()

@@ -27,8 +27,9 @@ import (
 const removeLong = `Asks the running autoscaler to remove a node, by its annotation ` + string(nodemeta.RemovalRequested) + `: "true", and shows the
 progress until the node is gone. The autoscaler drains and terminates it, and lowers the group's desired capacity by one, as soon as its pods
 fit elsewhere and disruption budgets allow that. Until then the node stays in use, and the command says what is in the way. A group at its
-minimum size is refused. With --replace another node of the group comes first if the group or the pods need it, up to the maximum size: only then
-the node is drained. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
+minimum size is refused, unless the node is drained or terminated already. With --replace another node of the group comes first if the group
+or the pods need it, up to the maximum size: only then the node is drained. The request stays when the command ends, by Ctrl-C, too. To take it
+back before the drain, remove the annotation.
 
 --dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment.
 Flags behind -- replace flags of the same name.
@@ -93,22 +94,24 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
 		return unserved(name, r)
 	}
+	name = answer.Node.Name // where it was given by its instance
+	node, err := nodeOf(ctx, client, &answer.Node)
+	if err != nil {
+		return failure{err}
+	}
 	value := "true"
+	replace = replace || nodemeta.RemovalRequested.Of(node) == nodemeta.ReplaceFirst // of an earlier request
 	if replace {
 		value = nodemeta.ReplaceFirst
 	}
 	at := slices.IndexFunc(r.Groups, func(g decision.Group) bool { return g.Name == answer.Node.Group && g.Desired <= g.Min })
-	if at >= 0 && !(replace && r.Groups[at].State == decision.GroupReady) {
+	if at >= 0 && !going(&answer.Node) && !(replace && r.Groups[at].State == decision.GroupReady) {
 		g := &r.Groups[at]
 		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
 		if replace {
 			kept = why.Replaced(kept, g)
 		}
 		return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, r.Reading.Then(kept.Remedy, r.At))}
-	}
-	name = answer.Node.Name // where it was given by its instance
-	if _, err := nodeOf(ctx, client, &answer.Node); err != nil {
-		return failure{err}
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, string(nodemeta.RemovalRequested), value)
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
@@ -159,6 +162,10 @@ func nodeOf(ctx context.Context, client kubernetes.Interface, reported *decision
 	return node, nil
 }
 
+func going(n *decision.Node) bool {
+	return n.State == decision.NodeDraining || n.State == decision.NodeLeaving
+}
+
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
 	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
@@ -168,7 +175,7 @@ func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler
 	switch {
 	case !found:
 		return "its instance is terminated"
-	case !answer.Node.Requested && answer.Node.State != decision.NodeLeaving:
+	case !answer.Node.Requested && !going(&answer.Node):
 		return "waiting for the autoscaler's next loop"
 	}
 	return show.Clean(answer.Node.Reason.Message)

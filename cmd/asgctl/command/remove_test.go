@@ -70,6 +70,8 @@ func TestRemove(t *testing.T) {
 		return decision.Node{Name: "n", InstanceID: "i-1", Group: "web", State: state, Requested: requested, Reason: decision.Reason{Code: code, Message: message}}
 	}
 	before := reported(decision.NodeNeeded, decision.CodeNeeded, "its pods request 80 %", false)
+	leaving := reported(decision.NodeLeaving, decision.CodeUnneeded, "its instance is being terminated", true)
+	draining := reported(decision.NodeDraining, decision.CodeOther, "it is interrupted", false)
 	for _, tt := range []struct {
 		name    string
 		args    []string
@@ -82,7 +84,8 @@ func TestRemove(t *testing.T) {
 		value   string // written, "" for nothing or true
 		full    bool   // the group has its maximum size
 		shadow  *decision.Shadow
-		lost    bool // the answer to the patch
+		lost    bool   // the answer to the patch
+		asked   string // the value of an earlier request
 	}{
 		{name: "goes", args: []string{"n"}, reports: []decision.Node{before, before, reported(decision.NodeBlocked, decision.CodePod, "but a pod", true),
 			reported(decision.NodeDraining, decision.CodeUnneeded, "it is drained", true)}, written: true,
@@ -93,6 +96,14 @@ func TestRemove(t *testing.T) {
 		{name: "replaced first", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, value: "replace", stdout: "asked the autoscaler to remove node n|node n is gone|"},
 		{name: "no replacement beyond the maximum", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, full: true, exit: ExitFindings,
 			stderr: `node n cannot go: group "web" has its minimum size of 3, and no replacement can come: full: raise it`},
+		{name: "goes already", args: []string{"n"}, reports: []decision.Node{leaving, leaving}, least: 3, written: true,
+			stdout: "asked the autoscaler to remove node n|its instance is being terminated|node n is gone|"},
+		{name: "is drained for an interruption", args: []string{"n"}, least: 3, written: true,
+			reports: []decision.Node{draining, draining}, stdout: "asked the autoscaler to remove node n|it is interrupted|node n is gone|"},
+		{name: "a replacement was asked for before", args: []string{"n"}, asked: "replace", reports: []decision.Node{before}, least: 3, value: "replace",
+			stdout: "asked the autoscaler to remove node n|node n is gone|"},
+		{name: "asked before without a replacement", args: []string{"n"}, asked: "true", reports: []decision.Node{before}, least: 3, exit: ExitFindings,
+			stderr: `node n cannot go: group "web" has its minimum size of 3`},
 		{name: "a dry run of a replacement", args: []string{"n", "--replace", "--dry-run"}, exit: ExitWrongUse, stderr: "without --replace"},
 		{name: "nobody knows", args: []string{"n"}, reports: []decision.Node{before}, lost: true, written: true, exit: ExitCannotRun,
 			stderr: "EOF: the request may stand, and this takes it back: kubectl annotate node n cluster-autoscaler.kubernetes.io/scale-down-requested-"},
@@ -109,6 +120,7 @@ func TestRemove(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"},
 				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full, shadow: tt.shadow, lost: tt.lost}
+			nodemeta.RemovalRequested.Set(w.node, tt.asked)
 			server := httptest.NewServer(w)
 			defer server.Close()
 			var stdout, stderr strings.Builder

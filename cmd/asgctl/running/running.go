@@ -115,7 +115,8 @@ func (a *Autoscaler) report(ctx context.Context) (*decision.Report, error) {
 }
 
 func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
-	address := strings.TrimSuffix(strings.TrimSuffix(a.options.URL, path), "/") + path
+	page := strings.TrimSuffix(strings.TrimSuffix(a.options.URL, path), "/")
+	address := strings.TrimSuffix(page, "/status") + path // of the page in the browser, too
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, err

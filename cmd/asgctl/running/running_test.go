@@ -87,7 +87,7 @@ func TestReportOfURL(t *testing.T) {
 		_, _ = w.Write([]byte(`{"version": "v1", "process": {"cluster": "prod"}}`))
 	}))
 	defer server.Close()
-	for _, suffix := range []string{"", "/", "/status.json"} {
+	for _, suffix := range []string{"", "/", "/status.json", "/status", "/status/"} {
 		a, err := Open(Options{URL: server.URL + suffix})
 		require.NoError(t, err)
 		report, err := a.Report(t.Context())

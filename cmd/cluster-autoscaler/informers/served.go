@@ -67,8 +67,8 @@ var features = []struct {
 }
 
 // SwitchOff asks for each feature that is on whether its kinds are served, and switches it off where one is not, or is denied. It says
-// so once, with the consequence, and returns a sentence for each. It makes one call for each kind, and a few more if one is refused. An API
-// server that fails otherwise counts as serving the kind.
+// so once, with the consequence, and returns a sentence for each. It makes one call for each kind, and a few more if one is refused. While the
+// API server fails otherwise, it asks on until ctx ends.
 //
 // A process cannot switch a feature on, so served returns an error once one that is off could be on, and ends with ctx.
 func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) (off []string, served func(context.Context) error) {
@@ -108,8 +108,8 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
 
 // DoWithoutAttachments has the factory keep no VolumeAttachments where we may not list them. The scheduler's plugin for limits of volumes reads
-// them since Kubernetes 1.32, and older roles of charts, of kOps and of others lack the rule. It says so once, and makes one call. Nobody must
-// have asked the factory for them before.
+// them since Kubernetes 1.32, and older roles of charts, of kOps and of others lack the rule. It says so once, and asks as SwitchOff
+// does. Nobody must have asked the factory for them before.
 func DoWithoutAttachments(ctx context.Context, client rest.Interface, factory informers.SharedInformerFactory) {
 	tries := moreTries
 	missing := ask(ctx, client, attachmentsPath, &tries)
@@ -135,24 +135,29 @@ func (noAttachments) Watch(metav1.ListOptions) (watch.Interface, error) { return
 // IsWatchListSemanticsUnSupported has client-go list.
 func (noAttachments) IsWatchListSemanticsUnSupported() bool { return true }
 
-// ask returns why a kind cannot be listed, "" where it can or nobody knows. It takes from tries, which are for all kinds together.
+// ask returns why a kind cannot be listed, "" where it can, or where the API server fails until ctx ends. It takes from tries, which are for
+// refusals of all kinds together.
 func ask(ctx context.Context, client rest.Interface, path string, tries *int) string {
 	err := list(ctx, client, path)
-	for ; *tries > 0 && apierrors.IsForbidden(err); *tries-- { // an API server that starts refuses all until it has read the roles
+	for err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+		switch forbidden := apierrors.IsForbidden(err); {
+		case !forbidden:
+			klog.FromContext(ctx).Error(err, "Could not ask the API server for a kind, trying again", "path", path, "in", askPause)
+		case *tries == 0:
+			return "not permitted: grant list and watch"
+		default: // an API server that starts refuses all until it has read the roles
+			*tries--
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(askPause):
 		}
 		err = list(ctx, client, path)
 	}
-	switch {
-	case apierrors.IsNotFound(err):
+	if apierrors.IsNotFound(err) {
 		return "not served"
-	case apierrors.IsForbidden(err):
-		return "not permitted: grant list and watch"
-	default:
-		return ""
 	}
+	return ""
 }
 
 func list(ctx context.Context, client rest.Interface, path string) error {

@@ -77,7 +77,9 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 				for _, off := range tt.off {
 					off(&want)
 				}
-				off, _ := SwitchOff(t.Context(), server(t, map[string]int{tt.path: tt.status}).Discovery().RESTClient(), &got)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				off, _ := SwitchOff(ctx, server(t, map[string]int{tt.path: tt.status}).Discovery().RESTClient(), &got)
 				assert.Equal(t, want, got)
 				assert.Len(t, off, len(tt.off), "features that the process names")
 			})
@@ -137,11 +139,18 @@ func TestProcessEndsWhenAFeatureThatIsOffIsServed(t *testing.T) {
 	})
 }
 
+// A leader may be elected while the API server is in trouble.
 func TestAttachmentsAreNotAwaitedWithoutPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		client := server(t, map[string]int{attachmentsPath: http.StatusForbidden})
+		var asked atomic.Int64
+		client := answers(func(string) int {
+			if asked.Add(1) <= 3 {
+				return http.StatusInternalServerError
+			}
+			return http.StatusForbidden
+		}).client(t)
 		factory := informers.NewSharedInformerFactory(client, 0)
 		DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
 		attachments := factory.Storage().V1().VolumeAttachments().Lister()

@@ -293,6 +293,22 @@ func TestPageFollowsReport(t *testing.T) {
 	assert.Empty(t, page.Problems(), "the console shows")
 }
 
+// A shadow knows that it is one only once it leads.
+func TestPageOfAShadowFollows(t *testing.T) {
+	page := chromium.Open(t)
+	clock := testclock.NewFakeClock(now)
+	shown, server := served(t, clock, &decision.Report{})
+	page.Go(server.URL + Path)
+	page.Await(isLive)
+	leads := busy()
+	leads.Shadow = &decision.Shadow{Waiting: 1}
+	shown.Store(leads)
+	clock.Step(2 * renderInterval)
+	page.Eval(`follow()`, nil)
+	page.Await(`document.getElementById("shadow")?.checkVisibility()`)
+	page.Await(isLive)
+}
+
 // A page that the server does not answer says so, and comes back.
 func TestPageComesBack(t *testing.T) {
 	page := chromium.Open(t)

@@ -1,10 +1,6 @@
 package pages
 
-import (
-	"cmp"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-)
+import "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 
 type headline struct {
 	Level  level
@@ -22,8 +18,10 @@ func newHeadline(report *decision.Report, causes []cause, groups []group, waitin
 		}
 	}
 	switch result := report.Loop.Result; {
+	case !report.Process.Leader && report.Process.Holder == "":
+		return headline{Level: moving, Text: "No leader is known yet", Detail: "See the log for what is in the way."}
 	case !report.Process.Leader:
-		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
+		return headline{Level: moving, Text: "This replica stands by", Detail: report.Process.Holder + " holds the lease and autoscales. Its own page shows what it does."}
 	case report.Loop.Number == 0:
 		return headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}
 	case result.Code == decision.CodeUnhealthy, result.Code == decision.CodeStale, result.Code == decision.CodeDenied, result.Code == decision.CodeNoGroups:

@@ -30,7 +30,12 @@ func (p *Process) newDecisions() *decisions.Collector {
 	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown})
 }
 
-// follow shows the groups and the nodes to the collector, and the process as the leader in the record.
+// lead shows the process as the leader in the record, before it has read anything.
+func (p *Process) lead() {
+	p.record.SetProcess(p.facts("", true), func() []decision.Call { return nil })
+}
+
+// follow shows the groups and the nodes to the collector, and the calls and the region of the AWS clients in the record.
 func (p *Process) follow(a *assembly, in aws.Options) {
 	p.decisions.Provider, p.decisions.Nodes = a.cloud.provider, in.Nodes.Lister()
 	p.decisions.Cluster = a.cloud.cache.Cluster

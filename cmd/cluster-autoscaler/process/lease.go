@@ -70,10 +70,11 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 	}, work)
 }
 
-// reach returns once the API server lists nodes, or ctx ends. The process is not ready meanwhile. The error is a refusal. Whatever else is in the way may
-// pass, and then a process that had ended would still wait for kubelet to start it again.
+// reach returns once the API server lists nodes, or ctx ends. The process is not ready meanwhile. The error is the third refusal in a row.
+// Whatever else is in the way may pass, and then a process that had ended would still wait for kubelet to start it again.
 func (p *Process) reach(ctx context.Context, client kubernetes.Interface) error {
 	defer p.ready.done()
+	refusals := 0 // in a row
 	for pause := tryFirst; ; pause = tryPause {
 		trying, cancel := context.WithTimeout(ctx, tryLimit)
 		_, err := client.CoreV1().Nodes().List(trying, metav1.ListOptions{Limit: 1})
@@ -81,8 +82,12 @@ func (p *Process) reach(ctx context.Context, client kubernetes.Interface) error 
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
-		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		case !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err):
+			refusals = 0
+		case refusals == 2:
 			return fmt.Errorf("list nodes: %w", err)
+		default: // an API server that starts refuses all until it has read the roles
+			refusals, pause = refusals+1, tryFirst
 		}
 		p.ready.await("the API server: see the log for what is in the way")
 		klog.FromContext(ctx).Error(err, "Could not reach the API server, trying again", "in", pause)

@@ -25,8 +25,8 @@ func TestProcessWaitsForTheAPIServer(t *testing.T) {
 	}{
 		{"that answers", []error{nil}, 0, nil},
 		{"that is down for a while", []error{down, down, down, nil}, 22 * time.Second, nil},
-		{"that refuses", []error{forbidden}, 0, forbidden},
-		{"that refuses as it comes back", []error{down, apierrors.NewUnauthorized("no"), nil}, 2 * time.Second, apierrors.NewUnauthorized("no")},
+		{"that refuses", []error{forbidden, forbidden, forbidden}, 4 * time.Second, forbidden},
+		{"that refuses as it comes back", []error{down, apierrors.NewUnauthorized("no"), forbidden, nil}, 6 * time.Second, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -53,6 +53,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 // feed reads the groups and the cluster for the server, and has the background keep them fresh until working ends. Nodes that AWS is about
 // to take belong to the replica that has the plugin's lease.
 func (p *Process) feed(serving, working context.Context, background *errgroup.Group, server *plugin.Server) error {
+	p.lead()
 	p.ready.await(firstReading)
 	starting, cancel := context.WithTimeout(serving, p.options.MaxStartupTime)
 	defer cancel()

@@ -101,6 +101,7 @@ func (p *Process) Run(ctx context.Context) error {
 // work autoscales until ctx ends. Then it ends its own parts, within the limits above. It returns an error if it could not
 // start, did not start in time, or lost a part that it needs. Another replica may then have the lease.
 func (p *Process) work(ctx context.Context) error {
+	p.lead()
 	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)
 	// Everything under the loop outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
