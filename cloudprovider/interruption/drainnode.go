@@ -72,9 +72,6 @@ func (h *Handler) tell(node *corev1.Node, group, did string, r reason) {
 
 // work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
-	if g := h.Groups.Snapshot().Group(j.group); g != nil {
-		j.desired = g.DesiredCapacity
-	}
 	nodes := h.nodes(j.instance)
 	for until := h.Clock.Now().Add(joiningTime); len(nodes) == 0 && h.Clock.Now().Before(until) && ctx.Err() == nil; {
 		h.Clock.Sleep(100 * time.Millisecond)

@@ -34,5 +34,5 @@ func (h *Handler) Reconcile(ctx context.Context) { h.reconcile(ctx) }
 
 // Terminate terminates the instance. With replace, AWS replaces it.
 func (h *Handler) Terminate(ctx context.Context, group, instance string, replace bool) error {
-	return h.gatherTermination(ctx, group, instance, replace, nil)
+	return h.gatherTermination(ctx, group, instance, replace)
 }

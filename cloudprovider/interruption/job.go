@@ -30,8 +30,6 @@ type job struct {
 	decide          func()
 	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
-	desired         int         // of the group when work began
-	lowers          bool        // its termination may lower the desired capacity of a group that loses no node, guarded by the mutex of jobs
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu

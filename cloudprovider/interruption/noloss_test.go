@@ -156,55 +156,6 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	}
 }
 
-// The core raises the group for the pods. AWS would launch another instance beside that one, and nothing shrinks the group.
-func TestGroupPausedForScaleDownStaysAsLarge(t *testing.T) {
-	for _, tt := range []struct {
-		name          string
-		warned        int
-		raise, others int // what the core and another writer add
-		want          int
-	}{
-		{name: "one node", warned: 1, raise: 1, want: 3},
-		{name: "two at once", warned: 2, raise: 2, want: 3},
-		{name: "two at once, for which one node is enough", warned: 2, raise: 1, want: 3},
-		{name: "while its owner raises it", warned: 1, others: 1, want: 4},
-		{name: "while its owner raises it further than the core", warned: 1, raise: 1, others: 1, want: 5},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g := scalingGroup(0, 3, 9)
-			g.Tags[group.TagPaused] = "scale-down"
-			inBubble(t, g, func(t *testing.T, w *world) {
-				w.silent()
-				warned := w.inService()[:tt.warned]
-				for _, id := range warned {
-					w.run(id, "pod-"+id)
-				}
-				w.refused.Store(true)
-				w.running()
-				for _, id := range warned {
-					w.send(warning(id, time.Now()))
-				}
-				w.wait("cordoned", func() bool { return w.cordoned() == tt.warned })
-				time.Sleep(2 * time.Second)
-				if tt.raise > 0 {
-					_, err := w.cache.Increase(t.Context(), "spot", tt.raise)
-					require.NoError(t, err)
-				}
-				if tt.others > 0 {
-					require.NoError(t, w.aws.SetDesired("spot", w.desired()+tt.others))
-				}
-				time.Sleep(20 * time.Second)
-				w.refused.Store(false)
-				for _, id := range warned {
-					w.waitTerminated(id)
-				}
-				time.Sleep(time.Minute)
-				assert.Equal(t, tt.want, w.desired(), "desired")
-			})
-		})
-	}
-}
-
 func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
 	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	owned := func(p *corev1.Pod) {

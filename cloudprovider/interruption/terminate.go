@@ -131,11 +131,11 @@ func (h *Handler) inGroup(instance string) bool {
 }
 
 func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
-	if h.replacedByAWS(j) { // it has launched a replacement, or is about to
-		return h.gatherTermination(ctx, j.group, j.instance, true, nil)
+	// AWS has launched a replacement, or is about to. A group that loses no node for now keeps its desired capacity.
+	if g := h.Groups.Snapshot().Group(j.group); h.replacedByAWS(j) || g != nil && g.LeftAlone(h.Clock.Now()).Down {
+		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
-	stays := func(string) error { return h.mayLower(j) }
-	err := h.gatherTermination(ctx, j.group, j.instance, false, stays)
+	err := h.gatherTermination(ctx, j.group, j.instance, false)
 	if !group.AtMinimum(err) {
 		return err
 	}
@@ -149,39 +149,17 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err = h.gatherTermination(ctx, j.group, j.instance, false, stays); !group.AtMinimum(err) {
+		if err = h.gatherTermination(ctx, j.group, j.instance, false); !group.AtMinimum(err) {
 			return err
 		}
 	}
-	klog.FromContext(ctx).Info("The group keeps its desired capacity: AWS replaces the instance")
-	return h.gatherTermination(ctx, j.group, j.instance, true, nil)
-}
-
-// mayLower refuses to lower a group that loses no node for now below the desired capacity at the beginning of the drain. The core may
-// have raised it since then for the pods. If another writer has done so, the group keeps all of it.
-func (h *Handler) mayLower(j *job) error {
-	g := h.Groups.Snapshot().Group(j.group)
-	if g == nil || !g.LeftAlone(h.Clock.Now()).Down {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	j.lowers = true
-	left := g.DesiredCapacity
-	for _, o := range h.underWay { // others may be terminated by the same call
-		if i := g.Instance(o.instance); i != nil && i.Lifecycle.Counts() && o.lowers {
-			left -= i.Weight
-		}
-	}
-	if j.lowers = left >= j.desired && g.OthersWant <= j.desired; j.lowers {
-		return nil
-	}
-	return &group.LimitError{Group: j.group, Desired: left, Limit: j.desired}
+	klog.FromContext(ctx).Info("The group is at its minimum size: AWS replaces the instance")
+	return h.gatherTermination(ctx, j.group, j.instance, true)
 }
 
 // gatherTermination terminates the instance, together with other callers' instances, and returns why it stays.
-func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool, stays func(id string) error) error {
-	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather, stays)
+func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool) error {
+	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather, nil)
 	if partial, some := errors.AsType[*asg.TerminationError](err); some {
 		return partial.Stays[instance]
 	}
