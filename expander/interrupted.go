@@ -7,7 +7,7 @@ import (
 )
 
 // notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
-// while it prefers any. The next choice, in the same loop, is for the pods that are left. A group that alone can help them is kept then,
+// while it prefers any. The next choice, in the same loop unless --asg-scale-ups-per-loop is 1, is for the pods that are left. A group that alone can help them is kept then,
 // because EC2 may well have capacity for it.
 type notInterrupted func(nodeGroup string) bool
 

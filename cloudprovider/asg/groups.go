@@ -169,7 +169,6 @@ func (s *groups) ClusterName() launchspec.Statement {
 	return s.identity.Cluster()
 }
 
-// strangers is Strangers of the Identity.
 func (s *groups) strangers(ids []string) (strangers []string, stated bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -93,8 +93,8 @@ func (w guarded) mayChange(name string) error {
 	return nil
 }
 
-// tagsNeverShown takes in the outcome of a look for the tags of instances. It reports whether EC2 has shown none since the start, and has had tagsMost
-// to do so.
+// tagsNeverShown takes in the outcome of a look for the tags of instances. It reports whether no look has succeeded since the start, and the first one
+// failed tagsMost ago.
 func (w guarded) tagsNeverShown(err error) bool {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
@@ -128,7 +128,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 		return foreign
 	case awsclient.IsRefusedForGood(err), never && stated:
 		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
-			"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
+			"err", awsclient.Brief(err), "remedy", "let the autoscaler call ec2:DescribeInstances to have instances spared that state another cluster")
 	case err != nil:
 		return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
 	}

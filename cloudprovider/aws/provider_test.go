@@ -25,6 +25,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -154,6 +156,24 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	nodes[1].Annotations = other.Annotations
 	if got, err := w.HasInstance(nodes[1]); !got || err != nil {
 		t.Errorf("HasInstance of a group's own node with that mark = %t, %v, want true", got, err)
+	}
+}
+
+// The target size of a weighted group counts AWS's replacement already.
+func TestWarnedInstanceIsGoneForTheCoreWhereCapacityRebalancingReplacesIt(t *testing.T) {
+	plain, rebalanced, weighted := awsworld.Group("plain", "m5.large", 0, 1, 5, nil), awsworld.Group("rebalanced", "m5.large", 0, 1, 5, nil), awsworld.Weighted("weighted", 0, 1)
+	rebalanced.CapacityRebalance, weighted.CapacityRebalance = true, true
+	w := newWorld(t, nil, plain, rebalanced, weighted)
+	for name, want := range map[string]bool{"plain": true, "rebalanced": false, "weighted": true} {
+		node := w.Nodes(name)[0]
+		has, err := w.HasInstance(node)
+		assert.Truef(t, has && err == nil, "%s before the warning: %t, %v", name, has, err)
+		node.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(event.SpotInterruption), Effect: corev1.TaintEffectNoSchedule}}
+		has, err = w.HasInstance(node)
+		assert.Truef(t, has == want && err == nil, "%s: %t, %v, want %t", name, has, err, want)
+		node.Spec.Taints[0].Value = string(event.Reboot)
+		has, err = w.HasInstance(node)
+		assert.Truef(t, has && err == nil, "%s during a reboot: %t, %v", name, has, err)
 	}
 }
 

@@ -66,7 +66,7 @@ const (
 	CodeScaleDownOff  Code = "scale-down-off" // disabled, or in the delay after another change
 	CodeNotAutoscaled Code = "not-autoscaled" // no group of ours
 	CodeUnneeded      Code = "unneeded"       // goes
-	CodeInterruption  Code = "interruption"   // AWS takes it
+	CodeInterruption  Code = "interruption"   // AWS takes it, or a repair reboots it
 	CodeStarting      Code = "starting"
 	CodeOther         Code = "other"
 )

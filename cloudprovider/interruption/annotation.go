@@ -43,14 +43,14 @@ func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
 	return m, annotated
 }
 
-// Draining returns why a node is drained for AWS and since when, and false for any other node. The texts come from annotations, which somebody
+// Draining returns why a node is drained for AWS or a reboot and since when, and false for any other node. The texts come from annotations, which somebody
 // may have changed.
 func Draining(node *corev1.Node) (reason string, since time.Time, draining bool) {
 	a, draining := annotationOf(node)
 	return a.Text, a.Began, draining
 }
 
-// Planned reports whether a node is drained for a change that AWS has planned or advises. The drain may wait for days, or be given up.
+// Planned reports whether a node is drained for a reboot, or for a change that AWS has planned or advises. The drain may wait for days, or be given up.
 func Planned(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
 		return t.Key == Taint && reason{Kind: event.Kind(t.Value)}.planned()

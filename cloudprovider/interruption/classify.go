@@ -234,7 +234,7 @@ func (h *Handler) await(ctx context.Context, jobs []*job, arn string, patience t
 				return queue.Retry(0), unfinished
 			case gaveUp:
 				// It gave up one change. Another one has its turn now, or is over, too. AWS may have said that the instance ends, meanwhile.
-				if c := j.current(); arn == "" || arn != c.ARN || c.endsAtDeadline() {
+				if arn == "" || arn != j.abandoned.ARN || j.current().endsAtDeadline() {
 					return queue.Retry(0), postponed
 				}
 			case terminateFailed, broken:

@@ -85,7 +85,7 @@ func (r reason) planned() bool {
 	return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange || r.Kind == event.Reboot
 }
 
-// placedBy is until when a planned drain waits for a place for its pods. The instance of a reboot stays, and may be the only one that AWS
+// placedBy returns the end of a planned drain's wait for a place for its pods. The instance of a reboot stays, and may be the only one that AWS
 // has of its type. So its pods leave in any case then, if their budgets let them.
 func (r reason) placedBy() time.Time {
 	if r.Kind == event.Reboot {
@@ -112,9 +112,9 @@ func (r reason) drainBy() time.Time {
 }
 
 // waitsForOthers reports whether the drain begins only once no other node of its group is drained. An instance that AWS ends
-// soon cannot wait.
+// soon cannot wait. Reboots have the budgets of moves.
 func (r reason) waitsForOthers(now time.Time) bool {
-	return r.planned() && !(r.endsAtDeadline() && r.drainBy().Sub(now) < turnTime)
+	return r.planned() && r.Kind != event.Reboot && !(r.endsAtDeadline() && r.drainBy().Sub(now) < turnTime)
 }
 
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.

@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -24,7 +25,7 @@ const (
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
 	// An empty node is kept until its pods run on other nodes, for podsReadyTime at most. podsReadyReserve is the time that must then
 	// be left: an instance that AWS takes before it is terminated here is replaced twice. In a group at a limit it is kept for
-	// podsReadyTimeFull, because a replacement may need its place. So may the one by Capacity Rebalancing.
+	// podsReadyTimeFull, because a replacement may need its place. So is one that Capacity Rebalancing replaces only once it has ended.
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
@@ -271,7 +272,9 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
 		return h.giveUp(ctx, j, nodes, "its pods could not be moved in time")
 	}
-	h.metrics.lost.Add(float64(result.Lost))
+	if j.current().Kind != event.Reboot { // whose pods the move did not wait for, because their node does not work
+		h.metrics.lost.Add(float64(result.Lost))
+	}
 	switch out := h.terminate(ctx, j, nodes); {
 	case out != "":
 		return out
@@ -314,7 +317,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 }
 
 func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why string) outcome {
-	if j.current().over {
+	if j.abandoned = j.current(); j.abandoned.over { // another reason may come while the nodes are put back
 		why = calledOff
 	}
 	for _, node := range nodes {
@@ -328,7 +331,13 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 	var did string
 	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), func(n *corev1.Node) *corev1.Node {
 		did = "Put back into use"
-		if n = uncordoned(n); n.Spec.Unschedulable {
+		m, _ := annotationOf(n)
+		n = uncordoned(n)
+		if s, _ := move.StateOf(n); m.Kind == event.Reboot && s.Step == move.Rebooting && n.Status.NodeInfo.BootID == s.Boot {
+			s.Step, s.Began = move.Rebooted, time.Time{} // it is replaced
+			n.Annotations[move.Annotation] = s.Text()
+		}
+		if n.Spec.Unschedulable {
 			did = "No longer drained, but still cordoned by somebody else"
 		}
 		return n

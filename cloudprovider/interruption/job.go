@@ -30,6 +30,7 @@ type job struct {
 	decide          func()
 	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
+	abandoned       reason      // the one that was given up, before done is closed
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu
@@ -143,7 +144,7 @@ func (s *jobs) end(j *job, out outcome) {
 	switch out {
 	case unfinished, terminateFailed, broken:
 	case gaveUp:
-		if r := j.current(); !r.endsAtDeadline() || r.Kind == event.Reboot {
+		if r := j.abandoned; !r.endsAtDeadline() || r.Kind == event.Reboot {
 			s.givenUp[try{j.instance, r.Text}] = s.clock.Now()
 		}
 	default:

@@ -28,7 +28,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	instance, group := h.Groups.Snapshot().Instance(id)
 	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
 		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
-	if s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || instance == nil || instance.Lifecycle != "InService" ||
+	if s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
 		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) || h.gaveUp(id, r) {
 		return
 	}
@@ -53,14 +53,15 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 		case h.hasOther(ctx, j.instance, nodes), !h.cordon(ctx, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()}):
 			return broken
 		}
-		if _, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}}); err != nil {
+		_, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}})
+		if awsclient.IsRefused(err) {
 			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
 			if awsclient.IsDenied(err) {
 				text += "; allow ec2:RebootInstances on it"
 			}
 			return h.giveUp(ctx, j, nodes, text)
 		}
-		klog.FromContext(ctx).Info("Rebooted the instance", "node", klog.KObj(node))
+		klog.FromContext(ctx).Info("Asked EC2 to reboot the instance", "node", klog.KObj(node), "err", err) // without an answer it may reboot, too
 	}
 	for end := s.Began.Add(move.RebootTime); h.Clock.Now().Before(end); sleep(ctx, h.Clock, time.Second) {
 		switch node = h.node(j.instance); {

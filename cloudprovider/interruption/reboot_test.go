@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func (w *world) reboots() int { return w.aws.Calls()["RebootInstances"] }
@@ -97,6 +98,12 @@ func TestRebootIsGivenUp(t *testing.T) {
 		{name: "a budget holds its pod", before: func(w *world, _ string) { w.refused.Store(true) }, after: 16 * time.Minute},
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
+		{name: "a person keeps its node", before: func(w *world, id string) {
+			n := w.nodes()[id]
+			n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
+			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
+			require.NoError(w.t, err)
+		}},
 		{name: "it has rebooted by itself", before: func(w *world, id string) {
 			n := w.nodes()[id]
 			n.Status.NodeInfo.BootID = "another"
@@ -172,6 +179,32 @@ func TestWarningOverrulesAReboot(t *testing.T) {
 	}
 }
 
+func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		boot := w.nodes()[id].Status.NodeInfo.BootID
+		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true})
+		w.running()
+		w.toReboot(id, 0)
+		w.wait("the call", func() bool { return w.reboots() > 0 })
+		time.Sleep(time.Minute)
+		assert.False(t, w.back(id), "it takes pods and may reboot under them")
+		w.comesBack(id, boot)
+	})
+}
+
+// Budgets of moves say how many reboot at once.
+func TestSecondNodeOfAGroupNeedNotWaitForTheBootOfTheFirst(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.versioned()
+		w.running()
+		for _, id := range w.inService() {
+			w.toReboot(id, 0)
+		}
+		w.within(2*time.Minute, "both are rebooted", func() bool { return w.reboots() == 2 })
+	})
+}
+
 func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 	const action = "ec2:RebootInstances"
 	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
@@ -184,6 +217,8 @@ func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 		w.wait("denied", func() bool { return len(w.aws.Denials()) > 0 })
 		w.denied(action)
 		w.wait("back in use", func() bool { return w.back(id) })
+		s, _ := move.StateOf(w.nodes()[id])
+		assert.True(t, s.Step == move.Rebooted && s.Began.IsZero(), "it is replaced at once: %+v", s)
 		time.Sleep(time.Hour)
 		assert.Equal(t, []int{1, 0}, []int{w.reboots(), w.terminations()}, "calls of RebootInstances, terminations")
 		var said string

@@ -67,10 +67,11 @@ func (h *Handler) drainedByOthers(j *job) bool {
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
-// scheduled change, nor for a reboot.
+// scheduled change, nor for an instance that reboots.
 func (h *Handler) replacedByAWS(j *job) bool {
 	g, kind := h.Groups.Snapshot().Group(j.group), j.current().Kind
-	return g != nil && g.CapacityRebalance && kind != event.ScheduledChange && kind != event.Reboot
+	i, _ := h.Groups.Snapshot().Instance(j.instance)
+	return g != nil && g.CapacityRebalance && kind != event.ScheduledChange && kind != event.Reboot && (i == nil || !i.Lifecycle.ReplacesRootVolume())
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon

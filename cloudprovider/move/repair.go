@@ -179,10 +179,15 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 		}
 		first = repair{why: Why{IgnoresWishes: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
 		first.why.Reboot = (rule.Action == RepairActionReboot || rule.byDefault && r.rebootsFirst(n)) &&
-			n.Status.NodeInfo.BootID != "" && state.Boot == "" && state.Step != Placing
+			n.Status.NodeInfo.BootID != "" && state.Boot == "" && state.Step != Placing && !Disabled(n.Node)
 		due, since = true, from
 	}
 	return first, due || first.stopped != ""
+}
+
+// Disabled reports whether a person keeps the node. The core has no name for the key outside its own packages, and says so for a replacement.
+func Disabled(n *corev1.Node) bool {
+	return n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true"
 }
 
 // rebootsFirst reports whether a replacement may be hard to get, or lacks what is on the disks.

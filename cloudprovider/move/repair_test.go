@@ -214,6 +214,7 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		rules                     []string
 		reserved                  bool
 		noBoot                    bool // the node states no boot ID
+		disabled                  bool // a person keeps the node
 		state                     *State
 		want                      string
 	}{
@@ -229,6 +230,7 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		{name: "a GPU whose rule is the user's", instance: "g5.xlarge", condition: xid, rules: []string{replace}, want: "Replace"},
 		{name: "a GPU for which nothing is done", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=False/DCGMError"},
 		{name: "no boot ID by which the reboot would be seen", instance: "g5.xlarge", condition: xid, noBoot: true, want: "Replace"},
+		{name: "a node that stays by its annotation, which the core reads", instance: "g5.xlarge", condition: xid, disabled: true, want: "Replace"},
 		{name: "a move that has begun", instance: "g5.xlarge", condition: xid, state: &State{Step: Placing}, want: "Replace"},
 		{name: "a move that is tried again", instance: "g5.xlarge", condition: xid, state: &State{Step: Waiting}, want: "Reboot"},
 		{name: "again after a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(10 * time.Minute), want: "Replace"},
@@ -246,6 +248,9 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		n.Instance.Type = tt.instance
 		if !tt.noBoot {
 			n.Status.NodeInfo.BootID = "2"
+		}
+		if tt.disabled {
+			n.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}
 		}
 		if tt.state != nil {
 			n = n.with(*tt.state)

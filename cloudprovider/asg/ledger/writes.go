@@ -100,7 +100,7 @@ func (l *Ledger) NotWithdrawn(until time.Time) {
 	l.markOverdue(g)
 }
 
-// ExcessFrom returns when the excess beside our last write was as Lost takes it off. Later moves of AWS are not in it.
+// ExcessFrom returns when the excess was counted that Lost takes off. Later moves of AWS are not in it.
 func (l *Ledger) ExcessFrom() time.Time { return l.written.from }
 
 // Watched reports whether a write of ours is so young that instances of another writer may still arrive.

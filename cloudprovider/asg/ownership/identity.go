@@ -35,7 +35,7 @@ import (
 // only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While our name is unknown, or a
 // launch source unread, an instance of a group that may state another cluster is terminated only if it is a node of ours or we launched it. EC2 may
 // never answer us. In a group whose tags state our cluster, a launch source counts no more whose look-ups go on failing, nor do the tags of
-// instances that EC2 has not shown for an hour since the start.
+// instances where every look for them has failed since the start, and for an hour.
 
 const (
 	sourceFlag      = "--asg-cluster-name"

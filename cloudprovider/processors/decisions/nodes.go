@@ -257,6 +257,9 @@ func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) 
 		if s.Step == move.Placing && !unseen && !nodemeta.ToGo(node) {
 			o.Reason = asked(o.State, o.Reason, fmt.Sprintf("it is to be replaced (%s: %s)", s.Reason, s.Cause))
 		}
+		if s.Step == move.Rebooting {
+			o.Move.Waits = "its instance is rebooted first"
+		}
 	}
 	if waits {
 		if !moves {

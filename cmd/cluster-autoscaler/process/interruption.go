@@ -12,7 +12,7 @@ import (
 )
 
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
-// Without a queue the handler only finishes drains that an earlier process has begun.
+// Without a queue the handler only reboots nodes for repairs, and finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud,
 	events record.EventRecorder) (*interruption.Handler, <-chan struct{}, error) {
 	kube := urgent(p.kube)
