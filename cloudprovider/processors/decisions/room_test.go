@@ -1,0 +1,82 @@
+package decisions_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// addRoom has the core make pods for a capacity buffer.
+func (w *world) addRoom(cpu string, pods int) {
+	for i := range pods {
+		room := waiting(fmt.Sprint("room-", i), "buffer", cpu)
+		room.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+		w.fakes = append(w.fakes, room)
+	}
+}
+
+// end deletes a pod.
+func (w *world) end(pod string) {
+	w.T.Helper()
+	cached, err := w.factory.Core().V1().Pods().Lister().Pods("default").Get(pod)
+	require.NoError(w.T, err)
+	require.NoError(w.T, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(cached))
+}
+
+// The room may get a node of any group, and its old node would go before that node is there.
+func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
+	t.Run("nothing else is on the node", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "400m")
+		w.end("big-pod-0")
+		w.addRoom("400m", 1)
+		w.stays("1 big, 0 small", 20)
+	})
+	t.Run("the pod of the node has a place", func(t *testing.T) {
+		w := newDearWorld(t, 1, 1, "500m")
+		w.consolidation.Horizon = 4 * time.Hour
+		w.addRoom("1200m", 1)
+		w.stays("1 big, 1 small", 20)
+	})
+	t.Run("the expander prefers another group", func(t *testing.T) {
+		w := newDearWorld(t, 0, 1, "400m")
+		w.end("small-pod-0")
+		w.addRoom("1500m", 1)
+		spot, onDemand := awsworld.Group("spot", "", 0, 0, 5, map[string]string{move.TagBudget: "100%"}), 0
+		spot.LaunchTemplate, spot.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+			Overrides: []fakeaws.Override{{InstanceType: "m5.xlarge"}}} // wastes more, and costs less
+		spot.MixedInstancesPolicy.Distribution.OnDemandPercentageAboveBaseCapacity = &onDemand
+		require.NoError(t, w.AWS.AddGroup(spot))
+		w.Reread()
+		w.stays("0 big, 1 small", 20)
+		assert.Equal(t, 0, w.size("spot"))
+	})
+	t.Run("the pod finds a place meanwhile", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "1")
+		w.end("big-pod-0")
+		pod := running("pod", "set", "1", "big-0")
+		pod.Spec.Tolerations = []corev1.Toleration{{Key: "mine", Operator: corev1.TolerationOpExists}}
+		w.put(pod)
+		w.consolidation.Horizon = 4 * time.Hour
+		w.addRoom("800m", 1)
+		w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Plan != nil })
+		require.Equal(t, "1 big, 0 small", w.sizes())
+		other := w.ready("big")[0].DeepCopy()
+		other.Name, other.UID, other.Spec.ProviderID = "other", "other", "aws:///zone/i-0123456789abcdef0"
+		other.Labels = map[string]string{corev1.LabelHostname: "other", corev1.LabelTopologyZone: awsworld.ZoneA}
+		other.Spec.Taints = []corev1.Taint{{Key: "mine", Effect: corev1.TaintEffectNoSchedule}}
+		other.Status.Allocatable[corev1.ResourceCPU] = resource.MustParse("2")
+		w.join(other)
+		w.stays("1 big, 0 small", 20)
+		assert.NotEqual(t, decision.NodeDraining, w.node(w.record.Report(), "big-0").State)
+	})
+}
