@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -31,6 +33,13 @@ func (w *world) end(pod string) {
 	cached, err := w.factory.Core().V1().Pods().Lister().Pods("default").Get(pod)
 	require.NoError(w.T, err)
 	require.NoError(w.T, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(cached))
+}
+
+// book has a ProvisioningRequest book room.
+func (w *world) book(cpu string) {
+	pod := waiting("booked", "request", cpu)
+	pod.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
+	w.booked = booked{pod}
 }
 
 // The room may get a node of any group, and its old node would go before that node is there.
@@ -78,5 +87,57 @@ func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
 		w.join(other)
 		w.stays("1 big, 0 small", 20)
 		assert.NotEqual(t, decision.NodeDraining, w.node(w.record.Report(), "big-0").State)
+	})
+}
+
+// broken is a reason for the repair of nodes with the label outdated, as they are repaired in life.
+type broken struct{ sick }
+
+func (b broken) Due(n move.Node, now time.Time) (move.Why, bool) {
+	why, due := b.sick.Due(n, now)
+	why.IgnoresWishes = true
+	return why, due
+}
+
+// Nothing launches a node for the pods of the request before its booking has ended.
+func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
+	one := func(t *testing.T, reason move.Reason) *world {
+		o := options()
+		o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+		m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true, m)
+		node := w.ready("small")[0]
+		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
+		w.join(node)
+		w.book("1500m")
+		return w
+	}
+	t.Run("rotation", func(t *testing.T) {
+		w := one(t, outdated{})
+		n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+		assert.Equal(t, "a ProvisioningRequest has booked room on it", n.Move.Waits)
+		for range 10 {
+			w.loop()
+		}
+		require.Equal(t, 1, w.desired())
+		w.booked = nil
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff(0, w.desired())
+		})
+	})
+	t.Run("a repair waits for nobody", func(t *testing.T) {
+		w := one(t, broken{})
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff(0, w.desired())
+		})
+	})
+	t.Run("consolidation", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "400m")
+		w.consolidation.Horizon = 4 * time.Hour
+		w.book("1200m")
+		w.stays("1 big, 0 small", 20)
+		assert.Empty(t, w.consolidation.Reason.Saved)
 	})
 }
