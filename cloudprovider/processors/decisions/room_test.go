@@ -141,3 +141,61 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		assert.Empty(t, w.consolidation.Reason.Saved)
 	})
 }
+
+// The room gets a node of another group than its own node's.
+func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
+	begin := func(t *testing.T) *world {
+		o := options()
+		o.NodeGroupDefaults.MaxNodeStartupTime, o.ScaleDownDelayAfterAdd = 100*time.Hour, 100*time.Hour // the core itself removes nothing
+		m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+		on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+			c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
+		}, awsworld.Group("big", "m5.2xlarge", 0, 1, 5, nil), awsworld.Group("small", "m5.large", 0, 0, 5, nil))
+		w := newMovingWorld(t, on, o, true, m)
+		node := w.ready("big")[0]
+		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
+		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+		w.join(node)
+		w.addRoom("1200m", 1)
+		return w
+	}
+	until := func(w *world, want func(decision.Node) bool) {
+		w.Eventually(func() string {
+			w.clock.Step(time.Second)
+			n := w.node(w.loop(), "big-0")
+			require.Equal(w.T, 1, w.size("big"))
+			if n.Move != nil && want(n) {
+				return ""
+			}
+			return fmt.Sprintf("node %+v, move %+v", n, n.Move)
+		})
+	}
+	t.Run("it starts", func(t *testing.T) {
+		w := begin(t)
+		until(w, func(n decision.Node) bool {
+			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
+		})
+		for range 10 {
+			w.loop()
+		}
+		require.Equal(t, "1 big, 1 small", w.sizes())
+		w.join(w.ready("small")[0])
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff("0 big, 1 small", w.sizes())
+		})
+	})
+	t.Run("AWS has none", func(t *testing.T) {
+		w := begin(t)
+		w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.2xlarge"})
+		until(w, func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+		for range 30 {
+			w.clock.Step(time.Second)
+			w.loop()
+		}
+		assert.Equal(t, "1 big, 0 small", w.sizes())
+		assert.NotEqual(t, decision.NodeDraining, w.node(w.record.Report(), "big-0").State)
+	})
+}

@@ -94,10 +94,12 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 
 // Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
 // launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
-// places for them. The move ends if they alone need a node before one was launched.
+// places for them. A consolidation ends if they alone need a node before one was launched.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
+	need := map[string]bool{} // nodes whose own pods need another one
 	for _, p := range pods {
+		need[m.owners[p.UID]] = true
 		switch {
 		case m.consolidates(p):
 			own = append(own, p)
@@ -111,14 +113,19 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	for _, s := range m.states { // of an earlier leader
 		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
 	}
-	switch {
-	case len(own) == 0 && !launched && len(others) < len(pods):
-		for name := range m.emptied.Nodes {
-			if m.states[name].Reason == move.Consolidation {
-				m.roomless[name], m.unplaced[name], pods = true, true, others
-			}
+	fakes := len(own)+len(others) < len(pods) // which may have been on the emptied nodes
+	for name := range m.emptied.Nodes {
+		s := m.states[name]
+		dear := s.Reason == move.Consolidation
+		if !fakes || need[name] || s.Launches > 0 && !m.refused(s.Replacement) || dear && (len(own) > 0 || launched) {
+			continue
 		}
-		return pods
+		m.roomless[name], m.unplaced[name] = true, true
+		if dear {
+			pods = others
+		}
+	}
+	switch {
 	case len(own) == 0:
 		return pods
 	case m.theirs:
@@ -182,6 +189,13 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 			if node, ours := m.owners[pod.UID]; ours && len(raise.ScaleUpInfos) > 0 && !asked[node] {
 				asked[node] = true
 				m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+			}
+			if podlist.IsFake(pod) && len(raise.ScaleUpInfos) > 0 {
+				for node := range m.unplaced {
+					delete(m.unplaced, node)
+					delete(m.roomless, node)
+					m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+				}
 			}
 		}
 	}
