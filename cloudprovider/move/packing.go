@@ -344,6 +344,9 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	p.New = len(left)
 	p.Saving = p.Price
 	if len(left) > 0 {
+		if !slices.ContainsFunc(left, func(i item) bool { return i.Spec.NodeName != "" }) {
+			return p, 0 // only the core has made these pods, and it may launch their node in any group
+		}
 		into := k.offer(left, func(o *packHost) bool {
 			least := margin
 			if o.Estimated {

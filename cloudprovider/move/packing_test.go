@@ -93,6 +93,7 @@ func TestPlans(t *testing.T) {
 			gpus(1, newHost("b", "big", "8", 0.4, "1", "1"))}, want: "a > , saves 0.40"},
 		{name: "no other node has room", hosts: []Host{dear, full}, want: "none"},
 		{name: "one cheaper", hosts: []Host{dear, full}, offers: []Host{small}, want: "a > small, saves 0.30"},
+		{name: "only room needs a new node", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) { p.Spec.NodeName = "" }), full}, offers: []Host{small}, want: "none"},
 		{name: "the cheapest of two", hosts: []Host{dear}, offers: []Host{newHost("", "medium", "4", 0.2), small}, want: "a > small, saves 0.30"},
 		{name: "the cheaper one is too small", hosts: []Host{newHost("a", "big", "8", 0.4, "3")}, offers: []Host{small}, want: "none"},
 		{name: "four nodes for one", hosts: []Host{newHost("a", "small", "2", 0.1, "1500m"), newHost("b", "small", "2", 0.1, "1500m"), newHost("c", "small", "2", 0.1, "1500m"),

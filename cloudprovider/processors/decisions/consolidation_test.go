@@ -526,11 +526,7 @@ func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
 		Overrides: []fakeaws.Override{{InstanceType: "m5.xlarge"}}}
 	require.NoError(t, w.AWS.AddGroup(middle))
 	w.Reread()
-	for i := range 3 {
-		room := waiting(fmt.Sprint("room-", i), "buffer", "400m")
-		room.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
-		w.fakes = append(w.fakes, room)
-	}
+	w.addRoom("400m", 3)
 	w.untilConsolidated(func(*decision.Report) bool { return w.size("middle") == 1 })
 	w.stays("1 big, 0 small", 10) // beside one of the middle
 	assert.Equal(t, 1, w.size("middle"))

@@ -28,6 +28,7 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	fakepod "k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
@@ -77,6 +78,7 @@ type world struct {
 	events        *record.FakeRecorder        // of asked
 	drains        drains                      // none without a machine
 	fakes         injected                    // pods that only the core makes, in each loop
+	booked        booked                      // pods whose room a ProvisioningRequest has booked
 	at            time.Time                   // of the next loop
 	loops         *testclock.FakePassiveClock // shows at
 }
@@ -173,7 +175,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
 	if c := w.seen; c != nil {
-		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], decisions.ToHelp{Collector: c}}
+		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], &w.booked, decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		draining := &podlist.Draining{Drains: &w.drains}
 		if w.machine != nil {
@@ -243,6 +245,16 @@ func (i *injected) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Po
 }
 
 func (*injected) CleanUp() {}
+
+// booked are pods that the core places in its snapshot in each loop, where they find room.
+type booked []*corev1.Pod
+
+func (b *booked) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	_, _, err := scheduling.NewHintingSimulator().TrySchedulePods(ctx.ClusterSnapshot, *b, false, clustersnapshot.SchedulingOptions{})
+	return pending, err
+}
+
+func (*booked) CleanUp() {}
 
 // drains are nodes that AWS takes, and what the last loop says of them.
 type drains struct {

@@ -19,6 +19,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // kept notes why the planner keeps a node that is to be replaced.
@@ -36,11 +38,12 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		delete(m.blocked, name)
 	}
 	refused := s.Launches > 0 && m.refused(s.Replacement) && !m.coming(ctx, s.Replacement)
+	booked := noPlace && !s.IgnoresWishes && bookedOn(ctx, name)
 	switch {
 	case !moves:
 	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !refused:
 		m.postpone(name) // its node has come in vain
-	case noPlace && consolidates && (m.roomless[name] || refused): // no room at this price is no failure
+	case noPlace && consolidates && (m.roomless[name] || refused || booked): // no room at this price is no failure
 		if refused && m.Consolidation != nil {
 			m.Consolidation.Reason.Refuse(s.Replacement, m.Clock.Now())
 		}
@@ -48,6 +51,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 			m.Metrics.Ended(s.Reason, move.Cancelled)
 		}
 		m.rest(name)
+	case booked: // nobody launches a node for these pods, so the move waits for the end of the booking
+		delete(m.placeless, name)
+		m.hold(name, move.HeldRoom, "a ProvisioningRequest has booked room on it")
 	case (noPlace || atMinimum) && refused && m.neverCame(s.Replacement): // the next one may not come either
 		m.postpone(name)
 	case (noPlace || atMinimum) && refused: // it waits for a group that can
@@ -82,6 +88,12 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
 	}
+}
+
+// bookedOn reports whether a ProvisioningRequest has booked room on the node.
+func bookedOn(ctx *cacontext.AutoscalingContext, node string) bool {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
+	return err == nil && slices.ContainsFunc(snapshot.Pods(info), func(p *corev1.Pod) bool { return p.Spec.NodeName == "" && podlist.RequestOf(p) != "" })
 }
 
 // stuck says why a node cannot go because its group needs another one first, and cannot launch it for now. It is "" for a node that can.

@@ -23,7 +23,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, 
 	first := hurry || m.comeFirst(ctx, pending)
 	m.before, m.hurry = m.hopeless, hurry
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
-	m.roomless, m.registry = map[string]bool{}, ctx.ClusterStateRegistry
+	m.roomless, m.unplaced, m.registry = map[string]bool{}, map[string]bool{}, ctx.ClusterStateRegistry
 	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
 		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil {
@@ -94,10 +94,12 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 
 // Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
 // launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
-// places for them.
+// places for them. A consolidation ends if they alone need a node before one was launched.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
+	need := map[string]bool{} // nodes whose own pods need another one
 	for _, p := range pods {
+		need[m.owners[p.UID]] = true
 		switch {
 		case m.consolidates(p):
 			own = append(own, p)
@@ -107,6 +109,22 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	}
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
 	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
+	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
+	for _, s := range m.states { // of an earlier leader
+		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
+	}
+	fakes := len(own)+len(others) < len(pods) // which may have been on the emptied nodes
+	for name := range m.emptied.Nodes {
+		s := m.states[name]
+		dear := s.Reason == move.Consolidation
+		if !fakes || need[name] || s.Launches > 0 && !m.refused(s.Replacement) || dear && (len(own) > 0 || launched) {
+			continue
+		}
+		m.roomless[name], m.unplaced[name] = true, true
+		if dear {
+			pods = others
+		}
+	}
 	switch {
 	case len(own) == 0:
 		return pods
@@ -116,10 +134,7 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	for _, p := range others { // they have their turn in the next loop
 		m.hopeless[p.UID] = true
 	}
-	none := m.Consolidation != nil && (m.Consolidation.Reason.Launched || m.Consolidation.Reason.Stays)
-	for _, s := range m.states { // of an earlier leader
-		none = none || s.Reason == move.Consolidation && s.Launches > 0
-	}
+	none := launched || m.Consolidation != nil && m.Consolidation.Reason.Stays
 	m.only = map[string]int{}
 	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
@@ -174,6 +189,13 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 			if node, ours := m.owners[pod.UID]; ours && len(raise.ScaleUpInfos) > 0 && !asked[node] {
 				asked[node] = true
 				m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+			}
+			if podlist.IsFake(pod) && len(raise.ScaleUpInfos) > 0 {
+				for node := range m.unplaced {
+					delete(m.unplaced, node)
+					delete(m.roomless, node)
+					m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+				}
 			}
 		}
 	}

@@ -63,6 +63,7 @@ type Moves struct {
 	held      map[string]move.Held
 	placeless map[string]bool         // nodes whose pods have no other place
 	roomless  map[string]bool         // placeless nodes for which no group could launch another
+	unplaced  map[string]bool         // roomless nodes whose own pods have places, and pods that only the core has made have none
 	blocked   map[string]time.Time    // since when something keeps a node that is to be drained
 	holding   map[string]time.Time    // since when something holds it
 	draining  map[string]string       // nodes whose drain has begun, with the reason

@@ -137,6 +137,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, starts)
 			}
+		case r.awaitsGroup(n) && r.moves(n) && r.Moves.unplaced[n.Name]: // the snapshot has the node without the pods that need it
+			answer(n, simulator.NoPlaceToMovePods)
+			r.Moves.kept(ctx, r.Removals.answers[len(r.Removals.answers)-1])
 		default:
 			eligible = append(eligible, n)
 		}

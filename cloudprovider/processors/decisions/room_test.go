@@ -1,0 +1,201 @@
+package decisions_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// addRoom has the core make pods for a capacity buffer.
+func (w *world) addRoom(cpu string, pods int) {
+	for i := range pods {
+		room := waiting(fmt.Sprint("room-", i), "buffer", cpu)
+		room.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+		w.fakes = append(w.fakes, room)
+	}
+}
+
+// end deletes a pod.
+func (w *world) end(pod string) {
+	w.T.Helper()
+	cached, err := w.factory.Core().V1().Pods().Lister().Pods("default").Get(pod)
+	require.NoError(w.T, err)
+	require.NoError(w.T, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(cached))
+}
+
+// book has a ProvisioningRequest book room.
+func (w *world) book(cpu string) {
+	pod := waiting("booked", "request", cpu)
+	pod.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
+	w.booked = booked{pod}
+}
+
+// The room may get a node of any group, and its old node would go before that node is there.
+func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
+	t.Run("nothing else is on the node", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "400m")
+		w.end("big-pod-0")
+		w.addRoom("400m", 1)
+		w.stays("1 big, 0 small", 20)
+	})
+	t.Run("the pod of the node has a place", func(t *testing.T) {
+		w := newDearWorld(t, 1, 1, "500m")
+		w.consolidation.Horizon = 4 * time.Hour
+		w.addRoom("1200m", 1)
+		w.stays("1 big, 1 small", 20)
+	})
+	t.Run("the expander prefers another group", func(t *testing.T) {
+		w := newDearWorld(t, 0, 1, "400m")
+		w.end("small-pod-0")
+		w.addRoom("1500m", 1)
+		spot, onDemand := awsworld.Group("spot", "", 0, 0, 5, map[string]string{move.TagBudget: "100%"}), 0
+		spot.LaunchTemplate, spot.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+			Overrides: []fakeaws.Override{{InstanceType: "m5.xlarge"}}} // wastes more, and costs less
+		spot.MixedInstancesPolicy.Distribution.OnDemandPercentageAboveBaseCapacity = &onDemand
+		require.NoError(t, w.AWS.AddGroup(spot))
+		w.Reread()
+		w.stays("0 big, 1 small", 20)
+		assert.Equal(t, 0, w.size("spot"))
+	})
+	t.Run("the pod finds a place meanwhile", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "1")
+		w.end("big-pod-0")
+		pod := running("pod", "set", "1", "big-0")
+		pod.Spec.Tolerations = []corev1.Toleration{{Key: "mine", Operator: corev1.TolerationOpExists}}
+		w.put(pod)
+		w.consolidation.Horizon = 4 * time.Hour
+		w.addRoom("800m", 1)
+		w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Plan != nil })
+		require.Equal(t, "1 big, 0 small", w.sizes())
+		other := w.ready("big")[0].DeepCopy()
+		other.Name, other.UID, other.Spec.ProviderID = "other", "other", "aws:///zone/i-0123456789abcdef0"
+		other.Labels = map[string]string{corev1.LabelHostname: "other", corev1.LabelTopologyZone: awsworld.ZoneA}
+		other.Spec.Taints = []corev1.Taint{{Key: "mine", Effect: corev1.TaintEffectNoSchedule}}
+		other.Status.Allocatable[corev1.ResourceCPU] = resource.MustParse("2")
+		w.join(other)
+		w.stays("1 big, 0 small", 20)
+		assert.NotEqual(t, decision.NodeDraining, w.node(w.record.Report(), "big-0").State)
+	})
+}
+
+// broken is a reason for the repair of nodes with the label outdated, as they are repaired in life.
+type broken struct{ sick }
+
+func (b broken) Due(n move.Node, now time.Time) (move.Why, bool) {
+	why, due := b.sick.Due(n, now)
+	why.IgnoresWishes = true
+	return why, due
+}
+
+// Nothing launches a node for the pods of the request before its booking has ended.
+func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
+	one := func(t *testing.T, reason move.Reason) *world {
+		o := options()
+		o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+		m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true, m)
+		node := w.ready("small")[0]
+		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
+		w.join(node)
+		w.book("1500m")
+		return w
+	}
+	t.Run("rotation", func(t *testing.T) {
+		w := one(t, outdated{})
+		n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+		assert.Equal(t, "a ProvisioningRequest has booked room on it", n.Move.Waits)
+		for range 10 {
+			w.loop()
+		}
+		require.Equal(t, 1, w.desired())
+		w.booked = nil
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff(0, w.desired())
+		})
+	})
+	t.Run("a repair waits for nobody", func(t *testing.T) {
+		w := one(t, broken{})
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff(0, w.desired())
+		})
+	})
+	t.Run("consolidation", func(t *testing.T) {
+		w := newDearWorld(t, 1, 0, "400m")
+		w.consolidation.Horizon = 4 * time.Hour
+		w.book("1200m")
+		w.stays("1 big, 0 small", 20)
+		assert.Empty(t, w.consolidation.Reason.Saved)
+	})
+}
+
+// The room gets a node of another group than its own node's.
+func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
+	begin := func(t *testing.T) *world {
+		o := options()
+		o.NodeGroupDefaults.MaxNodeStartupTime, o.ScaleDownDelayAfterAdd = 100*time.Hour, 100*time.Hour // the core itself removes nothing
+		m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+		on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+			c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
+		}, awsworld.Group("big", "m5.2xlarge", 0, 1, 5, nil), awsworld.Group("small", "m5.large", 0, 0, 5, nil))
+		w := newMovingWorld(t, on, o, true, m)
+		node := w.ready("big")[0]
+		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
+		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+		w.join(node)
+		w.addRoom("1200m", 1)
+		return w
+	}
+	until := func(w *world, want func(decision.Node) bool) {
+		w.Eventually(func() string {
+			w.clock.Step(time.Second)
+			n := w.node(w.loop(), "big-0")
+			require.Equal(w.T, 1, w.size("big"))
+			if n.Move != nil && want(n) {
+				return ""
+			}
+			return fmt.Sprintf("node %+v, move %+v", n, n.Move)
+		})
+	}
+	t.Run("it starts", func(t *testing.T) {
+		w := begin(t)
+		until(w, func(n decision.Node) bool {
+			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
+		})
+		for range 10 {
+			w.loop()
+		}
+		require.Equal(t, "1 big, 1 small", w.sizes())
+		w.join(w.ready("small")[0])
+		w.Eventually(func() string {
+			w.loop()
+			return cmp.Diff("0 big, 1 small", w.sizes())
+		})
+	})
+	t.Run("AWS has none", func(t *testing.T) {
+		w := begin(t)
+		w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.2xlarge"})
+		until(w, func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+		for range 30 {
+			w.clock.Step(time.Second)
+			w.loop()
+		}
+		assert.Equal(t, "1 big, 0 small", w.sizes())
+		assert.NotEqual(t, decision.NodeDraining, w.node(w.record.Report(), "big-0").State)
+	})
+}
