@@ -349,8 +349,8 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 
 // HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated
 // once EC2 confirms it, because it may have been detached. One that AWS takes now counts as gone where Capacity Rebalancing replaces it. Its
-// pods then wait for that replacement, by which the group is larger than desired. The target size of a weighted group has it already. The error says that an instance was in none of our groups, so
-// that the core decides by itself.
+// pods then wait for that replacement, by which the group is larger than desired. The target size of a weighted group counts it already.
+// The error says that an instance was in none of our groups, so that the core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {

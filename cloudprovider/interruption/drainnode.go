@@ -333,7 +333,7 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 		did = "Put back into use"
 		m, _ := annotationOf(n)
 		n = uncordoned(n)
-		if s, _ := move.StateOf(n); m.Kind == event.Reboot && s.Step == move.Rebooting && n.Status.NodeInfo.BootID == s.Boot {
+		if s, _ := move.StateOf(n); m.Kind == event.Reboot && s.AwaitsReboot(n) {
 			s.Step, s.Began = move.Rebooted, time.Time{} // it is replaced
 			n.Annotations[move.Annotation] = s.Text()
 		}

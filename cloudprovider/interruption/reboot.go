@@ -21,14 +21,14 @@ type reboots interface {
 }
 
 // beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not
-// Ready are of no use and may be stuck. So they hold its reboot up for as long as after a warning, and it is rebooted with those that are left.
+// Ready are of no use and may be stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place anyway.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
 	s, _ := move.StateOf(node)
 	id := nodemeta.InstanceOf(node)
 	instance, group := h.Groups.Snapshot().Instance(id)
 	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
 		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
-	if s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
+	if !s.AwaitsReboot(node) || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
 		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) || h.gaveUp(id, r) {
 		return
 	}
@@ -48,7 +48,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 	s, _ := move.StateOf(node)
 	if j.resumed.Terminating.IsZero() {
 		switch {
-		case s.Step != move.Rebooting || node.Status.NodeInfo.BootID != s.Boot || drainedByCore(node) || !h.inGroup(j.instance):
+		case !s.AwaitsReboot(node) || drainedByCore(node) || !h.inGroup(j.instance):
 			return h.giveUp(ctx, j, nodes, "nobody wants its reboot any more")
 		case h.hasOther(ctx, j.instance, nodes), !h.cordon(ctx, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()}):
 			return broken

@@ -208,7 +208,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 // reboots ends the wait for a reboot.
 func (r *round) reboots(n Node, s State) {
 	r.moves(n, s)
-	if back := n.Status.NodeInfo.BootID != s.Boot; back || r.now.Sub(s.Began).Abs() >= RebootTime {
+	if back := !s.AwaitsReboot(n.Node); back || r.now.Sub(s.Began).Abs() >= RebootTime {
 		s.Step, s.Began = Rebooted, time.Time{}
 		if back {
 			s.Began = r.now

@@ -185,7 +185,8 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 	return first, due || first.stopped != ""
 }
 
-// Disabled reports whether a person keeps the node. The core has no name for the key outside its own packages, and says so for a replacement.
+// Disabled reports whether a person keeps the node (ScaleDownDisabledKey of the core, which this package must not import). For a replacement the core
+// looks itself.
 func Disabled(n *corev1.Node) bool {
 	return n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true"
 }

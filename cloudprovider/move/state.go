@@ -69,6 +69,11 @@ func StateOf(node metav1.Object) (s State, moves bool) {
 	return s, moves
 }
 
+// AwaitsReboot reports whether the node is to be rebooted, and has not been.
+func (s State) AwaitsReboot(node *corev1.Node) bool {
+	return s.Step == Rebooting && node.Status.NodeInfo.BootID == s.Boot
+}
+
 // IgnoresWishes reports whether no pod keeps the node by its wish now.
 func IgnoresWishes(node *corev1.Node) bool {
 	s, _ := StateOf(node)

@@ -33,9 +33,9 @@ func (g *Group) Withdrawable() int {
 	return (g.DesiredCapacity - g.AfterWithdrawal(g.Requested)) / g.Source.MinWeight()
 }
 
-// AfterWithdrawal is the desired capacity without up to n unfulfilled instances of ours. While an instance may weigh more than we know, nothing is taken
-// back: AWS may count it for the rest of the desired capacity, and would terminate one. It does not document whether it states the weight in a group that
-// counts vCPUs or memory.
+// AfterWithdrawal is the desired capacity without up to n unfulfilled instances of ours. While an instance may weigh more than we know, nothing is
+// taken back: AWS may count it for the rest of the desired capacity, and would terminate one. AWS does not document whether it states the
+// weight in a group that counts vCPUs or memory.
 func (g *Group) AfterWithdrawal(n int) int {
 	if slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Unweighed && i.Lifecycle.Counts() }) {
 		return g.DesiredCapacity

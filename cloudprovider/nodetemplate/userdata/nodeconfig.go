@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// readNodeConfigs keeps the NodeConfigs of a text. nodeadm lays the ones in files, below /etc/eks/nodeadm.d, over those of the user data.
+// readNodeConfigs keeps the NodeConfigs of a text. nodeadm lays files below /etc/eks/nodeadm.d over the NodeConfigs of the user data.
 func (r *reader) readNodeConfigs(text string, file bool) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
 		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {

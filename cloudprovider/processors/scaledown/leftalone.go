@@ -48,8 +48,8 @@ func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
 	return all
 }
 
-// completesFirst is the core's rule of pods that complete before their node goes. The core waits for those that it sees before it taints the
-// node, and would evict one that it sees later. So that one keeps the node.
+// completesFirst is the core's rule of pods that complete before their node goes. The core waits for such a pod if it sees the pod before it taints
+// the node, and would evict a pod that comes later. So a later pod keeps the node.
 type completesFirst struct{ rules.Rule }
 
 func (c completesFirst) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {

@@ -302,7 +302,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	return joined, err
 }
 
-// together returns the next groups to raise to their minimum sizes in one call of the core, and adds them to those that were tried. Within a call
+// together returns the next groups to raise to their minimum sizes in one call of the core, and notes them in tried. Within a call
 // the core counts the nodes of no other group for the limits, so they are groups that fit together, or one that does not fit. The minimum
 // sizes of an Auto Scaling group's zone groups depend on each other, so one of them is raised at a time.
 func (o *Orchestrator) together(counted []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo, tried map[string]bool) (

@@ -87,8 +87,8 @@ type Delays struct {
 	// Synchronous is how long EC2 takes for a call of LaunchInstances, 500 ms by default. Then its instances are Pending, and
 	// it is answered.
 	Synchronous Duration `json:"synchronous,omitempty"`
-	// For Unlisted after that, 0 by default, the group shows the new desired capacity without the instances, and with those that EC2 does
-	// not have. AWS documents no order. The call is answered once they are listed, and the rest is taken back.
+	// For Unlisted after that, 0 by default, the group shows the new desired capacity without the instances, and also for instances that EC2
+	// does not have. AWS documents no order. The call is answered once they are listed, and the rest is taken back.
 	Unlisted Duration `json:"unlisted,omitempty"`
 }
 

@@ -18,7 +18,7 @@ type ec2Reboot struct {
 	Return bool `xml:"return"`
 }
 
-// rebootInstances reboots instances that run. As in EC2 they stay running meanwhile, and those that have ended are ignored. One that does not run
+// rebootInstances reboots instances that run. As in EC2 they stay running meanwhile, and instances that have ended are ignored. One that does not run
 // yet is refused, which EC2 does not document. The node of an instance is not Ready until KWOK, or a test, makes it Ready once the node has come
 // back with another boot ID, Delays.Register later.
 func (a *account) rebootInstances(r *request) (any, error) {
