@@ -12,7 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
@@ -150,4 +154,35 @@ func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
 		least = max(least, size)
 	}
 	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
+}
+
+// justRegistered is the age below which a node counts as starting although it is Ready. The core lists nodes before Refresh, when the
+// node may not have been Ready.
+const justRegistered = time.Minute
+
+// startingGroups are the node groups with nodes that have registered and are not Ready, as of this Refresh and of the one before it.
+type startingGroups struct{ now, before map[string]bool }
+
+func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
+	s.before, s.now = s.now, map[string]bool{}
+	for _, node := range nodes {
+		age := now.Sub(node.CreationTimestamp.Time)
+		ready, err := kubernetes.GetNodeReadiness(node)
+		_, labelled := node.Labels[provider.GPULabel()] // the core waits for the GPU of such a node
+		_, shown := gpu.NodeHasGpuAllocatable(node)
+		if age >= justRegistered && err == nil && ready.Ready && (shown || !labelled) {
+			continue
+		}
+		group := provider.NodeGroupOf(node) // by its tag, or else by the core's default
+		if group != nil && age < group.Options(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime}).MaxNodeStartupTime {
+			s.now[group.Id()] = true
+		}
+	}
+}
+
+// starts reports whether nodes of the group are starting.
+func (p *provider) starts(group string) bool {
+	p.loop.Lock()
+	defer p.loop.Unlock()
+	return p.starting.now[group] || p.starting.before[group]
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/autoscaler/cluster-autoscaler/config/flags"
+	coreversion "k8s.io/autoscaler/cluster-autoscaler/version"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
@@ -98,4 +100,22 @@ func startLogging(config *logsapi.LoggingConfiguration) error {
 	}
 	ctrl.SetLogger(klog.NewKlogr())
 	return nil
+}
+
+// version is this binary's version. The build sets it.
+var version = "unknown"
+
+// coreModule is the module of the core.
+const coreModule = "k8s.io/autoscaler/cluster-autoscaler"
+
+// coreVersion is the core's own version with its module's version, because the core's own does not change with every commit.
+func coreVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == coreModule {
+				return fmt.Sprintf("%s (%s %s)", coreversion.ClusterAutoscalerVersion, coreModule, module.Version)
+			}
+		}
+	}
+	return coreversion.ClusterAutoscalerVersion
 }

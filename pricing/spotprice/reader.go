@@ -3,6 +3,7 @@ package spotprice
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -112,4 +115,27 @@ func (m ageMetric) Collect(metrics chan<- prometheus.Metric) {
 	if at := m.r.readAt.Load(); at != nil {
 		metrics <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, m.r.Clock.Since(*at).Seconds())
 	}
+}
+
+// InUse returns the types, sorted, of future launches and present instances of the groups that may launch spot instances. It returns
+// the zones of all groups, because a zone that comes into use waits for the next reading of each type.
+func InUse(groups []*group.Group) Pools {
+	types, zones := map[string]bool{}, map[string]bool{}
+	for _, g := range groups {
+		for _, zone := range g.Zones {
+			zones[zone] = true
+		}
+		if g.LaunchSpec == nil || g.CapacityType() == awsmessage.OnDemand {
+			continue
+		}
+		for _, t := range g.LaunchSpec.Types {
+			types[t.Name] = true
+		}
+		for _, i := range g.Instances {
+			types[i.Type], zones[i.Zone] = true, true
+		}
+	}
+	delete(types, "")
+	delete(zones, "")
+	return Pools{Types: slices.Sorted(maps.Keys(types)), Zones: slices.Sorted(maps.Keys(zones))}
 }

@@ -11,6 +11,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
+// ShortestPoolCoolDown is the cool-down of a pool without capacity. Stock waits longer, as do AWS's own retries, and pods lose that time.
+const ShortestPoolCoolDown = 3 * time.Minute
+
+// How long a pool is left alone after a failed launch. Other pools are used meanwhile.
+const (
+	capacityCoolDown   = ShortestPoolCoolDown
+	quotaCoolDown      = 5 * time.Minute  // somebody must ask AWS for a higher quota
+	deniedCoolDown     = 5 * time.Minute  // somebody must allow the launch
+	brokenCoolDown     = 15 * time.Minute // somebody must correct the configuration
+	unansweredCoolDown = time.Minute      // AWS did not report the outcome of a launch
+)
+
+// An instance in service proves the configuration, also of one that died at launch up to retryLead before.
+const retryLead = time.Minute
+
 // Pool is a source of instances: one type in one zone, bought in one way. An empty field stands for any.
 type Pool struct {
 	InstanceType string

@@ -15,6 +15,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
+const (
+	namedTypes = 3   // bounds the instance types that a failure names
+	maxMessage = 500 // bounds the stored part of AWS's text, in bytes
+)
+
 type Failure struct {
 	At      time.Time
 	Code    string // AWS's own code, or one that stands for the message where it has none

@@ -13,6 +13,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
+// When a Breaker has a call replaced by an older one, and for how long.
+const (
+	// enoughMisses tries in a row must go unanswered first. AWS misses a try if it answers with a fault of its own, does not answer for
+	// some seconds, or breaks the connection. If AWS continues a launch whose caller has gone, the second try shows that.
+	enoughMisses   = 2
+	groupFallback  = time.Minute // for which one group uses the older call
+	enoughRequests = 3           // unanswered requests in a row have all groups use the older call for sharedFallback
+	sharedFallback = 15 * time.Minute
+)
+
 // Breaker is a circuit breaker before a call that AWS may not answer and an older one can replace. Safe for concurrent use.
 type Breaker struct {
 	call  string

@@ -21,6 +21,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
+const (
+	shiftInterval    = 30 * time.Second // the time between two look-ups of the shifts
+	noShiftsRetry    = time.Hour        // where the service does not exist
+	shiftTimeout     = 30 * time.Second // bounds one look-up with its pages and retries
+	maxResourcePages = 20               // bounds the pages of managed resources, load balancers included, that one look-up reads
+)
+
 const ZonalShift awsmessage.Class = "zonal-shift"
 
 // ShiftAPIs are the services that say which zones are shifted.

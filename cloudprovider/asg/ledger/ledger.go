@@ -1,11 +1,43 @@
 package ledger
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+const (
+	// ReadingLag is the greatest age of a reading when we get it. AWS states no bound. Readings a few seconds old occur, so a minute leaves room.
+	ReadingLag = time.Minute
+	// lostUpdateWatch is the time after a write of the desired capacity in which instances arrive that AWS had already ordered from EC2.
+	lostUpdateWatch = 30 * time.Second
+	// BeginsWithin is the time after a write within which AWS begins the launches for it, and lists them. It takes seconds.
+	BeginsWithin = 20 * time.Second
+	// overdueAfter is the time after which missing instances without a failed launch stop counting, unless they are ours to withdraw. It is
+	// well above the time of a launch, and below the core's --max-node-provision-time.
+	overdueAfter = 5 * time.Minute
+	// A group in motion has the quick pace until restlessFor after its last move, then a pace that is slowMotionFactor times slower.
+	restlessFor      = 3 * time.Minute
+	slowMotionFactor = 8
+	// firstLook is the time that a launch has before we read the group's activities. A launch that succeeds is in the group sooner.
+	// The pause doubles up to slowestLook, and further in a group in which nothing moves.
+	firstLook   = 3 * time.Second
+	slowestLook = 30 * time.Second
+	failureAge  = 2 * time.Minute // a launch that failed may have begun that long before we saw its instances missing
+)
+
+// Previous leaders.
+const (
+	TokenAge        = 10 * time.Minute // the time for which an equal launch counts as a repetition of a call whose answer nobody got
+	PredecessorCall = 10 * time.Second // the longest that a previous leader's launch may still be in progress
+	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
+	predecessorLaunches = time.Minute
+	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer
 )
 
 // Ledger has our knowledge of one group. New makes one.
@@ -132,6 +164,56 @@ func New() *Ledger {
 
 // Group returns the group as AWS has accepted it, or nil before the first reading.
 func (l *Ledger) Group() *group.Group { return l.group }
+
+// Read takes in the reading g, and makes it the group with our knowledge beside it. It returns whether the group moved, and the recent instances that
+// have just come into service. g must not be older than our knowledge, and belongs to the Ledger from then on.
+func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
+	before := l.group
+	inService = l.noteRecent(g)
+	newest := l.isNewest(g)
+	maps.DeleteFunc(l.gone, func(id string, _ bool) bool { return g.Instance(id) == nil })
+	l.markDeparted(g)
+	l.resolve(g, newest)
+	l.markArriving(g)
+	if before == nil { // nothing shows who asked for the instances that it lacks, so none is ours to withdraw
+		l.metAt = g.ReadAt
+		l.desired.others = g.DesiredCapacity
+		g.OthersWant = l.desired.others
+	} else {
+		g.LaunchSpec, g.Problems, g.ZonesNeeded = before.LaunchSpec, before.Problems, before.ZonesNeeded
+		g.Operation, g.EKSRepairs = before.Operation, before.EKSRepairs
+	}
+	if !l.written.unanswered {
+		l.request.fulfil(g)
+	}
+	l.request.settle(g)
+	l.noteShortage(g)
+	l.markOverdue(g)
+	moved = before == nil || l.away || !before.SameMotion(g)
+	if l.group, l.away = g, false; moved {
+		l.movedAt = g.ReadAt
+	}
+	return moved, inService
+}
+
+// NoteSpec enters the group's launch spec and reports whether it is news. A known spec stays where nothing better is known, unless the group can
+// launch nothing at all.
+func (l *Ledger) NoteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
+	g := *l.group
+	g.Problems = problems
+	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.LaunchSpec) {
+		launch = g.LaunchSpec
+	}
+	if launch == l.group.LaunchSpec && slices.Equal(problems, l.group.Problems) {
+		return false
+	}
+	g.LaunchSpec = launch
+	l.group = &g
+	return true
+}
+
+// Describe has describe change facts of the group that depend on no reading: its statements, and that a pod needs its zones.
+func (l *Ledger) Describe(describe func(*group.Group)) { describe(l.change()) }
 
 // change replaces the group by a copy, which may be changed until the caller's next call.
 func (l *Ledger) change() *group.Group {

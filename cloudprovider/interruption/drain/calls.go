@@ -2,15 +2,18 @@ package drain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // listed lists the pods to move from the API server, in one call for each node. The cache may lack pods that the scheduler
@@ -57,4 +60,67 @@ func once(ctx context.Context, within time.Duration, call *rest.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return call.MaxRetries(0).Do(ctx).Error()
+}
+
+// A refused pod is retried after askFirst, and askMore later each time, up to askMost. Budgets may hold back hundreds of pods at
+// once, and every answer costs the API server a look at the budget.
+const askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
+
+// try is the time of a pod's last eviction or deletion, how often that was refused, and whether ever by a budget.
+type try struct {
+	last    time.Time
+	refused int
+	held    bool
+}
+
+// pause returns the time until the pod may be tried again.
+func (t try) pause() time.Duration {
+	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
+}
+
+// outcome is the answer to one eviction or deletion.
+type outcome struct {
+	pod    *corev1.Pod
+	forced bool
+	err    error
+}
+
+func (r *round) record(ctx context.Context, o outcome) {
+	pod, err := o.pod, o.err
+	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", pod.Spec.NodeName))
+	delete(r.asking, pod.UID)
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	before := r.tried[pod.UID]
+	held := before.held || !o.forced && apierrors.IsTooManyRequests(err)
+	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: before.refused + 1, held: held}
+	switch {
+	case err == nil:
+		r.moved[pod.UID] = o.forced
+		if c := metav1.GetControllerOf(pod); c != nil {
+			r.owners[c.UID] = true
+		}
+		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
+		r.Moved(pod, o.forced, held)
+	case apierrors.IsNotFound(err):
+		r.absent[pod.UID] = true
+	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
+	case apierrors.IsTooManyRequests(err):
+		log.V(2).Info("A disruption budget holds a pod back", "err", err)
+	default:
+		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
+		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
+		r.reportStuck(pod, err)
+	}
+}
+
+// reportStuck reports a stuck pod once. It skips calls that our own rate limit holds back.
+func (r *round) reportStuck(pod *corev1.Pod, err error) {
+	var status apierrors.APIStatus
+	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
+	if answered && !r.stuck[pod.UID] {
+		r.stuck[pod.UID] = true
+		r.Stuck(pod, err)
+	}
 }

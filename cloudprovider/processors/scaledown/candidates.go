@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,11 +10,14 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/unremovable"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by. It leaves out the nodes that the provider
@@ -68,4 +72,32 @@ type Disabled struct{ nodes.ScaleDownNodeProcessor }
 
 func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	return nil, nil
+}
+
+// CheapestFirst has the core consider a node before another if its pods cost less to move (move.Cost). It stands behind the core's own
+// comparers: a node that was considered before has waited for its removal, and would wait anew behind one that has just become cheaper.
+type CheapestFirst struct {
+	Cluster clustersnapshot.ClusterSnapshot
+	costs   map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
+}
+
+var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
+
+// ResetState forgets the costs, before each sort.
+func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
+
+// ScaleDownEarlierThan reports whether the pods of a cost less than those of b.
+func (c *CheapestFirst) ScaleDownEarlierThan(a, b *corev1.Node) bool { return c.cost(a) < c.cost(b) }
+
+func (c *CheapestFirst) cost(n *corev1.Node) float64 {
+	cost, known := c.costs[n]
+	if known {
+		return cost
+	}
+	cost = math.Inf(1)
+	if info, err := c.Cluster.GetNodeInfo(n.Name); err == nil {
+		cost = move.Cost(snapshot.Pods(info))
+	}
+	c.costs[n] = cost
+	return cost
 }

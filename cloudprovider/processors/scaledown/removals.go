@@ -2,6 +2,7 @@ package scaledown
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -9,6 +10,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
@@ -97,4 +101,24 @@ func (r *Removals) CleanUp() {
 func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
+}
+
+// Listers leave out pods whose grace ended long ago from nodes under removal. The core's rules skip such a pod, and its drain evicts it all the same,
+// waits for it, and fails. It is often the sickness of its node that holds the pod.
+type Listers struct{ kubernetes.ListerRegistry }
+
+func (l Listers) AllPodLister() kubernetes.PodLister { return withoutOverdue(l) }
+
+type withoutOverdue Listers
+
+func (l withoutOverdue) List() ([]*corev1.Pod, error) {
+	pods, err := l.ListerRegistry.AllPodLister().List()
+	now := time.Now()
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool {
+		if !drain.IsPodLongTerminating(pod, now) {
+			return false
+		}
+		node, err := l.AllNodeLister().Get(pod.Spec.NodeName)
+		return err == nil && taints.HasToBeDeletedTaint(node)
+	}), err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -88,4 +89,68 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --asg-cluster-name=NAME")
 	}
 	return true
+}
+
+// checkLimits judges the limits of groups by the pods that wait.
+func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.pods.missing(c) {
+		return false
+	}
+	in.eachGroup(func(g *group.Group) {
+		waiting := in.pods.value.waiting
+		switch {
+		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
+			c.find(quoted(g), fmt.Sprintf("its maximum size of %d may keep %s waiting", g.MaxSize, why.Count(waiting, "pod")),
+				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, 2*g.MaxSize))
+		case g.MaxSize == g.MinSize && len(g.Timed) == 0:
+			c.find(quoted(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
+				in.resize(g, max(2*g.MaxSize, 1)))
+		}
+	})
+	return true
+}
+
+// resize is the step that raises the maximum that the group has reached.
+func (in *installation) resize(g *group.Group, to int) string {
+	limited := &decision.Group{AutoScaling: g.Name}
+	if n := decision.Nodegroup(g.ManagedNodegroup()); n.Name != "" {
+		limited.EKS = &n
+	}
+	var limits []decision.Limit
+	for _, l := range g.AtMax(g) {
+		limits = append(limits, decision.Limit{Flag: l.Flag, Clock: l.Clock, Size: l.Size, Needs: to})
+	}
+	return why.Resize(limited, "max", limits)
+}
+
+func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
+	in.eachGroup(func(g *group.Group) {
+		if g.Suspended(group.ProcessTerminate) {
+			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes stay", "SuspendedProcesses of DescribeAutoScalingGroups",
+				processCommand("resume", g, group.ProcessTerminate))
+		}
+		if evidence := rebalanced(g); evidence != "" {
+			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", why.Count(len(g.Zones), "zone")),
+				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, group.ProcessRebalance))
+		}
+	})
+	return true
+}
+
+func processCommand(verb string, g *group.Group, process string) string {
+	return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
+}
+
+// rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".
+func rebalanced(g *group.Group) string {
+	if len(g.Zones) < 2 || g.Suspended(group.ProcessRebalance) {
+		return ""
+	}
+	if !g.ProtectsNewInstances {
+		return "NewInstancesProtectedFromScaleIn is false"
+	}
+	if at := slices.IndexFunc(g.Instances, func(i group.Instance) bool { return !i.Protected }); at >= 0 {
+		return "instance " + g.Instances[at].ID + " has no scale-in protection"
+	}
+	return ""
 }

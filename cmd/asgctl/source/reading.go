@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -73,6 +74,31 @@ func (r *Reading) Template(g *group.Group) *fromgroup.Template { return r.templa
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
 func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
+
+// Views returns the zonal views of a group of the reading, one node group for each zone, where the autoscaler would scale it
+// zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
+// here, and so are the zones where an instance type is offered.
+func (r *Reading) Views(g *group.Group) []*group.Group {
+	if views := r.nodeGroups[g.Name]; g.Zone == "" && len(views) > 0 && views[0].Zone != "" {
+		return views
+	}
+	return nil
+}
+
+// Find returns the group of that name or the zonal view of that ID.
+func (r *Reading) Find(id string) (*group.Group, error) {
+	for _, g := range r.Groups {
+		if g.Name == id {
+			return g, nil
+		}
+		for _, view := range r.Views(g) {
+			if view.ID() == id {
+				return view, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no Auto Scaling group or zonal view %q: asgctl groups lists those there are, and says why a group is not scaled by zone", id)
+}
 
 // WrongUse is an error in the caller's request, not in the reading.
 type WrongUse struct{ error }
@@ -178,4 +204,21 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
 	return clients, nil
+}
+
+// lookUp adds to the catalogue the types that the groups launch and it lacks. The catalogue is of use even with an error.
+func lookUp(ctx context.Context, api lookup.TypesAPI, groups []*group.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
+	unknown := map[string]bool{}
+	for _, g := range groups {
+		if g.LaunchSpec == nil {
+			continue
+		}
+		for _, t := range g.LaunchSpec.Types {
+			if _, ok := catalogue.Lookup(t.Name); !ok {
+				unknown[t.Name] = true
+			}
+		}
+	}
+	found, err := lookup.DescribeTypes(ctx, api, slices.Sorted(maps.Keys(unknown)))
+	return catalogue.With(found...), err
 }

@@ -102,3 +102,24 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	// A node that is drained for AWS may lose its cordon before our taint. The core would copy the taint, and keep the copy for years.
 	core.StatusTaints = append(slices.Clone(core.StatusTaints), interruption.Taint)
 }
+
+// The stock autoscaler has the usual lease. A plugin and a shadow run beside it, with leases of their own.
+const (
+	usualLease  = "cluster-autoscaler"
+	pluginLease = usualLease + "-plugin"
+
+	shadowSuffix = "-shadow"
+)
+
+const leaseFlag = "leader-elect-resource-name"
+
+// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the lease of
+// the autoscaler that it watches, because it would take it in the end.
+func (o *Options) FillLease(fs *pflag.FlagSet) {
+	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
+		o.LeaderElection.ResourceName = pluginLease
+	}
+	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
+		o.LeaderElection.ResourceName += shadowSuffix
+	}
+}
