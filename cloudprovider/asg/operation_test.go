@@ -170,7 +170,8 @@ func TestUnreadNodegroupIsLeftToEKS(t *testing.T) {
 		denied := w.aws.Deny("DescribeNodegroup")
 		w.running()
 		for range 2 {
-			assert.Equal(t, [2]bool{true, false}, [2]bool{w.group("a").EKSRepairs, w.group("b").EKSRepairs}, "nodes of EKS's group and of ours are left to EKS")
+			got := [2]bool{w.group("a").EKSRepairs, w.group("b").EKSRepairs}
+			assert.Equal(t, [2]bool{true, false}, got, "nodes of EKS's group and of ours are left to EKS")
 			time.Sleep(10 * time.Minute)
 		}
 		w.aws.ClearFaults(denied)

@@ -79,7 +79,8 @@ func (s State) InVain(now time.Time) State {
 	return s.waits(now, inVainPause)
 }
 
-// waits is the state between two tries. Pods come to the node meanwhile that ask for another restart. A reboot that was taken back is still to come.
+// waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
+// A reboot that was taken back is still to come.
 func (s State) waits(now time.Time, pause time.Duration) State {
 	if s.Step == Rebooting {
 		s.Boot = ""

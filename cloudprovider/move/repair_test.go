@@ -239,8 +239,8 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		{name: "the wait begins again with a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(9 * time.Minute),
 			want: "stopped: it has been rebooted, and is replaced if it does not work by 12:01Z"},
 		{name: "a reboot that did not come back", instance: "g5.xlarge", condition: xid, state: &State{Step: Rebooted, Boot: "1"}, want: "Replace"},
-		{name: "a reboot that did not come back, and the condition is new", instance: "g5.xlarge", condition: xid, since: 9 * time.Minute, state: &State{Step: Rebooted, Boot: "1"},
-			want: "stopped: its reboot did not succeed, and it is replaced if it does not work by 12:01Z"},
+		{name: "a reboot that did not come back, and the condition is new", instance: "g5.xlarge", condition: xid, since: 9 * time.Minute,
+			state: &State{Step: Rebooted, Boot: "1"}, want: "stopped: its reboot did not succeed, and it is replaced if it does not work by 12:01Z"},
 		{name: "it works since its reboot", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=True", state: rebooted(9 * time.Minute)},
 	} {
 		r, of := newRepair(t, tt.rules...), &group.Group{Name: "web"}
@@ -282,7 +282,8 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 		{name: "it does not come back", want: "0 rebooting, 30 rebooted, 31 placing"},
 		{name: "it does not come back, and works", asked: 1, becomes: map[int]corev1.NodeCondition{20: whole}, want: "0 rebooting, 30 rebooted, 33 ends"},
 		{name: "it works before EC2 is asked", becomes: map[int]corev1.NodeCondition{1: whole}, want: "0 rebooting, 3 ends"},
-		{name: "it works for a minute before EC2 is asked", becomes: map[int]corev1.NodeCondition{1: whole, 2: broken}, want: "0 rebooting, 3 ends, 11 rebooting, 41 rebooted, 42 placing"},
+		{name: "it works for a minute before EC2 is asked", becomes: map[int]corev1.NodeCondition{1: whole, 2: broken},
+			want: "0 rebooting, 3 ends, 11 rebooting, 41 rebooted, 42 placing"},
 		{name: "no budget", budget: "0", boots: 5, want: ""},
 	} {
 		budgets, err := ParseBudgets([]string{cmp.Or(tt.budget, "100%")})
@@ -326,7 +327,8 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 func TestNoNodeIsRebootedWhileTooManyAreUnhealthy(t *testing.T) {
 	budgets, err := ParseBudgets([]string{"100%"})
 	require.NoError(t, err)
-	m, web := &Machine{Reasons: []Reason{newRepair(t, "KernelReady=Reboot")}, Budgets: budgets}, &group.Group{Name: "web", Tags: map[string]string{TagBudget: "100%"}}
+	m := &Machine{Reasons: []Reason{newRepair(t, "KernelReady=Reboot")}, Budgets: budgets}
+	web := &group.Group{Name: "web", Tags: map[string]string{TagBudget: "100%"}}
 	states := map[string]State{}
 	look := func(after time.Duration, sick int) map[string]Held {
 		nodes := healthy(web, 19-sick)

@@ -101,7 +101,8 @@ func (r *Resolver) Operation(g *Group) Operation {
 	return Operation{}
 }
 
-// Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded. Until one has, EKS may.
+// Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded.
+// Until one has, it may.
 func (r *Resolver) Repairs(g *Group) bool {
 	key := g.ManagedNodegroup()
 	n, _ := r.nodegroups.get(key)
