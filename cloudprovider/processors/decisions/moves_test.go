@@ -956,7 +956,7 @@ func TestNodeThatIsRebootedStays(t *testing.T) {
 	assert.Eventually(t, func() bool { return !w.IsMember(nodes[2]) }, 10*time.Second, 10*time.Millisecond)
 }
 
-// Its pods wait for a place, and EC2 has not been asked for the reboot. In the end a drain for that leaves the node, and is not carried out.
+// The node is drained for its reboot when something changes.
 func TestRebootIsTakenBack(t *testing.T) {
 	key := func(key string) func(*corev1.Node, *world) {
 		return func(n *corev1.Node, _ *world) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, "true") }
