@@ -50,14 +50,12 @@ func (j *job) current() reason {
 	return j.reason
 }
 
-// escalate replaces the job's reason by one that outranks it. It reports whether a planned drain is in a hurry now, or
-// put off.
+// escalate replaces the job's reason by one that outranks it. It reports whether that was the reason of a planned drain.
 func (j *job) escalate(r reason) (changed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
-		later := r.updates(j.reason)
-		if changed = later || j.reason.planned() && !r.planned(); later {
+		if changed = j.reason.planned(); r.updates(j.reason) {
 			r.Began = j.reason.Began // it has had its turn
 		}
 		j.reason = r

@@ -158,6 +158,24 @@ func TestNextLeaderRebootsOnce(t *testing.T) {
 	}
 }
 
+// AWS announces to end the instance in two weeks, and its message may come to the next leader after reconcile.
+func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.full.Store(true)
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		w.send(later("RETIREMENT", 14*24*time.Hour)(id))
+		time.Sleep(3 * time.Hour)
+		stop()
+		w.running()
+		time.Sleep(10 * time.Minute)
+		w.waits()
+		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
+	})
+}
+
 func TestWarningOverrulesAReboot(t *testing.T) {
 	for name, when := range map[string]func(w *world, id string) bool{
 		"its pods wait for a place": func(w *world, _ string) bool { return w.cordoned() == 1 },
