@@ -20,8 +20,8 @@ type reboots interface {
 	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
 }
 
-// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not
-// Ready are of no use and may be stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place anyway.
+// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not Ready are of no use and may be
+// stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place if the node is still not Ready.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
 	s, _ := move.StateOf(node)
 	id := nodemeta.InstanceOf(node)
@@ -33,7 +33,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 		return
 	}
 	if !nodemeta.Ready(node) {
-		r.Ends, r.Deadline = true, now.Add(notice)
+		r.Deadline = now.Add(notice)
 	}
 	h.begin(ctx, id, group.Name, r)
 }

@@ -176,6 +176,42 @@ func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
 	})
 }
 
+// A budget holds its pod.
+func TestRebootLeavesNoPodsToANodeThatWorks(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		begins, later corev1.ConditionStatus
+		away          time.Duration
+		reboots       int
+	}{
+		{name: "its kubelet comes back", begins: corev1.ConditionFalse, later: corev1.ConditionTrue},
+		{name: "its kubelet falls silent", begins: corev1.ConditionTrue, later: corev1.ConditionUnknown, reboots: 1},
+		{name: "the next leader comes late, and its kubelet is still silent", begins: corev1.ConditionUnknown, later: corev1.ConditionUnknown,
+			away: 10 * time.Minute, reboots: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				w.refused.Store(true)
+				w.setReady(id, tt.begins)
+				stop := w.running()
+				w.toReboot(id, 0)
+				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+				if tt.away > 0 {
+					stop()
+					time.Sleep(tt.away)
+					w.running()
+				}
+				time.Sleep(2 * time.Second)
+				w.setReady(id, tt.later)
+				time.Sleep(16 * time.Minute)
+				assert.Equal(t, []int{tt.reboots, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+				assert.Equal(t, tt.reboots == 0, w.back(id), "back in use")
+			})
+		})
+	}
+}
+
 func TestWarningOverrulesAReboot(t *testing.T) {
 	for name, when := range map[string]func(w *world, id string) bool{
 		"its pods wait for a place": func(w *world, _ string) bool { return w.cordoned() == 1 },
