@@ -212,6 +212,23 @@ func TestRebootLeavesNoPodsToANodeThatWorks(t *testing.T) {
 	}
 }
 
+// The instance would boot under the pods that have come back to its node.
+func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.full.Store(true)
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		stop()
+		time.Sleep(40 * time.Minute)
+		w.running()
+		w.wait("back in use", func() bool { return w.back(id) })
+		time.Sleep(time.Hour)
+		assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+	})
+}
+
 func TestWarningOverrulesAReboot(t *testing.T) {
 	for name, when := range map[string]func(w *world, id string) bool{
 		"its pods wait for a place": func(w *world, _ string) bool { return w.cordoned() == 1 },
