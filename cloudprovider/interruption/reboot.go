@@ -54,7 +54,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			return broken
 		}
 		_, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}})
-		if awsclient.IsRefused(err) {
+		if awsclient.IsRefused(err) || awsclient.IsThrottled(err) { // for its rate, which EC2 answers by 503
 			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
 			if awsclient.IsDenied(err) {
 				text += "; allow ec2:RebootInstances on it"

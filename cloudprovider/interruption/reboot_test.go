@@ -96,6 +96,9 @@ func TestRebootIsGivenUp(t *testing.T) {
 		after   time.Duration // the node is back in use by then
 	}{
 		{name: "a budget holds its pod", before: func(w *world, _ string) { w.refused.Store(true) }, after: 16 * time.Minute},
+		{name: "EC2 throttles the call", before: func(w *world, _ string) {
+			w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "Throttling"})
+		}, reboots: 1, after: time.Minute},
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
 		{name: "a person keeps its node", before: func(w *world, id string) {
