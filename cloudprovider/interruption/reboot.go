@@ -20,7 +20,7 @@ type reboots interface {
 	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
 }
 
-// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not Ready are of no use and may be
+// beginReboot begins the job of a node that is to be rebooted (package move). Pods of a node that is not Ready are of no use and may be
 // stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place if the node is still not Ready.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
 	s, _ := move.StateOf(node)
@@ -29,7 +29,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
 		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
 	if !s.AwaitsReboot(node) || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
-		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) || h.gaveUp(id, r) {
+		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) {
 		return
 	}
 	if !nodemeta.Ready(node) {

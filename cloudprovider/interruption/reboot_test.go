@@ -161,24 +161,6 @@ func TestNextLeaderRebootsOnce(t *testing.T) {
 	}
 }
 
-// AWS announces to end the instance in two weeks, and its message may come to the next leader after reconcile.
-func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-		w.versioned()
-		w.full.Store(true)
-		stop := w.running()
-		w.toReboot(id, 0)
-		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
-		w.send(later("RETIREMENT", 14*24*time.Hour)(id))
-		time.Sleep(3 * time.Hour)
-		stop()
-		w.running()
-		time.Sleep(10 * time.Minute)
-		w.waits()
-		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
-	})
-}
-
 // A budget holds its pod.
 func TestRebootLeavesNoPodsToANodeThatWorks(t *testing.T) {
 	for _, tt := range []struct {
@@ -229,6 +211,38 @@ func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
 		w.wait("back in use", func() bool { return w.back(id) })
 		time.Sleep(time.Hour)
 		assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+	})
+}
+
+func TestRebootIsTriedAgainWhereItsMoveBeginsAnew(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.refused.Store(true)
+		w.running()
+		w.toReboot(id, 0)
+		w.within(16*time.Minute, "given up", func() bool { s, _ := move.StateOf(w.nodes()[id]); return s.Step == move.Rebooted })
+		time.Sleep(12 * time.Minute)
+		w.refused.Store(false)
+		w.toReboot(id, 0) // its condition was gone, and is back
+		w.within(time.Minute, "a reboot", func() bool { return w.reboots() == 1 })
+	})
+}
+
+// AWS announces to end the instance in two weeks, and its message may come to the next leader after reconcile.
+func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.full.Store(true)
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		w.send(later("RETIREMENT", 14*24*time.Hour)(id))
+		time.Sleep(3 * time.Hour)
+		stop()
+		w.running()
+		time.Sleep(10 * time.Minute)
+		w.waits()
+		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
 	})
 }
 
