@@ -172,7 +172,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 	if err != nil {
 		return nil, err
 	}
-	if *o == defaults || p.starts(g.Id()) {
+	if *o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	options := &protos.NodeGroupAutoscalingOptions{

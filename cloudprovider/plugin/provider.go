@@ -1,7 +1,9 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,7 +22,9 @@ import (
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
@@ -161,11 +165,16 @@ func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
 const justRegistered = time.Minute
 
 // startingGroups are the node groups with nodes that have registered and are not Ready, as of this Refresh and of the one before it.
-type startingGroups struct{ now, before map[string]bool }
+type startingGroups struct {
+	now, before map[string]bool
+	coming      map[string]time.Time // since when instances have been seen that have not registered
+}
 
 func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
 	s.before, s.now = s.now, map[string]bool{}
+	registered, coming := map[string]bool{}, map[string]time.Time{}
 	for _, node := range nodes {
+		registered[nodemeta.InstanceOf(node)] = true
 		age := now.Sub(node.CreationTimestamp.Time)
 		ready, err := kubernetes.GetNodeReadiness(node)
 		_, labelled := node.Labels[provider.GPULabel()] // the core waits for the GPU of such a node
@@ -178,11 +187,27 @@ func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now 
 			s.now[group.Id()] = true
 		}
 	}
+	for _, g := range provider.View().Snapshot().Groups() {
+		for _, i := range g.Counted() {
+			if !registered[i.ID] {
+				coming[i.ID] = cmp.Or(s.coming[i.ID], now)
+			}
+		}
+	}
+	s.coming = coming
 }
 
-// starts reports whether nodes of the group are starting.
-func (p *provider) starts(group string) bool {
+// starts reports whether nodes of the group are starting. It does not while the core would end an instance that has not registered for its
+// own time, and the group's is longer. The core has seen it a moment before we have.
+func (p *provider) starts(id string, own, ours time.Duration) bool {
 	p.loop.Lock()
 	defer p.loop.Unlock()
-	return p.starting.now[group] || p.starting.before[group]
+	late := func(i group.Instance) bool {
+		since, coming := p.starting.coming[i.ID]
+		return coming && time.Since(since) > own-time.Minute
+	}
+	if g := p.parts.Load().Provider.View().Group(id); g != nil && ours > own && slices.ContainsFunc(g.Instances, late) {
+		return false
+	}
+	return p.starting.now[id] || p.starting.before[id]
 }
