@@ -68,7 +68,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*protos.NodeGroupsResponse, error) {
 	response := &protos.NodeGroupsResponse{}
 	for _, group := range p.parts.Load().Provider.NodeGroups() {
-		response.NodeGroups = append(response.NodeGroups, p.groupMessage(group))
+		response.NodeGroups = append(response.NodeGroups, p.groupMessage(group.(*aws.NodeGroup)))
 	}
 	return response, nil
 }
@@ -78,7 +78,7 @@ func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNod
 	group, err := p.parts.Load().Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
-		response.NodeGroup = p.groupMessage(group)
+		response.NodeGroup = p.groupMessage(group.(*aws.NodeGroup))
 	}
 	return response, err
 }
@@ -151,13 +151,14 @@ func (p *provider) nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 }
 
 // groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not
-// terminate.
-func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
+// terminate. The maximum of a zone group is the most that it may have. Those of several add up to more than their group's, and it is
+// IncreaseSize that keeps to that.
+func (p *provider) groupMessage(g *aws.NodeGroup) *protos.NodeGroup {
 	least := g.MinSize()
 	if size, err := g.TargetSize(); err == nil && p.parts.Load().Provider.TooOldToRemove() {
 		least = max(least, size)
 	}
-	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
+	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MostSize()), Debug: g.Debug()}
 }
 
 // justRegistered is the age below which a node counts as starting although it is Ready. The core lists nodes before Refresh, when the
