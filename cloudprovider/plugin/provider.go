@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	corev1 "k8s.io/api/core/v1"
@@ -47,10 +48,12 @@ type provider struct {
 }
 
 // Refresh moves on to the newest Snapshot.
-func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.RefreshResponse, error) {
+func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*protos.RefreshResponse, error) {
 	p.loop.Lock()
 	defer p.loop.Unlock()
 	with := p.parts.Load()
+	p.core.Store(connection(ctx))
+	p.refreshed = time.Now()
 	if err := with.Provider.Refresh(); err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 	}
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
-	p.starting.look(with.Provider, nodes, time.Now())
+	p.starting.look(with.Provider, nodes, p.refreshed)
 	with.Refreshed()
 	return &protos.RefreshResponse{}, nil
 }
@@ -73,14 +76,27 @@ func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*prot
 	return response, nil
 }
 
-// NodeGroupForNode answers with a group without a name for a node of nobody.
-func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
-	group, err := p.parts.Load().Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
+// NodeGroupForNode answers with a group without a name for a node of nobody. It is the first call of a core that starts, by a connection of its
+// own, also beside a plugin that has served another core.
+func (p *provider) NodeGroupForNode(ctx context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
+	with, from := p.parts.Load(), connection(ctx)
+	if p.core.Swap(from) != from {
+		with.Provider.BeforeLoop()
+	}
+	group, err := with.Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
 		response.NodeGroup = p.groupMessage(group.(*aws.NodeGroup))
 	}
 	return response, err
+}
+
+// connection is the address of the caller's end of a call's connection.
+func connection(ctx context.Context) string {
+	if caller, ok := peer.FromContext(ctx); ok {
+		return caller.Addr.String()
+	}
+	return ""
 }
 
 func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {
