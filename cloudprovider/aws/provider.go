@@ -184,8 +184,8 @@ func (p *Provider) Refresh() error {
 	return nil
 }
 
-// BeforeLoop moves on to the newest Snapshot while no loop is under way. Another core may begin, so NodeGroupForNode answers as before the first
-// Refresh again.
+// BeforeLoop moves on to the newest Snapshot while no loop is under way. Another core may begin, so NodeGroupForNode answers as before
+// the first Refresh again.
 func (p *Provider) BeforeLoop() {
 	p.looped.Store(false)
 	p.superseded.Clear()

@@ -76,8 +76,8 @@ func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*prot
 	return response, nil
 }
 
-// NodeGroupForNode answers with a group without a name for a node of nobody. It is the first call of a core that starts, by a connection of its
-// own, also beside a plugin that has served another core.
+// NodeGroupForNode answers with a group without a name for a node of nobody. It is the first call of a core that starts, by a connection of
+// its own, also beside a plugin that has served another core.
 func (p *provider) NodeGroupForNode(ctx context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
 	with, from := p.parts.Load(), connection(ctx)
 	if p.core.Swap(from) != from {

@@ -78,8 +78,8 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 	return r, err
 }
 
-// differences are the pods about which the recorded loop decided otherwise, and how. A pod that it has left for the next loop is none. Pods that it
-// moved from nodes are in no report, so nothing is said about the nodes that it launched for them.
+// differences are the pods about which the recorded loop decided otherwise, and how. A pod that it has left for the next loop is none.
+// Pods that it moved from nodes are in no report, so nothing is said about the nodes that it launched for them.
 func differences(recorded, now *decision.Report) (text string) {
 	said := func(p decision.Pod) string {
 		return fmt.Sprintf("%s in %s: %s", p.State, cmp.Or(p.Group, "no group"), p.Cause.Message)
