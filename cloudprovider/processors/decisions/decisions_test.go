@@ -280,6 +280,7 @@ func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 		"at the minimum":                     {least: 1, want: stays},
 		"at the minimum, to go all the same": {least: 1, forced: true, want: ends},
 		"paused":                             {tags: map[string]string{group.TagPaused: "scale-down"}, want: stays},
+		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true, want: stays},
 	} {
 		o := options()
 		o.ForceDeleteLongUnregisteredNodes = tt.forced
@@ -291,6 +292,46 @@ func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 		got := r.Nodes[0].Reason
 		assert.Truef(t, strings.Contains(got.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(got.Message, tt.want) &&
 			strings.Contains(got.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, got)
+	}
+}
+
+// Where its group may have no fewer nodes, somebody else ends the instance.
+func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		least  int
+		tags   map[string]string
+		forced bool
+		want   int // instances given up
+	}{
+		"above the minimum":                  {want: 2},
+		"one above the minimum":              {least: 1, want: 1},
+		"at the minimum":                     {least: 2},
+		"at the minimum, to go all the same": {least: 2, forced: true, want: 2},
+		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true},
+	} {
+		o := options()
+		o.ForceDeleteLongUnregisteredNodes = tt.forced
+		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 2, 5, tt.tags)), o, true)
+		w.loop()
+		late := w.View().Group("a").Instances
+		for range 2 {
+			w.at = w.at.Add(10 * time.Minute)
+			w.loop()
+		}
+		for _, i := range late {
+			_ = w.AWS.Reclaim(i.ID) // an error says that it is terminated already
+		}
+		w.Eventually(func() string {
+			w.Reread()
+			r := w.loop()
+			for _, n := range r.Nodes {
+				if n.InstanceID == late[0].ID || n.InstanceID == late[1].ID {
+					return fmt.Sprintf("%s: instance %+v is there", name, n)
+				}
+			}
+			return ""
+		})
+		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.want, "%s", name)
 	}
 }
 
