@@ -371,10 +371,16 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if !ok || strings.HasPrefix(node.Name, "fargate") {
 		return true, cloudprovider.ErrNotImplemented
 	}
-	if terminated, _ := p.terminated.Known().Of(id); terminated {
+	if p.Terminated(node) {
 		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented
+}
+
+// Terminated reports whether the node's instance left its group and is known to be terminated.
+func (p *Provider) Terminated(node *corev1.Node) bool {
+	terminated, _ := p.terminated.Known().Of(nodemeta.InstanceOf(node))
+	return terminated
 }
 
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }

@@ -183,6 +183,15 @@ func TestNodeMayHaveHadNoRoomInTheReport(t *testing.T) {
 	}
 }
 
+func TestNodeThatIsGoneHasItsLastDecision(t *testing.T) {
+	at := time.Date(2026, 11, 1, 2, 14, 9, 0, time.UTC)
+	r := &decision.Report{Timeline: []decision.Entry{{Kind: decision.Interrupted, Node: "b"},
+		{Kind: decision.ScaleDown, At: at, Node: "a", Reason: decision.Reason{Message: "not needed for 10m"}},
+		{Kind: decision.Problem, At: at.Add(-time.Hour), Node: "a", Reason: decision.Reason{Message: "its removal failed"}}}}
+	want := "a is no node or instance of a group of the autoscaler; the last decision about it: scale-down at 2026-11-01 02:14:09 UTC: not needed for 10m"
+	assert.Equal(t, finding{want}, unserved("a", r))
+}
+
 // The next question goes to the same autoscaler.
 func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

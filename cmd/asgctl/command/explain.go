@@ -217,11 +217,16 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return e.cli.print(answer, answer.Text, wrong)
 }
 
-// unserved says that a node is not there, or may have had no room in the report.
+// unserved says that a node is not there, or may have had no room in the report. One that is gone may have its last decision in the report.
 func unserved(name string, r *decision.Report) finding {
+	last := slices.IndexFunc(r.Timeline, func(e decision.Entry) bool { return e.Node == name })
 	name += " is no node or instance of a group of the autoscaler"
 	if len(r.Nodes) >= decision.MaxNodes {
 		name += ", or one that had no room in its report"
+	}
+	if last >= 0 { // the newest
+		e := &r.Timeline[last]
+		name += show.Clean(fmt.Sprintf("; the last decision about it: %s at %s: %s", e.Kind, why.Moment(e.At), e.Reason.Message))
 	}
 	return finding{name}
 }
