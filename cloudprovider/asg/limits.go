@@ -83,7 +83,7 @@ const (
 const (
 	launchesPerCall = 100 // EC2 Auto Scaling API reference, LaunchInstances, RequestedCapacity
 	launchesAtOnce  = 8
-	// A throttled launch is repeated for throttledPatience, and one that AWS defers to another change of the group for contendedPatience. A launch
+	// A throttled launch is repeated for throttledPatience, and a call that AWS defers to another change of the group for contendedPatience. A launch
 	// in progress is polled for workingPatience. Other launches in the group wait meanwhile.
 	throttledPatience = 5 * time.Second
 	contendedPatience = 6 * time.Second

@@ -213,9 +213,19 @@ func (t *termination) recent(id string) (i *group.Instance) {
 	return i
 }
 
+// all terminates the members. It asks again for those that AWS defers to another change of the group: their nodes are drained in vain if they stay.
 func (t *termination) all(ctx context.Context, members []group.Instance) {
-	for batch := range slices.Chunk(members, terminationsPerCall) {
-		t.batch(ctx, batch)
+	for began := t.clock.Now(); ; {
+		for batch := range slices.Chunk(members, terminationsPerCall) {
+			t.batch(ctx, batch)
+		}
+		members = slices.DeleteFunc(members, func(i group.Instance) bool { return !awsclient.IsContended(t.stays[i.ID]) })
+		if len(members) == 0 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
+			return
+		}
+		for _, i := range members {
+			delete(t.stays, i.ID)
+		}
 	}
 }
 
@@ -227,7 +237,7 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 		}
 		began := t.clock.Now()
 		out, err := t.tryBatch(ctx, members)
-		if err == nil || awsclient.IsRefused(err) {
+		if err == nil || awsclient.IsRefused(err) || awsclient.IsContended(err) {
 			if !awsclient.IsUnsent(err) {
 				t.calls.batchTermination.Answered(t.group)
 			}
@@ -330,7 +340,7 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 				}
 			})
 		// A termination may be under way, maybe our own, if the SDK repeats the call because its answer was lost. What else is not found, the text does not say.
-		case awsclient.IsRefused(err):
+		case awsclient.IsRefused(err), awsclient.IsContended(err):
 			blocked[at] = err
 		default:
 			// Until that is known, the caller would give the node new pods.

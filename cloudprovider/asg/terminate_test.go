@@ -136,6 +136,10 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 
 func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testRefusedInstanceStaysAndIsNamed)
+}
+
+func testRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	ids := w.ids("a")
 	for _, code := range []string{"AccessDenied", "Throttling"} {
@@ -150,6 +154,24 @@ func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
 	}
+}
+
+// AWS defers a termination to a change of the group that is under way, and says so with status 400. The node is drained by then.
+func TestTerminationDeferredToAnotherChangeIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []string{"ScalingActivityInProgress", "ResourceContention"} {
+			for _, tt := range []struct{ instances, times, stay int }{{1, 1, 0}, {1, 3, 0}, {3, 1, 0}, {1, 100, 1}} {
+				w := newWorld(t, scalingGroup("a", 0, tt.instances, 10)).started()
+				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: tt.times})
+				began := time.Now()
+				_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+				took := time.Since(began)
+				assert.Truef(t, len(staying(t, err)) == tt.stay && w.desired("a") == tt.stay && took < 15*time.Second,
+					"%s %d times, %d instances: %v, desired capacity is %d, after %s; want %d to stay", code, tt.times, tt.instances, err, w.desired("a"), took, tt.stay)
+			}
+		}
+	})
 }
 
 func TestTerminationWithLostAnswerIsRead(t *testing.T) {

@@ -69,12 +69,18 @@ func (n *NodeGroup) MinSize() int {
 }
 
 // MaxSize is the greatest number of nodes. A group whose scale-up is paused has it, and a spend cap leaves room for as many as it can pay.
-func (n *NodeGroup) MaxSize() int {
+func (n *NodeGroup) MaxSize() int { return n.upTo((*group.Group).MaxInstances) }
+
+// MostSize is MaxSize, except for a zone group. It may get all that is left of its group: pods that need its zone gain nothing from another
+// zone's share.
+func (n *NodeGroup) MostSize() int { return n.upTo((*group.Group).MostInstances) }
+
+func (n *NodeGroup) upTo(most func(*group.Group) int) int {
 	g := n.group()
 	if n.provider.Paused(g).Up {
 		return g.TargetInstances()
 	}
-	return n.provider.WithinCaps(g, g.MaxInstances())
+	return n.provider.WithinCaps(g, most(g))
 }
 
 // TargetSize is the number of nodes AWS has been asked for, or would have been asked for by a shadow.

@@ -96,7 +96,7 @@ type Provider struct {
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
 	answered   *lookup.Answers[lookup.Start]
-	looped     atomic.Bool  // Refresh was called
+	looped     atomic.Bool  // Refresh was called, and no BeforeLoop since
 	waited     atomic.Int64 // nanoseconds of this loop for answers of AWS
 }
 
@@ -182,6 +182,14 @@ func (p *Provider) Refresh() error {
 	p.cache.BeginLoop()
 	p.refresh()
 	return nil
+}
+
+// BeforeLoop moves on to the newest Snapshot while no loop is under way. Another core may begin, so NodeGroupForNode answers as before
+// the first Refresh again.
+func (p *Provider) BeforeLoop() {
+	p.looped.Store(false)
+	p.superseded.Clear()
+	p.refresh()
 }
 
 func (p *Provider) refresh() {
@@ -363,10 +371,16 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if !ok || strings.HasPrefix(node.Name, "fargate") {
 		return true, cloudprovider.ErrNotImplemented
 	}
-	if terminated, _ := p.terminated.Known().Of(id); terminated {
+	if p.Terminated(node) {
 		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented
+}
+
+// Terminated reports whether the node's instance left its group and is known to be terminated.
+func (p *Provider) Terminated(node *corev1.Node) bool {
+	terminated, _ := p.terminated.Known().Of(nodemeta.InstanceOf(node))
+	return terminated
 }
 
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }

@@ -90,7 +90,9 @@ func IsInstanceNotFound(err error) bool {
 func IsInProgress(err error) bool { return strings.HasPrefix(Code(err), "IdempotentCallInProgress") }
 
 // IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
-func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }
+func IsContended(err error) bool {
+	return strings.HasPrefix(Code(err), "ResourceContention") || strings.HasPrefix(Code(err), "ScalingActivityInProgress")
+}
 
 // IsTokenDisputed reports whether a call with the same token asked for something else.
 func IsTokenDisputed(err error) bool {

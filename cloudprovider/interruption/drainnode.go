@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ const (
 	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second, 3 * time.Second
 )
 
-// begin begins or joins the job of an instance. Where a planned drain is in a hurry by that, or put off, its nodes say so.
+// begin begins or joins the job of an instance. Where a planned drain has another reason by that, its nodes say so.
 func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
 	j, changed, ok := h.jobs.begin(ctx, instance, group, r)
 	if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
@@ -269,10 +270,12 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		}
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
 	}
-	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
+	c = j.current()
+	works := c.Kind != event.Reboot || slices.ContainsFunc(h.nodes(j.instance), nodemeta.Ready) // otherwise its pods are of no use
+	if (result.Lost > 0 || result.Unseen) && !c.endsAtDeadline() && works {
 		return h.giveUp(ctx, j, nodes, "its pods could not be moved in time")
 	}
-	if j.current().Kind != event.Reboot { // whose pods the move did not wait for, because their node does not work
+	if c.Kind != event.Reboot { // whose pods the move did not wait for, because their node does not work
 		h.metrics.lost.Add(float64(result.Lost))
 	}
 	switch out := h.terminate(ctx, j, nodes); {
@@ -303,7 +306,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 	if h.takenBack(j) {
 		p.Deadline = c.Began // no further pod is evicted
 	}
-	if c.endsAtDeadline() && h.AtDeadline == Force && c.Kind != event.Reboot {
+	if c.endsAtDeadline() && h.AtDeadline == Force {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}

@@ -14,7 +14,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // An instance stays known as dealt with for rememberFor.
@@ -50,14 +49,12 @@ func (j *job) current() reason {
 	return j.reason
 }
 
-// escalate replaces the job's reason by one that outranks it. It reports whether a planned drain is in a hurry now, or
-// put off.
+// escalate replaces the job's reason by one that outranks it. It reports whether that was the reason of a planned drain.
 func (j *job) escalate(r reason) (changed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
-		later := r.updates(j.reason)
-		if changed = later || j.reason.planned() && !r.planned(); later {
+		if changed = j.reason.planned(); r.updates(j.reason) {
 			r.Began = j.reason.Began // it has had its turn
 		}
 		j.reason = r
@@ -144,7 +141,7 @@ func (s *jobs) end(j *job, out outcome) {
 	switch out {
 	case unfinished, terminateFailed, broken:
 	case gaveUp:
-		if r := j.abandoned; !r.endsAtDeadline() || r.Kind == event.Reboot {
+		if r := j.abandoned; !r.endsAtDeadline() {
 			s.givenUp[try{j.instance, r.Text}] = s.clock.Now()
 		}
 	default:

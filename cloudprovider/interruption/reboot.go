@@ -20,8 +20,8 @@ type reboots interface {
 	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
 }
 
-// beginReboot begins the job of a node that is to be rebooted (package move), unless an earlier one has given up. Pods of a node that is not
-// Ready are of no use and may be stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place anyway.
+// beginReboot begins the job of a node that is to be rebooted (package move). Pods of a node that is not Ready are of no use and may be
+// stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place if the node is still not Ready.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {
 	s, _ := move.StateOf(node)
 	id := nodemeta.InstanceOf(node)
@@ -29,11 +29,11 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
 		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
 	if !s.AwaitsReboot(node) || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
-		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) || h.gaveUp(id, r) {
+		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) {
 		return
 	}
 	if !nodemeta.Ready(node) {
-		r.Ends, r.Deadline = true, now.Add(notice)
+		r.Deadline = now.Add(notice)
 	}
 	h.begin(ctx, id, group.Name, r)
 }
@@ -66,7 +66,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			return broken
 		}
 		_, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}})
-		if awsclient.IsRefused(err) {
+		if awsclient.IsRefused(err) || awsclient.IsThrottled(err) { // for its rate, which EC2 answers by 503
 			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
 			if awsclient.IsDenied(err) {
 				text += "; allow ec2:RebootInstances on it"

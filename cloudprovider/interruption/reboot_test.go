@@ -96,6 +96,9 @@ func TestRebootIsGivenUp(t *testing.T) {
 		after   time.Duration // the node is back in use by then
 	}{
 		{name: "a budget holds its pod", before: func(w *world, _ string) { w.refused.Store(true) }, after: 16 * time.Minute},
+		{name: "EC2 throttles the call", before: func(w *world, _ string) {
+			w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "Throttling"})
+		}, reboots: 1, after: time.Minute},
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
 		{name: "a person keeps its node", before: func(w *world, id string) {
@@ -189,6 +192,91 @@ func TestNextLeaderRebootsOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A budget holds its pod.
+func TestRebootLeavesNoPodsToANodeThatWorks(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		begins, later corev1.ConditionStatus
+		away          time.Duration
+		reboots       int
+	}{
+		{name: "its kubelet comes back", begins: corev1.ConditionFalse, later: corev1.ConditionTrue},
+		{name: "its kubelet falls silent", begins: corev1.ConditionTrue, later: corev1.ConditionUnknown, reboots: 1},
+		{name: "the next leader comes late, and its kubelet is still silent", begins: corev1.ConditionUnknown, later: corev1.ConditionUnknown,
+			away: 10 * time.Minute, reboots: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				w.refused.Store(true)
+				w.setReady(id, tt.begins)
+				stop := w.running()
+				w.toReboot(id, 0)
+				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+				if tt.away > 0 {
+					stop()
+					time.Sleep(tt.away)
+					w.running()
+				}
+				time.Sleep(2 * time.Second)
+				w.setReady(id, tt.later)
+				time.Sleep(16 * time.Minute)
+				assert.Equal(t, []int{tt.reboots, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+				assert.Equal(t, tt.reboots == 0, w.back(id), "back in use")
+			})
+		})
+	}
+}
+
+// The instance would boot under the pods that have come back to its node.
+func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.full.Store(true)
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		stop()
+		time.Sleep(40 * time.Minute)
+		w.running()
+		w.wait("back in use", func() bool { return w.back(id) })
+		time.Sleep(time.Hour)
+		assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+	})
+}
+
+func TestRebootIsTriedAgainWhereItsMoveBeginsAnew(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.refused.Store(true)
+		w.running()
+		w.toReboot(id, 0)
+		w.within(16*time.Minute, "given up", func() bool { s, _ := move.StateOf(w.nodes()[id]); return s.Step == move.Rebooted })
+		time.Sleep(12 * time.Minute)
+		w.refused.Store(false)
+		w.toReboot(id, 0) // its condition was gone, and is back
+		w.within(time.Minute, "a reboot", func() bool { return w.reboots() == 1 })
+	})
+}
+
+// AWS announces to end the instance in two weeks, and its message may come to the next leader after reconcile.
+func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.full.Store(true)
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		w.send(later("RETIREMENT", 14*24*time.Hour)(id))
+		time.Sleep(3 * time.Hour)
+		stop()
+		w.running()
+		time.Sleep(10 * time.Minute)
+		w.waits()
+		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
+	})
 }
 
 func TestWarningOverrulesAReboot(t *testing.T) {

@@ -41,7 +41,8 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle != "InService": // it is on its way back
-	case now.Sub(m.Deadline) > sparedAfter && (m.Kind != event.Reboot || instance == nil): // else its job decides
+	case now.Sub(m.Deadline) > sparedAfter && (m.Kind != event.Reboot || instance == nil ||
+		m.Terminating.IsZero() && now.Sub(m.Began) > turnTime): // else its job decides
 		if instance != nil || nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) {
 			h.restore(ctx, node, "the instance is still there")
 		}

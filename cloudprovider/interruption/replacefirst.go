@@ -18,7 +18,7 @@ import (
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
 // Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node, and
 // a moment for aws-node-termination-handler. Either may give up, and neither looks for a place for the pods that it leaves. It reports
-// whether the pods are to be evicted: those without such a place only if AWS ends the instance.
+// whether the pods are to be evicted: those without such a place only if AWS ends the instance, or if it is rebooted.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	if h.replacedByAWS(j) {
 		j.decide()
@@ -30,7 +30,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 		late := !h.Clock.Now().Before(c.placedBy())
 		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
 			j.decide()
-			return !late || c.endsAtDeadline()
+			return !late || c.endsAtDeadline() || c.Kind == event.Reboot
 		}
 		sleep(ctx, h.Clock, time.Second)
 	}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -63,8 +65,9 @@ func (p *provider) NodeGroupDecreaseTargetSize(_ context.Context, r *protos.Node
 }
 
 // NodeGroupDeleteNodes terminates the nodes' instances. Where AWS has not answered shortly before the deadline of the call, the answer
-// is that they go. An error would have the core take its mark from the nodes, and new pods would come to nodes that end. If AWS
-// refuses after all, the nodes keep their mark, and the core tries again minutes later.
+// is that they go. An error would have the core take its mark from all of them, and new pods would come to nodes that end. So it is no
+// error if some go and others stay (--node-deletion-batcher-interval). Those that stay keep their mark, and the core tries again minutes
+// later.
 func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroupDeleteNodesRequest) (*protos.NodeGroupDeleteNodesResponse, error) {
 	g, err := p.group(r.GetId())
 	if err != nil {
@@ -80,6 +83,11 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 		defer func() { done <- err }()
 		defer recoverTo(&err)
 		err = g.DeleteNodes(nodes)
+		part, some := errors.AsType[*asg.TerminationError](err)
+		if some && len(part.Stays) < len(nodes) && nodes[0].Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" {
+			klog.FromContext(ctx).Error(err, "Some nodes of a batch stayed, marked for minutes", "nodeGroup", g.Id(), "nodes", len(nodes))
+			err = nil
+		}
 	})
 	var soon <-chan time.Time
 	if deadline, limited := ctx.Deadline(); limited {
@@ -164,7 +172,7 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 	if err != nil {
 		return nil, err
 	}
-	if *o == defaults || p.starts(g.Id()) {
+	if *o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	options := &protos.NodeGroupAutoscalingOptions{

@@ -1,10 +1,13 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +23,9 @@ import (
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
@@ -43,10 +48,12 @@ type provider struct {
 }
 
 // Refresh moves on to the newest Snapshot.
-func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.RefreshResponse, error) {
+func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*protos.RefreshResponse, error) {
 	p.loop.Lock()
 	defer p.loop.Unlock()
 	with := p.parts.Load()
+	p.core.Store(connection(ctx))
+	p.refreshed = time.Now()
 	if err := with.Provider.Refresh(); err != nil {
 		return nil, err
 	}
@@ -56,7 +63,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 	}
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
-	p.starting.look(with.Provider, nodes, time.Now())
+	p.starting.look(with.Provider, nodes, p.refreshed)
 	with.Refreshed()
 	return &protos.RefreshResponse{}, nil
 }
@@ -64,19 +71,32 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*protos.NodeGroupsResponse, error) {
 	response := &protos.NodeGroupsResponse{}
 	for _, group := range p.parts.Load().Provider.NodeGroups() {
-		response.NodeGroups = append(response.NodeGroups, p.groupMessage(group))
+		response.NodeGroups = append(response.NodeGroups, p.groupMessage(group.(*aws.NodeGroup)))
 	}
 	return response, nil
 }
 
-// NodeGroupForNode answers with a group without a name for a node of nobody.
-func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
-	group, err := p.parts.Load().Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
+// NodeGroupForNode answers with a group without a name for a node of nobody. It is the first call of a core that starts, by a connection of
+// its own, also beside a plugin that has served another core.
+func (p *provider) NodeGroupForNode(ctx context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
+	with, from := p.parts.Load(), connection(ctx)
+	if p.core.Swap(from) != from {
+		with.Provider.BeforeLoop()
+	}
+	group, err := with.Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
-		response.NodeGroup = p.groupMessage(group)
+		response.NodeGroup = p.groupMessage(group.(*aws.NodeGroup))
 	}
 	return response, err
+}
+
+// connection is the address of the caller's end of a call's connection.
+func connection(ctx context.Context) string {
+	if caller, ok := peer.FromContext(ctx); ok {
+		return caller.Addr.String()
+	}
+	return ""
 }
 
 func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {
@@ -147,13 +167,14 @@ func (p *provider) nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 }
 
 // groupMessage has the group's size for a minimum while the reading is old. Otherwise the core would drain nodes that AWS does not
-// terminate.
-func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
+// terminate. The maximum of a zone group is the most that it may have. Those of several add up to more than their group's, and it is
+// IncreaseSize that keeps to that.
+func (p *provider) groupMessage(g *aws.NodeGroup) *protos.NodeGroup {
 	least := g.MinSize()
 	if size, err := g.TargetSize(); err == nil && p.parts.Load().Provider.TooOldToRemove() {
 		least = max(least, size)
 	}
-	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
+	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(least), MaxSize: int32(g.MostSize()), Debug: g.Debug()}
 }
 
 // justRegistered is the age below which a node counts as starting although it is Ready. The core lists nodes before Refresh, when the
@@ -161,11 +182,16 @@ func (p *provider) groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
 const justRegistered = time.Minute
 
 // startingGroups are the node groups with nodes that have registered and are not Ready, as of this Refresh and of the one before it.
-type startingGroups struct{ now, before map[string]bool }
+type startingGroups struct {
+	now, before map[string]bool
+	coming      map[string]time.Time // since when instances have been seen that have not registered
+}
 
 func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
 	s.before, s.now = s.now, map[string]bool{}
+	registered, coming := map[string]bool{}, map[string]time.Time{}
 	for _, node := range nodes {
+		registered[nodemeta.InstanceOf(node)] = true
 		age := now.Sub(node.CreationTimestamp.Time)
 		ready, err := kubernetes.GetNodeReadiness(node)
 		_, labelled := node.Labels[provider.GPULabel()] // the core waits for the GPU of such a node
@@ -178,11 +204,27 @@ func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now 
 			s.now[group.Id()] = true
 		}
 	}
+	for _, g := range provider.View().Snapshot().Groups() {
+		for _, i := range g.Counted() {
+			if !registered[i.ID] {
+				coming[i.ID] = cmp.Or(s.coming[i.ID], now)
+			}
+		}
+	}
+	s.coming = coming
 }
 
-// starts reports whether nodes of the group are starting.
-func (p *provider) starts(group string) bool {
+// starts reports whether nodes of the group are starting. It does not while the core would end an instance that has not registered for its
+// own time, and the group's is longer. The core has seen it a moment before we have.
+func (p *provider) starts(id string, own, ours time.Duration) bool {
 	p.loop.Lock()
 	defer p.loop.Unlock()
-	return p.starting.now[group] || p.starting.before[group]
+	late := func(i group.Instance) bool {
+		since, coming := p.starting.coming[i.ID]
+		return coming && time.Since(since) > own-time.Minute
+	}
+	if g := p.parts.Load().Provider.View().Group(id); g != nil && ours > own && slices.ContainsFunc(g.Instances, late) {
+		return false
+	}
+	return p.starting.now[id] || p.starting.before[id]
 }

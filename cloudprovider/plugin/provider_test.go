@@ -337,3 +337,115 @@ func TestNodeThatEndsIsInNoGroupBeforeTheFirstLoop(t *testing.T) {
 		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)
 	}
 }
+
+// A core that starts anew beside a plugin that stays takes its taint off, too. It comes by a connection of its own.
+func TestNodeThatEndsIsInNoGroupOfACoreThatStartsAnew(t *testing.T) {
+	slow := func(c *fakeaws.Config) { c.Delays.Terminate = fakeaws.Duration(time.Minute) }
+	w := awsworld.New(t, slow, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	p, nodes := serve(t, w, 10*time.Second), w.Nodes("a")
+	require.NoError(t, p.group(t, "a").DeleteNodes(nodes[:1]))
+	w.Reread()
+	require.NoError(t, p.core.Refresh())
+	again := p.anew()
+	for at, known := range []bool{false, true} {
+		group, err := again.NodeGroupForNode(nodes[at])
+		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)
+	}
+	require.NoError(t, again.Refresh())
+	group, err := again.NodeGroupForNode(nodes[0])
+	assert.Truef(t, err == nil && group != nil, "group in the first loop = %v, %v, want one", group, err)
+}
+
+// The core takes its taint off once. The nodes of a group that is newer than the last loop of a former core would stay closed.
+func TestCoreThatStartsSeesTheGroupsOfToday(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("later", "m5.large", 0, 1, 5, nil)))
+	w.Eventually(func() string {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		if g := w.Cache.Snapshot().Group("later"); g == nil || len(g.Instances) == 0 {
+			return "the group is not read"
+		}
+		return ""
+	})
+	i := w.Cache.Snapshot().Group("later").Instances[0]
+	group, err := p.anew().NodeGroupForNode(awsworld.Node("n", nodemeta.ProviderID(i.Zone, i.ID)))
+	assert.Truef(t, err == nil && group != nil && group.Id() == "later", "group = %v, %v, want later", group, err)
+}
+
+// The problems and the spend of a replica whose core does not lead would stand still.
+func TestPluginWithoutACoreSeesTheGroupsOfToday(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	seen := func(name string) bool {
+		require.NoError(t, w.AWS.AddGroup(awsworld.Group(name, "m5.large", 0, 0, 5, nil)))
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		p.server.Look()
+		return w.View().NodeGroup(name) != nil
+	}
+	assert.False(t, seen("second"), "a new group in the core's loop")
+	p.server.SilentFor(time.Hour)
+	assert.True(t, seen("third"), "a new group without a core")
+}
+
+// An error would have the core unmark all nodes of the batch (--node-deletion-batcher-interval).
+func TestBatchOfWhichSomeGoIsNoError(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 1, 3, 5, nil))
+	p, nodes := serve(t, w, 5*time.Second), w.Members("web", nil)
+	assert.NoError(t, p.group(t, "web").DeleteNodes(nodes), "deletion of all, where the minimum needs one")
+	w.Reread()
+	require.NoError(t, p.core.Refresh())
+	size, _ := p.group(t, "web").TargetSize()
+	assert.Equal(t, 1, size, "target size")
+	stay := slices.DeleteFunc(w.Nodes("web"), func(n *corev1.Node) bool {
+		i, _ := w.View().Instance(n)
+		return i == nil || i.Lifecycle.Leaving()
+	})
+	require.Len(t, stay, 1, "nodes that stay")
+	assert.ErrorContains(t, p.group(t, "web").DeleteNodes(stay), "minimum", "deletion of the one that stays")
+}
+
+// The core has one call for all options. Its own time would end instances that still boot, because others have become nodes.
+func TestStartingNodeDoesNotShortenTheTimeOfOthers(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		own, want time.Duration
+	}{
+		{name: "others are young", own: 15 * time.Minute, want: 15 * time.Minute},
+		{name: "the core's own time would end them", own: time.Minute, want: 30 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 2, 5, map[string]string{
+				awsworld.Template + "autoscaling-options/maxnodeprovisiontime": "30m"}))
+			p := serve(t, w, 5*time.Second)
+			first := w.Members("web", nil)[0]
+			first.CreationTimestamp = metav1.Now()
+			w.Cluster.Put(t, first)
+			require.NoError(t, p.nodes.Add(first))
+			require.NoError(t, p.core.Refresh())
+			own := config.NodeGroupAutoscalingOptions{MaxNodeProvisionTime: tt.own, MaxNodeStartupTime: 15 * time.Minute}
+			core := nodegroupconfig.NewDefaultNodeGroupConfigProcessor(own)
+			got, err := core.GetMaxNodeProvisionTime(p.group(t, "web"))
+			assert.NoError(t, err)
+			assert.Equal(t, tt.want, got, "time of an instance to become a node")
+		})
+	}
+}
+
+// Pods that need a zone gain nothing from another zone's share.
+func TestZoneMayHaveAllThatIsLeftOfItsGroup(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 9))
+	p := serve(t, w, 5*time.Second)
+	a, b := "web/cn-northwest-1a", "web/cn-northwest-1b"
+	assert.Equal(t, 9, p.group(t, a).MaxSize(), "maximum of a zone of an empty group")
+	require.NoError(t, p.group(t, a).IncreaseSize(7))
+	require.NoError(t, p.group(t, b).IncreaseSize(7))
+	require.NoError(t, w.AwaitIncreases(t.Context()))
+	w.Reread()
+	require.NoError(t, p.core.Refresh())
+	state, _ := w.AWS.Group("web")
+	assert.Equal(t, 9, state.Desired, "desired capacity, of which the maximum is 9")
+	for zone, want := range map[string]int{a: 7, b: 2} {
+		assert.Equal(t, want, p.group(t, zone).MaxSize(), "maximum of %s in a full group", zone)
+	}
+}

@@ -63,9 +63,11 @@ type Server struct {
 	callers callers
 	asking  chan struct{} // holds one element for each question to the expander
 
-	loop     sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
-	starting startingGroups
-	late     sync.WaitGroup
+	loop      sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
+	starting  startingGroups
+	refreshed time.Time    // by a core
+	core      atomic.Value // the address of the core's connection that was last used
+	late      sync.WaitGroup
 }
 
 // Listen takes the address. The metrics are registered with r.
@@ -102,6 +104,16 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 func (s *Server) Ready(parts Parts) {
 	s.parts.Store(&parts)
 	s.setHealth(healthpb.HealthCheckResponse_SERVING)
+}
+
+// Look moves on to the newest Snapshot unless a core does so. Its caller calls it now and then. Otherwise the problems and the spend of a
+// replica whose core does not lead would stand still.
+func (s *Server) Look() {
+	s.loop.Lock()
+	defer s.loop.Unlock()
+	if time.Since(s.refreshed) > coreSilence {
+		s.parts.Load().Provider.BeforeLoop()
+	}
 }
 
 func (s *Server) setHealth(to healthpb.HealthCheckResponse_ServingStatus) {

@@ -72,11 +72,16 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	address := p.server.Addr().String()
 	cloudConfig := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\ngrpc_timeout: %s\n", address, p.path("client.crt"), p.path("client.key"), p.path("ca.crt"), timeout)
 	p.write(t, "cloud-config", []byte(cloudConfig))
-	p.core = externalgrpc.BuildExternalGrpc(&coreoptions.AutoscalerOptions{AutoscalingOptions: config.AutoscalingOptions{CloudConfig: p.path("cloud-config")}},
-		cloudprovider.NodeGroupDiscoveryOptions{}, nil)
+	p.core = p.anew()
 	p.filter = grpcplugin.NewFilter(p.path("ca.crt"), address)
 	require.NoError(t, p.core.Refresh())
 	return p
+}
+
+// anew is the client of a core that has just started.
+func (p *world) anew() cloudprovider.CloudProvider {
+	return externalgrpc.BuildExternalGrpc(&coreoptions.AutoscalerOptions{AutoscalingOptions: config.AutoscalingOptions{CloudConfig: p.path("cloud-config")}},
+		cloudprovider.NodeGroupDiscoveryOptions{}, nil)
 }
 
 // listen starts a plugin that cannot answer yet. It ends with the test.

@@ -71,6 +71,9 @@ type candidate struct {
 // too small, and closer than one that the pod does not select.
 const weightUnknown = 4
 
+// weightForeign is the weight of another cluster's group, if nothing is known of its nodes. Each group of this cluster is closer.
+const weightForeign = 1000
+
 // search finds the cause for one pod.
 type search struct {
 	pod    *corev1.Pod
@@ -103,7 +106,10 @@ func (s *search) add(a decision.Answer) {
 		c.failing = append(c.failing, scheduler(a.Reason))
 	}
 	c.weight = weigh(c.failing)
-	if a.Verdict == decision.Skipped && s.nodes[a.Group] == nil && len(s.nodes) > 0 {
+	switch unknown := a.Verdict == decision.Skipped && s.nodes[a.Group] == nil; {
+	case unknown && a.Reason.Code == decision.CodeOtherCluster:
+		c.weight = weightForeign
+	case unknown && len(s.nodes) > 0:
 		c.weight = weightUnknown
 	}
 	s.all = append(s.all, c)

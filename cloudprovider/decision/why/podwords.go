@@ -17,7 +17,7 @@ import (
 func (s *search) say(list []candidate, at int) string {
 	r, groups := list[0].failing[at], Named("group", names(list))
 	everywhere := !slices.ContainsFunc(s.all, func(c candidate) bool {
-		return !slices.ContainsFunc(c.failing, func(f requirement) bool { return f.id == r.id })
+		return c.weight < weightForeign && !slices.ContainsFunc(c.failing, func(f requirement) bool { return f.id == r.id })
 	})
 	switch {
 	case r.said.Message != "":
@@ -249,15 +249,16 @@ func verb(subject, one, many string) string {
 	return subject + " " + many
 }
 
-// remedy is the next step about the first requirement that all groups of the list fail.
+// remedy is the next step about the first requirement that all groups of the list fail. It changes a group that may grow, if there is one.
 func (s *search) remedy(list []candidate) string {
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.Verdict, b.Verdict) }) // rejected, skipped
 	r, g := list[0].failing[0], cmp.Or(list[0].group, &decision.Group{Name: list[0].Group})
 	group := autoScaling(g)
 	switch {
 	case r.said.Remedy != "":
 		return r.said.Remedy
 	case r.said.Message != "":
-		return s.look(r.code)
+		return s.look(r.said)
 	case r.taint.Key != "":
 		return fmt.Sprintf("add to the pod's tolerations: {key: %q, operator: Equal, value: %q, effect: %s}",
 			clean(r.taint.Key, maxName), clean(r.taint.Value, maxName), r.taint.Effect)
@@ -282,7 +283,8 @@ func (s *search) remedy(list []candidate) string {
 	instead, meant := s.instead(r)
 	for _, c := range list {
 		// A ready node would show that it lacks the label.
-		if g := cmp.Or(c.group, &decision.Group{Name: c.Group}); g.Ready == 0 && instead == "" {
+		g := cmp.Or(c.group, &decision.Group{Name: c.Group})
+		if g.Ready == 0 && instead == "" && (c.Verdict == decision.Rejected || g.State != decision.GroupDegraded) {
 			return r.state(autoScaling(g))
 		}
 	}
@@ -300,10 +302,19 @@ func ofInstance(key string) bool {
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
 
-// look is the command that shows the objects that a reason of the scheduler is about.
-func (s *search) look(code decision.Code) string {
+// look is the next step about a reason of the scheduler, such as the command that shows the objects.
+func (s *search) look(said decision.Reason) string {
 	namespace := shell(s.pod.Namespace)
-	switch code {
+	switch said.About {
+	case theirAntiAffinity:
+		return "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"
+	case noSpreadLabel:
+		return "give the nodes of a group that label, and state it by its tag k8s.io/cluster-autoscaler/node-template/label/LABEL, " +
+			"or set whenUnsatisfiable: ScheduleAnyway"
+	}
+	switch said.Code {
+	case decision.CodePorts:
+		return "let the pod use another host port, or none"
 	case decision.CodeVolume:
 		if claims := s.claims(); len(claims) > 0 {
 			return fmt.Sprintf("kubectl -n %s describe pvc %s", namespace, shell(claims[0]))

@@ -7,10 +7,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Reasons of the pod's own affinity and anti-affinity.
+// Reasons that name other objects, or have another next step, than others with their code.
 const (
-	ownAffinity     = "the pod's affinity refuses the nodes, because no such pod runs near"
-	ownAntiAffinity = "the pod's anti-affinity refuses the nodes, because such pods run near"
+	ownAffinity       = "the pod's affinity refuses the nodes, because no such pod runs near"
+	ownAntiAffinity   = "the pod's anti-affinity refuses the nodes, because such pods run near"
+	theirAntiAffinity = "running pods refuse this pod near them by their anti-affinity"
+	noSpreadLabel     = "the nodes lack the label of the pod's topology spread"
 )
 
 // plugins are the answers of the scheduler's plugins. The first entry whose plugin and text fit counts. The texts are
@@ -30,10 +32,10 @@ var plugins = []struct {
 	{"NodeAffinity", "", decision.CodeNodeSelector, "the nodes do not match the pod's node selector or node affinity", false, false},
 	{"NodeName", "", decision.CodeNodeSelector, "the pod names its node", false, false},
 	{"NodePorts", "", decision.CodePorts, "a host port of the pod is taken on each new node", false, false},
-	{"InterPodAffinity", "existing pods anti-affinity", decision.CodePodAffinity, "running pods refuse this pod near them by their anti-affinity", false, false},
+	{"InterPodAffinity", "existing pods anti-affinity", decision.CodePodAffinity, theirAntiAffinity, false, false},
 	{"InterPodAffinity", "anti-affinity", decision.CodePodAffinity, ownAntiAffinity, false, false},
 	{"InterPodAffinity", "", decision.CodePodAffinity, ownAffinity, false, false},
-	{"PodTopologySpread", "missing required label", decision.CodeTopologySpread, "the nodes lack the label of the pod's topology spread", false, false},
+	{"PodTopologySpread", "missing required label", decision.CodeTopologySpread, noSpreadLabel, false, false},
 	{"PodTopologySpread", "", decision.CodeTopologySpread, "another pod there would break the pod's topology spread", false, false},
 	{"VolumeBinding", "unbound immediate", decision.CodeVolume, "a volume claim of the pod is not bound", false, true},
 	{"Volume", "not found", decision.CodeVolume, "a volume claim of the pod, or its storage class, does not exist", true, true},

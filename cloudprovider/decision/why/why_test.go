@@ -248,6 +248,72 @@ func TestTagIsForGroupsWithoutReadyNodes(t *testing.T) {
 	assert.Equal(t, want, cause(pod, answers, groups, nodes...).Remedy, "got")
 }
 
+// A tag on a group that cannot grow brings no node.
+func TestTagIsForAGroupThatMayGrow(t *testing.T) {
+	pod := podOf("cpu", "1")
+	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
+	groups := map[string]*decision.Group{"full": {Name: "full", State: decision.GroupFull}, "gone": {Name: "gone", State: decision.GroupDegraded}, "own": {Name: "own"}}
+	full, gone := skipped("full", Refusal{Kind: RefusedFull}, groups["full"]), skipped("gone", Refusal{Kind: RefusedDegraded}, groups["gone"])
+	own := rejected("own", decision.Reason{Code: decision.CodeNodeSelector})
+	next := func(ready int, answers ...decision.Answer) string {
+		groups["own"].Ready = ready
+		return cause(pod, answers, groups, nodeOf("full", "cpu", "2"), nodeOf("gone", "cpu", "2"), nodeOf("own", "cpu", "2")).Remedy
+	}
+	assert.Contains(t, next(0, full, own, gone), `"ResourceId":"own"`)
+	assert.Contains(t, next(1, full, own, gone), `"ResourceId":"full"`, "no other group lacks nodes")
+	assert.Equal(t, "correct the pod's node selector, or make an Auto Scaling group whose nodes have the label pool=db", next(1, own, gone))
+	pod.Spec.NodeSelector = nil
+	pod.Spec.Containers[0].Resources.Requests = list("example.com/fpga", "1")
+	own.Reason.Code = decision.CodeResources
+	assert.Contains(t, next(1, full, own, gone), `"ResourceId":"own"`)
+}
+
+// Nothing is known of the nodes of another cluster's group.
+func TestGroupOfAnotherClusterHidesNoCause(t *testing.T) {
+	theirs := &decision.Group{Name: "theirs", Reason: decision.Reason{Code: decision.CodeOtherCluster, Message: `it is left alone, for it states cluster "green"`}}
+	foreign := skipped("theirs", Refusal{Kind: RefusedDegraded}, theirs)
+	selector := rejected("own", Scheduling("NodeAffinity", nil, ""))
+	misspelt := podOf("cpu", "1")
+	misspelt.Spec.NodeSelector = map[string]string{"pool": "db", "team": "ml", "disk": "ssd"}
+	for _, tt := range []struct {
+		name    string
+		pod     *corev1.Pod
+		need    podzone.Need
+		answers []decision.Answer
+		nodes   []*GroupNode
+		want    string
+	}{
+		{"several labels", misspelt, podzone.Need{}, []decision.Answer{selector, foreign}, []*GroupNode{nodeOf("own", "cpu", "2")},
+			"no group has nodes with the label disk=ssd, and no group has nodes with the label pool=db, and 1 more requirement fails"},
+		{"zone of a volume", podOf("cpu", "1"), podzone.Need{Zone: "c", OfVolume: true, Said: "by claim x"},
+			[]decision.Answer{rejected("own", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, "")), foreign},
+			[]*GroupNode{nodeOf("own", "cpu", "2").labelled(corev1.LabelTopologyZone, "a")}, "the pod needs zone c (by claim x), and no group has it"},
+		{"no nodes are known", misspelt, podzone.Need{}, []decision.Answer{selector, foreign}, nil, "the nodes do not match the pod's node selector or node affinity"},
+		{"no other group", misspelt, podzone.Need{}, []decision.Answer{foreign}, nil, `group "theirs" is left alone, for it states cluster "green"`},
+		{"a group that would take it", podOf("cpu", "1"), podzone.Need{}, []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, &decision.Group{Name: "full", Max: 1}), foreign}, nil,
+			`group "full" has its maximum size of 1`},
+	} {
+		got := Pod(tt.pod, tt.need, tt.answers, map[string]*decision.Group{"theirs": theirs, "own": {Name: "own"}}, tt.nodes...).Message
+		assert.Truef(t, strings.HasPrefix(got, tt.want), "%s: got %s, want %s", tt.name, got, tt.want)
+	}
+}
+
+func TestStepIsAboutTheRuleThatRefuses(t *testing.T) {
+	pod := podOf("cpu", "1")
+	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{TopologyKey: "rack", MaxSkew: 1, WhenUnsatisfiable: corev1.DoNotSchedule}}
+	for _, tt := range []struct{ plugin, reason, want string }{
+		{"InterPodAffinity", "node(s) didn't satisfy existing pods anti-affinity rules", "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"},
+		{"InterPodAffinity", "node(s) didn't match pod anti-affinity rules", "loosen the pod's affinity, or prefer it instead of requiring it"},
+		{"PodTopologySpread", "node(s) didn't match pod topology spread constraints (missing required label)",
+			"give the nodes of a group that label, and state it by its tag k8s.io/cluster-autoscaler/node-template/label/LABEL, or set whenUnsatisfiable: ScheduleAnyway"},
+		{"PodTopologySpread", "node(s) didn't match pod topology spread constraints", "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"},
+		{"NodePorts", "node(s) didn't have free ports for the requested pod ports", "let the pod use another host port, or none"},
+	} {
+		said := rejected("own", Scheduling(tt.plugin, []string{tt.reason}, ""))
+		assert.Equal(t, tt.want, cause(pod, []decision.Answer{said}, nil, nodeOf("own", "cpu", "2")).Remedy, tt.reason)
+	}
+}
+
 func TestClosestGroupIsTheCause(t *testing.T) {
 	gpu := func(pod *corev1.Pod) *corev1.Pod {
 		pod.Spec.NodeSelector = map[string]string{"gpu": "a100"}

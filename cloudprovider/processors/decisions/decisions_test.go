@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -280,6 +281,7 @@ func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 		"at the minimum":                     {least: 1, want: stays},
 		"at the minimum, to go all the same": {least: 1, forced: true, want: ends},
 		"paused":                             {tags: map[string]string{group.TagPaused: "scale-down"}, want: stays},
+		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true, want: stays},
 	} {
 		o := options()
 		o.ForceDeleteLongUnregisteredNodes = tt.forced
@@ -291,6 +293,46 @@ func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 		got := r.Nodes[0].Reason
 		assert.Truef(t, strings.Contains(got.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(got.Message, tt.want) &&
 			strings.Contains(got.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, got)
+	}
+}
+
+// Where its group may have no fewer nodes, somebody else ends the instance.
+func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		least  int
+		tags   map[string]string
+		forced bool
+		want   int // instances given up
+	}{
+		"above the minimum":                  {want: 2},
+		"one above the minimum":              {least: 1, want: 1},
+		"at the minimum":                     {least: 2},
+		"at the minimum, to go all the same": {least: 2, forced: true, want: 2},
+		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true},
+	} {
+		o := options()
+		o.ForceDeleteLongUnregisteredNodes = tt.forced
+		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 2, 5, tt.tags)), o, true)
+		w.loop()
+		late := w.View().Group("a").Instances
+		for range 2 {
+			w.at = w.at.Add(10 * time.Minute)
+			w.loop()
+		}
+		for _, i := range late {
+			_ = w.AWS.Reclaim(i.ID) // an error says that it is terminated already
+		}
+		w.Eventually(func() string {
+			w.Reread()
+			r := w.loop()
+			for _, n := range r.Nodes {
+				if n.InstanceID == late[0].ID || n.InstanceID == late[1].ID {
+					return fmt.Sprintf("%s: instance %+v is there", name, n)
+				}
+			}
+			return ""
+		})
+		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.want, "%s", name)
 	}
 }
 
@@ -546,6 +588,66 @@ func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 		assert.Truef(t, ready == corev1.ConditionFalse || n.RemovalAt.Equal(w.at.Add(10*time.Minute)),
 			"node %+v, want it to go 10 minutes after %v", n, w.at)
 	}
+}
+
+// The core keeps what it found out about nodes before, and hands it over in each loop.
+func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
+	o := options()
+	o.OkTotalUnreadyCount = 0
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true)
+	nodes := w.ready("small")
+	for _, n := range nodes {
+		n.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
+	}
+	w.join(nodes...)
+	lone := running("lone", "lone", "100m", "small-0")
+	lone.OwnerReferences = nil
+	w.put(lone, running("busy", "busy", "1500m", "small-1"))
+	w.loop()
+	looked := w.at
+	for _, name := range []string{"small-1", "small-2"} {
+		n := find(w, name, nodes, func(n *corev1.Node) string { return n.Name }).DeepCopy()
+		n.Status.Conditions[0].Status = corev1.ConditionFalse
+		w.put(n)
+	}
+	want := decision.Reason{Code: decision.CodeUnhealthy, Remedy: "kubectl get nodes",
+		Message: "no node goes: too many nodes of the cluster are not ready (--max-total-unready-percentage, --ok-total-unready-count)"}
+	for range 2 {
+		w.at = w.at.Add(time.Minute)
+		for _, n := range w.loop().Nodes {
+			assert.Truef(t, n.State == decision.NodeBlocked && n.Reason == want && n.RemovalAt.IsZero(), "node %+v", n)
+		}
+	}
+
+	w.put(nodes[1], nodes[2])
+	n := w.node(w.loop(), "small-0")
+	assert.Truef(t, n.Reason.Code == decision.CodePod && n.Since.Equal(looked) &&
+		strings.Contains(n.Reason.Message, "(as of "+looked.UTC().Format("15:04:05 UTC")),
+		"node %+v, want it blocked as of %v", n, looked)
+}
+
+// It may have ended on its own, or by hand. Its node stays for a while.
+func TestNodeOfATerminatedInstanceSaysSo(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true)
+	nodes := w.ready("small")
+	stranger := nodes[1].DeepCopy()
+	stranger.Name, stranger.Spec.ProviderID = "stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"
+	stranger.Annotations = map[string]string{"k8s.io/cluster-autoscaler-enabled": "false"}
+	w.join(append(nodes, stranger)...)
+	w.loop()
+	id := nodemeta.InstanceOf(nodes[0])
+	require.NoError(t, w.AWS.Reclaim(id))
+	w.Eventually(func() string {
+		w.Reread()
+		if has, err := w.HasInstance(nodes[0]); has || err != nil || w.View().Group("small").Instance(id) != nil {
+			return fmt.Sprintf("HasInstance = %t, %v", has, err)
+		}
+		return ""
+	})
+	n := w.node(w.loop(), "small-0")
+	assert.Truef(t, n.State == decision.NodeLeaving && n.Reason.Message == "its instance has been terminated, and Kubernetes deletes the node" &&
+		n.InstanceID == id && strings.Contains(n.Reason.Remedy, " --instance-ids "+id), "node %+v", n)
+	assert.Equal(t, "it belongs to no group of this autoscaler", w.node(w.record.Report(), "stranger").Reason.Message)
 }
 
 // The core looks at no more nodes than it may remove soon, and at none of a group that changed a short time ago.

@@ -26,17 +26,23 @@ const (
 type unjoined struct {
 	group string // ID of the node group
 	since time.Time
+	stays bool // past the time at which the core gives up others
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
 // the core gave up, and shows the provider how long nodes took to be Ready.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	defer c.setLate()
-	gone := maps.Clone(c.unjoined) // functions of the Record read it
+	gone, view := maps.Clone(c.unjoined), c.Provider.View() // functions of the Record read the map
 	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
 		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
-			c.unjoined[id] = unjoined{c.Provider.NodeGroupName(u.Node), u.UnregisteredSince}
+			name := c.Provider.NodeGroupName(u.Node)
+			stays := view.Late(id).Stays || c.keepsSize(view, name)
+			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
+				stays = gone[id].stays
+			}
+			c.unjoined[id] = unjoined{name, u.UnregisteredSince, stays}
 			delete(gone, id)
 		}
 	}
@@ -62,10 +68,20 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	}
 	c.joins, c.starting = joins, starting
 	for id, u := range gone {
-		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && !c.now.at.Before(u.since.Add(within)) {
+		if within, setting := c.provisionTime(view, u.group); setting != "" && !u.stays && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
 		}
 	}
+}
+
+// keepsSize reports whether the core gives up no instance of the group.
+func (c *Collector) keepsSize(v *aws.View, group string) bool {
+	ng := v.NodeGroup(group)
+	if ng == nil {
+		return false
+	}
+	size, _ := ng.TargetSize()
+	return c.Provider.Paused(v.Group(group)).Down || size <= ng.MinSize() && !c.Core.ForceDeleteLongUnregisteredNodes
 }
 
 // isLate reports whether the instance has been without a node for too long.
@@ -108,10 +124,10 @@ func (k *cluster) late(m member) (reason decision.Reason, console []string, late
 	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
 		return decision.Reason{}, nil, false
 	}
-	l, ng, until := k.facts.view.Late(m.instance.ID), k.facts.view.NodeGroup(m.group), u.since.Add(within)
-	if size, _ := ng.TargetSize(); l.Stays {
+	l, until := k.facts.view.Late(m.instance.ID), u.since.Add(within)
+	if l.Stays {
 		setting = ""
-	} else if size <= ng.MinSize() && !k.Core.ForceDeleteLongUnregisteredNodes {
+	} else if k.keepsSize(k.facts.view, m.group) {
 		until = time.Time{}
 	}
 	return why.Late(m.instance.ID, m.group, u.since, until, setting, l.Cause, l.Remedy), l.Console, true

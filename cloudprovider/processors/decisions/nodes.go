@@ -116,12 +116,16 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case k.Provider.Superseded(m.node):
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
 			"its instance has registered again, as another node")
+	case m.group == "" && k.Provider.Terminated(m.node):
+		o.InstanceID = nodemeta.InstanceOf(m.node)
+		say(o, decision.NodeLeaving, decision.CodeOther, "see who ended it: aws ec2 describe-instances --query 'Reservations[].Instances[].StateReason'"+
+			" --instance-ids "+shellword.Quote(o.InstanceID), "its instance has been terminated, and Kubernetes deletes the node")
 	case m.group == "":
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
 			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
 		}
-	case kept != nil || unneeded && looked:
+	case looked && (kept != nil || unneeded):
 		k.weigh(o, m, group, kept)
 	case !k.ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
@@ -146,12 +150,16 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
 		o.State, o.Reason = decision.NodeBlocked, pauseOf(group, f.view.Group(m.group).LeftAlone(f.at).Of(true)).Reason
+	case !f.listed:
+		r := f.result()
+		say(o, decision.NodeBlocked, r.Code, r.Remedy, "no node goes: %s", r.Message)
+	case !looked:
+		say(o, decision.NodeNeeded, decision.CodeOther, "look for errors in the autoscaler's log",
+			"the last loop ended before it looked at the nodes")
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
 		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
-	case !looked:
-		say(o, decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
 	case k.lacks(m) != "":
 		say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
 			shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), k.lacks(m))

@@ -80,7 +80,9 @@ type ScaleDown struct{ *Collector }
 
 func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	d.now.context, d.now.scaleDown = ctx, s
-	d.keepBlocked(s.UnremovableNodes)
+	if s.Result != scaledownstatus.ScaleDownNotTried { // or the core hands over what an earlier loop found out
+		d.keepBlocked(s.UnremovableNodes)
+	}
 	for _, n := range s.ScaledDownNodes {
 		entry := decision.Entry{Kind: decision.ScaleDown, Node: n.Node.Name, Reason: decision.Reason{Code: decision.CodeUnneeded,
 			Message: removal(n, d.Unneeded.Nodes[n.Node.Name].Since, d.now.at)}}

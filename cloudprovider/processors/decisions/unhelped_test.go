@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -94,20 +95,38 @@ func TestAnswersOfKind(t *testing.T) {
 	s.order = s.facts.unhelped.byName()
 	for _, tt := range []struct {
 		kind int
-		all  bool
 		want string
 	}{
-		{0, true, "group-0000 skipped, group-0001 rejected, group-0003 rejected, group-0004 rejected"},
-		{0, false, "group-0000 skipped, group-0001 rejected, group-0004 rejected"},
-		{1, true, "group-0009 skipped, group-0001 rejected, group-0002 rejected, group-0003 rejected, group-0004 rejected"},
-		{1, false, "group-0009 skipped, group-0001 rejected, group-0002 rejected"},
+		{0, "group-0000 skipped, group-0001 rejected, group-0003 rejected, group-0004 rejected"},
+		{1, "group-0009 skipped, group-0001 rejected, group-0002 rejected, group-0003 rejected, group-0004 rejected"},
 	} {
 		var list []string
-		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind], tt.all) {
+		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind]) {
 			list = append(list, a.Group+" "+string(a.Verdict))
 		}
-		assert.Equalf(t, tt.want, strings.Join(list, ", "), "answers to kind %d, all: %t", tt.kind, tt.all)
+		assert.Equalf(t, tt.want, strings.Join(list, ", "), "answers to kind %d", tt.kind)
 	}
+}
+
+// The answers of a large cluster have no room in the record. A group at its maximum is the cause only of pods that its nodes would take.
+func TestCauseNeedsNoRoomForTheAnswers(t *testing.T) {
+	pods := unschedulable(2, 2, 3)
+	groups, nodes := map[string]*decision.Group{}, []*why.GroupNode{}
+	for i, cpus := range []string{"2", "4", "8"} {
+		name := fmt.Sprintf("group-%04d", i)
+		nodes = append(nodes, &why.GroupNode{Group: name, Allocatable: corev1.ResourceList{"cpu": resource.MustParse(cpus), "pods": resource.MustParse("9")}})
+		groups[name] = &decision.Group{Name: name}
+	}
+	for i := range pods {
+		pods[i].RejectedNodeGroups["group-0002"] = pods[i].RejectedNodeGroups["group-0001"]
+		pods[i].Pod.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse("64")}}}}
+	}
+	s := newSpeaker(&cluster{Collector: New(Config{}), facts: &facts{unhelped: compacted(pods)}}, groups)
+	s.order, s.next, s.spare = s.facts.unhelped.byName(), nodes, len(nodes)
+	first, second := s.tell(s.facts.unhelped.kinds[0]), s.tell(s.facts.unhelped.kinds[1])
+	assert.True(t, first.search == 0 && second.search == -1, "searches")
+	assert.Equal(t, "the pod asks for 64 CPUs, the largest node of groups \"group-0000\", \"group-0001\" and \"group-0002\" has 8", first.cause.Message)
+	assert.Equal(t, first.cause, second.cause)
 }
 
 // The core's processors take the pods of buffers out of the status, and moves those of their nodes.

@@ -47,7 +47,7 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			infos = maps.Clone(infos) // the loop goes on with the core's
 			infos[ng.Id()] = without(infos[ng.Id()], devices)
 		}
-		candidate := l.candidate(ng, g)
+		candidate := candidate(ng)
 		if l.Bound != nil {
 			if size, isBounded := l.Bound(ng.Id()); isBounded && g.TargetInstances() >= size {
 				continue // the loop is for pods of another group
@@ -148,14 +148,13 @@ type bounded struct {
 
 func (b *bounded) MaxSize() int { return b.most }
 
-// candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need
-// its zone gain nothing from another zone's share.
-func (l *Launchable) candidate(ng cloudprovider.NodeGroup, g *group.Group) cloudprovider.NodeGroup {
+// candidate is the node group as the core weighs it for a scale-up.
+func candidate(ng cloudprovider.NodeGroup) cloudprovider.NodeGroup {
 	own, ok := ng.(*aws.NodeGroup)
-	if !ok || g.Zone == "" {
+	if !ok || own.Zone() == "" {
 		return ng
 	}
-	return &bounded{NodeGroup: own, most: l.Provider.WithinCaps(g, g.MostInstances())}
+	return &bounded{NodeGroup: own, most: own.MostSize()}
 }
 
 // zoneGroup returns the node group if it is a zone group, bounded or not, or nil.

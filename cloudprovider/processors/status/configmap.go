@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,7 @@ type Writer struct {
 	events          *Events
 	wake            chan struct{}
 	writing         chan struct{} // has an element during a write or the deletion
+	form            form          // of the last write
 
 	mu     sync.Mutex
 	unsent *loopStatus // the newest, nil if it is written
@@ -127,14 +130,13 @@ func (w *Writer) write(ctx context.Context) {
 
 // send writes what the core's WriteStatusConfigMap writes, and keeps what others have put into the ConfigMap.
 func (w *Writer) send(ctx context.Context, newest *loopStatus) error {
-	status := *newest.facts
-	status.Time = newest.at.Format(utils.ConfigMapLastUpdateFormat)
-	text, err := encode(status, mostText)
+	at := newest.at.Format(utils.ConfigMapLastUpdateFormat)
+	text, err := w.form.text(*newest.facts, at)
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
 	}
 	if last := w.events.written.Load(); last != nil {
-		if err = w.put(ctx, last.DeepCopy(), text, status.Time); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		if err = w.put(ctx, last.DeepCopy(), text, at); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			return err // nil, as a rule: nobody else writes it
 		}
 	}
@@ -144,7 +146,7 @@ func (w *Writer) send(ctx context.Context, newest *loopStatus) error {
 	} else if err != nil {
 		return fmt.Errorf("read the ConfigMap: %w", err)
 	}
-	return w.put(ctx, m, text, status.Time)
+	return w.put(ctx, m, text, at)
 }
 
 // put writes the text into m, which is new, or the latest that we know.
@@ -174,6 +176,53 @@ const (
 	// groupsAtOnce are encoded together. Encoding 1,000 groups at once takes 50 MiB of memory.
 	groupsAtOnce = 20
 )
+
+// A form is the text of a status with numbers in place of the times at which its conditions were looked at. At rest nothing else changes, and
+// encoding was more than half of all that a loop allocated.
+type form struct {
+	of      api.ClusterAutoscalerStatus
+	encoded string
+}
+
+// text returns the text that yaml.Marshal returns for the status at a time.
+func (f *form) text(status api.ClusterAutoscalerStatus, at string) (string, error) {
+	const now = "now"
+	var looks []metav1.Time
+	number := func(look *metav1.Time) {
+		if look.IsZero() {
+			return
+		}
+		n := slices.IndexFunc(looks, func(t metav1.Time) bool { return t.Equal(look) })
+		if n < 0 {
+			n, looks = len(looks), append(looks, *look)
+		}
+		*look = metav1.Unix(int64(n), 0)
+	}
+	number(&status.ClusterWide.Health.LastProbeTime)
+	number(&status.ClusterWide.ScaleUp.LastProbeTime)
+	number(&status.ClusterWide.ScaleDown.LastProbeTime)
+	status.Time, status.NodeGroups = now, slices.Clone(status.NodeGroups)
+	for n := range status.NodeGroups {
+		g := &status.NodeGroups[n]
+		number(&g.Health.LastProbeTime)
+		number(&g.ScaleUp.LastProbeTime)
+		number(&g.ScaleDown.LastProbeTime)
+	}
+	if !reflect.DeepEqual(f.of, status) {
+		encoded, err := encode(status, mostText)
+		if err != nil {
+			return "", err
+		}
+		f.of, f.encoded = status, encoded
+	}
+	text := f.encoded
+	for n, look := range looks {
+		text = strings.ReplaceAll(text, probed(metav1.Unix(int64(n), 0)), probed(look))
+	}
+	return strings.TrimSuffix(text, now+"\n") + at + "\n", nil
+}
+
+func probed(at metav1.Time) string { return `lastProbeTime: "` + at.UTC().Format(time.RFC3339) + `"` }
 
 // encode returns the text that yaml.Marshal returns for the status. The last groups are left out where the text would exceed most bytes, and its
 // message says so.

@@ -203,6 +203,66 @@ func TestTextIsTheCores(t *testing.T) {
 	}
 }
 
+// The text is encoded anew only if more has changed than the times of the core's looks, which are several in a loop.
+func TestTextFollowsTheStatus(t *testing.T) {
+	at := func(second int) metav1.Time {
+		return metav1.NewTime(time.Date(2026, 7, 1, 12, 0, second, 5, time.FixedZone("", 3600)))
+	}
+	f, changed := form{}, 0
+	for n, change := range []func(*api.ClusterAutoscalerStatus){
+		func(s *api.ClusterAutoscalerStatus) {},
+		func(s *api.ClusterAutoscalerStatus) {},
+		func(s *api.ClusterAutoscalerStatus) {},
+		func(s *api.ClusterAutoscalerStatus) { s.NodeGroups[1].Health.LastTransitionTime = at(3) },
+		func(s *api.ClusterAutoscalerStatus) { s.NodeGroups[1].ScaleDown.LastProbeTime = metav1.Time{} },
+		func(s *api.ClusterAutoscalerStatus) { s.NodeGroups[0].Health.LastProbeTime = at(44) },
+		func(s *api.ClusterAutoscalerStatus) { s.NodeGroups = s.NodeGroups[:1] },
+		func(s *api.ClusterAutoscalerStatus) { s.Message = "now\n" },
+		func(s *api.ClusterAutoscalerStatus) { s.NodeGroups = nil },
+	} {
+		look, before := at(n), at(n-7)
+		status := api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, NodeGroups: make([]api.NodeGroupStatus, 2)}
+		status.ClusterWide.Health.LastProbeTime, status.ClusterWide.ScaleDown.LastProbeTime = look, before
+		for g := range status.NodeGroups {
+			group := &status.NodeGroups[g]
+			group.Health.LastProbeTime, group.ScaleUp.LastProbeTime, group.ScaleDown.LastProbeTime = look, look, before
+		}
+		change(&status)
+		was := f.encoded
+		text, err := f.text(status, look.Format(utils.ConfigMapLastUpdateFormat))
+		require.NoError(t, err)
+		if f.encoded != was {
+			changed++
+		}
+		status.Time = look.Format(utils.ConfigMapLastUpdateFormat)
+		core, err := yaml.Marshal(status)
+		require.NoError(t, err)
+		assert.Equal(t, string(core), text, "status %d", n)
+	}
+	assert.Equal(t, 7, changed, "texts that were encoded")
+}
+
+// BenchmarkTextAtRest measures the text of a loop in which nothing has changed.
+func BenchmarkTextAtRest(b *testing.B) {
+	for _, count := range []int{10, 1000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			var f form
+			status := api.ClusterAutoscalerStatus{NodeGroups: make([]api.NodeGroupStatus, count)}
+			b.ReportAllocs()
+			for b.Loop() {
+				look := metav1.Now()
+				for g := range status.NodeGroups {
+					group := &status.NodeGroups[g]
+					group.Health.LastProbeTime, group.ScaleUp.LastProbeTime, group.ScaleDown.LastProbeTime = look, look, look
+				}
+				if _, err := f.text(status, "now"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestStatusOfManyGroupsFitsIntoAConfigMap(t *testing.T) {
 	status := api.ClusterAutoscalerStatus{Time: "now", NodeGroups: make([]api.NodeGroupStatus, 100)}
 	whole, err := encode(status, mostText)

@@ -7,11 +7,16 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
@@ -77,8 +82,67 @@ func TestTroubleIsNoMissingPod(t *testing.T) {
 			var stdout, stderr strings.Builder
 			args := []string{"explain", "pod", "web", "-n", "shop", "--timeout=2s", "--kubeconfig", loopback.Kubeconfig(t, server.URL)}
 			assert.Equalf(t, tt.exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "says %s", &stderr)
-			assert.Contains(t, stderr.String(), "asgctl: no pod shop/web waits for a node: ")
+			assert.Contains(t, stderr.String(), "asgctl: the autoscaler counts no pod shop/web among those that wait for a node: ")
 		})
+	}
+}
+
+// The autoscaler lists the pods alone for which a scheduler has found no node.
+func TestPodsThatTheAutoscalerDoesNotCountWait(t *testing.T) {
+	began := time.Now().Add(-time.Minute)
+	report := decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1, Started: began},
+		Pods: []decision.Pod{{Namespace: "shop", Name: "listed", UID: "listed", Owner: "Job/listed", State: decision.PodLaunching, Search: -1, Cause: decision.Reason{Message: "a node was asked for"}}}}
+	var pods corev1.PodList
+	add := func(name string, age time.Duration, status corev1.PodStatus) *corev1.Pod {
+		pods.Items = append(pods.Items, corev1.Pod{Status: status, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name),
+			CreationTimestamp: metav1.NewTime(began.Add(-age)), OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: name, Controller: ptr.To(true)}}}})
+		return &pods.Items[len(pods.Items)-1]
+	}
+	refused := func(reason, message string) corev1.PodStatus {
+		return corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: message}}}
+	}
+	add("unseen", time.Hour, corev1.PodStatus{})
+	add("failed", time.Hour, refused(corev1.PodReasonSchedulerError, "binding volumes: context deadline exceeded"))
+	add("listed", time.Hour, refused(corev1.PodReasonUnschedulable, ""))
+	add("young", -time.Second, corev1.PodStatus{})
+	add("gated", time.Hour, refused(corev1.PodReasonSchedulingGated, "")).Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "quota"}}
+	add("leaves", time.Hour, corev1.PodStatus{}).DeletionTimestamp = ptr.To(metav1.Now())
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/api/v1/namespaces/kube-system/pods/a:8085/proxy/status.json":
+			_ = json.NewEncoder(w).Encode(report)
+		case "/api/v1/namespaces/kube-system/pods":
+			_, _ = w.Write([]byte(`{"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"namespace": "kube-system", "name": "a"}, "status": {"phase": "Running"}}]}`))
+		case "/api/v1/pods", "/api/v1/namespaces/shop/pods":
+			assert.Equal(t, "spec.nodeName=", r.URL.Query().Get("fieldSelector"))
+			_ = json.NewEncoder(w).Encode(pods)
+		default:
+			_, _ = w.Write([]byte("{}"))
+		}
+	}))
+	defer cluster.Close()
+	explain := func(exit int, args ...string) string {
+		var stdout, stderr strings.Builder
+		args = append([]string{"explain", "--timeout=2s", "--kubeconfig", loopback.Kubeconfig(t, cluster.URL)}, args...)
+		assert.Equalf(t, exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "%v says %s", args, &stderr)
+		return stdout.String()
+	}
+	for name, want := range map[string]string{
+		"unseen": `its scheduler "default-scheduler" has not looked at it yet`,
+		"failed": `its scheduler "default-scheduler" has not placed it (SchedulerError): binding volumes: context deadline exceeded`,
+		"young":  "it is newer than the last loop, which began at ",
+		"gated":  "scheduling gate quota holds it back, the scheduler does not look for a node yet",
+	} {
+		got := explain(ExitFindings, "job/"+name, "-n", "shop")
+		assert.Truef(t, strings.HasPrefix(got, want) && strings.Contains(got, "\nWaiting pods of Job/"+name+" in namespace shop: 1. Without a node: 1.\n"), "of %s: %s", name, got)
+	}
+	assert.Contains(t, explain(ExitFine, "job/listed", "-n", "shop"), "in namespace shop: 1. Without a node: 0.\n")
+	assert.Contains(t, explain(ExitFine, "job/leaves", "-n", "shop"), "the autoscaler counts no pod of Job/leaves in namespace shop among those that wait for a node")
+	all := explain(ExitFindings, "pods")
+	assert.Contains(t, all, "\nWaiting pods of the cluster: 3. Without a node: 2.\n")
+	for _, want := range []string{"kubectl -n shop get events --field-selector reason=FailedScheduling\n", "kubectl -n kube-system get lease kube-scheduler -o yaml\n"} {
+		assert.Contains(t, all, want)
 	}
 }
 
@@ -117,6 +181,15 @@ func TestNodeMayHaveHadNoRoomInTheReport(t *testing.T) {
 		decision.MaxNodes: "a is no node or instance of a group of the autoscaler, or one that had no room in its report"} {
 		assert.Equal(t, finding{want}, unserved("a", &decision.Report{Nodes: make([]decision.Node, nodes)}))
 	}
+}
+
+func TestNodeThatIsGoneHasItsLastDecision(t *testing.T) {
+	at := time.Date(2026, 11, 1, 2, 14, 9, 0, time.UTC)
+	r := &decision.Report{Timeline: []decision.Entry{{Kind: decision.Interrupted, Node: "b"},
+		{Kind: decision.ScaleDown, At: at, Node: "a", Reason: decision.Reason{Message: "not needed for 10m"}},
+		{Kind: decision.Problem, At: at.Add(-time.Hour), Node: "a", Reason: decision.Reason{Message: "its removal failed"}}}}
+	want := "a is no node or instance of a group of the autoscaler; the last decision about it: scale-down at 2026-11-01 02:14:09 UTC: not needed for 10m"
+	assert.Equal(t, finding{want}, unserved("a", r))
 }
 
 // The next question goes to the same autoscaler.

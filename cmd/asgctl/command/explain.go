@@ -101,7 +101,7 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		case err != nil:
 			return failure{fmt.Errorf("%s: %w", none, err)}
 		}
-		answer.AddUnlisted(pod)
+		answer.Pods = append(answer.Pods, answer.Unlisted(pod))
 	}
 	return e.print(cmd, answer)
 }
@@ -112,6 +112,9 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 		subject = "namespace " + e.namespace
 	}
 	answer, err := e.pods(cmd, flags, subject, func(pod *decision.Pod) bool { return e.namespace == "" || pod.Namespace == e.namespace })
+	if err == nil { // pods that are new or have gates do not wait for a node yet
+		err = e.addUnlisted(cmd.Context(), answer, e.namespace, func(pod *decision.Pod) bool { return pod.Cause.Code == decision.CodeScheduling })
+	}
 	if err != nil {
 		return err
 	}
@@ -120,9 +123,11 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
-	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, func(pod *decision.Pod) bool {
-		return pod.Namespace == namespace && show.OwnedBy(owner, pod)
-	})
+	owned := func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) }
+	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, owned)
+	if err == nil {
+		err = e.addUnlisted(cmd.Context(), answer, namespace, owned)
+	}
 	if err != nil {
 		return err
 	}
@@ -132,6 +137,34 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 		}
 	}
 	return e.print(cmd, answer)
+}
+
+// addUnlisted adds the pods without a node that match and that the report lacks, if a cluster is known and answers.
+func (e *explainer) addUnlisted(ctx context.Context, answer *show.Pods, namespace string, match func(*decision.Pod) bool) error {
+	if e.cluster == nil {
+		return nil
+	}
+	client, err := e.running.Client()
+	if err != nil {
+		return failure{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName="})
+	if err != nil {
+		fmt.Fprintf(e.stderr, "asgctl: the answer lacks pods that the autoscaler does not count: %v\n", err)
+		return nil
+	}
+	listed := map[string]bool{}
+	for _, pod := range answer.Pods {
+		listed[pod.UID] = true
+	}
+	for i := range pods.Items {
+		if pod := answer.Unlisted(&pods.Items[i]); pod.State == decision.PodDelayed && !listed[pod.UID] && match(&pod) {
+			answer.Pods = append(answer.Pods, pod)
+		}
+	}
+	return nil
 }
 
 // find looks for a controller, such as "Deployment/web", or for a pod of one whose kind the API server may not know by this name.
@@ -184,11 +217,16 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return e.cli.print(answer, answer.Text, wrong)
 }
 
-// unserved says that a node is not there, or may have had no room in the report.
+// unserved says that a node is not there, or may have had no room in the report. One that is gone may have its last decision in the report.
 func unserved(name string, r *decision.Report) finding {
+	last := slices.IndexFunc(r.Timeline, func(e decision.Entry) bool { return e.Node == name })
 	name += " is no node or instance of a group of the autoscaler"
 	if len(r.Nodes) >= decision.MaxNodes {
 		name += ", or one that had no room in its report"
+	}
+	if last >= 0 { // the newest
+		e := &r.Timeline[last]
+		name += show.Clean(fmt.Sprintf("; the last decision about it: %s at %s: %s", e.Kind, why.Moment(e.At), e.Reason.Message))
 	}
 	return finding{name}
 }

@@ -79,6 +79,7 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 }
 
 // differences are the pods about which the recorded loop decided otherwise, and how. A pod that it has left for the next loop is none.
+// Pods that it moved from nodes are in no report, so nothing is said about the nodes that it launched for them.
 func differences(recorded, now *decision.Report) (text string) {
 	said := func(p decision.Pod) string {
 		return fmt.Sprintf("%s in %s: %s", p.State, cmp.Or(p.Group, "no group"), p.Cause.Message)
@@ -95,7 +96,7 @@ func differences(recorded, now *decision.Report) (text string) {
 	if text != "" {
 		return "otherwise:" + text
 	}
-	return "the same."
+	return "the same about the pods that waited."
 }
 
 // mostRecorded bounds the files of a recording. One of 5,000 nodes with ten pods each has less than a fifth of it.

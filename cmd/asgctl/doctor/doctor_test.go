@@ -75,6 +75,15 @@ func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
 	}
 }
 
+// It adds and removes no node then.
+func TestRunningAutoscalerOfAnUnhealthyCluster(t *testing.T) {
+	newSite(t, nil)
+	_, report, complaints := run(t, "--skip", "iam,rbac", "--url", reporting(t, decision.Report{Reading: decision.Reading{At: time.Now()},
+		Loop: decision.Loop{Result: decision.Reason{Code: decision.CodeUnhealthy, Message: "too many nodes are not ready", Remedy: "kubectl get nodes"}}}))
+	want := doctor.Finding{Object: "the running autoscaler", Problem: "too many nodes are not ready", Evidence: "its /status.json", Next: "kubectl get nodes"}
+	assert.Containsf(t, report.Checks[0].Findings, want, "%s", complaints)
+}
+
 // An autoscaler that hangs leaves the other checks their time.
 func TestAutoscalerThatDoesNotAnswer(t *testing.T) {
 	newSite(t, nil)

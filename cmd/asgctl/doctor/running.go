@@ -39,6 +39,9 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false
 	}
+	if result := r.Loop.Result; result.Code == decision.CodeUnhealthy {
+		c.find("the running autoscaler", result.Message, "its /status.json", result.Remedy)
+	}
 	for _, g := range r.Groups {
 		for _, p := range g.Problems {
 			if p.Code == decision.CodeAccelerator || p.Code == decision.CodeNotReady {

@@ -121,6 +121,9 @@ func TestAutoscalerIsFound(t *testing.T) {
 		}},
 		{name: "manifests", want: "one", prepare: func(t *testing.T, ns string) { l.pod(t, ns, "one", manifestLabels, nil) }},
 		{name: "chart", want: "one", prepare: func(t *testing.T, ns string) { l.pod(t, ns, "one", chartLabels, nil) }},
+		{name: "chart-of-the-core", want: "one", prepare: func(t *testing.T, ns string) {
+			l.pod(t, ns, "one", map[string]string{"app.kubernetes.io/name": "externalgrpc-cluster-autoscaler"}, nil)
+		}},
 		{name: "stale-lease", want: "one", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "one", chartLabels, nil)
 			l.leads(t, ns, leaseName, "gone")

@@ -62,7 +62,7 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 }
 
 // Flags returns the name of the autoscaler's Deployment, which need not run, and its flags as --name=value or --name. The region of its environment
-// is the first of them. The error is ErrNone if there is no Deployment of one. A shadow counts only where it is alone.
+// is the first of them. The error is ErrNone if there is no Deployment of one. A shadow counts only where it is alone, and so does a core beside its plugin.
 func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []string, err error) {
 	if a.client == nil {
 		return "", nil, ErrNone
@@ -80,7 +80,7 @@ func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []stri
 	if len(found) > 1 {
 		maps.DeleteFunc(found, func(_ types.UID, d *appsv1.Deployment) bool {
 			container, _ := AutoscalerIn(&d.Spec.Template.Spec)
-			return FlagsOf(container).Shadows()
+			return FlagsOf(container).Shadows() || FlagsOf(container).Core()
 		})
 	}
 	for _, only := range found {

@@ -122,6 +122,8 @@ func TestFlagsAreNotOfTheShadowBesideAnAutoscaler(t *testing.T) {
 		{"stock and a shadow", []appsv1.Deployment{stock, shadow}, "stock"},
 		{"a shadow alone", []appsv1.Deployment{shadow}, "shadow"},
 		{"a shadow no more", []appsv1.Deployment{shadow, deployment("promoted", "--shadow", "--shadow=false")}, "promoted"},
+		{"a core and its plugin", []appsv1.Deployment{deployment("core", "--cloud-provider=externalgrpc"),
+			deployment("plugin", "--asg-plugin-address=:8087")}, "plugin"},
 		{"two autoscalers", []appsv1.Deployment{stock, deployment("other")}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,7 +40,7 @@ const (
 // selectors are the labels of the shipped manifests, and of this project's chart and the stock one.
 var selectors = []string{
 	"app=cluster-autoscaler",
-	"app.kubernetes.io/name in (cluster-autoscaler, aws-cluster-autoscaler)",
+	"app.kubernetes.io/name in (cluster-autoscaler, aws-cluster-autoscaler, externalgrpc-cluster-autoscaler)",
 }
 
 // ErrNone says that the cluster runs no autoscaler.

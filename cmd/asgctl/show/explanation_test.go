@@ -40,6 +40,10 @@ func TestUnlistedPod(t *testing.T) {
 	at := func(age time.Duration) metav1.ObjectMeta {
 		return metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(began.Add(-age).Truncate(time.Second))}
 	}
+	judged := func(reason, message string) corev1.PodStatus {
+		return corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: message}}}
+	}
+	unschedulable := judged(corev1.PodReasonUnschedulable, "")
 	for _, tt := range []struct {
 		corev1.Pod
 		left     int // pods for which the report had no room
@@ -51,11 +55,16 @@ func TestUnlistedPod(t *testing.T) {
 		{corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}, 0, "it has ended or is being deleted", 1},
 		{corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: began}}}, 0, "it has ended or is being deleted", 1},
 		{corev1.Pod{ObjectMeta: at(0)}, 500, "it is newer than the last loop, which began at 12:00:00 UTC: ask again", 1},
-		{corev1.Pod{ObjectMeta: at(time.Second)}, 0, "the autoscaler does not count the pod among those that wait for a node", 1},
-		{corev1.Pod{}, 500, "no such pod is in the report, but 500 more pending pods had no room in it, and one of them may be meant", 1},
+		{corev1.Pod{ObjectMeta: at(time.Second), Status: unschedulable}, 0, "the autoscaler does not count the pod among those that wait for a node", 1},
+		{corev1.Pod{ObjectMeta: at(time.Second)}, 500, `its scheduler "default-scheduler" has not looked at it yet\n\n(?s:.*) get lease kube-scheduler -o yaml\n$`, 1},
+		{corev1.Pod{Spec: corev1.PodSpec{SchedulerName: "volcano"}, Status: judged(corev1.PodReasonSchedulingGated, "gates")}, 0,
+			`its scheduler "volcano" has not looked at it yet\n\n(?s:.*)  if that lasts, see whether a scheduler of that name runs\n$`, 1},
+		{corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db-0"}, Status: judged(corev1.PodReasonSchedulerError, `running PreBind plugin "VolumeBinding": binding volumes`)}, 0,
+			`its scheduler "default-scheduler" has not placed it \(SchedulerError\): running PreBind plugin "VolumeBinding": binding volumes\n\n(?s:.*)  kubectl -n shop get events --field-selector reason=FailedScheduling\n$`, 1},
+		{corev1.Pod{Status: unschedulable}, 500, "no such pod is in the report, but 500 more pending pods had no room in it, and one of them may be meant", 1},
 	} {
 		answer := PodsOf(&decision.Report{PodsLeft: tt.left, Loop: decision.Loop{Started: began}}, Running, "", nil)
-		answer.AddUnlisted(&tt.Pod)
+		answer.Pods = append(answer.Pods, answer.Unlisted(&tt.Pod))
 		assert.Regexp(t, "^"+tt.message, answer.Text())
 		assert.Equal(t, tt.unserved, answer.Unserved(), tt.message)
 	}

@@ -3,6 +3,7 @@ package show
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Source says who decided.
@@ -69,10 +72,15 @@ func PodsOf(r *decision.Report, source Source, subject string, match func(*decis
 	return p
 }
 
-// AddUnlisted explains a pod that the report does not have.
-func (p *Pods) AddUnlisted(pod *corev1.Pod) {
-	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Since: pod.CreationTimestamp.Time, Search: -1,
-		State: decision.PodDelayed, Cause: decision.Reason{Code: decision.CodeDelay, Message: "the autoscaler does not count the pod among those that wait for a node"}}
+// Unlisted explains a pod that the report does not have. The autoscaler lists the pods alone for which a scheduler has found no node. The
+// cause has the code CodeScheduling if the scheduler should have judged the pod by now.
+func (p *Pods) Unlisted(pod *corev1.Pod) decision.Pod {
+	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: path.Join(nodemeta.Owner(pod)),
+		Since: pod.CreationTimestamp.Time, Search: -1, State: decision.PodDelayed,
+		Cause: decision.Reason{Code: decision.CodeDelay, Message: "the autoscaler does not count the pod among those that wait for a node"}}
+	scheduler := cmp.Or(pod.Spec.SchedulerName, corev1.DefaultSchedulerName)
+	_, verdict := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+	verdict = cmp.Or(verdict, &corev1.PodCondition{})
 	switch {
 	case pod.Spec.NodeName != "":
 		d.State, d.Cause = decision.PodFits, decision.Reason{Code: decision.CodeFits, Message: "it has a node: " + pod.Spec.NodeName}
@@ -82,10 +90,20 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
 	case !p.began.IsZero() && !pod.CreationTimestamp.Time.Before(p.began.Truncate(time.Second)):
 		d.Cause.Message = "it is newer than the last loop, which began at " + why.Clock(p.began) + ": ask again"
+	case verdict.Reason == "" || verdict.Reason == corev1.PodReasonSchedulingGated: // the gates are gone by now
+		d.Cause = decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("its scheduler %q has not looked at it yet", scheduler),
+			Remedy: "if that lasts, see whether a scheduler of that name runs"}
+		if scheduler == corev1.DefaultSchedulerName {
+			d.Cause.Remedy = "if that lasts, see when kube-scheduler last renewed its lease: kubectl -n kube-system get lease kube-scheduler -o yaml"
+		}
+	case verdict.Reason != corev1.PodReasonUnschedulable:
+		d.Cause = decision.Reason{Code: decision.CodeScheduling,
+			Message: fmt.Sprintf("its scheduler %q has not placed it (%s): %s", scheduler, verdict.Reason, verdict.Message),
+			Remedy:  fmt.Sprintf("kubectl -n %s get events --field-selector reason=FailedScheduling", shellword.Quote(pod.Namespace))}
 	case p.PodsLeft > 0:
 		d.Cause.Message = p.None("such pod")
 	}
-	p.Pods = append(p.Pods, d)
+	return d
 }
 
 // owners are the kinds by their short names for kubectl, in lower case.
@@ -145,7 +163,7 @@ func (p *Pods) Incomplete() bool { return p.PodsLeft > 0 && p.subject != "" }
 // None says that nothing of the report matched, such as "pod shop/web-0".
 func (p *Pods) None(of string) string {
 	if p.PodsLeft == 0 {
-		return "no " + of + " waits for a node"
+		return "the autoscaler counts no " + of + " among those that wait for a node"
 	}
 	return fmt.Sprintf("no %s is in the report, but %s had no room in it, and one of them may be meant", of,
 		why.Count(p.PodsLeft, "more pending pod"))

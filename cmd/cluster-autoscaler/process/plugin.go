@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/wait"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
@@ -71,6 +72,10 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 	p.health.watch(a.cloud.cache.Unread)
 
 	background.Go(func() error { return a.cloud.run(working) })
+	background.Go(func() error {
+		wait.UntilWithContext(working, func(context.Context) { server.Look() }, time.Minute)
+		return nil
+	})
 	background.Go(func() error { return p.elected(serving, a.handler.Run) })
 	<-working.Done()
 	a.informers.Shutdown()

@@ -50,7 +50,7 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
 	code, text := replay("--pod=" + r.name + "/large")
-	for _, want := range []string{"state launching in " + r.name, r.name + "   chosen", "The recorded loop decided the same."} {
+	for _, want := range []string{"state launching in " + r.name, r.name + "   chosen", "The recorded loop decided the same about the pods that waited."} {
 		assert.Truef(t, code == 0 && strings.Contains(text, want), "the loop ends with %d, want %q in:\n%s", code, want, text)
 	}
 	code, text = replay("--", "--max-nodes-total=2")
