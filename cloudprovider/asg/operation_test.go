@@ -160,6 +160,26 @@ func TestDeniedLookForInstanceRefreshChangesNothing(t *testing.T) {
 	})(t)
 }
 
+// It may have EKS's own node repair, and two would repair one node.
+func TestUnreadNodegroupIsLeftToEKS(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		config := having(managed("a", 0, 1, 9), scalingGroup("b", 0, 1, 9))
+		config.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}
+		w := newWorldOf(t, config, discovered)
+		denied := w.aws.Deny("DescribeNodegroup")
+		w.running()
+		for range 2 {
+			got := [2]bool{w.group("a").EKSRepairs, w.group("b").EKSRepairs}
+			assert.Equal(t, [2]bool{true, false}, got, "nodes of EKS's group and of ours are left to EKS")
+			time.Sleep(10 * time.Minute)
+		}
+		w.aws.ClearFaults(denied)
+		time.Sleep(20 * time.Minute)
+		assert.False(t, w.group("a").EKSRepairs, "left to EKS, which repairs none of them")
+	})(t)
+}
+
 func TestStatusOfManagedNodegroup(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

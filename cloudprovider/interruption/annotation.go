@@ -57,6 +57,12 @@ func Planned(node *corev1.Node) bool {
 	})
 }
 
+// Rebooting reports whether a node is drained for a reboot, and whether EC2 has been asked for it. Until then the reboot may be taken back.
+func Rebooting(node *corev1.Node) (rebooting, asked bool) {
+	m, _ := annotationOf(node)
+	return m.Kind == event.Reboot, m.Kind == event.Reboot && !m.Terminating.IsZero()
+}
+
 // resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long
 // as after a warning. If somebody has spoilt the time of beginning, the drain begins now.
 func (m annotation) resumed(now time.Time) reason {

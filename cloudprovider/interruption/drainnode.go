@@ -303,6 +303,9 @@ const (
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
+	if h.takenBack(j) {
+		p.Deadline = c.Began // no further pod is evicted
+	}
 	if c.endsAtDeadline() && h.AtDeadline == Force {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
@@ -322,6 +325,8 @@ func (h *Handler) plan(j *job) drain.Plan {
 func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why string) outcome {
 	if j.abandoned = j.current(); j.abandoned.over { // another reason may come while the nodes are put back
 		why = calledOff
+	} else if h.takenBack(j) {
+		why = unwanted
 	}
 	for _, node := range nodes {
 		h.restore(ctx, node, why)

@@ -38,6 +38,18 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	h.begin(ctx, id, group.Name, r)
 }
 
+const unwanted = "nobody wants its reboot any more"
+
+// takenBack reports whether the job is for a reboot that the machine of package move has taken back.
+func (h *Handler) takenBack(j *job) bool {
+	node := h.node(j.instance)
+	if node == nil || j.current().Kind != event.Reboot {
+		return false
+	}
+	s, _ := move.StateOf(node)
+	return s.Step != move.Rebooting
+}
+
 // reboot reboots the instance, and puts its node back into use once that has come back. The annotation of the node records the call first,
 // so that the next leader makes no second one. The outcome is "" if AWS takes the instance meanwhile.
 func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
@@ -49,7 +61,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 	if j.resumed.Terminating.IsZero() {
 		switch {
 		case !s.AwaitsReboot(node) || drainedByCore(node) || !h.inGroup(j.instance):
-			return h.giveUp(ctx, j, nodes, "nobody wants its reboot any more")
+			return h.giveUp(ctx, j, nodes, unwanted)
 		case h.hasOther(ctx, j.instance, nodes), !h.cordon(ctx, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()}):
 			return broken
 		}

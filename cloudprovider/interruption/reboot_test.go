@@ -138,6 +138,39 @@ func TestRebootIsGivenUp(t *testing.T) {
 	}
 }
 
+// Its repair takes the reboot back, because it is left alone now, or works.
+func TestNodeWhoseRebootIsTakenBackKeepsItsPods(t *testing.T) {
+	for name, before := range map[string]func(w *world){
+		"they wait for a place":  func(w *world) { w.full.Store(true) },
+		"a budget holds its pod": func(w *world) { w.refused.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+				w.versioned()
+				before(w)
+				events := record.NewFakeRecorder(100)
+				w.running(func(o *interruption.Options) { o.Events = events })
+				w.toReboot(id, 0)
+				w.wait("its cordon", func() bool { return w.cordoned() == 1 })
+				time.Sleep(time.Minute)
+				n := w.nodes()[id]
+				delete(n.Annotations, move.Annotation)
+				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+				require.NoError(t, err)
+				w.within(10*time.Second, "back in use", func() bool { return w.back(id) })
+				time.Sleep(time.Hour)
+				assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.terminations(), w.evictions("a")}, "reboots, terminations, evictions")
+				assert.Empty(t, w.nodes()[id].Annotations[move.Annotation])
+				var said string
+				for len(events.Events) > 0 {
+					said += <-events.Events + "\n"
+				}
+				assert.Contains(t, said, "Put back into use: nobody wants its reboot any more")
+			})
+		})
+	}
+}
+
 func TestNextLeaderRebootsOnce(t *testing.T) {
 	for name, dies := range map[string]func(w *world, id string) bool{
 		"between drain and reboot": func(w *world, id string) bool { return w.nodes()[id].Labels[corev1.LabelNodeExcludeBalancers] != "" },

@@ -53,6 +53,8 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 			return h.replaceFirst(ctx, j, nodes)
 		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
 			return true
+		case h.takenBack(j):
+			return false
 		case !h.Clock.Now().Before(c.placedBy()):
 			return c.endsAtDeadline() || c.Kind == event.Reboot
 		}

@@ -80,7 +80,11 @@ func (s State) InVain(now time.Time) State {
 }
 
 // waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.
+// A reboot that was taken back is still to come.
 func (s State) waits(now time.Time, pause time.Duration) State {
+	if s.Step == Rebooting {
+		s.Boot = ""
+	}
 	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed, s.Restarted = Waiting, now, now.Add(pause), 0, "", false, time.Time{}
 	return s
 }

@@ -152,7 +152,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, reason := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
 	if s.Step == Rebooting {
-		r.reboots(n, s)
+		r.reboots(n, s, reason >= 0 && r.Reasons[reason].Name() == s.Reason, undue)
 		return due, false
 	}
 	if reason < 0 {
@@ -205,8 +205,8 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	return due, false
 }
 
-// reboots ends the wait for a reboot.
-func (r *round) reboots(n Node, s State) {
+// reboots ends the wait for a reboot. Until EC2 is asked for it, it is taken back if its node is no longer due, or too many others are.
+func (r *round) reboots(n Node, s State, due bool, undue time.Time) {
 	r.moves(n, s)
 	if back := !s.AwaitsReboot(n.Node); back || r.now.Sub(s.Began).Abs() >= RebootTime {
 		s.Step, s.Began = Rebooted, time.Time{}
@@ -214,7 +214,17 @@ func (r *round) reboots(n Node, s State) {
 			s.Began = r.now
 		}
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
+		return
 	}
+	if due || n.Leaving {
+		return
+	}
+	if r.conforms(n); r.decision.Held[n.Name].Hold == HeldSick {
+		s = s.Held(r.now)
+		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
+		return
+	}
+	r.ending(n, s, undue)
 }
 
 // conforms enters a node that is as it should be.

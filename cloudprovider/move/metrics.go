@@ -28,7 +28,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 	return &Metrics{
 		ended: auto.NewCounterVec(prometheus.CounterOpts(opts("total", "Nodes that were to be replaced, by reason and outcome: moved, failed (the node is tried again), "+
-			"cancelled (the reason is gone).")), []string{"reason", "outcome"}),
+			"cancelled (the reason is gone, also by a reboot).")), []string{"reason", "outcome"}),
 		underWay: auto.NewGaugeVec(prometheus.GaugeOpts(opts("under_way", "Nodes that are being replaced, by reason.")), []string{"reason"}),
 		held:     auto.NewGaugeVec(prometheus.GaugeOpts(opts("held", "Nodes that are to be replaced and wait, by reason and by what holds them.")), []string{"reason", "hold"}),
 		saving: auto.NewGaugeVec(prometheus.GaugeOpts(opts("saving_per_hour", "What --asg-consolidate saves per hour, in the currency of the label: planned, at most, by the plans that it found last together, "+

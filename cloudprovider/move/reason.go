@@ -13,7 +13,7 @@ type Node struct {
 	*corev1.Node
 	Instance *group.Instance
 	Group    *group.Group // the whole Auto Scaling group
-	Leaving  bool         // it is drained and goes soon
+	Leaving  bool         // it is drained and goes soon, or EC2 has been asked to reboot it
 	// Pods returns the pods on the node in a new list, DaemonSets' pods included.
 	Pods func() []*corev1.Pod
 }

@@ -166,7 +166,11 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 		}
 		if now.Before(from.Add(rule.Wait)) {
 			if state.Step == Rebooted && !due {
-				first.stopped = "it has been rebooted, and is replaced if it does not work by " + from.Add(rule.Wait).UTC().Format("15:04Z")
+				did := "it has been rebooted, and"
+				if state.Began.IsZero() {
+					did = "its reboot did not succeed, and it"
+				}
+				first.stopped = did + " is replaced if it does not work by " + from.Add(rule.Wait).UTC().Format("15:04Z")
 			}
 			continue
 		}

@@ -216,6 +216,7 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		noBoot                    bool // the node states no boot ID
 		disabled                  bool // a person keeps the node
 		state                     *State
+		since                     time.Duration // of the condition, an hour without one
 		want                      string
 	}{
 		{name: "by a rule", instance: "m5.large", condition: "KernelReady=False", rules: []string{"KernelReady=Reboot"}, want: "Reboot"},
@@ -238,13 +239,15 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		{name: "the wait begins again with a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(9 * time.Minute),
 			want: "stopped: it has been rebooted, and is replaced if it does not work by 12:01Z"},
 		{name: "a reboot that did not come back", instance: "g5.xlarge", condition: xid, state: &State{Step: Rebooted, Boot: "1"}, want: "Replace"},
+		{name: "a reboot that did not come back, and the condition is new", instance: "g5.xlarge", condition: xid, since: 9 * time.Minute,
+			state: &State{Step: Rebooted, Boot: "1"}, want: "stopped: its reboot did not succeed, and it is replaced if it does not work by 12:01Z"},
 		{name: "it works since its reboot", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=True", state: rebooted(9 * time.Minute)},
 	} {
 		r, of := newRepair(t, tt.rules...), &group.Group{Name: "web"}
 		if tt.reserved {
 			of.Reservations = reserved
 		}
-		n := member("n", of, condition(tt.condition, ago(time.Hour)))
+		n := member("n", of, condition(tt.condition, ago(cmp.Or(tt.since, time.Hour))))
 		n.Instance.Type = tt.instance
 		if !tt.noBoot {
 			n.Status.NodeInfo.BootID = "2"
@@ -268,15 +271,19 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		budget  string
+		asked   int                          // when EC2 is asked for the reboot, 0 for never
 		boots   int                          // when the instance has booted, 0 for never
 		becomes map[int]corev1.NodeCondition // the condition
 		want    string                       // the steps with their minutes
 	}{
-		{name: "it helps", boots: 5, becomes: map[int]corev1.NodeCondition{6: whole}, want: "0 rebooting, 5 rebooted, 65 ends"},
-		{name: "it does not", boots: 5, want: "0 rebooting, 5 rebooted, 15 placing"},
-		{name: "it helps for a while", boots: 5, becomes: map[int]corev1.NodeCondition{6: whole, 40: again}, want: "0 rebooting, 5 rebooted, 50 placing"},
+		{name: "it helps", asked: 1, boots: 5, becomes: map[int]corev1.NodeCondition{2: whole}, want: "0 rebooting, 5 rebooted, 65 ends"},
+		{name: "it does not", asked: 1, boots: 5, want: "0 rebooting, 5 rebooted, 15 placing"},
+		{name: "it helps for a while", asked: 1, boots: 5, becomes: map[int]corev1.NodeCondition{6: whole, 40: again}, want: "0 rebooting, 5 rebooted, 50 placing"},
 		{name: "it does not come back", want: "0 rebooting, 30 rebooted, 31 placing"},
-		{name: "it does not come back, and works", becomes: map[int]corev1.NodeCondition{20: whole}, want: "0 rebooting, 30 rebooted, 33 ends"},
+		{name: "it does not come back, and works", asked: 1, becomes: map[int]corev1.NodeCondition{20: whole}, want: "0 rebooting, 30 rebooted, 33 ends"},
+		{name: "it works before EC2 is asked", becomes: map[int]corev1.NodeCondition{1: whole}, want: "0 rebooting, 3 ends"},
+		{name: "it works for a minute before EC2 is asked", becomes: map[int]corev1.NodeCondition{1: whole, 2: broken},
+			want: "0 rebooting, 3 ends, 11 rebooting, 41 rebooted, 42 placing"},
 		{name: "no budget", budget: "0", boots: 5, want: ""},
 	} {
 		budgets, err := ParseBudgets([]string{cmp.Or(tt.budget, "100%")})
@@ -288,6 +295,7 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 		var steps []string
 		for minute := range 120 {
 			n.Node = n.DeepCopy()
+			n.Leaving = tt.asked > 0 && minute >= tt.asked && minute < cmp.Or(tt.boots, 30)
 			if minute == tt.boots && minute > 0 {
 				n.Status.NodeInfo.BootID = "2"
 			}
@@ -313,6 +321,48 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 		}
 		assert.Equal(t, tt.want, strings.Join(steps, ", "), tt.name)
 	}
+}
+
+// EC2 has been asked to reboot the first of three nodes. Then as many others fail that what they share may be at fault, for 20 minutes.
+func TestNoNodeIsRebootedWhileTooManyAreUnhealthy(t *testing.T) {
+	budgets, err := ParseBudgets([]string{"100%"})
+	require.NoError(t, err)
+	m := &Machine{Reasons: []Reason{newRepair(t, "KernelReady=Reboot")}, Budgets: budgets}
+	web := &group.Group{Name: "web", Tags: map[string]string{TagBudget: "100%"}}
+	states := map[string]State{}
+	look := func(after time.Duration, sick int) map[string]Held {
+		nodes := healthy(web, 19-sick)
+		for at := range sick {
+			n := member(fmt.Sprint("sick-", at), web, condition("KernelReady=False", ago(time.Hour)))
+			n.Status.NodeInfo.BootID, n.Leaving = "1", at == 0 && after > 0
+			if s, moves := states[n.Name]; moves {
+				n = n.with(s)
+			}
+			nodes = append(nodes, n)
+		}
+		for at := range nodes {
+			nodes[at].Pods = func() []*corev1.Pod { return nil }
+		}
+		d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon.Add(after))
+		for _, c := range d.Changes {
+			require.NotNil(t, c.State, c.Node.Name)
+			states[c.Node.Name] = *c.State
+		}
+		return d.Held
+	}
+	steps := func() (list [3]Step) {
+		for at := range list {
+			list[at] = states[fmt.Sprint("sick-", at)].Step
+		}
+		return list
+	}
+	look(0, 3)
+	require.Equal(t, [3]Step{Rebooting, Rebooting, Rebooting}, steps())
+	held := look(time.Minute, 5)
+	assert.Equal(t, [3]Step{Rebooting, Waiting, Waiting}, steps())
+	assert.Equal(t, HeldSick, held["sick-1"].Hold)
+	look(20*time.Minute, 3)
+	assert.Equal(t, [3]Step{Rebooting, Rebooting, Rebooting}, steps(), "they are rebooted before they are replaced")
 }
 
 func TestRebootCountsAsAMove(t *testing.T) {

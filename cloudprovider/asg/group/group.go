@@ -29,7 +29,7 @@ type Group struct {
 	Timed                []Timed              // the limits by the clock that hold now
 	RaisedByClock        bool                 // MinSize is higher than without them
 	Operation            launchspec.Operation // AWS's own work on the instances. See LeftAlone
-	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group
+	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group, or may
 	Instances            []Instance           // in AWS's order, with those on their way out
 	Source               launchspec.Source    // of the group's instances: template, configuration or policy
 	SuspendedProcesses   []string             // by an operator, sorted

@@ -102,9 +102,11 @@ func (r *Resolver) Operation(g *Group) Operation {
 }
 
 // Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded.
+// Until one has, it may.
 func (r *Resolver) Repairs(g *Group) bool {
-	n, _ := r.nodegroups.get(g.ManagedNodegroup())
-	return n != nil && n.repairs
+	key := g.ManagedNodegroup()
+	n, _ := r.nodegroups.get(key)
+	return key.Name != "" && (n == nil || n.repairs)
 }
 
 // wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports

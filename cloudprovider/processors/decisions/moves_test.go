@@ -956,6 +956,81 @@ func TestNodeThatIsRebootedStays(t *testing.T) {
 	assert.Eventually(t, func() bool { return !w.IsMember(nodes[2]) }, 10*time.Second, 10*time.Millisecond)
 }
 
+// The node is drained for its reboot when something changes.
+func TestRebootIsTakenBack(t *testing.T) {
+	key := func(key string) func(*corev1.Node, *world) {
+		return func(n *corev1.Node, _ *world) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, "true") }
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(n *corev1.Node, w *world)
+		want   move.Step // in the end, "" if the node is no longer to be replaced
+		asked  bool      // EC2 has been asked
+	}{
+		{name: "nothing changes", change: func(*corev1.Node, *world) {}, want: move.Rebooting},
+		{name: "its node works", change: func(n *corev1.Node, _ *world) { n.Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{name: "its node works, and EC2 has been asked", asked: true, want: move.Rebooting,
+			change: func(n *corev1.Node, _ *world) { n.Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{name: "its node is left alone", change: key("karpenter.sh/do-not-disrupt"), want: move.Waiting},
+		{name: "its node is left alone, and EC2 has been asked", asked: true, change: key("karpenter.sh/do-not-disrupt"), want: move.Rebooting},
+		{name: "a person keeps it", change: key("cluster-autoscaler.kubernetes.io/scale-down-disabled"), want: move.Waiting},
+		{name: "AWS plans a change of it", want: move.Waiting, change: func(n *corev1.Node, _ *world) {
+			taken(n, event.ScheduledChange).Annotations[interruption.Taint] = `{"kind":"scheduled-change"}`
+		}},
+		{name: "its group is paused", want: move.Waiting, change: func(_ *corev1.Node, w *world) {
+			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-down")}))
+			w.Reread()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rules, err := move.ParseRepairRules([]string{"Ready=Reboot"})
+			require.NoError(t, err)
+			repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
+			o.ScaleDownUnreadyEnabled = true
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
+				&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
+			nodes := w.ready("small")
+			for i, n := range nodes {
+				n.Status.NodeInfo.BootID = "1"
+				w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
+			}
+			silence(nodes[2])
+			w.join(nodes...)
+			written := func() *corev1.Node {
+				n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
+				require.NoError(t, err)
+				return n
+			}
+			step := func() move.Step { s, _ := move.StateOf(written()); return s.Step }
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff(move.Rebooting, step())
+			})
+			n := taken(written(), event.Reboot)
+			n.Annotations[interruption.Taint] = `{"kind":"reboot"}`
+			if tt.asked {
+				n.Annotations[interruption.Taint] = `{"kind":"reboot","terminating":"2026-11-26T12:00:00Z"}`
+			}
+			tt.change(n, w)
+			_, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+			require.NoError(t, err)
+			w.put(n)
+			for range 3 {
+				w.loop()
+				w.clock.Step(time.Minute)
+				w.at = w.at.Add(time.Minute)
+			}
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff(tt.want, step())
+			})
+			assert.Equal(t, 6, w.desired())
+			s, _ := move.StateOf(written())
+			assert.Equal(t, tt.want == move.Rebooting, s.Boot != "", "a reboot that was taken back is still to come")
+		})
+	}
+}
+
 // With it, the node that is on its way would be missed, and each loop would ask for another one.
 func TestSupersededNodeIsNoNodeMore(t *testing.T) {
 	w, nodes := newDoubledWorld(t)

@@ -88,9 +88,6 @@ func (c *Consolidation) Found() *decision.Consolidation {
 	return found
 }
 
-// Searching reports whether plans are being made.
-func (c *Consolidation) Searching() bool { return c.made != nil && len(c.made) == 0 }
-
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {

@@ -175,7 +175,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n), Pods: pods})
+		_, asked := interruption.Rebooting(n)
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || asked, Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -214,7 +215,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		})
 	}
 	for _, c := range d.Changes {
-		if beingDrained(c.Node.Node) {
+		if rebooting, _ := interruption.Rebooting(c.Node.Node); beingDrained(c.Node.Node) && (!rebooting || c.Node.Leaving) {
 			continue
 		}
 		if c.State == nil {
@@ -234,7 +235,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for name, s := range m.states {
 		n := byName[name]
 		shown, _ := move.StateOf(n) // by the next leader, too
-		if s.Step == move.Placing && beingDrained(n) && !leavesSoon(n) {
+		rebooting, asked := interruption.Rebooting(n)
+		takenBack := s.Step == move.Rebooting && !asked && (beingDrained(n) && !rebooting || m.Provider.Keeps(n) || move.Disabled(n))
+		if (takenBack || s.Step == move.Placing && beingDrained(n)) && !leavesSoon(n) {
 			m.rest(name)
 			continue
 		}
