@@ -213,13 +213,18 @@ func (t *termination) recent(id string) (i *group.Instance) {
 	return i
 }
 
+// isDeferred reports whether AWS did nothing because another change of the group is under way.
+func isDeferred(err error) bool {
+	return awsclient.IsContended(err) || strings.HasPrefix(awsclient.Code(err), "ScalingActivityInProgress")
+}
+
 // all terminates the members. It asks again for those that AWS defers to another change of the group: their nodes are drained in vain if they stay.
 func (t *termination) all(ctx context.Context, members []group.Instance) {
 	for began := t.clock.Now(); ; {
 		for batch := range slices.Chunk(members, terminationsPerCall) {
 			t.batch(ctx, batch)
 		}
-		members = slices.DeleteFunc(members, func(i group.Instance) bool { return !awsclient.IsContended(t.stays[i.ID]) })
+		members = slices.DeleteFunc(members, func(i group.Instance) bool { return !isDeferred(t.stays[i.ID]) })
 		if len(members) == 0 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
 			return
 		}
@@ -237,7 +242,7 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 		}
 		began := t.clock.Now()
 		out, err := t.tryBatch(ctx, members)
-		if err == nil || awsclient.IsRefused(err) || awsclient.IsContended(err) {
+		if err == nil || awsclient.IsRefused(err) || isDeferred(err) {
 			if !awsclient.IsUnsent(err) {
 				t.calls.batchTermination.Answered(t.group)
 			}
@@ -340,7 +345,7 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 				}
 			})
 		// A termination may be under way, maybe our own, if the SDK repeats the call because its answer was lost. What else is not found, the text does not say.
-		case awsclient.IsRefused(err), awsclient.IsContended(err):
+		case awsclient.IsRefused(err), isDeferred(err):
 			blocked[at] = err
 		default:
 			// Until that is known, the caller would give the node new pods.

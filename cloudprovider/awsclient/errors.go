@@ -90,9 +90,7 @@ func IsInstanceNotFound(err error) bool {
 func IsInProgress(err error) bool { return strings.HasPrefix(Code(err), "IdempotentCallInProgress") }
 
 // IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
-func IsContended(err error) bool {
-	return strings.HasPrefix(Code(err), "ResourceContention") || strings.HasPrefix(Code(err), "ScalingActivityInProgress")
-}
+func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }
 
 // IsTokenDisputed reports whether a call with the same token asked for something else.
 func IsTokenDisputed(err error) bool {
