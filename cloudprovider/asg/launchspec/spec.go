@@ -82,6 +82,9 @@ type Type struct {
 	VCPUs  int // left turned on by the launch template, 0 for all
 	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is unread.
 	Image *Image
+	// Search is the search by attributes that found the type, the same pointer for all that it found. It is nil for a type that the policy or
+	// the launch template names.
+	Search *ec2types.InstanceRequirementsRequest
 }
 
 // OtherTemplate is a further launch template of a group, as far as it decides about nodes.
