@@ -258,6 +258,18 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	return p, ok
 }
 
+// The next instance starts from a launch template that nobody could read. The dearest of the present ones is as good a guess as any, and no spend cap is
+// exceeded by it.
+func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
+	g := &group.Group{Name: "g", Instances: []group.Instance{{Type: "m5.large", Zone: "x", Weight: 1}, {Type: "m5.xlarge", Zone: "x", Weight: 1},
+		{Type: "zz9.plural", Zone: "x", Weight: 1}, {Zone: "x", Weight: 1}}}
+	for _, source := range []launchspec.Source{{}, mixed(0, 100)} {
+		g.Source = source
+		next, ok := New(market, instancetypes.Embedded()).Next(g, 2)
+		assert.Truef(t, ok && next.Amount == (pricing.Amount{PerHour: 0.4, Currency: "USD", Estimated: true}), "Next() = %+v, %t, want about two of m5.xlarge", next, ok)
+	}
+}
+
 func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	p := New(market, instancetypes.Embedded())
 	g := &group.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []group.Instance{
@@ -338,7 +350,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	prices, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
 	own := contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\n")
-	windows := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}
+	windows, linux := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}, &launchspec.Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}
 	for _, tt := range []struct {
 		name   string
 		change func(*group.Group)
@@ -348,6 +360,18 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows by EKS", func(g *group.Group) { g.LaunchSpec.Nodegroup = windows }, "Linux on shared hardware, without the licence of Windows"},
+		{"Windows by EKS, with an unread image", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", windows },
+			"Linux on shared hardware, without the licence of Windows"},
+		{"unread image", func(g *group.Group) { g.LaunchSpec.ImageID = "ami-1" }, "Linux on shared hardware, without the licence of its unread image"},
+		{"unread image for EKS", func(g *group.Group) {
+			g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", &launchspec.Nodegroup{AMIType: "CUSTOM"}
+		},
+			"Linux on shared hardware, without the licence of its unread image"},
+		{"unread image of EKS", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", linux }, ""},
+		{"unread node group of EKS", func(g *group.Group) { g.LaunchSpec.Unread, g.LaunchSpec.Image = true, &launchspec.Image{ID: "ami-1"} }, ""},
+		{"unread launch template", func(g *group.Group) { g.LaunchSpec = nil }, "Linux on shared hardware, without what its unread launch template adds"},
+		{"unread launch template of a policy with types", func(g *group.Group) { g.LaunchSpec.Unread = true },
+			"Linux on shared hardware, without the licence of its unread image"},
 		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
 		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},

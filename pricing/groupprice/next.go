@@ -90,19 +90,24 @@ type choice struct {
 
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
-// candidates are the types that g can launch: those its image runs on, unless that leaves none.
+// candidates are the types that g can launch: those its image runs on, unless that leaves none. While its launch template
+// is unread, they are the types of its instances.
 func (p *Pricer) candidates(g *group.Group) []candidate {
-	if g.LaunchSpec == nil {
-		return nil
+	spec := g.LaunchSpec
+	if spec == nil {
+		spec = &launchspec.LaunchSpec{}
+		for _, i := range g.Instances {
+			spec.Types = append(spec.Types, launchspec.Type{Name: i.Type, Weight: i.Weight})
+		}
 	}
 	var all, fit []candidate
-	for _, t := range g.LaunchSpec.Types {
+	for _, t := range spec.Types {
 		c := candidate{name: t.Name, weight: max(1, t.Weight), search: t.Search}
 		if units, known := g.Source.WeightOf(t.Name, p.catalogue); known && g.Source.CountsHardware() {
 			c.weight = units
 		}
 		all = append(all, c)
-		if p.runs(cmp.Or(t.Image, g.LaunchSpec.Image), t.Name) {
+		if p.runs(cmp.Or(t.Image, spec.Image), t.Name) {
 			fit = append(fit, c)
 		}
 	}
@@ -137,6 +142,8 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	cheapest := slices.Clone(priced)
 	slices.SortStableFunc(cheapest, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
 	switch strategy := strategyOf(g, capacityType, priced[0].search != nil); {
+	case g.LaunchSpec == nil: // so that no spend cap is exceeded
+		return cheapest[len(cheapest)-1:]
 	case strategy == prioritized:
 		return priced[:1]
 	case strategy == inOrderOfCapacity:

@@ -27,6 +27,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		launch.Nodegroup = &found.Nodegroup
 		problems = append(problems, found.problems...)
 	}
+	launch.Unread = launch.Unread || found == nil
 	if err != nil {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.Name, key.Cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
@@ -96,7 +97,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 		for at := range problems {
 			problems[at].Message += ", so only the instance types in the policy are known of its nodes"
 		}
-		return &LaunchSpec{Types: g.Source.namedTypes()}, problems
+		return &LaunchSpec{Types: g.Source.namedTypes(), Unread: true}, problems
 	case !complete:
 		return nil, problems
 	}
