@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -313,6 +314,8 @@ func TestPolicyTypes(t *testing.T) {
 	configured := scalingGroup("g", 0, 0, 9)
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old"
 	most := 4
+	search := &ec2types.InstanceRequirementsRequest{AllowedInstanceTypes: []string{"m5.*", "c5.xlarge"}, MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(1)},
+		VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(4), Max: aws.Int32(4)}}
 	for _, tt := range []struct {
 		name   string
 		group  fakeaws.AutoScalingGroup
@@ -343,7 +346,7 @@ func TestPolicyTypes(t *testing.T) {
 		{name: "launch template, denied", unread: "AccessDenied", group: scalingGroup("g", 0, 0, 9)},
 		{name: "policy with requirements", group: mixed(fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
 			VCPUs: fakeaws.Range{Min: 4, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.*", "c5.xlarge"}}}),
-			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
+			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1, Search: search}, {Name: "m5.xlarge", Weight: 1, Search: search}}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			config := having(tt.group)
@@ -371,7 +374,7 @@ func TestPolicyTypes(t *testing.T) {
 				return
 			}
 			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
-			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")
+			assert.Equal(t, tt.want, g.LaunchSpec.Types, "types")
 		}))
 	}
 }

@@ -152,7 +152,9 @@ func TestImageParameterIsResolved(t *testing.T) {
 	g := w.group("g")
 	require.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image != nil && g.LaunchSpec.Image.ID == "ami-0abc" && g.LaunchSpec.ImageID == "resolve:ssm:/eks/ami",
 		"launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
-	assert.Empty(t, cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types), "types that run an arm64 image (-want +got)")
+	if assert.Len(t, g.LaunchSpec.Types, 1, "types that run an arm64 image") {
+		assert.Equal(t, "m6g.large", g.LaunchSpec.Types[0].Name)
+	}
 	// One plain reading of the template, and one that resolves it.
 	assert.Equal(t, 2, w.aws.Calls()["DescribeLaunchTemplateVersions"], "readings of the launch template")
 }

@@ -60,7 +60,7 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 		for at, flag := range flags {
 			key, value, _ := strings.Cut(flag.Of, "=")
 			label, stated := v.templates[ng.Id()].Labels[key]
-			if flag.Of == decision.WholeCluster || label == value || !stated && g.LaunchSpec == nil { // an unread one may have the label
+			if flag.Of == decision.WholeCluster || label == value || !stated && (g.LaunchSpec == nil || g.LaunchSpec.Unread) { // an unread one may have the label
 				in.by = append(in.by, at)
 			}
 		}

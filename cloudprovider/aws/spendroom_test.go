@@ -41,6 +41,7 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 	policy := *mixed.MixedInstancesPolicy
 	policy.Distribution.OnDemandBaseCapacity = 0
 	spot.MixedInstancesPolicy = &policy
+	ofEKS := awsworld.Group("web", "m5.large", 0, 0, 10, map[string]string{"eks:cluster-name": "prod", "eks:nodegroup-name": "web"})
 	for _, tt := range []struct {
 		name     string
 		flags    string                     // amounts in nodes of m5.large
@@ -68,14 +69,20 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 		{name: "a full group's count as well", flags: "4.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 2, nil)}, want: 2, by: "cluster"},
 		{name: "the next one would fit", flags: "1.9", groups: []fakeaws.AutoScalingGroup{half}, by: "cluster", dearest: 1},
 		{name: "an unread group may have any label", flags: "team=ml:50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)},
-			by: "team=ml", unpriced: true, unread: true},
+			want: 5, by: "team=ml", unread: true},
+		{name: "its nodes cost what its present ones do", flags: "4.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)},
+			want: 2, by: "cluster", unread: true},
+		{name: "none is known to cost anything", flags: "50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 0, 10, nil)},
+			by: "cluster", unpriced: true, unread: true},
+		{name: "an unread mixed group may have any label", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{spot}, by: "team=ml", unread: true},
+		{name: "and so may one of EKS", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{ofEKS}, by: "team=ml", unread: true},
 		{name: "unless its tags state it", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, labelled(nil))}, want: 5, unread: true},
 		{name: "spot alone", flags: "1.9", groups: []fakeaws.AutoScalingGroup{spot}, want: 5, by: "cluster"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newAWS(t, nil, tt.groups...)
 			if tt.unread {
-				w.AWS.Deny("DescribeLaunchTemplateVersions")
+				w.AWS.Deny(map[bool]string{true: "DescribeNodegroup", false: "DescribeLaunchTemplateVersions"}[strings.HasSuffix(tt.name, "EKS")])
 			}
 			w = w.restartedWith(func(o *asg.Options, p *aws.Options) {
 				idle(o)

@@ -5,7 +5,8 @@ import (
 	"math"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/assert"
@@ -25,8 +26,9 @@ type sheet struct {
 }
 
 var market = sheet{
-	onDemand: map[string]float64{"m5.large": 0.1, "m5.xlarge": 0.2, "m5a.xlarge": 0.15, "m6g.xlarge": 0.05, "c5.large": 0.08},
-	spot:     map[string]float64{"m5.large/a": 0.03, "m5.large/b": 0.05},
+	onDemand: map[string]float64{"m5.large": 0.1, "m5.xlarge": 0.2, "m5a.xlarge": 0.15, "m6g.xlarge": 0.05, "c5.large": 0.08,
+		"m5.4xlarge": 0.8, "a1.large": 0.04, "g4dn.xlarge": 0.4, "u7i-12tb.224xlarge": 150},
+	spot: map[string]float64{"m5.large/a": 0.03, "m5.large/b": 0.05},
 }
 
 func (s sheet) OnDemand(name string) (pricing.Price, bool) {
@@ -94,10 +96,17 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		s.OnDemandStrategy, s.SpotStrategy, s.SpotPools = onDemand, spot, pools
 		return s
 	}
-	byRequirements := func(s launchspec.Source) launchspec.Source {
-		s.Overrides = []launchspec.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
-		return s
+	found := func(search *ec2types.InstanceRequirementsRequest, names ...string) *launchspec.LaunchSpec {
+		l := launching(names...)
+		for at := range l.Types {
+			l.Types[at].Search = search
+		}
+		return l
 	}
+	search, percent := &ec2types.InstanceRequirementsRequest{}, aws.Int32
+	byCapacity, tomorrow := withStrategies(mixed(0, 0), "", "capacity-optimized", 0), withStrategies(mixed(0, 100), "quantum", "", 0)
+	two := found(search, "m5.xlarge", "u7i-12tb.224xlarge")
+	two.Types = append(two.Types, found(&ec2types.InstanceRequirementsRequest{}, "m6g.xlarge").Types...)
 	inOrder := mixed(0, 100)
 	inOrder.Overrides = []launchspec.Override{{InstanceType: "m5.xlarge", Weight: 1}, {InstanceType: "m5a.xlarge", Weight: 1}}
 	weighted := mixed(2, 0)
@@ -132,14 +141,11 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
 			n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
-		{name: "the cheapest on-demand where types are found by requirements", source: byRequirements(mixed(0, 100)),
-			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements", source: mixed(0, 100),
+			launch: found(search, "m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "the cheapest on-demand where types are found by requirements, which know no order",
-			source: withStrategies(byRequirements(mixed(0, 100)), "prioritized", "", 0),
-			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
-		{name: "the cheapest on-demand where types are found by requirements of the launch template",
 			source: withStrategies(mixed(0, 100), "prioritized", "", 0),
-			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+			launch: found(search, "m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
 		{name: "spot spreads over the two cheapest unless told otherwise", source: mixed(0, 0), launch: launching("m5.xlarge", "m5a.xlarge", "c5.large"), n: 4,
 			want: []Part{part(spot, 2, "c5.large", 0.008), part(spot, 2, "m5a.xlarge", 0.015)}, sure: true},
 		{name: "which of two pools is next is not known", source: mixed(0, 0), launch: launching("m5.xlarge", "c5.large"), n: 1,
@@ -161,6 +167,29 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "weights count in units, and the base too", source: weighted, launch: launching("1*m5.large", "2*m5.xlarge"), has: 1, n: 5,
 			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
 		{name: "vCPUs are units", source: inCPUs, launch: launching("m5.xlarge"), n: 8, want: []Part{part(spot, 2, "m5.xlarge", 0.02)}, sure: true},
+		{name: "AWS finds no type for twice the price of the cheapest usual one as spot", source: byCapacity,
+			launch: found(search, "m5.large", "m5.xlarge", "u7i-12tb.224xlarge"), n: 1, want: []Part{part(spot, 1, "", 0.015)}},
+		{name: "even if the cheapest is another", source: byCapacity, launch: found(search, "a1.large", "m5.xlarge", "g4dn.xlarge"), n: 1,
+			want: []Part{part(spot, 1, "", (0.004+0.02+0.04)/3)}},
+		{name: "and without a usual one for twice the price of the cheapest", source: byCapacity, launch: found(search, "a1.large", "g4dn.xlarge"), n: 1,
+			want: []Part{part(spot, 1, "a1.large", 0.004)}, sure: true},
+		{name: "nor on-demand for a fifth more", source: tomorrow, launch: found(search, "m5.xlarge", "m5a.xlarge", "u7i-12tb.224xlarge"), n: 1,
+			want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "unless the group says for how much more", source: tomorrow, n: 1, want: []Part{part(od, 1, "", 0.175)},
+			launch: found(&ec2types.InstanceRequirementsRequest{OnDemandMaxPricePercentageOverLowestPrice: percent(50)}, "m5.xlarge", "m5a.xlarge", "g4dn.xlarge")},
+		{name: "also as spot", source: byCapacity, n: 1, want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true,
+			launch: found(&ec2types.InstanceRequirementsRequest{SpotMaxPricePercentageOverLowestPrice: percent(0)}, "m5.large", "m5.xlarge")},
+		{name: "also by on-demand prices", source: byCapacity, n: 1, want: []Part{part(spot, 1, "", 0.025)},
+			launch: found(&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent(50)}, "m5.large", "g4dn.xlarge", "u7i-12tb.224xlarge")},
+		{name: "even for the highest percentage", source: byCapacity, n: 1, want: []Part{part(spot, 1, "", 7.505)},
+			launch: found(&ec2types.InstanceRequirementsRequest{SpotMaxPricePercentageOverLowestPrice: percent(math.MaxInt32)}, "m5.large", "u7i-12tb.224xlarge")},
+		{name: "the cheapest stays", source: byCapacity, n: 1, want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true,
+			launch: found(&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent(1)}, "m5.large", "g4dn.xlarge")},
+		{name: "vCPUs are compared", source: withStrategies(inCPUs, "", "capacity-optimized", 0), launch: found(search, "m5.large", "m5.4xlarge", "u7i-12tb.224xlarge"), n: 9,
+			want: []Part{part(spot, 1, "", 0.045)}},
+		{name: "each search has its own prices", source: byCapacity, launch: two, n: 1, want: []Part{part(spot, 1, "", 0.0125)}},
+		{name: "types that are named come at any price", source: byCapacity, launch: launching("m5.large", "u7i-12tb.224xlarge"), n: 1,
+			want: []Part{part(spot, 1, "", 7.505)}},
 		{name: "types the image does not run on do not come", source: withStrategies(mixed(0, 100), "lowest-price", "", 0),
 			launch: &launchspec.LaunchSpec{Image: &launchspec.Image{Architecture: "x86_64"}, Types: launching("m6g.xlarge", "m5.xlarge").Types}, n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
@@ -229,6 +258,18 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	return p, ok
 }
 
+// The next instance starts from a launch template that nobody could read. The dearest of the present ones is as good a guess as any, and no spend cap is
+// exceeded by it.
+func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
+	g := &group.Group{Name: "g", Instances: []group.Instance{{Type: "m5.large", Zone: "x", Weight: 1}, {Type: "m5.xlarge", Zone: "x", Weight: 1},
+		{Type: "zz9.plural", Zone: "x", Weight: 1}, {Zone: "x", Weight: 1}}}
+	for _, source := range []launchspec.Source{{}, mixed(0, 100)} {
+		g.Source = source
+		next, ok := New(market, instancetypes.Embedded()).Next(g, 2)
+		assert.Truef(t, ok && next.Amount == (pricing.Amount{PerHour: 0.4, Currency: "USD", Estimated: true}), "Next() = %+v, %t, want about two of m5.xlarge", next, ok)
+	}
+}
+
 func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	p := New(market, instancetypes.Embedded())
 	g := &group.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []group.Instance{
@@ -279,6 +320,9 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}, awsmessage.Spot: {0.02, 0}}},
 		{name: "which of two kinds are spot is not known", source: mixed(1, 0), instances: []group.Instance{inService("m5.large"), inService("m5.xlarge")},
 			want: map[string]want{awsmessage.OnDemand: {0.15, 1}, awsmessage.Spot: {0.015, 1}}},
+		{name: "which of two zones has the spot instance is not known", source: mixed(1, 0),
+			instances: []group.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")},
+			want:      map[string]want{awsmessage.OnDemand: {0.1, 0}, awsmessage.Spot: {0.04, 1}}},
 		{name: "all in the base", source: mixed(5, 0), instances: []group.Instance{inService("m5.large"), inService("m5.xlarge")},
 			want: map[string]want{awsmessage.OnDemand: {0.3, 0}, awsmessage.Spot: {}}},
 		{name: "a type nobody knows is left out", instances: []group.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{awsmessage.OnDemand: {0.1, 0}}},
@@ -309,7 +353,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	prices, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
 	own := contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\n")
-	windows := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}
+	windows, linux := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}, &launchspec.Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}
 	for _, tt := range []struct {
 		name   string
 		change func(*group.Group)
@@ -319,6 +363,18 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows by EKS", func(g *group.Group) { g.LaunchSpec.Nodegroup = windows }, "Linux on shared hardware, without the licence of Windows"},
+		{"Windows by EKS, with an unread image", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", windows },
+			"Linux on shared hardware, without the licence of Windows"},
+		{"unread image", func(g *group.Group) { g.LaunchSpec.ImageID = "ami-1" }, "Linux on shared hardware, without the licence of its unread image"},
+		{"unread image for EKS", func(g *group.Group) {
+			g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", &launchspec.Nodegroup{AMIType: "CUSTOM"}
+		},
+			"Linux on shared hardware, without the licence of its unread image"},
+		{"unread image of EKS", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", linux }, ""},
+		{"unread node group of EKS", func(g *group.Group) { g.LaunchSpec.Unread, g.LaunchSpec.Image = true, &launchspec.Image{ID: "ami-1"} }, ""},
+		{"unread launch template", func(g *group.Group) { g.LaunchSpec = nil }, "Linux on shared hardware, without what its unread launch template adds"},
+		{"unread launch template of a policy with types", func(g *group.Group) { g.LaunchSpec.Unread = true },
+			"Linux on shared hardware, without the licence of its unread image"},
 		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
 		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},

@@ -3,7 +3,12 @@ package groupprice
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"regexp"
 	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -75,6 +80,7 @@ func onDemandUnits(s launchspec.Source, capacity int) int {
 type candidate struct {
 	name   string
 	weight int // units of desired capacity
+	search *ec2types.InstanceRequirementsRequest
 }
 
 type choice struct {
@@ -84,19 +90,24 @@ type choice struct {
 
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
-// candidates are the types that g can launch: those its image runs on, unless that leaves none.
+// candidates are the types that g can launch: those its image runs on, unless that leaves none. While its launch template
+// is unread, they are the types of its instances.
 func (p *Pricer) candidates(g *group.Group) []candidate {
-	if g.LaunchSpec == nil {
-		return nil
+	spec := g.LaunchSpec
+	if spec == nil {
+		spec = &launchspec.LaunchSpec{}
+		for _, i := range g.Instances {
+			spec.Types = append(spec.Types, launchspec.Type{Name: i.Type, Weight: i.Weight})
+		}
 	}
 	var all, fit []candidate
-	for _, t := range g.LaunchSpec.Types {
-		c := candidate{name: t.Name, weight: max(1, t.Weight)}
+	for _, t := range spec.Types {
+		c := candidate{name: t.Name, weight: max(1, t.Weight), search: t.Search}
 		if units, known := g.Source.WeightOf(t.Name, p.catalogue); known && g.Source.CountsHardware() {
 			c.weight = units
 		}
 		all = append(all, c)
-		if p.runs(cmp.Or(t.Image, g.LaunchSpec.Image), t.Name) {
+		if p.runs(cmp.Or(t.Image, spec.Image), t.Name) {
 			fit = append(fit, c)
 		}
 	}
@@ -125,12 +136,14 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	if missing := len(types) - len(priced); missing > 0 {
 		priced = estimated(priced, "without %d of %d types, whose price is unknown", missing, len(types))
 	}
-	if len(priced) < 2 {
+	if priced = p.affordable(g, priced, capacityType); len(priced) < 2 {
 		return priced
 	}
 	cheapest := slices.Clone(priced)
 	slices.SortStableFunc(cheapest, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
-	switch strategy := strategyOf(g, capacityType); {
+	switch strategy := strategyOf(g, capacityType, priced[0].search != nil); {
+	case g.LaunchSpec == nil: // so that no spend cap is exceeded
+		return cheapest[len(cheapest)-1:]
 	case strategy == prioritized:
 		return priced[:1]
 	case strategy == inOrderOfCapacity:
@@ -145,15 +158,62 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	return cheapest[:1]
 }
 
-// strategyOf returns the allocation strategy, with AWS's defaults. Types that are found by requirements have no priorities. Without
-// overrides the launch template has requirements, or there is only one type.
-func strategyOf(g *group.Group, capacityType string) string {
+// usual are the families by which AWS's price protection goes: C, M and R of a current generation.
+var usual = regexp.MustCompile(`^[cmr]([5-9]|\d\d)`)
+
+// affordable leaves out types that requirements find and that AWS does not launch, because they cost more than its price protection
+// allows (EC2 Auto Scaling API reference, InstanceRequirements, read 2026-11). By default it allows 20 % above the least price on demand.
+// Since 2024 AWS no longer says how much for spot. It was 100 % before. The cheapest type stays, because prices may be estimates.
+func (p *Pricer) affordable(g *group.Group, priced []choice, capacityType string) []choice {
+	found := map[*ec2types.InstanceRequirementsRequest][]choice{}
+	for _, c := range priced {
+		if c.search != nil {
+			found[c.search] = append(found[c.search], c)
+		}
+	}
+	each := func(c choice) float64 {
+		if g.Source.CountsHardware() {
+			return c.perUnit()
+		}
+		return c.price.Amount.PerHour
+	}
+	least := func(of []choice) float64 {
+		lowest := math.Inf(1)
+		for _, c := range of {
+			lowest = min(lowest, each(c))
+		}
+		return lowest
+	}
+	for search, its := range found {
+		compared, percent := its, 100+float64(*cmp.Or(search.OnDemandMaxPricePercentageOverLowestPrice, aws.Int32(20)))
+		if capacityType == awsmessage.Spot {
+			percent = 100 + float64(*cmp.Or(search.SpotMaxPricePercentageOverLowestPrice, aws.Int32(100)))
+			if ofOnDemand := search.MaxSpotPriceAsPercentageOfOptimalOnDemandPrice; ofOnDemand != nil {
+				compared, percent = nil, float64(*ofOnDemand)
+				for _, c := range its {
+					if price, ok := p.Price(c.name, awsmessage.OnDemand, nil); ok {
+						compared = append(compared, choice{candidate: c.candidate, price: price})
+					}
+				}
+			}
+		}
+		others := func(c choice) bool { return !usual.MatchString(c.name) }
+		if few := slices.DeleteFunc(slices.Clone(compared), others); len(few) > 0 {
+			compared = few
+		}
+		most := max(least(its), least(compared)*percent/100*(1+1e-9))
+		priced = slices.DeleteFunc(priced, func(c choice) bool { return c.search == search && each(c) > most })
+	}
+	return priced
+}
+
+// strategyOf returns the allocation strategy, with AWS's defaults. Types that were found by requirements have no priorities.
+func strategyOf(g *group.Group, capacityType string, found bool) string {
 	if capacityType == awsmessage.Spot {
 		return cmp.Or(g.Source.SpotStrategy, lowestPrice)
 	}
 	strategy := cmp.Or(g.Source.OnDemandStrategy, prioritized)
-	requires := func(o launchspec.Override) bool { return o.Requirements != nil }
-	if strategy == prioritized && (len(g.Source.Overrides) == 0 || slices.ContainsFunc(g.Source.Overrides, requires)) {
+	if strategy == prioritized && found {
 		return lowestPrice
 	}
 	return strategy

@@ -16,26 +16,30 @@ import (
 func (p *Pricer) Present(g *group.Group) map[string]Cost {
 	ends := func(i group.Instance) bool { return i.Lifecycle.Leaving() && !i.Lifecycle.Retained() }
 	running := slices.DeleteFunc(slices.Clone(g.Instances), ends)
-	units, alike := 0, true
+	units := 0
 	for _, i := range running {
 		units += i.Weight
-		alike = alike && i.Type == running[0].Type
 	}
 	costs := map[string]Cost{}
 	for capacityType, share := range shares(g, units) {
 		var c Cost
 		c.plus(pricing.Amount{Currency: p.prices.Currency()}, true)
-		for _, i := range running {
+		alike, first := true, 0.0
+		for at, i := range running {
 			price, ok := p.of(g, capacityType, []string{i.Zone})(i.Type)
 			if !ok {
 				c.Unpriced, c.Amount.Estimated = c.Unpriced+1, true
 				continue
 			}
 			price.Amount.PerHour *= share
-			if share > 0 && share < 1 && !alike {
-				price.Basis = joined("AWS does not list which of the group's instances are spot: shared out by its policy", price.Basis)
+			if at == 0 {
+				first = price.Amount.PerHour
 			}
+			alike = alike && i.Type == running[0].Type && price.Amount.PerHour == first
 			c.plus(price.Amount, share == 0 || price.Exact())
+		}
+		if share > 0 && share < 1 && !alike { // AWS does not list which instances are spot
+			c.Amount.Estimated, c.Estimated.PerHour = true, c.Amount.PerHour
 		}
 		costs[capacityType] = c
 	}

@@ -25,6 +25,7 @@ const (
 	interval    = 10 * time.Minute
 	lookEvery   = 15 * time.Second // for a type that came into use
 	callTimeout = time.Minute      // for the calls of a hundred types and their retries
+	firstLimit  = 5 * time.Second  // for the first loop to wait
 	oldAfter    = 24 * time.Hour
 )
 
@@ -71,10 +72,17 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// Read reads once, where prices are due. It does not go with Run.
+// Read reads once, where prices are due. It does not go with Run, but may come before it.
 func (r *Reader) Read(ctx context.Context) {
 	r.want()
 	r.types.Once(ctx)
+}
+
+// ReadFirst is Read for the first loop, which does not wait longer than some seconds.
+func (r *Reader) ReadFirst(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLimit)
+	defer cancel()
+	r.Read(ctx)
 }
 
 // want requests the prices that are due, and marks old ones.

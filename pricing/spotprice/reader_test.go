@@ -32,6 +32,7 @@ type market struct {
 	err     error
 	failing string // a type that fails its call
 	inUse   Pools
+	takes   time.Duration   // before it answers
 	at      []time.Duration // of the calls, since it began
 	began   time.Time
 }
@@ -56,10 +57,15 @@ func (m *market) pools() Pools {
 	return m.inUse
 }
 
-func (m *market) DescribeSpotPriceHistory(_ context.Context, in *ec2.DescribeSpotPriceHistoryInput, _ ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error) {
+func (m *market) DescribeSpotPriceHistory(ctx context.Context, in *ec2.DescribeSpotPriceHistoryInput, _ ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.at = append(m.at, time.Since(m.began))
+	select {
+	case <-time.After(m.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if m.err != nil {
 		return nil, m.err
 	}
@@ -76,14 +82,20 @@ func (m *market) DescribeSpotPriceHistory(_ context.Context, in *ec2.DescribeSpo
 	return out, nil
 }
 
+func newReader(t *testing.T, m *market, inUse func() Pools) *Reader {
+	t.Helper()
+	book, err := pricing.NewBook("us-east-1", nil)
+	require.NoError(t, err)
+	r, err := New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
+	require.NoError(t, err)
+	return r
+}
+
 // running runs a Reader beside test, in time that passes only while all wait.
 func running(t *testing.T, test func(t *testing.T, m *market, r *Reader)) {
 	synctest.Test(t, func(t *testing.T) {
-		book, err := pricing.NewBook("us-east-1", nil)
-		require.NoError(t, err)
 		m := &market{price: "0.2", began: time.Now(), inUse: Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}}
-		r, err := New(Options{API: m, InUse: m.pools, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
-		require.NoError(t, err)
+		r := newReader(t, m, m.pools)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- r.Run(ctx) }()
@@ -123,6 +135,24 @@ func TestPricesAreReadAtOnceAndPeriodically(t *testing.T) {
 		got = spotOf(t, r, "g4dn.xlarge")
 		assert.Truef(t, got == "0.3 USD/h" && len(m.calls()) == 2, "price after 11 minutes: %s, %d calls", got, len(m.calls()))
 	})
+}
+
+func TestFirstLoopWaitsSecondsAtMost(t *testing.T) {
+	for takes, want := range map[time.Duration]string{time.Second: "0.2 USD/h", time.Minute / 2: "0.1841 USD/h by 0.35 × on-demand list price"} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			m := &market{price: "0.2", began: began, takes: takes}
+			r := newReader(t, m, func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}} })
+			r.ReadFirst(t.Context())
+			assert.Equal(t, want, spotOf(t, r, "g4dn.xlarge"), "price for the first loop")
+			assert.Equal(t, min(takes, 5*time.Second), time.Since(began), "wait")
+			ctx, cancel := context.WithTimeout(t.Context(), 2*takes)
+			defer cancel()
+			assert.NoError(t, r.Run(ctx))
+			assert.Equal(t, "0.2 USD/h", spotOf(t, r, "g4dn.xlarge"), "price after it")
+			assert.LessOrEqual(t, len(m.calls()), 2, "calls")
+		})
+	}
 }
 
 func TestNewTypeIsReadWithinSeconds(t *testing.T) {

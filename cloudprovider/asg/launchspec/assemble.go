@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -25,6 +27,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		launch.Nodegroup = &found.Nodegroup
 		problems = append(problems, found.problems...)
 	}
+	launch.Unread = launch.Unread || found == nil
 	if err != nil {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.Name, key.Cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
@@ -94,7 +97,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 		for at := range problems {
 			problems[at].Message += ", so only the instance types in the policy are known of its nodes"
 		}
-		return &LaunchSpec{Types: g.Source.namedTypes()}, problems
+		return &LaunchSpec{Types: g.Source.namedTypes(), Unread: true}, problems
 	case !complete:
 		return nil, problems
 	}
@@ -215,16 +218,17 @@ func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 // addTypes lists the types that the policy can launch: the overrides' where there are any, else the template's.
 func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) error {
 	var image *Image
+	var search *ec2types.InstanceRequirementsRequest
 	vcpus := base.vcpus
 	add := func(name string, weight int) {
 		known := slices.ContainsFunc(launch.Types, func(t Type) bool { return t.Name == name })
 		if name != "" && !known {
-			launch.Types = append(launch.Types, Type{Name: name, Weight: weight, VCPUs: vcpus, Image: image})
+			launch.Types = append(launch.Types, Type{Name: name, Weight: weight, VCPUs: vcpus, Image: image, Search: search})
 		}
 	}
 	for i, o := range source.Overrides {
 		used := r.templateOf(o, base)
-		image = nil
+		image, search = nil, nil
 		if used != base {
 			image, _ = r.image(used.ImageID)
 		}
@@ -236,7 +240,9 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		case o.InstanceType != "":
 			add(o.InstanceType, o.Weight)
 		case o.Requirements != nil:
-			if err := r.addMatching(requirementsJSON(o.Requirements), used.ImageID, o.Weight, add); err != nil {
+			text := requirementsJSON(o.Requirements)
+			search = requested(text)
+			if err := r.addMatching(text, used.ImageID, o.Weight, add); err != nil {
 				return err
 			}
 		default:
@@ -245,6 +251,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 	}
 	if len(source.Overrides) == 0 {
 		if base.requirementsJSON != "" {
+			search = requested(base.requirementsJSON)
 			if err := r.addMatching(base.requirementsJSON, base.ImageID, 1, add); err != nil {
 				return err
 			}

@@ -212,3 +212,39 @@ func TestTenancyOfBothSources(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "dedicated", found["old"].launch().Tenancy, "of a launch configuration")
 }
+
+func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {
+	percent := aws.Int32(50)
+	policys := &astypes.InstanceRequirements{SpotMaxPricePercentageOverLowestPrice: percent}
+	templates := &ec2types.InstanceRequirements{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}
+	named, searching := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
+	r := New(nil, APIs{}, nil, nil)
+	r.templates.entries[named] = &memoEntry[template]{value: &template{instanceType: "m5.large"}}
+	r.templates.entries[searching] = &memoEntry[template]{value: templateFrom(ec2types.LaunchTemplateVersion{
+		LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{InstanceRequirements: templates}})}
+	image, err := r.machineImage("")
+	require.NoError(t, err)
+	for _, requirements := range []any{policys, templates} {
+		r.requirements.entries[requirementsKey{requirementsJSON(requirements), image}] = &memoEntry[[]string]{value: &[]string{"m5.large", "m5.xlarge"}}
+	}
+	for _, tt := range []struct {
+		name   string
+		source Source
+		want   *ec2types.InstanceRequirementsRequest
+	}{
+		{"named", Source{Template: named}, nil},
+		{"by the policy", Source{Template: named, Mixed: true, Overrides: []Override{{Requirements: policys}}},
+			&ec2types.InstanceRequirementsRequest{SpotMaxPricePercentageOverLowestPrice: percent}},
+		{"by the launch template", Source{Template: searching, Mixed: true},
+			&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			launch, problems := r.fromTemplates(&Group{Source: tt.source})
+			require.NotNilf(t, launch, "problems %+v", problems)
+			for _, found := range launch.Types {
+				assert.Equal(t, tt.want, found.Search, "search of %s", found.Name)
+				assert.Same(t, launch.Types[0].Search, found.Search)
+			}
+		})
+	}
+}

@@ -53,25 +53,26 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 // requirementsJSON returns the requirements of a policy (Auto Scaling's type) or a template (EC2's) as canonical JSON of the request's. All three have
 // the same fields under the same names, and plain structs of the SDK always have a JSON form.
 func requirementsJSON(requirements any) string {
-	var request ec2types.InstanceRequirementsRequest
 	text, _ := json.Marshal(requirements)
-	if err := json.Unmarshal(text, &request); err != nil {
-		request = ec2types.InstanceRequirementsRequest{}
-	}
-	text, _ = json.Marshal(request)
+	text, _ = json.Marshal(requested(string(text)))
 	return string(text)
+}
+
+// requested reads the canonical JSON.
+func requested(text string) *ec2types.InstanceRequirementsRequest {
+	var request ec2types.InstanceRequirementsRequest
+	if err := json.Unmarshal([]byte(text), &request); err != nil {
+		return &ec2types.InstanceRequirementsRequest{}
+	}
+	return &request
 }
 
 // matchingTypes asks EC2 for all pages of the instance types, sorted by name.
 func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]string, error) {
-	var request ec2types.InstanceRequirementsRequest
-	if err := json.Unmarshal([]byte(key.json), &request); err != nil {
-		return nil, fmt.Errorf("instance requirements: %w", err)
-	}
 	pages := ec2.NewGetInstanceTypesFromInstanceRequirementsPaginator(r.apis.EC2, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
 		ArchitectureTypes:    []ec2types.ArchitectureType{key.image.Architecture},
 		VirtualizationTypes:  []ec2types.VirtualizationType{key.image.Virtualization},
-		InstanceRequirements: &request,
+		InstanceRequirements: requested(key.json),
 	})
 	var names []string
 	for pages.HasMorePages() {

@@ -12,7 +12,8 @@ import (
 // LaunchSpec is what a group's next instances start from. It is immutable, and the same pointer while nothing in it changes.
 // Where AWS denies the launch templates of a policy that names its types, it has nothing but these types.
 type LaunchSpec struct {
-	Types []Type // the types that the policy may launch, in its order of preference, each once
+	Unread bool   // AWS denies the launch templates or the EKS node group, so that nodes may have labels that nobody knows
+	Types  []Type // the types that the policy may launch, in its order of preference, each once
 	// ImageID, UserData, Profile, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
 	ImageID  string
 	UserData string // base64, as AWS keeps it
@@ -47,10 +48,10 @@ func (l *LaunchSpec) ownHardware() bool {
 
 func (l *LaunchSpec) onHost() bool { return l.Tenancy == string(ec2types.TenancyHost) }
 
-// Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are. A nil l is unread.
+// Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are, as far as that is known. A nil l is unread.
 func (l *LaunchSpec) Unlisted() (extras []string) {
 	if l == nil {
-		return nil
+		return []string{"what its unread launch template adds"}
 	}
 	licence := ""
 	switch {
@@ -58,6 +59,9 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 		licence = "Windows"
 	case l.Image != nil:
 		licence = l.Image.Licence
+	case l.Nodegroup != nil && l.Nodegroup.AMIType != "CUSTOM": // EKS's own images for Linux have none
+	case l.ImageID != "" || l.Unread:
+		licence = "its unread image"
 	}
 	if licence != "" {
 		extras = append(extras, "the licence of "+licence)
@@ -82,6 +86,9 @@ type Type struct {
 	VCPUs  int // left turned on by the launch template, 0 for all
 	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is unread.
 	Image *Image
+	// Search is the search by attributes that found the type, the same pointer for all that it found. It is nil for a type that the policy or
+	// the launch template names.
+	Search *ec2types.InstanceRequirementsRequest
 }
 
 // OtherTemplate is a further launch template of a group, as far as it decides about nodes.

@@ -95,8 +95,12 @@ func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
 	}
 	name, limit, spent := quote(g.Name), fmt.Sprintf("the spend cap of %s an hour on %s", money(c.PerHour), of), money(c.Spent)
 	if c.Unpriced {
-		return decision.Reason{Code: decision.CodeSpendCap, Message: fmt.Sprintf("group %s does not grow under %s, because the price of its nodes is not known", name, limit),
-			Remedy: "state the price in --asg-price-file"}
+		remedy := "state the price in --asg-price-file"
+		if len(g.Types) == 0 { // its launch template is unread
+			remedy = blocked(g).Remedy
+		}
+		return decision.Reason{Code: decision.CodeSpendCap, Remedy: remedy,
+			Message: fmt.Sprintf("group %s does not grow under %s, because the price of its nodes is not known", name, limit)}
 	}
 	if c.About {
 		spent = "about " + spent

@@ -65,6 +65,7 @@ func skipped(group string, r Refusal, g *decision.Group) decision.Answer {
 func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
 	priced := &decision.Group{Name: "web", AutoScaling: "web", NodePrice: "about 0.35 USD"}
+	unread := &decision.Group{Name: "web", Problems: []decision.Reason{{Message: "its launch template could not be read", Remedy: "allow ec2:DescribeLaunchTemplateVersions"}}}
 	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
 		{Cause: CoolDown("quota", "limit of 32", Attempt{}), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here", Attempt{}), Until: noon}}}
@@ -93,6 +94,10 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 			`another node of group "web" (about 0.35 USD) would exceed the spend cap of 10 an hour on the cluster, of which 9.2 is spent or asked for`, "raise"},
 		{Refusal{Kind: RefusedSpendCap, Cap: decision.SpendCap{Of: decision.WholeCluster, PerHour: 10, Spent: 9.2, Dearest: 1.013}}, priced, decision.CodeSpendCap,
 			`another node of group "web" (about 0.35 USD, counted like the dearest, 1.013) would exceed the spend cap of 10 an hour on the cluster, of which 9.2 is spent or asked for`, "raise"},
+		{Refusal{Kind: RefusedSpendCap, Cap: decision.SpendCap{Of: decision.WholeCluster, PerHour: 10, Unpriced: true}}, &decision.Group{Name: "web", Types: []string{"m9z.large"}},
+			decision.CodeSpendCap, `group "web" does not grow under the spend cap of 10 an hour on the cluster, because the price of its nodes is not known`, "--asg-price-file"},
+		{Refusal{Kind: RefusedSpendCap, Cap: decision.SpendCap{Of: decision.WholeCluster, PerHour: 10, Unpriced: true}}, unread,
+			decision.CodeSpendCap, `group "web" does not grow under the spend cap of 10 an hour on the cluster, because the price of its nodes is not known`, "allow ec2:Desc"},
 		{Refusal{Text: "something new"}, nil, decision.CodeOther, "something new", ""},
 	} {
 		got := Skipped(tt.refusal, tt.group)

@@ -77,6 +77,9 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if err := c.cache.Start(ctx); err != nil {
 		return nil, err
 	}
+	if c.spot != nil {
+		c.spot.ReadFirst(ctx)
+	}
 	if c.provider, err = p.newProvider(working, c, in); err != nil {
 		return nil, err
 	}
