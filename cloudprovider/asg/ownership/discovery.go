@@ -90,8 +90,14 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 		p.Message += "AWS has no group of this name any more"
 		return p
 	}
+	searches := d.Searches()
+	if len(searches) == 0 {
+		p.Message += "--nodes names none of its zones"
+		p.Remedy = "name the group, or one of its zones, with --nodes"
+		return p
+	}
 	var nearest TagFilter // what keeps the group from the search that lacks least
-	for at, search := range d.Searches() {
+	for at, search := range searches {
 		lacking := search.lacking(has)
 		if at == 0 || len(lacking) < len(nearest) {
 			nearest = lacking

@@ -23,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -917,6 +918,32 @@ func TestNodesThatDoNotGetReadyAreNoMissingInstances(t *testing.T) {
 	g := w.group(w.loop(), "web")
 	says := `group "web" cannot grow now: 1 node registered and did not get ready within 15m `
 	assert.Truef(t, strings.HasPrefix(g.Reason.Message, says) && g.Reason.Remedy == "kubectl describe node web-0", "group %+v, want %q", g, says)
+}
+
+// No loop of the core changes the metric of a group that is gone, such as the view of a zone whose subnet was taken out.
+func TestBackoffInTheMetricsEndsWithItsGroup(t *testing.T) {
+	registerCoresMetrics()
+	w := newWorld(t, onAWS(t, awsworld.Group("gone", "m5.large", 0, 0, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	w.backoff.Backoff(w.NodeGroup("gone"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}, w.at)
+	shown := func() (values []float64) {
+		families, err := legacyregistry.DefaultGatherer.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			for _, m := range f.Metric {
+				if f.GetName() == "cluster_autoscaler_node_group_backoff_status" && m.Label[0].GetValue() == "gone" {
+					values = append(values, m.Gauge.GetValue())
+				}
+			}
+		}
+		return values
+	}
+	w.loop()
+	require.Equal(t, []float64{1}, shown(), "the group is backed off")
+	require.NoError(t, w.AWS.DeleteGroup("gone"))
+	w.Reread()
+	w.loop()
+	assert.Equal(t, []float64{0}, shown(), "the group is gone")
 }
 
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
@@ -173,5 +174,12 @@ func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.C
 		h.Unneeded.Nodes = map[string]scaledown.Unneeded{} // as in the core. Nil would have the next loop read taints
 	}
 	h.noteJoins(state.GetUnregisteredNodes())
+	h.mu.Lock()
+	for id, p := range h.pauses {
+		if h.Provider.View().NodeGroup(id) == nil { // the core leaves the series of a group that is gone as it was
+			metrics.UpdateNodeGroupBackOffStatus(id, map[string]bool{p.cause.ErrorCode: false})
+		}
+	}
+	h.mu.Unlock()
 	return h.AutoscalingStatusProcessor.Process(ctx, state, at)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(false) })
+var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(true) })
 
 // counted is the sum of a counter of the core.
 func counted(t *testing.T, name string) (sum int) {

@@ -47,6 +47,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -54,6 +55,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -174,9 +176,13 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	opts.ScaleUpOrchestrator, opts.LoopStartNotifier = scaleUp, loopstart.NewObserversList([]loopstart.Observer{scaleUp})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
+	zoneIDs := nodeinfos.NewZoneIDs(w.Provider)
 	if c := w.seen; c != nil {
-		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, list[0], &w.booked, decisions.ToHelp{Collector: c}}
-		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
+		core, storage := w.factory.Core().V1(), w.factory.Storage().V1()
+		oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: podzone.Volumes{Claims: core.PersistentVolumeClaims().Lister(),
+			Volumes: core.PersistentVolumes().Lister(), Classes: storage.StorageClasses().Lister()}}
+		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone, list[0], &w.booked, decisions.ToHelp{Collector: c}}
+		after = append(after, &status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops})
 		draining := &podlist.Draining{Drains: &w.drains}
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
@@ -184,10 +190,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 				PodsOn: func(node string) []*corev1.Pod {
 					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
 				}})
-			scaleUp.Admit, scaleUp.Complete = moves.Admit, func(s *corestatus.ScaleUpStatus) {
-				launchable.AddLeftOut(s)
-				moves.ScaledUp(s)
-			}
+			scaleUp.Admit = moves.Admit
+			after = append(after, moves)
 			for _, reason := range w.machine.Reasons {
 				if consolidate, ok := reason.(*move.Consolidate); ok {
 					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
@@ -198,6 +202,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			draining.Moves, c.Held = moves.Count, moves.Held
 			list = slices.Insert(list, 1, pods.PodListProcessor(draining))
 		}
+		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
 		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
@@ -206,14 +211,14 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp}
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
 	w.backoff = opts.Backoff
-	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Provider), time.Hour, false)
+	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, time.Hour, false)
 	p.NodeGroupListProcessor = launchable
 	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)

@@ -133,14 +133,14 @@ func (m *Moves) rests(n *corev1.Node) bool {
 }
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
-// node's zone, it is the smallest one of another zone that can grow.
+// node's zone, or nothing that is offered there, it is the smallest one of another zone that can grow.
 func successor(p *aws.Provider, n *corev1.Node) *aws.NodeGroup {
 	view, own := p.View(), p.NodeGroupOf(n)
 	if own == nil {
 		return nil
 	}
 	g, whole := view.Group(own.Id()), view.AutoScalingGroup(own.AutoScalingGroup())
-	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) {
+	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() {
 		return own
 	}
 	best, size := own, 0

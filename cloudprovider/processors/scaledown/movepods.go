@@ -166,8 +166,9 @@ func (m *Moves) Bound(nodeGroup string) (size int, bounded bool) {
 	return m.only[nodeGroup], m.only != nil
 }
 
-// ScaledUp notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.
-func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
+// Process notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.
+// It belongs behind the processor that has groups divided for them.
+func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	if s.Result == corestatus.ScaleUpNotTried {
 		return
 	}
@@ -200,6 +201,8 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 		}
 	}
 }
+
+func (*Moves) CleanUp() {}
 
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {

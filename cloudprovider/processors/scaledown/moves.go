@@ -42,7 +42,7 @@ const (
 //
 //   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, so that the core plans them together with
 //     all others that are pending. Requests puts them back before the core plans removals.
-//   - ScaledUp, at the end of the scale-up, sees which of them got a node.
+//   - Process, at the end of the scale-up, sees which of them got a node.
 //   - moving begins new moves, and Requests tells what came of the others.
 type Moves struct {
 	Machine  *move.Machine
@@ -91,7 +91,7 @@ type written struct {
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	m.staying = map[string]time.Time{}
+	m.staying, m.hopeless = map[string]time.Time{}, map[types.UID]bool{}
 	return &m
 }
 

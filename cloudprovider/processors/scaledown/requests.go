@@ -36,6 +36,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -67,6 +68,7 @@ type Requests struct {
 	// AfterScaleUp puts the pods of nodes that are being drained back on these nodes. Otherwise the core would take such a node for empty, and
 	// remove it. It returns the nodes that these pods need although the snapshot does not show it.
 	AfterScaleUp func(*cacontext.AutoscalingContext) (needed map[string]bool)
+	NeedsZone    func(*corev1.Pod) bool // whether the pod has to run in one particular zone
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
@@ -358,6 +360,15 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		}
 		paused := !moves && r.refused.Lasts(ng.Id(), now) || moves && r.Moves.rests(k.Node)
 		if cooling || backedOff || paused || slices.Contains(r.replaced, k.Node.Name) || room == 0 {
+			continue
+		}
+		whole := r.Provider.View().Divisible(ng.Id())
+		needsZone := func(p *corev1.Pod) bool { return r.NeedsZone(p) || whole && podzone.DependsOnPods(p) }
+		elsewhere := whole || ng.Id() != r.Provider.NodeGroupOf(k.Node).Id()
+		if info, err := ctx.ClusterSnapshot.GetNodeInfo(k.Node.Name); noPlace && elsewhere && err == nil && slices.ContainsFunc(snapshot.ToPlace(info), needsZone) {
+			if whole { // the next loop asks for a node in the zone
+				r.Provider.NeedZones(ng.Id())
+			}
 			continue
 		}
 		weight := 1

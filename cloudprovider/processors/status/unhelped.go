@@ -42,9 +42,7 @@ type Unhelped struct {
 	// Recorder is not the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
 	Recorder record.EventRecorder
 	EachLoop bool // --record-duplicated-events
-	// Full takes the pods that wait for nothing out of the status of a loop that asks for no node because of --max-nodes-total. May be nil.
-	Full  func(*corestatus.ScaleUpStatus)
-	Clock clock.PassiveClock
+	Clock    clock.PassiveClock
 
 	again   time.Duration // causeAgain, or 0 for an event in each loop
 	result  corestatus.ScaleUpResult
@@ -69,9 +67,6 @@ func NewUnhelped(u Unhelped) *Unhelped {
 
 // Process notes the pods that no group was found for, until Publish. The core publishes all other events.
 func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
-	if u.Full != nil && s.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
-		u.Full(s)
-	}
 	others := *s
 	others.PodsRemainUnschedulable, others.PodsTriggeredScaleUp = nil, slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), runs)
 	for _, raise := range u.Raises(&others) {

@@ -44,7 +44,8 @@ func (c *cli) template() *cobra.Command {
 		Use: "template GROUP[/ZONE]", Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with its source,
 and the assumed labels. It does not know what the autoscaler learns from real nodes. If a group is scaled zone by zone,
-GROUP/ZONE is the node group of one zone, whose nodes promise it. Every instance type of the group counts as offered there.
+or will be once a pod needs a zone, GROUP/ZONE is the node group of one zone, whose nodes promise it. Every instance type of the
+group counts as offered there.
 Exits with 3 if there is no such group or zone, or too little is known to add a node.`,
 		Example: "  asgctl template gpu-spot\n  asgctl template web/us-east-1a\n  asgctl template gpu-spot --from ./recorded -o json",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: c.completeGroup,

@@ -63,6 +63,7 @@ type Reading struct {
 	Unlooked error
 
 	nodeGroups map[string][]*group.Group // by Auto Scaling group: itself, or its zonal views
+	possible   map[string][]*group.Group // views that a group gets once a pod needs one of its zones
 	undivided  map[string][]launchspec.Problem
 	templates  map[string]*fromgroup.Template // of groups and zonal views, by ID
 	regions    map[string]string
@@ -85,13 +86,13 @@ func (r *Reading) Views(g *group.Group) []*group.Group {
 	return nil
 }
 
-// Find returns the group of that name or the zonal view of that ID.
+// Find returns the group of that name or the zonal view of that ID. The view may be one that the group gets once a pod needs its zone.
 func (r *Reading) Find(id string) (*group.Group, error) {
 	for _, g := range r.Groups {
 		if g.Name == id {
 			return g, nil
 		}
-		for _, view := range r.Views(g) {
+		for _, view := range slices.Concat(r.Views(g), r.possible[g.Name]) {
 			if view.ID() == id {
 				return view, nil
 			}
@@ -142,7 +143,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
+		nodeGroups: map[string][]*group.Group{}, possible: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if types != nil {
 		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
@@ -150,8 +151,11 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		region := regionOf(g.Name)
 		template := fromgroup.Seen{}.Build(g, region, catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
-		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
-		for _, view := range r.Views(g) {
+		var divisible bool
+		if r.nodeGroups[g.Name], divisible, r.undivided[g.Name] = cache.NodeGroups(g); divisible {
+			r.possible[g.Name] = g.ByZone()
+		}
+		for _, view := range slices.Concat(r.Views(g), r.possible[g.Name]) {
 			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, catalogue)
 		}
 	}

@@ -84,19 +84,15 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	if with.shadow != nil {
 		asked, belowClock = with.shadow, nil
 	}
-	complete := launchable.AddLeftOut
 	var admit func([]*corev1.Pod) []*corev1.Pod
-	var full func(*corestatus.ScaleUpStatus)
+	var moved corestatus.ScaleUpStatusProcessor
 	if with.replaces() {
-		full, admit, complete = with.moves.ScaledUp, with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
-			launchable.AddLeftOut(s)
-			with.moves.ScaledUp(s)
-		}
+		admit, moved = with.moves.Admit, with.moves
 	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core: cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), Most: ours.ScaleUpsPerLoop,
 		Plan: asked, Planner: with.planner, Pretended: provider.Pretended, Zones: oneZone, BelowClock: belowClock, Failing: provider.Failing,
-		Cooling: provider.Cooling, Coming: provider.Coming, Admit: admit, Complete: complete, Memory: lifecycle.Burst, Clock: clock.RealClock{},
+		Cooling: provider.Cooling, Coming: provider.Coming, Admit: admit, Complete: launchable.AddLeftOut, Memory: lifecycle.Burst, Clock: clock.RealClock{},
 	})
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
@@ -111,7 +107,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Report:   with.decisions.Record.Report,
 		Recorder: with.recorder,
 		EachLoop: p.core.RecordDuplicatedEvents,
-		Full:     full,
 		Clock:    clock.RealClock{},
 	})}
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
@@ -142,6 +137,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: clock.RealClock{}},
+		moved,            // takes out pods of moves, which get no events
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
@@ -149,6 +145,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
 	p.wireScaleDown(opts, core, with, &made)
+	made.requests.NeedsZone = oneZone.Needs
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if p.core.WriteStatusConfigMap {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName,
