@@ -73,7 +73,7 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 		if got.missed != nil {
 			return c.outcomeOf(ctx, before, zone, n, answers, launched, got.missed)
 		}
-		if got.unweighed {
+		if slices.ContainsFunc(got.launched, func(i group.Instance) bool { return i.Unweighed }) {
 			return launched, nil // the next reading shows their weight
 		}
 		if got.err != nil {
@@ -112,7 +112,6 @@ func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRe
 		all.failures = append(all.failures, o.failures...)
 		maps.Copy(all.passing, o.passing)
 		all.replayed = all.replayed || o.replayed
-		all.unweighed = all.unweighed || o.unweighed
 		if missed := unansweredIn(o.err); missed != nil {
 			all.missed = missed.with(all.missed)
 		} else if all.err == nil {

@@ -239,7 +239,6 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
 			i.Weight, i.Unweighed = weight, !known
-			result.unweighed = result.unweighed || i.Unweighed
 			arrived = append(arrived, i)
 		}
 		if !result.replayed {

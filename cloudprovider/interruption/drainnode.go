@@ -3,7 +3,6 @@ package interruption
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -67,8 +66,8 @@ func (h *Handler) callOff(ctx context.Context, instance string, r reason) {
 
 // tell says in an event and in the record why a node goes, and by when.
 func (h *Handler) tell(node *corev1.Node, group, did string, r reason) {
-	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "%s, by %s: %s%s",
-		did, r.drainBy().UTC().Format(time.RFC3339), r.Text, h.overruled(node))
+	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "%s, by %s: %s",
+		did, r.drainBy().UTC().Format(time.RFC3339), r.Text)
 	h.Draining(node.Name, group, r.Text)
 }
 
@@ -172,17 +171,6 @@ func (h *Handler) interrupted(instance string) {
 	if i, _ := h.Groups.Snapshot().Instance(instance); i != nil {
 		h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 	}
-}
-
-// overruled says that the drain does not heed a wish to be left alone, or nothing.
-func (h *Handler) overruled(node *corev1.Node) string {
-	of := "the node"
-	if pod := h.drainer.LeftAlone(node.Name); pod != nil {
-		of = "pod " + pod.Namespace + "/" + pod.Name
-	} else if nodemeta.DoNotDisrupt.Of(node) != "true" {
-		return ""
-	}
-	return fmt.Sprintf(" (the annotation %s of %s does not hold it back)", nodemeta.DoNotDisrupt, of)
 }
 
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,

@@ -17,18 +17,10 @@ const (
 	ownersTimes = 12
 )
 
-// othersPauses are the first pauses of a message about an unknown instance, by the number of its receptions. Other readers get a
-// chance at once.
-var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second, ownersPauseHook}
-
-// uncountedPause bounds the pause of a message that came for the first time, or whose queue counts no receptions.
-const uncountedPause = 10 * time.Second
-
-// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. A queue
-// may not count the receptions, and a message that returned at once would be read in a loop. So the pauses grow with its age, too.
+// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. The pauses grow with its age,
+// because a queue may not count the receptions.
 func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time.Duration) (queue.Result, outcome) {
-	unknown := m.Sent.IsZero()
-	if unknown {
+	if m.Sent.IsZero() {
 		m.Sent = e.Time
 	}
 	age := m.Received.Sub(m.Sent)
@@ -38,12 +30,6 @@ func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time
 		return queue.Retry(most), leftToOthers
 	case m.Sent.IsZero(), left < 0:
 		return queue.Done(), notOurs
-	case unknown:
-		return queue.Retry(min(most, left+time.Second)), leftToOthers
 	}
-	pause := pauseAfter(m, othersPauses)
-	if m.Receives <= 1 { // by a queue that does not count, maybe
-		pause = max(pause, min(age/2, uncountedPause))
-	}
-	return queue.Retry(min(pause, most, left+time.Second)), leftToOthers
+	return queue.Retry(min(max(age/2, time.Second), most, left+time.Second)), leftToOthers
 }

@@ -1,15 +1,13 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -17,9 +15,6 @@ import (
 const (
 	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
-	// A pod of a workload may have come for another one if it was created within comesAgain after that one was to be evicted. Its grace period
-	// comes on top, because a StatefulSet makes the next pod once the last one has ended.
-	comesAgain = 120 * time.Second
 	// A plan must begin within begins. After that another one may be better.
 	begins = 5 * time.Minute
 )
@@ -37,11 +32,10 @@ type Consolidate struct {
 	Saved float64
 
 	since time.Time
-	done  int                    // nodes of the plan that it has removed
-	ended map[string]bool        // nodes whose move was ended although their new node was launched
-	kept  Refusals               // nodes that could not go, and node groups for which AWS launched none
-	moved map[string][]time.Time // when the pods of workloads were moved in the last hour, one time for each
-	stay  map[types.UID]bool     // the pods that came for them, as far as See has found them
+	done  int                     // nodes of the plan that it has removed
+	ended map[string]bool         // nodes whose move was ended although their new node was launched
+	kept  Refusals                // nodes that could not go, and node groups for which AWS launched none
+	moved map[string][2]time.Time // when pods of a workload were first and last moved
 }
 
 var _ Reason = &Consolidate{}
@@ -92,9 +86,9 @@ func (c *Consolidate) Refuse(name string, now time.Time) { c.kept.Add(name, firs
 // Refused reports whether Refuse keeps it now.
 func (c *Consolidate) Refused(name string, now time.Time) bool { return c.kept.Lasts(name, now) }
 
-// See finds the pods that came for moved ones. It ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
+// See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
-	c.seeMoved(nodes, now)
+	maps.DeleteFunc(c.moved, func(_ string, at [2]time.Time) bool { return now.Sub(at[1]) >= once })
 	if c.Plan == nil {
 		return
 	}
@@ -126,7 +120,7 @@ func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
 	if begun && s.Reason == Consolidation && (s.Launches > 0 && c.On && !c.ended[n.Name] || s.Step == Waiting && now.Before(s.Retry)) {
 		return s.Why, true
 	}
-	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, n.Name) || !begun && c.holdsMoved(n) {
+	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, n.Name) || !begun && c.holdsMoved(n, now) {
 		return Why{}, false
 	}
 	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.Plan, c.Plan.Saving, c.Currency), Into: c.Plan.Into}, true
@@ -150,45 +144,11 @@ func (p Plan) String() string {
 // Began notes that the pods of a node are evicted from a moment on. They do not move again for an hour.
 func (c *Consolidate) Began(n Node, from time.Time) {
 	if c.moved == nil {
-		c.moved = map[string][]time.Time{}
+		c.moved = map[string][2]time.Time{}
 	}
 	for _, pod := range n.Pods() {
 		if of := workload(pod); of != "" {
-			c.moved[of] = append(c.moved[of], from)
-		}
-	}
-}
-
-// seeMoved finds the pods that came for moved ones. For each of these that is the first pod of its workload that was created since, and all of the same
-// second. Creation times are whole seconds, by another clock, which may be a few seconds behind.
-func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
-	maps.DeleteFunc(c.moved, func(_ string, times []time.Time) bool { return now.Sub(times[len(times)-1]) >= once })
-	c.stay = map[types.UID]bool{}
-	if len(c.moved) == 0 {
-		return
-	}
-	young := map[string][]*corev1.Pod{}
-	for _, n := range nodes {
-		for _, p := range n.Pods() {
-			if now.Sub(p.CreationTimestamp.Time) < once {
-				if of := workload(p); len(c.moved[of]) > 0 {
-					young[of] = append(young[of], p)
-				}
-			}
-		}
-	}
-	for of, pods := range young {
-		slices.SortFunc(pods, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-		times, last := c.moved[of], metav1.Time{}
-		for _, p := range pods {
-			ends := time.Duration(ptr.Deref(p.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
-			for len(times) > 0 && p.CreationTimestamp.Sub(times[0]) >= comesAgain+ends {
-				times = times[1:]
-			}
-			if len(times) > 0 && p.CreationTimestamp.Sub(times[0]) > -5*time.Second {
-				c.stay[p.UID], times, last = true, times[1:], p.CreationTimestamp
-			}
-			c.stay[p.UID] = c.stay[p.UID] || p.CreationTimestamp.Equal(&last)
+			c.moved[of] = [2]time.Time{cmp.Or(c.moved[of][0], from), from}
 		}
 	}
 }
@@ -196,7 +156,7 @@ func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
 // MayGo reports whether the pods of a node have been there for long enough, no plan has moved them in the last hour, and none has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
-	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n) {
+	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
 		return false
 	}
 	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
@@ -204,7 +164,11 @@ func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	})
 }
 
-// holdsMoved reports whether the node has a pod that came for one that a plan has moved in the last hour.
-func (c *Consolidate) holdsMoved(n Node) bool {
-	return len(c.stay) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool { return c.stay[p.UID] })
+// holdsMoved reports whether the node has a pod that may have come for one that a plan has moved in the last hour. Creation times are whole seconds, by
+// another clock, which may be a few seconds behind.
+func (c *Consolidate) holdsMoved(n Node, now time.Time) bool {
+	return len(c.moved) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+		at, moved := c.moved[workload(p)]
+		return moved && now.Sub(p.CreationTimestamp.Time) < once && p.CreationTimestamp.Time.After(at[0].Add(-5*time.Second))
+	})
 }

@@ -18,9 +18,6 @@ type window struct {
 	group.Window
 }
 
-// mostChanges bounds the search for the moment at which the windows really change, because some follow each other without a gap.
-const mostChanges = 50
-
 // ParseWindows reads values of the form [REASON:]allow|deny CRON DURATION [ZONE], such as "deny 0 8 * * MON-FRI 10h Asia/Shanghai". The zone is UTC
 // where none is given. A clock in the zone shows all times, so a window keeps its hours when the clocks change.
 func ParseWindows(texts []string) (Windows, error) {
@@ -60,26 +57,10 @@ func parseWindow(fields []string) (w window, err error) {
 	return w, nil
 }
 
-// Open reports whether nodes may move for the reason now, and when that may change, zero for never. A deny window closes while it runs. If there are
-// allow windows for the reason, it is open in these alone. Else if there are some for all reasons, it is open in them alone. Windows for all reasons do
-// not count for a schedule, because it states the time itself.
+// Open reports whether nodes may move for the reason now, and the next moment at which a window begins or ends, zero for never. A deny window closes
+// while it runs. If there are allow windows for the reason, it is open in these alone. Else if there are some for all reasons, it is open in them alone.
+// Windows for all reasons do not count for a schedule, because it states the time itself.
 func (w Windows) Open(reason string, now time.Time) (open bool, next time.Time) {
-	open, next = w.at(reason, now)
-	for range mostChanges {
-		if next.IsZero() {
-			break
-		}
-		then, after := w.at(reason, next)
-		if then != open {
-			break
-		}
-		next = after
-	}
-	return open, next
-}
-
-// at returns whether it is open, and the next moment at which any of the windows begins or ends.
-func (w Windows) at(reason string, now time.Time) (open bool, next time.Time) {
 	of := func(reason string) func(window) bool {
 		return func(one window) bool { return one.allow && one.reason == reason }
 	}

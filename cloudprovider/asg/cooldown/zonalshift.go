@@ -23,7 +23,6 @@ import (
 
 const (
 	shiftInterval    = 30 * time.Second // the time between two look-ups of the shifts
-	noShiftsRetry    = time.Hour        // where the service does not exist
 	shiftTimeout     = 30 * time.Second // bounds one look-up with its pages and retries
 	maxResourcePages = 20               // bounds the pages of managed resources, load balancers included, that one look-up reads
 )
@@ -44,9 +43,7 @@ type Shifts struct {
 	clock clock.PassiveClock
 	seen  *lookup.Answers[shiftedZones] // by Changed
 
-	// Used by the look-up only.
-	none  time.Time         // until when the service counts as missing
-	names map[string]string // zone names, by zone ID
+	names map[string]string // zone names, by zone ID, for the look-up only
 }
 
 func NewShifts(apis ShiftAPIs, c clock.Clock) *Shifts {
@@ -98,14 +95,11 @@ func (z shiftedZones) add(zone string, until time.Time) {
 	}
 }
 
-// read asks for the shifts of all resources, with one call for each 100. Where the service does not exist, it asks once an hour.
+// read asks for the shifts of all resources, with one call for each 100.
 func (s *Shifts) read(ctx context.Context, _ []string) (map[string]shiftedZones, error) {
 	ctx, cancel := context.WithTimeout(ctx, shiftTimeout)
 	defer cancel()
 	away, now := map[string]shiftedZones{}, s.clock.Now()
-	if now.Before(s.none) {
-		return away, nil
-	}
 	pages := arczonalshift.NewListManagedResourcesPaginator(s.apis.Shifts, &arczonalshift.ListManagedResourcesInput{MaxResults: aws.Int32(100)})
 	for n := 0; pages.HasMorePages() && n < maxResourcePages; n++ {
 		page, err := pages.NextPage(ctx)
@@ -114,7 +108,6 @@ func (s *Shifts) read(ctx context.Context, _ []string) (map[string]shiftedZones,
 		case awsclient.IsUnauthenticated(err):
 			return nil, fmt.Errorf("list managed resources: %w", err)
 		case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.names) == 0:
-			s.none = now.Add(noShiftsRetry)
 			klog.FromContext(ctx).V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
 			return nil, nil
 		case err != nil:

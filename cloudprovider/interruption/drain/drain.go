@@ -88,16 +88,6 @@ func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes, d.
 
 func (d *Drainer) moves(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) }
 
-// LeftAlone returns a pod to move that asks to be left alone, or nil. It makes no call.
-func (d *Drainer) LeftAlone(node string) *corev1.Pod {
-	for _, pod := range d.cached([]string{node}, d.moves) {
-		if asks, _, _ := nodemeta.LeftAlone(pod, d.Clock.Now()); asks {
-			return pod
-		}
-	}
-	return nil
-}
-
 // cached are the pods to move according to the cache. They are shared and must not be changed.
 func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1.Pod {
 	var pods []*corev1.Pod

@@ -125,11 +125,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
-		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
-		recorder: a.recorder, events: events,
-		draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
-		reaction: reaction, plan: a.plan, planner: a.expanders, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
+	a.wired = p.wire(&opts, parts{assembly: a, events: events, volumes: volumes, draining: &podlist.Draining{Drains: a.handler}, reaction: reaction,
+		shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 

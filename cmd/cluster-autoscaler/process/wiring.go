@@ -18,13 +18,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
-	"k8s.io/client-go/kubernetes"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -43,21 +39,13 @@ import (
 
 // parts are made before the adapters, which stand on them.
 type parts struct {
-	provider  *aws.Provider
-	nodes     corelisters.NodeLister
-	event     func(eventType, reason, message string)
-	client    kubernetes.Interface
-	recorder  record.EventRecorder // drops no second event on a pod
-	events    *status.Events       // about the status ConfigMap
-	volumes   podzone.Volumes
-	draining  *podlist.Draining
-	reaction  *status.Reaction
-	decisions *decisions.Collector
-	plan      *plan.Plan       // of the nodes that were asked for
-	planner   scaleup.Planner  // the expanders
-	shadow    *shadow.Shadow   // nil where the process leads
-	moves     *scaledown.Moves // nil if nothing is changed
-	balances  func(chosen, other string) bool
+	*assembly
+	events   *status.Events // about the status ConfigMap
+	volumes  podzone.Volumes
+	draining *podlist.Draining
+	reaction *status.Reaction
+	shadow   *shadow.Shadow   // nil where the process leads
+	moves    *scaledown.Moves // nil if nothing is changed
 	features
 }
 
@@ -74,8 +62,8 @@ type wired struct {
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
 // that wraps another stands on the line before it. testdata/wiring.txt shows the result.
 func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
-	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
-	injection, buffers, requests := with.injection, with.buffers, with.requests
+	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.cloud.provider, p.options.AWS
+	injection, buffers, requests := with.injection, with.features.buffers, with.features.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider)
 	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
 	launchable := &nodegroups.Launchable{Provider: provider}
@@ -91,20 +79,20 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core: cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), Most: ours.ScaleUpsPerLoop,
-		Plan: asked, Planner: with.planner, Pretended: provider.Pretended, Zones: oneZone, BelowClock: belowClock, Failing: provider.Failing,
+		Plan: asked, Planner: with.expanders, Pretended: provider.Pretended, Zones: oneZone, BelowClock: belowClock, Failing: provider.Failing,
 		Cooling: provider.Cooling, Coming: provider.Coming, Admit: admit, Complete: launchable.AddLeftOut, Memory: lifecycle.Burst, Clock: clock.RealClock{},
 	})
 	if with.replaces() {
-		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
+		with.moves.Raises, p.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
 		if c := with.moves.Consolidation; c != nil {
 			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
-			c.Guard, with.decisions.Consolidation = oneZone, c.Found
+			c.Guard, p.decisions.Consolidation = oneZone, c.Found
 		}
 	}
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Unhelped{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
-		Report:   with.decisions.Record.Report,
+		Report:   p.decisions.Record.Report,
 		Recorder: with.recorder,
 		EachLoop: p.core.RecordDuplicatedEvents,
 		Clock:    clock.RealClock{},
@@ -117,11 +105,11 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	scaleUp.Limited = noPodAgeDelay.Limited
 
-	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event, core.CustomResourcesProcessor, clock.RealClock{})
+	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, opts.AutoscalingKubeClients.LogRecorder.Event, core.CustomResourcesProcessor, clock.RealClock{})
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, p.core.AllowedSchedulers))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(p.podList(with, oneZone))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
@@ -131,9 +119,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	core.NodeGroupSetProcessor = &nodegroups.Balancing{
 		NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar},
-		Provider:              provider, ZoneGroupsOnly: ours.ViewsOnly, Among: with.balances,
+		Provider:              provider, ZoneGroupsOnly: ours.ViewsOnly, Among: with.expanders.Balances,
 	}
-	opts.Backoff = with.decisions.NewBackoff(
+	opts.Backoff = p.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		&status.Zones{Provider: provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: clock.RealClock{}},
@@ -142,18 +130,18 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		buffers.status,
 		made.unhelped,
 		with.reaction,
-		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
+		decisions.ScaleUp{Collector: p.decisions, Raises: scaleUp.Raises},
 	))
 	p.wireScaleDown(opts, core, with, &made)
 	made.requests.NeedsZone = oneZone.Needs
-	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
+	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: p.decisions}
 	if p.core.WriteStatusConfigMap {
-		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName,
+		made.status = status.NewWriter(core.AutoscalingStatusProcessor, opts.KubeClient, p.core.ConfigNamespace, p.core.StatusConfigMapName,
 			with.events)
 		core.AutoscalingStatusProcessor = made.status
 	}
 	if made.buffers != nil {
-		opts.CapacityBufferPodsRegistry, with.decisions.Buffers = buffers.Registry, buffers.Nodes
+		opts.CapacityBufferPodsRegistry, p.decisions.Buffers = buffers.Registry, buffers.Nodes
 	}
 	opts.Processors = core
 	return made
@@ -166,10 +154,10 @@ func (with parts) replaces() bool { return with.moves != nil && len(with.moves.M
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (with parts) podList(oneZone *podlist.OneZone, schedulers map[string]bool) []pods.PodListProcessor {
-	injection, buffers, requests := with.injection, with.buffers, with.requests
+func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListProcessor {
+	injection, buffers, requests := with.injection, with.features.buffers, with.features.requests
 	var allowed, requestsGuard, waitForLeader pods.PodListProcessor
-	if len(schedulers) > 0 {
+	if schedulers := p.core.AllowedSchedulers; len(schedulers) > 0 {
 		allowed, with.draining.Allowed = podlist.Allowed(schedulers), schedulers
 	}
 	if requests.injector != nil {
@@ -181,14 +169,14 @@ func (with parts) podList(oneZone *podlist.OneZone, schedulers map[string]bool) 
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
 		requests.consumers,
-		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
+		decisions.Pending{Collector: p.decisions, Need: oneZone.Need},
 		allowed,
 		with.draining,
 		injection.pods,
 		buffers.pods,
 		oneZone,
 		&podlist.FreeRoom{
-			Plan: with.plan, GroupOf: with.provider.GroupNames,
+			Plan: with.plan, GroupOf: with.cloud.provider.GroupNames,
 			Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
 		},
 		buffers.room,
@@ -199,7 +187,7 @@ func (with parts) podList(oneZone *podlist.OneZone, schedulers map[string]bool) 
 		injection.limit,
 		waitForLeader,
 		podlist.Ahead{Clock: clock.RealClock{}},
-		decisions.ToHelp{Collector: with.decisions},
+		decisions.ToHelp{Collector: p.decisions},
 	)
 }
 
@@ -221,22 +209,23 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
-	fresh := scaledown.NewFreshCandidates(with.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
-	core.ScaleDownNodeProcessor, with.decisions.Kept = fresh, fresh.Kept
+	fresh := scaledown.NewFreshCandidates(with.cloud.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
+	core.ScaleDownNodeProcessor, p.decisions.Kept = fresh, fresh.Kept
 	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
-	with.decisions.Unneeded = made.unneeded
+	p.decisions.Unneeded = made.unneeded
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
 	removals := scaledown.NewRemovals(scaledown.Options{
-		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: with.decisions}, Provider: with.provider, Nodes: with.nodes,
+		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: p.decisions}, Provider: with.cloud.provider,
+		Nodes:  with.informers.Core().V1().Nodes().Lister(),
 		DryRun: p.guard != nil || p.refusing != nil, Moves: with.moves, Clock: clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	made.requests = &scaledown.Requests{
-		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
-		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
+		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.cloud.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
+		Off: !p.options.ScaleDown, Also: p.remove, Report: p.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
 		AfterScaleUp: with.draining.ScaledUp,
 	}
 	core.ScaleDownNodeProcessor = made.requests

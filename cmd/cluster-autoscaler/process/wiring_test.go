@@ -35,6 +35,7 @@ import (
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
@@ -61,18 +62,19 @@ func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 }
 
 func wiredOver(provider *aws.Provider, change func(*Process)) coreoptions.AutoscalerOptions {
-	p := &Process{}
+	p := &Process{decisions: decisions.New(decisions.Config{})}
 	p.core.ScaleUpFromZero, p.core.WriteStatusConfigMap, p.options.ScaleDown = true, true, true
 	change(p)
 	opts := p.coreOptions(nil)
-	with := parts{provider: provider, draining: &podlist.Draining{},
-		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
+	opts.AutoscalingKubeClients = &cacontext.AutoscalingKubeClients{}
+	with := parts{draining: &podlist.Draining{}, reaction: status.NewReaction(nil, clock.RealClock{}), assembly: &assembly{
+		cloud: &cloud{provider: provider}, plan: plan.New(clock.RealClock{}), informers: kubeinformers.NewSharedInformerFactory(nil, 0)}}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
-		with.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)}, nil)
+		with.features.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)}, nil)
 	}
 	if p.core.ProvisioningRequestEnabled {
-		with.requests = newRequests(p.core, nil)
+		with.features.requests = newRequests(p.core, nil)
 	}
 	with.moves = scaledown.NewMoves(scaledown.Moves{Machine: &move.Machine{}})
 	if p.options.ScaleDown {
@@ -320,9 +322,9 @@ func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 	require.NoError(t, err)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: cluster, AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 		ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, rs, sets)}}
-	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{}}
+	with := parts{assembly: &assembly{cloud: &cloud{provider: &aws.Provider{}}}, draining: &podlist.Draining{}}
 	with.injection = newInjection(p.core)
-	for _, processor := range with.podList(&podlist.OneZone{}, p.core.AllowedSchedulers) {
+	for _, processor := range p.podList(with, &podlist.OneZone{}) {
 		if _, allowed := processor.(podlist.Allowed); allowed || processor == with.injection.pods {
 			pending, err = processor.Process(ctx, pending)
 			require.NoError(t, err)
@@ -348,10 +350,10 @@ func (adding) CleanUp() {}
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}}}
-	with := parts{provider: w.Provider, draining: &podlist.Draining{},
-		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
-	with.requests.injector = adding{pod}
-	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil)
+	with := parts{assembly: &assembly{cloud: &cloud{provider: w.Provider}}, draining: &podlist.Draining{}}
+	with.features.requests.injector = adding{pod}
+	p := &Process{decisions: decisions.New(decisions.Config{})}
+	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
