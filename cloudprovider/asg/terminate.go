@@ -310,7 +310,7 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 		} else if t.each(ctx, staying) == len(staying) { // AWS accepted the call and did nothing
 			t.calls.batchTermination.Refuse(ctx, errNotNamed)
 		}
-	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), errors.As(err, &unreadTags):
+	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), isDeferred(err), errors.As(err, &unreadTags):
 		t.stayAll(members, err)
 	case awsclient.IsUnsent(err): // one of them belongs to another cluster
 		t.each(ctx, members)
