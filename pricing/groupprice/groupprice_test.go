@@ -268,6 +268,24 @@ func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
 		next, ok := New(market, instancetypes.Embedded()).Next(g, 2)
 		assert.Truef(t, ok && next.Amount == (pricing.Amount{PerHour: 0.4, Currency: "USD", Estimated: true}), "Next() = %+v, %t, want about two of m5.xlarge", next, ok)
 	}
+	g.Source = launchspec.Source{}
+	next, _ := New(contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\nm5.xlarge,0.4\n"), instancetypes.Embedded()).Next(g, 1)
+	assert.Truef(t, next.Amount.PerHour == 0.4 && next.Amount.Estimated, "Next() = %+v, want about the own price of m5.xlarge", next)
+}
+
+var halfOfOnDemand = &ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: aws.Int32(50)}
+
+// AWS compares spot prices with its own prices on demand, and no discount changes what it launches.
+func TestDiscountDoesNotChangeTheTypesThatAWSLaunches(t *testing.T) {
+	g := &group.Group{Name: "g", Source: mixed(0, 0), Zones: []string{"x"}, LaunchSpec: launching("m5.large", "m5a.large", "c5.xlarge")}
+	g.Source.SpotStrategy = "capacity-optimized"
+	for i := range g.LaunchSpec.Types {
+		g.LaunchSpec.Types[i].Search = halfOfOnDemand
+	}
+	list, _ := New(contract(t, "us-east-1", "# spot-ratio: 0.35\ninstance_type,price_per_hour\n"), instancetypes.Embedded()).Next(g, 1)
+	half, _ := New(contract(t, "us-east-1", "# discount: all 50%\ninstance_type,price_per_hour\n"), instancetypes.Embedded()).Next(g, 1)
+	assert.Equal(t, list, half)
+	assert.NotZero(t, list.Amount.PerHour)
 }
 
 func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
@@ -372,7 +390,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 			"Linux on shared hardware, without the licence of its unread image"},
 		{"unread image of EKS", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", linux }, ""},
 		{"unread node group of EKS", func(g *group.Group) { g.LaunchSpec.Unread, g.LaunchSpec.Image = true, &launchspec.Image{ID: "ami-1"} }, ""},
-		{"unread launch template", func(g *group.Group) { g.LaunchSpec = nil }, "Linux on shared hardware, without what its unread launch template adds"},
+		{"unread launch template", func(g *group.Group) { g.LaunchSpec = nil }, "the dearest type of its instances; Linux on shared hardware, without what its unread launch settings add"},
 		{"unread launch template of a policy with types", func(g *group.Group) { g.LaunchSpec.Unread = true },
 			"Linux on shared hardware, without the licence of its unread image"},
 		{"hardware of its own", func(g *group.Group) { g.LaunchSpec.Tenancy = "dedicated" }, "Linux on shared hardware, without dedicated tenancy"},
@@ -395,7 +413,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 			}
 			assert.Equal(t, tt.want != "", p.Instance(g, &g.Instances[0]).Estimated, "the instance is an estimate")
 			stated, _ := New(own, instancetypes.Embedded()).Next(g, 1)
-			assert.True(t, stated.Parts[0].Price.Exact(), "a price that the user states")
+			assert.Equal(t, g.LaunchSpec != nil, stated.Parts[0].Price.Exact(), "a price that the user states, of a type that is known")
 		})
 	}
 }

@@ -136,6 +136,9 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 	if missing := len(types) - len(priced); missing > 0 {
 		priced = estimated(priced, "without %d of %d types, whose price is unknown", missing, len(types))
 	}
+	if g.LaunchSpec == nil {
+		priced = estimated(priced, "the dearest type of its instances")
+	}
 	if priced = p.affordable(g, priced, capacityType); len(priced) < 2 {
 		return priced
 	}
@@ -192,6 +195,7 @@ func (p *Pricer) affordable(g *group.Group, priced []choice, capacityType string
 				compared, percent = nil, float64(*ofOnDemand)
 				for _, c := range its {
 					if price, ok := p.Price(c.name, awsmessage.OnDemand, nil); ok {
+						price.Amount.PerHour /= 1 - price.Discount // AWS knows none
 						compared = append(compared, choice{candidate: c.candidate, price: price})
 					}
 				}

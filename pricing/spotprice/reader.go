@@ -133,11 +133,13 @@ func InUse(groups []*group.Group) Pools {
 		for _, zone := range g.Zones {
 			zones[zone] = true
 		}
-		if g.LaunchSpec == nil || g.CapacityType() == awsmessage.OnDemand {
+		if g.CapacityType() == awsmessage.OnDemand {
 			continue
 		}
-		for _, t := range g.LaunchSpec.Types {
-			types[t.Name] = true
+		if g.LaunchSpec != nil {
+			for _, t := range g.LaunchSpec.Types {
+				types[t.Name] = true
+			}
 		}
 		for _, i := range g.Instances {
 			types[i.Type], zones[i.Zone] = true, true

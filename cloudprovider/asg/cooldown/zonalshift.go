@@ -108,7 +108,7 @@ func (s *Shifts) read(ctx context.Context, _ []string) (map[string]shiftedZones,
 		case awsclient.IsUnauthenticated(err):
 			return nil, fmt.Errorf("list managed resources: %w", err)
 		case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.names) == 0:
-			klog.FromContext(ctx).V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
+			klog.FromContext(ctx).V(5).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
 			return nil, nil
 		case err != nil:
 			return nil, fmt.Errorf("list managed resources: %w", err)

@@ -51,7 +51,7 @@ func (l *LaunchSpec) onHost() bool { return l.Tenancy == string(ec2types.Tenancy
 // Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are, as far as that is known. A nil l is unread.
 func (l *LaunchSpec) Unlisted() (extras []string) {
 	if l == nil {
-		return []string{"what its unread launch template adds"}
+		return []string{"what its unread launch settings add"}
 	}
 	licence := ""
 	switch {

@@ -138,7 +138,8 @@ type speaker struct {
 	foreign  []decision.Answer
 	order    []int // of the groups that answered, by name
 	searches []decision.Search
-	spare    int // answers for which searches have a place
+	spare    int           // answers for which searches have a place
+	telling  time.Duration // spent on causes
 	outcomes map[types.UID]outcome
 	toHelp   map[types.UID]bool
 }
@@ -218,16 +219,28 @@ func (s *speaker) resize(kinds []kind) {
 	}
 }
 
-// tell names the cause why equivalent pods wait by all groups and their next nodes, even where the answers have no place. It takes up to 5 ms
-// with 1,000 groups, a part of the time that the core takes to ask them.
+// mostTelling bounds the time for the causes of one report. With 1,000 groups a cause takes some 10 ms.
+const mostTelling = time.Second
+
+// tell names the cause why equivalent pods wait by all groups and their next nodes, even where the answers have no place. Once that has taken
+// mostTelling, a group that was not asked counts as one whose nodes would do.
 func (s *speaker) tell(k kind) outcome {
-	answers := s.answers(k)
-	return outcome{state: decision.PodHelpless, cause: s.cause(k.pods[0], answers), search: s.keep(answers)}
+	o := outcome{state: decision.PodHelpless, search: -1}
+	if s.telling >= mostTelling {
+		o.cause = s.cause(k.pods[0], s.answers(k, false))
+		return o
+	}
+	began := time.Now()
+	answers := s.answers(k, true)
+	o.cause, o.search = s.cause(k.pods[0], answers, s.next...), s.keep(answers)
+	s.telling += time.Since(began)
+	return o
 }
 
-// answers puts the answers of the groups to equivalent pods into words.
-func (s *speaker) answers(k kind) []decision.Answer {
+// answers puts the answers of the groups to equivalent pods into words: all of them, or one of each kind of rejection.
+func (s *speaker) answers(k kind, all bool) []decision.Answer {
 	var skipped, rejected []decision.Answer
+	said := map[*refusal]bool{}
 	for _, at := range s.order {
 		if at >= len(k.answers) || k.answers[at] == nil {
 			continue
@@ -235,7 +248,8 @@ func (s *speaker) answers(k kind) []decision.Answer {
 		switch a := (answer{s.facts.unhelped.groups[at], k.answers[at]}); {
 		case a.why.skipped:
 			skipped = append(skipped, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a)})
-		default:
+		case all || !said[a.why]:
+			said[a.why] = true
 			rejected = append(rejected, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: ofVolume(k.pods[0], s.reason(a))})
 		}
 	}
@@ -252,12 +266,12 @@ func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
 }
 
 // cause names the cause why the pod waits, from the answers of all groups, and from the next nodes.
-func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer) decision.Reason {
+func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.GroupNode) decision.Reason {
 	var need podzone.Need
 	if s.facts.need != nil {
 		need, _ = s.facts.need(pod)
 	}
-	return why.Pod(pod, need, list, s.groups, s.next...)
+	return why.Pod(pod, need, list, s.groups, next...)
 }
 
 // reason puts an answer into words. All groups share a reason of the scheduler.

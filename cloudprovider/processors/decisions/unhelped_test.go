@@ -95,16 +95,19 @@ func TestAnswersOfKind(t *testing.T) {
 	s.order = s.facts.unhelped.byName()
 	for _, tt := range []struct {
 		kind int
+		all  bool
 		want string
 	}{
-		{0, "group-0000 skipped, group-0001 rejected, group-0003 rejected, group-0004 rejected"},
-		{1, "group-0009 skipped, group-0001 rejected, group-0002 rejected, group-0003 rejected, group-0004 rejected"},
+		{0, true, "group-0000 skipped, group-0001 rejected, group-0003 rejected, group-0004 rejected"},
+		{0, false, "group-0000 skipped, group-0001 rejected, group-0004 rejected"},
+		{1, true, "group-0009 skipped, group-0001 rejected, group-0002 rejected, group-0003 rejected, group-0004 rejected"},
+		{1, false, "group-0009 skipped, group-0001 rejected, group-0002 rejected"},
 	} {
 		var list []string
-		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind]) {
+		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind], tt.all) {
 			list = append(list, a.Group+" "+string(a.Verdict))
 		}
-		assert.Equalf(t, tt.want, strings.Join(list, ", "), "answers to kind %d", tt.kind)
+		assert.Equalf(t, tt.want, strings.Join(list, ", "), "answers to kind %d, all: %t", tt.kind, tt.all)
 	}
 }
 
@@ -127,6 +130,8 @@ func TestCauseNeedsNoRoomForTheAnswers(t *testing.T) {
 	assert.True(t, first.search == 0 && second.search == -1, "searches")
 	assert.Equal(t, "the pod asks for 64 CPUs, the largest node of groups \"group-0000\", \"group-0001\" and \"group-0002\" has 8", first.cause.Message)
 	assert.Equal(t, first.cause, second.cause)
+	s.telling = mostTelling // a busy report looks at no more nodes
+	assert.NotContains(t, s.tell(s.facts.unhelped.kinds[1]).cause.Message, "the largest node")
 }
 
 // The core's processors take the pods of buffers out of the status, and moves those of their nodes.

@@ -161,7 +161,7 @@ func (e *explainer) addUnlisted(ctx context.Context, answer *show.Pods, namespac
 	}
 	for i := range pods.Items {
 		if pod := answer.Unlisted(&pods.Items[i]); pod.State == decision.PodDelayed && !listed[pod.UID] && match(&pod) {
-			answer.Pods = append(answer.Pods, pod)
+			answer.Pods, answer.Problems = append(answer.Pods, pod), nil
 		}
 	}
 	return nil
