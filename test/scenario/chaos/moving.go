@@ -83,8 +83,8 @@ const (
 	brokenCondition = "KernelReady"
 	// All nodes must be replaced within moveTime and the plan's Allowance: one after the other in each group, with kills.
 	moveTime = 4 * time.Minute
-	// A broken node must be healed or gone within rebootTime more: its rule waits a minute before the reboot, and another one before the replacement.
-	rebootTime = 2 * time.Minute
+	// A broken node must be healed or gone within repairTime more: its rule waits a minute before the reboot, and another one before the replacement.
+	repairTime = 2 * time.Minute
 	// A pool is without capacity for outFor amid a rotation.
 	outFor = 20 * time.Second
 	// Nothing may begin for stillFor once all moves have ended.
@@ -225,7 +225,7 @@ type rotation struct {
 	mu       sync.Mutex
 	edited   map[string]time.Time         // when the groups got their version, by name
 	broken   map[types.UID]string         // nodes that do not work, with their boot IDs of then
-	healed   map[types.UID]bool           // nodes that did not, and work since their reboot
+	healed   map[types.UID]string         // names of nodes that did not, and work since their reboot
 	rebooted map[types.UID]bool           // nodes that have been rebooted, since a user resumed their move
 	killAt   map[fakeaws.EventKind]func() // kill the leader as AWS begins to end, or to reboot, the instance of a node that moves, once
 	strict   bool                         // nothing disturbs the autoscaler any more but its own death
@@ -235,7 +235,7 @@ type rotation struct {
 }
 
 func newRotation() rotation {
-	return rotation{edited: map[string]time.Time{}, broken: map[types.UID]string{}, healed: map[types.UID]bool{}, rebooted: map[types.UID]bool{},
+	return rotation{edited: map[string]time.Time{}, broken: map[types.UID]string{}, healed: map[types.UID]string{}, rebooted: map[types.UID]bool{},
 		killAt: map[fakeaws.EventKind]func(){}, drained: map[types.UID]bool{}}
 }
 
@@ -308,7 +308,7 @@ func (r *run) heal(ctx context.Context, _ kubernetes.Interface) error {
 		}
 		r.moves.mu.Lock()
 		delete(r.moves.broken, n.UID)
-		r.moves.healed[n.UID] = true
+		r.moves.healed[n.UID] = name
 		r.moves.mu.Unlock()
 		r.note("node %s is healed", name)
 	}
@@ -429,7 +429,7 @@ func (r *run) judgePlaces(ctx context.Context, name string) {
 func (r *run) judgeRepair(node corev1.Node) {
 	r.moves.mu.Lock()
 	defer r.moves.mu.Unlock()
-	if s, _ := move.StateOf(&node); s.Reason == move.Repair && r.moves.healed[node.UID] {
+	if s, _ := move.StateOf(&node); s.Reason == move.Repair && r.moves.healed[node.UID] != "" {
 		r.violated("node %s works since its reboot, and is replaced for its repair", node.Name)
 	}
 }
@@ -601,14 +601,47 @@ func (r *run) rotate(ctx context.Context) error {
 	if err := r.still(ctx); err != nil || r.plan.Moving.Reboot == "" {
 		return err
 	}
+	return r.repair(ctx)
+}
+
+// repair has one more node break, and judges that it is healed and stays, or is gone. Nodes that are empty stay meanwhile.
+func (r *run) repair(ctx context.Context) error {
+	unneeded := (moveTime + repairTime).String() // longer than both take
+	for _, g := range r.account.AutoScalingGroups {
+		r.tag(g.Name, map[string]*string{templateTag + "autoscaling-options/scaledownunneededtime": &unneeded})
+		defer r.restoreTags(g.Name)
+	}
+	r.moves.mu.Lock()
+	clear(r.moves.healed)
+	r.moves.mu.Unlock()
 	if err := r.breakNode(ctx, int(r.plan.Seed%10)); err != nil {
 		return err
 	}
-	_, err := r.reach(ctx, r.plan.Allowance()+moveTime+rebootTime, "the broken node is neither healed nor gone", r.moved)
+	stalls := r.wrongs.Stalls
+	_, err := r.reach(ctx, r.plan.Allowance()+moveTime+repairTime, "the broken node is neither healed nor gone", r.moved)
 	if err != nil || r.wrongs.Stalls > stalls {
 		return err
 	}
+	if err := r.judgeHealed(ctx); err != nil {
+		return err
+	}
 	return r.still(ctx)
+}
+
+// judgeHealed judges whether the nodes are still there that a reboot has healed. A consolidation may end them.
+func (r *run) judgeHealed(ctx context.Context) error {
+	nodes, err := r.nodes(ctx)
+	if err != nil || r.plan.Moving.Consolidate {
+		return err
+	}
+	r.moves.mu.Lock()
+	defer r.moves.mu.Unlock()
+	for uid, name := range r.moves.healed {
+		if nodes[name].UID != uid {
+			r.violated("node %s is gone, although its reboot has healed it", name)
+		}
+	}
+	return nil
 }
 
 // openNodes ends the cordons of users, which keep nodes from being replaced.

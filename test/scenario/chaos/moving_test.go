@@ -109,7 +109,7 @@ func TestOnlyBrokenNodesAreRebootedOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		broken  string
-		healed  bool
+		healed  string
 		reboots int
 		drained bool
 		want    int
@@ -117,7 +117,7 @@ func TestOnlyBrokenNodesAreRebootedOnce(t *testing.T) {
 		{name: "broken, rebooted and replaced", broken: "boot", reboots: 1, drained: true},
 		{name: "rebooted twice", broken: "boot", reboots: 2, want: 1},
 		{name: "rebooted although it works", reboots: 1, want: 1},
-		{name: "replaced although its reboot has healed it", healed: true, drained: true, want: 1},
+		{name: "replaced although its reboot has healed it", healed: "n", drained: true, want: 1},
 	} {
 		r := &run{moves: newRotation()}
 		r.moves.broken["u"], r.moves.healed["u"] = tt.broken, tt.healed
