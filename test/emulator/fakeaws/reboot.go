@@ -41,7 +41,7 @@ func (a *account) rebootInstances(r *request) (any, error) {
 		}
 		i.boots++
 		e := i.event(Rebooted)
-		e.By = r.caller
+		e.By = r.by()
 		a.events.add(e)
 		if nodes := a.nodes[i.group.Cluster]; nodes != nil && i.nodeDue {
 			nodes.reboot(i.nodeName, bootID(i), time.Duration(a.delays.Register))

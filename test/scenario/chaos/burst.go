@@ -24,7 +24,7 @@ const (
 )
 
 // judgeCordons waits until no node is cordoned but by a user. A node that is still so a minute after the last leader started counts. It
-// judges the users' cordons, too: nobody else may end them.
+// judges the users' cordons, too: nobody else may end them. The cordon of a reboot lasts as long as that, and is judged by moved.
 func (r *run) judgeCordons(ctx context.Context) error {
 	since := map[types.UID]time.Time{}
 	for ; ; pause(ctx, look) {
@@ -36,7 +36,7 @@ func (r *run) judgeCordons(ctx context.Context) error {
 		old := true
 		now := time.Now()
 		for name, node := range nodes {
-			if !node.Spec.Unschedulable || r.users.has(&node) {
+			if !node.Spec.Unschedulable || r.users.has(&node) || reboots(&node) {
 				delete(since, node.UID)
 				continue
 			}

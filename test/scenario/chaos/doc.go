@@ -54,14 +54,19 @@
 // start of the replicas. It remembers a zone without capacity for minutes, so every second plan with one ends with a new start,
 // too, with an Allowance of two minutes and a half. The others wait, with an Allowance of four minutes.
 //
-// Plans with moves run with --asg-rotate and --asg-repair. Amid the faults the groups of a pool get a new launch template version, a node breaks for
-// ever, and the leader dies at steps of moves: as it writes that a node is to be replaced, that it asked for another one, that it closed the node, that
+// Plans with moves run with --asg-rotate and --asg-repair. Amid the faults the groups of a pool get a new launch template version, a node breaks, and
+// the leader dies at steps of moves: as it writes that a node is to be replaced, that it asked for another one, that it closed the node, that
 // it restarted Deployments, and that it drains the node, or as it evicts a pod, or once AWS has begun to end the instance. In half of them GPU pods ask
 // for a restart of their Deployment. Once every fault is over, all groups get another version, a third of the time while a pool has no capacity, and
 // leaders die again. From then on, each pod of a node whose drain begins must have a place on other Ready nodes. Before, the autoscaler may not know the
 // cluster as it is. No pod may be deleted beside its budget but by an interruption. In the end every instance has the last version, no node keeps a mark
 // of a move, and for 20 seconds nothing moves, and no group grows. Moves that wait for their next try are resumed each ten seconds, as a user can,
 // because the tries are minutes apart. The results have what happened when. A day without a move is tested in package decisions, by a clock of its own.
+//
+// In half of the plans that break a node, a repair reboots it first. That heals half of the nodes, and the others must be gone in the end. Another node
+// breaks once all have been replaced, and the leader dies at steps of a reboot. A node may be rebooted once, drained, and only while it does not work.
+// One that its reboot has healed may not be replaced for its repair, and must take pods again. A leader that dies between its note that it calls EC2 and
+// the call is left out: the next one waits for half an hour.
 //
 // Where past defects hid, and how many plans in a hundred go there. Where no kind of plan is named, it is so in both:
 //

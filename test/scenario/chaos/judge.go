@@ -140,6 +140,10 @@ func (b *bench) see(e fakeaws.Event) {
 		if ours(e.By) {
 			m.drained[e.Instance] = !b.lost(e, "terminated by name")
 		}
+	case fakeaws.Rebooted:
+		if ours(e.By) {
+			b.lost(e, "rebooted")
+		}
 	case fakeaws.ScaleInKill:
 		m.drop(e.Instance)
 		m.leaving[e.Instance] = e.Time

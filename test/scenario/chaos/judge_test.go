@@ -72,6 +72,8 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler")}},
 		{name: "we let a drained node go while a hook holds it",
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
+		{name: "we reboot a busy node", events: []fakeaws.Event{about(fakeaws.Rebooted, "i-1", "RebootInstances autoscaler")}, lost: 1},
+		{name: "we reboot a drained node", events: []fakeaws.Event{about(fakeaws.Rebooted, "i-2", "RebootInstances autoscaler")}},
 		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
 		assert.Equalf(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "%s: lost", tt.name)

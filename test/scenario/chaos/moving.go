@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -31,13 +33,20 @@ type Moving struct {
 	Wide        bool     `json:"wide,omitempty"`        // half of the nodes of a group may move at once, and two drains run
 	Restarts    bool     `json:"restarts,omitempty"`    // the GPU pods ask for a restart of their Deployment
 	Out         string   `json:"out,omitempty"`         // the groups of this pool have no capacity when the last version comes
-	Kills       []string `json:"kills,omitempty"`       // the steps of moves to the last version at which the leader dies
+	Reboot      string   `json:"reboot,omitempty"`      // a broken node is rebooted first, which heals it or fails. Once the faults are over another one breaks
+	Kills       []string `json:"kills,omitempty"`       // the steps of moves to the last version, and of reboots, at which the leader dies
 }
+
+// Values of Moving.Reboot.
+const (
+	heals = "heals"
+	fails = "fails"
+)
 
 // The kinds of Step that only plans with moves have.
 const (
 	NewTemplate Kind = "new template" // the groups of the pool Target get the launch template version Count
-	BrokenNode  Kind = "broken node"  // a condition of the Pick-th node says for ever that it does not work
+	BrokenNode  Kind = "broken node"  // a condition of the Pick-th node says that it does not work, for ever or until a reboot heals it
 	KillInMove  Kind = "kill in move" // the leader is killed at the step Target of a move, and is back after Down
 )
 
@@ -52,7 +61,18 @@ const (
 	atEnd      = "end"      // AWS has begun to end the instance
 )
 
-var moveSteps = []string{atPlacing, atLaunched, atTainted, atDrain, atEnd}
+// Steps of a reboot at which a leader dies.
+const (
+	atRebooting = "rebooting"    // it writes that the node is to be rebooted
+	atCordon    = "reboot drain" // it taints the node for the drain before that
+	atReboot    = "reboot"       // EC2 has begun to reboot the instance
+	atRebooted  = "rebooted"     // it writes that the node is back
+)
+
+var (
+	moveSteps   = []string{atPlacing, atLaunched, atTainted, atDrain, atEnd}
+	rebootSteps = []string{atRebooting, atCordon, atReboot, atRebooted}
+)
 
 const (
 	// A plan with moves has its faults over a time that is longer by lateness, and each lasts longer by slowness, because nodes come before they move.
@@ -63,6 +83,8 @@ const (
 	brokenCondition = "KernelReady"
 	// All nodes must be replaced within moveTime and the plan's Allowance: one after the other in each group, with kills.
 	moveTime = 4 * time.Minute
+	// A broken node must be healed or gone within repairTime more: its rule waits a minute before the reboot, and another one before the replacement.
+	repairTime = 2 * time.Minute
 	// A pool is without capacity for outFor amid a rotation.
 	outFor = 20 * time.Second
 	// Nothing may begin for stillFor once all moves have ended.
@@ -106,6 +128,11 @@ func NewMovingPlan(seed uint64) Plan {
 		p.Steps = append(p.Steps, Step{At: at, For: p.length() - at, Kind: KillInMove, Target: pick(r, steps), Worst: r.IntN(2) == 0, Down: d.seconds(0.1, 3)})
 	}
 	p.Moving.Consolidate = r.IntN(2) == 0
+	if p.Faults()[BrokenNode] > 0 && r.IntN(2) == 0 {
+		steps := slices.Clone(rebootSteps)
+		r.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+		p.Moving.Reboot, p.Moving.Kills = pick(r, []string{heals, fails}), append(p.Moving.Kills, steps[:1+r.IntN(2)]...)
+	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
 }
@@ -119,7 +146,11 @@ func (m *Moving) flags() []string {
 	if m == nil {
 		return nil
 	}
-	all := []string{"--asg-rotate", "--asg-repair", "--asg-repair-rule=" + brokenCondition + "=Replace,1m", "--asg-move-proof=2s", "--asg-move-max-wait=30s", "--asg-move-budget=50%"}
+	action := move.RepairActionReplace
+	if m.Reboot != "" {
+		action = move.RepairActionReboot
+	}
+	all := []string{"--asg-rotate", "--asg-repair", "--asg-repair-rule=" + brokenCondition + "=" + string(action) + ",1m", "--asg-move-proof=2s", "--asg-move-max-wait=30s", "--asg-move-budget=50%"}
 	if m.Wide {
 		all = append(all, "--max-drain-parallelism=2")
 	}
@@ -191,14 +222,21 @@ subjects: [{kind: ServiceAccount, name: ` + serviceAccount + `, namespace: ` + s
 
 // rotation holds the facts that a run with moves remembers.
 type rotation struct {
-	mu      sync.Mutex
-	edited  map[string]time.Time // when the groups got their version, by name
-	broken  map[types.UID]string // nodes that do not work
-	killAt  func()               // kills the leader as AWS begins to end the instance of a node that moves, once
-	strict  bool                 // nothing disturbs the autoscaler any more but its own death
-	drained map[types.UID]bool   // nodes whose drain for a move has begun
-	notes   []string             // for a reader
-	resumed int
+	mu       sync.Mutex
+	edited   map[string]time.Time         // when the groups got their version, by name
+	broken   map[types.UID]string         // nodes that do not work, with their boot IDs of then
+	healed   map[types.UID]string         // names of nodes that did not, and work since their reboot
+	rebooted map[types.UID]bool           // nodes that have been rebooted, since a user resumed their move
+	killAt   map[fakeaws.EventKind]func() // kill the leader as AWS begins to end, or to reboot, the instance of a node that moves, once
+	strict   bool                         // nothing disturbs the autoscaler any more but its own death
+	drained  map[types.UID]bool           // nodes whose drain for a move has begun
+	notes    []string                     // for a reader
+	resumed  int
+}
+
+func newRotation() rotation {
+	return rotation{edited: map[string]time.Time{}, broken: map[types.UID]string{}, healed: map[types.UID]string{}, rebooted: map[types.UID]bool{},
+		killAt: map[fakeaws.EventKind]func(){}, drained: map[types.UID]bool{}}
 }
 
 func (r *run) note(format string, args ...any) {
@@ -230,30 +268,59 @@ func (r *run) breakNode(ctx context.Context, n int) error {
 		return err
 	}
 	for _, name := range some(r.touchable(nodes), n, 1) {
-		node := nodes[name]
-		now, _ := metav1.Now().MarshalJSON()
-		patch := fmt.Appendf(nil, `{"status":{"conditions":[{"type":%q,"status":"False","reason":"Broken","lastTransitionTime":%s}]}}`, brokenCondition, now)
-		_, err := r.client.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("break node %q: %w", name, err)
+		if err := r.setWorks(ctx, name, "False"); err != nil {
+			return err
 		}
 		r.moves.mu.Lock()
-		r.moves.broken[node.UID] = name
+		r.moves.broken[nodes[name].UID] = nodes[name].Status.NodeInfo.BootID
 		r.moves.mu.Unlock()
 		r.note("node %s is broken", name)
 	}
 	return nil
 }
 
+// setWorks has the condition of a node say whether it works, as a node monitoring agent does.
+func (r *run) setWorks(ctx context.Context, node string, status corev1.ConditionStatus) error {
+	now, _ := metav1.Now().MarshalJSON()
+	patch := fmt.Appendf(nil, `{"status":{"conditions":[{"type":%q,"status":%q,"reason":"Chaos","lastTransitionTime":%s}]}}`, brokenCondition, status, now)
+	_, err := r.client.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("set condition %s of node %q to %s: %w", brokenCondition, node, status, err)
+	}
+	return nil
+}
+
+// heal has broken nodes work that are back from a reboot.
+func (r *run) heal(ctx context.Context, _ kubernetes.Interface) error {
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	r.moves.mu.Lock()
+	maps.DeleteFunc(nodes, func(_ string, n corev1.Node) bool {
+		boot := r.moves.broken[n.UID]
+		return boot == "" || boot == n.Status.NodeInfo.BootID || !nodemeta.Ready(&n)
+	})
+	r.moves.mu.Unlock()
+	for name, n := range nodes {
+		if err := r.setWorks(ctx, name, "True"); err != nil {
+			return err
+		}
+		r.moves.mu.Lock()
+		delete(r.moves.broken, n.UID)
+		r.moves.healed[n.UID] = name
+		r.moves.mu.Unlock()
+		r.note("node %s is healed", name)
+	}
+	return nil
+}
+
 // killInMove has the leader die at a step of the next move that gets there: before its write is carried out, or after it.
 func (r *run) killInMove(id, step string, after bool, down time.Duration) {
-	if step == atEnd {
+	if kind := map[string]fakeaws.EventKind{atEnd: fakeaws.TerminateRequested, atReboot: fakeaws.Rebooted}[step]; kind != "" {
 		r.moves.mu.Lock()
 		defer r.moves.mu.Unlock()
-		r.moves.killAt = func() { r.killLeader(down) }
+		r.moves.killAt[kind] = func() { r.killLeader(down) }
 		return
 	}
 	fault := APIFault{Writes: nodeWrites, Move: step, Kill: 1, Late: after}
@@ -269,7 +336,15 @@ func (r *run) killInMove(id, step string, after bool, down time.Duration) {
 // inMove reports whether a write of a node is of this step of its move.
 func inMove(step string, body []byte) bool {
 	has := func(text string) bool { return bytes.Contains(body, []byte(text)) }
-	if !has(move.Annotation) || !has(string(move.Placing)) {
+	rebooting := has(string(move.Rebooting))
+	switch {
+	case !has(move.Annotation):
+		return false
+	case step == atRebooting, step == atCordon:
+		return rebooting && has(interruptionTaint) == (step == atCordon)
+	case step == atRebooted:
+		return has(string(move.Rebooted))
+	case !has(string(move.Placing)):
 		return false
 	}
 	switch step {
@@ -298,14 +373,14 @@ func (r *run) wrote(req *http.Request, body []byte) {
 	}
 }
 
-// judgeDelete judges the deletion of a pod, which asks no budget. Only an interruption may do so.
+// judgeDelete judges the deletion of a pod, which asks no budget. Only an interruption by AWS may do so.
 func (r *run) judgeDelete(ctx context.Context, namespace, name string) {
 	pod, err := r.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil || pod.Spec.NodeName == "" {
 		return
 	}
 	node, err := r.client.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
-	if err != nil || tainted(node, interruptionTaint) {
+	if err != nil || tainted(node, interruptionTaint) && !reboots(node) {
 		return
 	}
 	r.violated("pod %s on node %s was deleted and not evicted, so no budget was asked", name, node.Name)
@@ -313,6 +388,11 @@ func (r *run) judgeDelete(ctx context.Context, namespace, name string) {
 
 func tainted(node *corev1.Node, key string) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key })
+}
+
+// reboots reports whether a node is drained for a reboot, or waits for its end.
+func reboots(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruptionTaint && t.Value == string(event.Reboot) })
 }
 
 // judgePlaces judges the drain of a node that moves, as it begins: the pods of its pool that need a place have one on other Ready nodes. Before the
@@ -334,6 +414,7 @@ func (r *run) judgePlaces(ctx context.Context, name string) {
 	r.moves.drained[node.UID] = true
 	r.moves.mu.Unlock()
 	r.note("the drain of node %s begins: %s", name, node.Annotations[move.Annotation])
+	r.judgeRepair(node)
 	if missing := placeless(node, nodes, list.Items); missing != "" {
 		r.moves.mu.Lock()
 		strict := r.moves.strict
@@ -342,6 +423,28 @@ func (r *run) judgePlaces(ctx context.Context, name string) {
 			r.violated("no place: node %s was drained for a move, and %s", name, missing)
 		}
 	}
+}
+
+// judgeRepair judges the drain of a node that is to be replaced: a repair leaves a node alone that its reboot has healed.
+func (r *run) judgeRepair(node corev1.Node) {
+	r.moves.mu.Lock()
+	defer r.moves.mu.Unlock()
+	if s, _ := move.StateOf(&node); s.Reason == move.Repair && r.moves.healed[node.UID] != "" {
+		r.violated("node %s works since its reboot, and is replaced for its repair", node.Name)
+	}
+}
+
+// judgeReboot judges a reboot as it begins: the node does not work, and has not been rebooted since it broke.
+func (r *run) judgeReboot(node corev1.Node) {
+	r.moves.mu.Lock()
+	defer r.moves.mu.Unlock()
+	switch {
+	case r.moves.broken[node.UID] == "":
+		r.violated("node %s was rebooted, although it works", node.Name)
+	case r.moves.rebooted[node.UID]:
+		r.violated("node %s was rebooted again, although that had not healed it", node.Name)
+	}
+	r.moves.rebooted[node.UID] = true
 }
 
 // placeless says which pods of a node, and of others that are drained, have no place on other Ready nodes of the node's pool, "" for none. Pods that
@@ -423,12 +526,12 @@ func placeless(node corev1.Node, nodes map[string]corev1.Node, pods []corev1.Pod
 	return fmt.Sprintf("%v have no place on %d other Ready nodes of %q", missing, len(places), node.Labels[poolLabel])
 }
 
-// ended kills the leader, if it is to die as AWS begins to end the instance of a node that moves.
+// ended judges reboots, and kills the leader, if it is to die as AWS begins to end or to reboot the instance of a node that moves.
 func (r *run) ended(ctx context.Context, e fakeaws.Event) {
 	r.moves.mu.Lock()
-	kill := r.moves.killAt
+	kill := r.moves.killAt[e.Kind]
 	r.moves.mu.Unlock()
-	if kill == nil || e.Kind != fakeaws.TerminateRequested || !ours(e.By) {
+	if kill == nil && e.Kind != fakeaws.Rebooted || !ours(e.By) {
 		return
 	}
 	nodes, err := r.nodes(ctx)
@@ -436,14 +539,21 @@ func (r *run) ended(ctx context.Context, e fakeaws.Event) {
 		return
 	}
 	for _, n := range nodes {
-		if _, moves := move.StateOf(&n); moves && strings.HasSuffix(n.Spec.ProviderID, "/"+e.Instance) {
-			r.note("the leader dies at the end of node %s", n.Name)
+		if _, moves := move.StateOf(&n); !moves || !strings.HasSuffix(n.Spec.ProviderID, "/"+e.Instance) {
+			continue
+		}
+		if e.Kind == fakeaws.Rebooted {
+			r.note("node %s is rebooted", n.Name)
+			r.judgeReboot(n)
+		}
+		if kill != nil {
+			r.note("the leader dies at %q of node %s", e.Kind, n.Name)
 			r.moves.mu.Lock()
-			r.moves.killAt = nil
+			delete(r.moves.killAt, e.Kind)
 			r.moves.mu.Unlock()
 			kill()
-			return
 		}
+		return
 	}
 }
 
@@ -457,7 +567,7 @@ func (r *run) rotate(ctx context.Context) error {
 		return err
 	}
 	r.moves.mu.Lock()
-	r.moves.strict, r.moves.killAt = true, nil
+	r.moves.strict, r.moves.killAt = true, map[fakeaws.EventKind]func(){}
 	r.moves.mu.Unlock()
 	const outID = "pool out"
 	if out := r.plan.Moving.Out; out != "" {
@@ -488,7 +598,50 @@ func (r *run) rotate(ctx context.Context) error {
 		return err
 	}
 	r.note("all nodes are replaced")
+	if err := r.still(ctx); err != nil || r.plan.Moving.Reboot == "" {
+		return err
+	}
+	return r.repair(ctx)
+}
+
+// repair has one more node break, and judges that it is healed and stays, or is gone. Nodes that are empty stay meanwhile.
+func (r *run) repair(ctx context.Context) error {
+	unneeded := (moveTime + repairTime).String() // longer than both take
+	for _, g := range r.account.AutoScalingGroups {
+		r.tag(g.Name, map[string]*string{templateTag + "autoscaling-options/scaledownunneededtime": &unneeded})
+		defer r.restoreTags(g.Name)
+	}
+	r.moves.mu.Lock()
+	clear(r.moves.healed)
+	r.moves.mu.Unlock()
+	if err := r.breakNode(ctx, int(r.plan.Seed%10)); err != nil {
+		return err
+	}
+	stalls := r.wrongs.Stalls
+	_, err := r.reach(ctx, r.plan.Allowance()+moveTime+repairTime, "the broken node is neither healed nor gone", r.moved)
+	if err != nil || r.wrongs.Stalls > stalls {
+		return err
+	}
+	if err := r.judgeHealed(ctx); err != nil {
+		return err
+	}
 	return r.still(ctx)
+}
+
+// judgeHealed judges whether the nodes are still there that a reboot has healed. A consolidation may end them.
+func (r *run) judgeHealed(ctx context.Context) error {
+	nodes, err := r.nodes(ctx)
+	if err != nil || r.plan.Moving.Consolidate {
+		return err
+	}
+	r.moves.mu.Lock()
+	defer r.moves.mu.Unlock()
+	for uid, name := range r.moves.healed {
+		if nodes[name].UID != uid {
+			r.violated("node %s is gone, although its reboot has healed it", name)
+		}
+	}
+	return nil
 }
 
 // openNodes ends the cordons of users, which keep nodes from being replaced.
@@ -507,8 +660,8 @@ func (r *run) openNodes(ctx context.Context) error {
 	return nil
 }
 
-// moved returns "" once every instance has the last version, no node is broken, and no move has left anything. It resumes moves that wait for their
-// next try.
+// moved returns "" once every instance has the last version, no node is broken, and no move has left anything but the memory of a reboot. It resumes
+// moves that wait for their next try.
 func (r *run) moved(ctx context.Context) (missing string, err error) {
 	nodes, err := r.nodes(ctx)
 	if err != nil {
@@ -516,6 +669,9 @@ func (r *run) moved(ctx context.Context) (missing string, err error) {
 	}
 	var wrong []string
 	resumes := time.Since(r.resumedAt) >= resumeEvery
+	r.moves.mu.Lock()
+	broken := maps.Clone(r.moves.broken)
+	r.moves.mu.Unlock()
 	for _, n := range nodes {
 		s, moves := move.StateOf(&n)
 		switch {
@@ -525,9 +681,9 @@ func (r *run) moved(ctx context.Context) (missing string, err error) {
 				return "", err
 			}
 			fallthrough
-		case moves, tainted(&n, move.Taint):
+		case moves && s.Step != move.Rebooted, tainted(&n, move.Taint), reboots(&n):
 			wrong = append(wrong, fmt.Sprintf("node %s moves: %s", n.Name, n.Annotations[move.Annotation]))
-		case r.moves.broken[n.UID] != "":
+		case broken[n.UID] != "":
 			wrong = append(wrong, fmt.Sprintf("node %s is broken", n.Name))
 		}
 	}
@@ -548,7 +704,10 @@ func (r *run) moved(ctx context.Context) (missing string, err error) {
 // resume does as asgctl moves resume.
 func (r *run) resume(ctx context.Context, n corev1.Node, s move.State) error {
 	r.note("resumed the move of node %s: %s", n.Name, s.Text())
+	r.moves.mu.Lock()
 	r.moves.resumed++
+	delete(r.moves.rebooted, n.UID) // which begins anew
+	r.moves.mu.Unlock()
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
 	_, err := r.client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -574,7 +733,8 @@ func (r *run) still(ctx context.Context) error {
 		}
 		for _, n := range nodes {
 			s, moves := move.StateOf(&n)
-			if moves && (s.Step != move.Waiting || s.Reason != move.Consolidation) || tainted(&n, move.Taint) {
+			rests := s.Step == move.Waiting && s.Reason == move.Consolidation || s.Step == move.Rebooted
+			if moves && !rests || tainted(&n, move.Taint) {
 				missing += fmt.Sprintf("node %s moves, although the cluster is at rest: %s; ", n.Name, n.Annotations[move.Annotation])
 			}
 		}

@@ -13,13 +13,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestMovingPlansKillLeadersInEachStep(t *testing.T) {
-	amid, after, out := map[string]int{}, map[string]int{}, map[string]int{}
+	amid, after, out, reboots := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for seed := range uint64(100) {
 		p := NewMovingPlan(seed + 1)
 		assert.Emptyf(t, cmp.Diff(p, NewMovingPlan(seed+1)), "seed %d (-first +second)", seed)
@@ -35,12 +36,19 @@ func TestMovingPlansKillLeadersInEachStep(t *testing.T) {
 			after[step]++
 		}
 		out[p.Moving.Out]++
+		if p.Faults()[BrokenNode] > 0 {
+			reboots[p.Moving.Reboot]++
+		}
 		assert.Truef(t, p.Faults()[NewTemplate] >= 2, "seed %d has %d new templates", p.Seed, p.Faults()[NewTemplate])
 	}
 	for _, step := range append(slices.Clone(moveSteps), atClosed, atRestart) {
 		assert.Truef(t, amid[step] != 0 && after[step] != 0,
 			"of 100 seeds, %d kill the leader at %q amid faults, %d after them", amid[step], step, after[step])
 	}
+	for _, step := range rebootSteps {
+		assert.NotZerof(t, after[step], "of 100 seeds, those that kill the leader at %q of a reboot", step)
+	}
+	assert.Truef(t, reboots[heals] >= 5 && reboots[fails] >= 5 && reboots[""] >= 10, "reboots of broken nodes: %v", reboots)
 	assert.Truef(t, out[webPods] != 0 && out[gpuPods] != 0 && out[""] != 0, "pools without capacity: %v", out)
 }
 
@@ -52,7 +60,7 @@ func TestAccountOfMovingPlanHasItsVersions(t *testing.T) {
 	aws, err := fakeaws.Start(t.Context(), config)
 	require.NoError(t, err)
 	defer aws.Close()
-	r := &run{aws: aws, account: config, moves: rotation{edited: map[string]time.Time{}}}
+	r := &run{aws: aws, account: config, moves: newRotation()}
 	r.newTemplate(webPods, versions)
 	assert.Len(t, r.moves.edited, 3, "edited, want the three groups of web")
 }
@@ -82,14 +90,61 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 		{"a closed node", write(placing, move.Taint), []string{atPlacing, atClosed}},
 		{"a restart", write(restarted, move.Taint), []string{atPlacing, atRestart}},
 		{"a drain", write(launched, toBeDeletedTaint), []string{atTainted}},
+		{"a reboot that begins", write(move.State{Reason: move.Repair, Step: move.Rebooting}), []string{atRebooting}},
+		{"the drain of a reboot", write(move.State{Reason: move.Repair, Step: move.Rebooting}, interruptionTaint), []string{atCordon}},
+		{"a node that is back from its reboot", write(move.State{Reason: move.Repair, Step: move.Rebooted}), []string{atRebooted}},
 	} {
 		var got []string
-		for _, step := range []string{atPlacing, atLaunched, atClosed, atRestart, atTainted} {
+		for _, step := range []string{atPlacing, atLaunched, atClosed, atRestart, atTainted, atRebooting, atCordon, atRebooted} {
 			if inMove(step, tt.body) {
 				got = append(got, step)
 			}
 		}
 		assert.Emptyf(t, cmp.Diff(tt.want, got), "%s (-want +got)", tt.name)
+	}
+}
+
+func TestOnlyBrokenNodesAreRebootedOnce(t *testing.T) {
+	node := corev1.Node{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{move.Annotation: move.State{Reason: move.Repair, Step: move.Placing}.Text()}}}
+	for _, tt := range []struct {
+		name    string
+		broken  string
+		healed  string
+		reboots int
+		drained bool
+		want    int
+	}{
+		{name: "broken, rebooted and replaced", broken: "boot", reboots: 1, drained: true},
+		{name: "rebooted twice", broken: "boot", reboots: 2, want: 1},
+		{name: "rebooted although it works", reboots: 1, want: 1},
+		{name: "replaced although its reboot has healed it", healed: "n", drained: true, want: 1},
+	} {
+		r := &run{moves: newRotation()}
+		r.moves.broken["u"], r.moves.healed["u"] = tt.broken, tt.healed
+		for range tt.reboots {
+			r.judgeReboot(node)
+		}
+		if tt.drained {
+			r.judgeRepair(node)
+		}
+		assert.Lenf(t, r.violations, tt.want, "%s: violations", tt.name)
+	}
+}
+
+func TestRebootHealsBrokenNode(t *testing.T) {
+	node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u"}}
+	node.Status.NodeInfo.BootID = "first"
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: brokenCondition, Status: corev1.ConditionFalse}}
+	for boot, want := range map[string]corev1.ConditionStatus{"first": corev1.ConditionFalse, "second": corev1.ConditionTrue} {
+		r := &run{client: fake.NewClientset(&node), moves: newRotation()}
+		r.moves.broken["u"] = "first"
+		node.Status.NodeInfo.BootID = boot
+		_, err := r.client.CoreV1().Nodes().Update(t.Context(), &node, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		require.NoError(t, r.heal(t.Context(), r.client))
+		got, err := r.client.CoreV1().Nodes().Get(t.Context(), "n", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equalf(t, want, got.Status.Conditions[1].Status, "the condition after the %s boot", boot)
 	}
 }
 

@@ -27,6 +27,7 @@ type Result struct {
 	Nominations     int           `json:"nominations"`       // written to pods, as the logs say
 	Moves           int           `json:"moves,omitempty"`   // drains of nodes that move, as they began
 	Resumed         int           `json:"resumed,omitempty"` // moves that waited for their next try once the faults were over
+	Reboots         int           `json:"reboots,omitempty"` // of instances
 	Kills           int           `json:"killsAtWrites"`     // of the leader
 	Limits          limitCounts   `json:"limits"`            // how often each time limit fired
 	Allowance       time.Duration `json:"allowanceNanos"`    // for each of the two that follow
@@ -78,7 +79,7 @@ type Summary struct {
 	Wrongs                                               Wrongs
 	Faults                                               map[Kind]int
 	Calls, Spoiled, SpoiledRequests, Nominations, Moving int
-	Moves, Resumed                                       int
+	Moves, Resumed, Reboots                              int
 	Without                                              []string // runs without nominations although instances were launched, and no leader died at a write
 	Kills, Hurried                                       int
 	Limits                                               limitCounts // of hurried runs
@@ -108,6 +109,7 @@ func Summarize(results []Result) Summary {
 		s.Nominations += r.Nominations
 		s.Moves += r.Moves
 		s.Resumed += r.Resumed
+		s.Reboots += r.Reboots
 		if r.Moving {
 			s.Moving++
 		}
@@ -140,7 +142,7 @@ func (s Summary) Print(w io.Writer) {
 	_ = table.Flush()
 	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
 	fmt.Fprintf(w, "%d leaders killed at a write; %d nominations written, runs without one: %v\n", s.Kills, s.Nominations, s.Without)
-	fmt.Fprintf(w, "%d drains for moves begun in %d runs with moves; %d moves resumed once the faults were over\n", s.Moves, s.Moving, s.Resumed)
+	fmt.Fprintf(w, "%d drains for moves begun in %d runs with moves; %d moves resumed once the faults were over; %d reboots\n", s.Moves, s.Moving, s.Resumed, s.Reboots)
 	fmt.Fprintf(w, "limits fired in %d hurried runs: %s\n", s.Hurried, s.Limits)
 }
 

@@ -61,7 +61,7 @@ type run struct {
 // run performs the plan, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{},
-		users: users{cordoned: map[types.UID]string{}}, more: map[string]int{}, moves: rotation{edited: map[string]time.Time{}, broken: map[types.UID]string{}, drained: map[types.UID]bool{}}}
+		users: users{cordoned: map[types.UID]string{}}, more: map[string]int{}, moves: newRotation()}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
 		return Result{}, err
 	}
@@ -85,6 +85,9 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	r.watch(working)
 	workers.Go(func() { r.every(working, orphanPoll, removeOrphans) })
 	workers.Go(func() { r.every(working, beatPoll, beat) })
+	if p.Moving != nil && p.Moving.Reboot == heals {
+		workers.Go(func() { r.every(working, orphanPoll, r.heal) })
+	}
 	startReplicas := func() {
 		for n := range p.Replicas {
 			one := r.newReplica(fmt.Sprintf("autoscaler-%d", n))
@@ -512,6 +515,8 @@ func (r *run) verdict(l *Lab, result *Result) error {
 			result.Launched++
 		case fakeaws.TerminateRequested:
 			result.Terminated++
+		case fakeaws.Rebooted:
+			result.Reboots++
 		}
 	}
 	result.Moves, result.Resumed = len(r.moves.drained), r.moves.resumed
