@@ -95,10 +95,10 @@ func (r reason) placedBy() time.Time {
 }
 
 // endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
-// there then keep their node, and their budgets hold to the end.
+// there then keep their node, and their budgets hold to the end. An earlier version wrote Ends for reboots.
 func (r reason) endsAtDeadline() bool {
 	if r.planned() {
-		return r.Ends && r.extended.IsZero()
+		return r.Ends && r.Kind != event.Reboot && r.extended.IsZero()
 	}
 	return true
 }

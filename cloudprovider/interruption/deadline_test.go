@@ -57,6 +57,13 @@ func TestReasonDeadlines(t *testing.T) {
 	}
 }
 
+// The version before wrote so of a node that was not Ready.
+func TestRebootDeletesNoPodAtItsDeadline(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	j := newJob("i-1", "group", reason{Kind: event.Reboot, Ends: true, Began: now, Deadline: now.Add(2 * time.Minute)})
+	assert.Zero(t, (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j).Force)
+}
+
 const (
 	retirement = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
 	never      = time.Duration(-1)

@@ -176,11 +176,16 @@ func (h *Handler) interrupted(instance string) {
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
 // the node is gone, or its time is over: writeTime, or a quarter of the time until the deadline of the drain. It reports
 // whether the node is gone or changed. It needs only the permissions to get and update nodes.
+// A change of nil ends it.
 func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Time, change func(*corev1.Node) *corev1.Node) (written bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(writeTime, max(time.Second, deadline.Sub(h.Clock.Now())/4)))
 	defer cancel()
 	for logged := false; ctx.Err() == nil; {
-		err := h.update(ctx, change(node))
+		changed := change(node)
+		if changed == nil {
+			return false
+		}
+		err := h.update(ctx, changed)
 		if err == nil || apierrors.IsNotFound(err) {
 			return true
 		}

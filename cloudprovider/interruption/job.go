@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // An instance stays known as dealt with for rememberFor.
@@ -141,7 +142,7 @@ func (s *jobs) end(j *job, out outcome) {
 	switch out {
 	case unfinished, terminateFailed, broken:
 	case gaveUp:
-		if r := j.abandoned; !r.endsAtDeadline() {
+		if r := j.abandoned; r.Kind != event.Reboot && !r.endsAtDeadline() {
 			s.givenUp[try{j.instance, r.Text}] = s.clock.Now()
 		}
 	default:

@@ -62,7 +62,24 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 		switch {
 		case !s.AwaitsReboot(node) || drainedByCore(node) || !h.inGroup(j.instance):
 			return h.giveUp(ctx, j, nodes, unwanted)
-		case h.hasOther(ctx, j.instance, nodes), !h.cordon(ctx, j, node, annotation{Excluded: true, Terminating: h.Clock.Now()}):
+		case h.hasOther(ctx, j.instance, nodes):
+			return broken
+		}
+		wanted := true
+		written := h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
+			if s, _ = move.StateOf(n); !s.AwaitsReboot(n) { // the cache has not shown it yet
+				wanted = false
+				return nil
+			}
+			return cordoned(n, annotation{reason: j.current(), Group: j.group, Excluded: true, Terminating: h.Clock.Now()})
+		})
+		switch {
+		case written:
+		case j.current().Kind != event.Reboot:
+			return ""
+		case !wanted:
+			return h.giveUp(ctx, j, nodes, unwanted)
+		default:
 			return broken
 		}
 		_, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}})
@@ -81,7 +98,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			return unfinished
 		case j.current().Kind != event.Reboot:
 			return ""
-		case node != nil && nodemeta.Ready(node) && node.Status.NodeInfo.BootID != s.Boot:
+		case node != nil && nodemeta.Ready(node) && s.Boot != "" && node.Status.NodeInfo.BootID != s.Boot:
 			return h.giveUp(ctx, j, nodes, "the instance has rebooted")
 		}
 	}

@@ -2,6 +2,7 @@ package interruption_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -169,6 +172,53 @@ func TestNodeWhoseRebootIsTakenBackKeepsItsPods(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The handler has not seen yet that its reboot has been taken back.
+func TestRebootIsTakenBackWhileEC2IsToBeAsked(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		var once sync.Once
+		w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			n := a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
+			if strings.Contains(n.Annotations[interruption.Taint], "terminating") {
+				once.Do(func() {
+					nodes := corev1.SchemeGroupVersion.WithResource("nodes")
+					stored, err := w.cluster.Tracker().Get(nodes, "", n.Name)
+					require.NoError(t, err)
+					fresh := stored.(*corev1.Node).DeepCopy()
+					delete(fresh.Annotations, move.Annotation)
+					fresh.ResourceVersion = "taken back"
+					require.NoError(t, w.cluster.Tracker().Update(nodes, fresh, ""))
+				})
+			}
+			return false, nil, nil
+		})
+		w.running()
+		w.toReboot(id, 0)
+		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.within(time.Minute, "back in use", func() bool { return w.back(id) })
+		time.Sleep(time.Hour)
+		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
+	})
+}
+
+// Its move has forgotten the boot before the reboot.
+func TestNodeWhoseBootIsForgottenIsNotBackAtOnce(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		w.annotate(id, "cordon,label", time.Now().Add(10*time.Minute), "kind", "reboot", "terminating", time.Now().UTC().Format(time.RFC3339))
+		node := w.nodes()[id]
+		s := move.State{Reason: move.Repair, Step: move.Waiting, Since: time.Now(), Began: time.Now()}
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
+		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		w.running()
+		time.Sleep(20 * time.Minute)
+		assert.False(t, w.back(id), "back in use while its instance may reboot")
+		w.within(15*time.Minute, "back in use", func() bool { return w.back(id) })
+		assert.Zero(t, w.reboots())
+	})
 }
 
 func TestNextLeaderRebootsOnce(t *testing.T) {

@@ -80,7 +80,7 @@ func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
 // held says what holds the move of a node back, "" for nothing.
 func (r *round) held(due candidate, reason string) (Hold, string) {
 	g, to := due.Group, target{due.Group.Name, reason, due.Target}
-	if r.LeftAlone(due.Node) {
+	if r.LeftAlone(due.Node) || due.Reboot && Disabled(due.Node.Node) {
 		return HeldAlone, LeftAlone
 	}
 	if r.failures[to] >= mostFailures && !due.Ends {

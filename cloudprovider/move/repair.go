@@ -183,7 +183,7 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 		}
 		first = repair{why: Why{IgnoresWishes: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
 		first.why.Reboot = (rule.Action == RepairActionReboot || rule.byDefault && r.rebootsFirst(n)) &&
-			n.Status.NodeInfo.BootID != "" && state.Boot == "" && state.Step != Placing && !Disabled(n.Node)
+			n.Status.NodeInfo.BootID != "" && state.Boot == "" && state.Step != Placing
 		due, since = true, from
 	}
 	return first, due || first.stopped != ""

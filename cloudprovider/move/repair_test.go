@@ -231,7 +231,7 @@ func TestNodesThatAreRebootedFirst(t *testing.T) {
 		{name: "a GPU whose rule is the user's", instance: "g5.xlarge", condition: xid, rules: []string{replace}, want: "Replace"},
 		{name: "a GPU for which nothing is done", instance: "g5.xlarge", condition: "AcceleratedHardwareReady=False/DCGMError"},
 		{name: "no boot ID by which the reboot would be seen", instance: "g5.xlarge", condition: xid, noBoot: true, want: "Replace"},
-		{name: "a node that stays by its annotation, which the core reads", instance: "g5.xlarge", condition: xid, disabled: true, want: "Replace"},
+		{name: "a node that a person keeps, which waits", instance: "g5.xlarge", condition: xid, disabled: true, want: "Reboot"},
 		{name: "a move that has begun", instance: "g5.xlarge", condition: xid, state: &State{Step: Placing}, want: "Replace"},
 		{name: "a move that is tried again", instance: "g5.xlarge", condition: xid, state: &State{Step: Waiting}, want: "Reboot"},
 		{name: "again after a reboot", instance: "g5.xlarge", condition: xid, state: rebooted(10 * time.Minute), want: "Replace"},
@@ -321,6 +321,34 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 		}
 		assert.Equal(t, tt.want, strings.Join(steps, ", "), tt.name)
 	}
+}
+
+// A reboot has been taken back, because a person keeps the node until minute 6.
+func TestKeptNodeIsRebootedLater(t *testing.T) {
+	budgets, err := ParseBudgets([]string{"100%"})
+	require.NoError(t, err)
+	m := &Machine{Reasons: []Reason{newRepair(t, "KernelReady=Reboot")}, Budgets: budgets}
+	web := &group.Group{Name: "web", Tags: map[string]string{TagBudget: "100%"}}
+	s := State{Why: Why{Reboot: true}, Reason: Repair, Step: Rebooting, Began: noon, Since: noon, Boot: "1"}.Held(noon)
+	var steps []Step
+	for minute := range 8 {
+		n := member("kept", web, condition("KernelReady=False", ago(time.Hour))).with(s)
+		n.Status.NodeInfo.BootID = "1"
+		if minute < 6 {
+			n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
+		}
+		nodes := append(healthy(web, 9), n)
+		for at := range nodes {
+			nodes[at].Pods = func() []*corev1.Pod { return nil }
+		}
+		d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon.Add(time.Duration(minute)*time.Minute))
+		for _, c := range d.Changes {
+			s = *c.State
+		}
+		steps = append(steps, s.Step)
+		assert.Equalf(t, minute == 5, d.Held["kept"].Hold == HeldAlone, "held in minute %d", minute)
+	}
+	assert.Equal(t, []Step{Waiting, Waiting, Waiting, Waiting, Waiting, Waiting, Rebooting, Rebooting}, steps)
 }
 
 // EC2 has been asked to reboot the first of three nodes. Then as many others fail that what they share may be at fault, for 20 minutes.

@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -12,13 +13,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // writeTime bounds one write.
 const writeTime = 10 * time.Second
 
 // Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails
-// is logged and forgotten: its caller sees that the node lacks it. It is safe for concurrent use.
+// is logged and forgotten: its caller sees that the node lacks it.
+// No write changes a node whose reboot EC2 has been asked for. It is safe for concurrent use.
 type Writer struct {
 	ctx    context.Context // no write begins after its end
 	client kubernetes.Interface
@@ -66,6 +70,16 @@ func (w *Writer) next() (node string, s *State, more bool) {
 	return "", nil, false
 }
 
+// rebooting reports whether EC2 has been asked to reboot the node's instance (package interruption, which imports this one).
+func rebooting(n *corev1.Node) bool {
+	var m struct {
+		Kind        event.Kind
+		Terminating time.Time
+	}
+	_ = json.Unmarshal([]byte(n.Annotations["asg-autoscaler.github.io/interruption"]), &m)
+	return m.Kind == event.Reboot && !m.Terminating.IsZero()
+}
+
 // write reads the node and writes it back, as long as others write it at the same time.
 func (w *Writer) write(name string, s *State) error {
 	ctx, cancel := context.WithTimeout(w.ctx, writeTime)
@@ -74,6 +88,9 @@ func (w *Writer) write(name string, s *State) error {
 		node, err := w.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
+		}
+		if rebooting(node) {
+			return nil // its caller saw an older node, and the reboot cannot be taken back any more
 		}
 		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint })
 		if s == nil {

@@ -49,3 +49,22 @@ func TestWriterWritesTheLastState(t *testing.T) {
 		require.Falsef(t, time.Now().After(end), "a has %v %v, b has %v %v", a.Annotations, a.Spec.Taints, b.Annotations, b.Spec.Taints)
 	}
 }
+
+// EC2 has been asked to reboot the instance since the caller saw the node.
+func TestWriterLeavesAReboot(t *testing.T) {
+	client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "asked", Annotations: map[string]string{
+		"asg-autoscaler.github.io/interruption": `{"kind":"reboot","terminating":"2026-11-20T12:00:00Z"}`}}},
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "drained", Annotations: map[string]string{
+			"asg-autoscaler.github.io/interruption": `{"kind":"reboot"}`}}})
+	w := move.NewWriter(t.Context(), client)
+	for _, name := range []string{"asked", "drained"} {
+		w.Write(name, &move.State{Step: move.Waiting})
+	}
+	written := func(name string) bool {
+		n, err := client.CoreV1().Nodes().Get(context.Background(), name, metav1.GetOptions{})
+		require.NoError(t, err)
+		return n.Annotations[move.Annotation] != ""
+	}
+	require.Eventually(t, func() bool { return written("drained") }, 10*time.Second, 10*time.Millisecond)
+	require.Never(t, func() bool { return written("asked") }, 200*time.Millisecond, 20*time.Millisecond)
+}
