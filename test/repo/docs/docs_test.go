@@ -277,6 +277,24 @@ func TestArchitectureFollowsTheWiring(t *testing.T) {
 	assert.Truef(t, found >= 10, "found %d adapters: wiring.txt has another form now", found)
 }
 
+func TestFilesOnTheWayOfAPodAreFew(t *testing.T) {
+	_, way, _ := strings.Cut(document.Of(t, document.Pages(t, root), "docs/architecture.md").Text, "## The way of one pending pod")
+	way, _, _ = strings.Cut(way, "The plan of the scale-up")
+	files := regexp.MustCompile("`[^`]+\\.go`").FindAllString(way, -1)
+	assert.LessOrEqual(t, len(files), 45)
+	assert.Contains(t, way, strconv.Itoa(len(files))+" files of ours")
+	all := map[string]bool{}
+	for _, room := range []string{"cloudprovider", "cmd", "expander"} {
+		_ = filepath.WalkDir(filepath.Join(root, room), func(path string, _ fs.DirEntry, _ error) error {
+			all[filepath.Base(path)] = true
+			return nil
+		})
+	}
+	for _, name := range files {
+		assert.Truef(t, all[filepath.Base(strings.Trim(name, "`"))], "docs/architecture.md names %s, which no room has", name)
+	}
+}
+
 func TestREADMEIsShort(t *testing.T) {
 	docs := document.Pages(t, root)
 	readme := document.Of(t, docs, "README.md")
