@@ -218,19 +218,18 @@ func isDeferred(err error) bool {
 	return awsclient.IsContended(err) || strings.HasPrefix(awsclient.Code(err), "ScalingActivityInProgress")
 }
 
-// all terminates the members. It asks again for those that AWS defers to another change of the group: their nodes are drained in vain if they stay.
+// all terminates the members. It asks again for one that AWS defers to another change of the group: its node is drained in vain if it stays.
+// Several have had two tries by then.
 func (t *termination) all(ctx context.Context, members []group.Instance) {
 	for began := t.clock.Now(); ; {
 		for batch := range slices.Chunk(members, terminationsPerCall) {
 			t.batch(ctx, batch)
 		}
 		members = slices.DeleteFunc(members, func(i group.Instance) bool { return !isDeferred(t.stays[i.ID]) })
-		if len(members) == 0 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
+		if len(members) != 1 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
 			return
 		}
-		for _, i := range members {
-			delete(t.stays, i.ID)
-		}
+		delete(t.stays, members[0].ID)
 	}
 }
 
@@ -310,7 +309,7 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 		} else if t.each(ctx, staying) == len(staying) { // AWS accepted the call and did nothing
 			t.calls.batchTermination.Refuse(ctx, errNotNamed)
 		}
-	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), isDeferred(err), errors.As(err, &unreadTags):
+	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), errors.As(err, &unreadTags):
 		t.stayAll(members, err)
 	case awsclient.IsUnsent(err): // one of them belongs to another cluster
 		t.each(ctx, members)
