@@ -200,7 +200,7 @@ func (r *run) flat() {
 		slices.Sort(list)
 		return list
 	}
-	if len(r.samples) < enoughSamples {
+	if len(within(0, 1, func(s Sample) float64 { return s.After })) < enoughSamples { // others are from after the day
 		return
 	}
 	for what, of := range map[string]func(Sample) float64{
