@@ -39,7 +39,9 @@ type annotation struct {
 // the reason may be of unknown kind, with a deadline that has passed.
 func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
 	text, annotated := node.Annotations[Taint]
-	_ = json.Unmarshal([]byte(text), &m)
+	if annotated { // few nodes are
+		_ = json.Unmarshal([]byte(text), &m)
+	}
 	return m, annotated
 }
 
@@ -57,10 +59,16 @@ func Planned(node *corev1.Node) bool {
 	})
 }
 
-// Rebooting reports whether a node is drained for a reboot, and whether EC2 has been asked for it. Until then the reboot may be taken back.
-func Rebooting(node *corev1.Node) (rebooting, asked bool) {
+// Rebooting reports whether a node is drained for a reboot.
+func Rebooting(node *corev1.Node) bool {
 	m, _ := annotationOf(node)
-	return m.Kind == event.Reboot, m.Kind == event.Reboot && !m.Terminating.IsZero()
+	return m.Kind == event.Reboot
+}
+
+// RebootAsked reports whether EC2 has been asked to reboot a node's instance. Until then the reboot may be taken back.
+func RebootAsked(node *corev1.Node) bool {
+	m, _ := annotationOf(node)
+	return m.Kind == event.Reboot && !m.Terminating.IsZero()
 }
 
 // resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long

@@ -94,6 +94,9 @@ func (r reason) placedBy() time.Time {
 	return r.drainBy().Add(-notice)
 }
 
+// evictsAll reports whether pods are evicted, too, that have no place when the time for places is over.
+func (r reason) evictsAll() bool { return r.endsAtDeadline() || r.Kind == event.Reboot }
+
 // endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
 // there then keep their node, and their budgets hold to the end. An earlier version wrote Ends for reboots.
 func (r reason) endsAtDeadline() bool {

@@ -30,7 +30,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 		late := !h.Clock.Now().Before(c.placedBy())
 		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
 			j.decide()
-			return !late || c.endsAtDeadline() || c.Kind == event.Reboot
+			return !late || c.evictsAll()
 		}
 		sleep(ctx, h.Clock, time.Second)
 	}
@@ -56,7 +56,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 		case h.takenBack(j):
 			return false
 		case !h.Clock.Now().Before(c.placedBy()):
-			return c.endsAtDeadline() || c.Kind == event.Reboot
+			return c.evictsAll()
 		}
 	}
 	return true

@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -13,27 +12,25 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // writeTime bounds one write.
 const writeTime = 10 * time.Second
 
 // Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails
-// is logged and forgotten: its caller sees that the node lacks it.
-// No write changes a node whose reboot EC2 has been asked for. It is safe for concurrent use.
+// is logged and forgotten: its caller sees that the node lacks it. Safe for concurrent use.
 type Writer struct {
 	ctx    context.Context // no write begins after its end
 	client kubernetes.Interface
+	keeps  func(*corev1.Node) bool // a node that is not written any more, whose caller may have seen an older version of it
 
 	mu   sync.Mutex
 	due  map[string]*State // by node, guarded by mu
 	busy bool              // guarded by mu
 }
 
-func NewWriter(ctx context.Context, client kubernetes.Interface) *Writer {
-	return &Writer{ctx: ctx, client: client, due: map[string]*State{}}
+func NewWriter(ctx context.Context, client kubernetes.Interface, keeps func(*corev1.Node) bool) *Writer {
+	return &Writer{ctx: ctx, client: client, keeps: keeps, due: map[string]*State{}}
 }
 
 // Write begins to write the state to the node, or to take annotation and taint off it if the state is nil.
@@ -70,27 +67,14 @@ func (w *Writer) next() (node string, s *State, more bool) {
 	return "", nil, false
 }
 
-// rebooting reports whether EC2 has been asked to reboot the node's instance (package interruption, which imports this one).
-func rebooting(n *corev1.Node) bool {
-	var m struct {
-		Kind        event.Kind
-		Terminating time.Time
-	}
-	_ = json.Unmarshal([]byte(n.Annotations["asg-autoscaler.github.io/interruption"]), &m)
-	return m.Kind == event.Reboot && !m.Terminating.IsZero()
-}
-
 // write reads the node and writes it back, as long as others write it at the same time.
 func (w *Writer) write(name string, s *State) error {
 	ctx, cancel := context.WithTimeout(w.ctx, writeTime)
 	defer cancel()
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		node, err := w.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
+		if err != nil || w.keeps(node) {
 			return err
-		}
-		if rebooting(node) {
-			return nil // its caller saw an older node, and the reboot cannot be taken back any more
 		}
 		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint })
 		if s == nil {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
@@ -29,7 +30,7 @@ func TestWriterWritesTheLastState(t *testing.T) {
 		}
 		return false, nil, nil
 	})
-	w := move.NewWriter(t.Context(), client)
+	w := move.NewWriter(t.Context(), client, interruption.RebootAsked)
 	w.Write("gone", &move.State{})
 	w.Write("a", &move.State{})
 	last := move.State{Reason: move.Rotation, Closed: true}
@@ -56,7 +57,7 @@ func TestWriterLeavesAReboot(t *testing.T) {
 		"asg-autoscaler.github.io/interruption": `{"kind":"reboot","terminating":"2026-11-20T12:00:00Z"}`}}},
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "drained", Annotations: map[string]string{
 			"asg-autoscaler.github.io/interruption": `{"kind":"reboot"}`}}})
-	w := move.NewWriter(t.Context(), client)
+	w := move.NewWriter(t.Context(), client, interruption.RebootAsked)
 	for _, name := range []string{"asked", "drained"} {
 		w.Write(name, &move.State{Step: move.Waiting})
 	}

@@ -218,9 +218,8 @@ func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 // addTypes lists the types that the policy can launch: the overrides' where there are any, else the template's.
 func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) error {
 	var image *Image
-	var search *ec2types.InstanceRequirementsRequest
 	vcpus := base.vcpus
-	add := func(name string, weight int) {
+	add := func(name string, weight int, search *ec2types.InstanceRequirementsRequest) {
 		known := slices.ContainsFunc(launch.Types, func(t Type) bool { return t.Name == name })
 		if name != "" && !known {
 			launch.Types = append(launch.Types, Type{Name: name, Weight: weight, VCPUs: vcpus, Image: image, Search: search})
@@ -228,7 +227,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 	}
 	for i, o := range source.Overrides {
 		used := r.templateOf(o, base)
-		image, search = nil, nil
+		image = nil
 		if used != base {
 			image, _ = r.image(used.ImageID)
 		}
@@ -238,25 +237,22 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		}
 		switch {
 		case o.InstanceType != "":
-			add(o.InstanceType, o.Weight)
+			add(o.InstanceType, o.Weight, nil)
 		case o.Requirements != nil:
-			text := requirementsJSON(o.Requirements)
-			search = requested(text)
-			if err := r.addMatching(text, used.ImageID, o.Weight, add); err != nil {
+			if err := r.addMatching(requirementsJSON(o.Requirements), used.ImageID, o.Weight, add); err != nil {
 				return err
 			}
 		default:
-			add(used.instanceType, o.Weight)
+			add(used.instanceType, o.Weight, nil)
 		}
 	}
 	if len(source.Overrides) == 0 {
 		if base.requirementsJSON != "" {
-			search = requested(base.requirementsJSON)
 			if err := r.addMatching(base.requirementsJSON, base.ImageID, 1, add); err != nil {
 				return err
 			}
 		}
-		add(base.instanceType, 1)
+		add(base.instanceType, 1, nil)
 	}
 	if len(launch.Types) == 0 {
 		return fmt.Errorf("launch template %s names no instance type, and neither does an override", source.Template)
@@ -264,7 +260,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 	return nil
 }
 
-func (r *Resolver) addMatching(json, imageID string, weight int, add func(string, int)) error {
+func (r *Resolver) addMatching(json, imageID string, weight int, add func(string, int, *ec2types.InstanceRequirementsRequest)) error {
 	image, err := r.machineImage(imageID)
 	if err != nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: image %q: %s", imageID, awsclient.Brief(err))
@@ -273,8 +269,9 @@ func (r *Resolver) addMatching(json, imageID string, weight int, add func(string
 	if names == nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
 	}
+	search := requested(json)
 	for _, name := range *names {
-		add(name, weight)
+		add(name, weight, search)
 	}
 	return nil
 }

@@ -853,16 +853,22 @@ func goAheadOfAnAction(t *testing.T, drained event.Kind) {
 	assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
 }
 
-// newDoubledWorld has a group of six nodes, and a former node of the instance of small-0 that has been silent for half an hour.
-func newDoubledWorld(t *testing.T) (w *world, nodes []*corev1.Node) {
+// newRepairWorld has a group of six nodes that are repaired by the rules.
+func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.Node) {
 	t.Helper()
-	rules, err := move.ParseRepairRules(nil)
+	rules, err := move.ParseRepairRules(texts)
 	require.NoError(t, err)
 	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
 	o.ScaleDownUnreadyEnabled = true
 	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
-	nodes = w.ready("small")
+	return w, w.ready("small")
+}
+
+// newDoubledWorld has a group of six nodes, and a former node of the instance of small-0 that has been silent for half an hour.
+func newDoubledWorld(t *testing.T) (w *world, nodes []*corev1.Node) {
+	t.Helper()
+	w, nodes = newRepairWorld(t)
 	former := nodes[0].DeepCopy()
 	former.Name, former.UID = "former", "former"
 	silence(former)
@@ -911,13 +917,7 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 
 // The node is empty and not Ready for longer than the core leaves such a node. It is removed once its reboot has not helped.
 func TestNodeThatIsRebootedStays(t *testing.T) {
-	rules, err := move.ParseRepairRules([]string{"Ready=Reboot"})
-	require.NoError(t, err)
-	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
-	o.ScaleDownUnreadyEnabled = true
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
-		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
-	nodes := w.ready("small")
+	w, nodes := newRepairWorld(t, "Ready=Reboot")
 	for i, n := range nodes {
 		if n.Status.NodeInfo.BootID = "1"; i != 2 {
 			w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
@@ -983,13 +983,7 @@ func TestRebootIsTakenBack(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rules, err := move.ParseRepairRules([]string{"Ready=Reboot"})
-			require.NoError(t, err)
-			repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
-			o.ScaleDownUnreadyEnabled = true
-			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
-				&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
-			nodes := w.ready("small")
+			w, nodes := newRepairWorld(t, "Ready=Reboot")
 			for i, n := range nodes {
 				n.Status.NodeInfo.BootID = "1"
 				w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
@@ -1012,7 +1006,7 @@ func TestRebootIsTakenBack(t *testing.T) {
 				n.Annotations[interruption.Taint] = `{"kind":"reboot","terminating":"2026-11-26T12:00:00Z"}`
 			}
 			tt.change(n, w)
-			_, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+			_, err := w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
 			require.NoError(t, err)
 			w.put(n)
 			for range 3 {

@@ -45,6 +45,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -185,7 +186,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		after = append(after, &status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops})
 		draining := &podlist.Draining{Drains: &w.drains}
 		if w.machine != nil {
-			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
+			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(w.moves), Clock: w.clock,
 				PodsOn: func(node string) []*corev1.Pod {
 					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)

@@ -175,8 +175,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		_, asked := interruption.Rebooting(n)
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || asked, Pods: pods})
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n), Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -215,7 +214,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		})
 	}
 	for _, c := range d.Changes {
-		if rebooting, _ := interruption.Rebooting(c.Node.Node); beingDrained(c.Node.Node) && (!rebooting || c.Node.Leaving) {
+		if beingDrained(c.Node.Node) && (!interruption.Rebooting(c.Node.Node) || c.Node.Leaving) {
 			continue
 		}
 		if c.State == nil {
@@ -235,8 +234,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for name, s := range m.states {
 		n := byName[name]
 		shown, _ := move.StateOf(n) // by the next leader, too
-		rebooting, asked := interruption.Rebooting(n)
-		takenBack := s.Step == move.Rebooting && !asked && (beingDrained(n) && !rebooting || m.Provider.Keeps(n) || move.Disabled(n))
+		takenBack := s.Step == move.Rebooting && !interruption.RebootAsked(n) &&
+			(beingDrained(n) && !interruption.Rebooting(n) || m.Provider.Keeps(n) || move.Disabled(n))
 		if (takenBack || s.Step == move.Placing && beingDrained(n)) && !leavesSoon(n) {
 			m.rest(name)
 			continue

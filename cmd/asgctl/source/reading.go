@@ -65,13 +65,19 @@ type Reading struct {
 	nodeGroups map[string][]*group.Group // by Auto Scaling group: itself, or its zonal views
 	possible   map[string][]*group.Group // views that a group gets once a pod needs one of its zones
 	undivided  map[string][]launchspec.Problem
-	templates  map[string]*fromgroup.Template // of groups and zonal views, by ID
+	templates  map[string]*fromgroup.Template // of groups and their zonal views of now, by ID
+	build      func(*group.Group) *fromgroup.Template
 	regions    map[string]string
 	from       string // the folder, "" for AWS
 }
 
 // Template returns the template of a group of the reading, or of a zonal view of one.
-func (r *Reading) Template(g *group.Group) *fromgroup.Template { return r.templates[g.ID()] }
+func (r *Reading) Template(g *group.Group) *fromgroup.Template {
+	if known := r.templates[g.ID()]; known != nil {
+		return known
+	}
+	return r.build(g)
+}
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
 func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
@@ -147,16 +153,18 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if types != nil {
 		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
+	r.build = func(g *group.Group) *fromgroup.Template {
+		return fromgroup.Seen{}.Build(g, regionOf(g.Name), catalogue)
+	}
 	for _, g := range r.Groups {
-		region := regionOf(g.Name)
-		template := fromgroup.Seen{}.Build(g, region, catalogue)
-		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
+		template := r.build(g)
+		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(regionOf(g.Name), template.Labels[corev1.LabelTopologyRegion])
 		var divisible bool
 		if r.nodeGroups[g.Name], divisible, r.undivided[g.Name] = cache.NodeGroups(g); divisible {
 			r.possible[g.Name] = g.ByZone()
 		}
-		for _, view := range slices.Concat(r.Views(g), r.possible[g.Name]) {
-			r.templates[view.ID()] = fromgroup.Seen{}.Build(view, region, catalogue)
+		for _, view := range r.Views(g) {
+			r.templates[view.ID()] = r.build(view)
 		}
 	}
 	return r, nil

@@ -7,6 +7,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -45,6 +46,6 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: a.cloud.provider}
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}
-	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider, Writer: move.NewWriter(working, client),
-		Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn, Clock: clock.RealClock{}}), nil
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider,
+		Writer: move.NewWriter(working, client, interruption.RebootAsked), Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn, Clock: clock.RealClock{}}), nil
 }
