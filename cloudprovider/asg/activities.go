@@ -97,7 +97,7 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 		known = known || closes
 	}
 	if !known && len(others) > 0 {
-		c.available.failed.Unanswered(name, "", others[0].Message) // or the core would ask for them again at once
+		c.available.failed.Passing(name, "", others[0].Message) // or the core would ask for them again at once
 	}
 	failed := Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}
 	c.options.Launched(failed.ended(c.clock.Now(), nil))
