@@ -97,7 +97,7 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 		known = known || closes
 	}
 	if !known && len(others) > 0 {
-		c.available.failed.Unanswered(name, "", others[0].Message) // or the core would ask for them again at once
+		c.available.failed.Passing(name, "", others[0].Message) // or the core would ask for them again at once
 	}
 	failed := Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}
 	c.options.Launched(failed.ended(c.clock.Now(), nil))
@@ -119,8 +119,9 @@ func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time
 	return failures, all, err
 }
 
-// begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. An instance without an ID yet is "", and
-// is left out if its launch began before waiting. So is an instance that AWS has begun to terminate.
+// begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. Instances that somebody attaches, or
+// brings back from standby, count as launched. An instance without an ID yet is "", and is left out if its launch began before waiting. So is an
+// instance that AWS has begun to terminate.
 //
 // AWS lists a launch from its beginning. The API reference names the states of a launch in progress and does not explain them (Activity, StatusCode,
 // read 2026-11). So every launch that has not ended counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled.
@@ -133,11 +134,13 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 				return
 			}
 			id, launching, terminating := cooldown.Subject(act)
+			what := aws.ToString(act.Description)
+			joins := launching || strings.HasPrefix(what, "Moving EC2 instance out of Standby") || strings.HasPrefix(what, "Attaching")
 			givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
 			switch {
 			case terminating && id != "":
 				ended[id] = true
-			case launching && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
+			case joins && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
 				ids = append(ids, id)
 			}
 		}

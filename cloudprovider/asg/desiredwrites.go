@@ -103,7 +103,7 @@ func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 	defer cancel()
 	begun, err := c.begun(ctx, g.Name, c.byAWS(g.ReadAt).Add(-ledger.ReadingLag), c.byAWS(c.clock.Now()).Add(-ledger.BeginsWithin))
-	begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
+	begun = slices.DeleteFunc(begun, func(id string) bool { i := g.Instance(id); return i != nil && i.Lifecycle.Counts() })
 	switch {
 	case err != nil && !awsclient.IsRefusedForGood(err):
 		return 0, err

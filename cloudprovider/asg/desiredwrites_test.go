@@ -150,6 +150,11 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "a cancelled launch", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeCancelled,
 			Description: aws.String("Launching a new EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 2},
 		{name: "a termination", activity: types.Activity{Description: aws.String("Terminating EC2 instance: i-2"), StartTime: began}, taken: 2},
+		{name: "an instance that is back from standby", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
+			Description: aws.String("Moving EC2 instance out of Standby: i-3"), StartTime: began, EndTime: began}, taken: 1},
+		{name: "an attached instance", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful,
+			Description: aws.String("Attaching an existing EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 1},
+		{name: "an instance that moves to standby", activity: types.Activity{Description: aws.String("Moving EC2 instance to Standby: i-3"), StartTime: began}, taken: 2},
 		{name: "denied", code: "AccessDenied", taken: 2},
 		{name: "unknown", code: "UnknownOperation", taken: 2},
 		{name: "unsupported", code: "UnsupportedOperation", taken: 2},
@@ -161,8 +166,9 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 					if ahead != 0 {
 						o.Clock = clocktesting.NewFakeClock(time.Now().Add(ahead))
 					}
-				}).started()
-				w.suspendLaunch()
+				})
+				w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = append(g.Instances, member("i-3", "Standby")) }
+				w.started().suspendLaunch()
 				w.increase(2)
 				if tt.activity.Description != nil {
 					w.calls.inProgress = &tt.activity

@@ -90,7 +90,7 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 	if len(launched) > 0 {
 		for zone, why := range passing { // otherwise the next increase would begin there again
 			if !slices.ContainsFunc(launched, func(i group.Instance) bool { return i.Zone == zone }) {
-				c.available.failed.Unanswered(name, zone, why)
+				c.available.failed.Passing(name, zone, why)
 			}
 		}
 		return launched, nil

@@ -119,6 +119,38 @@ func TestOtherZonesServeWhereOneFailsForAMoment(t *testing.T) {
 	}
 }
 
+// AWS does not document that it names every pool in which it has not launched.
+func TestOtherZonesServeWhereAWSNamesOneTypeOfAZone(t *testing.T) {
+	t.Parallel()
+	types := []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}
+	short := func(w *world) {
+		time.Sleep(20 * time.Minute) // no failure can be an old one
+		w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2a", InstanceType: "m5.large"})
+		w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2a", InstanceType: "m5a.large", Unnamed: true})
+	}
+	t.Run("one after the other", bubbled(func(t *testing.T) {
+		w := newWorld(t, mixing(zonal("a", 0, 0, 20), types...)).with(synchronous).started()
+		short(w)
+		w.increasesTo(1, 1)
+		w.increasesTo(1, 2)
+		assert.Empty(t, cmp.Diff(map[string]int{"b": 1, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
+		assert.Equal(t, 3, w.aws.Calls()[launchCall], "calls: the zone is left alone")
+	}))
+	t.Run("all or none", bubbled(func(t *testing.T) {
+		w := newWorld(t, mixing(zonal("a", 0, 0, 20), types...)).with(synchronous).started()
+		short(w)
+		w.done(w.cache.IncreaseAtomically(t.Context(), "a", "", 4))
+		assert.Empty(t, cmp.Diff(map[string]int{"b": 2, "c": 2}, w.perZone("a")), "instances by zone (-want +got)")
+	}))
+	t.Run("zone by zone", bubbled(func(t *testing.T) {
+		w := newZonalWorld(t, mixing(divided("a", 0, 0, 20), types...))
+		short(w)
+		var failed *asg.LaunchError
+		require.ErrorAs(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1)), &failed)
+		assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls")
+	}))
+}
+
 func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
@@ -396,14 +428,25 @@ func TestSuspendedGroupIsNotRaised(t *testing.T) {
 	}
 }
 
-func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
+func TestUnansweredPartOfAtomicLaunchComesFromOtherZones(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	fault := fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"}
+	t.Run("they have capacity", bubbled(func(t *testing.T) {
 		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
-		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"})
+		w.aws.Inject(fault)
+		w.done(w.cache.IncreaseAtomically(t.Context(), "a", "", 3))
+		w.wantDesired(3)
+		assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
+	}))
+	t.Run("they have none", bubbled(func(t *testing.T) {
+		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.Inject(fault)
+		for _, zone := range []string{"us-west-2a", "us-west-2c"} {
+			w.aws.AddShortage(fakeaws.Shortage{Zone: zone, Available: 1})
+		}
 		assert.ErrorContains(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "2 were terminated again")
 		w.wantDesired(0)
-	})
+	}))
 }
 
 // In the first minute, growth counts as a previous leader's. Our own increase, for which an atomic one waits, is not.

@@ -158,9 +158,9 @@ func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Tim
 	return missed
 }
 
-// leaveZone begins a cool-down of the zone of an unanswered launch, and returns the error.
+// leaveZone begins a cool-down of the zone of a launch that AWS is still at, and returns the error.
 func (c *Cache) leaveZone(g *group.Group, o launchRequest, err error) error {
-	c.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
+	c.available.failed.Passing(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
@@ -272,10 +272,9 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 		return result
 	}
 	c.refusals.forget(g.Name)
-	for _, f := range result.failures {
-		if _, cooling := c.available.failed.Of(g.Name, f.Pool); !cooling && g.Shortfall(o.count, arrived) > 0 {
-			result.passing = map[string]string{o.zone: f.Message}
-		}
+	// AWS does not document that it names each pool that it has tried, so this launch leaves the zone alone after any failure.
+	if _, closed := c.available.inZone(g, o.zone); !closed && len(result.failures) > 0 && g.Shortfall(o.count, arrived) > 0 {
+		result.passing = map[string]string{o.zone: result.failures[0].Message}
 	}
 	return result
 }

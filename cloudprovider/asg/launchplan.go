@@ -38,7 +38,7 @@ func meaningOf(g *group.Group, o launchRequest, e types.LaunchInstancesError) aw
 type launchResult struct {
 	launched []group.Instance
 	failures cooldown.Failures
-	passing  map[string]string // zones with a failure that closes no pool, and AWS's words
+	passing  map[string]string // zones with a failure that does not close them, and AWS's words
 	replayed bool              // AWS replayed an answer to a previous leader
 	missed   *unansweredError  // the launches that AWS did not answer
 	err      error             // why another call is not worth it now

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -443,6 +444,27 @@ func TestGroupIsWholeWhereNoLaunchWasEverAnswered(t *testing.T) {
 			}
 		}))
 	}
+}
+
+// AWS has answered in the zone that is left alone, so that one more zone without an answer is the only one.
+func TestZoneThatFailedForAMomentIsNotSilent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := divided("a", 0, 0, 9)
+		delete(g.Tags, asg.TagZonal)
+		w := newZonalWorld(t, g)
+		w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2a", Code: "InternalError"})
+		w.increase(1)
+		w.cache.NeedZones(t.Context(), "a")
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2c"}, Code: "InternalFailure"})
+		require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)))
+		w.isDivided(true, "with one silent zone")
+		for letter, want := range map[string]bool{"a": true, "b": false, "c": true} {
+			_, cooling := w.cache.CoolDown(w.view(letter))
+			assert.Equalf(t, want, cooling, "zone %s is left alone", letter)
+		}
+		w.untouched()
+	})
 }
 
 func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 	quotaCoolDown      = 5 * time.Minute  // somebody must ask AWS for a higher quota
 	deniedCoolDown     = 5 * time.Minute  // somebody must allow the launch
 	brokenCoolDown     = 15 * time.Minute // somebody must correct the configuration
-	unansweredCoolDown = time.Minute      // AWS did not report the outcome of a launch
+	unansweredCoolDown = time.Minute      // AWS did not answer a launch, or failed for a moment
 )
 
 // An instance in service proves the configuration, also of one that died at launch up to retryLead before.
@@ -66,6 +66,7 @@ type Period struct {
 
 	length time.Duration
 	by     string // the group whose launch failed, "" where EC2 interrupted instances
+	silent bool   // AWS did not answer
 }
 
 // Since returns when the cool-down began. It is zero for a zonal shift, whose beginning is not known.
@@ -88,9 +89,9 @@ func (p Period) over(now time.Time) bool {
 	return now.After(p.Until.Add(max(p.length, capacityCoolDown)))
 }
 
-// unanswered reports whether the cool-down began because AWS did not report the outcome of a launch of the group.
+// unanswered reports whether the cool-down began because AWS did not answer a launch of the group.
 func (p Period) unanswered(group string) bool {
-	return p.Group == group && p.Class == awsmessage.Transient
+	return p.Group == group && p.silent
 }
 
 // List remembers cool-downs. The first launch in the pool afterwards is a probe with one instance where possible. Safe for concurrent use.
@@ -141,9 +142,15 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 	return l.add(p, length), true
 }
 
-// Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone, or failed for a moment there alone.
-func (l *List) Unanswered(group, zone, why string) {
-	l.add(Period{by: group, Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
+// Unanswered remembers that AWS did not answer a launch of the group in a zone.
+func (l *List) Unanswered(group, zone, why string) { l.leave(group, zone, why, true) }
+
+// Passing remembers that AWS failed for a moment in a zone of the group, or has not ended a launch there. The empty zone is any.
+func (l *List) Passing(group, zone, why string) { l.leave(group, zone, why, false) }
+
+func (l *List) leave(group, zone, why string, silent bool) {
+	p := Period{by: group, Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why, silent: silent}
+	l.add(p, unansweredCoolDown)
 }
 
 func (l *List) UnansweredZones(group string) []string {

@@ -74,6 +74,9 @@ type Shortage struct {
 	Times   int      `json:"times,omitempty"`
 	Percent int      `json:"percent,omitempty"`
 	NoRetry bool     `json:"noRetry,omitempty"`
+
+	// Unnamed keeps the pools out of the answer of LaunchInstances, as if EC2 had not tried them. AWS does not document that it tries all.
+	Unnamed bool `json:"unnamed,omitempty"`
 }
 
 type faultSet struct {
@@ -247,6 +250,7 @@ func (sh *activeShortage) covers(group string, p pool) bool {
 type launchFailure struct {
 	code, text string
 	bare       bool // no "Could not launch" in front, as for errors found before EC2 is asked
+	unnamed    bool // by the answer of LaunchInstances
 }
 
 // statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of one template.
@@ -275,7 +279,7 @@ func (a *account) poolFailure(g *group, p pool) *launchFailure {
 		return nil
 	}
 	code := first(short.Code, "InsufficientInstanceCapacity")
-	return &launchFailure{code: code, text: first(short.Message, a.shortageText(g, p, code))}
+	return &launchFailure{code: code, text: first(short.Message, a.shortageText(g, p, code)), unnamed: short.Unnamed}
 }
 
 func (a *account) shortageText(g *group, p pool, code string) string {

@@ -220,7 +220,7 @@ func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 	return out
 }
 
-// launchOne launches an instance of the first kind with capacity. It reports every pool without once.
+// launchOne launches an instance of the first kind with capacity. It reports every pool without once, unless that is unnamed.
 func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why string, out *xmlLaunch) *instance {
 	g := call.group
 	s := slot{zone: call.zone, capacityType: g.capacityTypeOf(candidates[0], 0, 0)}
@@ -233,7 +233,7 @@ func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why 
 			return i
 		}
 		shape := a.failureShape(p, *failure)
-		if !slices.Contains(out.Errors.Member, shape) {
+		if !failure.unnamed && !slices.Contains(out.Errors.Member, shape) {
 			out.Errors.Member = append(out.Errors.Member, shape)
 			a.launchFailed(g, time.Now(), why, market{p.zone, p.capacityType}, *failure)
 		}

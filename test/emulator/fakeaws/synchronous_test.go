@@ -78,6 +78,19 @@ func TestTokenLaunchesOnce(t *testing.T) {
 	})
 }
 
+// The API reference does not say that Errors name every pool.
+func TestUnnamedPoolIsNotInTheAnswer(t *testing.T) {
+	inBubble(t, oneGroup(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{InstanceType: "m5.large"})
+		s.AddShortage(Shortage{InstanceType: "m5.xlarge", Unnamed: true})
+		out, err := launch(t.Context(), c, "token", 1)
+		require.NoError(t, err)
+		require.Len(t, out.Errors, 1)
+		assert.Equal(t, "m5.large", *out.Errors[0].InstanceType)
+		assert.Empty(t, out.Instances)
+	})
+}
+
 // The API takes one zone a call (AvailabilityZones, AvailabilityZoneIds and SubnetIds have at most one member).
 func TestLaunchZoneIsNamedInThreeWays(t *testing.T) {
 	id, subnet := zoneID("us-west-2", "us-west-2c"), subnetID("us-west-2c")
