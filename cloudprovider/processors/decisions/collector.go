@@ -80,7 +80,7 @@ type earlier struct {
 	asked    map[types.UID][]string   // node groups in which nodes were asked for at once, by pod
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
-	joins    map[string]time.Duration // the time that the last node took to join, by node group
+	joins    map[string]time.Duration // the time that the last node took to join, by Auto Scaling group
 	refused  map[string]failedRemoval // nodes whose last removal failed
 }
 

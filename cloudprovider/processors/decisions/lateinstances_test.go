@@ -20,7 +20,7 @@ func TestInstanceIsLateByItsGroupsLastJoin(t *testing.T) {
 		{group: "slow", within: 30 * time.Second, want: 15 * time.Second},
 	} {
 		since := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
-		u := unjoined{group: tt.group, since: since}
+		u := unjoined{whole: tt.group, since: since}
 		assert.Truef(t, !u.isLate(since.Add(tt.want), joins, tt.within) && u.isLate(since.Add(tt.want+1), joins, tt.within),
 			"group %s, given up after %v: not late just after %v", tt.group, tt.within, tt.want)
 	}
