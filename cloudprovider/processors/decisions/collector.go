@@ -177,7 +177,7 @@ func (c *Collector) End() {
 	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps(),
 		Consolidation: called(c.Consolidation)})
 	result := f.result()
-	if c.Remote {
+	if c.Remote && !f.stale && !f.groupless {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
 	}
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},

@@ -184,8 +184,11 @@ func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 func TestLoopWithoutAGroupSaysSo(t *testing.T) {
 	other := awsworld.Group("small", "m5.large", 0, 1, 5, nil)
 	delete(other.Tags, awsworld.EnabledTag)
-	got := newWorld(t, onAWS(t, other), options(), true).loop().Loop.Result
-	assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v", got)
+	w := newWorld(t, onAWS(t, other), options(), true)
+	for _, w.seen.Remote = range []bool{false, true} {
+		got := w.loop().Loop.Result
+		assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v, of a plugin: %t", got, w.seen.Remote)
+	}
 }
 
 // The core's scale-up to minimum sizes hides what it said of the pods. Only one node is Ready in the second row, so the core looks for room.
