@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -189,17 +190,23 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, &other), cooling
 }
 
-// lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
+// lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "". A pod without one
+// waits for a late instance only where no node on its way takes it. A nominated pod has its node.
 func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reason) {
 	missing, _ := s.late()
-	if known != "" || len(missing) == 0 {
+	if known != "" || len(missing) == 0 || pod.Status.NominatedNodeName != "" {
 		return known, missing[known]
 	}
+	need, first := s.need(pod), ""
 	for _, n := range s.upcoming() {
 		g := s.groups[n.Group]
-		if r, isLate := missing[n.Group]; (isLate || g.Starting > 0) && n.Takes(pod, g) {
-			return n.Group, r
+		_, isLate := missing[n.Group]
+		if (isLate || g.Starting > 0) && n.Takes(pod, need, g) {
+			if !isLate {
+				return "", decision.Reason{}
+			}
+			first = cmp.Or(first, n.Group)
 		}
 	}
-	return "", decision.Reason{}
+	return first, missing[first]
 }
