@@ -464,8 +464,8 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		o := is(decision.PodLaunching, decision.CodeLaunching, "", "a node of group %q that was asked for is on its way", group)
 		o.group = group
 		return o
-	case pod.Status.NominatedNodeName != "" && s.evicting()[pod.Status.NominatedNodeName]:
-		return is(decision.PodFits, decision.CodeFits, "", "the scheduler evicts other pods for it on node %s, and it waits for their end",
+	case pod.Status.NominatedNodeName != "":
+		return is(decision.PodFits, decision.CodeFits, "", "the scheduler has nominated node %s for it, and has not placed it there yet",
 			pod.Status.NominatedNodeName)
 	}
 	return is(decision.PodFits, decision.CodeFits, "", "it fits on a node that is there or on its way, and the scheduler has not placed it yet")
