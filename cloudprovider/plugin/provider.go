@@ -37,7 +37,7 @@ type Parts struct {
 	Launchable *nodegroups.Launchable
 	Nodes      corelisters.NodeLister
 	DaemonSets appslisters.DaemonSetLister
-	// Refreshed is called after each Refresh. No choice of the expander is made meanwhile.
+	// Refreshed is called after each Refresh, and after each Look that does its work. No choice of the expander is made meanwhile.
 	Refreshed func()
 }
 

@@ -373,10 +373,11 @@ func TestCoreThatStartsSeesTheGroupsOfToday(t *testing.T) {
 	assert.Truef(t, err == nil && group != nil && group.Id() == "later", "group = %v, %v, want later", group, err)
 }
 
-// The problems and the spend of a replica whose core does not lead would stand still.
+// The problems and the spend of a replica whose core does not lead would stand still, and so would its record.
 func TestPluginWithoutACoreSeesTheGroupsOfToday(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
-	p := serve(t, w, 5*time.Second)
+	p, recorded := serve(t, w, 5*time.Second), 0
+	p.refreshed = func() { recorded = len(w.IDs()) }
 	seen := func(name string) bool {
 		require.NoError(t, w.AWS.AddGroup(awsworld.Group(name, "m5.large", 0, 0, 5, nil)))
 		require.NoError(t, w.Cache.Refresh(t.Context()))
@@ -386,6 +387,7 @@ func TestPluginWithoutACoreSeesTheGroupsOfToday(t *testing.T) {
 	assert.False(t, seen("second"), "a new group in the core's loop")
 	p.server.SilentFor(time.Hour)
 	assert.True(t, seen("third"), "a new group without a core")
+	assert.Equal(t, 3, recorded, "groups in the record")
 }
 
 // An error would have the core unmark all nodes of the batch (--node-deletion-batcher-interval).

@@ -106,13 +106,14 @@ func (s *Server) Ready(parts Parts) {
 	s.setHealth(healthpb.HealthCheckResponse_SERVING)
 }
 
-// Look moves on to the newest Snapshot unless a core does so. Its caller calls it now and then. Otherwise the problems and the spend of a
-// replica whose core does not lead would stand still.
+// Look moves on to the newest Snapshot unless a core does so, and counts as a Refresh for the record. Its caller calls it now and then.
+// Otherwise the problems and the spend of a replica whose core does not lead would stand still.
 func (s *Server) Look() {
 	s.loop.Lock()
 	defer s.loop.Unlock()
-	if time.Since(s.refreshed) > coreSilence {
-		s.parts.Load().Provider.BeforeLoop()
+	if with := s.parts.Load(); time.Since(s.refreshed) > coreSilence {
+		with.Provider.BeforeLoop()
+		with.Refreshed()
 	}
 }
 

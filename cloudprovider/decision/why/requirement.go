@@ -60,9 +60,9 @@ func (n *GroupNode) Nodes(pods []*corev1.Pod) int {
 	return nodes
 }
 
-// Takes reports whether a next node of the group has all that the pod asks for.
-func (n *GroupNode) Takes(pod *corev1.Pod, g *decision.Group) bool {
-	return len(n.failing(pod, nodemeta.Requests(pod), podzone.Need{}, g)) == 0
+// Takes reports whether a next node of the group has all that the pod asks for, and lies in the zone that it needs.
+func (n *GroupNode) Takes(pod *corev1.Pod, need podzone.Need, g *decision.Group) bool {
+	return len(n.failing(pod, nodemeta.Requests(pod), need, g)) == 0
 }
 
 // failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests.

@@ -24,14 +24,13 @@ import (
 // cluster puts one loop into words. The Record has one do so at a time.
 type cluster struct {
 	*Collector
-	facts    *facts
-	failed   map[string]lastFailure // the newest ones, which may be newer than the loop
-	pauses   map[string]pause
-	members  func() []member
-	used     func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
-	evicting func() map[string]bool // nodes with a pod that ends because a scheduler evicts it for another
-	drained  int                    // nodes that the core drains
-	lacking  map[string]bool        // groups with a Ready node that lacks a device
+	facts   *facts
+	failed  map[string]lastFailure // the newest ones, which may be newer than the loop
+	pauses  map[string]pause
+	members func() []member
+	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
+	drained int                    // nodes that the core drains
+	lacking map[string]bool        // groups with a Ready node that lacks a device
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -44,12 +43,7 @@ type member struct {
 func newCluster(c *Collector, f *facts) *cluster {
 	k := &cluster{Collector: c, facts: f}
 	k.members = sync.OnceValue(k.findMembers)
-	k.used = k.nodesWith(func(pod *corev1.Pod) bool { return !nodemeta.BelongsToNode(pod) })
-	k.evicting = k.nodesWith(func(pod *corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.DisruptionTarget && c.Reason == corev1.PodReasonPreemptionByScheduler
-		})
-	})
+	k.used = sync.OnceValue(k.findUsed)
 	return k
 }
 
@@ -68,16 +62,14 @@ func (k *cluster) words() decision.Words {
 	return decision.Words{Groups: groups, Pods: pods, Searches: s.searches, Nodes: k.nodes(byName)}
 }
 
-func (k *cluster) nodesWith(such func(*corev1.Pod) bool) func() map[string]bool {
-	return sync.OnceValue(func() map[string]bool {
-		nodes := map[string]bool{}
-		for _, pod := range k.facts.allPods() {
-			if pod.Spec.NodeName != "" && such(pod) {
-				nodes[pod.Spec.NodeName] = true
-			}
+func (k *cluster) findUsed() map[string]bool {
+	nodes := map[string]bool{}
+	for _, pod := range k.facts.allPods() {
+		if pod.Spec.NodeName != "" && !nodemeta.BelongsToNode(pod) {
+			nodes[pod.Spec.NodeName] = true
 		}
-		return nodes
-	})
+	}
+	return nodes
 }
 
 // allPods are the pods of the cluster, none before the core has shown them.

@@ -80,7 +80,7 @@ type earlier struct {
 	asked    map[types.UID][]string   // node groups in which nodes were asked for at once, by pod
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
-	joins    map[string]time.Duration // the time that the last node took to join, by node group
+	joins    map[string]time.Duration // the time that the last node took to join, by Auto Scaling group
 	refused  map[string]failedRemoval // nodes whose last removal failed
 }
 
@@ -177,7 +177,7 @@ func (c *Collector) End() {
 	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps(),
 		Consolidation: called(c.Consolidation)})
 	result := f.result()
-	if c.Remote {
+	if c.Remote && !f.stale && !f.groupless {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
 	}
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},

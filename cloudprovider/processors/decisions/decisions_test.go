@@ -140,19 +140,12 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 	is(decision.PodHelpless, "ten minutes later")
 	require.NoError(t, w.Grow("small", 1))
 	is(decision.PodFits, "while a node comes that takes it")
-	victim, one := running("victim", "batch", "100m", node.Name), waiting("one", "web", "1")
+	one := waiting("one", "web", "1")
 	one.Status.NominatedNodeName = node.Name
-	for _, reason := range []string{"", corev1.PodReasonTerminationByKubelet, corev1.PodReasonPreemptionByScheduler} {
-		if victim = victim.DeepCopy(); reason != "" {
-			victim.DeletionTimestamp = ptr.To(metav1.Now())
-			victim.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason}}
-		}
-		w.put(victim, one)
-		p := w.pod(w.loop(), "one")
-		says := strings.HasPrefix(p.Cause.Message, "the scheduler evicts other pods for it on node "+node.Name)
-		assert.Equalf(t, reason == corev1.PodReasonPreemptionByScheduler, says, "%+v", p)
-		assert.Equal(t, decision.PodFits, p.State)
-	}
+	w.put(one)
+	is(decision.PodFits, "with a node that the scheduler has nominated")
+	says := "the scheduler has nominated node " + node.Name + " for it, and has not placed it there yet"
+	assert.Equal(t, says, w.pod(w.record.Report(), "one").Cause.Message)
 }
 
 // The core takes a node with a start-up taint for starting, whatever its kubelet says.
@@ -184,8 +177,11 @@ func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 func TestLoopWithoutAGroupSaysSo(t *testing.T) {
 	other := awsworld.Group("small", "m5.large", 0, 1, 5, nil)
 	delete(other.Tags, awsworld.EnabledTag)
-	got := newWorld(t, onAWS(t, other), options(), true).loop().Loop.Result
-	assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v", got)
+	w := newWorld(t, onAWS(t, other), options(), true)
+	for _, w.seen.Remote = range []bool{false, true} {
+		got := w.loop().Loop.Result
+		assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v, of a plugin: %t", got, w.seen.Remote)
+	}
 }
 
 // The core's scale-up to minimum sizes hides what it said of the pods. Only one node is Ready in the second row, so the core looks for room.

@@ -3,6 +3,7 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -96,13 +97,23 @@ func (n unremovable) blockedByPod(o *decision.Node, systemPods time.Duration) {
 	namespace := shellword.Quote(pod.Namespace)
 	annotate := fmt.Sprintf("kubectl -n %s annotate pod %s cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite", namespace, shellword.Quote(pod.Name))
 	message, remedy := fmt.Sprintf("pod %q ", o.Pod), "if it may be evicted: "+annotate
+	const custom = "--skip-nodes-with-custom-controller-pods"
+	controller := cmp.Or(drain.ControllerRef(pod), &metav1.OwnerReference{})
+	owner := path.Join(controller.Kind, controller.Name)
 	switch n.BlockingPod.Reason {
 	case drain.NotReplicated:
-		message, remedy = message+"has no controller that would start it elsewhere", "if it may end with the node, for good: "+annotate
-	case drain.ControllerNotFound:
-		message, remedy = fmt.Sprintf("the controller of pod %q does not exist", o.Pod), "if it may end with the node, for good: "+annotate
-	case drain.MinReplicasReached:
-		message = fmt.Sprintf("the controller of pod %q has no more replicas than it must have (--min-replica-count)", o.Pod)
+		if owner == "" {
+			message, remedy = message+"has no controller that would start it elsewhere", "if it may end with the node, for good: "+annotate
+		} else {
+			message += fmt.Sprintf("belongs to %q, and %s keeps the nodes of such pods", owner, custom)
+			remedy = "set " + custom + "=false, or if this pod may be evicted: " + annotate
+		}
+	case drain.ControllerNotFound: // the core looks for it before it looks at annotations
+		message = fmt.Sprintf("the controller %q of pod %q does not exist, or is another project's kind of the same name", owner, o.Pod)
+		remedy = fmt.Sprintf("set %s=false, or if this pod may end for good: kubectl -n %s delete pod %s", custom, namespace, shellword.Quote(pod.Name))
+	case drain.MinReplicasReached: // the same
+		message = fmt.Sprintf("the controller of pod %q has fewer replicas than --min-replica-count", o.Pod)
+		remedy = "lower --min-replica-count, or run more replicas"
 	case drain.LocalStorageRequested:
 		message, remedy = message+"has local storage, an emptyDir or hostPath volume, that it would lose", "if it may lose them: "+annotate
 	case drain.NotSafeToEvictAnnotation:

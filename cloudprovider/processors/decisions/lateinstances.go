@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -25,24 +26,25 @@ const (
 // unjoined is an instance that has been without a node since a moment.
 type unjoined struct {
 	group string // ID of the node group
+	whole string // name of its Auto Scaling group
 	since time.Time
 	stays bool // past the time at which the core gives up others
 }
 
-// noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
-// the core gave up, and shows the provider how long nodes took to be Ready.
+// noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
+// instances that the core gave up, and shows the provider how long nodes took to be Ready.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	defer c.setLate()
 	gone, view := maps.Clone(c.unjoined), c.Provider.View() // functions of the Record read the map
 	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
 		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
-			name := c.Provider.NodeGroupName(u.Node)
+			name, whole := c.Provider.GroupNames(u.Node)
 			stays := view.Late(id).Stays || c.keepsSize(view, name)
 			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
 				stays = gone[id].stays
 			}
-			c.unjoined[id] = unjoined{name, u.UnregisteredSince, stays}
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays}
 			delete(gone, id)
 		}
 	}
@@ -57,7 +59,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		u, starts := c.starting[id]
 		if joined, now := gone[id]; now {
 			u, starts = joined, true
-			joins[u.group] = node.CreationTimestamp.Sub(u.since)
+			joins[u.whole] = node.CreationTimestamp.Sub(u.since)
 			delete(gone, id)
 		}
 		if starts && nodemeta.Ready(node) {
@@ -87,7 +89,7 @@ func (c *Collector) keepsSize(v *aws.View, group string) bool {
 // isLate reports whether the instance has been without a node for too long.
 func (u unjoined) isLate(now time.Time, joins map[string]time.Duration, within time.Duration) bool {
 	usual := unknownJoin
-	if took, joined := joins[u.group]; joined {
+	if took, joined := joins[u.whole]; joined {
 		usual = max(leastJoin, patience*took)
 	}
 	return now.Sub(u.since) > min(usual, within/2)
@@ -188,17 +190,23 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, &other), cooling
 }
 
-// lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
+// lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "". A pod without one
+// waits for a late instance only where no node on its way takes it. A nominated pod has its node.
 func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reason) {
 	missing, _ := s.late()
-	if known != "" || len(missing) == 0 {
+	if known != "" || len(missing) == 0 || pod.Status.NominatedNodeName != "" {
 		return known, missing[known]
 	}
+	need, first := s.need(pod), ""
 	for _, n := range s.upcoming() {
 		g := s.groups[n.Group]
-		if r, isLate := missing[n.Group]; (isLate || g.Starting > 0) && n.Takes(pod, g) {
-			return n.Group, r
+		_, isLate := missing[n.Group]
+		if (isLate || g.Starting > 0) && n.Takes(pod, need, g) {
+			if !isLate {
+				return "", decision.Reason{}
+			}
+			first = cmp.Or(first, n.Group)
 		}
 	}
-	return "", decision.Reason{}
+	return first, missing[first]
 }

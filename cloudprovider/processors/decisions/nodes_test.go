@@ -32,6 +32,13 @@ func TestNodeReasonsNameState(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2, AtMin: []decision.Limit{{Size: 2, Needs: 1}, {Flag: "2:5:web", Size: 2, Needs: 1}}}
 	young := blockingPod.DeepCopy()
 	young.CreationTimestamp = metav1.NewTime(noon.Add(-10 * time.Minute))
+	of := func(kind string) *corev1.Pod {
+		pod := blockingPod.DeepCopy()
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: "x", Controller: ptr.To(true)}}
+		return pod
+	}
+	const evict, anyController = "kubectl -n a annotate pod b cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite",
+		"set --skip-nodes-with-custom-controller-pods=false, or if "
 	for _, tt := range []struct {
 		reason  simulator.UnremovableReason
 		by      drain.BlockingPodReason
@@ -42,6 +49,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 		state   decision.NodeState
 		code    decision.Code
 		want    string
+		remedy  string // "" for any
 	}{
 		{since: noon.Add(-time.Hour), state: decision.NodeUnneeded, code: decision.CodeUnneeded, want: "it is not needed and goes now"},
 		{most: -1, since: noon.Add(-time.Hour), state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
@@ -49,6 +57,16 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
 		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `another node goes first, whose pods need the disruption budget of pod "a/b"`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
+		{reason: simulator.BlockedByPod, by: drain.NotReplicated, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod,
+			want: `pod "a/b" has no controller that would start it elsewhere`, remedy: "if it may end with the node, for good: " + evict},
+		{reason: simulator.BlockedByPod, by: drain.NotReplicated, pod: of("StrimziPodSet"), state: decision.NodeBlocked, code: decision.CodePod,
+			want:   `pod "a/b" belongs to "StrimziPodSet/x", and --skip-nodes-with-custom-controller-pods keeps the nodes of such pods`,
+			remedy: anyController + "this pod may be evicted: " + evict},
+		{reason: simulator.BlockedByPod, by: drain.ControllerNotFound, pod: of("Job"), state: decision.NodeBlocked, code: decision.CodePod,
+			want:   `the controller "Job/x" of pod "a/b" does not exist, or is another project's kind of the same name`,
+			remedy: anyController + "this pod may end for good: kubectl -n a delete pod b"},
+		{reason: simulator.BlockedByPod, by: drain.MinReplicasReached, pod: of("ReplicaSet"), state: decision.NodeBlocked, code: decision.CodePod,
+			want: `the controller of pod "a/b" has fewer replicas than --min-replica-count`, remedy: "lower --min-replica-count, or run more replicas"},
 		{reason: simulator.BlockedByPod, by: drain.UnmovableKubeSystemPod, pod: young, state: decision.NodeBlocked, code: decision.CodePod,
 			want: `pod "a/b" is a system pod without a disruption budget, and keeps the node until 2026-11-01 12:50:00 UTC (--blocking-system-pod-distruption-timeout=1h)`},
 		{reason: simulator.NoPlaceToMovePods, buffers: []string{"a/b", "a/c"}, state: decision.NodeNeeded, code: decision.CodeNoPlace,
@@ -70,6 +88,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
 			}
+			assert.Truef(t, tt.remedy == "" || o.Reason.Remedy == tt.remedy, "remedy %q, want %q", o.Reason.Remedy, tt.remedy)
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			assert.Truef(t, tt.code != decision.CodeMinSize || o.Reason.Remedy == lower, "remedy %q, want %q", o.Reason.Remedy, lower)
 		})

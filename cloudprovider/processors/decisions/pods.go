@@ -85,7 +85,10 @@ const unusedTime = 10 * time.Minute
 // unused says that a pod has had room for too long, and that no node on its way takes it. A nominated pod waits for its node, or for the end of the
 // pods that kube-scheduler evicts for it.
 func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, bool) {
-	coming := func(n *why.GroupNode) bool { return s.groups[n.Group].Starting > 0 && n.Takes(pod, s.groups[n.Group]) }
+	need := s.need(pod)
+	coming := func(n *why.GroupNode) bool {
+		return s.groups[n.Group].Starting > 0 && n.Takes(pod, need, s.groups[n.Group])
+	}
 	if s.facts.at.Sub(since) < unusedTime || pod.Status.NominatedNodeName != "" || slices.ContainsFunc(s.upcoming(), coming) {
 		return decision.Reason{}, false
 	}
@@ -267,11 +270,15 @@ func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
 
 // cause names the cause why the pod waits, from the answers of all groups, and from the next nodes.
 func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.GroupNode) decision.Reason {
-	var need podzone.Need
+	return why.Pod(pod, s.need(pod), list, s.groups, next...)
+}
+
+// need is the one zone that the pod needs, none before the core has looked.
+func (s *speaker) need(pod *corev1.Pod) (need podzone.Need) {
 	if s.facts.need != nil {
 		need, _ = s.facts.need(pod)
 	}
-	return why.Pod(pod, need, list, s.groups, next...)
+	return need
 }
 
 // reason puts an answer into words. All groups share a reason of the scheduler.
@@ -457,8 +464,8 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		o := is(decision.PodLaunching, decision.CodeLaunching, "", "a node of group %q that was asked for is on its way", group)
 		o.group = group
 		return o
-	case pod.Status.NominatedNodeName != "" && s.evicting()[pod.Status.NominatedNodeName]:
-		return is(decision.PodFits, decision.CodeFits, "", "the scheduler evicts other pods for it on node %s, and it waits for their end",
+	case pod.Status.NominatedNodeName != "":
+		return is(decision.PodFits, decision.CodeFits, "", "the scheduler has nominated node %s for it, and has not placed it there yet",
 			pod.Status.NominatedNodeName)
 	}
 	return is(decision.PodFits, decision.CodeFits, "", "it fits on a node that is there or on its way, and the scheduler has not placed it yet")

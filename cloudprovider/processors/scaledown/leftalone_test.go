@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/record"
@@ -96,6 +98,22 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, nil, start)
 		assert.Truef(t, (err != nil) == tt.blocks && (moves.BlockingPod != nil) == tt.blocks && (len(moves.OnCompletionPods) > 0) == tt.completes,
 			"%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
+	}
+}
+
+// The core looks for the controller before it looks at annotations, by kind and name alone. So it finds no Job of Volcano.
+func TestAnnotationHelpsNoPodWhoseControllerIsMissing(t *testing.T) {
+	jobs, err := kubernetes.NewTestJobLister(nil)
+	require.NoError(t, err)
+	listers := kubernetes.NewListerRegistry(nil, nil, nil, nil, nil, nil, jobs, nil, nil)
+	pod := web("a", "n", safeToEvict, "true")
+	pod.OwnerReferences[0].APIVersion, pod.OwnerReferences[0].Kind = "batch.volcano.sh/v1alpha1", "Job"
+	for custom, want := range map[bool]drain.BlockingPodReason{true: drain.ControllerNotFound, false: drain.NoReason} {
+		deletion := options.NodeDeleteOptions{SkipNodesWithCustomControllerPods: custom}
+		info := framework.NewNodeInfo(&corev1.Node{}, nil, framework.NewPodInfo(pod, nil))
+		moves, _ := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), listers, nil, start)
+		by := cmp.Or(moves.BlockingPod, &drain.BlockingPod{})
+		assert.Equalf(t, want, by.Reason, "with --skip-nodes-with-custom-controller-pods=%t", custom)
 	}
 }
 
