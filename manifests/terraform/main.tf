@@ -53,7 +53,10 @@ locals {
     name                 = var.cluster_name
     apiServerEndpoint    = data.aws_eks_cluster.this.endpoint
     certificateAuthority = data.aws_eks_cluster.this.certificate_authority[0].data
-    cidr                 = data.aws_eks_cluster.this.kubernetes_network_config[0].service_ipv4_cidr
+    cidr = coalesce(
+      data.aws_eks_cluster.this.kubernetes_network_config[0].service_ipv4_cidr,
+      data.aws_eks_cluster.this.kubernetes_network_config[0].service_ipv6_cidr
+    )
   })
 }
 

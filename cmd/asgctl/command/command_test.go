@@ -53,6 +53,16 @@ func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	}
 }
 
+// An answer of our own would only wait for the time limit with them.
+func TestWrongCredentialsAreNamedAtOnce(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusUnauthorized) }))
+	defer server.Close()
+	var stdout, stderr strings.Builder
+	args := []string{"explain", "pods", "--timeout=5s", "--kubeconfig", loopback.Kubeconfig(t, server.URL), "--", "--nodes=0:3:web"}
+	assert.Equal(t, ExitCannotRun, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""))
+	assert.Regexp(t, "^asgctl: find the autoscaler's Deployment: .*provide credentials.*\n$", stderr.String())
+}
+
 // Whether a pod that the report lacks exists, the API server says, and within the time limit.
 func TestTroubleIsNoMissingPod(t *testing.T) {
 	report, err := json.Marshal(decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1}})

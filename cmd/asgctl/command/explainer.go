@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -116,6 +117,8 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 		flags, with = append(flags, deployed...), "of Deployment "+deployment
 	case silent != nil:
 		return nil, failure{fmt.Errorf("%w, and no flags to compute the answer with: %w: give the autoscaler's flags behind --", silent, err)}
+	case deployment == "" && !errors.Is(err, running.ErrNone) && !apierrors.IsForbidden(err):
+		return nil, failure{err}
 	default:
 		with += fmt.Sprintf(" (%v)", err)
 	}

@@ -1,10 +1,12 @@
 package doctor
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,8 +17,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
@@ -29,17 +33,29 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		given  []string // here
 		want   []string
 		wanted string // the keys that a group lacks without any tag
+		cilium bool   // takes the VPC CNI's place
+		idle   bool   // the autoscaler scales nothing
 	}{
 		{name: "flags of the pod", pod: &corev1.Pod{}, flags: running.Flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
 		{name: "flags given here", pod: &corev1.Pod{}, given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
 		{name: "pod without flags", pod: &corev1.Pod{}, want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main"},
+		{name: "pod without flags that does not know its cluster", pod: &corev1.Pod{}, cilium: true, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", idle: true},
+		{name: "pod with a name that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"asg-cluster-name": {"$(CLUSTER)"}}, cilium: true,
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := &installation{ours: tt.pod, flags: tt.flags}
-			in.Read.AutoDiscovery, in.daemonSets.value = tt.given, []appsv1.DaemonSet{cni}
+			in.Read.AutoDiscovery = tt.given
+			if !tt.cilium {
+				in.daemonSets.value = []appsv1.DaemonSet{cni}
+			}
 			in.takeDiscovery()
+			in.groups.value = &source.Reading{Groups: []*group.Group{{Name: "web"}}}
+			c := &Check{}
+			checkGroups(t.Context(), in, c)
+			assert.Equalf(t, tt.idle, len(c.Findings) == 1, "findings %+v", c.Findings)
 			assert.Truef(t, slices.Equal(in.Read.AutoDiscovery, tt.want) && in.wantedKeys() == tt.wanted,
 				"discovery %q, wanted tags %s; want %q, %s", in.Read.AutoDiscovery, in.wantedKeys(), tt.want, tt.wanted)
 		})
@@ -102,11 +118,16 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 	const deletion, lease = "deploy/rbac-interruption.yaml: pods", "deploy/rbac.yaml: leases.coordination.k8s.io "
 	for _, tt := range []struct {
 		name     string
+		pod      string // its namespace, kube-system if empty
 		args     []string
 		deletion bool
 		lease    string
+		in       string // namespace of the lease, kube-system if empty
 	}{
 		{name: "no flag", lease: lease + clusterAutoscaler},
+		{name: "pod of another namespace", pod: "autoscaling", lease: lease + clusterAutoscaler},
+		{name: "pod and lease of another namespace", pod: "autoscaling", args: []string{"--namespace=autoscaling"}, lease: lease + clusterAutoscaler, in: "autoscaling"},
+		{name: "lease in the namespace of a variable", pod: "autoscaling", args: []string{"--namespace=$(POD_NAMESPACE)"}, lease: lease + clusterAutoscaler, in: "autoscaling"},
 		{name: "renamed lease", args: []string{"--leader-elect-resource-name=a"}, lease: lease + "a"},
 		{name: "plugin", args: []string{"--asg-plugin-address=:8087"}, lease: "deploy/rbac-plugin.yaml: leases.coordination.k8s.io cluster-autoscaler-plugin"},
 		{name: "queue", args: []string{"--asg-interruption-queue=q"}, deletion: true, lease: lease + clusterAutoscaler},
@@ -116,7 +137,9 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 			deletion: true, lease: lease + clusterAutoscaler},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := asks(ofAccount("a", corev1.Container{Args: tt.args}))
+			pod := ofAccount("a", corev1.Container{Args: tt.args})
+			pod.Namespace = cmp.Or(tt.pod, usualNamespace)
+			in := asks(pod)
 			in.takeFlags()
 			wanted, err := in.accesses()
 			require.NoError(t, err)
@@ -126,10 +149,12 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 				deletes = deletes || a.file+": "+a.String() == deletion
 				if a.object.Resource == "leases" && a.object.Name != "" {
 					leases = append(leases, a.file+": "+a.String())
+					elsewhere := cmp.Or(tt.in, usualNamespace) != cmp.Or(tt.pod, usualNamespace)
+					assert.Equal(t, elsewhere, strings.HasPrefix(in.remedy("u", a, "get"), "start the autoscaler with --namespace="+tt.pod), "next step")
 				}
 			}
 			assert.Equal(t, tt.deletion, deletes, "deletes pods")
-			assert.Equal(t, []string{tt.lease + " in namespace kube-system"}, leases)
+			assert.Equal(t, []string{tt.lease + " in namespace " + cmp.Or(tt.in, usualNamespace)}, leases)
 		})
 	}
 }
@@ -204,5 +229,15 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 			assert.Truef(t, in.serviceAccount == tt.want && in.flags.Last("nodes") == tt.nodes && len(c.Findings) == tt.rivals,
 				"account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.Last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
 		})
+	}
+}
+
+// The leader's lease names a pod that knows nothing of the shadow.
+func TestShadowHasItsOwnLease(t *testing.T) {
+	for lease, flags := range map[string]running.Flags{
+		"cluster-autoscaler-shadow": {"shadow": {""}}, "a-shadow": {"shadow": {"true"}, "leader-elect-resource-name": {"a"}},
+		"b-shadow": {"shadow": {""}, "leader-elect-resource-name": {"b-shadow"}}, "cluster-autoscaler": {"shadow": {"false"}},
+	} {
+		assert.Equalf(t, lease, leaseOf(flags), "%v", flags)
 	}
 }

@@ -76,6 +76,7 @@ func (in *installation) takeDiscovery() {
 	cluster := ""
 	if in.ours != nil && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
 		cluster = ownership.NewIdentity(r.ClusterName, in.flags.Last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
+		in.nameless = cluster == "" && in.daemonSets.err == nil && !unknown(in.flags.Last("asg-cluster-name"))
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
 }

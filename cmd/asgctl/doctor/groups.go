@@ -56,7 +56,11 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 		c.find(fmt.Sprintf("Auto Scaling group %q", name), "--nodes names it, and there is no such group", "DescribeAutoScalingGroups in "+in.region,
 			"aws autoscaling describe-auto-scaling-groups --query 'AutoScalingGroups[].AutoScalingGroupName'")
 	}
-	if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
+	if in.nameless {
+		c.find("discovery", "no flag of the autoscaler selects groups, and it does not know the name of this cluster, so that nothing is scaled",
+			fmt.Sprintf("the flags of pod %s/%s, and no CLUSTER_NAME in the DaemonSet kube-system/aws-node", in.ours.Namespace, in.ours.Name),
+			"start the autoscaler with --asg-cluster-name=NAME, or with --node-group-auto-discovery")
+	} else if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
 		c.find("discovery", "no Auto Scaling group matches the discovery flags, so that nothing is scaled", "DescribeAutoScalingGroups in "+in.region,
 			"aws autoscaling describe-tags --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
 	}

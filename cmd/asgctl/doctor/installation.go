@@ -67,6 +67,7 @@ type installation struct {
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
 	flags      running.Flags // of it
 	unsure     bool          // autoscalers run, and none of them is known to be ours
+	nameless   bool          // ours has no flag that selects groups, and scales none, because it knows no name of the cluster
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.

@@ -100,6 +100,10 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 
 // remedy applies the roles, which name the usual namespace and account.
 func (in *installation) remedy(user string, a access, verb string) string {
+	if a.object.Namespace != "" && a.object.Namespace != in.namespace {
+		return fmt.Sprintf("start the autoscaler with --namespace=%s, or give its account the rules of manifests/%s in namespace %s",
+			shellword.Quote(in.namespace), a.file, a.object.Namespace)
+	}
 	if in.namespace == usualNamespace && in.serviceAccount == clusterAutoscaler {
 		return "kubectl apply -f manifests/" + a.file
 	}
@@ -171,7 +175,20 @@ func leaseOf(f running.Flags) string {
 	if f.Plugin() {
 		usual += "-plugin"
 	}
-	return cmp.Or(f.Last("leader-elect-resource-name"), usual)
+	name := cmp.Or(f.Last("leader-elect-resource-name"), usual)
+	if f.Shadows() {
+		name = strings.TrimSuffix(name, "-shadow") + "-shadow"
+	}
+	return name
+}
+
+// leaseNamespace is where the lease and the config maps are, which need not be the namespace of the pod.
+func (in *installation) leaseNamespace() string {
+	given := in.flags.Last("namespace")
+	if in.ours == nil || unknown(given) {
+		return in.namespace
+	}
+	return cmp.Or(given, usualNamespace)
 }
 
 // accessesOf are those of one rule of a role.
@@ -179,7 +196,7 @@ func (in *installation) accessesOf(file string, role *rbacv1.Role, rule rbacv1.P
 	var found []access
 	object := authorizationv1.ResourceAttributes{}
 	if role.Namespace != "" {
-		object.Namespace = in.namespace
+		object.Namespace = in.leaseNamespace()
 	}
 	if in.flags.Plugin() && slices.Contains(rule.ResourceNames, clusterAutoscaler) {
 		file = pluginFile // has the lease

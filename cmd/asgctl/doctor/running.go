@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
@@ -39,8 +40,8 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false
 	}
-	if result := r.Loop.Result; result.Code == decision.CodeUnhealthy {
-		c.find("the running autoscaler", result.Message, "its /status.json", result.Remedy)
+	if result := r.Loop.Result; result.Code == decision.CodeUnhealthy || result.Code == decision.CodeNoGroups {
+		c.find("the running autoscaler", result.Message, "its /status.json", strings.TrimSuffix(result.Remedy, ": asgctl doctor"))
 	}
 	for _, g := range r.Groups {
 		for _, p := range g.Problems {

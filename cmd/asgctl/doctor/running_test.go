@@ -3,6 +3,7 @@ package doctor
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,4 +65,15 @@ func TestReportWithoutDecisionsIsOfNoSoundAutoscaler(t *testing.T) {
 			assert.Equal(t, want, c.NotChecked[0].Reason)
 		}
 	}
+}
+
+func TestAutoscalerWithoutGroupsIsNotSound(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"version": "v1", "process": {"leader": true}, "loop": {"number": 1, "result": {"code": "no-groups", "message": "none"}}}`))
+	}))
+	defer server.Close()
+	in, c := &installation{}, &Check{}
+	in.Running.URL, in.Timeout, in.Now = server.URL, time.Minute, time.Now
+	assert.True(t, checkRunning(t.Context(), in, c), "looked")
+	assert.Truef(t, slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Problem == "none" }), "%+v", c.Findings)
 }

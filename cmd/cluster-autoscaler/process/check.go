@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
-	kubefeatures "k8s.io/kubernetes/pkg/features"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -57,20 +55,6 @@ func (p *Process) checkMoves() error {
 			"--max-scale-down-parallelism=0 or --max-empty-bulk-delete=0 lets none be drained: give 1 or more, or leave the moves out")
 	case ours.Repair && !p.core.ScaleDownUnreadyEnabled:
 		return errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
-	}
-	return nil
-}
-
-// alignFeatureGates makes the scheduler's gate for dynamic resource allocation follow the core's flag. The gate loads the
-// scheduler's plugin, and the flag makes the core prepare the plugin's input. One without the other is useless or panics.
-func alignFeatureGates(dynamicResourceAllocation bool) error {
-	gates := utilfeature.DefaultMutableFeatureGate
-	if gates.Enabled(kubefeatures.DynamicResourceAllocation) == dynamicResourceAllocation {
-		return nil
-	}
-	wanted := map[string]bool{string(kubefeatures.DynamicResourceAllocation): dynamicResourceAllocation}
-	if err := gates.SetFromMap(wanted); err != nil {
-		return fmt.Errorf("set feature gate %q to %v: %w", kubefeatures.DynamicResourceAllocation, dynamicResourceAllocation, err)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func FromFlags(fs *pflag.FlagSet, opts *options.Options, version string) (*Proce
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return p, alignFeatureGates(core.DynamicResourceAllocationEnabled)
+	return p, nil
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that

@@ -84,6 +84,8 @@ func TestNetworkPolicyAdmitsPrometheus(t *testing.T) {
 	for values, want := range map[string]string{
 		"networkPolicy: {enabled: true}": "spec: {podSelector: {matchLabels: {app.kubernetes.io/instance: test}}, policyTypes: [Ingress], " +
 			"ingress: [{ports: [{port: 8085}], from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]}]}",
+		"networkPolicy: {enabled: true}\npodMonitor: {enabled: true, namespace: observability}": "spec: {ingress: [" +
+			"{ports: [{port: 8085}], from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: observability}}}]}]}",
 		"networkPolicy: {enabled: true, from: [{ipBlock: {cidr: 10.0.0.0/8}}], extraIngress: [{ports: [{port: 8087}]}]}": "spec: {ingress: [" +
 			"{ports: [{port: 8085}], from: [{ipBlock: {cidr: 10.0.0.0/8}}]}, {ports: [{port: 8087}]}]}",
 	} {

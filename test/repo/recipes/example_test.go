@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -186,6 +187,22 @@ func TestExampleLeavesDesiredCapacityToTheAutoscaler(t *testing.T) {
 	for _, g := range e.groups {
 		assert.Containsf(t, groups, g.Name, "the autoscaler does not find group %s", g.Name)
 		assert.Containsf(t, asgctl(t, "template", g.Name), "team", "nobody knows the label of a node of group %s", g.Name)
+	}
+}
+
+// A cluster of IPv6 has no range of IPv4, and nodeadm refuses a NodeConfig without a range.
+func TestNodesOfIPv6ClustersKnowTheRangeOfServices(t *testing.T) {
+	cluster := variables["data"].(map[string]any)["aws_eks_cluster"].(map[string]any)["this"].(map[string]any)
+	network := cluster["kubernetes_network_config"].([]any)[0].(map[string]any)
+	before := maps.Clone(network)
+	network["service_ipv4_cidr"], network["service_ipv6_cidr"] = nil, "fd30:1c53:5f8a::/108"
+	t.Cleanup(func() { maps.Copy(network, before) })
+	_, shared := recipes(t)
+	own, err := accountOf(shared + `resource "aws_launch_template" "web" { user_data = local.cluster }`)
+	require.NoError(t, err)
+	for name, account := range map[string]fakeaws.Config{"the example": readExample(t).account, "the recipes": own} {
+		require.Len(t, account.LaunchTemplates, 1)
+		assert.Containsf(t, account.LaunchTemplates[0].Versions[0].UserData, `"cidr":"fd30:1c53:5f8a::/108"`, "user data of %s", name)
 	}
 }
 

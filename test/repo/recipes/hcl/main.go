@@ -98,7 +98,7 @@ func functions() map[string]function.Function {
 			return cty.StringVal(string(text)), err
 		},
 	})
-	return map[string]function.Function{"base64encode": same, "base64decode": same, "file": read, "replace": stdlib.ReplaceFunc,
+	return map[string]function.Function{"base64encode": same, "base64decode": same, "coalesce": stdlib.CoalesceFunc, "file": read, "replace": stdlib.ReplaceFunc,
 		"jsonencode": stdlib.JSONEncodeFunc, "yamlencode": stdlib.JSONEncodeFunc} // all JSON is YAML
 }
 
