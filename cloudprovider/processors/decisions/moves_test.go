@@ -1011,6 +1011,10 @@ func TestRebootIsTakenBack(t *testing.T) {
 	key := func(key string) func(*corev1.Node, *world) {
 		return func(n *corev1.Node, _ *world) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, "true") }
 	}
+	forbid := func(_ *corev1.Node, w *world) {
+		require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{move.TagBudget: ptr.To("0")}))
+		w.Reread()
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(n *corev1.Node, w *world)
@@ -1031,6 +1035,8 @@ func TestRebootIsTakenBack(t *testing.T) {
 			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-down")}))
 			w.Reread()
 		}},
+		{name: "its group lets no node move", want: move.Waiting, change: forbid},
+		{name: "its group lets no node move, and EC2 has been asked", asked: true, want: move.Rebooting, change: forbid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRepairWorld(t, "Ready=Reboot")
