@@ -81,11 +81,9 @@ func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message str
 		took: map[string][]time.Duration{}, failed: map[string]failures{}, joined: map[string]time.Time{}}
 }
 
-// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. It also adds
-// the CSINodes that the core cannot do without, because nothing earlier in a loop sees all nodes with their volumes.
+// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all.
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
-	addCSINodes(volumes, all)
 	s.join(ctx, all)
 	all, ready = s.asMade(all), s.asMade(ready)
 	copies := map[string]*corev1.Node{}
