@@ -70,7 +70,6 @@ type startup struct {
 	shown     bool      // it has shown an accelerator
 	showed    time.Time // when it showed its first one, if it was seen without
 	lost      time.Time // when the accelerator disappeared, or zero
-	waitShown bool      // the wait was reported
 	lateShown bool      // its end was reported
 }
 
@@ -117,7 +116,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 }
 
 // awaited returns the resources for which a Ready node is waited for, of those that it lacks, and whether it counts as starting: not if it
-// is in use. It reports the wait of a node that does, and the end of any.
+// is in use. It reports the end of the wait.
 func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
 	uses func() usesOfNodes) (awaited []string, starts bool) {
 	if len(lacks) == 0 {
@@ -127,13 +126,9 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 	if used && (seen.lateShown || !seen.lost.IsZero()) {
 		return nil, false
 	}
-	w := s.wait(ctx, node, all, uses)
-	if !s.clock.Now().Before(w.until) {
+	if !s.clock.Now().Before(s.wait(ctx, node, all, uses)) {
 		s.reportLate(node, lacks)
 		return nil, false
-	}
-	if !used {
-		s.reportWait(node, lacks, w)
 	}
 	return lacks, !used
 }
