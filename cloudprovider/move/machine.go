@@ -205,7 +205,8 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	return due, false
 }
 
-// reboots ends the wait for a reboot. Until EC2 is asked for it, it is taken back if its node is no longer due, or too many others are.
+// reboots ends the wait for a reboot. Until EC2 is asked for it, it is taken back if a window or a budget lets no node move, if its node is
+// no longer due, or if too many others are.
 func (r *round) reboots(n Node, s State, due bool, undue time.Time) {
 	r.moves(n, s)
 	if back := !s.AwaitsReboot(n.Node); back || r.now.Sub(s.Began).Abs() >= RebootTime {
@@ -216,10 +217,16 @@ func (r *round) reboots(n Node, s State, due bool, undue time.Time) {
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 		return
 	}
-	if due || n.Leaving {
+	hold, message := r.shut(n.Group, s.Reason, false)
+	switch {
+	case n.Leaving, due && hold == "":
 		return
+	case hold != "":
+		r.hold(n, s.Why, s.Reason, hold, message)
+	default:
+		r.conforms(n)
 	}
-	if r.conforms(n); r.decision.Held[n.Name].Hold == HeldSick {
+	if r.decision.Held[n.Name].Hold != "" {
 		s = s.Held(r.now)
 		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
 		return

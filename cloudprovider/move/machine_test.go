@@ -292,6 +292,18 @@ func TestWindowHoldsMoves(t *testing.T) {
 	assert.Equal(t, "a-1 placing", result(f.decide(m, noon.Add(time.Hour))))
 }
 
+func TestRebootIsTakenBackOnceItsWindowHasClosed(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	state(f.node("a-1", map[string]string{move.Repair: ""}), move.State{Reason: move.Repair, Step: move.Rebooting, Since: noon, Began: noon})
+	var err error
+	m.Windows, err = move.ParseWindows([]string{"deny 5 12 * * * 1h"})
+	require.NoError(t, err)
+	assert.Empty(t, result(f.decide(m, noon.Add(4*time.Minute))))
+	assert.Equal(t, "a-1 waiting, a-1 held: window", result(f.decide(m, noon.Add(5*time.Minute))))
+	f.nodes[0].Leaving = true // EC2 has been asked
+	assert.Empty(t, result(f.decide(m, noon.Add(5*time.Minute))))
+}
+
 // A pod's wish counts until the move has waited for long enough, and the annotation says so.
 func TestWishesCountNoMoreAfterTheLongestWait(t *testing.T) {
 	f, m := newFleet(t), machine(t)

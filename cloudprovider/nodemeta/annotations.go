@@ -38,8 +38,6 @@ const (
 	Placeholder Annotation = "asg-autoscaler.github.io/placeholder"
 	// Assumed is on a resource slice that no node of the group publishes now.
 	Assumed Annotation = "asg-autoscaler.github.io/assumed"
-	// NoCSINode is on a CSINode that replaces a missing one.
-	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"
 	// Moved is on the copy of a pod that runs on a node which is to be replaced, while the core looks for another place for it.
 	Moved Annotation = "asg-autoscaler.github.io/moved"
 	// RemovalRequested is on a node whose removal somebody asks for, see ToGo. People and asgctl write it, and the autoscaler only reads it.
@@ -47,7 +45,7 @@ const (
 )
 
 // Notes are the annotations that adapters put on their own copies of objects. On an object of the cluster somebody else has put them.
-var Notes = []Annotation{NodeGroup, Template, Placeholder, Assumed, NoCSINode, Moved}
+var Notes = []Annotation{NodeGroup, Template, Placeholder, Assumed, Moved}
 
 // ReplaceFirst is the value of RemovalRequested that has another node come first if the group or the pods need it.
 const ReplaceFirst = "replace"

@@ -744,6 +744,56 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
 }
 
+// soon is a reason for the nodes of outdated that AWS is about to end: those with the label ends.
+type soon struct{ outdated }
+
+func (s soon) Due(n move.Node, now time.Time) (move.Why, bool) {
+	why, due := s.outdated.Due(n, now)
+	why.Ends = n.Labels["ends"] != ""
+	return why, due
+}
+
+// Two nodes may be drained at once. The core by itself would take both of one group before it takes one of the other.
+func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
+	o := options()
+	o.MaxDrainParallelism, o.ScaleDownDelayAfterAdd = 2, 100*time.Hour
+	o.NodeDeleteDelayAfterTaint = time.Hour // the drains outlast the test
+	on := onAWS(t, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 2, 5, nil), awsworld.Group("free", "m5.large", 0, 2, 5, nil))
+	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{soon{}}, Budgets: parseBudgets(t, "100%")})
+	moves := move.State{Reason: move.Rotation, Step: move.Placing, Since: w.clock.Now(), Began: w.clock.Now()}
+	for i, n := range append(w.ready("a"), w.ready("b")...) {
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true")
+		metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
+		if n.Name == "a-0" || n.Name == "b-0" {
+			metav1.SetMetaDataLabel(&n.ObjectMeta, "ends", "true")
+		}
+		w.join(n)
+		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "500m", n.Name)
+		pod.Spec.NodeSelector = map[string]string{"free": "true"}
+		w.put(pod)
+	}
+	for _, n := range w.ready("free") {
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "free", "true")
+		w.join(n)
+	}
+	var drained []string
+	w.Eventually(func() string {
+		w.loop()
+		list, err := w.client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+		require.NoError(t, err)
+		for i := range list.Items {
+			if taints.HasToBeDeletedTaint(&list.Items[i]) {
+				drained = append(drained, list.Items[i].Name)
+			}
+		}
+		if len(drained) == 0 {
+			return "no node is drained"
+		}
+		return ""
+	})
+	assert.ElementsMatch(t, []string{"a-0", "b-0"}, drained)
+}
+
 // Its new pod is not Ready, and the other pods of the node would end with it.
 func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
@@ -961,6 +1011,10 @@ func TestRebootIsTakenBack(t *testing.T) {
 	key := func(key string) func(*corev1.Node, *world) {
 		return func(n *corev1.Node, _ *world) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, "true") }
 	}
+	forbid := func(_ *corev1.Node, w *world) {
+		require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{move.TagBudget: ptr.To("0")}))
+		w.Reread()
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(n *corev1.Node, w *world)
@@ -981,6 +1035,8 @@ func TestRebootIsTakenBack(t *testing.T) {
 			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-down")}))
 			w.Reread()
 		}},
+		{name: "its group lets no node move", want: move.Waiting, change: forbid},
+		{name: "its group lets no node move, and EC2 has been asked", asked: true, want: move.Rebooting, change: forbid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRepairWorld(t, "Ready=Reboot")

@@ -11,7 +11,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // ebsDriver is the CSI driver of EBS volumes.
@@ -26,13 +25,13 @@ type volumeLimits map[string]int32
 // The limits are on the NodeInfos for scale-up alone. The core takes a Ready node with a late driver for unready only by the promises of
 // NodeGroup.TemplateNodeInfo, which has none.
 func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) volumeLimits {
-	if ctx == nil || !ctx.CSINodeAwareSchedulingEnabled || ctx.ClusterSnapshot == nil || ctx.ClusterSnapshot.CsiSnapshot() == nil {
+	if ctx == nil || ctx.CsiProvider == nil || ctx.ClusterSnapshot == nil || ctx.ClusterSnapshot.CsiSnapshot() == nil {
 		return nil
 	}
 	limits, listed, running := volumeLimits{}, false, false
 	for _, node := range nodes {
 		drivers, err := ctx.ClusterSnapshot.CsiSnapshot().Get(node.Name)
-		if err != nil || nodemeta.NoCSINode.On(drivers) {
+		if err != nil {
 			continue
 		}
 		driver := ebsOf(drivers)

@@ -13,8 +13,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	csinodeprovider "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/provider"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -56,7 +56,7 @@ func withVolumes(count int) *corev1.Pod {
 	return pod
 }
 
-// volumeSnapshot is the core's simulator over the claims.
+// volumeSnapshot is the simulator over the claims.
 func volumeSnapshot(t *testing.T, count int) clustersnapshot.ClusterSnapshot {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(claims(count)...), 0)
@@ -64,12 +64,12 @@ func volumeSnapshot(t *testing.T, count int) clustersnapshot.ClusterSnapshot {
 	require.NoError(t, err)
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
-	return predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, true)
+	return snapshot.New(config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true, ClusterSnapshotParallelism: 1}, handle)
 }
 
 func TestVolumeLimitsCountFromZero(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
-	snapshot := volumeSnapshot(t, 30)
+	cluster := volumeSnapshot(t, 30)
 	ebs := func(limit *storagev1.VolumeNodeResources) []storagev1.CSINodeDriver {
 		return []storagev1.CSINodeDriver{{Name: ebsDriver, Allocatable: limit}}
 	}
@@ -93,16 +93,13 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 				csiNodes["other"] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: storagev1.CSINodeSpec{Drivers: tt.drivers}}
 			}
 			volumes := csisnapshot.NewSnapshot(csiNodes)
-			starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
-			starting.FilterOutNodesWithUnreadyResources(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, []*corev1.Node{other}, nil, nil, volumes)
-			require.NoError(t, snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes))
-			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
-				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
+			require.NoError(t, cluster.SetClusterState([]*corev1.Node{other}, nil, nil, volumes))
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster, CsiProvider: csinodeprovider.NewCSINodeProvider(nil)}
 			infos, coreErr := newProvider(w).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
 			require.NoError(t, coreErr)
-			require.NoError(t, snapshot.AddNodeInfo(infos["gpu"]))
+			require.NoError(t, cluster.AddNodeInfo(infos["gpu"]))
 			got := 0
-			for got < 30 && snapshot.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
+			for got < 30 && cluster.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
 				got++
 			}
 			assert.Equal(t, tt.want, got, "volumes fit")

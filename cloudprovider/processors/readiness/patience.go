@@ -21,38 +21,29 @@ const (
 	mostDoublings = 5
 	// brokenAfter is how long the wait lasts for an accelerator that the node has shown. A restarted device plugin is back sooner.
 	brokenAfter = 2 * time.Minute
-	// unusualAfter is when a wait is reported in a group whose usual time is shorter or unknown.
-	unusualAfter = time.Minute
 	// backOff is how long no node is launched for the accelerator of a group whose nodes failed twice in a row.
 	backOff = 15 * time.Minute
 	// mostSamples is how many of a group's nodes, the latest, make up its usual time.
 	mostSamples = 9
 )
 
-// A wait is how long a node counts as starting.
-type wait struct {
-	until   time.Time
-	unusual time.Time     // when to report it
-	usual   time.Duration // 0 where it is unknown
-}
-
-// wait returns how long the node, which follow has seen, counts as starting.
-func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, all []*corev1.Node, uses func() usesOfNodes) wait {
+// wait returns until when the node, which follow has seen, counts as starting.
+func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, all []*corev1.Node, uses func() usesOfNodes) time.Time {
 	seen, group := s.nodes[node.Spec.ProviderID], s.provider.NodeGroupOf(node)
 	most := group.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime
-	usual := s.usual(group.AutoScalingGroup(), all, uses(), most)
-	w := wait{until: node.CreationTimestamp.Add(most), unusual: seen.ready.Add(max(usual, unusualAfter)), usual: usual}
+	longest := node.CreationTimestamp.Add(most)
 	if t := s.provider.View().Template(group.Id()); t != nil && t.Options.MaxNodeStartupTime != nil {
-		return w
+		return longest
 	}
+	usual := s.usual(group.AutoScalingGroup(), all, uses(), most)
 	until := seen.ready.Add(max(leastPatience, patience*usual) << min(max(0, s.failed[group.AutoScalingGroup()].count-1), mostDoublings))
 	if !seen.lost.IsZero() {
-		until, w.unusual = seen.lost.Add(brokenAfter), seen.lost
+		until = seen.lost.Add(brokenAfter)
 	}
-	if until.Before(w.until) {
-		w.until = until
+	if until.Before(longest) {
+		return until
 	}
-	return w
+	return longest
 }
 
 // usual returns how long nodes of the group need from Ready until they show their accelerator, or 0 where nothing is known. It is the

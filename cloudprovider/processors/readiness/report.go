@@ -11,26 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// reportWait reports once that a wait takes longer than usual, with its reason and its end.
-func (s *StartingNodes) reportWait(node *corev1.Node, lacks []string, w wait) {
-	seen := s.nodes[node.Spec.ProviderID]
-	if seen.waitShown || s.clock.Now().Before(w.unusual) {
-		return
-	}
-	seen.waitShown = true
-	promised := strings.Join(lacks, ", ")
-	what := fmt.Sprintf("has been Ready for %s without %s", decision.Span(s.clock.Since(seen.ready).Round(time.Second)), promised)
-	if !seen.lost.IsZero() {
-		what = fmt.Sprintf("has lost %s", promised)
-	}
-	usual := ""
-	if w.usual > 0 {
-		usual = fmt.Sprintf(", which nodes of the group usually publish %s after they are Ready", decision.Span(w.usual.Round(time.Second)))
-	}
-	s.report(corev1.EventTypeNormal, "AcceleratorAwaited", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it%s: it counts as starting "+
-		"until %s, and pods that wait for it get no other node until then", node.Name, what, usual, w.until.UTC().Format(time.RFC3339)))
-}
-
 // reportLate reports once that the wait for a node is over, and counts the failure of its group.
 func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
 	seen := s.nodes[node.Spec.ProviderID]
@@ -57,17 +37,10 @@ func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
 	if !seen.lost.IsZero() {
 		what = fmt.Sprintf("has published no %s for %s", promised, decision.Span(s.clock.Since(seen.lost).Round(time.Second)))
 	}
-	s.report(corev1.EventTypeWarning, "AcceleratorMissing", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
-		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what))
-}
-
-func (s *StartingNodes) report(eventType, reason, message string) {
-	if eventType == corev1.EventTypeWarning {
-		klog.Warning(message)
-	} else {
-		klog.Info(message)
-	}
+	message := fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
+		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what)
+	klog.Warning(message)
 	if s.event != nil {
-		s.event(eventType, reason, message)
+		s.event(corev1.EventTypeWarning, "AcceleratorMissing", message)
 	}
 }

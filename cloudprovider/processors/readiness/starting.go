@@ -70,7 +70,6 @@ type startup struct {
 	shown     bool      // it has shown an accelerator
 	showed    time.Time // when it showed its first one, if it was seen without
 	lost      time.Time // when the accelerator disappeared, or zero
-	waitShown bool      // the wait was reported
 	lateShown bool      // its end was reported
 }
 
@@ -81,11 +80,9 @@ func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message str
 		took: map[string][]time.Duration{}, failed: map[string]failures{}, joined: map[string]time.Time{}}
 }
 
-// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. It also adds
-// the CSINodes that the core cannot do without, because nothing earlier in a loop sees all nodes with their volumes.
+// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all.
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
-	addCSINodes(volumes, all)
 	s.join(ctx, all)
 	all, ready = s.asMade(all), s.asMade(ready)
 	copies := map[string]*corev1.Node{}
@@ -119,7 +116,7 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 }
 
 // awaited returns the resources for which a Ready node is waited for, of those that it lacks, and whether it counts as starting: not if it
-// is in use. It reports the wait of a node that does, and the end of any.
+// is in use. It reports the end of the wait.
 func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
 	uses func() usesOfNodes) (awaited []string, starts bool) {
 	if len(lacks) == 0 {
@@ -129,13 +126,9 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 	if used && (seen.lateShown || !seen.lost.IsZero()) {
 		return nil, false
 	}
-	w := s.wait(ctx, node, all, uses)
-	if !s.clock.Now().Before(w.until) {
+	if !s.clock.Now().Before(s.wait(ctx, node, all, uses)) {
 		s.reportLate(node, lacks)
 		return nil, false
-	}
-	if !used {
-		s.reportWait(node, lacks, w)
 	}
 	return lacks, !used
 }

@@ -200,6 +200,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	r.order(empty, eligible)
 	r.order(drained, eligible)
+	// The core would take all nodes of the first one's group before it takes one of the next group.
+	going, draining := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
+	room := min(ctx.MaxDrainParallelism, ctx.MaxScaleDownParallelism-len(going)-len(empty)) - len(draining)
+	drained = drained[:max(0, min(len(drained), room))]
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
 	for _, n := range r.Removals.begun {

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,9 +21,8 @@ import (
 // Like the core's, it is for one goroutine at a time.
 type Snapshot struct {
 	*predicate.PredicateSnapshot
-	csiNodes bool // they are part of the contents
-	known    map[types.UID]*framework.PodInfo
-	prefers  map[types.UID]string // see Prefer
+	known   map[types.UID]*framework.PodInfo
+	prefers map[types.UID]string // see Prefer
 }
 
 // New makes an empty Snapshot as the options say. With CSINodes it runs predicates in one goroutine, because each fork that the
@@ -34,15 +32,14 @@ func New(options config.AutoscalingOptions, handle *framework.Handle) *Snapshot 
 	if options.CSINodeAwareSchedulingEnabled {
 		parallelism = 1
 	}
-	return &Snapshot{csiNodes: options.CSINodeAwareSchedulingEnabled,
-		PredicateSnapshot: predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
-			options.DynamicResourceAllocationEnabled, parallelism, options.CSINodeAwareSchedulingEnabled)}
+	return &Snapshot{PredicateSnapshot: predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
+		options.DynamicResourceAllocationEnabled, parallelism, options.CSINodeAwareSchedulingEnabled)}
 }
 
-// ForDeletions changes the options so that the core's own snapshots of nodes it deletes are safe, too. The core reads the
-// parallelism for nothing else once it has a Snapshot.
+// ForDeletions changes the options so that the core's own snapshots of nodes it deletes are safe, too, and need no CSINode, which a node
+// may lack. The core reads these options for nothing else once it has a Snapshot and its provider of CSINodes.
 func ForDeletions(options config.AutoscalingOptions) config.AutoscalingOptions {
-	options.PredicateParallelism = 1
+	options.PredicateParallelism, options.CSINodeAwareSchedulingEnabled = 1, false
 	return options
 }
 
@@ -60,11 +57,7 @@ func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod
 	}
 	infos := make(map[string]*framework.NodeInfo, len(nodes))
 	for _, node := range nodes {
-		info, err := s.nodeInfo(node)
-		if err != nil {
-			return err
-		}
-		infos[node.Name] = info
+		infos[node.Name] = s.nodeInfo(node)
 	}
 	known := make(map[types.UID]*framework.PodInfo, len(scheduled))
 	for _, pod := range scheduled {
@@ -85,18 +78,15 @@ func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod
 	return nil
 }
 
-// nodeInfo returns a new NodeInfo without pods.
-func (s *Snapshot) nodeInfo(node *corev1.Node) (*framework.NodeInfo, error) {
+// nodeInfo returns a new NodeInfo without pods. It has no CSINode if the node has none: kubelet's comes a moment after its Node, and where
+// no kubelet runs none ever does.
+func (s *Snapshot) nodeInfo(node *corev1.Node) *framework.NodeInfo {
 	published, _ := s.DraSnapshot().NodeResourceSlices(node.Name)
 	info := framework.NewNodeInfo(node, published)
-	if s.csiNodes {
-		csiNode, err := s.CsiSnapshot().Get(node.Name)
-		if err != nil {
-			return nil, fmt.Errorf("CSINode of node %s: %w", node.Name, err)
-		}
+	if csiNode, err := s.CsiSnapshot().Get(node.Name); err == nil {
 		info.SetCSINode(csiNode)
 	}
-	return info, nil
+	return info
 }
 
 // podInfo returns the pod with its claims. They are left out where nobody reads claims, and where one of them is unknown, because anybody

@@ -223,6 +223,28 @@ func TestPredicatesOfCSINodesDoNotEndTheProcess(t *testing.T) {
 	}
 }
 
+// kubelet's CSINode comes a moment after its Node, and where no kubelet runs none ever does.
+func TestNodeWithoutCSINodeKeepsNeitherALoopNorARemovalFromRunning(t *testing.T) {
+	w, options, handle := newWorld(2, 1, false), byDefault, framework.NewTestFrameworkHandleOrDie(t)
+	options.CSINodeAwareSchedulingEnabled = true
+	volumes := csisnapshot.NewSnapshot(map[string]*storagev1.CSINode{"n0": {ObjectMeta: metav1.ObjectMeta{Name: "n0"}}})
+	loop := New(options, handle)
+	require.NoError(t, loop.SetClusterState(w.nodes, w.pods, nil, volumes))
+	for node, want := range map[string]bool{"n0": true, "n1": false} {
+		info, err := loop.GetNodeInfo(node)
+		require.NoError(t, err)
+		assert.Equal(t, want, info.CSINode != nil, node)
+	}
+	options = ForDeletions(options)
+	// As in the core's actuation.Actuator.
+	removal := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, options.DynamicResourceAllocationEnabled,
+		options.PredicateParallelism, options.CSINodeAwareSchedulingEnabled)
+	require.NoError(t, removal.SetClusterState(w.nodes, w.pods, nil, volumes))
+	info, err := removal.GetNodeInfo("n1")
+	require.NoError(t, err)
+	assert.Len(t, info.Pods(), 1)
+}
+
 func TestRemoveNodeWithBorrowedClaim(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -17,6 +17,7 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	csinodeprovider "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/provider"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
@@ -92,6 +93,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
+	if p.core.CSINodeAwareSchedulingEnabled {
+		opts.CSIProvider = csinodeprovider.NewCSINodeProviderFromInformers(factory)
+	}
 	var events *status.Events
 	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
