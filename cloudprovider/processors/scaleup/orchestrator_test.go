@@ -308,8 +308,8 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
 	spread := replicas("spread", 6, 800, spreadOverZones)
 	near := replicas("near", 2, 800, func(pod *apiv1.Pod) {
-		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
-			{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}}}
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
 	})
 	for _, tt := range []struct {
 		name     string
@@ -553,17 +553,6 @@ func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2})
 	w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)}), "a +1", "b +1")
 	assert.True(t, w.ctx.ProvisioningRequestScaleUpMode, "the next scale-up is for requests")
-}
-
-func TestAllOrNothingIsAskedOnce(t *testing.T) {
-	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-		calls++
-		w.resize("a", 1)
-		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}})
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true)
-	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
 }
 
 func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {

@@ -110,15 +110,14 @@ func requested(names ...string) []*apiv1.Pod {
 func TestPodsAreServedInPhases(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
 	for _, tt := range []struct {
-		name         string
-		loops        [][]*apiv1.Pod
-		noViews      bool
-		requests     bool // --enable-provisioning-requests
-		allOrNothing bool
-		results      []status.ScaleUpResult
-		err          errors.AutoscalerError
-		calls        []call
-		later        [][]string // by loop
+		name     string
+		loops    [][]*apiv1.Pod
+		noViews  bool
+		requests bool // --enable-provisioning-requests
+		results  []status.ScaleUpResult
+		err      errors.AutoscalerError
+		calls    []call
+		later    [][]string // by loop
 	}{
 		{name: "pods that need a zone wait for the next loop", loops: [][]*apiv1.Pod{podsNamed("free", "in-a", "other", "in-b"), podsNamed("in-a", "in-b")},
 			results: []status.ScaleUpResult{done, done}, calls: []call{{Pods: []string{"free", "other"}}, {Pods: []string{"in-a", "in-b"}}},
@@ -149,8 +148,6 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			calls: []call{{Pods: []string{"free", "softly", "over-nodes"}}}, later: [][]string{nil}},
 		{name: "no zone groups", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, noViews: true, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
-		{name: "all or nothing", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, allOrNothing: true, results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
@@ -161,7 +158,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			var later [][]string
 			for _, pods := range tt.loops {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false
-				result, err := o.ScaleUp(pods, nil, nil, nil, tt.allOrNothing)
+				result, err := o.ScaleUp(pods, nil, nil, nil, false)
 				later = append(later, names(result.PodsAwaitEvaluation))
 				assert.Truef(t, (err != nil) == (tt.err != nil), "error %v, want %v", err, tt.err)
 			}
