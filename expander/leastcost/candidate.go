@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
@@ -82,10 +80,4 @@ func (f *Filter) penaltyOf(id string) Penalty {
 		p.Ratio = 0
 	}
 	return p
-}
-
-// indivisible reports whether only all nodes and pods of the option may be asked for: its group adds all its nodes or none.
-func (c candidate) indivisible() bool {
-	options, err := c.option.NodeGroup.GetOptions(config.NodeGroupAutoscalingOptions{})
-	return err != cloudprovider.ErrNotImplemented && options != nil && options.ZeroOrMaxNodeScaling
 }

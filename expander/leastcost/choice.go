@@ -37,7 +37,7 @@ type assignment struct {
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
 	near := NearEachOther(d.pods, false)
 	single, covered := f.cheapestSingle(candidates, near)
-	if !separable(candidates, d.pods, near) {
+	if !separable(d.pods, near) {
 		return single
 	}
 	d.preferences = f.Preferences
@@ -61,14 +61,14 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 }
 
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
-// want all or nothing, and a group may add all its nodes or none. Pods that must be near each other may share only some nodes, and the core
-// alone knows which. In each case only whole options are compared.
-func separable(candidates []candidate, pods []*apiv1.Pod, near map[*apiv1.Pod]bool) bool {
+// want all or nothing. Pods that must be near each other may share only some nodes, and the core alone knows which. In each case only whole
+// options are compared.
+func separable(pods []*apiv1.Pod, near map[*apiv1.Pod]bool) bool {
 	requested := func(pod *apiv1.Pod) bool {
 		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
 		return has
 	}
-	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested) && len(near) == 0
+	return !slices.ContainsFunc(pods, requested) && len(near) == 0
 }
 
 // cheapestSingle chooses the cheapest option with the most pods, or, if pods must be near each other, the one with the most of these at the

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
@@ -27,20 +26,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// group is a node group of which only the ID and the options are ever asked. One called whole adds all its nodes or none.
+// group is a node group of which only the ID is ever asked.
 type group struct {
 	cloudprovider.NodeGroup
 	id string
 }
 
 func (g *group) Id() string { return g.id }
-
-func (g *group) GetOptions(config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
-	if g.id != "whole" {
-		return nil, cloudprovider.ErrNotImplemented
-	}
-	return &config.NodeGroupAutoscalingOptions{ZeroOrMaxNodeScaling: true}, nil
-}
 
 // flat prices the nodes of each group alike, in USD.
 type flat map[string]float64
@@ -204,7 +196,6 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		{name: "pods that keep apart have a node each", offers: []offer{{"large", 3, large, 0.15, apart}, {"small", 3, small, 0.1, apart}}, want: "small: 3 for 3"},
 		{name: "a provisioning request is not divided",
 			offers: []offer{{"small", 3, small, 0.1, requested}, {"large", 2, large, 0.16, requested}}, want: "small: 3 for 10"},
-		{name: "nor is a group of all nodes or none", offers: []offer{{"whole", 4, large, 0.3, both}, {"small", 2, small, 0.1, web}}, want: "whole: 4 for 10"},
 		{name: "nodes that get dearer with their number", offers: []offer{{"base", 2, small, 0, web}, {"flat", 2, small, 0, web}},
 			prices: func(id string, count int) (pricing.Amount, bool) {
 				if id == "base" { // the first node is spot, the others are not

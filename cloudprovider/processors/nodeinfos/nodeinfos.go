@@ -195,8 +195,9 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 }
 
 // withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
-// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. So it does of joined
-// local disks, because the template may know nothing of them. Among types of one size the node's figure stays, because it is exact.
+// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. So it does of more GPUs
+// than the node's type has, which are parts, and of joined local disks, because the template may know nothing of them. Among types of
+// one size the node's figure stays, because it is exact.
 func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
 		return info
@@ -221,7 +222,8 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 		}
 		capacity, promised := t.Capacity[name]
 		least, part := t.Allocatable[name], float64(smallest)/float64(max(1, size))
-		if share := scaled(shown, part); !promised || disk && least.Cmp(share) < 0 {
+		sliced := known && nodetemplate.IsAccelerator(name) && has.Value() > size
+		if share := scaled(shown, part); !promised || (sliced || disk) && least.Cmp(share) < 0 {
 			capacity, least = scaled(has, part), share
 		}
 		if least.Cmp(shown) < 0 {

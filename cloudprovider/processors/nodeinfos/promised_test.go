@@ -219,6 +219,8 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			more: []string{"nvidia.com/gpu", "4", "vpc.amazonaws.com/efa", "1", "example.com/fuse", "8"}, want: awsworld.Resources("example.com/fuse", "8")},
 		{name: "parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
 			want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
+		{name: "slices of fewer devices under their name", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu", "16"},
+			want: awsworld.Resources("nvidia.com/gpu", "4")},
 		{name: "unhealthy devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu", "4"},
 			ill: []string{"nvidia.com/gpu", "0"}, want: corev1.ResourceList{}},
 		{name: "unhealthy parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},

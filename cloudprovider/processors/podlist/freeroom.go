@@ -49,20 +49,23 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
-// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node, or the node is cordoned,
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node or a claim, or the node is cordoned,
 // drained or not Ready. So it does with pods that may not preempt: kube-scheduler never takes such a nomination back, whose node may not
 // take the pod any more.
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
 // by its name all the same, fail, and help no pod in this loop. On such a node it would count on a place that the pod does not get: the
-// pod keeps the nomination of its preemption until kube-scheduler tries it again.
+// pod keeps the nomination of its preemption until kube-scheduler tries it again. Without one of its ResourceClaims it never does, and the
+// core fails in the same way.
 func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
 		if name := pod.Status.NominatedNodeName; name != "" {
 			info, err := s.NodeInfos().Get(name)
+			_, lost := s.DraSnapshot().PodClaims(pod)
 			never := ptr.Deref(pod.Spec.PreemptionPolicy, "") == corev1.PreemptNever
-			if err != nil || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) || !nodemeta.Ready(info.Node()) {
+			if err != nil || lost != nil || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) ||
+				!nodemeta.Ready(info.Node()) {
 				pending[at] = snapshot.Unbound(pod)
 			}
 		}

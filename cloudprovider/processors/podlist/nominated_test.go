@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/stretchr/testify/require"
@@ -26,14 +27,16 @@ type noStatus struct{ scaledown.ActuationStatus }
 
 func (noStatus) DeletionsInProgress() (empty, drained []string) { return nil, nil }
 
-// loop runs one loop's list of pending pods through r and the core's own processors. Node a-starting has registered and is not Ready. The
-// snapshot has a placeholder instead of it.
+// loop runs one loop's list of pending pods through r and the core's own processors. Node a-ready is Ready. Node a-starting has registered
+// and is not Ready. The snapshot has a placeholder instead of it.
 func (r *FreeRoom) loop(t *testing.T, pending ...*corev1.Pod) []*corev1.Pod {
 	t.Helper()
-	_, ctx := newFreeRoom(t, []string{"a-placeholder"}, nil)
+	_, ctx := newFreeRoom(t, []string{"a-placeholder", "a-ready"}, nil)
+	ready, err := ctx.ClusterSnapshot.GetNodeInfo("a-ready")
+	require.NoError(t, err)
 	starting := utiltest.BuildTestNode("a-starting", 4000, 1<<30)
 	utiltest.SetNodeReadyState(starting, false, time.Unix(0, 0))
-	lister := kubernetes.NewTestNodeLister([]*corev1.Node{starting})
+	lister := kubernetes.NewTestNodeLister([]*corev1.Node{starting, ready.Node()})
 	ctx.AutoscalingKubeClients = cacontext.AutoscalingKubeClients{
 		ListerRegistry: kubernetes.NewListerRegistry(lister, lister, kubernetes.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)}
 	ctx.ScaleDownActuator, ctx.DebuggingSnapshotter = noDeletions{}, debuggingsnapshot.NewDebuggingSnapshotter(false)
@@ -65,4 +68,12 @@ func TestPodAbsentForALoopStallsNobody(t *testing.T) {
 	for at, pending := range [][]*corev1.Pod{{nominated, huge}, {huge}, {nominated, huge}} {
 		assert.Lenf(t, r.loop(t, pending...), 1, "loop %d: pods are left, want the one that fits on no node", at+1)
 	}
+}
+
+// kube-scheduler does not try a pod without its claim, so nobody takes its nomination back.
+func TestNominatedPodWithoutItsClaimStallsNobody(t *testing.T) {
+	r, _ := newFreeRoom(t, nil, nil)
+	nominated := plannedPod("nominated", 1, "a-ready")
+	nominated.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("gone")}}
+	assert.Len(t, r.loop(t, nominated, plannedPod("huge", 64, "")), 2, "pods are left")
 }

@@ -85,7 +85,7 @@ type Options struct {
 // The pods of each node are those for which the expander or the core's estimator counted the node. So no time limit leaves a pod out of the
 // plan once its node was asked for.
 //
-// Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
+// Pods of a provisioning request get one scale-up a loop.
 type Orchestrator struct {
 	Options
 	context   *cacontext.AutoscalingContext
@@ -189,16 +189,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
 		return o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)
 	}
-	var result *status.ScaleUpStatus
-	var err errors.AutoscalerError
-	if allOrNothing {
-		o.zonalNext = false
-		result, err = once(pods, nil)
-	} else {
-		o.context.ClusterSnapshot.Fork()
-		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
-		o.context.ClusterSnapshot.Revert()
-	}
+	o.context.ClusterSnapshot.Fork()
+	result, err := o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
+	o.context.ClusterSnapshot.Revert()
 	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
 		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
 		limit(result, slices.DeleteFunc(slices.Clone(pods), o.ofRequest)) // their request says why they wait

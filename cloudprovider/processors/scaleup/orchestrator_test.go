@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -303,6 +304,63 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 	}
 }
 
+// Zone a alone may take a pod that is spread, and others share their zone. The burst beside them may run anywhere.
+func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
+	spread := replicas("spread", 6, 800, spreadOverZones)
+	near := replicas("near", 2, 800, func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	})
+	for _, tt := range []struct {
+		name     string
+		expander string
+		pods     []*apiv1.Pod
+		want     []int // nodes of each group, sorted
+	}{
+		{"spread, least-cost", leastcost.Name, slices.Concat(replicas("web", 9, 900, nil), spread[5:]), []int{3, 3, 4}},
+		{"spread, least-waste", expander.LeastWasteExpanderName, slices.Concat(replicas("web", 9, 900, nil), spread[5:]), []int{3, 3, 4}},
+		{"two in one zone", leastcost.Name, slices.Concat(replicas("web", 9, 900, nil), near), []int{3, 3, 5}},
+		{"a plan of several sizes", leastcost.Name, slices.Concat(replicas("web", 6, 900, nil), replicas("db", 3, 3900, nil), spread[5:]),
+			[]int{1, 1, 1, 2, 2, 3}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, map[string]zone{"a": {max: 20}, "b": {max: 20}, "c": {max: 20},
+				"a-large": {max: 20, cpus: 4}, "b-large": {max: 20, cpus: 4}, "c-large": {max: 20, cpus: 4}},
+				func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true })
+			for at, pod := range spread[:5] {
+				old := utiltest.BuildTestNode(fmt.Sprint("old-", at), 1000, 1<<30)
+				old.Labels[apiv1.LabelTopologyZone] = string("bcabc"[at])
+				utiltest.SetNodeReadyState(old, true, time.Now().Add(-time.Hour))
+				require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, pod)))
+			}
+			filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
+			chain, err := ourexpander.New([]string{tt.expander}, ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter})
+			require.NoError(t, err)
+			w.ctx.ExpanderStrategy = chain
+			w.processors.NodeGroupSetProcessor = among{w.processors.NodeGroupSetProcessor, chain}
+			o := w.start(Options{Planner: chain, Zones: zonesByName{views: true}})
+			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
+			require.NoError(t, err)
+			assert.Len(t, result.PodsTriggeredScaleUp, len(tt.pods), "pods with nodes")
+			assert.Equal(t, tt.want, slices.Sorted(maps.Values(w.sizes())), "nodes by zone")
+		})
+	}
+}
+
+// among balances between the groups that the expander allows, as nodegroups.Balancing does.
+type among struct {
+	nodegroupset.NodeGroupSetProcessor
+	chain *ourexpander.Chain
+}
+
+func (a among) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, newNodes int) (
+	[]nodegroupset.ScaleUpInfo, caerrors.AutoscalerError) {
+	chosen := groups[0].Id()
+	return a.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, slices.DeleteFunc(groups, func(ng cloudprovider.NodeGroup) bool {
+		return ng.Id() != chosen && !a.chain.Balances(chosen, ng.Id())
+	}), newNodes)
+}
+
 // Nobody knows which pods fit on which of its nodes. Another scale-up could ask for nodes for them again.
 func TestCutOptionIsTheLast(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
@@ -495,17 +553,6 @@ func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	o := w.start(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2})
 	w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)}), "a +1", "b +1")
 	assert.True(t, w.ctx.ProvisioningRequestScaleUpMode, "the next scale-up is for requests")
-}
-
-func TestAllOrNothingIsAskedOnce(t *testing.T) {
-	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-		calls++
-		w.resize("a", 1)
-		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}})
-	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true)
-	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
 }
 
 func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {

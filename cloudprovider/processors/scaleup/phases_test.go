@@ -73,6 +73,31 @@ func podsNamed(names ...string) (list []*apiv1.Pod) {
 	return list
 }
 
+// spreadOverZones has a pod run on a node only if its zone has no more of its kind than another one.
+func spreadOverZones(pod *apiv1.Pod) {
+	pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelTopologyZone,
+		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+}
+
+// inZonesOfOthers are pods that may run in a zone or not because of other pods.
+func inZonesOfOthers() []*apiv1.Pod {
+	list := podsNamed("spread", "near", "apart")
+	spreadOverZones(list[0])
+	terms := []apiv1.PodAffinityTerm{{TopologyKey: apiv1.LabelTopologyZone}}
+	list[1].Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	list[2].Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	return list
+}
+
+// preferring are pods that merely prefer a zone, or that other pods keep off a node alone.
+func preferring() []*apiv1.Pod {
+	list := podsNamed("softly", "over-nodes")
+	spreadOverZones(list[0])
+	list[0].Spec.TopologySpreadConstraints[0].WhenUnsatisfiable = apiv1.ScheduleAnyway
+	spreadOverNodes(list[1])
+	return list
+}
+
 // requested are pods of a provisioning request.
 func requested(names ...string) []*apiv1.Pod {
 	list := podsNamed(names...)
@@ -85,15 +110,14 @@ func requested(names ...string) []*apiv1.Pod {
 func TestPodsAreServedInPhases(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
 	for _, tt := range []struct {
-		name         string
-		loops        [][]*apiv1.Pod
-		noViews      bool
-		requests     bool // --enable-provisioning-requests
-		allOrNothing bool
-		results      []status.ScaleUpResult
-		err          errors.AutoscalerError
-		calls        []call
-		later        [][]string // by loop
+		name     string
+		loops    [][]*apiv1.Pod
+		noViews  bool
+		requests bool // --enable-provisioning-requests
+		results  []status.ScaleUpResult
+		err      errors.AutoscalerError
+		calls    []call
+		later    [][]string // by loop
 	}{
 		{name: "pods that need a zone wait for the next loop", loops: [][]*apiv1.Pod{podsNamed("free", "in-a", "other", "in-b"), podsNamed("in-a", "in-b")},
 			results: []status.ScaleUpResult{done, done}, calls: []call{{Pods: []string{"free", "other"}}, {Pods: []string{"in-a", "in-b"}}},
@@ -116,9 +140,13 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
 		{name: "all need one", loops: [][]*apiv1.Pod{podsNamed("in-a", "in-b")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: [][]string{nil}},
+		{name: "pods that other pods keep out of zones need one", loops: [][]*apiv1.Pod{append(podsNamed("free"), inZonesOfOthers()...)},
+			results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free"}}}, later: [][]string{{"spread", "near", "apart"}}},
+		{name: "other pods alone keep all out of zones", loops: [][]*apiv1.Pod{inZonesOfOthers()}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"spread", "near", "apart"}}}, later: [][]string{nil}},
+		{name: "pods that may run in any zone", loops: [][]*apiv1.Pod{append(podsNamed("free"), preferring()...)}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "softly", "over-nodes"}}}, later: [][]string{nil}},
 		{name: "no zone groups", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, noViews: true, results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
-		{name: "all or nothing", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, allOrNothing: true, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,7 +158,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			var later [][]string
 			for _, pods := range tt.loops {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false
-				result, err := o.ScaleUp(pods, nil, nil, nil, tt.allOrNothing)
+				result, err := o.ScaleUp(pods, nil, nil, nil, false)
 				later = append(later, names(result.PodsAwaitEvaluation))
 				assert.Truef(t, (err != nil) == (tt.err != nil), "error %v, want %v", err, tt.err)
 			}

@@ -85,6 +85,7 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	templates := make(map[string]*framework.NodeInfo)
 	for id, z := range zones {
 		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000*max(1, z.cpus), 1<<30)
+		node.Labels[apiv1.LabelTopologyZone] = id[:1]
 		if z.pool != "" {
 			node.Labels["pool"] = z.pool
 		}
