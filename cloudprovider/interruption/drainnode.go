@@ -90,9 +90,15 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
-		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
-		out := h.terminate(ctx, j, nil)
-		// A hook of another tool may keep it running, and its node may come until it ends.
+		log := klog.FromContext(ctx)
+		log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
+		var out outcome
+		if cause, remedy := h.Elsewhere(j.instance); cause != "" {
+			log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
+		} else {
+			out = h.terminate(ctx, j, nil)
+		}
+		// A hook of another tool may keep it running, and its node may come, or get EC2's provider ID, until it ends.
 		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
 			sleep(ctx, h.Clock, time.Second)
 		}
