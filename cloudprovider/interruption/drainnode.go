@@ -311,7 +311,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:
-	case h.drainedByHandler(node, c), drainedByCore(node) && !c.endsAtDeadline():
+	case drainedByCore(node) && !c.endsAtDeadline():
 		p.HandsOff = func(*corev1.Pod) bool { return true }
 	case drainedByCore(node):
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on

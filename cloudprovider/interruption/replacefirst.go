@@ -16,16 +16,16 @@ import (
 )
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node, and
-// a moment for aws-node-termination-handler. Either may give up, and neither looks for a place for the pods that it leaves. It reports
-// whether the pods are to be evicted: those without such a place only if AWS ends the instance, or if it is rebooted.
+// Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node. The core may give up,
+// and looks for no place for the pods that it leaves. It reports whether the pods are to be evicted: those without such a place only if
+// AWS ends the instance, or if it is rebooted.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	if h.replacedByAWS(j) {
 		j.decide()
 		return true
 	}
 	waited := false
-	for ; h.drainedByOthers(j); waited = true {
+	for ; h.drainedByCore(j); waited = true {
 		c := j.current()
 		late := !h.Clock.Now().Before(c.placedBy())
 		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
@@ -47,7 +47,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	for ; ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
 		c := j.current()
 		switch {
-		case c.planned() && h.drainedByOthers(j): // the core counts the pods of a node that it drains
+		case c.planned() && h.drainedByCore(j): // the core counts the pods of a node that it drains
 			j.setDraining(nil)
 			j.placed.Store(false)
 			return h.replaceFirst(ctx, j, nodes)
@@ -62,10 +62,10 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	return true
 }
 
-// drainedByOthers reports whether the core or aws-node-termination-handler moves the pods of the instance.
-func (h *Handler) drainedByOthers(j *job) bool {
+// drainedByCore reports whether the core moves the pods of the instance.
+func (h *Handler) drainedByCore(j *job) bool {
 	node := h.node(j.instance)
-	return node != nil && (drainedByCore(node) || h.drainedByHandler(node, j.current()))
+	return node != nil && drainedByCore(node)
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
