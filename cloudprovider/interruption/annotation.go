@@ -56,6 +56,11 @@ func Planned(node *corev1.Node) bool {
 	})
 }
 
+// Rebalances reports whether a node is drained because its instance goes, and a group with Capacity Rebalancing replaces it.
+func Rebalances(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && rebalances(event.Kind(t.Value)) })
+}
+
 // Rebooting reports whether a node is drained for a reboot.
 func Rebooting(node *corev1.Node) bool {
 	m, _ := annotationOf(node)

@@ -68,12 +68,17 @@ func (h *Handler) drainedByCore(j *job) bool {
 	return node != nil && drainedByCore(node)
 }
 
-// replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
-// scheduled change, nor for an instance that reboots.
+// replacedByAWS reports whether the group launches a replacement of the instance itself.
 func (h *Handler) replacedByAWS(j *job) bool {
-	g, kind := h.Groups.Snapshot().Group(j.group), j.current().Kind
+	g := h.Groups.Snapshot().Group(j.group)
 	i, _ := h.Groups.Snapshot().Instance(j.instance)
-	return g != nil && g.CapacityRebalance && kind != event.ScheduledChange && kind != event.Reboot && (i == nil || !i.Lifecycle.ReplacesRootVolume())
+	return g != nil && g.CapacityRebalance && rebalances(j.current().Kind) && (i == nil || !i.Lifecycle.ReplacesRootVolume())
+}
+
+// rebalances reports whether Capacity Rebalancing replaces an instance that goes for this. It acts on spot instances alone, and neither
+// on a scheduled change nor on a reboot.
+func rebalances(k event.Kind) bool {
+	return k != event.ScheduledChange && k != event.Reboot && k != event.ReservationEnd
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon
