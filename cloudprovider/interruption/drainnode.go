@@ -271,7 +271,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	}
 	c = j.current()
 	works := c.Kind != event.Reboot || slices.ContainsFunc(h.nodes(j.instance), nodemeta.Ready) // otherwise its pods are of no use
-	if (result.Lost > 0 || result.Unseen) && !c.endsAtDeadline() && works {
+	if h.takenBack(j) != "" || (result.Lost > 0 || result.Unseen) && !c.endsAtDeadline() && works {
 		return h.giveUp(ctx, j, nodes, "its pods could not be moved in time")
 	}
 	if c.Kind != event.Reboot { // whose pods the move did not wait for, because their node does not work
@@ -302,10 +302,9 @@ const (
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
-	if h.takenBack(j) {
+	if h.takenBack(j) != "" {
 		p.Deadline = c.Began // no further pod is evicted
-	}
-	if c.endsAtDeadline() && h.AtDeadline == Force {
+	} else if c.endsAtDeadline() && h.AtDeadline == Force {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}
@@ -324,9 +323,8 @@ func (h *Handler) plan(j *job) drain.Plan {
 func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why string) outcome {
 	if j.abandoned = j.current(); j.abandoned.over { // another reason may come while the nodes are put back
 		why = calledOff
-	} else if h.takenBack(j) {
-		why = unwanted
 	}
+	why = cmp.Or(h.takenBack(j), why)
 	for _, node := range nodes {
 		h.restore(ctx, node, why)
 	}

@@ -51,10 +51,10 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 			j.setDraining(nil)
 			j.placed.Store(false)
 			return h.replaceFirst(ctx, j, nodes)
+		case h.takenBack(j) != "":
+			return false
 		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
 			return true
-		case h.takenBack(j):
-			return false
 		case !h.Clock.Now().Before(c.placedBy()):
 			return c.evictsAll()
 		}
