@@ -139,7 +139,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 		if planned {
 			for _, node := range nodes {
-				h.cordon(ctx, j, node, annotation{Excluded: true})
+				h.cordonSoon(ctx, j, node, annotation{Excluded: true})
 			}
 		}
 	}

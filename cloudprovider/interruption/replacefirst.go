@@ -36,7 +36,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	}
 	if waited { // the core has lifted the cordon
 		for _, node := range nodes {
-			for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{}) {
+			for ctx.Err() == nil && j.current().planned() && !h.cordon(ctx, j, node, annotation{}) {
 			}
 		}
 	}
