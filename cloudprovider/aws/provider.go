@@ -16,7 +16,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/utils/clock"
@@ -362,7 +361,7 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {
-		taken := taints.HasTaint(node, interruption.Taint) && !interruption.Planned(node) && !i.Lifecycle.ReplacesRootVolume()
+		taken := interruption.Rebalances(node) && !i.Lifecycle.ReplacesRootVolume()
 		return !i.Lifecycle.Leaving() && !(taken && g.CapacityRebalance && !g.Source.Weighted()), nil
 	}
 	if node.Annotations[annotationNotAutoscaled] == "false" { // which says nothing of a node of our groups, whose sizes count it

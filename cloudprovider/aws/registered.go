@@ -154,6 +154,9 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 	}
 }
 
+// Elsewhere is elsewhere for one instance, as of now.
+func (p *Provider) Elsewhere(instance string) (cause, remedy string) { return p.elsewhere()(instance) }
+
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
 // for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
 // anew, or lost it to somebody else. Pods may come to it. It waits for the taint as long as patience lasts.

@@ -3,7 +3,6 @@ package interruption
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,10 +19,8 @@ const Taint = "asg-autoscaler.github.io/interruption"
 const (
 	labelExcluded = corev1.LabelNodeExcludeBalancers
 
-	// The core sets taintDeleted on a node that it removes. Taints of aws-node-termination-handler begin with
-	// terminationHandler.
-	taintDeleted       = "ToBeDeletedByClusterAutoscaler"
-	terminationHandler = "aws-node-termination-handler/"
+	// The core sets taintDeleted on a node that it removes.
+	taintDeleted = "ToBeDeletedByClusterAutoscaler"
 )
 
 // annotation is the JSON of the annotation: why a node is drained, and how far.
@@ -57,6 +54,11 @@ func Planned(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
 		return t.Key == Taint && reason{Kind: event.Kind(t.Value)}.planned()
 	})
+}
+
+// Rebalances reports whether a node is drained because its instance goes, and a group with Capacity Rebalancing replaces it.
+func Rebalances(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && rebalances(event.Kind(t.Value)) })
 }
 
 // Rebooting reports whether a node is drained for a reboot.
@@ -151,17 +153,6 @@ func drainedByCore(node *corev1.Node) bool {
 // cordonedByCore reports whether the node's cordon came with the core's taint. Whoever takes that off lifts the cordon or leaves it to us.
 func cordonedByCore(node *corev1.Node) bool {
 	return drainedByCore(node) && !nodemeta.CordonedBefore(node, taintDeleted)
-}
-
-// handlerTime is for how long a drain is left to aws-node-termination-handler. With cordonOnly it taints nodes and evicts nothing, and after a
-// rebalance recommendation it does so by default. Two evictions of one pod do no harm.
-const handlerTime = 20 * time.Second
-
-// drainedByHandler reports whether a drain for r is left to aws-node-termination-handler.
-func (h *Handler) drainedByHandler(node *corev1.Node, r reason) bool {
-	return h.Clock.Since(r.Began) < handlerTime && slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		return strings.HasPrefix(t.Key, terminationHandler) && t.Key != terminationHandler+"rebalance-recommendation"
-	})
 }
 
 // comesAgain reports whether another pod may take the pod's place under its name, such as one of a StatefulSet.

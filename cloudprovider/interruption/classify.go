@@ -190,8 +190,8 @@ func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Insta
 		return h.Rebalance != Drain || g.CapacityRebalance || i.Lifecycle.Leaving() || h.node(i.ID) == nil
 	case event.StateChange:
 		node := h.node(i.ID)
-		if i.Lifecycle.Starting() && node == nil {
-			return true // a decrement would hide the failed launch, and the core would launch the group again, for ever
+		if !i.Lifecycle.Leaving() && node == nil {
+			return true // AWS replaces it. A decrement would hide that, and the core would launch the group again, for ever
 		}
 		startedAgain := node != nil && nodemeta.ReadySince(node).After(announced)
 		if strings.HasPrefix(e.State, "stop") && (startedAgain || g.WarmPool && i.Lifecycle.Counts()) {

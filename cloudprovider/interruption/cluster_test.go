@@ -54,6 +54,50 @@ func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 		"%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
 }
 
+// The node runs pods, and nobody knows that it is the instance's.
+func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
+	for _, tt := range []struct {
+		name, outcome string
+		message       func(instance string) string
+		shown         bool // a cloud controller manager states EC2's provider ID a moment later
+		ended         int
+	}{
+		{name: "warning", outcome: "no-node spot-interruption", message: func(id string) string { return warning(id, time.Now()) }},
+		{name: "retirement", outcome: "no-node scheduled-change", message: later("RETIREMENT", 5*time.Minute)},
+		{name: "provider ID that comes late", outcome: "drained spot-interruption", shown: true, ended: 1,
+			message: func(id string) string { return warning(id, time.Now()) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				ends, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+				node := w.nodes()[ends]
+				require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+				w.running(func(o *interruption.Options) {
+					o.Elsewhere = func(instance string) (cause, remedy string) {
+						if instance == ends {
+							return "it may be node k3s", "state its provider ID"
+						}
+						return "", ""
+					}
+				})
+				w.send(tt.message(ends))
+				time.Sleep(20 * time.Second)
+				if tt.shown {
+					node.ResourceVersion = ""
+					_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+					require.NoError(t, err)
+					w.run(ends, "a")
+				}
+				w.within(15*time.Minute, "handled", func() bool { return w.handled()[tt.outcome] == 1 })
+				w.waitEmptyQueue()
+				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && w.evictions("a") == tt.ended,
+					"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
+			})
+		})
+	}
+}
+
 // A new leader reads the queue before its first loop. The other cluster drains the instance, which has no node here.
 func TestHookOfAnotherClusterIsLeftToIt(t *testing.T) {
 	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -48,7 +49,7 @@ func TestReasonDeadlines(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := reasonFor(tt.event, now.Add(-tt.age), now)
 			j, force := newJob("i-1", "group", c), never
-			if plan := (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
+			if plan := (&Handler{Options: Options{Groups: ours{}, AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
 				force = plan.Force.Sub(now)
 			}
 			left := c.Deadline.Sub(now)
@@ -68,6 +69,13 @@ const (
 	retirement = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
 	never      = time.Duration(-1)
 )
+
+// ours are the groups of a Cache that has read one.
+type ours struct{ groups }
+
+func (ours) Snapshot() *group.Snapshot {
+	return group.NewSnapshot(map[string]*group.Group{"group": {Name: "group"}}, nil, time.Time{})
+}
 
 func noNodes() cache.SharedIndexInformer {
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes().Informer()

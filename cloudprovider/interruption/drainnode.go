@@ -90,9 +90,15 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
-		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
-		out := h.terminate(ctx, j, nil)
-		// A hook of another tool may keep it running, and its node may come until it ends.
+		log := klog.FromContext(ctx)
+		log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
+		var out outcome
+		if cause, remedy := h.Elsewhere(j.instance); cause != "" {
+			log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
+		} else {
+			out = h.terminate(ctx, j, nil)
+		}
+		// A hook of another tool may keep it running, and its node may come, or get EC2's provider ID, until it ends.
 		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
 			sleep(ctx, h.Clock, time.Second)
 		}
@@ -133,7 +139,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 		if planned {
 			for _, node := range nodes {
-				h.cordon(ctx, j, node, annotation{Excluded: true})
+				h.cordonSoon(ctx, j, node, annotation{Excluded: true})
 			}
 		}
 	}
@@ -265,7 +271,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	}
 	c = j.current()
 	works := c.Kind != event.Reboot || slices.ContainsFunc(h.nodes(j.instance), nodemeta.Ready) // otherwise its pods are of no use
-	if (result.Lost > 0 || result.Unseen) && !c.endsAtDeadline() && works {
+	if h.takenBack(j) != "" || (result.Lost > 0 || result.Unseen) && !c.endsAtDeadline() && works {
 		return h.giveUp(ctx, j, nodes, "its pods could not be moved in time")
 	}
 	if c.Kind != event.Reboot { // whose pods the move did not wait for, because their node does not work
@@ -296,16 +302,15 @@ const (
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
-	if h.takenBack(j) {
+	if h.takenBack(j) != "" {
 		p.Deadline = c.Began // no further pod is evicted
-	}
-	if c.endsAtDeadline() && h.AtDeadline == Force {
+	} else if c.endsAtDeadline() && h.AtDeadline == Force {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:
-	case h.drainedByHandler(node, c), drainedByCore(node) && !c.endsAtDeadline():
+	case drainedByCore(node) && !c.endsAtDeadline():
 		p.HandsOff = func(*corev1.Pod) bool { return true }
 	case drainedByCore(node):
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on
@@ -318,9 +323,8 @@ func (h *Handler) plan(j *job) drain.Plan {
 func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why string) outcome {
 	if j.abandoned = j.current(); j.abandoned.over { // another reason may come while the nodes are put back
 		why = calledOff
-	} else if h.takenBack(j) {
-		why = unwanted
 	}
+	why = cmp.Or(h.takenBack(j), why)
 	for _, node := range nodes {
 		h.restore(ctx, node, why)
 	}

@@ -21,7 +21,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
 )
 
 func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
@@ -340,49 +339,25 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 	}
 }
 
-// aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
-func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		warned := w.inService()[0]
-		w.run(warned, "a", "b")
+// With cordonOnly that tool evicts nothing.
+func TestNodeOfTerminationHandlerIsReplacedFirst(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		node := w.nodes()[warned]
 		node.Spec.Unschedulable = true
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
 		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		w.running()
+		w.refused.Store(true)
+		h := w.handler()
+		w.background(h.Run)
 		w.send(warning(warned, time.Now()))
-		w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
-		time.Sleep(1500 * time.Millisecond)
-		assert.Truef(t, len(w.allEvicted()) == 0 && w.terminations() == 0,
-			"evicted %v, %d terminations while the other drains", w.allEvicted(), w.terminations())
-		for _, name := range []string{"a", "b"} {
-			require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", name))
-		}
+		w.within(5*time.Second, "its pods count as pending", func() bool { return len(h.NodesBeingDrained()) == 1 })
+		w.refused.Store(false)
 		w.waitTerminated(warned)
 		w.waitEmptyQueue()
-		assert.Truef(t, len(w.allEvicted()) == 0 && w.desired() == 1 && w.terminations() == 1,
-			"evicted %v, desired %d after %d terminations", w.allEvicted(), w.desired(), w.terminations())
+		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1 && w.terminations() == 1,
+			"%d evictions, desired %d after %d terminations", w.evictions("a"), w.desired(), w.terminations())
 	})
-}
-
-// With cordonOnly it sets its taint and evicts nothing, and after a recommendation it does so by default.
-func TestTerminationHandlerThatOnlyCordonsIsNotWaitedFor(t *testing.T) {
-	for taint, limit := range map[string]time.Duration{"spot-itn": 30 * time.Second, "rebalance-recommendation": 10 * time.Second} {
-		t.Run(taint, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-				node := w.nodes()[warned]
-				node.Spec.Unschedulable = true
-				node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/" + taint, Effect: corev1.TaintEffectNoSchedule})
-				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-				require.NoError(t, err)
-				w.running()
-				w.send(warning(warned, time.Now()))
-				w.within(limit, "evicted", func() bool { return w.evictions("a") == 1 })
-				w.waitTerminated(warned)
-			})
-		})
-	}
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {

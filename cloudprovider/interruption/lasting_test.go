@@ -76,6 +76,25 @@ func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
 	})
 }
 
+// Its boot script has shut it down, and Auto Scaling has yet to see that. A decrement would hide it from the core, which would launch the
+// group again, for ever.
+func TestInstanceThatEndsWithoutANodeIsLeftToAWS(t *testing.T) {
+	for _, state := range []string{"stopping", "shutting-down"} {
+		t.Run(state, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				ends := w.inService()[0]
+				require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[ends].Name, metav1.DeleteOptions{}))
+				w.running()
+				w.send(stateChange(ends, state))
+				w.waitEmptyQueue()
+				assert.Truef(t, w.terminations() == 0 && w.desired() == 2,
+					"%d terminations, desired %d, want none and two", w.terminations(), w.desired())
+			})
+		})
+	}
+}
+
 // The last reading shows the instance in service. The core would ask for a node beside the one that AWS launches in its place.
 func TestInstanceThatAutoScalingEndsIsReadBeforeItsDrain(t *testing.T) {
 	g := hooked(scalingGroup(0, 1, 5))

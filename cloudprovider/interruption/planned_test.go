@@ -264,6 +264,43 @@ func (w *world) versioned() {
 	})
 }
 
+// An operator takes the group's discovery tag off, or gives it to another autoscaler. Nobody here would end the instance.
+func TestNodeOfAGroupThatIsNoLongerOursIsPutBackIntoUse(t *testing.T) {
+	for _, tt := range []struct {
+		name, what string
+		full       bool
+		refused    bool
+		grace      time.Duration
+		evicted    int
+	}{
+		{name: "before its pods have a place", what: "REBOOT_MAINTENANCE", full: true},
+		{name: "while a budget holds its pods", what: "REBOOT_MAINTENANCE", refused: true},
+		{name: "while a budget holds the pods of an instance that ends", what: "RETIREMENT", refused: true},
+		{name: "while its pods leave", what: "REBOOT_MAINTENANCE", grace: 5 * time.Minute, evicted: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+				w.full.Store(tt.full)
+				w.refused.Store(tt.refused)
+				w.grace.Store(tt.grace.Milliseconds())
+				w.running()
+				w.send(change(tt.what, time.Now().Add(3*time.Hour), leaves))
+				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+				time.Sleep(time.Minute)
+				require.NoError(t, w.aws.SetTags("spot", map[string]*string{tag: nil}))
+				w.within(time.Minute, "the group is not ours in a reading", func() bool { return w.cache.Snapshot().Group("spot") == nil })
+				w.within(6*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+				time.Sleep(10 * time.Minute)
+				assert.Truef(t, w.cordoned() == 0 && w.evictions("a") == tt.evicted && w.terminations() == 0,
+					"%d nodes cordoned, %d evictions, %d terminations", w.cordoned(), w.evictions("a"), w.terminations())
+				for _, call := range w.pods.Calls() {
+					assert.NotEqualf(t, "delete", call.Verb, "%+v", call)
+				}
+			})
+		})
+	}
+}
+
 // The core takes its taint off after two minutes, and its cordon with it. It has left a pod.
 func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 	const byCore = "ToBeDeletedByClusterAutoscaler"

@@ -40,14 +40,18 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 
 const unwanted = "nobody wants its reboot any more"
 
-// takenBack reports whether the job is for a reboot that the machine of package move has taken back.
-func (h *Handler) takenBack(j *job) bool {
-	node := h.node(j.instance)
-	if node == nil || j.current().Kind != event.Reboot {
-		return false
+// takenBack returns why a planned drain is to end, or "": the machine of package move has taken its reboot back, or its group is no longer
+// ours, so that nobody here would end the instance.
+func (h *Handler) takenBack(j *job) (why string) {
+	switch c, node := j.current(), h.node(j.instance); {
+	case c.Kind == event.Reboot && node != nil:
+		if s, _ := move.StateOf(node); s.Step != move.Rebooting {
+			return unwanted
+		}
+	case c.Kind != event.Reboot && c.planned() && h.Groups.Snapshot().Group(j.group) == nil:
+		return "its group is no longer autoscaled"
 	}
-	s, _ := move.StateOf(node)
-	return s.Step != move.Rebooting
+	return ""
 }
 
 // reboot reboots the instance, and puts its node back into use once that has come back. The annotation of the node records the call first,

@@ -56,6 +56,8 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 		h.restore(ctx, node, "the instance is in service again")
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes
 	case h.dealtWith(id): // terminated, which AWS has yet to show
+	case m.Terminating.IsZero() && h.gaveUp(id, m.reason): // its node could not be written
+		h.restore(ctx, node, "its drain is over")
 	default:
 		klog.FromContext(ctx).Info("Taking up a drain", "node", klog.KObj(node), "kind", m.Kind, "deadline", m.Deadline, "terminating", m.Terminating)
 		h.begin(ctx, id, group.Name, m.resumed(now))

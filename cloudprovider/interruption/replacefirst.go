@@ -16,16 +16,16 @@ import (
 )
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
-// Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node, and
-// a moment for aws-node-termination-handler. Either may give up, and neither looks for a place for the pods that it leaves. It reports
-// whether the pods are to be evicted: those without such a place only if AWS ends the instance, or if it is rebooted.
+// Ready nodes, or until as little time is left as after a warning. It also waits while the core drains the node. The core may give up,
+// and looks for no place for the pods that it leaves. It reports whether the pods are to be evicted: those without such a place only if
+// AWS ends the instance, or if it is rebooted.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	if h.replacedByAWS(j) {
 		j.decide()
 		return true
 	}
 	waited := false
-	for ; h.drainedByOthers(j); waited = true {
+	for ; h.drainedByCore(j); waited = true {
 		c := j.current()
 		late := !h.Clock.Now().Before(c.placedBy())
 		if !c.planned() || late || ctx.Err() != nil || !h.inGroup(j.instance) || !h.drainer.Occupied(h.names(nodes)...) {
@@ -36,7 +36,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	}
 	if waited { // the core has lifted the cordon
 		for _, node := range nodes {
-			for ctx.Err() == nil && !h.cordon(ctx, j, node, annotation{}) {
+			for ctx.Err() == nil && j.current().planned() && !h.cordon(ctx, j, node, annotation{}) {
 			}
 		}
 	}
@@ -47,14 +47,14 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	for ; ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
 		c := j.current()
 		switch {
-		case c.planned() && h.drainedByOthers(j): // the core counts the pods of a node that it drains
+		case c.planned() && h.drainedByCore(j): // the core counts the pods of a node that it drains
 			j.setDraining(nil)
 			j.placed.Store(false)
 			return h.replaceFirst(ctx, j, nodes)
+		case h.takenBack(j) != "":
+			return false
 		case !c.planned(), j.placed.Load(), h.CoreElsewhere:
 			return true
-		case h.takenBack(j):
-			return false
 		case !h.Clock.Now().Before(c.placedBy()):
 			return c.evictsAll()
 		}
@@ -62,18 +62,23 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	return true
 }
 
-// drainedByOthers reports whether the core or aws-node-termination-handler moves the pods of the instance.
-func (h *Handler) drainedByOthers(j *job) bool {
+// drainedByCore reports whether the core moves the pods of the instance.
+func (h *Handler) drainedByCore(j *job) bool {
 	node := h.node(j.instance)
-	return node != nil && (drainedByCore(node) || h.drainedByHandler(node, j.current()))
+	return node != nil && drainedByCore(node)
 }
 
-// replacedByAWS reports whether the group launches a replacement of the instance itself. Capacity Rebalancing launches none for a
-// scheduled change, nor for an instance that reboots.
+// replacedByAWS reports whether the group launches a replacement of the instance itself.
 func (h *Handler) replacedByAWS(j *job) bool {
-	g, kind := h.Groups.Snapshot().Group(j.group), j.current().Kind
+	g := h.Groups.Snapshot().Group(j.group)
 	i, _ := h.Groups.Snapshot().Instance(j.instance)
-	return g != nil && g.CapacityRebalance && kind != event.ScheduledChange && kind != event.Reboot && (i == nil || !i.Lifecycle.ReplacesRootVolume())
+	return g != nil && g.CapacityRebalance && rebalances(j.current().Kind) && (i == nil || !i.Lifecycle.ReplacesRootVolume())
+}
+
+// rebalances reports whether Capacity Rebalancing replaces an instance that goes for this. It acts on spot instances alone, and neither
+// on a scheduled change nor on a reboot.
+func rebalances(k event.Kind) bool {
+	return k != event.ScheduledChange && k != event.Reboot && k != event.ReservationEnd
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon

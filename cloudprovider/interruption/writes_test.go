@@ -3,12 +3,14 @@ package interruption_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -111,5 +113,55 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
+	})
+}
+
+// The core has lifted its cordon, and a webhook refuses to let the node be cordoned again.
+func TestWarningDuringAPlannedDrainThatCannotCordonIsNotHeldUp(t *testing.T) {
+	const byCore = "ToBeDeletedByClusterAutoscaler"
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		set := func(change func(*corev1.Node)) {
+			node := w.nodes()[warned]
+			change(node)
+			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+			require.NoError(t, err)
+		}
+		set(func(n *corev1.Node) {
+			n.Spec.Unschedulable = true
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: byCore, Effect: corev1.TaintEffectNoSchedule})
+		})
+		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
+		w.running(func(o *interruption.Options) { o.Cordons = c })
+		w.send(change("REBOOT_MAINTENANCE", time.Now().Add(3*time.Hour), warned))
+		w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
+		c.first.Store(10000)
+		set(func(n *corev1.Node) {
+			n.Spec.Unschedulable = false
+			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == byCore })
+		})
+		time.Sleep(time.Minute)
+		require.Zero(t, w.evictions("a"), "evictions")
+		w.send(warning(warned, time.Now()))
+		w.within(25*time.Second, "evicted", func() bool { return w.evictions("a") == 1 })
+	})
+}
+
+// AWS says but once that its change is over.
+func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+		w.full.Store(true)
+		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
+		w.running(func(o *interruption.Options) { o.Cordons = c })
+		retires := change("RETIREMENT", time.Now().Add(4*time.Hour), leaves)
+		w.send(said(retires, "arn:1", "open", 0))
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		c.first.Store(10000)
+		w.send(said(retires, "arn:1", "closed", time.Second))
+		time.Sleep(20 * time.Second)
+		c.first.Store(0)
+		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		time.Sleep(5 * time.Hour)
+		assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
+			w.cordoned(), w.evictions("a"), w.terminations())
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // A hundred instances may get their two minutes at the same moment, and the core's own client writes five times a second.
@@ -35,4 +37,17 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 			assert.Equalf(t, tt.wantQPS, client.CoreV1().RESTClient().GetRateLimiter().QPS(), "of %v calls a second", tt.qps)
 		}
 	}
+}
+
+// A spot warning would end the instance under the pods of such a node.
+func TestInterruptionsSpareANodeWithoutEC2sProviderID(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("g", "m5.large", 0, 1, 5, nil))
+	w.Cluster.Put(t, awsworld.Node("server-1", "k3s://server-1"))
+	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1"}, registerer: prometheus.NewRegistry()}
+	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0)}
+	handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}, provider: w.Provider}, nil)
+	require.NoError(t, err)
+	cause, remedy := handler.Elsewhere(nodemeta.InstanceOf(w.Nodes("g")[0]))
+	assert.Contains(t, cause, `it may be node "server-1"`)
+	assert.NotEmpty(t, remedy)
 }
