@@ -172,7 +172,7 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 	$(if $(DUMP),$(GO) test ./cloudprovider/instancetypes -run 'FormatReproducesEmbedded' -update -dump $(abspath $(DUMP)))
 
 .PHONY: vulncheck
-vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
+vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL of another one)
 	$(GO) run ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB))
 
 .PHONY: licences
