@@ -115,7 +115,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	@$(MAKE) --no-print-directory verify
 	@# both compile for minutes, and one has work for a core while the other waits for a package
 	@$(COMPILING) $(MAKE) --no-print-directory -j2 lint controlplane
-	@# lint has run go vet already, and test/repo/fuzz below runs the fuzz targets
+	@# lint has run go vet already, and fuzz.sh below runs the fuzz targets
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
 	test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
@@ -123,7 +123,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	$(GO) test -C build/image -count=1 ./...
 	@# with the race detector, with which the core has been compiled above
 	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
-	$(GO) run ./test/repo/fuzz -fuzztime 10s
+	test/repo/tools/fuzz.sh 10s
 	@cat $(PACKAGES)
 
 # They share what `make build` has compiled, and need no C compiler.
@@ -134,7 +134,7 @@ test-quick: ## the tests that need no control plane, no browser and no minutes, 
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)
-	$(GO) run ./test/repo/fuzz $(if $(FUZZTIME),-fuzztime $(FUZZTIME))
+	test/repo/tools/fuzz.sh $(or $(FUZZTIME),10m)
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
@@ -172,7 +172,7 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 	$(if $(DUMP),$(GO) test ./cloudprovider/instancetypes -run 'FormatReproducesEmbedded' -update -dump $(abspath $(DUMP)))
 
 .PHONY: vulncheck
-vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
+vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL of another one)
 	$(GO) run ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB))
 
 .PHONY: licences

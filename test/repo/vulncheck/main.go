@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
@@ -20,7 +19,7 @@ var explained []byte
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	db := flag.String("db", "https://vuln.go.dev", "`URL` of the vulnerability database, or a folder of OSV files")
+	db := flag.String("db", "https://vuln.go.dev", "`URL` of the vulnerability database")
 	ifReachable := flag.Bool("if-reachable", false, "check nothing, and say so, where the database cannot be reached")
 	flag.Parse()
 	if err := reachable(ctx, *db); err != nil && *ifReachable {
@@ -45,11 +44,6 @@ func check(ctx context.Context, root, db string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if !strings.Contains(db, "://") {
-		if db, err = index(db, filepath.Join(dir, "database")); err != nil {
-			return err
-		}
-	}
 	// It is asgctl, too, and has symbols, without which a finding names modules alone.
 	binary, err := scenario.BuildAutoscaler(ctx, dir)
 	if err != nil {

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"sigs.k8s.io/yaml"
@@ -22,15 +20,14 @@ var testdata embed.FS
 
 // Names of files in a case.
 const (
-	GroupsFile    = "auto-scaling-groups.json"
-	TemplatesFile = "launch-template-versions.json" // the common one, if the case has none
-	PodsFile      = "pods.yaml"
-	NodesFile     = "nodes.yaml"
-	ObjectsFile   = "objects.yaml" // further objects, as documents of YAML
-	FlagsFile     = "flags.txt"    // of the autoscaler, one a line
-	FaultsFile    = "faults.yaml"  // of the emulated AWS
-	AskFile       = "ask.txt"      // "pod NAMESPACE/NAME" or "node NAME"
-	WantFile      = "want.txt"     // the first line, then "code: " and "remedy: "
+	AccountFile = "account.yaml" // a fakeaws.Config, with the common launch templates if it has none
+	PodsFile    = "pods.yaml"
+	NodesFile   = "nodes.yaml"   // their instances are i-GROUP-0, i-GROUP-1 and on
+	ObjectsFile = "objects.yaml" // further objects, as documents of YAML
+	FlagsFile   = "flags.txt"    // of the autoscaler, one a line
+	FaultsFile  = "faults.yaml"  // of the emulated AWS
+	AskFile     = "ask.txt"      // "pod NAMESPACE/NAME" or "node NAME"
+	WantFile    = "want.txt"     // the first line, then "code: " and "remedy: "
 )
 
 // Case is a cluster, an account and a question.
@@ -55,7 +52,7 @@ func All() ([]*Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	common, err := testdata.ReadFile("testdata/" + TemplatesFile)
+	common, err := testdata.ReadFile("testdata/launch-templates.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +67,8 @@ func All() ([]*Case, error) {
 			return nil, err
 		}
 		c := read(name, content)
-		if c.Files[TemplatesFile] == nil {
-			c.Files[TemplatesFile] = common
+		if account := c.Files[AccountFile]; !bytes.Contains(account, []byte("launchTemplates:")) {
+			c.Files[AccountFile] = slices.Concat(account, common)
 		}
 		cases = append(cases, c)
 	}
@@ -85,27 +82,6 @@ func read(name string, content []byte) *Case {
 		c.Files[f.Name] = f.Data
 	}
 	return c
-}
-
-// Write writes the files into a folder, which asgctl reads with --from. Its pods are as kubectl would print them.
-func (c *Case) Write(dir string) error {
-	pods, err := c.pods(time.Now())
-	if err != nil {
-		return err
-	}
-	printed, err := yaml.Marshal(pods)
-	if err != nil {
-		return err
-	}
-	for name, content := range c.Files {
-		if name == PodsFile {
-			content = printed
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Flags returns the flags of the autoscaler.

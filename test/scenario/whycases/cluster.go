@@ -2,7 +2,7 @@ package whycases
 
 import (
 	"bytes"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // podAge is how old pods are. After an hour the core no longer lets a system pod keep its node.
@@ -41,22 +43,22 @@ var kinds = func() *runtime.Scheme {
 	return s
 }()
 
-// cluster reads the objects. instances are the emulator's instance IDs by the recorded ones.
-func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string) cluster {
-	pods, err := c.pods(now)
-	require.NoError(t, err)
+// cluster reads the objects, and completes them.
+func (c *Case) cluster(t testing.TB, now time.Time, w *awsworld.World) cluster {
+	var pods corev1.PodList
+	require.NoErrorf(t, yaml.UnmarshalStrict(c.Files[PodsFile], &pods), "%s", PodsFile)
 	var nodes corev1.NodeList
 	require.NoErrorf(t, yaml.UnmarshalStrict(c.Files[NodesFile], &nodes), "%s", NodesFile)
 	var k cluster
 	for i := range pods.Items {
 		pod := &pods.Items[i]
+		complete(pod, now)
 		k.pods, k.objects = append(k.pods, pod), append(k.objects, pod)
 	}
 	for i := range nodes.Items {
 		node := &nodes.Items[i]
-		zone, recorded, _ := strings.Cut(strings.TrimPrefix(node.Spec.ProviderID, "aws:///"), "/")
-		if id := instances[recorded]; id != "" {
-			node.Spec.ProviderID = nodemeta.ProviderID(zone, id)
+		if zone, id, ok := strings.Cut(strings.TrimPrefix(node.Spec.ProviderID, "aws:///"), "/"); ok {
+			node.Spec.ProviderID = nodemeta.ProviderID(zone, emulated(w, id))
 		}
 		k.nodes, k.objects = append(k.nodes, node), append(k.objects, node)
 	}
@@ -75,16 +77,14 @@ func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string)
 	return k
 }
 
-// pods reads the pods, and completes them.
-func (c *Case) pods(now time.Time) (*corev1.PodList, error) {
-	pods := &corev1.PodList{}
-	if err := yaml.UnmarshalStrict(c.Files[PodsFile], pods); err != nil {
-		return nil, fmt.Errorf("%s: %w", PodsFile, err)
+// emulated returns the emulator's ID of the instance that a case calls i-GROUP-0, i-GROUP-1 and on. Any other ID stays.
+func emulated(w *awsworld.World, id string) string {
+	dash := max(0, strings.LastIndex(id, "-"))
+	group, _ := w.AWS.Group(strings.TrimPrefix(id[:dash], "i-"))
+	if n, err := strconv.Atoi(strings.TrimPrefix(id[dash:], "-")); err == nil && n < len(group.Instances) {
+		return group.Instances[n].ID
 	}
-	for i := range pods.Items {
-		complete(&pods.Items[i], now)
-	}
-	return pods, nil
+	return id
 }
 
 // complete fills in what the API server and the scheduler would have. A pod without a node has waited since it was made.

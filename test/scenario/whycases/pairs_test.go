@@ -176,9 +176,7 @@ func pairOf(groups map[string]*gpuGroup) *Case {
 	c := &Case{Name: "pair", Files: map[string][]byte{}}
 	var list, nodes, pods []string
 	for _, g := range groups {
-		var members []string
 		if g.nodes > 0 {
-			members = []string{fmt.Sprintf(`{"InstanceId": "i-%s-0", "AvailabilityZone": "cn-northwest-1a", "InstanceType": "g4dn.xlarge", "LifecycleState": "InService"}`, g.name)}
 			gpus := 1
 			if g.withoutGPU {
 				gpus = 0
@@ -188,20 +186,20 @@ func pairOf(groups map[string]*gpuGroup) *Case {
 				pods = append(pods, fmt.Sprintf(gpuPod, "running-"+g.name, "nodeName: "+g.name+"-0, ", "Running"))
 			}
 		}
-		list = append(list, fmt.Sprintf(`{"AutoScalingGroupName": %q, "MinSize": 0, "MaxSize": %d, "DesiredCapacity": %d, "AvailabilityZones": ["cn-northwest-1a"],
-			"LaunchTemplate": {"LaunchTemplateName": "g4dn.xlarge", "Version": "1"}, "Instances": [%s], "Tags": [{"Key": "k8s.io/cluster-autoscaler/enabled", "Value": "true"}]}`,
-			g.name, g.most, g.nodes, strings.Join(members, ",")))
+		list = append(list, fmt.Sprintf(gpuGroupOf, g.name, g.most, g.nodes))
 	}
 	pods = append(pods, fmt.Sprintf(gpuPod, "waiting", "", "Pending"))
-	c.Files[GroupsFile] = []byte(`{"AutoScalingGroups": [` + strings.Join(list, ",") + `]}`)
+	c.Files[AccountFile] = []byte("launchTemplates: [{name: g4dn.xlarge, versions: [{imageId: ami-0abc, instanceType: g4dn.xlarge}]}]\n" +
+		"autoScalingGroups:\n" + strings.Join(list, ""))
 	c.Files[NodesFile] = []byte("apiVersion: v1\nkind: NodeList\nitems:\n" + strings.Join(nodes, ""))
 	c.Files[PodsFile] = []byte("apiVersion: v1\nkind: PodList\nitems:\n" + strings.Join(pods, ""))
-	c.Files[TemplatesFile] = []byte(`{"LaunchTemplateVersions": [{"LaunchTemplateId": "lt-00000000000000001", "LaunchTemplateName": "g4dn.xlarge", "VersionNumber": 1,
-		"DefaultVersion": true, "LaunchTemplateData": {"ImageId": "ami-0abc", "InstanceType": "g4dn.xlarge"}}]}`)
 	return c
 }
 
 const (
+	gpuGroupOf = `- {name: %s, min: 0, max: %d, desired: %d, zones: [cn-northwest-1a], launchTemplate: {name: g4dn.xlarge, version: "1"},
+   tags: {k8s.io/cluster-autoscaler/enabled: "true"}}
+`
 	gpuNode = `- metadata: {name: %[1]s-0, creationTimestamp: "2026-01-01T00:00:00Z",
     labels: {kubernetes.io/hostname: %[1]s-0, topology.kubernetes.io/zone: cn-northwest-1a, node.kubernetes.io/instance-type: g4dn.xlarge}}
   spec: {providerID: aws:///cn-northwest-1a/i-%[1]s-0}

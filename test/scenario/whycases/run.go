@@ -80,10 +80,13 @@ func (c *Case) start(t testing.TB) *autoscaler {
 	require.NoError(t, err)
 	faults, err := c.faults()
 	require.NoError(t, err)
-	account := c.account(t)
+	account, err := fakeaws.ParseConfig(c.Files[AccountFile])
+	require.NoError(t, err)
 	w := awsworld.NewAWS(t, func(cfg *fakeaws.Config) {
-		cfg.LaunchTemplates, cfg.EKSNodegroups, cfg.Delays.Synchronous = account.templates, account.nodegroups, fakeaws.Duration(20*time.Millisecond)
-	}, account.groups...)
+		account.Region, account.Delays = cfg.Region, cfg.Delays
+		account.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+		*cfg = account
+	})
 	for _, name := range faults.Deleted {
 		require.NoError(t, w.AWS.DeleteLaunchTemplate(name))
 	}
@@ -101,7 +104,7 @@ func (c *Case) start(t testing.TB) *autoscaler {
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
 	collector.Provider, collector.Cluster = w.Provider, func() string { return name }
-	k := c.cluster(t, now, account.instances(w))
+	k := c.cluster(t, now, w)
 	w.Cluster.Put(t, k.nodes...)
 	w.Reread()
 	for _, f := range faults.Faults {
@@ -125,20 +128,6 @@ func (a *autoscaler) loop(t testing.TB) {
 	a.unhelped.Publish()
 	require.NoError(t, a.world.AwaitIncreases(t.Context()))
 	a.next = a.next.Add(loopInterval)
-}
-
-// instances returns the emulator's instance IDs by the recorded ones.
-func (a account) instances(w *awsworld.World) map[string]string {
-	ids := map[string]string{}
-	for group, recorded := range a.members {
-		state, _ := w.AWS.Group(group)
-		for i, id := range recorded {
-			if i < len(state.Instances) {
-				ids[id] = state.Instances[i].ID
-			}
-		}
-	}
-	return ids
 }
 
 // parse returns the options that the flags stand for, and the values of --asg-cluster-name and --asg-max-hourly-cost. The core parses its flags once in a process, so
