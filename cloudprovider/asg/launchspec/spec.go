@@ -84,7 +84,8 @@ type Type struct {
 	Name   string
 	Weight int // in capacity units
 	VCPUs  int // left turned on by the launch template, 0 for all
-	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is unread.
+	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and has
+	// an ID alone while it is unread.
 	Image *Image
 	// Search is the search by attributes that found the type, the same pointer for all that it found. It is nil for a type that the policy or
 	// the launch template names.

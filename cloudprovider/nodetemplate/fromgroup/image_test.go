@@ -163,6 +163,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	}{
 		{name: "one image", image: x86, types: 1, problem: "m6g.large\" ignored"},
 		{name: "an image for each", image: x86, own: arm, types: 2, problem: "expected one architecture"},
+		{name: "an image for each, the other's not read", image: x86, own: &launchspec.Image{ID: "ami-2"}, types: 2, problem: "expected one architecture"},
 		{name: "image not read", types: 2, problem: "allow ec2:DescribeImages"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
