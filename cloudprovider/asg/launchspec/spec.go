@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,6 +41,18 @@ type LaunchSpec struct {
 	OwnCapacity   bool            // the launch template itself names a placement group, see Source.OwnCapacity
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
+}
+
+// SameLaunch reports whether a and b are alike. NextImages that one of them does not know are no difference.
+func SameLaunch(a, b *LaunchSpec) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	left, right := *a, *b
+	if left.NextImages == nil || right.NextImages == nil {
+		left.NextImages, right.NextImages = nil, nil
+	}
+	return reflect.DeepEqual(left, right)
 }
 
 func (l *LaunchSpec) ownHardware() bool {
