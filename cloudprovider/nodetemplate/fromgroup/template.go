@@ -128,10 +128,14 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 			}
 		}
 	}
-	for key := range in.Tags {
+	tags := slices.Collect(maps.Keys(in.Tags))
+	if in.Nodegroup != nil {
+		tags = slices.AppendSeq(tags, maps.Keys(in.Nodegroup.Tags))
+	}
+	for _, key := range tags {
 		_, resource, _ := strings.Cut(key, "node-template/resources/")
 		problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool {
-			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") || p.Key == userdata.SharedGPU && p.Key == resource
+			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") || strings.HasPrefix(p.Key, "nvidia.com/") && p.Key == resource
 		})
 	}
 	for i := range problems {

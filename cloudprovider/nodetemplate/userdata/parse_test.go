@@ -194,14 +194,22 @@ func TestBottlerocketReservesCPUs(t *testing.T) {
 }
 
 func TestSettingsOfBottlerocketThatOnlyATagStates(t *testing.T) {
-	const slicing = "[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"
+	const nvidia = "[settings.kubelet-device-plugins.nvidia]\n"
+	const slicing, mps, mig = nvidia + "device-sharing-strategy = 'time-slicing'\n", nvidia + "device-sharing-strategy = 'mps'\n", "device-partitioning-strategy = 'mig'\n"
+	keepName := func(strategy string) string {
+		return "[settings.kubelet-device-plugins.nvidia." + strategy + "]\nrename-by-default = false\n"
+	}
 	for _, tt := range []struct{ name, settings, problem string }{
 		{name: "huge pages by sysctl", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"1024\"\n", problem: HugePages},
 		{name: "huge pages from the start on", settings: "[settings.boot.kernel-parameters]\n\"hugepagesz\" = [\"1G\"]\n\"hugepages\" = [\"8\"]\n", problem: HugePages},
 		{name: "no huge pages", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"0\"\n"},
 		{name: "time slices of a GPU", settings: slicing, problem: "nvidia.com/gpu.shared"},
-		{name: "time slices that keep the name", settings: slicing + "[settings.kubelet-device-plugins.nvidia.time-slicing]\nrename-by-default = false\n"},
-		{name: "a GPU as it is", settings: "[settings.kubelet-device-plugins.nvidia]\npass-device-specs = true\n"},
+		{name: "time slices that keep the name", settings: slicing + keepName("time-slicing"), problem: "nvidia.com/gpu"},
+		{name: "MPS", settings: mps, problem: "nvidia.com/gpu.shared"},
+		{name: "MPS that keeps the name", settings: mps + keepName("mps"), problem: "nvidia.com/gpu"},
+		{name: "MIG", settings: nvidia + mig, problem: "nvidia.com/gpu"},
+		{name: "time slices of MIG", settings: slicing + mig, problem: "nvidia.com/gpu.shared"},
+		{name: "a GPU as it is", settings: nvidia + "pass-device-specs = true\ndevice-sharing-strategy = 'none'\ndevice-partitioning-strategy = 'none'\n"},
 	} {
 		f, problems := Parse(tt.settings+"[settings.kubernetes]\nmax-pods = 30\n", nodetemplate.Bottlerocket)
 		assert.Equal(t, " pods 30 disks false: "+tt.problem, outline(f, problems), tt.name)
