@@ -434,10 +434,22 @@ func TestLabelsAreCapped(t *testing.T) {
 
 func TestLocalDisks(t *testing.T) {
 	const join, config = "#!/bin/bash\n/etc/eks/bootstrap.sh c --local-disks ", "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {instance: {localStorage: {strategy: "
+	const script, start = "#!/bin/bash\n", "\n/etc/eks/bootstrap.sh c"
+	const part = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x-shellscript\n\n" + script + "setup-local-disks raid0\n--b\n"
 	for _, tt := range []struct {
 		data             string
 		joined, mirrored bool
+		problem          bool
 	}{
+		{data: script + "setup-local-disks raid0" + start, joined: true},
+		{data: script + "sudo /bin/setup-local-disks -d /mnt/disks raid10 || echo none" + start, joined: true, mirrored: true},
+		{data: part + "\n" + config + "Mount}}}\n--b--\n", joined: true},
+		{data: part + "\nsettings.kubernetes.max-pods = 3\n--b--\n"},
+		{data: script + "setup-local-disks mount" + start},
+		{data: script + "setup-local-disks raid0 --no-bind-kubelet" + start},
+		{data: script + "setup-local-disks --no-bind-mounts raid0" + start},
+		{data: script + "echo setup-local-disks raid0" + start},
+		{data: script + "if lsblk; then setup-local-disks raid0; fi" + start, problem: true},
 		{data: join + "raid0", joined: true},
 		{data: join + "raid10", joined: true, mirrored: true},
 		{data: join + "mount"},
@@ -447,7 +459,7 @@ func TestLocalDisks(t *testing.T) {
 		{data: "#!/bin/bash\nif x; then\n/etc/eks/bootstrap.sh c --local-disks raid10\nelse\n/etc/eks/bootstrap.sh c --local-disks raid0\nfi", joined: true, mirrored: true},
 	} {
 		f, problems := Parse(tt.data, "")
-		assert.Falsef(t, f.InstanceStore != tt.joined || f.Mirrored != tt.mirrored || len(problems) > 0,
+		assert.Falsef(t, f.InstanceStore != tt.joined || f.Mirrored != tt.mirrored || len(problems) > 0 != tt.problem,
 			"%q: joined %t, mirrored %t, problems %v", tt.data, f.InstanceStore, f.Mirrored, problems)
 	}
 }
