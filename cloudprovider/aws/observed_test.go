@@ -213,7 +213,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	assert.NotNil(t, l.Of("a"), "nothing is learnt of a group that came back")
 }
 
-// A parameter that cannot be read for a moment names no other image. Without that, one failed look-up would cost a group at zero the copy of its last node.
+// A parameter that cannot be read for a moment names no other image. Else one failed look-up would cost a group at zero its copy of a node.
 func TestUnreadImagesAreNoOtherLaunch(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	real, snapshot, now := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now()

@@ -27,7 +27,7 @@ func (r *reader) bottlerocket(text string) {
 	}
 	r.settings = r.merge(r.settings, mapAt(settings, "kubernetes"))
 	r.takenMemory(text)
-	// The strategy for MIG is NVIDIA's "single": each part counts as a GPU (nvidia-k8s-device-plugin-conf.in of bottlerocket-core-kit, read 2026-11).
+	// MIG has NVIDIA's strategy "single", by which each part counts as a GPU (nvidia-k8s-device-plugin of bottlerocket-core-kit, read 2026-11).
 	nvidia := at(settings, "kubelet-device-plugins", "nvidia")
 	strategy := textAt(nvidia, "device-sharing-strategy")
 	switch shared := strategy == "time-slicing" || strategy == "mps"; {
