@@ -105,7 +105,7 @@ func TestProductOfAGPUHasTheWordsOfItsName(t *testing.T) {
 }
 
 func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
-	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove the label"
+	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in"
 	for key, value := range map[string]string{"topology.kubernetes.io/zone": "us-east-1a", "failure-domain.beta.kubernetes.io/zone": "us-east-1a",
 		"topology.ebs.csi.aws.com/zone": "us-east-1a", "topology.k8s.aws/zone-id": "use1-az1"} {
 		of := func(key string) map[string]string { return map[string]string{key: value} }

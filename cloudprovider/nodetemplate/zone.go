@@ -41,7 +41,7 @@ func (t *Template) pinZone(in *Input) []Problem {
 		if source.Declared() && value != zone {
 			// It does not name the pinned zone, so that it is the same for each of them.
 			p := Problem{Group: in.Group, Subject: string(source.Kind) + " label", Key: key, Value: value, Reason: ReasonPinnedZone,
-				Expected: "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove the label"}
+				Expected: "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in"}
 			if source.Kind == SourceTag {
 				p.Subject, p.Key = "", labelPrefix+key
 			}
