@@ -102,6 +102,22 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	})
 }
 
+// While the parameter that names the image cannot be read, the group may launch what it launched before.
+func TestUnreadImageEndsNoCoolDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", InstanceType: "m5.large"}, scalingGroup("a", 0, 0, 10), al2023).
+			with(synchronous).with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})
+		w.failsToIncrease("a", 1)
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
+		time.Sleep(10 * time.Minute)
+		require.Empty(t, w.group("a").LaunchSpec.NextImages, "images while the parameter cannot be read")
+		_, resting := w.cache.CoolDown(w.group("a"))
+		assert.True(t, resting, "the group rests")
+	})
+}
+
 // shortOfCapacity is two groups of one pool, in one of which a launch has just failed for lack of capacity.
 func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
 	t.Helper()

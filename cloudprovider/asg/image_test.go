@@ -209,6 +209,22 @@ func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	}
 }
 
+// Of an image that cannot be read nobody knows the architecture. The group's own image may have another.
+func TestUnreadImageOfAnOverrideIsNotTheGroups(t *testing.T) {
+	t.Parallel()
+	for _, image := range []string{"resolve:ssm:/denied", "ami-0gone"} {
+		g := mixing(scalingGroup("g", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"},
+			fakeaws.Override{InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}})
+		w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+			LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "arm", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image}}}},
+		}, discovered).started()
+		launch := w.group("g").LaunchSpec
+		require.NotNilf(t, launch, "what it launches is not known: %+v", w.group("g").Problems)
+		assert.Nil(t, launch.Types[0].Image, "image of the override without a launch template")
+		assert.Equal(t, &launchspec.Image{ID: image}, launch.Types[1].Image, "image of the other override")
+	}
+}
+
 func TestOnlyUsedTemplatesCount(t *testing.T) {
 	t.Parallel()
 	ref := &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}

@@ -200,7 +200,7 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 			g.Operation, g.EKSRepairs = operation, repairs
 		})
 		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
-		if e.Group().LaunchSpec != before {
+		if !launchspec.SameLaunch(e.Group().LaunchSpec, before) {
 			c.available.failed.Forget(g.Name)
 			c.refusals.forget(g.Name)
 		}

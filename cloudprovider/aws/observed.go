@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -101,8 +100,11 @@ func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 		switch known := f.groups[g.Name]; {
 		case known == nil:
 			f.groups[g.Name] = &groupNodeFacts{group: g.Name, launch: g.LaunchSpec, since: now}
-		case known.launch == g.LaunchSpec, sameDescription(known.launch, g.LaunchSpec):
-			known.launch = g.LaunchSpec
+		case known.launch == g.LaunchSpec:
+		case sameDescription(known.launch, g.LaunchSpec):
+			if g.LaunchSpec.NextImages != nil || known.launch.NextImages == nil { // else the images that are known count on
+				known.launch = g.LaunchSpec
+			}
 		default:
 			f.groups[g.Name] = &groupNodeFacts{group: g.Name, launch: g.LaunchSpec, since: now, changed: true,
 				replaced: known.replaced || known.launch != nil, conclusion: known.conclusion /* until it is summed up */}
@@ -121,8 +123,13 @@ func sameDescription(a, b *launchspec.LaunchSpec) bool {
 		return false
 	}
 	left, right := *a, *b
-	left.Types, left.Image, right.Types, right.Image = nil, nil, nil, nil
-	return reflect.DeepEqual(left, right) && !slices.ContainsFunc(a.Types, func(t launchspec.Type) bool {
+	for _, l := range []*launchspec.LaunchSpec{&left, &right} {
+		l.Types, l.Image, l.Others = nil, nil, slices.Clone(l.Others)
+		for i := range l.Others {
+			l.Others[i].Image = nil
+		}
+	}
+	return launchspec.SameLaunch(&left, &right) && !slices.ContainsFunc(a.Types, func(t launchspec.Type) bool {
 		return !slices.ContainsFunc(b.Types, func(o launchspec.Type) bool { return o.Name == t.Name })
 	})
 }

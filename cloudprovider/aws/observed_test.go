@@ -213,6 +213,27 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	assert.NotNil(t, l.Of("a"), "nothing is learnt of a group that came back")
 }
 
+// A parameter that cannot be read for a moment names no other image. Else one failed look-up would cost a group at zero its copy of a node.
+func TestUnreadImagesAreNoOtherLaunch(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	real, snapshot, now := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now()
+	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+	outdated := func(images []string, of *launchspec.Image) bool {
+		g := *snapshot.Group("a")
+		launch := *g.LaunchSpec
+		launch.NextImages, launch.Others = images, []launchspec.OtherTemplate{{UserData: "x", Image: of}}
+		g.LaunchSpec = &launch
+		l.Learn(snapshot.With(&g), now)
+		return l.Outdated("a", real.CreationTimestamp.Time)
+	}
+	assert.False(t, outdated(nil, nil), "at first")
+	assert.False(t, outdated([]string{"ami-a"}, &launchspec.Image{ID: "ami-a"}), "once the image is read")
+	assert.False(t, outdated(nil, nil), "while the image cannot be read")
+	assert.False(t, outdated([]string{"ami-a"}, &launchspec.Image{ID: "ami-a"}), "once it is read again")
+	assert.False(t, outdated(nil, nil), "while the image cannot be read again")
+	assert.True(t, outdated([]string{"ami-b"}, &launchspec.Image{ID: "ami-b"}), "once another image is read")
+}
+
 // Each loop asks about every group, so no answer may look through the nodes of all groups.
 func TestFormerNodesAreFoundOncePerLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))

@@ -74,7 +74,7 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	events := w.Events.All()
 	assert.Truef(t, len(events) == len(tags), "%d events %q, want one for each tag, whatever the number of views", len(events), events)
 	for _, e := range events {
-		assert.Truef(t, strings.Contains(e, `"views"`) && strings.Contains(e, "scaled zone by zone") && strings.Contains(e, "remove the tag"),
+		assert.Truef(t, strings.Contains(e, `"views"`) && strings.Contains(e, "scaled zone by zone") && strings.Contains(e, "delete-tags"),
 			"event %q, want it to name the group, the cause and the remedy", e)
 	}
 }

@@ -48,6 +48,7 @@ type Member struct {
 	Type instancetypes.Type
 	// ImageArchitecture is the architecture of the image for this type, spelt as in Type, or "" when unknown.
 	ImageArchitecture string
+	LabelsGPUs        bool // the image labels its node where that has a GPU of NVIDIA
 }
 
 // AMIFamily is the family of operating system images that decides how a node reserves resources for itself.

@@ -128,6 +128,10 @@ func (t *Template) addTypeLabels(in *Input) {
 	}
 	same(func(m Member) bool { return m.Type.Architecture == first.Architecture })(corev1.LabelArchStable, first.Architecture, source)
 	same(func(m Member) bool { return m.Type.Name == first.Name })(corev1.LabelInstanceTypeStable, first.Name, source)
+	unlabelled := func(m Member) bool { return !m.LabelsGPUs || m.Type.GPU.Manufacturer != "NVIDIA" }
+	if !slices.ContainsFunc(in.Members, unlabelled) && len(in.UnknownTypes) == 0 {
+		t.promise("nvidia.com/gpu.present", "true", Source{Kind: SourceGroup, Detail: "set by nodeadm of the image"})
+	}
 }
 
 func (t *Template) addZone(in *Input) {

@@ -105,7 +105,7 @@ func TestProductOfAGPUHasTheWordsOfItsName(t *testing.T) {
 }
 
 func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
-	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove "
+	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in"
 	for key, value := range map[string]string{"topology.kubernetes.io/zone": "us-east-1a", "failure-domain.beta.kubernetes.io/zone": "us-east-1a",
 		"topology.ebs.csi.aws.com/zone": "us-east-1a", "topology.k8s.aws/zone-id": "use1-az1"} {
 		of := func(key string) map[string]string { return map[string]string{key: value} }
@@ -115,12 +115,12 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 			want string // the problem, "" for none
 		}{
 			{name: "nothing declared"},
-			{name: "tag", in: Input{Tags: of(labelPrefix + key)}, want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why + "the tag"},
-			{name: "user data", in: Input{UserData: &UserData{Labels: of(key)}}, want: `user data label "` + key + `"="` + value + `" ignored: ` + why + "the label from the user data"},
+			{name: "tag", in: Input{Tags: of(labelPrefix + key)}, want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why},
+			{name: "user data", in: Input{UserData: &UserData{Labels: of(key)}}, want: `user-data label "` + key + `"="` + value + `" ignored: ` + why},
 			{name: "EKS node group", in: Input{Nodegroup: &Nodegroup{Name: "ng", Labels: of(key)}},
-				want: `EKS node group label "` + key + `"="` + value + `" ignored: ` + why + "the label from the node group"},
+				want: `eks-nodegroup label "` + key + `"="` + value + `" ignored: ` + why},
 			{name: "tag and EKS node group", in: Input{Tags: of(labelPrefix + key), Nodegroup: &Nodegroup{Name: "ng", Labels: map[string]string{key: "us-east-1f"}}},
-				want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why + "the tag"},
+				want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why},
 			{name: "nodes in the other zone", in: Input{Learnt: &Learnt{labels: of(key)}}},
 		} {
 			t.Run(tt.name+" "+key, func(t *testing.T) {

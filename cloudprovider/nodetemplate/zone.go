@@ -39,7 +39,13 @@ func (t *Template) pinZone(in *Input) []Problem {
 	for _, key := range zoneLabels {
 		value, source := t.Labels[key], t.Sources.Labels[key]
 		if source.Declared() && value != zone {
-			problems = append(problems, otherZone(in.Group, key, value, source.Kind))
+			// It does not name the pinned zone, so that it is the same for each of them.
+			p := Problem{Group: in.Group, Subject: string(source.Kind) + " label", Key: key, Value: value, Reason: ReasonPinnedZone,
+				Expected: "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in"}
+			if source.Kind == SourceTag {
+				p.Subject, p.Key = "", labelPrefix+key
+			}
+			problems = append(problems, p)
 		}
 		delete(t.Labels, key)
 		delete(t.Assumed, key)
@@ -47,20 +53,4 @@ func (t *Template) pinZone(in *Input) []Problem {
 	}
 	t.addZone(in)
 	return problems
-}
-
-// otherZone words the problem without the pinned zone, so that it is the same for each of them.
-func otherZone(group, key, value string, kind SourceKind) Problem {
-	p := Problem{Group: group, Key: key, Value: value, Reason: ReasonPinnedZone}
-	remove := ""
-	switch kind {
-	case SourceTag:
-		p.Key, remove = labelPrefix+key, "the tag"
-	case SourceNodegroup:
-		p.Subject, remove = "EKS node group label", "the label from the node group"
-	default:
-		p.Subject, remove = "user data label", "the label from the user data"
-	}
-	p.Expected = "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove " + remove
-	return p
 }

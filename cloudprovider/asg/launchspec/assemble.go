@@ -229,7 +229,9 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		used := r.templateOf(o, base)
 		image = nil
 		if used != base {
-			image, _ = r.image(used.ImageID)
+			if image, _ = r.image(used.ImageID); image == nil {
+				image = &Image{ID: used.ImageID} // it may be for another architecture than the base's
+			}
 		}
 		vcpus = used.vcpus
 		if i == 0 || used.EFAInterfaces < launch.EFAInterfaces {

@@ -2,7 +2,6 @@ package launchspec
 
 import (
 	"context"
-	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -119,13 +118,13 @@ func TestDisabledCPUsAreNotCounted(t *testing.T) {
 		{name: "one thread for each core", source: Source{Template: halved}, want: []Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
 		{name: "by the template of an override", source: Source{Template: plain, Mixed: true, Overrides: []Override{
 			{InstanceType: "m5a.2xlarge", Weight: 1, Template: halved}, {InstanceType: "m5.2xlarge", Weight: 1}}},
-			want: []Type{{Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}, {Name: "m5.2xlarge", Weight: 1}}},
+			want: []Type{{Name: "m5a.2xlarge", Weight: 1, VCPUs: 4, Image: &Image{}}, {Name: "m5.2xlarge", Weight: 1}}},
 		{name: "by the template of the policy", source: Source{Template: halved, Mixed: true, Overrides: []Override{{InstanceType: "m5.2xlarge", Weight: 1}}},
 			want: []Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			launch, problems := r.fromTemplates(&Group{Source: tt.source})
-			assert.Truef(t, launch != nil && slices.Equal(launch.Types, tt.want),
+			assert.Truef(t, launch != nil && assert.ObjectsAreEqual(tt.want, launch.Types),
 				"launches %+v with problems %+v, want %+v", launch, problems, tt.want)
 		})
 	}

@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,6 +41,18 @@ type LaunchSpec struct {
 	OwnCapacity   bool            // the launch template itself names a placement group, see Source.OwnCapacity
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
+}
+
+// SameLaunch reports whether a and b are alike. NextImages that one of them does not know are no difference.
+func SameLaunch(a, b *LaunchSpec) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	left, right := *a, *b
+	if left.NextImages == nil || right.NextImages == nil {
+		left.NextImages, right.NextImages = nil, nil
+	}
+	return reflect.DeepEqual(left, right)
 }
 
 func (l *LaunchSpec) ownHardware() bool {
@@ -84,7 +97,8 @@ type Type struct {
 	Name   string
 	Weight int // in capacity units
 	VCPUs  int // left turned on by the launch template, 0 for all
-	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is unread.
+	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and has
+	// an ID alone while it is unread.
 	Image *Image
 	// Search is the search by attributes that found the type, the same pointer for all that it found. It is nil for a type that the policy or
 	// the launch template names.

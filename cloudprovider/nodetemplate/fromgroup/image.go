@@ -39,6 +39,10 @@ func familyOfImage(i *launchspec.Image) nodetemplate.AMIFamily {
 	return ""
 }
 
+// labelsGPUs matches the names of images whose nodeadm labels nodes with NVIDIA's GPUs, from Kubernetes 1.35 on (awslabs/amazon-eks-ami,
+// nodeadm/doc/api-concepts.md, read 2026-11).
+var labelsGPUs = regexp.MustCompile(`^amazon-eks-node-al2023-.*-1\.(?:3[5-9]|[4-9][0-9])-v`)
+
 // windowsName finds the year in Amazon's names and descriptions of Windows Server images.
 var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(?:[^0-9]|$)`)
 

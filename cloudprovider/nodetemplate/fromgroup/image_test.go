@@ -152,6 +152,32 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 	}
 }
 
+// nodeadm labels nodes with NVIDIA's GPUs from Kubernetes 1.35 on.
+func TestTheLabelOfGPUsThatNodeadmSets(t *testing.T) {
+	named := func(name string) *launchspec.Image { return &launchspec.Image{Name: name, Architecture: "x86_64"} }
+	labels := named("amazon-eks-node-al2023-x86_64-nvidia-1.35-v20260714")
+	for _, tt := range []struct {
+		name  string
+		image *launchspec.Image
+		types []launchspec.Type
+		want  string
+	}{
+		{name: "1.35", image: labels, types: []launchspec.Type{{Name: "g5.xlarge"}, {Name: "g6.xlarge"}}, want: "true"},
+		{name: "1.40", image: named("amazon-eks-node-al2023-x86_64-standard-1.40-v20280714"), types: []launchspec.Type{{Name: "g5.xlarge"}}, want: "true"},
+		{name: "1.34", image: named("amazon-eks-node-al2023-x86_64-nvidia-1.34-v20260714"), types: []launchspec.Type{{Name: "g5.xlarge"}}},
+		{name: "Bottlerocket", image: named("bottlerocket-aws-k8s-1.35-nvidia-x86_64-v1.60.0-abcdef"), types: []launchspec.Type{{Name: "g5.xlarge"}}},
+		{name: "unread", types: []launchspec.Type{{Name: "g5.xlarge"}}},
+		{name: "a type without GPUs", image: labels, types: []launchspec.Type{{Name: "g5.xlarge"}, {Name: "m5.xlarge"}}},
+		{name: "GPUs of AMD", image: labels, types: []launchspec.Type{{Name: "g4ad.xlarge"}}},
+		{name: "a type that nobody knows", image: labels, types: []launchspec.Type{{Name: "g5.xlarge"}, {Name: "g99.xlarge"}}},
+		{name: "another image for one type", image: labels, types: []launchspec.Type{{Name: "g5.xlarge"}, {Name: "g6.xlarge", Image: named("ours")}}},
+	} {
+		g := spotGroup()
+		g.LaunchSpec.Image, g.LaunchSpec.Types = tt.image, tt.types
+		assert.Equal(t, tt.want, built(g).Labels["nvidia.com/gpu.present"], tt.name)
+	}
+}
+
 func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	x86, arm := &launchspec.Image{ID: "ami-1", Architecture: "x86_64"}, &launchspec.Image{ID: "ami-2", Architecture: "arm64"}
 	for _, tt := range []struct {
@@ -163,6 +189,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	}{
 		{name: "one image", image: x86, types: 1, problem: "m6g.large\" ignored"},
 		{name: "an image for each", image: x86, own: arm, types: 2, problem: "expected one architecture"},
+		{name: "an image for each, the other's not read", image: x86, own: &launchspec.Image{ID: "ami-2"}, types: 2, problem: "expected one architecture"},
 		{name: "image not read", types: 2, problem: "allow ec2:DescribeImages"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

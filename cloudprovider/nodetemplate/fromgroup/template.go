@@ -71,7 +71,9 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
 			if facts, ok := facts(lt.Name); ok {
-				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectureOf(cmp.Or(lt.Image, l.Image))})
+				image := cmp.Or(lt.Image, l.Image)
+				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectureOf(image),
+					LabelsGPUs: image != nil && labelsGPUs.MatchString(image.Name)})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}
@@ -128,10 +130,15 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 			}
 		}
 	}
-	for key := range in.Tags {
+	tags := slices.Collect(maps.Keys(in.Tags))
+	if in.Nodegroup != nil {
+		tags = slices.AppendSeq(tags, maps.Keys(in.Nodegroup.Tags))
+	}
+	for _, key := range tags {
 		_, resource, _ := strings.Cut(key, "node-template/resources/")
 		problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool {
-			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") || p.Key == userdata.SharedGPU && p.Key == resource
+			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") ||
+				strings.HasPrefix(p.Key, "nvidia.com/") && p.Key == resource
 		})
 	}
 	for i := range problems {

@@ -53,21 +53,27 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	assert.False(t, built(g).Known(), "the template of a group without launch facts is known")
 }
 
-func TestATagCuresTheProblemOfHugePages(t *testing.T) {
-	g := spotGroup()
-	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte("#!/bin/bash\nsysctl -w vm.nr_hugepages=512\n/etc/eks/bootstrap.sh kmax\n"))
-	assert.Len(t, built(g).Problems, 1, "problems")
-	g.Tags = map[string]string{"k8s.io/cluster-autoscaler/node-template/resources/hugepages-2Mi": "1Gi"}
-	assert.Empty(t, built(g).Problems, "problems with a tag")
-}
-
-func TestATagCuresTheProblemOfSharedGPUs(t *testing.T) {
-	g := spotGroup()
-	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
-		"[settings.kubernetes]\ncluster-name = 'c'\n[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"))
-	assert.Len(t, built(g).Problems, 1, "problems")
-	g.Tags = map[string]string{"k8s.io/cluster-autoscaler/node-template/resources/nvidia.com/gpu.shared": "2"}
-	assert.Empty(t, built(g).Problems, "problems with a tag")
+// EKS leaves the tags of a node group off its Auto Scaling group, so either may state what user data does not.
+func TestATagCuresTheProblemOf(t *testing.T) {
+	const tag = "k8s.io/cluster-autoscaler/node-template/resources/"
+	const nvidia = "[settings.kubernetes]\ncluster-name = 'c'\n[settings.kubelet-device-plugins.nvidia]\n"
+	for _, tt := range []struct{ name, data, resource, other string }{
+		{name: "huge pages", data: "#!/bin/bash\nsysctl -w vm.nr_hugepages=512\n/etc/eks/bootstrap.sh kmax\n", resource: "hugepages-2Mi", other: "memory"},
+		{name: "shared GPUs", data: nvidia + "device-sharing-strategy = 'time-slicing'\n", resource: "nvidia.com/gpu.shared", other: "nvidia.com/gpu"},
+		{name: "parts of GPUs", data: nvidia + "device-partitioning-strategy = 'mig'\n", resource: "nvidia.com/gpu", other: "nvidia.com/gpu.shared"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := spotGroup()
+			g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(tt.data))
+			g.LaunchSpec.Nodegroup = &launchspec.Nodegroup{AMIType: "CUSTOM"}
+			g.Tags = map[string]string{tag + tt.other: "1Gi"}
+			assert.Len(t, built(g).Problems, 1, "problems with a tag of another resource")
+			g.Tags = map[string]string{tag + tt.resource: "1Gi"}
+			assert.Empty(t, built(g).Problems, "problems with a tag of the group")
+			g.Tags, g.LaunchSpec.Nodegroup.Tags = nil, g.Tags
+			assert.Empty(t, built(g).Problems, "problems with a tag of the EKS node group")
+		})
+	}
 }
 
 func TestTemplateHasUserDataLabels(t *testing.T) {

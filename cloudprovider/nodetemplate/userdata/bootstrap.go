@@ -23,9 +23,16 @@ type call struct {
 // bootstrapArgs returns the part of a command that begins with bootstrap.sh, or nil if the command does not run it.
 func bootstrapArgs(words []string) []string {
 	joins := slices.Contains(words, "--kubelet-extra-args")
+	return runs(words, func(word string) bool {
+		return path.Base(word) == "bootstrap.sh" && (joins || strings.HasSuffix(word, "eks/bootstrap.sh"))
+	})
+}
+
+// runs returns the part of a command that begins with the script, or nil if the command does not run it.
+func runs(words []string, script func(word string) bool) []string {
 	for i, word := range words {
 		switch base := path.Base(word); {
-		case base == "bootstrap.sh" && (joins || strings.HasSuffix(word, "eks/bootstrap.sh")):
+		case script(word):
 			return words[i:]
 		case slices.Contains([]string{"sudo", "bash", "sh", "exec", "nohup", "env", "source", "."}, base),
 			strings.HasPrefix(word, "-"), strings.Contains(word, "="):
@@ -34,6 +41,19 @@ func bootstrapArgs(words []string) []string {
 		}
 	}
 	return nil
+}
+
+// setupLocalDisks reads a call of the script that bootstrap.sh and nodeadm call for the local disks (awslabs/amazon-eks-ami, read 2026-11).
+func (r *reader) setupLocalDisks(words []string, conditional bool) {
+	args := runs(words, func(word string) bool { return path.Base(word) == "setup-local-disks" })
+	level := slices.IndexFunc(args, func(arg string) bool { return arg == "raid0" || arg == "raid10" })
+	switch {
+	case level < 0 || slices.Contains(args, "--no-bind-kubelet") || slices.Contains(args, "--no-bind-mounts"):
+	case conditional:
+		r.problem("local disks", "", nodetemplate.ReasonConditional, inAllBranches)
+	default:
+		r.localDisks = args[level]
+	}
 }
 
 // bootstrapOptions are the options of bootstrap.sh, each with a value (awslabs/amazon-eks-ami, read 2026-11). It takes any

@@ -11,9 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// SharedGPU is the key of the Problem about renamed time slices of GPUs. A tag of this resource cures it.
-const SharedGPU = "nvidia.com/gpu.shared"
-
 // bottlerocket reads Bottlerocket's settings. Later documents are laid over earlier ones.
 func (r *reader) bottlerocket(text string) {
 	if !r.spend(tomlWork(text)) {
@@ -30,10 +27,16 @@ func (r *reader) bottlerocket(text string) {
 	}
 	r.settings = r.merge(r.settings, mapAt(settings, "kubernetes"))
 	r.takenMemory(text)
+	// MIG has NVIDIA's strategy "single", by which each part counts as a GPU (nvidia-k8s-device-plugin of bottlerocket-core-kit, read 2026-11).
 	nvidia := at(settings, "kubelet-device-plugins", "nvidia")
-	if textAt(nvidia, "device-sharing-strategy") == "time-slicing" && at(nvidia, "time-slicing", "rename-by-default") != false {
-		r.problem(SharedGPU, "", nodetemplate.ReasonUnresolved,
+	strategy := textAt(nvidia, "device-sharing-strategy")
+	switch shared := strategy == "time-slicing" || strategy == "mps"; {
+	case shared && at(nvidia, strategy, "rename-by-default") != false:
+		r.problem("nvidia.com/gpu.shared", "", nodetemplate.ReasonUnresolved,
 			"their number in a tag node-template/resources/nvidia.com/gpu.shared, for nodes have these and no nvidia.com/gpu")
+	case shared || textAt(nvidia, "device-partitioning-strategy") == "mig":
+		r.problem("nvidia.com/gpu", "", nodetemplate.ReasonUnresolved,
+			"their number in a tag node-template/resources/nvidia.com/gpu, for each share or part of a GPU counts as one")
 	}
 	for _, unit := range mapAt(settings, "bootstrap-commands") {
 		m, _ := unit.(map[string]any)

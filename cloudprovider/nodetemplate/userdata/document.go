@@ -16,6 +16,11 @@ func (r *reader) document(text, contentType string, nesting int) {
 	if !r.enter(nesting, 0) {
 		return
 	}
+	if contentType == nodeConfigType { // nodeadm decodes it, whatever the header says
+		if decoded, ok := decodeBase64(text); ok {
+			text = decoded
+		}
+	}
 	if text, ok := r.inflate(text); ok && r.spend(len(text)) {
 		r.dispatch(clean(text), contentType, nesting)
 	}

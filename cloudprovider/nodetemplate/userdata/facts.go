@@ -101,7 +101,8 @@ type reader struct {
 	kubeletBranches []map[string]any // kubelet configurations in branches of a script
 	kubeletInBranch map[string]any   // the one of them that is evaluated
 
-	bottlerocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
+	bottlerocketDisks bool   // Bottlerocket lays its local disks under kubelet's folder
+	localDisks        string // raid0 or raid10, by a script that joins them
 
 	others   []string // other documents, Bottlerocket takes any of them for its settings
 	unmarked bool     // one of them looks like a script without its first line

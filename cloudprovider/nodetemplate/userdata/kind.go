@@ -8,6 +8,8 @@ import (
 // maxFirstLine bounds the search for the first line of a text.
 const maxFirstLine = 256
 
+const nodeConfigType = "application/node.eks.aws"
+
 var (
 	mimeHeader = regexp.MustCompile(`(?i)^\s*(mime-version|content-type)[ \t]*:`)
 	shellLine  = regexp.MustCompile(`^#![ \t]*\S*?/?(?:env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|z|k|a)?sh\b`)
@@ -21,7 +23,7 @@ var (
 // kind returns the kind of a document, or "" if nothing here reads it.
 func kind(text, contentType string) string {
 	switch contentType {
-	case "application/node.eks.aws":
+	case nodeConfigType:
 		return "node-config"
 	case "text/x-shellscript", "text/cloud-boothook", "text/x-shellscript-per-boot", "text/x-shellscript-per-instance",
 		"text/x-shellscript-per-once":

@@ -75,6 +75,15 @@ func TestNodeConfigsInFilesAreLaidOverTheOthers(t *testing.T) {
 	}
 }
 
+// nodeadm decodes a part that is base64, and unpacks it, whatever the header of the part says.
+func TestAnEncodedNodeConfigWithoutAHeaderThatSaysSo(t *testing.T) {
+	const config = "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [--node-labels=a=1], config: {maxPods: 29}}}\n"
+	for _, part := range []string{config, encode(config), inLines(encode(config)), encode(zip(t, config))} {
+		got := outline(Parse("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/node.eks.aws\n\n"+part+"\n--b--\n", ""))
+		assert.Equal(t, "a=1 pods 29 disks false: ", got, part)
+	}
+}
+
 // A configuration of kubelet that stands in a condition may not be there either.
 func TestKubeletConfigurationInACondition(t *testing.T) {
 	const want = "a=1 t:NoSchedule pods 20 disks false: --max-pods*, --register-with-taints t*"

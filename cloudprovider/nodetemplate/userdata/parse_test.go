@@ -194,14 +194,22 @@ func TestBottlerocketReservesCPUs(t *testing.T) {
 }
 
 func TestSettingsOfBottlerocketThatOnlyATagStates(t *testing.T) {
-	const slicing = "[settings.kubelet-device-plugins.nvidia]\ndevice-sharing-strategy = 'time-slicing'\n"
+	const nvidia = "[settings.kubelet-device-plugins.nvidia]\n"
+	const slicing, mps, mig = nvidia + "device-sharing-strategy = 'time-slicing'\n", nvidia + "device-sharing-strategy = 'mps'\n", "device-partitioning-strategy = 'mig'\n"
+	keepName := func(strategy string) string {
+		return "[settings.kubelet-device-plugins.nvidia." + strategy + "]\nrename-by-default = false\n"
+	}
 	for _, tt := range []struct{ name, settings, problem string }{
 		{name: "huge pages by sysctl", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"1024\"\n", problem: HugePages},
 		{name: "huge pages from the start on", settings: "[settings.boot.kernel-parameters]\n\"hugepagesz\" = [\"1G\"]\n\"hugepages\" = [\"8\"]\n", problem: HugePages},
 		{name: "no huge pages", settings: "[settings.kernel.sysctl]\n\"vm.nr_hugepages\" = \"0\"\n"},
 		{name: "time slices of a GPU", settings: slicing, problem: "nvidia.com/gpu.shared"},
-		{name: "time slices that keep the name", settings: slicing + "[settings.kubelet-device-plugins.nvidia.time-slicing]\nrename-by-default = false\n"},
-		{name: "a GPU as it is", settings: "[settings.kubelet-device-plugins.nvidia]\npass-device-specs = true\n"},
+		{name: "time slices that keep the name", settings: slicing + keepName("time-slicing"), problem: "nvidia.com/gpu"},
+		{name: "MPS", settings: mps, problem: "nvidia.com/gpu.shared"},
+		{name: "MPS that keeps the name", settings: mps + keepName("mps"), problem: "nvidia.com/gpu"},
+		{name: "MIG", settings: nvidia + mig, problem: "nvidia.com/gpu"},
+		{name: "time slices of MIG", settings: slicing + mig, problem: "nvidia.com/gpu.shared"},
+		{name: "a GPU as it is", settings: nvidia + "pass-device-specs = true\ndevice-sharing-strategy = 'none'\ndevice-partitioning-strategy = 'none'\n"},
 	} {
 		f, problems := Parse(tt.settings+"[settings.kubernetes]\nmax-pods = 30\n", nodetemplate.Bottlerocket)
 		assert.Equal(t, " pods 30 disks false: "+tt.problem, outline(f, problems), tt.name)
@@ -426,10 +434,22 @@ func TestLabelsAreCapped(t *testing.T) {
 
 func TestLocalDisks(t *testing.T) {
 	const join, config = "#!/bin/bash\n/etc/eks/bootstrap.sh c --local-disks ", "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {instance: {localStorage: {strategy: "
+	const script, start = "#!/bin/bash\n", "\n/etc/eks/bootstrap.sh c"
+	const part = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x-shellscript\n\n" + script + "setup-local-disks raid0\n--b\n"
 	for _, tt := range []struct {
 		data             string
 		joined, mirrored bool
+		problem          bool
 	}{
+		{data: script + "setup-local-disks raid0" + start, joined: true},
+		{data: script + "sudo /bin/setup-local-disks -d /mnt/disks raid10 || echo none" + start, joined: true, mirrored: true},
+		{data: part + "\n" + config + "Mount}}}\n--b--\n", joined: true},
+		{data: part + "\nsettings.kubernetes.max-pods = 3\n--b--\n"},
+		{data: script + "setup-local-disks mount" + start},
+		{data: script + "setup-local-disks raid0 --no-bind-kubelet" + start},
+		{data: script + "setup-local-disks --no-bind-mounts raid0" + start},
+		{data: script + "echo setup-local-disks raid0" + start},
+		{data: script + "if lsblk; then setup-local-disks raid0; fi" + start, problem: true},
 		{data: join + "raid0", joined: true},
 		{data: join + "raid10", joined: true, mirrored: true},
 		{data: join + "mount"},
@@ -439,7 +459,7 @@ func TestLocalDisks(t *testing.T) {
 		{data: "#!/bin/bash\nif x; then\n/etc/eks/bootstrap.sh c --local-disks raid10\nelse\n/etc/eks/bootstrap.sh c --local-disks raid0\nfi", joined: true, mirrored: true},
 	} {
 		f, problems := Parse(tt.data, "")
-		assert.Falsef(t, f.InstanceStore != tt.joined || f.Mirrored != tt.mirrored || len(problems) > 0,
+		assert.Falsef(t, f.InstanceStore != tt.joined || f.Mirrored != tt.mirrored || len(problems) > 0 != tt.problem,
 			"%q: joined %t, mirrored %t, problems %v", tt.data, f.InstanceStore, f.Mirrored, problems)
 	}
 }

@@ -81,6 +81,9 @@ func (j *reader) facts(form string, family nodetemplate.AMIFamily) (f Facts) {
 		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet, j.kubeletInBranch)
 		f.Form, f.AMIFamily = FormKubelet, family
 	}
+	if j.localDisks != "" && form != FormBottlerocket && form != FormPowerShell {
+		f.InstanceStore, f.Mirrored = true, f.Mirrored || j.localDisks == "raid10"
+	}
 	return f
 }
 

@@ -60,6 +60,7 @@ func (s *shell) command(words []string, local map[string]string, conditional boo
 		s.within(func() { s.r.runScript(strings.Join(words[1:], " "), s.nesting+1) })
 		return
 	}
+	s.r.setupLocalDisks(words, conditional)
 	s.r.mentions(words, conditional)
 	if path.Base(local["ExecStart"]) == "kubelet" {
 		s.r.addKubeletArgs(words, conditional)
