@@ -45,7 +45,7 @@ type LaunchSpec struct {
 
 // SameLaunch reports whether a and b are alike. NextImages that one of them does not know are no difference.
 func SameLaunch(a, b *LaunchSpec) bool {
-	if a == nil || b == nil {
+	if a == b || a == nil || b == nil {
 		return a == b
 	}
 	left, right := *a, *b
