@@ -93,14 +93,20 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		log := klog.FromContext(ctx)
 		log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
 		var out outcome
-		if cause, remedy := h.Elsewhere(j.instance); cause != "" {
-			log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
-		} else {
-			out = h.terminate(ctx, j, nil)
-		}
 		// A hook of another tool may keep it running, and its node may come, or get EC2's provider ID, until it ends.
-		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
-			sleep(ctx, h.Clock, time.Second)
+		for terminated, before := false, ""; len(h.nodes(j.instance)) == 0 && ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
+			if !terminated {
+				cause, remedy := h.Elsewhere(j.instance) // any such node, until EC2 has shown the instance's names
+				if terminated = cause == ""; terminated {
+					out = h.terminate(ctx, j, nil)
+				} else if cause != before {
+					log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
+				}
+				before = cause
+			}
+			if out != "" || !h.mayRun(j) {
+				break
+			}
 		}
 		if nodes = h.nodes(j.instance); len(nodes) == 0 {
 			return cmp.Or(out, noNode)
