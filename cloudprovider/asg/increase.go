@@ -62,9 +62,9 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 	return c.raise(ctx, g, n)
 }
 
-// IncreaseAtomically launches n more instances or none. If AWS does not answer in one zone, the others get its part. If AWS launches fewer, it
-// terminates those that an answer of AWS named. Only groups that can be launched synchronously can do that. The error of others wraps
-// ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
+// IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
+// groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
+// IncreaseZones.
 func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
 	ctx, unlock, before, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
@@ -85,13 +85,6 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	}
 	answers := c.calls.launch.Answers(name)
 	launched, err := c.launch(ctx, g, zone, n)
-	if missed := unansweredIn(err); missed != nil && zone == "" && len(launched) > 0 && c.calls.launch.Answers(name) > answers {
-		c.leaveAlone(g, missed)
-		if _, now := c.groups.entry(name); now != nil {
-			more, _ := c.launch(ctx, now, "", g.Shortfall(n, launched)) // in the zones in which AWS answers
-			launched = union(launched, more)
-		}
-	}
 	if len(launched) > 0 {
 		err = nil // instances that came must not stay alone
 	}

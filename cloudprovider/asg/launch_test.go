@@ -428,25 +428,14 @@ func TestSuspendedGroupIsNotRaised(t *testing.T) {
 	}
 }
 
-func TestUnansweredPartOfAtomicLaunchComesFromOtherZones(t *testing.T) {
+func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
 	t.Parallel()
-	fault := fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"}
-	t.Run("they have capacity", bubbled(func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
-		w.aws.Inject(fault)
-		w.done(w.cache.IncreaseAtomically(t.Context(), "a", "", 3))
-		w.wantDesired(3)
-		assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
-	}))
-	t.Run("they have none", bubbled(func(t *testing.T) {
-		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
-		w.aws.Inject(fault)
-		for _, zone := range []string{"us-west-2a", "us-west-2c"} {
-			w.aws.AddShortage(fakeaws.Shortage{Zone: zone, Available: 1})
-		}
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"})
 		assert.ErrorContains(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "2 were terminated again")
 		w.wantDesired(0)
-	}))
+	})
 }
 
 // In the first minute, growth counts as a previous leader's. Our own increase, for which an atomic one waits, is not.

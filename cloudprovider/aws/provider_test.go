@@ -171,7 +171,7 @@ func TestWarnedInstanceIsGoneForTheCoreWhereCapacityRebalancingReplacesIt(t *tes
 		node.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(event.SpotInterruption), Effect: corev1.TaintEffectNoSchedule}}
 		has, err = w.HasInstance(node)
 		assert.Truef(t, has == want && err == nil, "%s: %t, %v, want %t", name, has, err, want)
-		for _, kind := range []event.Kind{event.Reboot, event.ReservationEnd} {
+		for _, kind := range []event.Kind{event.Reboot, event.ReservationEnd, event.Rebalance} {
 			node.Spec.Taints[0].Value = string(kind)
 			has, err = w.HasInstance(node)
 			assert.Truef(t, has && err == nil, "%s after %s: %t, %v", name, kind, has, err)

@@ -59,23 +59,27 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 	for _, tt := range []struct {
 		name, outcome string
 		message       func(instance string) string
-		shown         bool // a cloud controller manager states EC2's provider ID a moment later
+		shown         bool          // a cloud controller manager states EC2's provider ID a moment later
+		known         time.Duration // until EC2 shows that the instance is no such node
 		ended         int
 	}{
 		{name: "warning", outcome: "no-node spot-interruption", message: func(id string) string { return warning(id, time.Now()) }},
 		{name: "retirement", outcome: "no-node scheduled-change", message: later("RETIREMENT", 5*time.Minute)},
 		{name: "provider ID that comes late", outcome: "drained spot-interruption", shown: true, ended: 1,
 			message: func(id string) string { return warning(id, time.Now()) }},
+		{name: "name that EC2 shows late", outcome: "no-node spot-interruption", known: 4 * time.Second, ended: 1,
+			message: func(id string) string { return warning(id, time.Now()) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 				w.silent()
+				began := time.Now()
 				ends, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
 				node := w.nodes()[ends]
 				require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
 				w.running(func(o *interruption.Options) {
 					o.Elsewhere = func(instance string) (cause, remedy string) {
-						if instance == ends {
+						if instance == ends && (tt.known == 0 || time.Since(began) < tt.known) {
 							return "it may be node k3s", "state its provider ID"
 						}
 						return "", ""
@@ -91,7 +95,7 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 				}
 				w.within(15*time.Minute, "handled", func() bool { return w.handled()[tt.outcome] == 1 })
 				w.waitEmptyQueue()
-				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && w.evictions("a") == tt.ended,
+				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && (w.evictions("a") == 1) == tt.shown,
 					"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
 			})
 		})

@@ -93,14 +93,20 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		log := klog.FromContext(ctx)
 		log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
 		var out outcome
-		if cause, remedy := h.Elsewhere(j.instance); cause != "" {
-			log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
-		} else {
-			out = h.terminate(ctx, j, nil)
-		}
 		// A hook of another tool may keep it running, and its node may come, or get EC2's provider ID, until it ends.
-		for out == "" && len(h.nodes(j.instance)) == 0 && h.mayRun(j) && ctx.Err() == nil {
-			sleep(ctx, h.Clock, time.Second)
+		for terminated, before := false, ""; len(h.nodes(j.instance)) == 0 && ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
+			if !terminated {
+				cause, remedy := h.Elsewhere(j.instance) // any such node, until EC2 has shown the instance's names
+				if terminated = cause == ""; terminated {
+					out = h.terminate(ctx, j, nil)
+				} else if cause != before {
+					log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
+				}
+				before = cause
+			}
+			if out != "" || !h.mayRun(j) {
+				break
+			}
 		}
 		if nodes = h.nodes(j.instance); len(nodes) == 0 {
 			return cmp.Or(out, noNode)
@@ -326,13 +332,14 @@ func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why 
 	}
 	why = cmp.Or(h.takenBack(j), why)
 	for _, node := range nodes {
-		h.restore(ctx, node, why)
+		for !h.restore(ctx, node, why) && h.takenBack(j) != "" && ctx.Err() == nil { // reconcile knows no other group's instance
+		}
 	}
 	return gaveUp
 }
 
-// restore puts a node back into use. If it cannot, reconcile tries again.
-func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
+// restore puts a node back into use, and reports whether it could. If not, reconcile tries again while the node's group is ours.
+func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) bool {
 	var did string
 	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), func(n *corev1.Node) *corev1.Node {
 		did = "Put back into use"
@@ -347,12 +354,13 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 		}
 		return n
 	}) {
-		return
+		return false
 	}
 	h.recall(nodemeta.InstanceOf(node))
 	if n := h.node(nodemeta.InstanceOf(node)); n != nil && drainedByCore(n) {
-		return // the core goes on with its removal
+		return true // the core goes on with its removal
 	}
 	klog.FromContext(ctx).Info("The interruption of a node is over", "node", klog.KObj(node), "did", did, "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "%s: %s", did, why)
+	return true
 }

@@ -271,9 +271,12 @@ func TestNodeOfAGroupThatIsNoLongerOursIsPutBackIntoUse(t *testing.T) {
 		full       bool
 		refused    bool
 		grace      time.Duration
+		unwritable bool // nodes, for longer than one try lasts
 		evicted    int
 	}{
 		{name: "before its pods have a place", what: "REBOOT_MAINTENANCE", full: true},
+		{name: "while nodes cannot be written", what: "REBOOT_MAINTENANCE", full: true, unwritable: true},
+		{name: "while the node of an instance that ends cannot be written", what: "RETIREMENT", full: true, unwritable: true},
 		{name: "while a budget holds its pods", what: "REBOOT_MAINTENANCE", refused: true},
 		{name: "while a budget holds the pods of an instance that ends", what: "RETIREMENT", refused: true},
 		{name: "while its pods leave", what: "REBOOT_MAINTENANCE", grace: 5 * time.Minute, evicted: 1},
@@ -283,12 +286,18 @@ func TestNodeOfAGroupThatIsNoLongerOursIsPutBackIntoUse(t *testing.T) {
 				w.full.Store(tt.full)
 				w.refused.Store(tt.refused)
 				w.grace.Store(tt.grace.Milliseconds())
-				w.running()
+				c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
+				w.running(func(o *interruption.Options) { o.Cordons = c })
 				w.send(change(tt.what, time.Now().Add(3*time.Hour), leaves))
 				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
 				time.Sleep(time.Minute)
+				if tt.unwritable {
+					c.first.Store(10000)
+				}
 				require.NoError(t, w.aws.SetTags("spot", map[string]*string{tag: nil}))
 				w.within(time.Minute, "the group is not ours in a reading", func() bool { return w.cache.Snapshot().Group("spot") == nil })
+				time.Sleep(time.Minute)
+				c.first.Store(0)
 				w.within(6*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 				time.Sleep(10 * time.Minute)
 				assert.Truef(t, w.cordoned() == 0 && w.evictions("a") == tt.evicted && w.terminations() == 0,

@@ -76,10 +76,8 @@ func (h *Handler) replacedByAWS(j *job) bool {
 }
 
 // rebalances reports whether Capacity Rebalancing replaces an instance that goes for this. It acts on spot instances alone, and neither
-// on a scheduled change nor on a reboot.
-func rebalances(k event.Kind) bool {
-	return k != event.ScheduledChange && k != event.Reboot && k != event.ReservationEnd
-}
+// on a planned change nor on a recommendation that came before it was turned on.
+func rebalances(k event.Kind) bool { return !reason{Kind: k}.planned() && k != event.ReservationEnd }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon
 // yet. It reports whether the core was in time.
