@@ -68,6 +68,9 @@ func (r Reading) Then(remedy string, now time.Time) string {
 	return remedy
 }
 
+// Silence is the Trigger of a plugin's loop that no call of a core began.
+const Silence = "silence of the core"
+
 type Loop struct {
 	Number   int64         `json:"number"` // 1 for the first
 	Started  time.Time     `json:"started"`

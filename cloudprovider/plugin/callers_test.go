@@ -52,7 +52,7 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	require.NoError(t, err)
 	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider),
 		Launchable: &nodegroups.Launchable{Provider: w.Provider},
-		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func() {}})
+		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func(string) {}})
 	return s, w
 }
 

@@ -38,7 +38,7 @@ type Parts struct {
 	Nodes      corelisters.NodeLister
 	DaemonSets appslisters.DaemonSetLister
 	// Refreshed is called after each Refresh, and after each Look that does its work. No choice of the expander is made meanwhile.
-	Refreshed func()
+	Refreshed func(trigger string)
 }
 
 // provider answers the calls of the external gRPC provider that are not about one group.
@@ -64,7 +64,7 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, p.refreshed)
-	with.Refreshed()
+	with.Refreshed("refresh")
 	return &protos.RefreshResponse{}, nil
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -376,8 +377,8 @@ func TestCoreThatStartsSeesTheGroupsOfToday(t *testing.T) {
 // The problems and the spend of a replica whose core does not lead would stand still, and so would its record.
 func TestPluginWithoutACoreSeesTheGroupsOfToday(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
-	p, recorded := serve(t, w, 5*time.Second), 0
-	p.refreshed = func() { recorded = len(w.IDs()) }
+	p, recorded := serve(t, w, 5*time.Second), map[string]int{}
+	p.refreshed = func(trigger string) { recorded[trigger] = len(w.IDs()) }
 	seen := func(name string) bool {
 		require.NoError(t, w.AWS.AddGroup(awsworld.Group(name, "m5.large", 0, 0, 5, nil)))
 		require.NoError(t, w.Cache.Refresh(t.Context()))
@@ -387,7 +388,7 @@ func TestPluginWithoutACoreSeesTheGroupsOfToday(t *testing.T) {
 	assert.False(t, seen("second"), "a new group in the core's loop")
 	p.server.SilentFor(time.Hour)
 	assert.True(t, seen("third"), "a new group without a core")
-	assert.Equal(t, 3, recorded, "groups in the record")
+	assert.Equal(t, map[string]int{decision.Silence: 3}, recorded, "groups in the record, by what began it")
 }
 
 // An error would have the core unmark all nodes of the batch (--node-deletion-batcher-interval).

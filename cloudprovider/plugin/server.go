@@ -28,6 +28,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	expanderprotos "k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // Limits of what callers may ask for. The connection's flow control holds back what is above them.
@@ -106,14 +108,14 @@ func (s *Server) Ready(parts Parts) {
 	s.setHealth(healthpb.HealthCheckResponse_SERVING)
 }
 
-// Look moves on to the newest Snapshot unless a core does so, and counts as a Refresh for the record. Its caller calls it now and then.
+// Look moves on to the newest Snapshot unless a core does so, and begins a record of the core's Silence. Its caller calls it now and then.
 // Otherwise the problems and the spend of a replica whose core does not lead would stand still.
 func (s *Server) Look() {
 	s.loop.Lock()
 	defer s.loop.Unlock()
 	if with := s.parts.Load(); time.Since(s.refreshed) > coreSilence {
 		with.Provider.BeforeLoop()
-		with.Refreshed()
+		with.Refreshed(decision.Silence)
 	}
 }
 

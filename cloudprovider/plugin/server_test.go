@@ -53,8 +53,8 @@ type world struct {
 	filter coreexpander.Filter
 	nodes  cache.Indexer
 
-	refreshed func() // called with each Refresh, under the lock of the loop
-	choosing  func() // called before each choice, under the same lock
+	refreshed func(trigger string) // called with each Refresh, under the lock of the loop
+	choosing  func()               // called before each choice, under the same lock
 	expander  coreexpander.Strategy
 }
 
@@ -62,13 +62,13 @@ type world struct {
 func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	p := listen(t)
 	p.World = w
-	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func() {}
+	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func(string) {}
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	require.NoError(t, err)
 	p.expander, p.choosing = chain, func() {}
 	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider), Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
-		Refreshed: func() { p.refreshed() }})
+		Refreshed: func(trigger string) { p.refreshed(trigger) }})
 	address := p.server.Addr().String()
 	cloudConfig := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\ngrpc_timeout: %s\n", address, p.path("client.crt"), p.path("client.key"), p.path("ca.crt"), timeout)
 	p.write(t, "cloud-config", []byte(cloudConfig))

@@ -179,6 +179,9 @@ func (c *Collector) End() {
 	result := f.result()
 	if c.Remote && !f.stale && !f.groupless {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
+		if c.trigger == decision.Silence {
+			result.Message = "no Cluster Autoscaler calls this plugin"
+		}
 	}
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},
 		newCluster(c, f).words)

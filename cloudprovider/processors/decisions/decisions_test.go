@@ -562,6 +562,10 @@ func TestNodesOfAPluginAreNotKept(t *testing.T) {
 	n := w.node(w.record.Report(), "small-0")
 	const decides = "the Cluster Autoscaler decides about it in its own process"
 	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == decides, "node %+v", n)
+	assert.Equal(t, "the Cluster Autoscaler decides in its own process", w.record.Report().Loop.Result.Message)
+	w.seen.Begin(decision.Silence, w.at)
+	w.seen.End()
+	assert.Equal(t, "no Cluster Autoscaler calls this plugin", w.record.Report().Loop.Result.Message)
 }
 
 // The core forgets since when nodes are not needed while too many nodes are not ready.

@@ -191,7 +191,8 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 }
 
 // lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "". A pod without one
-// waits for a late instance only where no node on its way takes it. A nominated pod has its node.
+// waits for a late instance only where no node on its way takes it. One such node clears all pods of which it takes one, because nobody
+// counts how many it takes together. A nominated pod has its node.
 func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reason) {
 	missing, _ := s.late()
 	if known != "" || len(missing) == 0 || pod.Status.NominatedNodeName != "" {

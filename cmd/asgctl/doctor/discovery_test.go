@@ -33,6 +33,7 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		given  []string // here
 		want   []string
 		wanted string // the keys that a group lacks without any tag
+		named  string // name of the cluster that is given here
 		cilium bool   // takes the VPC CNI's place
 		idle   bool   // the autoscaler scales nothing
 	}{
@@ -42,12 +43,19 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		{name: "pod without flags that does not know its cluster", pod: &corev1.Pod{}, cilium: true, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", idle: true},
 		{name: "pod with a name that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"asg-cluster-name": {"$(CLUSTER)"}}, cilium: true,
 			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+		{name: "pod that does not know its cluster, whose name is given here", pod: &corev1.Pod{}, named: "main", cilium: true,
+			want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main", idle: true},
+		{name: "pod that starts a shell", cilium: true,
+			pod:  new(ofAccount("a", corev1.Container{Command: []string{"sh", "-c", "./cluster-autoscaler --nodes=1:3:web"}})),
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+		{name: "core, whose plugin selects the groups", pod: &corev1.Pod{}, flags: running.Flags{"cloud-provider": {"externalgrpc"}}, cilium: true,
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := &installation{ours: tt.pod, flags: tt.flags}
-			in.Read.AutoDiscovery = tt.given
+			in.Read.AutoDiscovery, in.Read.ClusterName = tt.given, tt.named
 			if !tt.cilium {
 				in.daemonSets.value = []appsv1.DaemonSet{cni}
 			}
@@ -120,6 +128,7 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 		name     string
 		pod      string // its namespace, kube-system if empty
 		args     []string
+		shell    bool // starts the autoscaler
 		deletion bool
 		lease    string
 		in       string // namespace of the lease, kube-system if empty
@@ -128,6 +137,7 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 		{name: "pod of another namespace", pod: "autoscaling", lease: lease + clusterAutoscaler},
 		{name: "pod and lease of another namespace", pod: "autoscaling", args: []string{"--namespace=autoscaling"}, lease: lease + clusterAutoscaler, in: "autoscaling"},
 		{name: "lease in the namespace of a variable", pod: "autoscaling", args: []string{"--namespace=$(POD_NAMESPACE)"}, lease: lease + clusterAutoscaler, in: "autoscaling"},
+		{name: "pod of another namespace that starts a shell", pod: "autoscaling", shell: true, lease: lease + clusterAutoscaler, in: "autoscaling"},
 		{name: "renamed lease", args: []string{"--leader-elect-resource-name=a"}, lease: lease + "a"},
 		{name: "plugin", args: []string{"--asg-plugin-address=:8087"}, lease: "deploy/rbac-plugin.yaml: leases.coordination.k8s.io cluster-autoscaler-plugin"},
 		{name: "queue", args: []string{"--asg-interruption-queue=q"}, deletion: true, lease: lease + clusterAutoscaler},
@@ -139,6 +149,9 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pod := ofAccount("a", corev1.Container{Args: tt.args})
 			pod.Namespace = cmp.Or(tt.pod, usualNamespace)
+			if tt.shell {
+				pod.Spec.Containers[0].Command = []string{"/bin/sh", "-c", "./cluster-autoscaler --namespace=autoscaling"}
+			}
 			in := asks(pod)
 			in.takeFlags()
 			wanted, err := in.accesses()
@@ -179,6 +192,11 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 		return pod
 	}
 	stock := replica("stock-5d8f")
+	within := func(namespace string, args ...string) corev1.Pod {
+		pod := ofAccount("apart", corev1.Container{Args: args})
+		pod.Namespace = namespace
+		return pod
+	}
 	for _, tt := range []struct {
 		name, namespace, account, want, nodes, next string
 		pods                                        []corev1.Pod
@@ -201,6 +219,11 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 		{name: "two autoscalers, asgctl runs in one", here: "plugin", pods: []corev1.Pod{stock, ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web", rivals: 1},
 		{name: "two autoscalers of one lease", here: "ours", pods: []corev1.Pod{stock, ofAccount("ours", corev1.Container{})},
 			want: "ours", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
+		{name: "two autoscalers of two namespaces and one lease", account: "ours", pods: []corev1.Pod{within("default"), ofAccount("ours", corev1.Container{})},
+			want: "ours", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
+		{name: "two autoscalers of one namespace, with leases in two", account: "ours",
+			pods: []corev1.Pod{within(usualNamespace, "--namespace=other"), ofAccount("ours", corev1.Container{})},
+			want: "ours", rivals: 1, next: "kubectl --namespace kube-system describe pod apart"},
 		{name: "two Deployments of one account, while ours is rolled out", pods: []corev1.Pod{stock, replica("stock-7c9b"), replica("twin-5d8f"), replica("twin-5d8f")},
 			want: "stock", rivals: 1, next: "kubectl --namespace kube-system get lease cluster-autoscaler"},
 		{name: "two autoscalers, one has the usual names", pods: []corev1.Pod{stock, ofAccount(clusterAutoscaler, plugin)}, want: clusterAutoscaler, nodes: "0:3:web", rivals: 1},

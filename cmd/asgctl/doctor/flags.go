@@ -75,8 +75,11 @@ func (in *installation) takeDiscovery() {
 	}
 	cluster := ""
 	if in.ours != nil && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
-		cluster = ownership.NewIdentity(r.ClusterName, in.flags.Last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
-		in.nameless = cluster == "" && in.daemonSets.err == nil && !unknown(in.flags.Last("asg-cluster-name"))
+		network := networkName(in.daemonSets.value)
+		cluster = ownership.NewIdentity(r.ClusterName, "").Early(network).Cluster
+		own := ownership.NewIdentity(in.flags.Last("asg-cluster-name"), "").Early(network).Cluster // may lack the name that is given here
+		container, _ := running.AutoscalerIn(&in.ours.Spec)
+		in.nameless = own == "" && in.daemonSets.err == nil && !running.Shell(container) && !in.flags.Core()
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
 }

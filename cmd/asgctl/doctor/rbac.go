@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -182,11 +183,19 @@ func leaseOf(f running.Flags) string {
 	return name
 }
 
-// leaseNamespace is where the lease and the config maps are, which need not be the namespace of the pod.
 func (in *installation) leaseNamespace() string {
-	given := in.flags.Last("namespace")
-	if in.ours == nil || unknown(given) {
+	if in.ours == nil {
 		return in.namespace
+	}
+	return leaseNamespaceOf(in.ours)
+}
+
+// leaseNamespaceOf is where the lease and the config maps of the pod's autoscaler are, which need not be the namespace of the pod.
+func leaseNamespaceOf(pod *corev1.Pod) string {
+	container, _ := running.AutoscalerIn(&pod.Spec)
+	given := running.FlagsOf(container).Last("namespace")
+	if unknown(given) || given == "" && running.Shell(container) {
+		return pod.Namespace
 	}
 	return cmp.Or(given, usualNamespace)
 }

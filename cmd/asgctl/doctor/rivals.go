@@ -42,14 +42,15 @@ func (in *installation) rivalPods(c *Check) {
 			in.skipUnsure(c, "other Cluster Autoscalers")
 			continue
 		}
-		next := "describe pod " + shellword.Quote(pod.Name)
+		where, next := of[0], "describe pod "+shellword.Quote(pod.Name)
 		if of[2] != "" {
 			next = "scale " + shellword.Quote(of[2]) + " --replicas=0"
 		}
 		problem := "two autoscalers answer the same pods, and each may remove the other's nodes"
-		if lease := leaseOf(f); in.ours != nil && of[0] == in.namespace && lease == in.lease() && f.Last("leader-elect") != "false" {
+		lease := leaseOf(f)
+		if in.ours != nil && leaseNamespaceOf(&pod) == in.leaseNamespace() && lease == in.lease() && f.Last("leader-elect") != "false" {
 			problem = fmt.Sprintf("it shares the lease %s with this autoscaler, so only the holder of the lease works", lease)
-			next = "get lease " + shellword.Quote(lease)
+			where, next = in.leaseNamespace(), "get lease "+shellword.Quote(lease)
 		}
 		how := fmt.Sprintf("while this autoscaler has %s/%s", ours[0], ours[1])
 		if of[0] == ours[0] && of[1] == ours[1] {
@@ -57,7 +58,7 @@ func (in *installation) rivalPods(c *Check) {
 		}
 		c.find(fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name), "it runs another "+clusterAutoscaler+": "+problem,
 			fmt.Sprintf("its image is %q, and its ServiceAccount %s/%s, %s", container.Image, of[0], of[1], how),
-			"kubectl --namespace "+shellword.Quote(pod.Namespace)+" "+next)
+			"kubectl --namespace "+shellword.Quote(where)+" "+next)
 	}
 }
 

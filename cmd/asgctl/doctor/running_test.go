@@ -77,3 +77,25 @@ func TestAutoscalerWithoutGroupsIsNotSound(t *testing.T) {
 	assert.True(t, checkRunning(t.Context(), in, c), "looked")
 	assert.Truef(t, slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Problem == "none" }), "%+v", c.Findings)
 }
+
+// The lease of a pod without --namespace is in kube-system, wherever the pod is.
+func TestLeaderIsFoundByALeaseOfAnotherNamespace(t *testing.T) {
+	const pod = `{"kind": "Pod", "apiVersion": "v1", "metadata": {"namespace": "autoscaling", "name": "a"}, "status": {"phase": "Running"}}`
+	answers := map[string]string{
+		"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/cluster-autoscaler": `{"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "spec": {"holderIdentity": "a"}}`,
+		"/api/v1/namespaces/autoscaling/pods/a":                                         pod,
+		"/api/v1/namespaces/autoscaling/pods/a:8085/proxy/status.json":                  `{"version": "v1", "process": {"leader": true}, "loop": {"number": 1}}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answers[r.URL.Path] == "" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(answers[r.URL.Path]))
+	}))
+	defer server.Close()
+	in, c := &installation{namespace: "autoscaling", ours: &corev1.Pod{}}, &Check{}
+	in.Running.Kubeconfig, in.Timeout, in.Now = loopback.Kubeconfig(t, server.URL), time.Minute, time.Now
+	assert.Truef(t, checkRunning(t.Context(), in, c), "looked: %+v", c)
+}

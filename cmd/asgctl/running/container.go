@@ -1,6 +1,7 @@
 package running
 
 import (
+	filename "path"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,6 +67,11 @@ func (f Flags) Shadows() bool { return len(f["shadow"]) > 0 && f.Last("shadow") 
 // Plugin reports whether the container answers a core, and Core whether it is one that a plugin answers.
 func (f Flags) Plugin() bool { return f.Last("asg-plugin-address") != "" }
 func (f Flags) Core() bool   { return f.Last("cloud-provider") == "externalgrpc" }
+
+// Shell reports whether the container starts a shell, whose script may have flags that nobody reads.
+func Shell(c corev1.Container) bool {
+	return len(c.Command) > 0 && slices.Contains([]string{"sh", "bash"}, filename.Base(c.Command[0]))
+}
 
 // words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too.
 func words(c corev1.Container) []string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	filename "path"
 	"slices"
 	"strings"
 
@@ -100,10 +99,8 @@ func deployed(d *appsv1.Deployment) (flags []string, err error) {
 	if c, runs := AutoscalerIn(&d.Spec.Template.Spec); runs {
 		container = c
 	}
-	if len(container.Command) > 0 {
-		if base := filename.Base(container.Command[0]); base == "sh" || base == "bash" {
-			return nil, fmt.Errorf("Deployment %s starts a shell, whose flags asgctl does not read", d.Name)
-		}
+	if Shell(container) {
+		return nil, fmt.Errorf("Deployment %s starts a shell, whose flags asgctl does not read", d.Name)
 	}
 	if region := RegionOf(container); region != "" {
 		flags = []string{"--asg-region=" + region} // a later one wins

@@ -16,6 +16,7 @@ type Options struct {
 	Context    string // of the kubeconfig
 	Namespace  string // of the autoscaler
 	Lease      string // of the autoscaler, "" for the usual one
+	LeaseIn    string // namespace of the lease, "" for the autoscaler's
 	Selector   string // label selector of the autoscaler's pods, "" for the usual labels
 	URL        string // of the autoscaler itself, instead of a cluster
 	File       string // saved report, instead of a cluster

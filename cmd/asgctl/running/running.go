@@ -225,7 +225,8 @@ func broken(err error) bool {
 
 // holder is the leader's name for itself, a pod's as a rule, or "".
 func (a *Autoscaler) holder(ctx context.Context) (string, error) {
-	lease, err := a.client.CoordinationV1().Leases(a.options.Namespace).Get(ctx, a.options.Lease, metav1.GetOptions{})
+	leases := a.client.CoordinationV1().Leases(cmp.Or(a.options.LeaseIn, a.options.Namespace))
+	lease, err := leases.Get(ctx, a.options.Lease, metav1.GetOptions{})
 	if err != nil {
 		return "", fmt.Errorf("read lease %s: %w", a.options.Lease, err)
 	}

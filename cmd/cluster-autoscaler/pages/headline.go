@@ -47,6 +47,10 @@ func newHeadline(report *decision.Report, causes []cause, groups []group, waitin
 		}
 		return h
 	case report.Process.Plugin && (len(groups) == 0 || groups[0].Level != warning):
+		if report.Loop.Trigger == decision.Silence {
+			return headline{calm, "No Cluster Autoscaler calls this plugin",
+				"Another replica answers the one that leads, or none runs.", result.Remedy}
+		}
 		return headline{calm, "The Cluster Autoscaler that this plugin answers decides", "It alone knows why pods wait and nodes stay.", result.Remedy}
 	case report.Loop.Result.Code == decision.CodeOther && !report.Process.Plugin:
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}

@@ -54,6 +54,9 @@ func TestHeadline(t *testing.T) {
 		{"plugin", looped(func(r *decision.Report) {
 			r.Process.Plugin, r.Loop.Result = true, decision.Reason{Code: decision.CodeOther, Message: "it decides", Remedy: "look into its log"}
 		}), headline{calm, "The Cluster Autoscaler that this plugin answers decides", "It alone knows why pods wait and nodes stay.", "look into its log"}},
+		{"plugin without a core", looped(func(r *decision.Report) {
+			r.Process.Plugin, r.Loop.Trigger, r.Loop.Result = true, decision.Silence, decision.Reason{Code: decision.CodeOther, Message: "none calls", Remedy: "look into its log"}
+		}), headline{calm, "No Cluster Autoscaler calls this plugin", "Another replica answers the one that leads, or none runs.", "look into its log"}},
 		{"pods with nodes on their way", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodLaunching, "asked"), pod(decision.PodFits, "room")}
 		}), headline{Level: moving, Text: "2 pods wait, with a place or with a node on its way", Detail: "asked"}},

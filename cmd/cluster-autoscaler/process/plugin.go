@@ -107,14 +107,14 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	return a, parts, p.awaitCaches(ctx, factory)
 }
 
-// nextRecord returns the function that ends the record of one loop of the core and begins the next.
-func (p *Process) nextRecord() func() {
+// nextRecord returns the function that ends the record of one loop and begins the next.
+func (p *Process) nextRecord() func(trigger string) {
 	begun := false
-	return func() {
+	return func(trigger string) {
 		if begun {
 			p.decisions.End()
 		}
 		begun = true
-		p.decisions.Begin("refresh", time.Now())
+		p.decisions.Begin(trigger, time.Now())
 	}
 }

@@ -61,6 +61,7 @@ func TestFailingTargetFailsTheRunOfAll(t *testing.T) {
 	assert.Errorf(t, err, "%s", out)
 	assert.Contains(t, out, "\nfailed broken.FuzzBad ")
 	assert.Contains(t, out, "\nok broken.FuzzGood ")
+	assert.Truef(t, strings.HasSuffix(out, "\n1 of 2 targets failed\n"), "%s", out)
 }
 
 func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {

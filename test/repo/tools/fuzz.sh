@@ -16,7 +16,8 @@ if (($# == 1)); then
 		[ -z "$file" ] || sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$package \1|p" "$file"
 	done)
 	[ "$targets" ] || { echo "fuzz.sh: there is no fuzz target in $PWD" >&2; exit 1; }
-	xargs -L 1 -P "$(getconf _NPROCESSORS_ONLN)" "$0" "$1" <<<"$targets"
+	xargs -L 1 -P "$(getconf _NPROCESSORS_ONLN)" "$0" "$1" <<<"$targets" |
+		awk -v "all=$(grep -c . <<<"$targets")" '{ print; fflush() } /^ok / { ok++ } END { print (all - ok) " of " all " targets failed" }'
 	exit
 fi
 
