@@ -89,12 +89,13 @@ func Refuses(pod *corev1.Pod, labelOf func(key string, asked ...string) (value s
 
 // DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
 func DependsOnPods(pod *corev1.Pod) bool {
+	zonal := func(key string) bool { return key == LabelZoneID || slices.Contains(NameLabels, key) }
 	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
 	terms := slices.Concat(ptr.Deref(a.PodAffinity, corev1.PodAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution,
 		ptr.Deref(a.PodAntiAffinity, corev1.PodAntiAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution)
-	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool { return slices.Contains(NameLabels, t.TopologyKey) }) ||
+	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool { return zonal(t.TopologyKey) }) ||
 		slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
-			return c.WhenUnsatisfiable == corev1.DoNotSchedule && slices.Contains(NameLabels, c.TopologyKey)
+			return c.WhenUnsatisfiable == corev1.DoNotSchedule && zonal(c.TopologyKey)
 		})
 }
 

@@ -35,7 +35,7 @@ type FreeRoom struct {
 
 // Process puts the pods on nodes of the snapshot. Pods that are no longer pending leave the plan. The pods themselves stay as they are.
 func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
-	pending = withoutAbsent(ctx.ClusterSnapshot, pending)
+	pending = withoutAbsent(ctx, pending)
 	others, upcoming, err := r.putPlanned(ctx.ClusterSnapshot, pending, r.Plan.Planned())
 	if err != nil {
 		return pending, err
@@ -57,14 +57,16 @@ func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 // by its name all the same, fail, and help no pod in this loop. On such a node it would count on a place that the pod does not get: the
 // pod keeps the nomination of its preemption until kube-scheduler tries it again. Without one of its ResourceClaims it never does, and the
 // core fails in the same way.
-func withoutAbsent(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
+func withoutAbsent(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod {
+	s := ctx.ClusterSnapshot
 	pending = slices.Clone(pending)
 	for at, pod := range pending {
 		if name := pod.Status.NominatedNodeName; name != "" {
 			info, err := s.NodeInfos().Get(name)
-			_, lost := s.DraSnapshot().PodClaims(pod)
+			_, unknown := s.DraSnapshot().PodClaims(pod)
+			lost := unknown != nil && ctx.DynamicResourceAllocationEnabled // else all are unknown, and the core does not look
 			never := ptr.Deref(pod.Spec.PreemptionPolicy, "") == corev1.PreemptNever
-			if err != nil || lost != nil || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) ||
+			if err != nil || lost || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) ||
 				!nodemeta.Ready(info.Node()) {
 				pending[at] = snapshot.Unbound(pod)
 			}

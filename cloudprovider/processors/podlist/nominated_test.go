@@ -10,6 +10,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
@@ -27,11 +30,18 @@ type noStatus struct{ scaledown.ActuationStatus }
 
 func (noStatus) DeletionsInProgress() (empty, drained []string) { return nil, nil }
 
-// loop runs one loop's list of pending pods through r and the core's own processors. Node a-ready is Ready. Node a-starting has registered
-// and is not Ready. The snapshot has a placeholder instead of it.
+// loop runs one loop's list of pending pods through r and the core's own processors, which know of claims.
 func (r *FreeRoom) loop(t *testing.T, pending ...*corev1.Pod) []*corev1.Pod {
 	t.Helper()
 	_, ctx := newFreeRoom(t, []string{"a-placeholder", "a-ready"}, nil)
+	ctx.DynamicResourceAllocationEnabled = true
+	return r.loopIn(t, ctx, pending...)
+}
+
+// loopIn is a loop of a cluster. Its node a-ready is Ready. Node a-starting has registered and is not Ready. The snapshot has a placeholder
+// instead of it.
+func (r *FreeRoom) loopIn(t *testing.T, ctx *cacontext.AutoscalingContext, pending ...*corev1.Pod) []*corev1.Pod {
+	t.Helper()
 	ready, err := ctx.ClusterSnapshot.GetNodeInfo("a-ready")
 	require.NoError(t, err)
 	starting := utiltest.BuildTestNode("a-starting", 4000, 1<<30)
@@ -76,4 +86,19 @@ func TestNominatedPodWithoutItsClaimStallsNobody(t *testing.T) {
 	nominated := plannedPod("nominated", 1, "a-ready")
 	nominated.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("gone")}}
 	assert.Len(t, r.loop(t, nominated, plannedPod("huge", 64, "")), 2, "pods are left")
+}
+
+// The core knows no claims then, and puts the pod on its node without a look at them.
+func TestNominatedPodWithAClaimKeepsItsRoomWithoutDynamicResourceAllocation(t *testing.T) {
+	r, ctx := newFreeRoom(t, nil, nil)
+	handle, err := framework.NewTestFrameworkHandle()
+	require.NoError(t, err)
+	ctx.ClusterSnapshot = predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
+	ready := utiltest.BuildTestNode("a-ready", 4000, 1<<30)
+	utiltest.SetNodeReadyState(ready, true, time.Unix(0, 0))
+	require.NoError(t, ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(ready, nil)))
+	nominated := plannedPod("nominated", 3, "a-ready")
+	nominated.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("unknown")}}
+	left := r.loopIn(t, ctx, nominated, plannedPod("late", 3, ""))
+	assert.Truef(t, len(left) == 1 && left[0].Name == "late", "%d pods are left, want the one without a nomination", len(left))
 }

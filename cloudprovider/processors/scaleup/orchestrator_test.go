@@ -35,6 +35,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	ourexpander "github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -304,46 +305,94 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 	}
 }
 
-// Zone a alone may take a pod that is spread, and others share their zone. The burst beside them may run anywhere.
+// Other pods may keep some out of a zone, or have them share one. The burst beside them may run anywhere.
 func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
-	spread := replicas("spread", 6, 800, spreadOverZones)
-	near := replicas("near", 2, 800, func(pod *apiv1.Pod) {
-		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}
-		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	spread := replicas("spread", 20, 800, spreadOverZones)
+	byID := replicas("spread", 20, 800, spreadOverZones)
+	for _, pod := range byID {
+		pod.Spec.TopologySpreadConstraints[0].TopologyKey = podzone.LabelZoneID
+	}
+	softly := replicas("spread", 20, 800, func(pod *apiv1.Pod) {
+		spreadOverZones(pod)
+		pod.Spec.TopologySpreadConstraints[0].WhenUnsatisfiable = apiv1.ScheduleAnyway
 	})
+	near := func(app string) func(*apiv1.Pod) {
+		return func(pod *apiv1.Pod) {
+			terms := []apiv1.PodAffinityTerm{{TopologyKey: apiv1.LabelTopologyZone,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}}}
+			pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+		}
+	}
+	apart := replicas("apart", 3, 800, func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	})
+	web, inA := replicas("web", 9, 900, nil), replicas("db", 1, 900, func(pod *apiv1.Pod) {
+		pod.Name, pod.Spec.NodeSelector = "in-a", map[string]string{apiv1.LabelTopologyZone: "a"}
+	})
+	cache := replicas("cache", 3, 800, nil)
+	fewerInA := func(pods []*apiv1.Pod) map[string][]*apiv1.Pod {
+		return map[string][]*apiv1.Pod{"a": pods[:1], "b": pods[1:3], "c": pods[3:5]}
+	}
 	for _, tt := range []struct {
-		name     string
-		expander string
-		pods     []*apiv1.Pod
-		want     []int // nodes of each group, sorted
+		name    string
+		running map[string][]*apiv1.Pod // by zone, each on a node that it fills
+		pods    []*apiv1.Pod
+		want    map[string]int // nodes by group
 	}{
-		{"spread, least-cost", leastcost.Name, slices.Concat(replicas("web", 9, 900, nil), spread[5:]), []int{3, 3, 4}},
-		{"spread, least-waste", expander.LeastWasteExpanderName, slices.Concat(replicas("web", 9, 900, nil), spread[5:]), []int{3, 3, 4}},
-		{"two in one zone", leastcost.Name, slices.Concat(replicas("web", 9, 900, nil), near), []int{3, 3, 5}},
-		{"a plan of several sizes", leastcost.Name, slices.Concat(replicas("web", 6, 900, nil), replicas("db", 3, 3900, nil), spread[5:]),
-			[]int{1, 1, 1, 2, 2, 3}},
+		{name: "zone a alone takes a spread pod", running: fewerInA(spread),
+			pods: slices.Concat(web, spread[5:6]), want: map[string]int{"a": 4, "b": 3, "c": 3}},
+		{name: "zone a alone takes a pod spread by zone ID", running: fewerInA(byID),
+			pods: slices.Concat(web, byID[5:6]), want: map[string]int{"a": 4, "b": 3, "c": 3}},
+		{name: "zone a alone takes the next of many spread pods", running: fewerInA(spread),
+			pods: slices.Concat(web, spread[5:9]), want: map[string]int{"a": 5, "b": 4, "c": 4}},
+		{name: "a plan of several sizes", running: fewerInA(spread),
+			pods: slices.Concat(replicas("web", 6, 900, nil), replicas("db", 3, 3900, nil), spread[5:6]),
+			want: map[string]int{"a": 3, "b": 2, "c": 2, "a-large": 1, "b-large": 1, "c-large": 1}},
+		{name: "all zones take spread pods", pods: slices.Concat(web, spread[:12]), want: map[string]int{"a": 7, "b": 7, "c": 7}},
+		{name: "pods that prefer zone a", running: fewerInA(softly),
+			pods: slices.Concat(web, softly[5:8]), want: map[string]int{"a": 4, "b": 4, "c": 4}},
+		{name: "spread pods beside one that needs zone a", pods: slices.Concat(spread[:9], inA), want: map[string]int{"a": 4, "b": 3, "c": 3}},
+		{name: "two near each other", pods: slices.Concat(web, replicas("near", 2, 800, near("near"))),
+			want: map[string]int{"a": 5, "b": 3, "c": 3}},
+		{name: "near a pod in zone b", running: map[string][]*apiv1.Pod{"a": spread[:1], "b": cache[:1]},
+			pods: slices.Concat(web, replicas("near", 1, 800, near("cache"))), want: map[string]int{"a": 3, "b": 4, "c": 3}},
+		{name: "near pods in all zones, beside one that needs zone a",
+			running: map[string][]*apiv1.Pod{"a": cache[:1], "b": cache[1:2], "c": cache[2:]},
+			pods:    slices.Concat(replicas("near", 9, 800, near("cache")), inA), want: map[string]int{"a": 4, "b": 3, "c": 3}},
+		{name: "zone c alone takes a pod apart from others", running: map[string][]*apiv1.Pod{"a": apart[:1], "b": apart[1:2]},
+			pods: slices.Concat(web, apart[2:]), want: map[string]int{"a": 3, "b": 3, "c": 4}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, map[string]zone{"a": {max: 20}, "b": {max: 20}, "c": {max: 20},
-				"a-large": {max: 20, cpus: 4}, "b-large": {max: 20, cpus: 4}, "c-large": {max: 20, cpus: 4}},
-				func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true })
-			for at, pod := range spread[:5] {
-				old := utiltest.BuildTestNode(fmt.Sprint("old-", at), 1000, 1<<30)
-				old.Labels[apiv1.LabelTopologyZone] = string("bcabc"[at])
-				utiltest.SetNodeReadyState(old, true, time.Now().Add(-time.Hour))
-				require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, pod)))
+		for _, name := range []string{leastcost.Name, expander.LeastWasteExpanderName} {
+			groups := map[string]zone{"a": {max: 20}, "b": {max: 20}, "c": {max: 20}}
+			if tt.want["a-large"] > 0 {
+				if name != leastcost.Name {
+					continue // which alone plans several sizes
+				}
+				maps.Copy(groups, map[string]zone{"a-large": {max: 20, cpus: 4}, "b-large": {max: 20, cpus: 4}, "c-large": {max: 20, cpus: 4}})
 			}
-			filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
-			chain, err := ourexpander.New([]string{tt.expander}, ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter})
-			require.NoError(t, err)
-			w.ctx.ExpanderStrategy = chain
-			w.processors.NodeGroupSetProcessor = among{w.processors.NodeGroupSetProcessor, chain}
-			o := w.start(Options{Planner: chain, Zones: zonesByName{views: true}})
-			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
-			require.NoError(t, err)
-			assert.Len(t, result.PodsTriggeredScaleUp, len(tt.pods), "pods with nodes")
-			assert.Equal(t, tt.want, slices.Sorted(maps.Values(w.sizes())), "nodes by zone")
-		})
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				w := newWorld(t, groups, func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true })
+				for zone, pods := range tt.running {
+					for _, pod := range pods {
+						old := utiltest.BuildTestNode("old-"+pod.Name, 1000, 1<<30)
+						maps.Copy(old.Labels, inZone(zone))
+						utiltest.SetNodeReadyState(old, true, time.Now().Add(-time.Hour))
+						require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, pod)))
+					}
+				}
+				filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
+				chain, err := ourexpander.New([]string{name}, ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter})
+				require.NoError(t, err)
+				w.ctx.ExpanderStrategy = chain
+				w.processors.NodeGroupSetProcessor = among{w.processors.NodeGroupSetProcessor, chain}
+				o := w.start(Options{Planner: chain, Zones: zonesByName{views: true}, Most: 6}) // one node at a time would take more
+				result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
+				require.NoError(t, err)
+				assert.ElementsMatch(t, names(tt.pods), names(result.PodsTriggeredScaleUp), "pods with nodes")
+				assert.Equal(t, tt.want, w.sizes(), "nodes by group")
+			})
+		}
 	}
 }
 

@@ -1,28 +1,32 @@
 package scaleup
 
 import (
+	"slices"
+
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/interpodaffinity"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/podtopologyspread"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // phase has the core scale up once, for pods that can run anywhere and for pods that need a zone in alternate phases.
 //
 // The core spreads new nodes over similar node groups only if each of them helps all pods of the option it chose. With one
-// pod that needs a volume's zone among many that do not, all nodes would come up in that zone. So they would with a pod that must be spread
-// if only one zone may take it now. The phase of the others comes first, because kube-scheduler gives nodes to pods as they come: a node
-// launched earlier for a pod with a volume would go to one of the others. A phase lasts while an expander's plan for its pods goes on.
+// pod that needs a volume's zone among many that do not, all nodes would come up in that zone. So they would with a pod that must be
+// spread if only one zone may take it now. The phase of the others comes first, because kube-scheduler gives nodes to pods as they come: a
+// node launched earlier for a pod with a volume would go to one of the others. Their phase lasts while an expander's plan goes on.
 //
 // It scales up for all pods where no node group helps this phase, the other phase has no pods, or there are no zone groups. The pods of the
 // other phase count as awaiting evaluation.
-func (o *Orchestrator) phase(pods []*apiv1.Pod, once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (
-	*status.ScaleUpStatus, errors.AutoscalerError) {
-	later, now := o.divide(pods)
-	if len(o.later) > 0 {
-		o.zonalNext = !o.zonalNext
-	}
+func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
+	once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	later, now := o.divide(pods, s)
+	o.zonalNext = o.zonalNext && len(o.later) == 0
 	if o.zonalNext {
 		later, now = now, later
 	}
@@ -49,18 +53,45 @@ func (o *Orchestrator) phase(pods []*apiv1.Pod, once func([]*apiv1.Pod) (*status
 	return result, err
 }
 
-// divide separates the pods that need a zone, or that other pods may keep out of one, from the others. Without zone groups no pod needs
-// one. Pods of a provisioning request stay together, because they want all or nothing or count for each other.
-func (o *Orchestrator) divide(pods []*apiv1.Pod) (zonal, others []*apiv1.Pod) {
+// divide separates the pods that keep the core from spreading new nodes from the others. They need a zone, must share one, or other pods
+// keep them out of one now. Without zone groups there are none. Pods of a provisioning request stay together, because they want all or
+// nothing or count for each other.
+func (o *Orchestrator) divide(pods []*apiv1.Pod, s *simulation) (zonal, others []*apiv1.Pod) {
 	if o.Zones == nil || !o.Zones.Views() {
 		return nil, pods
 	}
+	near, keptOut := leastcost.NearEachOther(pods, true), s.keptOut(pods)
 	for _, pod := range pods {
-		if !o.ofRequest(pod) && (o.Zones.Needs(pod) || podzone.DependsOnPods(pod)) {
+		if !o.ofRequest(pod) && (o.Zones.Needs(pod) || near[pod] || keptOut[pod]) {
 			zonal = append(zonal, pod)
 		} else {
 			others = append(others, pod)
 		}
 	}
 	return zonal, others
+}
+
+// keptOut returns the pods that other pods keep off the next node of a group. While no node stands in any zone, each zone takes pods that
+// must be spread, and one scale-up is for them and the others. If the others' nodes came first, each scale-up could add one node for them.
+func (s *simulation) keptOut(pods []*apiv1.Pod) podSet {
+	found := podSet{}
+	kinds := snapshot.EqualPods(slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return !podzone.DependsOnPods(pod) }))
+	for group := range s.templates {
+		if len(kinds) == 0 {
+			break
+		}
+		s.snapshot.Fork()
+		if node, err := s.addNode(group); err == nil {
+			kinds = slices.DeleteFunc(kinds, func(kind []*apiv1.Pod) bool {
+				err := s.snapshot.CheckPredicates(kind[0], node.Name)
+				if err == nil || !slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()) {
+					return false
+				}
+				found.added(kind)
+				return true
+			})
+		}
+		s.snapshot.Revert()
+	}
+	return found
 }

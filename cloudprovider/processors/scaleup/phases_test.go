@@ -79,25 +79,6 @@ func spreadOverZones(pod *apiv1.Pod) {
 		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
 }
 
-// inZonesOfOthers are pods that may run in a zone or not because of other pods.
-func inZonesOfOthers() []*apiv1.Pod {
-	list := podsNamed("spread", "near", "apart")
-	spreadOverZones(list[0])
-	terms := []apiv1.PodAffinityTerm{{TopologyKey: apiv1.LabelTopologyZone}}
-	list[1].Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
-	list[2].Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
-	return list
-}
-
-// preferring are pods that merely prefer a zone, or that other pods keep off a node alone.
-func preferring() []*apiv1.Pod {
-	list := podsNamed("softly", "over-nodes")
-	spreadOverZones(list[0])
-	list[0].Spec.TopologySpreadConstraints[0].WhenUnsatisfiable = apiv1.ScheduleAnyway
-	spreadOverNodes(list[1])
-	return list
-}
-
 // requested are pods of a provisioning request.
 func requested(names ...string) []*apiv1.Pod {
 	list := podsNamed(names...)
@@ -140,12 +121,6 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
 		{name: "all need one", loops: [][]*apiv1.Pod{podsNamed("in-a", "in-b")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: [][]string{nil}},
-		{name: "pods that other pods keep out of zones need one", loops: [][]*apiv1.Pod{append(podsNamed("free"), inZonesOfOthers()...)},
-			results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free"}}}, later: [][]string{{"spread", "near", "apart"}}},
-		{name: "other pods alone keep all out of zones", loops: [][]*apiv1.Pod{inZonesOfOthers()}, results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"spread", "near", "apart"}}}, later: [][]string{nil}},
-		{name: "pods that may run in any zone", loops: [][]*apiv1.Pod{append(podsNamed("free"), preferring()...)}, results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"free", "softly", "over-nodes"}}}, later: [][]string{nil}},
 		{name: "no zone groups", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, noViews: true, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 	} {

@@ -24,7 +24,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	for {
 		before := o.targetSizes()
 		o.packed = packings{}
-		result, err := o.phase(helpless.others(pods), func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+		result, err := o.phase(helpless.others(pods), s, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
 			return once(pods, s.nodes())
 		})
 		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {

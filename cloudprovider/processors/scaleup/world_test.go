@@ -4,6 +4,7 @@ import (
 	stdcmp "cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	processorstest "k8s.io/autoscaler/cluster-autoscaler/processors/test"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
@@ -42,6 +44,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // packingTime limits the packing of a loop. A busy machine takes a second for what others do in milliseconds.
@@ -85,7 +88,7 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	templates := make(map[string]*framework.NodeInfo)
 	for id, z := range zones {
 		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000*max(1, z.cpus), 1<<30)
-		node.Labels[apiv1.LabelTopologyZone] = id[:1]
+		maps.Copy(node.Labels, inZone(id[:1]))
 		if z.pool != "" {
 			node.Labels["pool"] = z.pool
 		}
@@ -104,6 +107,11 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	}
 	w.build(options)
 	return w
+}
+
+// inZone are the labels of a node in the zone.
+func inZone(name string) map[string]string {
+	return map[string]string{apiv1.LabelTopologyZone: name, podzone.LabelZoneID: "id-of-" + name}
 }
 
 // launch is the cloud's answer to a request for nodes. The test provider has raised the target by then.
@@ -132,6 +140,7 @@ func (w *world) resize(id string, delta int) {
 func (w *world) build(options config.AutoscalingOptions) {
 	w.t.Helper()
 	processors, templates := processorstest.NewTestProcessors(options)
+	processors.NodeGroupSetProcessor = nodegroupset.NewDefaultNodeGroupSetProcessor([]string{podzone.LabelZoneID}, config.NodeGroupDifferenceRatios{})
 	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
 	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, callbacks.NewTestProcessorCallbacks(),
 		nil, templates)
