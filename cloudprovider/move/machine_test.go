@@ -336,17 +336,20 @@ func TestMoveIsKeptWhileItsReasonCannotBeSeen(t *testing.T) {
 	for _, tt := range []struct {
 		name, target string
 		spec         *launchspec.LaunchSpec
+		problem      string
 		want         string
 	}{
-		{"no launch template is read", next[0], nil, "a-1 held: unsure"},
-		{"the image of its instance is unknown", "ami-1", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 held: unsure"},
-		{"the image does not matter", next[0], &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 ends"},
-		{"all is read", next[0], &launchspec.LaunchSpec{Next: next}, "a-1 ends"},
+		{"no launch template is read", next[0], nil, "", "a-1 held: unsure"},
+		{"the launch template can no longer be read", next[0], &launchspec.LaunchSpec{Next: next, Floats: true},
+			launchspec.ReasonLaunchSourceUnread, "a-1 held: unsure"},
+		{"the image of its instance is unknown", "ami-1", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "", "a-1 held: unsure"},
+		{"the image does not matter", next[0], &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "", "a-1 ends"},
+		{"all is read", next[0], &launchspec.LaunchSpec{Next: next, Floats: true}, "", "a-1 ends"},
 	} {
 		f, m := newFleet(t), machine(t)
 		m.Reasons = []move.Reason{move.Rotate{Image: func(string) string { return "" }}}
 		state(f.node("a-1", nil), move.State{Why: move.Why{Target: tt.target}, Reason: move.Rotation, Step: move.Waiting, Since: noon, Failures: 3})
-		f.groups["a"].LaunchSpec = tt.spec
+		f.groups["a"].LaunchSpec, f.groups["a"].Problems = tt.spec, []launchspec.Problem{{Reason: tt.problem}}
 		f.decide(m, noon)
 		assert.Equal(t, tt.want, result(f.decide(m, noon.Add(10*time.Minute))), tt.name)
 	}
