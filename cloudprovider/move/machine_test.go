@@ -125,6 +125,16 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
+	young := func(f *fleet, ready time.Duration, works bool) { // adds a node with a pod that is a minute old
+		f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-ready))
+		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
+			p := pod("job", noon.Add(-time.Minute))
+			if p.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute)); !works {
+				p.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			return []*corev1.Pod{p}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		budgets []string
@@ -179,11 +189,12 @@ func TestWhichNodesMove(t *testing.T) {
 			f.node("a-1", changed)
 			f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-4 * time.Minute))
 		}, want: "a-1 held: first-move"},
-		{name: "a pod of the first new node is young", fleet: func(f *fleet) {
-			f.node("a-1", changed)
-			f.node("a-2", nil)
-			f.nodes[1].Pods = func() []*corev1.Pod { return []*corev1.Pod{pod("web", noon.Add(-time.Minute))} }
-		}, want: "a-1 held: first-move"},
+		{name: "a pod of the first new node is young", fleet: func(f *fleet) { f.node("a-1", changed); young(f, 14*time.Minute, true) },
+			want: "a-1 held: first-move"},
+		{name: "the first new node has had young pods for long", fleet: func(f *fleet) { f.node("a-1", changed); young(f, 15*time.Minute, true) },
+			want: "a-1 placing"},
+		{name: "none of its young pods is Ready", fleet: func(f *fleet) { f.node("a-1", changed); young(f, time.Hour, false) },
+			want: "a-1 held: first-move"},
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
