@@ -150,12 +150,15 @@ func (r *round) unsettled(n Node) (Hold, string) {
 	return "", ""
 }
 
-// proven reports whether a node has been Ready for long enough, with its pods. Pods that are younger say nothing.
+// proven reports whether a node has been Ready for long enough, with its pods. Pods that are younger say
+// nothing, unless it has only had such for longer, as of jobs.
 func (r *round) proven(n Node) bool {
 	since := r.now.Add(-r.Proof)
 	pods := r.leaving(n)
 	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
-	return nodemeta.Ready(n.Node) && !nodemeta.ReadySince(n.Node).After(since) && (len(old) > 0 || len(pods) == 0) &&
+	ready := nodemeta.ReadySince(n.Node)
+	return nodemeta.Ready(n.Node) && !ready.After(since) &&
+		(len(old) > 0 || len(pods) == 0 || r.now.Sub(ready) >= 3*r.Proof && slices.ContainsFunc(pods, podutil.IsPodReady)) &&
 		!slices.ContainsFunc(old, func(p *corev1.Pod) bool {
 			return !podutil.IsPodReady(p) || podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(since)
 		})

@@ -125,6 +125,16 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
+	young := func(f *fleet, ready time.Duration, works bool) { // adds a node with a pod that is a minute old
+		f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-ready))
+		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
+			p := pod("job", noon.Add(-time.Minute))
+			if p.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute)); !works {
+				p.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			return []*corev1.Pod{p}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		budgets []string
@@ -179,11 +189,12 @@ func TestWhichNodesMove(t *testing.T) {
 			f.node("a-1", changed)
 			f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-4 * time.Minute))
 		}, want: "a-1 held: first-move"},
-		{name: "a pod of the first new node is young", fleet: func(f *fleet) {
-			f.node("a-1", changed)
-			f.node("a-2", nil)
-			f.nodes[1].Pods = func() []*corev1.Pod { return []*corev1.Pod{pod("web", noon.Add(-time.Minute))} }
-		}, want: "a-1 held: first-move"},
+		{name: "a pod of the first new node is young", fleet: func(f *fleet) { f.node("a-1", changed); young(f, 14*time.Minute, true) },
+			want: "a-1 held: first-move"},
+		{name: "the first new node has had young pods for long", fleet: func(f *fleet) { f.node("a-1", changed); young(f, 15*time.Minute, true) },
+			want: "a-1 placing"},
+		{name: "none of its young pods is Ready", fleet: func(f *fleet) { f.node("a-1", changed); young(f, time.Hour, false) },
+			want: "a-1 held: first-move"},
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
@@ -336,17 +347,20 @@ func TestMoveIsKeptWhileItsReasonCannotBeSeen(t *testing.T) {
 	for _, tt := range []struct {
 		name, target string
 		spec         *launchspec.LaunchSpec
+		problem      string
 		want         string
 	}{
-		{"no launch template is read", next[0], nil, "a-1 held: unsure"},
-		{"the image of its instance is unknown", "ami-1", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 held: unsure"},
-		{"the image does not matter", next[0], &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "a-1 ends"},
-		{"all is read", next[0], &launchspec.LaunchSpec{Next: next}, "a-1 ends"},
+		{"no launch template is read", next[0], nil, "", "a-1 held: unsure"},
+		{"the launch template can no longer be read", next[0], &launchspec.LaunchSpec{Next: next, Floats: true},
+			launchspec.ReasonLaunchSourceUnread, "a-1 held: unsure"},
+		{"the image of its instance is unknown", "ami-1", &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "", "a-1 held: unsure"},
+		{"the image does not matter", next[0], &launchspec.LaunchSpec{Next: next, NextImages: []string{"ami-2"}}, "", "a-1 ends"},
+		{"all is read", next[0], &launchspec.LaunchSpec{Next: next, Floats: true}, "", "a-1 ends"},
 	} {
 		f, m := newFleet(t), machine(t)
 		m.Reasons = []move.Reason{move.Rotate{Image: func(string) string { return "" }}}
 		state(f.node("a-1", nil), move.State{Why: move.Why{Target: tt.target}, Reason: move.Rotation, Step: move.Waiting, Since: noon, Failures: 3})
-		f.groups["a"].LaunchSpec = tt.spec
+		f.groups["a"].LaunchSpec, f.groups["a"].Problems = tt.spec, []launchspec.Problem{{Reason: tt.problem}}
 		f.decide(m, noon)
 		assert.Equal(t, tt.want, result(f.decide(m, noon.Add(10*time.Minute))), tt.name)
 	}

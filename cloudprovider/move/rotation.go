@@ -62,9 +62,16 @@ func (r Rotate) Judged(n Node) bool {
 // Unread reports whether what AWS would launch now is not known, as when a new leader cannot read it yet, or the image of the node, unless the
 // target of its move is a launch template.
 func (r Rotate) Unread(n Node, target string) bool {
-	spec := n.Group.LaunchSpec
-	return spec == nil || len(spec.Next) == 0 || n.Group.LaunchUnread ||
-		target != strings.Join(spec.Next, ", ") && r.Image != nil && NeedsImages(n.Group) && r.image(n.Instance) == ""
+	return unread(n.Group) ||
+		target != strings.Join(n.Group.LaunchSpec.Next, ", ") && r.Image != nil && NeedsImages(n.Group) && r.image(n.Instance) == ""
+}
+
+// unread reports whether what AWS would launch now is not known. While a launch template cannot be read, its $Latest
+// may be newer than the last one that was.
+func unread(g *group.Group) bool {
+	spec := g.LaunchSpec
+	return spec == nil || len(spec.Next) == 0 || g.LaunchUnread || spec.Floats &&
+		slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Reason == launchspec.ReasonLaunchSourceUnread })
 }
 
 // image returns the instance's image. The stated one comes first, because an instance refresh may have replaced the root volume since the start.
@@ -83,7 +90,7 @@ func ending(life time.Duration) string {
 // states. New nodes of a group with a warm pool come out of the pool, which has older instances.
 func (r Rotate) changed(n Node, age time.Duration) (Why, bool) {
 	g, i, spec := n.Group, n.Instance, n.Group.LaunchSpec
-	if spec == nil || len(spec.Next) == 0 || g.LaunchUnread || g.Operation.Bakes || g.WarmPool || managed(g) {
+	if unread(g) || g.Operation.Bakes || g.WarmPool || managed(g) {
 		return Why{}, false
 	}
 	next := strings.Join(spec.Next, ", ")

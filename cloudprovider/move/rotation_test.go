@@ -31,6 +31,7 @@ func aged(age time.Duration, uid string) Node {
 func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 	version5 := Why{Cause: "it started from lt-1 version 3, and new instances start from lt-1 version 5", Target: "lt-1 version 5"}
 	moved := func(n *Node) { n.Group.LaunchSpec.Next = []string{"lt-1 version 5"} }
+	unread := func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: launchspec.ReasonLaunchSourceUnread}} }
 	overrides := func(types ...string) func(*Node) {
 		return func(n *Node) {
 			for _, name := range types {
@@ -53,6 +54,9 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 		{name: "launch template version, of a new node", age: time.Minute, change: []func(*Node){moved}, want: version5},
 		{name: "floating version", change: []func(*Node){moved, func(n *Node) { n.Group.LaunchSpec.Floats = true }}, want: version5},
 		{name: "floating version that may be newer than what was read", age: 14 * time.Minute, change: []func(*Node){moved, func(n *Node) { n.Group.LaunchSpec.Floats = true }}},
+		{name: "floating version that can no longer be read",
+			change: []func(*Node){moved, unread, func(n *Node) { n.Group.LaunchSpec.Floats = true }}},
+		{name: "fixed version that can no longer be read", change: []func(*Node){moved, unread}, want: version5},
 		{name: "one of several launch templates", change: []func(*Node){func(n *Node) { n.Group.LaunchSpec.Next = []string{"lt-2 version 1", "lt-1 version 3"} }}},
 		{name: "launch configuration", change: []func(*Node){func(n *Node) { n.Instance.Origin, n.Group.LaunchSpec.Next = "web-1", []string{"web-2"} }},
 			want: Why{Cause: "it started from web-1, and new instances start from web-2", Target: "web-2"}},

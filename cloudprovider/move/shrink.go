@@ -67,23 +67,32 @@ func (s *Shrink) See(nodes []Node, now time.Time) {
 }
 
 // choose keeps to the nodes that leave or move already. A node that was tried in vain gives way to others, and waits for its next try beside them.
-// In the last hurry it waits no more.
+// In the last hurry it waits no more. The first nodes go in the place of those that AWS would end. The others, which only a lower maximum of a
+// tag or of a later action takes, have time.
 func (s *Shrink) choose(g *group.Group, all []surplus, now time.Time) {
 	left, to := g.Surplus()
-	ends := to.Until.IsZero() && now.After(to.From.Add(-hurry)) // without an end it is AWS's
-	why := Why{Cause: fmt.Sprintf("%s lowers group %q to %d at %s", to.By, g.Name, to.Max, to.From.UTC().Format("2006-01-02 15:04 UTC")),
-		IgnoresWishes: ends, Ends: ends}
+	ending := 0 // capacity
+	for _, t := range g.Timed {
+		if t.Until.IsZero() && now.After(t.From.Add(-hurry)) { // without an end it is AWS's
+			ending = max(ending, g.Beyond(t.Max))
+		}
+	}
+	hurries := ending > 0
+	cause := fmt.Sprintf("%s lowers group %q to %d at %s", to.By, g.Name, to.Max, to.From.UTC().Format("2006-01-02 15:04 UTC"))
 	slices.SortFunc(all, func(a, b surplus) int {
 		return cmp.Or(truth(b.Leaving)-truth(a.Leaving), truth(b.Step == Placing)-truth(a.Step == Placing), a.Since.Compare(b.Since),
 			cmp.Compare(a.cost, b.cost), strings.Compare(a.Name, b.Name))
 	})
 	for _, n := range all {
 		switch {
-		case n.Step == Waiting && n.Reason == Schedule && now.Before(n.Retry) && (n.Ends || !ends):
-			s.due[n.Name] = why
+		case n.Step == Waiting && n.Reason == Schedule && now.Before(n.Retry) && (n.Ends || !hurries):
+			s.due[n.Name] = Why{Cause: cause}
 		case n.Instance.Weight <= left:
-			left -= n.Instance.Weight
-			s.due[n.Name] = why
+			ends := n.Instance.Weight <= ending
+			if left -= n.Instance.Weight; ends {
+				ending -= n.Instance.Weight
+			}
+			s.due[n.Name] = Why{Cause: cause, IgnoresWishes: ends, Ends: ends}
 		}
 	}
 }

@@ -104,6 +104,31 @@ func TestNodesBeyondAMaximumByTheClockMove(t *testing.T) {
 	}
 }
 
+// A lower maximum that runs or comes later has time, and AWS's action has none. AWS takes two of the four nodes that are beyond the lowest maximum.
+func TestLowerMaximumHidesNoActionOfAWS(t *testing.T) {
+	action := group.Timed{By: "the scheduled action x", Max: 3, From: noon.Add(6 * time.Minute)}
+	for name, lower := range map[string]group.Timed{
+		"tag":          {By: "its tag", Max: 1, From: noon.Add(-time.Hour), Until: noon.Add(time.Hour)},
+		"later action": {By: "the scheduled action y", Max: 1, From: noon.Add(14 * time.Minute)},
+	} {
+		f := lowered(t, lower, 0, 1, 2, 3, 4)
+		f.groups["a"].Timed = append(f.groups["a"].Timed, action)
+		m := f.shrinks(t)
+		f.decide(m, noon)
+		var all, ends []string
+		for _, n := range f.nodes {
+			if why, due := m.Reasons[1].Due(n, noon); due {
+				all = append(all, n.Name)
+				if why.Ends && why.IgnoresWishes {
+					ends = append(ends, n.Name)
+				}
+			}
+		}
+		assert.Equal(t, []string{"a-0", "a-1", "a-2", "a-3"}, all, name)
+		assert.Equal(t, []string{"a-0", "a-1"}, ends, name)
+	}
+}
+
 // What another loop chooses differs, and the node that has begun stays the one.
 func TestChosenNodeStaysChosen(t *testing.T) {
 	f := lowered(t, group.Timed{By: "the scheduled action x", Max: 1, From: noon.Add(10 * time.Minute)}, 1, 2)

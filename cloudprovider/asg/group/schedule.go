@@ -183,7 +183,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	return next
 }
 
-// Surplus returns the capacity of instances beyond the lowest maximum by the clock, and that maximum. The minimum size stays.
+// Surplus returns the capacity of instances beyond the lowest maximum by the clock, and that maximum.
 func (g *Group) Surplus() (capacity int, beyond Timed) {
 	beyond.Max = math.MaxInt
 	for _, t := range g.Timed {
@@ -191,8 +191,10 @@ func (g *Group) Surplus() (capacity int, beyond Timed) {
 			beyond = t
 		}
 	}
-	if beyond.Max == math.MaxInt {
-		return 0, beyond
-	}
-	return max(0, min(g.DesiredCapacity, g.CountedCapacity())-max(beyond.Max, g.MinSize)), beyond
+	return g.Beyond(beyond.Max), beyond
+}
+
+// Beyond returns the capacity of instances beyond a maximum. The minimum size stays.
+func (g *Group) Beyond(most int) int {
+	return max(0, min(g.DesiredCapacity, g.CountedCapacity())-max(most, g.MinSize))
 }

@@ -29,7 +29,8 @@ type LaunchSpec struct {
 	// NextImages are the images of new instances where a parameter of Systems Manager or an override names one. There are none where the launch
 	// template version alone decides, while a parameter is unread, and unless APIs.NextImages asks for them.
 	NextImages []string
-	// Floats reports that another launch template version may come without a change of the group. Next may be some minutes old then, and NextImages always.
+	// Floats reports that another launch template version may come without a change of the group. Next may be some minutes old then, or older
+	// beside a Problem with ReasonLaunchSourceUnread, and NextImages always.
 	Floats        bool
 	BlockDevices  []BlockDevice
 	Image         *Image          // nil if it is unread

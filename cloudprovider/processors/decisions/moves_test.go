@@ -410,7 +410,8 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			w.Reread()
 		}},
 		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, waits: full, desired: 3},
-		{name: "the new node does not start", cpu: "1500m", pause: 21 * time.Minute, desired: 4, held: func(n decision.Node) bool {
+		// The core, whose time does not pass, takes it for a node that may come.
+		{name: "a node seems to come without end", cpu: "1500m", pause: 36 * time.Minute, desired: 4, held: func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
 		}},
 	} {
@@ -440,12 +441,22 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 
 // As with user data that names another cluster. Three of these stop the moves of the group to the launch template version.
 func TestNewNodeThatNeverComesIsAFailure(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m")
-	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
-	w.at = w.at.Add(16 * time.Minute)
-	w.clock.Step(16 * time.Minute)
-	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
-	assert.Equal(t, 1, n.Move.Failures, "failures of the move")
+	for _, provision := range []time.Duration{15 * time.Minute, 30 * time.Minute} {
+		o := options()
+		o.NodeGroupDefaults.MaxNodeProvisionTime = provision
+		w, _ := newRotationWorldOf(t, o, "1500m")
+		pass := func(d time.Duration) {
+			w.at = w.at.Add(d)
+			w.clock.Step(d)
+		}
+		starting := func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) }
+		w.untilMove(starting)
+		pass(provision - 2*time.Minute)
+		assert.Truef(t, starting(w.node(w.loop(), "small-0")), "the move waits for its node for %v", provision)
+		pass(3 * time.Minute)
+		n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+		assert.Equalf(t, 1, n.Move.Failures, "failures of the move after %v", provision)
+	}
 }
 
 // AWS refuses each launch, and that says nothing about a pool. The core would ask again after seconds, and remove no node for long after each

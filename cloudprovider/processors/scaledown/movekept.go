@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -166,6 +167,16 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
 	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
+}
+
+// mayCome reports whether the new node of a move may still come, after a try of that length. In a busy group others come without end.
+func (m *Moves) mayCome(ctx *cacontext.AutoscalingContext, s move.State, tried time.Duration) bool {
+	ng := m.Provider.View().NodeGroup(s.Replacement)
+	if ng == nil || !m.coming(ctx, s.Replacement) {
+		return false
+	}
+	most, err := m.registry.MaxNodeProvisionTime(ng)
+	return err == nil && tried < longestTry+most
 }
 
 // refused reports whether AWS has launched no node that was asked for in the group. After a refusal that closes no pool the core pauses it.

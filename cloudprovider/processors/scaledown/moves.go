@@ -250,7 +250,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if !held {
 			delete(m.holding, name)
 		}
-		stuck, late := m.stuck(n, s), now.Sub(later(s.Began, m.since)) >= longestTry
+		stuck, tried := m.stuck(n, s), now.Sub(later(s.Began, m.since))
+		late := tried >= longestTry
 		switch {
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
@@ -270,12 +271,12 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.pause(n)
 				m.rest(name)
 			}
-		case late && (len(drained) > 0 || before[name].Hold == move.HeldStarting): // it may have waited for them
-			m.rest(name)
-		case late:
-			m.postpone(name)
-		default:
+		case !late, m.mayCome(ctx, s, tried), m.neverCame(s.Replacement): // kept counts a node that never came
 			moving = append(moving, n)
+		case len(drained) > 0 || before[name].Hold == move.HeldStarting: // it may have waited for them
+			m.rest(name)
+		default:
+			m.postpone(name)
 		}
 	}
 	forget := func(name string) bool {
