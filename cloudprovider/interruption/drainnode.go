@@ -332,7 +332,7 @@ func (h *Handler) giveUp(ctx context.Context, j *job, nodes []*corev1.Node, why 
 	}
 	why = cmp.Or(h.takenBack(j), why)
 	for _, node := range nodes {
-		for !h.restore(ctx, node, why) && h.takenBack(j) != "" && ctx.Err() == nil { // reconcile knows no other group's instance
+		for !h.restore(ctx, node, why) && h.takenBack(j) != "" && ctx.Err() == nil { // reconcile may not know the group
 		}
 	}
 	return gaveUp

@@ -180,7 +180,7 @@ func (c *Collector) End() {
 	if c.Remote && !f.stale && !f.groupless {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
 		if c.trigger == decision.Silence {
-			result.Message = "no Cluster Autoscaler calls this plugin"
+			result.Message, result.Remedy = "no Cluster Autoscaler calls this plugin", "see that one runs, and that it calls another replica"
 		}
 	}
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},

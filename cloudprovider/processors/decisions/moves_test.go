@@ -459,6 +459,20 @@ func TestNewNodeThatNeverComesIsAFailure(t *testing.T) {
 	}
 }
 
+func TestNewNodeThatComesLateIsUsed(t *testing.T) {
+	o := options()
+	o.NodeGroupDefaults.MaxNodeProvisionTime = 30 * time.Minute
+	w, _ := newRotationWorldOf(t, o, "1500m")
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
+	for range 25 {
+		w.at = w.at.Add(time.Minute)
+		w.clock.Step(time.Minute)
+		w.loop()
+	}
+	w.join(w.ready("small")[3])
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+}
+
 // AWS refuses each launch, and that says nothing about a pool. The core would ask again after seconds, and remove no node for long after each
 // time.
 func TestRefusedLaunchOfAMoveIsAskedForLater(t *testing.T) {

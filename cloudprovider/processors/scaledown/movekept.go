@@ -169,10 +169,10 @@ func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
 }
 
-// mayCome reports whether the new node of a move may still come, after a try of that length. In a busy group others come without end.
-func (m *Moves) mayCome(ctx *cacontext.AutoscalingContext, s move.State, tried time.Duration) bool {
+// mayCome reports whether the node that was launched for a move may still come, after a try of that length.
+func (m *Moves) mayCome(s move.State, tried time.Duration) bool {
 	ng := m.Provider.View().NodeGroup(s.Replacement)
-	if ng == nil || !m.coming(ctx, s.Replacement) {
+	if ng == nil || s.Launches == 0 {
 		return false
 	}
 	most, err := m.registry.MaxNodeProvisionTime(ng)

@@ -271,7 +271,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.pause(n)
 				m.rest(name)
 			}
-		case !late, m.mayCome(ctx, s, tried), m.neverCame(s.Replacement): // kept counts a node that never came
+		case !late, m.mayCome(s, tried), m.neverCame(s.Replacement): // kept counts a node that never came
 			moving = append(moving, n)
 		case len(drained) > 0 || before[name].Hold == move.HeldStarting: // it may have waited for them
 			m.rest(name)

@@ -71,25 +71,39 @@ func (o *Orchestrator) divide(pods []*apiv1.Pod, s *simulation) (zonal, others [
 	return zonal, others
 }
 
-// keptOut returns the pods that other pods keep off the next node of a group. While no node stands in any zone, each zone takes pods that
-// must be spread, and one scale-up is for them and the others. If the others' nodes came first, each scale-up could add one node for them.
+// keptOut returns the pods that other pods keep out of a zone. Once a group's next node takes a pod, so do the others of the zone. While no
+// node stands in any zone, each zone takes pods that must be spread, and one scale-up is for them and the others. If the others' nodes
+// came first, each scale-up could add one node for them.
 func (s *simulation) keptOut(pods []*apiv1.Pod) podSet {
 	found := podSet{}
 	kinds := snapshot.EqualPods(slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return !podzone.DependsOnPods(pod) }))
-	for group := range s.templates {
-		if len(kinds) == 0 {
-			break
+	type place struct {
+		kind int
+		zone string
+	}
+	taken := map[place]bool{}
+	for group, info := range s.templates {
+		zone := info.Node().Labels[apiv1.LabelTopologyZone]
+		var open []int // kinds
+		for at, kind := range kinds {
+			if !found[kind[0]] && !taken[place{at, zone}] {
+				open = append(open, at)
+			}
+		}
+		if len(open) == 0 {
+			continue
 		}
 		s.snapshot.Fork()
 		if node, err := s.addNode(group); err == nil {
-			kinds = slices.DeleteFunc(kinds, func(kind []*apiv1.Pod) bool {
-				err := s.snapshot.CheckPredicates(kind[0], node.Name)
-				if err == nil || !slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()) {
-					return false
+			for _, at := range open {
+				err := s.snapshot.CheckPredicates(kinds[at][0], node.Name)
+				switch {
+				case err == nil:
+					taken[place{at, zone}] = true
+				case slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()):
+					found.added(kinds[at])
 				}
-				found.added(kind)
-				return true
-			})
+			}
 		}
 		s.snapshot.Revert()
 	}

@@ -102,19 +102,19 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	}
 	a.handler.CoreElsewhere = true
 	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider),
-		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
+		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: nextRecord(p.decisions.Begin, p.decisions.End)}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)
 }
 
-// nextRecord returns the function that ends the record of one loop and begins the next.
-func (p *Process) nextRecord() func(trigger string) {
-	begun := false
+// nextRecord returns the function that ends the record of one loop and begins the next. A core that calls has ended its silence.
+func nextRecord(begin func(trigger string, at time.Time), end func()) func(trigger string) {
+	last := ""
 	return func(trigger string) {
-		if begun {
-			p.decisions.End()
+		if last == "refresh" || last == trigger {
+			end()
 		}
-		begun = true
-		p.decisions.Begin(trigger, time.Now())
+		last = trigger
+		begin(trigger, time.Now())
 	}
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 func TestWhoWritesTheFirstStatus(t *testing.T) {
@@ -48,4 +51,15 @@ func TestWhoWritesTheFirstStatus(t *testing.T) {
 			assert.Len(t, recorder.Events, 1, "events about the ConfigMap")
 		})
 	}
+}
+
+// A plugin starts in silence, until the first core calls.
+func TestRecordOfASilenceEndsInSilence(t *testing.T) {
+	var begun string
+	var ended []string
+	next := nextRecord(func(trigger string, _ time.Time) { begun = trigger }, func() { ended = append(ended, begun) })
+	for _, trigger := range []string{decision.Silence, "refresh", "refresh", decision.Silence, decision.Silence, "refresh", "refresh"} {
+		next(trigger)
+	}
+	assert.Equal(t, []string{"refresh", "refresh", decision.Silence, "refresh"}, ended)
 }
