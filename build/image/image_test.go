@@ -46,8 +46,8 @@ const (
 	revision = "0123456789abcdef0123456789abcdef01234567"
 	epoch    = 1700000000
 	// Limits of docs/install.md.
-	mostCompressed = 40_000_000
-	mostProgram    = 110_000_000 // it is above that once anything finds methods by name, see docs/adr/one-program.md
+	mostCompressed = 26_000_000
+	mostProgram    = 80_000_000 // it is above that once anything finds methods by name, see docs/adr/one-program.md
 )
 
 // small is a program that links one of the product's modules.
