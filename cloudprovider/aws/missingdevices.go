@@ -44,7 +44,7 @@ func (p *Provider) Withheld(group string) []string {
 func (p *Provider) withoutDevices(v *View) (found []Problem) {
 	for group, m := range p.missing {
 		waits := p.clock.Now().Before(m.until)
-		if g := v.snapshot.Group(group); g == nil || g.LaunchSpec != m.launch || !waits && len(g.Instances) == 0 {
+		if g := v.snapshot.Group(group); g == nil || !launchspec.SameLaunch(g.LaunchSpec, m.launch) || !waits && len(g.Instances) == 0 {
 			delete(p.missing, group)
 			continue
 		}

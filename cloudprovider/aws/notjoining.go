@@ -160,7 +160,7 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {
 		n, g := p.unjoined[name], v.snapshot.Group(name)
-		if g == nil || g.LaunchSpec != n.launch || now.After(n.until) ||
+		if g == nil || !launchspec.SameLaunch(g.LaunchSpec, n.launch) || now.After(n.until) ||
 			slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return registered[i.ID] != "" && n.joined[i.ID] == "" }) {
 			delete(p.unjoined, name)
 		} else {

@@ -247,3 +247,15 @@ func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {
 		})
 	}
 }
+
+func TestUnreadImagesOfNewInstancesAreNoDifference(t *testing.T) {
+	of := func(images ...string) *LaunchSpec {
+		return &LaunchSpec{UserData: "x", NextImages: images}
+	}
+	assert.True(t, SameLaunch(of("ami-a"), of("ami-a")), "the same images")
+	assert.True(t, SameLaunch(of("ami-a"), of()), "images that are unread now")
+	assert.True(t, SameLaunch(of(), of("ami-a")), "images that are read again")
+	assert.False(t, SameLaunch(of("ami-a"), of("ami-b")), "other images")
+	assert.False(t, SameLaunch(of(), &LaunchSpec{UserData: "y"}), "other user data")
+	assert.False(t, SameLaunch(nil, of("ami-a")), "a launch description that is read at last")
+}

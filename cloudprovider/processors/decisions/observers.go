@@ -219,7 +219,7 @@ func (b Backoff) over(id string) bool {
 		b.pauses[id] = p
 		return false
 	}
-	return paused && g != nil && (p.blocked || p.launches != nil && p.launches != g.LaunchSpec)
+	return paused && g != nil && (p.blocked || p.launches != nil && !launchspec.SameLaunch(p.launches, g.LaunchSpec))
 }
 
 func (b Backoff) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {

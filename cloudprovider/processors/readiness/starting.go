@@ -217,7 +217,7 @@ func (j judged) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 func (s *StartingNodes) forget(nodes []*corev1.Node) {
 	maps.DeleteFunc(s.failed, func(group string, f failures) bool {
 		g := s.provider.View().AutoScalingGroup(group)
-		return g == nil || g.LaunchSpec != f.launch
+		return g == nil || !launchspec.SameLaunch(g.LaunchSpec, f.launch)
 	})
 	if len(s.nodes) == 0 {
 		return

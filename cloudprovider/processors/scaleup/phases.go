@@ -10,6 +10,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/podtopologyspread"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -26,7 +27,8 @@ import (
 func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
 	once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	later, now := o.divide(pods, s)
-	o.zonalNext = o.zonalNext && len(o.later) == 0
+	made := !slices.ContainsFunc(now, func(pod *apiv1.Pod) bool { return !podlist.IsFake(pod) }) // as room of a capacity buffer, which comes last
+	o.zonalNext = made || o.zonalNext && len(o.later) == 0
 	if o.zonalNext {
 		later, now = now, later
 	}
@@ -60,9 +62,20 @@ func (o *Orchestrator) divide(pods []*apiv1.Pod, s *simulation) (zonal, others [
 	if o.Zones == nil || !o.Zones.Views() {
 		return nil, pods
 	}
-	near, keptOut := leastcost.NearEachOther(pods, true), s.keptOut(pods)
+	near, apart := leastcost.NearEachOther(pods, true), podSet{}
+	var free []*apiv1.Pod
 	for _, pod := range pods {
-		if !o.ofRequest(pod) && (o.Zones.Needs(pod) || near[pod] || keptOut[pod]) {
+		switch {
+		case o.ofRequest(pod):
+		case near[pod], o.Zones.Needs(pod):
+			apart[pod] = true
+		default:
+			free = append(free, pod)
+		}
+	}
+	apart.added(s.keptOut(free))
+	for _, pod := range pods {
+		if apart[pod] {
 			zonal = append(zonal, pod)
 		} else {
 			others = append(others, pod)
@@ -74,8 +87,7 @@ func (o *Orchestrator) divide(pods []*apiv1.Pod, s *simulation) (zonal, others [
 // keptOut returns the pods that other pods keep out of a zone. Once a group's next node takes a pod, so do the others of the zone. While no
 // node stands in any zone, each zone takes pods that must be spread, and one scale-up is for them and the others. If the others' nodes
 // came first, each scale-up could add one node for them.
-func (s *simulation) keptOut(pods []*apiv1.Pod) podSet {
-	found := podSet{}
+func (s *simulation) keptOut(pods []*apiv1.Pod) (list []*apiv1.Pod) {
 	kinds := snapshot.EqualPods(slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return !podzone.DependsOnPods(pod) }))
 	type place struct {
 		kind int
@@ -86,7 +98,7 @@ func (s *simulation) keptOut(pods []*apiv1.Pod) podSet {
 		zone := info.Node().Labels[apiv1.LabelTopologyZone]
 		var open []int // kinds
 		for at, kind := range kinds {
-			if !found[kind[0]] && !taken[place{at, zone}] {
+			if kind != nil && !taken[place{at, zone}] {
 				open = append(open, at)
 			}
 		}
@@ -101,11 +113,11 @@ func (s *simulation) keptOut(pods []*apiv1.Pod) podSet {
 				case err == nil:
 					taken[place{at, zone}] = true
 				case slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()):
-					found.added(kinds[at])
+					list, kinds[at] = append(list, kinds[at]...), nil
 				}
 			}
 		}
 		s.snapshot.Revert()
 	}
-	return found
+	return list
 }

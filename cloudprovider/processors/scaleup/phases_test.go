@@ -20,6 +20,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -90,6 +91,7 @@ func requested(names ...string) []*apiv1.Pod {
 
 func TestPodsAreServedInPhases(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
+	room := fake.WithFakePodAnnotation(podsNamed("room")[0])
 	for _, tt := range []struct {
 		name     string
 		loops    [][]*apiv1.Pod
@@ -117,6 +119,8 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			requests: true, calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 		{name: "nobody serves the request", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{{"in-a"}}},
+		{name: "room of a capacity buffer comes last", loops: [][]*apiv1.Pod{append(podsNamed("in-a"), room)}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"in-a"}}}, later: [][]string{{"room"}}},
 		{name: "none needs a zone", loops: [][]*apiv1.Pod{podsNamed("free")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
 		{name: "all need one", loops: [][]*apiv1.Pod{podsNamed("in-a", "in-b")}, results: []status.ScaleUpResult{done},
