@@ -51,14 +51,14 @@ func Draining(node *corev1.Node) (reason string, since time.Time, draining bool)
 
 // Planned reports whether a node is drained for a reboot, or for a change that AWS has planned or advises. The drain may wait for days, or be given up.
 func Planned(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		return t.Key == Taint && reason{Kind: event.Kind(t.Value)}.planned()
-	})
+	return drainedFor(node, func(k event.Kind) bool { return reason{Kind: k}.planned() })
 }
 
 // Rebalances reports whether a node is drained because its instance goes, and a group with Capacity Rebalancing replaces it.
-func Rebalances(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && rebalances(event.Kind(t.Value)) })
+func Rebalances(node *corev1.Node) bool { return drainedFor(node, rebalances) }
+
+func drainedFor(node *corev1.Node, such func(event.Kind) bool) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && such(event.Kind(t.Value)) })
 }
 
 // Rebooting reports whether a node is drained for a reboot.

@@ -90,24 +90,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
-		log := klog.FromContext(ctx)
-		log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
-		var out outcome
-		// A hook of another tool may keep it running, and its node may come, or get EC2's provider ID, until it ends.
-		for terminated, before := false, ""; len(h.nodes(j.instance)) == 0 && ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
-			if !terminated {
-				cause, remedy := h.Elsewhere(j.instance) // any such node, until EC2 has shown the instance's names
-				if terminated = cause == ""; terminated {
-					out = h.terminate(ctx, j, nil)
-				} else if cause != before {
-					log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
-				}
-				before = cause
-			}
-			if out != "" || !h.mayRun(j) {
-				break
-			}
-		}
+		out := h.endWithoutNode(ctx, j)
 		if nodes = h.nodes(j.instance); len(nodes) == 0 {
 			return cmp.Or(out, noNode)
 		}
@@ -150,6 +133,31 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// endWithoutNode terminates the instance of a job once it can be no node without EC2's provider ID, and waits for its node while it may
+// run: a hook of another tool may keep it running, and its node may come, or get that ID.
+func (h *Handler) endWithoutNode(ctx context.Context, j *job) (out outcome) {
+	log, c := klog.FromContext(ctx), j.current()
+	log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
+	over := func() bool { return len(h.nodes(j.instance)) > 0 || ctx.Err() != nil }
+	for before := ""; !over(); sleep(ctx, h.Clock, time.Second) {
+		cause, remedy := h.Elsewhere(j.instance) // any such node, until EC2 has shown the instance's names
+		if cause == "" {
+			out = h.terminate(ctx, j, nil)
+			break
+		}
+		if cause != before {
+			log.Info("Left the instance to AWS", "reason", cause, "remedy", remedy)
+		}
+		if before = cause; !h.mayRun(j) {
+			break
+		}
+	}
+	for out == "" && !over() && h.mayRun(j) {
+		sleep(ctx, h.Clock, time.Second)
+	}
+	return out
 }
 
 // mayRun reports whether the instance of a job is known, and AWS ends it only later.

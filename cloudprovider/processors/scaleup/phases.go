@@ -27,8 +27,9 @@ import (
 func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
 	once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	later, now := o.divide(pods, s)
-	made := !slices.ContainsFunc(now, func(pod *apiv1.Pod) bool { return !podlist.IsFake(pod) }) // as room of a capacity buffer, which comes last
-	o.zonalNext = made || o.zonalNext && len(o.later) == 0
+	// Room of a capacity buffer comes last.
+	onlyFakes := !slices.ContainsFunc(now, func(pod *apiv1.Pod) bool { return !podlist.IsFake(pod) })
+	o.zonalNext = onlyFakes || o.zonalNext && len(o.later) == 0
 	if o.zonalNext {
 		later, now = now, later
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -111,7 +112,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 func nextRecord(begin func(trigger string, at time.Time), end func()) func(trigger string) {
 	last := ""
 	return func(trigger string) {
-		if last == "refresh" || last == trigger {
+		if last != "" && (last != decision.Silence || trigger == last) {
 			end()
 		}
 		last = trigger
