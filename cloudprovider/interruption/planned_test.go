@@ -605,7 +605,7 @@ func TestCordonIsRepeatedBesideAnUrgentDrain(t *testing.T) {
 	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		w.refused.Store(true)
 		c := &hanging{Interface: w.cluster}
-		c.first.Store(8) // more than the first try has time for
+		c.first.Store(3) // more than the first try has time for
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(warning(warned, time.Now()))
 		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
