@@ -109,7 +109,7 @@ func (k *cluster) groups() []decision.Group {
 	k.lacking = map[string]bool{}
 	for _, m := range k.members() {
 		switch {
-		case m.node == nil || m.group == "":
+		case m.node == nil || m.group == "" || m.instance != nil && !m.instance.Lifecycle.Counts(): // the desired capacity lacks it, too
 		case k.ready(m.node):
 			ready[m.group]++
 			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""

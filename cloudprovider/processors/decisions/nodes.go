@@ -31,7 +31,8 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	members := k.members()
 	k.drained = 0
 	for _, m := range members {
-		if m.node != nil && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
+		terminated := m.instance == nil || m.instance.Lifecycle.Leaving()
+		if m.node != nil && !terminated && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
 			k.drained++
 		}
 	}
@@ -106,13 +107,13 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case draining:
 		say(o, decision.NodeDraining, decision.CodeInterruption, "", "it is drained: %s", interrupted)
 		o.Since = began
+	case m.instance != nil && m.instance.Lifecycle.Leaving():
+		leaving(o, m.instance)
 	case taints.HasToBeDeletedTaint(m.node):
 		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
 		if at, err := taints.GetToBeDeletedTime(m.node); err == nil && at != nil {
 			o.Since = *at
 		}
-	case m.instance != nil && m.instance.Lifecycle.Leaving():
-		leaving(o, m.instance)
 	case k.Provider.Superseded(m.node):
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
 			"its instance has registered again, as another node")
