@@ -199,11 +199,9 @@ func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reaso
 		return known, missing[known]
 	}
 	need, first := s.need(pod), ""
-	for _, n := range s.upcoming() {
-		g := s.groups[n.Group]
-		_, isLate := missing[n.Group]
-		if (isLate || g.Starting > 0) && n.Takes(pod, need, g) {
-			if !isLate {
+	for _, n := range s.awaited() {
+		if n.Takes(pod, need, s.groups[n.Group]) {
+			if _, isLate := missing[n.Group]; !isLate {
 				return "", decision.Reason{}
 			}
 			first = cmp.Or(first, n.Group)

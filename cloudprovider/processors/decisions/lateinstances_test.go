@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -65,5 +66,26 @@ func TestPodThatFitsWaitsForNoOtherGroupsInstance(t *testing.T) {
 		assert.Truef(t, group == tt.want && (r == late) == (tt.want != ""), "%s: waits for %q: %+v, want %q", name, group, r, tt.want)
 		_, unused := s.unused(pod, noon.Add(-time.Hour))
 		assert.Equalf(t, tt.zone == "zone-b" || tt.zone == "zone-c", unused, "%s: no node on its way takes it, and the scheduler has not used the room", name)
+	}
+}
+
+// All groups have idle nodes, and one instance is late. The loop waits while the report is made.
+func BenchmarkPodsThatFitBesideALateInstance(b *testing.B) {
+	groups, nodes := map[string]*decision.Group{}, []*why.GroupNode{}
+	for n := range 1000 {
+		group := fmt.Sprint("group-", n)
+		groups[group] = &decision.Group{Name: group}
+		nodes = append(nodes, &why.GroupNode{Group: group, Allocatable: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}})
+	}
+	pod := &corev1.Pod{}
+	for b.Loop() {
+		s := newSpeaker(&cluster{Collector: New(Config{}), facts: &facts{at: noon}}, groups)
+		s.late = func() (map[string]decision.Reason, map[string]int) {
+			return map[string]decision.Reason{"group-7": {Message: "late"}}, nil
+		}
+		s.upcoming = func() []*why.GroupNode { return nodes }
+		for range 30_000 {
+			s.lateFor(pod, "")
+		}
 	}
 }
