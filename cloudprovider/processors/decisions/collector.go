@@ -204,13 +204,19 @@ func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
 	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
 }
 
+// nodeInfo returns the next node of a group, or nil.
+func (f *facts) nodeInfo(group string) *framework.NodeInfo {
+	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
+		return nil
+	}
+	info, _ := f.context.TemplateNodeInfoRegistry.GetNodeInfo(group)
+	return info
+}
+
 // copied reports whether the core knows the next node of a group without a template, as the copy of a node that the group has or had.
 func (f *facts) copied(group string) bool {
-	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
-		return false
-	}
-	info, found := f.context.TemplateNodeInfoRegistry.GetNodeInfo(group)
-	return found && !nodemeta.Placeholder.On(info.Node())
+	info := f.nodeInfo(group)
+	return info != nil && !nodemeta.Placeholder.On(info.Node())
 }
 
 func (f *facts) result() decision.Reason {
