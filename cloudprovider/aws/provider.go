@@ -80,6 +80,7 @@ type Provider struct {
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
 	late       map[string]time.Time  // instances without a node for long, and since when, under changing
+	ended      map[string]int        // instances in a row that ended without a node, by Auto Scaling group, under changing
 	unjoined   map[string]notJoining // by Auto Scaling group, under changing
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
