@@ -40,6 +40,9 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 			controllers[controller] = true
 		}
 	}
+	if len(controllers) == 0 && len(s.Plan.Planned()) == 0 {
+		return pending, nil
+	}
 	all, err := ctx.AllPodLister().List()
 	if err != nil {
 		return pending, err
