@@ -306,6 +306,17 @@ func (ends) Due(n move.Node, _ time.Time) (move.Why, bool) {
 
 func (ends) Judged(move.Node) bool { return true }
 
+// A terminating lifecycle hook may last for hours.
+func TestConsolidatedNodeWhoseInstanceEndsHoldsNoRepair(t *testing.T) {
+	f, m, c := newFleet(t), machine(t, "1"), &move.Consolidate{On: true}
+	m.Reasons = []move.Reason{labelled(move.Repair), c}
+	c.Adopt(move.Plan{Nodes: []string{"a-1"}}, noon)
+	state(f.node("a-1", nil), move.State{Reason: move.Consolidation, Step: move.Placing, Launches: 1, Since: noon, Began: noon})
+	f.nodes[0].Leaving, f.nodes[0].Instance.Lifecycle = true, "Terminating:Wait"
+	f.node("a-2", map[string]string{move.Repair: ""})
+	assert.Equal(t, "a-2 placing", result(f.decide(m, noon)))
+}
+
 // The node is open between two tries, so pods may come that ask for a restart of their Deployment. Each such try is a failure, so that
 // restarts that help nothing end.
 func TestEachTryRestartsAnew(t *testing.T) {
@@ -513,7 +524,7 @@ func BenchmarkDecide(b *testing.B) {
 	rules, _ := move.ParseRepairRules(nil)
 	budgets, _ := move.ParseBudgets([]string{"100%"})
 	consolidate := &move.Consolidate{On: true}
-	consolidate.Began(f.nodes[0], noon.Add(50*time.Minute))
+	consolidate.Began(f.nodes[0].Pods(), noon.Add(50*time.Minute))
 	m := &move.Machine{Budgets: budgets, Proof: 5 * time.Minute, Reasons: []move.Reason{
 		&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded},
 		&move.Shrink{Keeps: func(*corev1.Node) bool { return false }}, move.Rotate{MaxAge: 720 * time.Hour}, consolidate}}
