@@ -201,7 +201,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		moves := func(name string) bool { return m.states[name].Step == move.Placing && m.blocked[name].IsZero() }
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
 		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Keys(m.states)), moves)
-		m.Consolidation.consider(ctx, nodes, leftAlone, rests, atMost, now)
+		open, _ := m.Machine.Windows.Open(move.Consolidation, now)
+		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
+		m.Consolidation.consider(ctx, nodes, leftAlone, rests, open, atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
 		LeftAlone: m.leftAlone}, now)
@@ -417,6 +419,10 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 		s.Restarted = now
 		m.Writer.Restart(deployments, now)
 		m.set(n.Name, &s)
+		if m.Consolidation != nil && s.Reason == move.Consolidation {
+			asking := slices.DeleteFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) == 0 })
+			m.Consolidation.Reason.Began(asking, now)
+		}
 	}
 	return true
 }
@@ -429,9 +435,7 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
-				evicted := bound(slices.Clone(n.EvictedPods))
-				from := m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint)
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, from)
+				m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
 	}
