@@ -244,7 +244,11 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)
 	case cooling:
 		o.State = decision.GroupCoolDown
-		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, o)
+		until := period.Until
+		if backedOff.until.After(until) {
+			until = backedOff.until
+		}
+		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: until}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason
 			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed at %s: %s", o.Name, why.Clock(last.at), last.Message)

@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
@@ -246,6 +247,16 @@ func TestFailedLaunch(t *testing.T) {
 	if g.State != decision.GroupCoolDown || g.Reason.Code != decision.CodeCoolDown || len(g.CoolDowns) != 1 || !g.CoolDowns[0].Until.After(g.CoolDowns[0].Since) {
 		t.Errorf("group %+v, want it to cool down", g)
 	}
+}
+
+func TestGroupIsTriedAgainAfterTheLongerOfItsPauses(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	require.Error(t, w.Grow("dry", 1))
+	unknown := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed"}
+	until := w.backoff.Backoff(w.NodeGroup("dry"), nil, unknown, w.at)
+	assert.Contains(t, w.group(w.loop(), "dry").Reason.Message, "AWS has no capacity")
+	assert.Contains(t, w.group(w.loop(), "dry").Reason.Message, "(next try at "+why.Clock(until)+")")
 }
 
 // AWS accepts a higher desired capacity, and reports the failure of the launch afterwards.
