@@ -288,10 +288,11 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 
 // codeOf is AWS's code of a failed increase, which the core's metrics show, or else the core's of a call that failed.
 func codeOf(err error) string {
+	code := awsclient.Code(err)
 	if launch, refused := errors.AsType[*asg.LaunchError](err); refused {
-		return launch.Failures[0].Code
+		code = launch.Failures[0].Code
 	}
-	return cmp.Or(awsclient.Code(err), string(caerrors.CloudProviderError))
+	return cmp.Or(code, string(caerrors.CloudProviderError))
 }
 
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {

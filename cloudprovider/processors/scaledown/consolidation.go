@@ -89,8 +89,7 @@ func (c *Consolidation) Found() *decision.Consolidation {
 }
 
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
-// open
-// that a window and the budgets let a plan begin, and full that the cluster may have no further node.
+// open that a window and the budgets let a plan begin, and full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, open, full bool, now time.Time) {
 	adopted, due, on := c.Reason.Plan, rests && !now.Before(c.next), c.Reason.On && open
 	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
