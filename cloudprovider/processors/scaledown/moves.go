@@ -122,7 +122,7 @@ func (m *Moves) plan() *move.Plan {
 }
 
 // starts is the message of HeldStarting.
-const starts = "a node that starts in its group, or in that of its new node, must be ready first"
+const starts = "another node of its group, or of the group of its new node, starts or is drained first"
 
 // set gives a node a state, nil for none. Others see it once the cache shows it.
 func (m *Moves) set(node string, s *move.State) {
@@ -152,7 +152,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for _, n := range all {
 		pods := func() []*corev1.Pod { return podsOn(ctx, n.Name) }
 		i, g := m.Provider.InstanceOf(n)
-		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
+		text := n.Annotations[move.Annotation]
+		w, under := m.written[n.Name]
+		if _, ours := moved[n.Name]; (ours || under && w.text == text) && g == nil && left(n) { // its group or instance is no longer ours
+			m.written[n.Name] = written{text, now} // until the cache lacks it, or somebody else has moved the node
 			m.Writer.Write(n.Name, nil)
 		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
@@ -180,7 +183,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
 	}
-	maps.DeleteFunc(m.written, func(name string, w written) bool { return byName[name] == nil || now.Sub(w.at) >= unwritten })
+	maps.DeleteFunc(m.written, func(_ string, w written) bool { return now.Sub(w.at) >= unwritten })
 	maps.DeleteFunc(m.draining, func(name, reason string) bool {
 		if byName[name] == nil {
 			m.ended(name, reason)
