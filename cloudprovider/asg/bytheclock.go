@@ -20,6 +20,9 @@ type ActionsAPI = autoscaling.DescribeScheduledActionsAPIClient
 
 // Started notes how long a node of the group took from its launch until it was Ready. Minimums by the clock begin as much earlier.
 func (c *Cache) Started(name string, took time.Duration) {
+	if took > longestStart { // through an outage, which says nothing of the next start
+		return
+	}
 	c.groups.look(name, func(e *entry) { e.starts = append(e.starts[max(0, len(e.starts)-startsKept+1):], took) })
 }
 

@@ -41,6 +41,7 @@ func TestScheduleWakesTheCore(t *testing.T) {
 			{until: 27*time.Minute - 5*time.Second, sizes: "0 to 9"},
 			{until: 27*time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
 			{started: 45 * time.Second, until: 28 * time.Minute, sizes: "2 to 9"}, // as it has begun
+			{started: time.Hour, until: 29 * time.Minute, sizes: "2 to 9"},        // through an outage
 			{until: 30*time.Minute + 5*time.Second, sizes: "2 to 4", woken: true},
 			{until: 40*time.Minute - 5*time.Second, sizes: "2 to 4"},
 			{until: 40*time.Minute + 5*time.Second, sizes: "0 to 9", woken: true},

@@ -171,6 +171,33 @@ func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 	})
 }
 
+// Its owner knows that it is gone. A group that lost a tag may have lost it by mistake.
+func TestDeletedGroupIsShownForMinutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("deleted", 0, 0, 3), scalingGroup("untagged", 0, 0, 3)).started()
+		w.must(w.aws.DeleteGroup("deleted"))
+		w.must(w.aws.SetTags("untagged", map[string]*string{discoveryTag: nil}))
+		w.waitWhile("AWS still has the group", func() bool { _, has := w.aws.Group("deleted"); return has })
+		w.refresh()
+		shown := func() (names []string) {
+			for _, g := range w.cache.Snapshot().Foreign() {
+				names = append(names, g.Name)
+			}
+			return names
+		}
+		assert.ElementsMatch(t, []string{"deleted", "untagged"}, shown())
+		for _, wait := range []time.Duration{11 * time.Minute, 40 * time.Minute} { // the alert for problems waits for 15 minutes
+			time.Sleep(wait)
+			w.refresh()
+			assert.Equal(t, []string{"untagged"}, shown())
+		}
+		time.Sleep(10 * time.Minute)
+		w.refresh()
+		assert.Empty(t, shown(), "after an hour")
+	})
+}
+
 // AWS may answer with an empty page, and its search by tags may lag.
 // The second answer would show that a group is gone. A group that was asked for by name says nothing of the others in any case.
 func TestFailedSecondLookDropsNoGroup(t *testing.T) {

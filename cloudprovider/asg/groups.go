@@ -31,7 +31,7 @@ type entry struct {
 
 	arn       string // by AWS, as createdAt. Both distinguish groups of one name
 	createdAt time.Time
-	droppedAt time.Time    // zero unless the group was dropped
+	forgetAt  time.Time    // zero unless the group was dropped
 	dropped   *group.Group // with the problem that it is dropped, nil for another cluster's
 }
 

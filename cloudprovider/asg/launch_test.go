@@ -585,6 +585,24 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w.isDivided(false, "after the refusal")
 }
 
+// LaunchInstances itself was allowed.
+func TestDenialWithoutAnActionNamesTheMissingOne(t *testing.T) {
+	t.Parallel()
+	for action, denial := range map[string]fakeaws.Shortage{
+		"ssm:GetParameters": {Code: "SsmAccessDenied", Message: "Access denied to SSM"},
+		"ec2:CreateFleet":   {Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
+		"iam:CreateServiceLinkedRole": {Code: "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+			Message: "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances."},
+	} {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.AddShortage(denial)
+		w.increase(1)
+		problems := w.cache.Fallbacks()
+		require.Len(t, problems, 1, action)
+		assert.Contains(t, problems[0].Remedy, `"Action":"`+action+`"`)
+	}
+}
+
 func TestEmptyAnswerRaisesWhatHasNotCome(t *testing.T) {
 	t.Parallel()
 	for name, launches := range map[string]bool{"AWS does nothing": false, "AWS launches": true} {

@@ -51,8 +51,8 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			continue
 		}
 		before := e.Group()
-		if !e.droppedAt.IsZero() {
-			before, e.droppedAt = nil, time.Time{}
+		if !e.forgetAt.IsZero() {
+			before, e.forgetAt = nil, time.Time{}
 		}
 		moved = c.merge(e, groupFrom(described, start)) || moved
 		newSource = newSource || !before.LaunchGroup().SameSource(e.Group().LaunchGroup())
@@ -147,16 +147,19 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 	}
 }
 
-// forget drops the groups that the reading did not find, and shows for an hour why.
+// forget drops the groups that the reading did not find, and shows for a time why.
 func (c *Cache) forget(ctx context.Context, missing []string, left map[string]map[string]string, start time.Time) (dropped bool) {
-	maps.DeleteFunc(c.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
+	maps.DeleteFunc(c.groups.dropped, func(_ string, e *entry) bool { return start.After(e.forgetAt) })
 	for _, name := range missing {
 		e := c.groups.entries[name]
 		if e.Group() != nil && start.Before(e.Group().ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
-		e.droppedAt, e.dropped = start, nil
+		e.forgetAt, e.dropped = start.Add(droppedTTL), nil
+		if left[name] == nil {
+			e.forgetAt = start.Add(deletedTTL)
+		}
 		if g := e.Group(); g != nil && !c.groups.identity.Foreign(g) {
 			gone := *g
 			gone.Problems = []launchspec.Problem{c.options.Discovery.Dropped(g, start, left[name])}

@@ -31,6 +31,10 @@ type refusal struct {
 	until          time.Time
 }
 
+// unnamed are the actions of denials whose text names none, by their code.
+var unnamed = map[string]string{"SsmAccessDenied": "ssm:GetParameters", "UnauthorizedOperation": "ec2:CreateFleet",
+	"AuthFailure.ServiceLinkedRoleCreationNotPermitted": "iam:CreateServiceLinkedRole"}
+
 func (r *refusals) of(group string) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +68,7 @@ func (r refusal) notSynchronous() *notSynchronous {
 func (r *refusals) refused(ctx context.Context, group string, err error) {
 	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
 	if awsclient.IsDenied(err) {
-		now.denied = cmp.Or(awsmessage.Of("", err.Error()).Action, "autoscaling:LaunchInstances")
+		now.denied = cmp.Or(awsmessage.Of("", err.Error()).Action, unnamed[awsclient.Code(err)], "autoscaling:LaunchInstances")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

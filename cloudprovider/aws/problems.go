@@ -11,11 +11,12 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -29,6 +30,8 @@ type Problem struct {
 	Remedy  string // the next step, may be empty
 
 	ZoneGroup string // ID of the one zone group that it is about, "" for the whole group
+
+	lapses bool // it ends by the clock, mended or not
 }
 
 // String is one sentence with problem, cause and remedy.
@@ -93,18 +96,24 @@ func (v *View) Hindrances(id string) (found []Problem) {
 	return append(found, v.ofTemplate(id)...)
 }
 
-// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them.
+// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them. A group
+// stays for some time after its cool-down, so that the next try comes before the problem ends.
 func (p *Provider) refusedLaunches(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
-		coolDown, cooling := p.CoolDown(g)
-		if !cooling || coolDown.Class == awsmessage.NoCapacity || coolDown.Class == awsmessage.Transient ||
-			coolDown.Class == cooldown.ZonalShift || g.Blocked() {
+		coolDown, refused := p.cache.Refused(g)
+		if !refused || coolDown.Class == awsmessage.NoCapacity || coolDown.Class == awsmessage.Transient || g.Blocked() {
 			continue
 		}
-		found = append(found, Problem{Group: g.Name, Reason: "launch-" + string(coolDown.Class),
-			Message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, coolDown.Class, awsmessage.Sentence(coolDown.Message))})
+		cause := why.CoolDown(string(coolDown.Class), coolDown.Message,
+			why.Attempt{Group: &decision.Group{AutoScaling: g.Name}, InstanceType: coolDown.InstanceType})
+		problem := v.problem(g, launchspec.Problem{Reason: "launch-" + string(coolDown.Class), Message: cause.Message, Remedy: cause.Remedy})
+		problem.lapses = true
+		if g.Zone != "" && coolDown.Zone != "" {
+			problem.ZoneGroup = g.ID()
+		}
+		found = append(found, problem)
 	}
 	return found
 }
@@ -174,12 +183,10 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
-			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0 // or a problem of all groups by now
-			g := v.AutoScalingGroup(f.Group)
-			forgotten := f.Reason == ownership.ReasonDropped && g == nil // its hour is over
-			// The group can launch nothing any more.
-			worse := f.Reason == "launch-"+string(awsmessage.Configuration) && g != nil && g.Blocked()
-			if !reworded && !forgotten && !worse {
+			// A problem of all groups may have taken its place, or the hour of a dropped group is over.
+			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0
+			forgotten := f.Reason == ownership.ReasonDropped && v.AutoScalingGroup(f.Group) == nil
+			if !reworded && !forgotten && !f.lapses {
 				r.changed(f, true)
 			}
 		}

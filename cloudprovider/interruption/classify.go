@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -100,8 +101,10 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 		out = healthOver
 	}
 	waiting := slices.Clone(e.Instances)
+	var reading sync.WaitGroup
+	defer reading.Wait()
 	if e.Kind == event.StateChange {
-		h.readAgain(ctx, e.Instances[0])
+		h.readAgain(ctx, &reading, e.Instances[0])
 	}
 	for until := h.Clock.Now().Add(patience); ; sleep(ctx, h.Clock, turnAgain) {
 		waiting = slices.DeleteFunc(waiting, func(id string) bool {
@@ -137,16 +140,22 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 }
 
 // readAgain reads the group of an instance that the last reading shows in service, together with other messages. Auto Scaling may
-// have ended the instance since then. It launches another in its place, and the core must count on that one for the pods.
-func (h *Handler) readAgain(ctx context.Context, instance string) {
+// have ended the instance since then. It launches another in its place, and the core must count on that one for the pods. A slow reading
+// goes on beside the drain.
+func (h *Handler) readAgain(ctx context.Context, reading *sync.WaitGroup, instance string) {
 	i, group := h.Groups.Snapshot().Instance(instance)
 	if i == nil || i.Lifecycle != "InService" {
 		return
 	}
-	if err := h.readings.Join(ctx, group.Name, readGather); err != nil {
-		klog.FromContext(ctx).V(1).Info("Could not read the group of an instance that ends, its last reading counts", "group", group.Name,
-			"instance", instance, "err", awsclient.Brief(err))
-	}
+	waiting, read := context.WithTimeout(ctx, cordonTime)
+	reading.Go(func() {
+		defer read()
+		if err := h.readings.Join(ctx, group.Name, readGather); err != nil {
+			klog.FromContext(ctx).V(1).Info("Could not read the group of an instance that ends, its last reading counts", "group", group.Name,
+				"instance", instance, "err", awsclient.Brief(err))
+		}
+	})
+	<-waiting.Done()
 }
 
 // eventTime is the time of the event by our clock. AWS's clock may differ, so it counts back from the reception by the event's

@@ -29,9 +29,10 @@ const (
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
-	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because
-	// client-go repeats it while the API server sends Retry-After, and a webhook may hang. Evictions wait cordonTime for the cordon.
-	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second, 3 * time.Second
+	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because client-go
+	// repeats it while the API server sends Retry-After. By default the API server waits ten seconds for a webhook that hangs, and it stores
+	// nothing for a caller that has left. Evictions wait cordonTime for the cordon, and the cordon as long for a reading of the group.
+	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 12 * time.Second, 3 * time.Second
 )
 
 // begin begins or joins the job of an instance. Where a planned drain has another reason by that, its nodes say so.

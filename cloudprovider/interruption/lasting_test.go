@@ -118,6 +118,16 @@ func TestInstanceThatAutoScalingEndsIsReadBeforeItsDrain(t *testing.T) {
 	})
 }
 
+func TestInstanceThatEndsIsCordonedWhileItsGroupCannotBeRead(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, ends string) {
+		w.running()
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Latency: fakeaws.Duration(25 * time.Second)})
+		w.send(stateChange(ends, "shutting-down"))
+		w.within(5*time.Second, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.aws.ClearFaults()
+	})
+}
+
 // An instance has registered again under another name, and its old Node object is still there.
 func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	for _, name := range []string{"aa-first", "zz-last"} {

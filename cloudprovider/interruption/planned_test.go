@@ -605,7 +605,7 @@ func TestCordonIsRepeatedBesideAnUrgentDrain(t *testing.T) {
 	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		w.refused.Store(true)
 		c := &hanging{Interface: w.cluster}
-		c.first.Store(8) // more than the first try has time for
+		c.first.Store(3) // more than the first try has time for
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(warning(warned, time.Now()))
 		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
@@ -618,8 +618,19 @@ func TestCordonIsRepeatedBesideAnUrgentDrain(t *testing.T) {
 func TestNodeOfAnotherProcessStaysCordoned(t *testing.T) {
 	const unknown = "i-0aaaaaaaaaaaaaaaa"
 	ready := []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	for group, stays := range map[string]bool{"": false, "spot": false, "theirs": true} {
-		t.Run(group, func(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		more   []string // of the annotation
+		cordon bool
+	}{
+		{"of no group", nil, false},
+		{"detached", []string{"group", "spot"}, false},
+		{"another group", []string{"group", "theirs"}, true},
+		{"terminated", []string{"group", "spot", "terminating", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}, true},
+		{"ended by a hook", []string{"group", "spot", "kind", "lifecycle-terminate"}, true},
+		{"detached after its reboot", []string{"group", "spot", "kind", "reboot", "terminating", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 				_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
 					ObjectMeta: metav1.ObjectMeta{Name: "unknown", Labels: map[string]string{"a": "b"}},
@@ -627,9 +638,9 @@ func TestNodeOfAnotherProcessStaysCordoned(t *testing.T) {
 					Status:     corev1.NodeStatus{Conditions: ready},
 				}, metav1.CreateOptions{})
 				require.NoError(t, err)
-				w.annotate(unknown, "cordon,label", time.Now().Add(-6*time.Minute), "group", group)
+				w.annotate(unknown, "cordon,label", time.Now().Add(-6*time.Minute), tt.more...)
 				w.handler().Reconcile(t.Context())
-				assert.Equal(t, stays, w.nodes()[unknown].Spec.Unschedulable, "cordoned")
+				assert.Equal(t, tt.cordon, w.nodes()[unknown].Spec.Unschedulable, "cordoned")
 			})
 		})
 	}

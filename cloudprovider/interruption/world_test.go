@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -233,7 +234,9 @@ func (w *world) servePods() {
 				return nil
 			}
 			if w.refused.Load() {
-				return apierrors.NewTooManyRequests("a budget", 10)
+				err := apierrors.NewTooManyRequests("a budget", 10)
+				err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{Type: policyv1.DisruptionBudgetCause})
+				return err
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -24,6 +24,7 @@ import (
 type hanging struct {
 	kubernetes.Interface
 	refuses                 error
+	stores                  time.Duration // how long an update hangs before it is carried out, zero for ever
 	first, begun, now, most atomic.Int32
 }
 
@@ -54,8 +55,27 @@ func (n hangingNodes) Update(ctx context.Context, node *corev1.Node, o metav1.Up
 	if n.c.refuses != nil {
 		return nil, n.c.refuses
 	}
+	if n.c.stores > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(n.c.stores):
+			return n.NodeInterface.Update(ctx, node, o)
+		}
+	}
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// The API server waits ten seconds for a webhook that may fail, and then stores what the caller still waits for.
+func TestNodeIsCordonedBehindAHangingWebhook(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		c := &hanging{Interface: w.cluster, stores: 10 * time.Second}
+		c.first.Store(1000)
+		w.refused.Store(true)
+		w.running(func(o *interruption.Options) { o.Cordons = c })
+		w.send(warning(warned, time.Now()))
+		w.within(20*time.Second, "cordoned", func() bool { return w.cordoned() == 1 })
+	})
 }
 
 func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {

@@ -15,8 +15,9 @@ import (
 const (
 	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
-	// A plan must begin within begins. After that another one may be better.
-	begins = 5 * time.Minute
+	// A plan must begin within begins. After that another one may be better. It goes on within goesOn, because the pods that have moved may start
+	// slowly.
+	begins, goesOn = 5 * time.Minute, 20 * time.Minute
 )
 
 // Consolidate replaces nodes by fewer or by a cheaper one. It follows a plan that its caller finds (Plans) and adopts, and follows one at a time. Only
@@ -33,7 +34,6 @@ type Consolidate struct {
 
 	since time.Time
 	done  int                     // nodes of the plan that it has removed
-	ended map[string]bool         // nodes whose move was ended although their new node was launched
 	kept  Refusals                // nodes that could not go, and node groups for which AWS launched none
 	moved map[string][2]time.Time // when pods of a workload were first and last moved
 }
@@ -47,27 +47,15 @@ func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
-	c.Plan, c.since, c.done, c.Launched, c.Stays, c.ended = &p, now, 0, false, false, map[string]bool{}
+	c.Plan, c.since, c.done, c.Launched, c.Stays = &p, now, 0, false, false
 }
 
-// Drop ends the plan and the moves of its nodes.
+// Drop ends the plan and the moves of its nodes, which stay for a while.
 func (c *Consolidate) Drop(now time.Time) {
 	for _, name := range c.Plan.Nodes {
-		c.End(name, now)
+		c.Refuse(name, now)
 	}
 	c.Plan = nil
-}
-
-// End ends the move of a node, which stays for a while. It does so once.
-func (c *Consolidate) End(node string, now time.Time) {
-	if c.ended[node] {
-		return
-	}
-	if c.ended == nil {
-		c.ended = map[string]bool{}
-	}
-	c.ended[node] = true
-	c.Refuse(node, now)
 }
 
 // Removed notes that the node is gone.
@@ -102,25 +90,29 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 			c.Drop(now)
 			return
 		}
-		moving = moving || begun
+		moving = moving || begun && n.Instance.Lifecycle.Counts()
+	}
+	limit := begins
+	if c.done > 0 {
+		limit = goesOn
 	}
 	switch {
 	case moving:
 		c.since = now
-	case now.Sub(c.since) >= begins && c.Stays: // others have their turn
+	case now.Sub(c.since) >= limit && c.Stays: // others have their turn
 		c.Drop(now)
-	case c.done == len(c.Plan.Nodes), now.Sub(c.since) >= begins:
+	case c.done == len(c.Plan.Nodes), now.Sub(c.since) >= limit:
 		c.Plan = nil
 	}
 }
 
-// Due reports whether the node is of the plan. A move whose new node was launched goes on without it, and one that waits for its next try goes on to wait.
+// Due reports whether the node is of the plan. A move that waits for its next try goes on to wait without it.
 func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
 	s, begun := StateOf(n.Node)
-	if begun && s.Reason == Consolidation && (s.Launches > 0 && c.On && !c.ended[n.Name] || s.Step == Waiting && now.Before(s.Retry)) {
+	if begun && s.Reason == Consolidation && s.Step == Waiting && now.Before(s.Retry) {
 		return s.Why, true
 	}
-	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, n.Name) || !begun && c.holdsMoved(n, now) {
+	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, n.Name) || !begun && c.holdsMoved(n, now) || !n.Instance.Lifecycle.Counts() {
 		return Why{}, false
 	}
 	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.Plan, c.Plan.Saving, c.Currency), Into: c.Plan.Into}, true
@@ -141,12 +133,12 @@ func (p Plan) String() string {
 	return pods + " fit on " + where
 }
 
-// Began notes that the pods of a node are evicted from a moment on. They do not move again for an hour.
-func (c *Consolidate) Began(n Node, from time.Time) {
+// Began notes that pods are evicted or restarted from a moment on. They do not move again for an hour.
+func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	if c.moved == nil {
 		c.moved = map[string][2]time.Time{}
 	}
-	for _, pod := range n.Pods() {
+	for _, pod := range pods {
 		if of := workload(pod); of != "" {
 			c.moved[of] = [2]time.Time{cmp.Or(c.moved[of][0], from), from}
 		}

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 func TestMovedPodsStayForAnHour(t *testing.T) {
@@ -14,7 +16,7 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 	on := func(name string, created time.Time) Node {
 		h := newHost(name, "small", "2", 0.1, "1")
 		h.Pods[0].OwnerReferences[0].Name, h.Pods[0].CreationTimestamp = "web", metav1.NewTime(created)
-		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return []*corev1.Pod{h.Pods[0].Pod} }}
+		return Node{Node: h.Node, Instance: &group.Instance{}, Pods: func() []*corev1.Pod { return []*corev1.Pod{h.Pods[0].Pod} }}
 	}
 	for _, tt := range []struct {
 		name    string
@@ -30,7 +32,7 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		{"too young", 10 * time.Minute, 15 * time.Minute, false},
 	} {
 		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
-		c.Began(on("a", now.Add(-time.Hour)), now)
+		c.Began(on("a", now.Add(-time.Hour)).Pods(), now)
 		c.See([]Node{n}, at)
 		assert.Equalf(t, tt.may, c.MayGo(n, 10*time.Minute, at), "%s: may go", tt.name)
 	}
@@ -43,9 +45,11 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		if s != nil {
 			metav1.SetMetaDataAnnotation(&h.Node.ObjectMeta, Annotation, s.Text())
 		}
-		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return nil }}
+		return Node{Node: h.Node, Instance: &group.Instance{}, Pods: func() []*corev1.Pod { return nil }}
 	}
 	placing := State{Reason: Consolidation, Step: Placing, Launches: 1}
+	ending := node(&placing)
+	ending.Instance.Lifecycle = "Terminating:Wait"
 	for _, tt := range []struct {
 		name      string
 		nodes     []Node
@@ -56,6 +60,7 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		{"it has not begun", []Node{node(nil)}, time.Minute, true, true, 0},
 		{"it does not begin", []Node{node(nil)}, 6 * time.Minute, false, false, 0},
 		{"it moves", []Node{node(&placing)}, time.Hour, true, true, 0},
+		{"its instance ends", []Node{ending}, 6 * time.Minute, false, false, 0},
 		{"it has failed, and waits", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now.Add(time.Hour)})}, time.Minute, false, true, 0},
 		{"it has waited", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now})}, time.Minute, false, false, 0},
 		{"it is gone", nil, time.Minute, true, false, 0},
@@ -79,8 +84,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		assert.Equalf(t, !stays, c.MayGo(node(nil), 0, late), "may go at once after a plan that did not begin, stays %t", stays)
 	}
 	c := &Consolidate{On: true} // of the next leader
-	if _, due := c.Due(node(&placing), now); !due {
-		t.Error("a move with a launch does not go on after a change of the leader")
+	if _, due := c.Due(node(&placing), now); due {
+		t.Error("a move goes on without its plan")
 	}
 	c.Adopt(Plan{Nodes: []string{"a"}, Saving: 0.1}, now)
 	c.Removed("a")
@@ -92,12 +97,10 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	if _, due := c.Due(node(&placing), now); due {
 		t.Error("the move of a dropped plan goes on")
 	}
-	c = &Consolidate{On: true}
-	c.End("a", now)
-	if _, due := c.Due(node(&placing), now); due || c.MayGo(node(nil), 0, now) {
-		t.Error("a move that ended goes on after a change of the leader, or begins anew at once")
-	}
-	if _, due := (&Consolidate{}).Due(node(&placing), now); due {
-		t.Error("a move goes on although plans are only shown")
-	}
+	c.Adopt(Plan{Nodes: []string{"b", "a"}}, now)
+	c.Removed("b")
+	c.See([]Node{node(nil)}, now.Add(19*time.Minute))
+	assert.NotNil(t, c.Plan, "the plan, while the pods of its first node start")
+	c.See([]Node{node(nil)}, now.Add(20*time.Minute))
+	assert.Nil(t, c.Plan)
 }

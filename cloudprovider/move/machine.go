@@ -137,14 +137,15 @@ func (m *Machine) Idle(groups []*group.Group) bool {
 	return !slices.ContainsFunc(m.Reasons, func(r Reason) bool { return r.Name() != Schedule || slices.ContainsFunc(groups, lowers) })
 }
 
-// due returns the first reason for which the node is to be replaced.
-func (m *Machine) due(n Node, now time.Time) (Why, int) {
-	for at, reason := range m.Reasons {
-		if why, due := reason.Due(n, now); due {
-			return why, at
+// due returns the first reason for which the node is to be replaced. One for which AWS ends the node comes before the others, which may wait.
+func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
+	at = -1
+	for i, reason := range m.Reasons {
+		if why, due := reason.Due(n, now); due && (at < 0 || why.Ends && !first.Ends) {
+			first, at = why, i
 		}
 	}
-	return Why{}, -1
+	return first, at
 }
 
 // look sorts a node: it conforms, it moves, it has waited for its next try, or it waits for its first. Its reason has been gone since undue.

@@ -282,6 +282,41 @@ func TestRepairsHoldNoSchedule(t *testing.T) {
 	assert.Equal(t, "c-1 placing, d-1 held: budget", result(f.decide(m, noon)))
 }
 
+// The schedule of a tag keeps the node for its pods, and waits for its next try.
+func TestNodeThatAWSEndsWaitsForNoOtherReason(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	m.Reasons = []move.Reason{labelled(move.Schedule), ends{}}
+	s := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Schedule, Step: move.Waiting, Since: noon, Began: noon, Retry: noon.Add(time.Hour)}
+	state(f.node("a-1", map[string]string{move.Schedule: ""}), s)
+	require.Equal(t, "", result(f.decide(m, noon)))
+	f.nodes[0].Labels["old"] = "true"
+	d := f.decide(m, noon)
+	require.Equal(t, "a-1 placing", result(d))
+	assert.Equal(t, move.Rotation, d.Changes[0].State.Reason)
+}
+
+// ends is a reason for which AWS ends nodes with the label old.
+type ends struct{}
+
+func (ends) Name() string { return move.Rotation }
+
+func (ends) Due(n move.Node, _ time.Time) (move.Why, bool) {
+	return move.Why{Cause: "AWS ends it", Ends: true}, n.Labels["old"] != ""
+}
+
+func (ends) Judged(move.Node) bool { return true }
+
+// A terminating lifecycle hook may last for hours.
+func TestConsolidatedNodeWhoseInstanceEndsHoldsNoRepair(t *testing.T) {
+	f, m, c := newFleet(t), machine(t, "1"), &move.Consolidate{On: true}
+	m.Reasons = []move.Reason{labelled(move.Repair), c}
+	c.Adopt(move.Plan{Nodes: []string{"a-1"}}, noon)
+	state(f.node("a-1", nil), move.State{Reason: move.Consolidation, Step: move.Placing, Launches: 1, Since: noon, Began: noon})
+	f.nodes[0].Leaving, f.nodes[0].Instance.Lifecycle = true, "Terminating:Wait"
+	f.node("a-2", map[string]string{move.Repair: ""})
+	assert.Equal(t, "a-2 placing", result(f.decide(m, noon)))
+}
+
 // The node is open between two tries, so pods may come that ask for a restart of their Deployment. Each such try is a failure, so that
 // restarts that help nothing end.
 func TestEachTryRestartsAnew(t *testing.T) {
@@ -489,7 +524,7 @@ func BenchmarkDecide(b *testing.B) {
 	rules, _ := move.ParseRepairRules(nil)
 	budgets, _ := move.ParseBudgets([]string{"100%"})
 	consolidate := &move.Consolidate{On: true}
-	consolidate.Began(f.nodes[0], noon.Add(50*time.Minute))
+	consolidate.Began(f.nodes[0].Pods(), noon.Add(50*time.Minute))
 	m := &move.Machine{Budgets: budgets, Proof: 5 * time.Minute, Reasons: []move.Reason{
 		&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded},
 		&move.Shrink{Keeps: func(*corev1.Node) bool { return false }}, move.Rotate{MaxAge: 720 * time.Hour}, consolidate}}

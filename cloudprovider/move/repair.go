@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -35,13 +36,15 @@ const (
 type NodeRepair struct {
 	Rules RepairRules
 	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
-	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault.
+	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault. For
+	// startTime after that the others may still come back.
 	MaxUnhealthyPercent int
 	Types               func() *instancetypes.Catalogue
 
-	at    time.Time                // of the last See
-	seen  map[types.UID][]sighting // as of it, with healthy nodes
-	found map[string]repair        // what is due, by node
+	at      time.Time                // of the last See
+	seen    map[types.UID][]sighting // as of it, with healthy nodes
+	found   map[string]repair        // what is due, by node
+	tallies map[scope]tally
 }
 
 var _ Reason = (*NodeRepair)(nil)
@@ -62,7 +65,11 @@ type repair struct {
 // scope is a group, a zone or the cluster, whose nodes are counted.
 type scope struct{ what, name string }
 
-type tally struct{ unhealthy, nodes int }
+// tally counts the nodes of a scope. over is the last look at which too many were unhealthy.
+type tally struct {
+	unhealthy, nodes int
+	over             time.Time
+}
 
 func (*NodeRepair) Name() string { return Repair }
 
@@ -87,13 +94,14 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	tallies := map[scope]tally{}
 	r.found = map[string]repair{}
 	for _, n := range nodes {
-		if !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil {
+		ends := n.Instance.Lifecycle.Leaving() && !nodemeta.Ready(n.Node) && !slices.ContainsFunc(n.Spec.Taints, removed) // without us, and counts
+		if !ends && !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil {
 			continue
 		}
 		sightings := r.sight(n.Node, now)
 		seen[n.UID] = sightings
 		found, counts := r.due(n, sightings, now)
-		if counts && !n.Group.EKSRepairs { // which has rules of its own
+		if counts && !ends && !n.Group.EKSRepairs { // which has rules of its own
 			r.found[n.Name] = found
 		}
 		counts = counts || !starting(n, now) &&
@@ -106,10 +114,17 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 			tallies[s] = t
 		}
 	}
-	r.at, r.seen = now, seen
+	for s, t := range tallies {
+		t.over = r.tallies[s].over
+		if t.unhealthy*100 > r.MaxUnhealthyPercent*t.nodes && (s.what == "group" && t.nodes > smallGroup || s.what != "group" && t.unhealthy > 1) {
+			t.over = now
+		}
+		tallies[s] = t
+	}
+	r.at, r.seen, r.tallies = now, seen, tallies
 	for _, n := range nodes {
 		if found, due := r.found[n.Name]; due {
-			found.stopped = cmp.Or(found.stopped, r.stops(n, tallies))
+			found.stopped = cmp.Or(found.stopped, r.stops(n))
 			r.found[n.Name] = found
 		}
 	}
@@ -195,6 +210,9 @@ func Disabled(n *corev1.Node) bool {
 	return n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true"
 }
 
+// removed reports whether the taint is the core's on a node that it removes (ToBeDeletedTaint).
+func removed(t corev1.Taint) bool { return t.Key == "ToBeDeletedByClusterAutoscaler" }
+
 // rebootsFirst reports whether a replacement may be hard to get, or lacks what is on the disks.
 func (r *NodeRepair) rebootsFirst(n Node) bool {
 	t, _ := r.Types().Lookup(n.Instance.Type)
@@ -202,16 +220,16 @@ func (r *NodeRepair) rebootsFirst(n Node) bool {
 }
 
 // stops says why the nodes beside this one stop its repair, or "".
-func (r *NodeRepair) stops(n Node, tallies map[scope]tally) string {
+func (r *NodeRepair) stops(n Node) string {
 	for _, s := range scopes(n) {
-		t := tallies[s]
-		if t.unhealthy*100 <= r.MaxUnhealthyPercent*t.nodes {
+		t, are := r.tallies[s], "are unhealthy ("
+		if r.at.Sub(t.over) >= startTime {
 			continue
 		}
-		if s.what == "group" && t.nodes <= smallGroup || s.what != "group" && t.unhealthy <= 1 {
-			continue
+		if t.over.Before(r.at) {
+			are = fmt.Sprintf("were unhealthy within %s (now ", startTime)
 		}
-		return fmt.Sprintf("more than %d %% of the nodes of the %s are unhealthy (%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name), t.unhealthy, t.nodes)
+		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name), are, t.unhealthy, t.nodes)
 	}
 	return ""
 }

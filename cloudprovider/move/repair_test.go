@@ -471,6 +471,44 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			assert.Truef(t, strings.HasPrefix(got, tt.want), "got  %s\nwant %s", got, tt.want)
 		})
 	}
+	t.Run("AWS ends unhealthy nodes", func(t *testing.T) {
+		for by, want := range map[string]string{"": "stopped: more than 20 % of the nodes of the group web are unhealthy (12 of 20)",
+			"ToBeDeletedByClusterAutoscaler": "Replace: "} {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			nodes := append(healthy(web, 8), member("bad-0", web, condition("Ready=False", ago(time.Hour))))
+			for n := range 11 {
+				bad := member(fmt.Sprint("ends-", n), web, condition("Ready=Unknown", ago(time.Hour)))
+				if n > 0 {
+					bad.Instance.Lifecycle, bad.Spec.Taints = "Terminating", []corev1.Taint{{Key: by}}
+				} else {
+					bad.Status.Conditions[0].Status = corev1.ConditionFalse
+				}
+				nodes = append(nodes, bad)
+			}
+			r.See(nodes, noon)
+			assert.Truef(t, strings.HasPrefix(r.answer(nodes[8], noon), want), "taint %q: got %s, want %s", by, r.answer(nodes[8], noon), want)
+			assert.Equalf(t, "", r.answer(nodes[19], noon), "taint %q: a node that ends", by)
+		}
+	})
+	t.Run("the end of an outage", func(t *testing.T) {
+		r, web := newRepair(t), &group.Group{Name: "web"}
+		for _, look := range []struct {
+			after time.Duration
+			sick  int
+			want  string
+		}{
+			{0, 10, "stopped: more than 20 % of the nodes of the group web are unhealthy (10 of 10)"},
+			{10 * time.Second, 2, "stopped: more than 20 % of the nodes of the group web were unhealthy within 10m0s (now 2 of 10)"},
+			{11 * time.Minute, 2, "Replace: condition Ready has been Unknown for 30m0s"},
+		} {
+			nodes := healthy(web, 10-look.sick)
+			for n := range look.sick {
+				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=Unknown", ago(time.Hour))))
+			}
+			r.See(nodes, noon.Add(look.after))
+			assert.Equalf(t, look.want, r.answer(nodes[len(nodes)-1], noon), "after %s", look.after)
+		}
+	})
 	t.Run("two zones", func(t *testing.T) {
 		r := newRepair(t)
 		var nodes []Node

@@ -14,8 +14,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// writeTime bounds one write.
-const writeTime = 10 * time.Second
+// writeTime bounds one write. By default the API server waits ten seconds for a webhook that hangs.
+const writeTime = 15 * time.Second
 
 // Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails
 // is logged and forgotten: its caller sees that the node lacks it. Safe for concurrent use.

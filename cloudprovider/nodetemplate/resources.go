@@ -34,7 +34,8 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	}
 	t.dropSlicedGPU()
 	for name := range t.Capacity { // an accelerator of which nodes show nothing is still waited for: its plugin may be broken
-		if in.Learnt.Lacks(name) && (!IsAccelerator(name) || in.Learnt.divides(name)) {
+		if in.Learnt.Lacks(name) && !(in.Learnt.past && t.Sources.Capacity[string(name)].Kind == SourceTag) &&
+			(!IsAccelerator(name) || in.Learnt.divides(name)) {
 			t.drop(name)
 		}
 	}

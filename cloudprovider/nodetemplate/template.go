@@ -119,7 +119,17 @@ func IsAccelerator(name corev1.ResourceName) bool {
 	})
 }
 
-// Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node never shows both.
+// HasAccelerator reports whether there are accelerators or slices of some among the resources.
+func HasAccelerator(resources corev1.ResourceList) bool {
+	for name, shown := range resources {
+		if IsAccelerator(name) && !shown.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node seldom shows both.
 // Of Neuron a node shows the devices and their cores, and neither divides the other.
 func Divides(part, whole corev1.ResourceName) bool {
 	vendor, _, _ := strings.Cut(string(whole), "/")

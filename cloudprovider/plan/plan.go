@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/component-helpers/resource"
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -71,7 +70,7 @@ func Shape(pod *corev1.Pod) uint64 {
 			claims = append(claims, v)
 		}
 	}
-	text, err := json.Marshal([]any{resource.PodRequests(pod, resource.PodResourcesOptions{}), ports, spec.NodeSelector, spec.Affinity,
+	text, err := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
 		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
 	if err != nil { // a pod of the API server always is JSON
 		return 0

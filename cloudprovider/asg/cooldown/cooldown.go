@@ -132,7 +132,10 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 	case awsmessage.Permission:
 		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType}, deniedCoolDown // a policy may deny one type
 	case awsmessage.Configuration:
-		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}, brokenCoolDown
+		p.Group, p.Pool = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}
+		if !awsmessage.AbandonedByHook(message) { // the hook may have let its siblings through
+			length = brokenCoolDown
+		}
 	default:
 		return Period{}, false
 	}

@@ -58,6 +58,20 @@ func TestLackOfTheGroupsOwnCoolsDownItAlone(t *testing.T) {
 	}
 }
 
+// A hook may abandon one instance of many. One that abandons all is tried again all the same.
+func TestAbandonedInstanceClosesItsGroupForMinutes(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"Instance failed to complete user's Lifecycle Action: Lifecycle Action with token 95c60857 was abandoned: Heartbeat Timeout": 3 * time.Minute,
+		"The key pair 'gone' does not exist": 15 * time.Minute,
+	} {
+		now := clocktesting.NewFakeClock(time.Now())
+		l := NewList(now)
+		l.Fail("a", awsmessage.Of("", text), text)
+		p, _ := l.Of("a", Pool{InstanceType: "m5.large"})
+		assert.Equal(t, want, p.Until.Sub(now.Now()), text)
+	}
+}
+
 // The mixed group may buy on demand next. So a spot shortage counts for it only once it has met one itself.
 func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())

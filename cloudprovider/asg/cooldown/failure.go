@@ -113,6 +113,9 @@ func (k Kind) Pools() string {
 	return pool.String()
 }
 
+// ofZone is in the text of a failure that concerns the subnet or the zone alone, whatever its class.
+var ofZone = regexp.MustCompile(`subnet ID .*does not exist|requested Availability Zone is`)
+
 // FailedLaunch is a launch that AWS gave up, by AWS's clock.
 type FailedLaunch struct {
 	Failure
@@ -129,7 +132,7 @@ func FailedLaunches(activities []types.Activity) []FailedLaunch {
 		if f.Ended.Before(f.At) {
 			f.Ended = f.At
 		}
-		if f.Class == awsmessage.NoCapacity { // other failures may concern all zones
+		if f.Class == awsmessage.NoCapacity || ofZone.MatchString(f.Message) { // other failures may concern all zones
 			f.Pool.Zone = cmp.Or(f.Pool.Zone, zoneOf(a))
 		}
 		failures = append(failures, f)

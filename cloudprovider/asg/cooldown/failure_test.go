@@ -51,6 +51,10 @@ func TestFailedLaunchesOfActivities(t *testing.T) {
 			want: []Failure{{Code: "InsufficientInstanceCapacity", Class: awsmessage.NoCapacity, Pool: Pool{InstanceType: "m5.large", Zone: "us-east-1b"}}}},
 		{name: "wrong in every zone", status: "Failed", details: details, message: "The security group sg-1 does not exist. Launching EC2 instance failed.",
 			want: []Failure{{Code: "InvalidLaunchTemplate", Class: awsmessage.Configuration}}},
+		{name: "wrong in its zone", status: "Failed", details: details, message: "The subnet ID 'subnet-0a' does not exist. Launching EC2 instance failed.",
+			want: []Failure{{Code: "InvalidLaunchTemplate", Class: awsmessage.Configuration, Pool: Pool{Zone: "us-east-1a"}}}},
+		{name: "a zone without new instances", status: "Failed", details: details, message: "The requested Availability Zone is no longer supported. " +
+			"Launching EC2 instance failed.", want: []Failure{{Code: "InvalidLaunchTemplate", Class: awsmessage.Configuration, Pool: Pool{Zone: "us-east-1a"}}}},
 		{name: "nobody completed the hook", status: "Cancelled", details: details, message: hook + "Heartbeat Timeout",
 			want: []Failure{{Code: "LifecycleHookAbandoned", Class: awsmessage.Configuration}}},
 		{name: "the hook was completed with ABANDON", status: "Cancelled", details: details, message: hook + "Lifecycle Action Completed with ABANDON Result",

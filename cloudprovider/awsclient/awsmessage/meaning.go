@@ -53,6 +53,9 @@ func Of(code, text string) Meaning {
 	if !sure { // the phrases of the text come before the usual class of the code
 		class = cmp.Or(phraseClass(text), class)
 	}
+	if strings.Contains(text, "ot authorized for images") { // AuthFailure's text for an image that is gone, or shared no more
+		class = Configuration
+	}
 	m.Class, m.Zone, m.CapacityType = class, zoneIn(text), capacityTypeIn(m.Code, text)
 	if found := typeName.FindStringSubmatch(withoutARNs(text)); found != nil {
 		m.InstanceType = found[1]

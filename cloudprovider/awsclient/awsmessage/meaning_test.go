@@ -67,10 +67,15 @@ func TestEveryMessageSaysSomethingOfItsOwn(t *testing.T) {
 	}
 }
 
-// vague reports whether AWS uses the code for so many faults that only the text identifies this one. The code alone counts as
-// configuration.
-func (r row) vague() bool {
-	return r.want.Class != awsmessage.Configuration && (strings.HasPrefix(r.code, "Validation") || strings.HasPrefix(r.code, "Invalid"))
+// alone is the class of the code alone. AWS uses some codes for so many faults that only the text identifies this one.
+func (r row) alone() awsmessage.Class {
+	switch {
+	case strings.HasPrefix(r.code, "Validation"), strings.HasPrefix(r.code, "Invalid"):
+		return awsmessage.Configuration
+	case r.code == "AuthFailure":
+		return awsmessage.Permission
+	}
+	return r.want.Class
 }
 
 // TestTheTextAloneTellsTheClass leaves the code out, where there is a text that says enough.
@@ -89,12 +94,8 @@ func TestTheCodeAloneTellsTheClass(t *testing.T) {
 		if r.code == "" {
 			continue
 		}
-		want := r.want.Class
-		if r.vague() {
-			want = awsmessage.Configuration
-		}
 		got := awsmessage.Of("", r.code)
-		assert.Truef(t, got.Class == want && got.Code == r.code, "%q = %q with code %q, want %q", r.code, got.Class, got.Code, want)
+		assert.Truef(t, got.Class == r.alone() && got.Code == r.code, "%q = %q with code %q, want %q", r.code, got.Class, got.Code, r.alone())
 	}
 }
 
@@ -158,7 +159,7 @@ func TestCutTextKeepsItsMeaning(t *testing.T) {
 	const step = 11 // bytes, the rows begin at different ones
 	for i, r := range rows(t) {
 		less := awsmessage.Of(r.code, "").Class
-		require.Truef(t, less == awsmessage.Unknown || less == r.want.Class || r.vague(), "code %q alone = %q, want %q", r.code, less, r.want.Class)
+		require.Truef(t, less == awsmessage.Unknown || less == r.alone(), "code %q alone = %q, want %q", r.code, less, r.alone())
 		for n := i % step; n < len(r.text); n += step {
 			cut := r.text[:n]
 			got := awsmessage.Of(r.code, cut)

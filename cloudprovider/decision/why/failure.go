@@ -123,7 +123,10 @@ var quotas = map[string][2]string{"standard": {"L-1216C47A", "L-34B43A08"},
 
 // raise is the next step about a quota: the request for a higher one, or the list of all where it is not known which one it is.
 func (a Attempt) raise(spot bool, message string) string {
-	const command = "aws service-quotas %s --service-code ec2"
+	command := "aws service-quotas %s --service-code ec2"
+	if strings.Contains(message, "olume") || strings.Contains(message, "storage limit") {
+		command = "aws service-quotas %s --service-code ebs"
+	}
 	instanceType, code := a.InstanceType, ""
 	if instanceType == "" && a.Group != nil && len(a.Group.Types) == 1 {
 		instanceType = a.Group.Types[0]

@@ -162,7 +162,7 @@ func Backoff(group *decision.Group, until time.Time, code, message string) decis
 // withOtherDenials adds the steps about other calls that AWS denies for the group. The mended one would lead to them.
 func withOtherDenials(r decision.Reason, g *decision.Group) decision.Reason {
 	for _, p := range g.Problems {
-		if step, _, _ := strings.Cut(p.Remedy, "\n"); step != "" && r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
+		if step, _, _ := strings.Cut(p.Remedy, "\n"); !strings.Contains(r.Remedy, step) && r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
 			r.Remedy += "\nthen also " + step
 		}
 	}

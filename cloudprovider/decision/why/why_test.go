@@ -203,7 +203,10 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 			"the AWS account has all spot instances that it may have: Max spot instance count exceeded", "--quota-code L-34B43A08 --desired-value VCPUS\nthe value now: aws service-quotas get-service-quota"},
 		{"an unknown family", "quota", "your current vCPU limit of 0 allows", Attempt{InstanceType: "hpc6a.48xlarge"}, "the AWS account has no more of its quota: your current vCPU limit of 0 allows",
 			"ask AWS for more, the quotas are: aws service-quotas list-service-quotas --service-code ec2"},
-		{"volumes", "quota", "Volume limit exceeded", Attempt{InstanceType: "m5.large"}, "the AWS account has no more of its quota: Volume limit exceeded", "list-service-quotas"},
+		{"volumes", "quota", "Volume limit exceeded", Attempt{InstanceType: "m5.large"}, "the AWS account has no more of its quota: Volume limit exceeded",
+			"list-service-quotas --service-code ebs"},
+		{"storage", "quota", "You have exceeded your maximum gp3 storage limit of 50 TiB", Attempt{},
+			"the AWS account has no more of its quota: You have exceeded your maximum gp3 storage limit of 50 TiB", "--service-code ebs"},
 		{"a suspended process", "", "ValidationError: The Launch process of the AutoScalingGroup is suspended", Attempt{Group: web},
 			"the Launch process of group web is suspended", "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
 		{"a hook that nobody completes", "config-error", "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token 95c60857 was abandoned: Heartbeat Timeout", Attempt{Group: web},
@@ -478,6 +481,8 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	}
 	got := Skipped(Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g)
 	assert.NotContainsf(t, got.Remedy, "the other call", "got %q for a lack of capacity", got.Remedy)
+	g.Problems = []decision.Reason{{Code: decision.CodeDenied, Remedy: "asgctl account"}}
+	assert.Equal(t, "asgctl account", Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g).Remedy, "the group's problem is the same denial")
 }
 
 func TestRequestsCountLikeTheScheduler(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -105,7 +106,14 @@ func (c *cluster) drainer() *drain.Drainer {
 
 // budget refuses to let the named pods be evicted, or all.
 func budget(names ...string) func(*http.Request, podserver.Call) error {
-	return refuse(apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0), names...)
+	return refuse(held(0), names...)
+}
+
+// held is the API server's answer where a budget holds a pod back.
+func held(retryAfter int) error {
+	err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", retryAfter)
+	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{Type: policyv1.DisruptionBudgetCause})
+	return err
 }
 
 // refuse has evictions of the named pods, or all, answered with the error.
@@ -245,6 +253,12 @@ func TestDrain(t *testing.T) {
 			},
 			plan: warned,
 			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}, Stuck: []string{"a"}}},
+		{name: "an API server with too many requests is no budget", pods: []*corev1.Pod{pod("a", grace(5))},
+			world: func(_ *testing.T, c *cluster) {
+				c.Refuse = refuse(apierrors.NewTooManyRequestsError("too many requests, please try again later"))
+			},
+			plan: warned,
+			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}, Stuck: []string{"a"}}},
 		{name: "a pod that the cache lacks is moved",
 			world: func(t *testing.T, c *cluster) { c.stop(); c.add(t, pod("late", grace(5))) }, plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 5 * time.Second, Moved: []string{"late forced=false"}}},
@@ -350,7 +364,7 @@ func TestRetryAfterDelaysNoOtherPod(t *testing.T) {
 			pods = append(pods, pod(fmt.Sprint("free-", n), grace(5)))
 		}
 		c := newCluster(t, pods...)
-		c.Refuse = refuse(apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 10), "held")
+		c.Refuse = refuse(held(10), "held")
 		began := time.Now()
 		left := make(chan time.Duration, 1)
 		time.AfterFunc(8*time.Second, func() {

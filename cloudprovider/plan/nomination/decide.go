@@ -15,10 +15,11 @@ import (
 const (
 	// showTime bounds the time until the informer shows a nomination.
 	showTime = 5 * time.Second
-	// A node that can take the pod may stay without it for bindTime, or longer while kube-scheduler tries other planned pods, but for
-	// longestBind at most. Other pods may have taken the room. kube-scheduler does not try the pod again before something changes, and the
-	// core asks for no other node as long as the pod is nominated. A pod that claims devices has longestBind, because their driver publishes
-	// them some time after the node is Ready. A nomination that kube-scheduler removes meanwhile is written again.
+	// A node that can take the pod may stay without it for bindTime, or longer while kube-scheduler tries other planned pods. Other pods may
+	// have taken the room. kube-scheduler does not try the pod again before something changes, and the core asks for no other node as long as
+	// the pod is nominated. A try in vain removes the nomination, but from a pod that may not preempt, which has longestBind at most. A pod
+	// that claims devices has longestBind, because their driver publishes them some time after the node is Ready. A nomination that
+	// kube-scheduler removes meanwhile is written again.
 	bindTime, longestBind = 4 * time.Second, time.Minute
 )
 
@@ -89,9 +90,12 @@ func (t *target) decide(s seen, o *Options) step {
 		if t.usable.IsZero() {
 			t.usable = s.now
 		}
-		left = t.usable.Sub(s.now) + longestBind
-		if !claims(pod) {
-			left = min(left, max(t.usable.Sub(s.now), s.tried.Sub(s.now))+bindTime)
+		longest := t.usable.Sub(s.now) + longestBind
+		left = max(t.usable.Sub(s.now), s.tried.Sub(s.now)) + bindTime
+		if claims(pod) {
+			left = longest
+		} else if preempts := pod.Spec.PreemptionPolicy; preempts != nil && *preempts == corev1.PreemptNever {
+			left = min(left, longest)
 		}
 	}
 	open := nodemeta.Ready(node) && !node.Spec.Unschedulable

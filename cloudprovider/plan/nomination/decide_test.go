@@ -74,6 +74,8 @@ func wantsGPU(p *corev1.Pod) {
 	p.Spec.Containers[0].Resources.Requests["nvidia.com/gpu"] = resource.MustParse("1")
 }
 
+func mayNotPreempt(p *corev1.Pod) { p.Spec.PreemptionPolicy = new(corev1.PreemptNever) }
+
 func tolerates(p *corev1.Pod) {
 	p.Spec.Tolerations = []corev1.Toleration{{Key: "example.com/agent-not-ready", Operator: corev1.TolerationOpExists}}
 }
@@ -125,8 +127,10 @@ func TestDecide(t *testing.T) {
 			node: node(isReady), at: minute + bindTime, want: step{clear: true, end: withdrawn}},
 		{name: "kube-scheduler still tries others", target: late,
 			pod: waiting("node-a"), node: node(isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: bindTime - second}},
-		{name: "kube-scheduler tries others all the time", target: late,
-			pod: waiting("node-a"), node: node(isReady), tried: 2 * minute, at: 2 * minute, want: step{clear: true, end: withdrawn}},
+		{name: "kube-scheduler tries others all the time, and has not come to the pod", target: late,
+			pod: waiting("node-a"), node: node(isReady), tried: 9 * minute, at: 9 * minute, want: step{after: bindTime}},
+		{name: "a try in vain leaves the nomination of a pod that may not preempt", target: late,
+			pod: waiting("node-a", mayNotPreempt), node: node(isReady), tried: 2 * minute, at: 2 * minute, want: step{clear: true, end: withdrawn}},
 		{name: "kube-scheduler refuses the ready node", target: read,
 			pod: waiting("", version("3")), node: node(isReady), at: minute + 2*second, want: step{end: refused}},
 		{name: "the ready node is nominated, and the informer shows what kube-scheduler wrote before", target: read,

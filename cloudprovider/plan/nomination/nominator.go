@@ -261,11 +261,9 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		switch {
 		case next.end == elsewhere:
 			n.exchange(now.pod, &t)
+			n.lookAgainAt(now.pod.Spec.NodeName)
 		case next.end == kept && !t.last.IsZero():
 			n.Events.Eventf(now.pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and nominated for it", t.node)
-		}
-		if now.pod != nil {
-			n.lookAgainAt(now.pod.Spec.NodeName)
 		}
 	case next.after > 0:
 		n.queue.AddAfter(k, next.after)

@@ -2,6 +2,8 @@ package nomination
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -366,6 +369,38 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 		w.wantNominated("a=", "b=", "stranger=")
 		assert.False(t, w.Plan.Has("a"), "the pod is still planned for the full node")
 		w.wantResults(map[string]float64{"elsewhere": 1, "withdrawn": 1})
+	})
+}
+
+// counted counts the looks at the pods of a node.
+type counted struct {
+	cache.SharedIndexInformer
+	looks atomic.Int32
+}
+
+func (c *counted) GetIndexer() cache.Indexer {
+	c.looks.Add(1)
+	return c.SharedIndexInformer.GetIndexer()
+}
+
+// Hundreds of planned pods get one node, and each look adds up the requests of all pods there.
+func TestPodThatGetsItsNodeMakesNoOtherLookedAt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const count = 30
+		pods := &counted{SharedIndexInformer: w.Pods}
+		w.Pods = pods
+		var planned []*corev1.Pod
+		for at := range count {
+			planned = append(planned, w.pod(fmt.Sprint("pod-", at), func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = nil }))
+		}
+		w.asked("small", planned)
+		w.node("node-1", "small", isReady)
+		before := pods.looks.Load()
+		for _, pod := range planned {
+			w.changePod(pod.Name, boundTo("node-1"))
+		}
+		w.wantResults(map[string]float64{"kept": count})
+		assert.LessOrEqual(t, pods.looks.Load()-before, int32(2*count), "looks at pods")
 	})
 }
 

@@ -109,7 +109,7 @@ func (k *cluster) groups() []decision.Group {
 	k.lacking = map[string]bool{}
 	for _, m := range k.members() {
 		switch {
-		case m.node == nil || m.group == "":
+		case m.node == nil || m.group == "" || m.instance != nil && !m.instance.Lifecycle.Counts(): // the desired capacity lacks it, too
 		case k.ready(m.node):
 			ready[m.group]++
 			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""
@@ -244,7 +244,11 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)
 	case cooling:
 		o.State = decision.GroupCoolDown
-		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: period.Until}, o)
+		until := period.Until
+		if backedOff.until.After(until) {
+			until = backedOff.until
+		}
+		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: until}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason
 			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed at %s: %s", o.Name, why.Clock(last.at), last.Message)

@@ -81,6 +81,7 @@ type earlier struct {
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by Auto Scaling group
+	ended    map[string]int           // instances in a row that ended without a node and were replaced, by Auto Scaling group
 	refused  map[string]failedRemoval // nodes whose last removal failed
 }
 
@@ -204,13 +205,19 @@ func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
 	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
 }
 
+// nodeInfo returns the next node of a group, or nil.
+func (f *facts) nodeInfo(group string) *framework.NodeInfo {
+	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
+		return nil
+	}
+	info, _ := f.context.TemplateNodeInfoRegistry.GetNodeInfo(group)
+	return info
+}
+
 // copied reports whether the core knows the next node of a group without a template, as the copy of a node that the group has or had.
 func (f *facts) copied(group string) bool {
-	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
-		return false
-	}
-	info, found := f.context.TemplateNodeInfoRegistry.GetNodeInfo(group)
-	return found && !nodemeta.Placeholder.On(info.Node())
+	info := f.nodeInfo(group)
+	return info != nil && !nodemeta.Placeholder.On(info.Node())
 }
 
 func (f *facts) result() decision.Reason {

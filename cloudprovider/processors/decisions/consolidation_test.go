@@ -162,14 +162,8 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	w.untilSizes("0 big, 1 small")
 }
 
-// The group launches another type than the plan counts on, and nobody knows what that costs. The next leader looks at it, too.
+// The group launches another type than the plan counts on, and nobody knows what that costs.
 func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
-	for _, next := range []bool{false, true} {
-		t.Run(fmt.Sprint("the next leader ", next), func(t *testing.T) { unknownReplacesNone(t, next) })
-	}
-}
-
-func unknownReplacesNone(t *testing.T, next bool) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.AWS.Deny("DescribeInstanceTypes")
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
@@ -177,9 +171,6 @@ func unknownReplacesNone(t *testing.T, next bool) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.Reread()
 	w.untilSizes("1 big, 1 small")
-	if next {
-		*w.consolidation.Reason = move.Consolidate{On: true}
-	}
 	fresh := w.ready("small")[0]
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.join(fresh)
@@ -217,7 +208,7 @@ func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	w.machine.Budgets = parseBudgets(t, budget)
 	w.untilSizes("1 big, 3 small")
-	if leaderChanges {
+	if leaderChanges { // the next one ends the plan, and finds one that needs no further node
 		w.Eventually(func() string { // what the next leader reads is written
 			w.loop()
 			nodes, err := w.factory.Core().V1().Nodes().Lister().List(labels.Everything())
@@ -230,7 +221,10 @@ func oneReplacesSeveral(t *testing.T, budget string, leaderChanges bool) {
 			}
 			return cmp.Diff(3, marked)
 		})
-		*w.consolidation.Reason = move.Consolidate{On: true}
+		*w.consolidation.Reason, w.consolidation.Horizon = move.Consolidate{On: true}, 4*time.Hour // for which the new node costs, too
+		w.untilConsolidated(func(r *decision.Report) bool {
+			return !slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Move != nil })
+		})
 	}
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
@@ -311,7 +305,15 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		}
 		return ""
 	})
-	w.put(running("new", "small-set-"+from[len("small-"):], "900m", to))
+	fresh := running("new", "small-set-"+from[len("small-"):], "900m", to)
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.put(fresh)
+	n, err := w.factory.Core().V1().Nodes().Lister().Get(to)
+	require.NoError(t, err)
+	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
+		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		assert.Equalf(t, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
+	}
 	for range 20 {
 		w.clock.Step(planEvery)
 		require.True(t, held(w.loop()), "it waits for the old pod")
@@ -348,12 +350,27 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 }
 
 func TestPlanChangesNothing(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"plans are only shown": func(w *world) { w.consolidation.Reason.On = false },
+		"no window is open": func(w *world) {
+			windows, err := move.ParseWindows([]string{"consolidation:deny 0 0 * * * 24h"})
+			require.NoError(w.T, err)
+			w.machine.Windows = windows
+		},
+		"a budget of 0": func(w *world) { w.machine.Budgets = parseBudgets(t, "consolidation:0") },
+	} {
+		t.Run(name, func(t *testing.T) { planChangesNothing(t, change) })
+	}
+}
+
+func planChangesNothing(t *testing.T, change func(*world)) {
 	w := newDearWorld(t, 0, 3, "900m")
-	w.consolidation.Reason.On = false
+	change(w)
 	r := w.untilConsolidated(func(r *decision.Report) bool {
 		return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
 	})
 	w.stays("0 big, 3 small", 5)
+	assert.Nil(t, w.consolidation.Reason.Plan)
 	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
 		t.Errorf("plan %+v, want one node that saves its price", p)
 	}
@@ -425,6 +442,20 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 			w.untilSizes("1 big, 2 small")
 		})
 	}
+}
+
+// Somebody protects one of two instances. A group that protects all new ones, so that AWS ends none by its own choice, keeps none by that.
+func TestProtectedInstanceStays(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "1500m")
+	g, _ := w.AWS.Group("big")
+	require.NoError(t, w.AWS.ProtectInstance(g.Instances[0].ID, true))
+	w.Reread()
+	w.untilSizes("2 big, 1 small")
+	w.join(w.ready("small")[0])
+	w.untilSizes("1 big, 1 small")
+	assert.Equal(t, "big-pod-1", strings.TrimSpace(w.evicted()), "evicted")
+	w = newDearWorld(t, 1, 0, "1500m", func(big *fakeaws.AutoScalingGroup) { big.ProtectNewInstances = true })
+	w.untilSizes("1 big, 1 small")
 }
 
 // rotating are nodes that are due for rotation, by name.

@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
@@ -276,6 +277,16 @@ func TestGroupAtItsMaximumThatAWSCannotFillIsFull(t *testing.T) {
 		causes = append(causes, w.pod(r, name).Cause.Code)
 	}
 	assert.Contains(t, causes, decision.CodeMaxSize)
+}
+
+func TestGroupIsTriedAgainAfterTheLongerOfItsPauses(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	require.Error(t, w.Grow("dry", 1))
+	unknown := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed"}
+	until := w.backoff.Backoff(w.NodeGroup("dry"), nil, unknown, w.at)
+	assert.Contains(t, w.group(w.loop(), "dry").Reason.Message, "AWS has no capacity")
+	assert.Contains(t, w.group(w.loop(), "dry").Reason.Message, "(next try at "+why.Clock(until)+")")
 }
 
 // AWS accepts a higher desired capacity, and reports the failure of the launch afterwards.
@@ -704,11 +715,14 @@ func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 	}
 }
 
-// The core drains only so many nodes at a time, and an empty one goes meanwhile.
+// The core drains only so many nodes at a time, and an empty one goes meanwhile. It waits for no instance that it has terminated, which
+// another tool's hook may hold up for long.
 func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	o := options()
 	o.MaxDrainParallelism = 0 // the node that is drained is none of the core's own
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true)
+	hooked := awsworld.Group("small", "m5.large", 0, 3, 5, nil)
+	hooked.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
+	w := newWorld(t, onAWS(t, hooked), o, true)
 	nodes := w.ready("small")
 	nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
 	w.put(nodes[0], running("drained", "drained", "100m", "small-0"), running("busy", "busy", "1", "small-1"), running("idle", "idle", "100m", "small-2"),
@@ -719,11 +733,14 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	n := w.node(w.loop(), "small-2")
 	assert.Truef(t, n.State == decision.NodeUnneeded && n.Reason.Message == "it is not needed and goes after 1 other node (--max-drain-parallelism=0)", "node %+v", n)
 
-	kept := nodes[0].DeepCopy()
-	kept.Spec.Taints = nil
-	w.put(kept)
-	n = w.node(w.loop(), "small-2")
+	require.NoError(t, w.NodeGroup("small").DeleteNodes(nodes[:1]))
+	w.Reread()
+	r := w.loop()
+	n = w.node(r, "small-2")
 	assert.Truef(t, n.State == decision.NodeBlocked && n.Reason.Message == "it is not needed, but no such node goes with --max-drain-parallelism below 1", "node %+v", n)
+	assert.Equal(t, "its instance is being terminated", w.node(r, "small-0").Reason.Message)
+	g := w.group(r, "small")
+	assert.Equal(t, [3]int{2, 2, 0}, [3]int{g.Desired, g.Ready, g.Starting}, "desired, ready and starting")
 }
 
 // AWS would refuse to terminate the drained node. The tag has the group grow no more, and says nothing of its nodes.

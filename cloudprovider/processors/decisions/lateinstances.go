@@ -16,7 +16,8 @@ import (
 )
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
-// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up.
+// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up. It
+// is late at once if several before it, in a row, came into service and ended without a node while AWS launched others in their place.
 const (
 	patience    = 3
 	leastJoin   = time.Minute
@@ -29,6 +30,8 @@ type unjoined struct {
 	whole string // name of its Auto Scaling group
 	since time.Time
 	stays bool // past the time at which the core gives up others
+	fresh bool // it was seen while it started, so that it had no node before
+	came  bool // into service after that
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
@@ -41,10 +44,12 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
 			name, whole := c.Provider.GroupNames(u.Node)
 			stays := view.Late(id).Stays || c.keepsSize(view, name)
-			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
+			i, _ := view.Instance(u.Node)
+			if i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
 				stays = gone[id].stays
 			}
-			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays}
+			starts := i != nil && i.Lifecycle.Starting()
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays, gone[id].fresh || starts, gone[id].fresh && !starts}
 			delete(gone, id)
 		}
 	}
@@ -52,14 +57,16 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		return
 	}
 	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
-	joins, starting := map[string]time.Duration{}, map[string]unjoined{}
+	joins, ended, starting := map[string]time.Duration{}, map[string]int{}, map[string]unjoined{}
 	maps.Copy(joins, c.joins)
+	maps.Copy(ended, c.ended)
 	for _, node := range nodes {
 		id := nodemeta.InstanceOf(node)
 		u, starts := c.starting[id]
 		if joined, now := gone[id]; now {
 			u, starts = joined, true
 			joins[u.whole] = node.CreationTimestamp.Sub(u.since)
+			delete(ended, u.whole)
 			delete(gone, id)
 		}
 		if starts && nodemeta.Ready(node) {
@@ -68,10 +75,12 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			starting[id] = u
 		}
 	}
-	c.joins, c.starting = joins, starting
+	c.joins, c.ended, c.starting = joins, ended, starting
 	for id, u := range gone {
 		if within, setting := c.provisionTime(view, u.group); setting != "" && !u.stays && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
+		} else if u.came && c.Provider.Coming(u.group) > 0 { // AWS launches another in its place
+			ended[u.whole]++
 		}
 	}
 }
@@ -87,9 +96,11 @@ func (c *Collector) keepsSize(v *aws.View, group string) bool {
 }
 
 // isLate reports whether the instance has been without a node for too long.
-func (u unjoined) isLate(now time.Time, joins map[string]time.Duration, within time.Duration) bool {
+func (u unjoined) isLate(now time.Time, e earlier, within time.Duration) bool {
 	usual := unknownJoin
-	if took, joined := joins[u.whole]; joined {
+	if took, joined := e.joins[u.whole]; e.ended[u.whole] > 1 {
+		usual = 0
+	} else if joined {
 		usual = max(leastJoin, patience*took)
 	}
 	return now.Sub(u.since) > min(usual, within/2)
@@ -99,11 +110,11 @@ func (u unjoined) isLate(now time.Time, joins map[string]time.Duration, within t
 func (c *Collector) setLate() {
 	late := map[string]time.Time{}
 	for id, u := range c.unjoined {
-		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && u.isLate(c.now.at, c.joins, within) {
+		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && u.isLate(c.now.at, c.earlier, within) {
 			late[id] = u.since
 		}
 	}
-	c.Provider.SetLate(late)
+	c.Provider.SetLate(late, c.ended)
 }
 
 // provisionTime is the group's --max-node-provision-time, and where it is set, "" for a group that is not known.
@@ -123,7 +134,7 @@ func (c *Collector) provisionTime(v *aws.View, group string) (within time.Durati
 func (k *cluster) late(m member) (reason decision.Reason, console []string, late bool) {
 	u, known := k.facts.unjoined[m.instance.ID]
 	within, setting := k.provisionTime(k.facts.view, m.group)
-	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
+	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.earlier, within) {
 		return decision.Reason{}, nil, false
 	}
 	l, until := k.facts.view.Late(m.instance.ID), u.since.Add(within)
@@ -199,11 +210,9 @@ func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reaso
 		return known, missing[known]
 	}
 	need, first := s.need(pod), ""
-	for _, n := range s.upcoming() {
-		g := s.groups[n.Group]
-		_, isLate := missing[n.Group]
-		if (isLate || g.Starting > 0) && n.Takes(pod, need, g) {
-			if !isLate {
+	for _, n := range s.awaited() {
+		if n.Takes(pod, need, s.groups[n.Group]) {
+			if _, isLate := missing[n.Group]; !isLate {
 				return "", decision.Reason{}
 			}
 			first = cmp.Or(first, n.Group)

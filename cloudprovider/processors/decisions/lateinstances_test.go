@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 )
 
 func TestInstanceIsLateByItsGroupsLastJoin(t *testing.T) {
-	joins := map[string]time.Duration{"quick": 10 * time.Second, "slow": 50 * time.Second}
+	e := earlier{joins: map[string]time.Duration{"quick": 10 * time.Second, "slow": 50 * time.Second, "ending": time.Second},
+		ended: map[string]int{"ending": 2, "slow": 1}}
 	for _, tt := range []struct {
 		group  string
 		within time.Duration
@@ -24,10 +26,11 @@ func TestInstanceIsLateByItsGroupsLastJoin(t *testing.T) {
 		{group: "slow", within: 15 * time.Minute, want: 150 * time.Second},
 		{group: "unknown", within: 15 * time.Minute, want: 2 * time.Minute},
 		{group: "slow", within: 30 * time.Second, want: 15 * time.Second},
+		{group: "ending", within: 15 * time.Minute},
 	} {
 		since := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 		u := unjoined{whole: tt.group, since: since}
-		assert.Truef(t, !u.isLate(since.Add(tt.want), joins, tt.within) && u.isLate(since.Add(tt.want+1), joins, tt.within),
+		assert.Truef(t, !u.isLate(since.Add(tt.want), e, tt.within) && u.isLate(since.Add(tt.want+1), e, tt.within),
 			"group %s, given up after %v: not late just after %v", tt.group, tt.within, tt.want)
 	}
 }
@@ -65,5 +68,26 @@ func TestPodThatFitsWaitsForNoOtherGroupsInstance(t *testing.T) {
 		assert.Truef(t, group == tt.want && (r == late) == (tt.want != ""), "%s: waits for %q: %+v, want %q", name, group, r, tt.want)
 		_, unused := s.unused(pod, noon.Add(-time.Hour))
 		assert.Equalf(t, tt.zone == "zone-b" || tt.zone == "zone-c", unused, "%s: no node on its way takes it, and the scheduler has not used the room", name)
+	}
+}
+
+// All groups have idle nodes, and one instance is late. The loop waits while the report is made.
+func BenchmarkPodsThatFitBesideALateInstance(b *testing.B) {
+	groups, nodes := map[string]*decision.Group{}, []*why.GroupNode{}
+	for n := range 1000 {
+		group := fmt.Sprint("group-", n)
+		groups[group] = &decision.Group{Name: group}
+		nodes = append(nodes, &why.GroupNode{Group: group, Allocatable: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}})
+	}
+	pod := &corev1.Pod{}
+	for b.Loop() {
+		s := newSpeaker(&cluster{Collector: New(Config{}), facts: &facts{at: noon}}, groups)
+		s.late = func() (map[string]decision.Reason, map[string]int) {
+			return map[string]decision.Reason{"group-7": {Message: "late"}}, nil
+		}
+		s.upcoming = func() []*why.GroupNode { return nodes }
+		for range 30_000 {
+			s.lateFor(pod, "")
+		}
 	}
 }

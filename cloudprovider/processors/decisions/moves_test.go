@@ -1,8 +1,10 @@
 package decisions_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,8 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/stretchr/testify/assert"
@@ -549,7 +553,8 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
-// Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again.
+// Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again, also if the API server refuses the
+// first write.
 func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
@@ -562,6 +567,11 @@ func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
 	}
 	w.untilMove(func(decision.Node) bool { taint, _ := marked(); return taint })
 	require.NoError(t, w.AWS.SetTags("small", map[string]*string{awsworld.EnabledTag: nil}))
+	var refused atomic.Bool
+	w.client.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		_, annotated := move.StateOf(a.(clienttesting.UpdateAction).GetObject().(*corev1.Node))
+		return !annotated && refused.CompareAndSwap(false, true), nil, errors.New("the API server is unwell")
+	})
 	w.Reread()
 	w.Eventually(func() string {
 		w.loop()
@@ -576,7 +586,7 @@ func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	require.NoError(t, w.AWS.SetLimits("small", 4, 6))
 	w.Reread()
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
-	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but a node that starts in its group"
+	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but another node of its group"
 	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q, want it to begin with %q", n.Reason.Message, want)
 	w.at = w.at.Add(16 * time.Minute)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -18,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -31,7 +34,8 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	members := k.members()
 	k.drained = 0
 	for _, m := range members {
-		if m.node != nil && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
+		terminated := m.instance == nil || m.instance.Lifecycle.Leaving()
+		if m.node != nil && !terminated && taints.HasToBeDeletedTaint(m.node) && k.used()[m.node.Name] {
 			k.drained++
 		}
 	}
@@ -106,13 +110,13 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case draining:
 		say(o, decision.NodeDraining, decision.CodeInterruption, "", "it is drained: %s", interrupted)
 		o.Since = began
+	case m.instance != nil && m.instance.Lifecycle.Leaving():
+		leaving(o, m.instance)
 	case taints.HasToBeDeletedTaint(m.node):
 		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
 		if at, err := taints.GetToBeDeletedTime(m.node); err == nil && at != nil {
 			o.Since = *at
 		}
-	case m.instance != nil && m.instance.Lifecycle.Leaving():
-		leaving(o, m.instance)
 	case k.Provider.Superseded(m.node):
 		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "delete it: kubectl delete node "+shellword.Quote(o.Name),
 			"its instance has registered again, as another node")
@@ -174,13 +178,16 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	}
 }
 
-// lacks returns a device that the node's group promises and the node does not show, or "".
+// lacks returns a device that the node's group promises, or "" if the node shows some, whole or in parts, or if nodes of its group show theirs
+// in slices.
 func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
-	if t := k.facts.view.Template(m.group); t != nil {
-		for name, q := range t.Accelerators() {
-			if shown := m.node.Status.Allocatable[name]; shown.IsZero() && !q.IsZero() {
-				lacks = max(lacks, name)
-			}
+	t, next := k.facts.view.Template(m.group), k.facts.nodeInfo(m.group)
+	inSlices := next != nil && slices.ContainsFunc(next.LocalResourceSlices, func(s *resourceapi.ResourceSlice) bool {
+		return !nodemeta.Assumed.On(s) && nodetemplate.SharesAccelerators(s.Spec.Driver)
+	})
+	if t != nil && !inSlices && !nodetemplate.HasAccelerator(m.node.Status.Allocatable) {
+		for name := range t.Accelerators() {
+			lacks = max(lacks, name)
 		}
 	}
 	return lacks

@@ -10,18 +10,23 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -92,6 +97,38 @@ func TestNodeReasonsNameState(t *testing.T) {
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			assert.Truef(t, tt.code != decision.CodeMinSize || o.Reason.Remedy == lower, "remedy %q, want %q", o.Reason.Remedy, lower)
 		})
+	}
+}
+
+// known is a registry with the next node of every group.
+type known struct {
+	cacontext.TemplateNodeInfoRegistry
+	info *framework.NodeInfo
+}
+
+func (k known) GetNodeInfo(string) (*framework.NodeInfo, bool) { return k.info, k.info != nil }
+
+func TestOnlyANodeWithoutAnyAcceleratorLacksOne(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	w.NextLoop()
+	slices := []*resourceapi.ResourceSlice{{Spec: resourceapi.ResourceSliceSpec{Driver: "gpu.nvidia.com"}}}
+	assumed := []*resourceapi.ResourceSlice{slices[0].DeepCopy()}
+	nodemeta.Assumed.Mark(assumed[0])
+	for name, tt := range map[string]struct {
+		shown corev1.ResourceList
+		next  []*resourceapi.ResourceSlice // of the group's next node
+		want  corev1.ResourceName
+	}{
+		"nothing":                {want: "nvidia.com/gpu"},
+		"nothing, as is assumed": {next: assumed, want: "nvidia.com/gpu"},
+		"parts":                  {shown: awsworld.Resources("nvidia.com/mig-1g.10gb", "7", "nvidia.com/gpu", "0")},
+		"slices":                 {next: slices},
+	} {
+		node := awsworld.M5Large("n", "", nil)
+		node.Status.Allocatable = tt.shown
+		ctx := &cacontext.AutoscalingContext{TemplateNodeInfoRegistry: known{info: framework.NewNodeInfo(node, tt.next)}}
+		k := &cluster{Collector: New(Config{}), facts: &facts{at: noon, view: w.View(), context: ctx}}
+		assert.Equalf(t, tt.want, k.lacks(member{node: node, group: "gpu"}), "of a node that shows %s", name)
 	}
 }
 

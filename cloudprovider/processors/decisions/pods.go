@@ -92,7 +92,7 @@ func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, boo
 	coming := func(n *why.GroupNode) bool {
 		return s.groups[n.Group].Starting > 0 && n.Takes(pod, need, s.groups[n.Group])
 	}
-	if slices.ContainsFunc(s.upcoming(), coming) {
+	if slices.ContainsFunc(s.awaited(), coming) {
 		return decision.Reason{}, false
 	}
 	return decision.Reason{Code: decision.CodeScheduling,
@@ -141,6 +141,7 @@ type speaker struct {
 	next     []*why.GroupNode
 	late     func() (missing map[string]decision.Reason, coming map[string]int) // see findLate
 	upcoming func() []*why.GroupNode
+	awaited  func() []*why.GroupNode // of upcoming, those of groups with nodes that start or are late. Each pod looks at them
 	foreign  []decision.Answer
 	order    []int // of the groups that answered, by name
 	searches []decision.Search
@@ -161,6 +162,13 @@ func newSpeaker(k *cluster, groups map[string]*decision.Group) *speaker {
 	}
 	s.late = sync.OnceValues(func() (missing map[string]decision.Reason, coming map[string]int) { return k.findLate(groups) })
 	s.upcoming = sync.OnceValue(s.nextNodes)
+	s.awaited = sync.OnceValue(func() []*why.GroupNode {
+		missing, _ := s.late()
+		return slices.DeleteFunc(slices.Clone(s.upcoming()), func(n *why.GroupNode) bool {
+			_, isLate := missing[n.Group]
+			return !isLate && s.groups[n.Group].Starting == 0
+		})
+	})
 	return s
 }
 

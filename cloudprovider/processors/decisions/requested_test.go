@@ -1,6 +1,7 @@
 package decisions_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
@@ -214,6 +216,43 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	if got := <-w.events.Events; !strings.Contains(got, "somebody asks for its removal, but its last removal failed at ") || !strings.HasSuffix(got, says) {
 		t.Errorf("event %q", got)
 	}
+}
+
+// Each try may wait for the API server, and pods wait for the loop.
+func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1200m")
+	w.request(nodes[0])
+	tries := 0
+	w.client.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		tries++
+		return true, nil, errors.New("a webhook denies it")
+	})
+	for range 3 {
+		w.loop()
+	}
+	assert.Equal(t, 1, tries, "tries to taint the node")
+}
+
+// Its pod would be spread worse elsewhere, so the node waits for the next try to save its price. Somebody asks for its removal, and may have that.
+func TestRequestedNodeGoesWhichAConsolidationWouldKeep(t *testing.T) {
+	w := newDearWorld(t, 0, 2, "500m")
+	for i := range 2 {
+		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
+		spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway)
+		w.put(pod)
+	}
+	cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
+	require.NoError(t, err)
+	n, now := cached.DeepCopy(), w.clock.Now()
+	waits := move.State{Reason: move.Consolidation, Step: move.Waiting, Since: now, Began: now, Retry: now.Add(time.Hour)}
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, waits.Text())
+	nodemeta.RemovalRequested.Mark(n)
+	w.update(n)
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff("small-pod-0", w.evicted())
+	})
+	w.gone(1)
 }
 
 // The pods of both nodes fit nowhere else. One after the other goes, each after a new node is ready.

@@ -95,12 +95,13 @@ func (w *world) joinNew() {
 	}
 }
 
-// loopUntil runs loops until there is no difference, for a while.
+// loopUntil runs loops, a second apart, until there is no difference, for a while.
 func (w *world) loopUntil(diff func() string) {
 	w.T.Helper()
 	difference := ""
 	for range 200 {
 		w.Reread()
+		w.clock.Step(time.Second)
 		w.loop()
 		if difference = diff(); difference == "" {
 			return
@@ -131,13 +132,20 @@ func TestReplacementComesUpInTheZoneThatThePodsNeed(t *testing.T) {
 	}
 }
 
-// The group is at its minimum size, and zone c has none of its new types. The zones a and b have room. A pod that needs the zone would not
-// fit a node of theirs.
+// The group is at its minimum size, and zone c has none of its new types, or no capacity. The zones a and b have room. A pod that needs the zone
+// would not fit a node of theirs.
 func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
 		t.Run(name, func(t *testing.T) {
 			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
 			w.launchesLarger()
+			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
+		})
+	}
+	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
+		t.Run(name+", and the zone has no capacity", func(t *testing.T) {
+			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
+			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
 			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
 		})
 	}

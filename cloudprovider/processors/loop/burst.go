@@ -8,9 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxDelayed bounds the moments remembered for pods that do not count yet. The loop of the scan interval finds the others.
-const maxDelayed = 1000
-
 // judgeTime is what the scheduler is given for a pod. It needs milliseconds, but a busy API server ends its watch of pods at times, and
 // then it sees none for 0.8 s to 1.6 s.
 const judgeTime = 20 * time.Millisecond
@@ -43,38 +40,37 @@ type burst struct {
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time                 // of the pods since the last loop, zero if none came
-	makers      map[types.UID]bool        // the controllers of these pods, "" for pods without one
-	controllers map[types.UID]bool        // whose pods the coming loop counts with or without verdicts
-	delayed     []time.Time               // sorted, distinct: when pods that are still too young will count
-	awaited     map[types.UID]unjudgedPod // pods that the scheduler has yet to look at
+	first, last time.Time          // of the pods since the last loop, zero if none came
+	makers      map[types.UID]bool // the controllers of these pods, "" for pods without one
+	controllers map[types.UID]bool // whose pods the coming loop counts with or without verdicts
+	awaited     map[types.UID]bool // pods that the scheduler has yet to look at. Some schedulers hold back thousands for hours
+	young       []unjudgedPod      // that have been awaited for less than settleLimit, the oldest first, with some that were judged since
 }
 
 type unjudgedPod struct {
-	since      time.Time
-	controller types.UID // JointController
+	pod, controller types.UID // JointController
+	since           time.Time
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
 	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: &owners{by: map[types.UID]owner{}, lacking: map[types.UID]time.Time{}}, arrived: make(chan struct{}, 1),
-		makers: map[types.UID]bool{}, controllers: map[types.UID]bool{}, awaited: map[types.UID]unjudgedPod{}}
+		makers: map[types.UID]bool{}, controllers: map[types.UID]bool{}, awaited: map[types.UID]bool{}}
 }
 
 // add notes something without a controller that was seen now and counts at once.
-func (b *burst) add(now time.Time) { _ = b.addOf("", "", now, now) }
+func (b *burst) add(now time.Time) { _ = b.addOf("", "", now) }
 
-// addOf notes a pod of the controller that counts from the moment counts on. Unless joint is "", the coming loop counts all its pods with it.
-// It reports whether the pod begins a burst.
-func (b *burst) addOf(controller, joint types.UID, now, counts time.Time) (begins bool) {
+// addOf notes a pod of the controller. Unless joint is "", the coming loop counts all its pods with it. It reports whether the pod begins a
+// burst.
+func (b *burst) addOf(controller, joint types.UID, now time.Time) (begins bool) {
 	b.mu.Lock()
-	begins = b.first.IsZero() && !counts.After(now)
+	begins = b.first.IsZero()
 	if joint != "" {
 		b.controllers[joint] = true
 	}
-	if !counts.After(now) {
-		b.addNow(now, controller)
-	} else if at, known := slices.BinarySearchFunc(b.delayed, counts, time.Time.Compare); !known && len(b.delayed) < maxDelayed {
-		b.delayed = slices.Insert(b.delayed, at, counts)
+	b.makers[controller], b.last = true, later(b.last, now)
+	if begins {
+		b.first = now
 	}
 	b.mu.Unlock()
 	b.wakeWaiter()
@@ -92,15 +88,25 @@ func (b *burst) counts(controller types.UID) bool {
 func (b *burst) await(now time.Time, pod, controller types.UID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, known := b.awaited[pod]; !known {
-		b.awaited[pod] = unjudgedPod{now, controller}
+	if !b.awaited[pod] {
+		b.awaited[pod] = true
+		b.young = append(b.ages(now), unjudgedPod{pod, controller, now})
 	}
+}
+
+// ages returns young without the pods that have become too old. The caller holds the lock.
+func (b *burst) ages(now time.Time) []unjudgedPod {
+	old := 0
+	for old < len(b.young) && now.Sub(b.young[old].since) >= b.settleLimit {
+		old++
+	}
+	return b.young[old:]
 }
 
 // judged notes that the scheduler has looked at the pod, or never will.
 func (b *burst) judged(pod types.UID) {
 	b.mu.Lock()
-	_, known := b.awaited[pod]
+	known := b.awaited[pod]
 	delete(b.awaited, pod)
 	over := known && len(b.awaited) == 0
 	b.mu.Unlock()
@@ -116,48 +122,34 @@ func (b *burst) wakeWaiter() {
 	}
 }
 
-// addNow notes a pod of the controller that counts. The caller holds the lock.
-func (b *burst) addNow(at time.Time, controller types.UID) {
-	b.makers[controller], b.last = true, later(b.last, at)
-	if b.first.IsZero() {
-		b.first = at
-	}
-}
-
-// due returns when the burst is over, zero if no pod came, and when the next delayed pod will count, zero if there is none.
-func (b *burst) due(now time.Time) (settled, delayed time.Time) {
+// due returns when the burst is over, zero if no pod came.
+func (b *burst) due(now time.Time) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.delayed) > 0 && !b.delayed[0].After(now) {
-		b.addNow(b.delayed[0], "")
-		b.delayed = slices.Delete(b.delayed, 0, 1)
+	if b.first.IsZero() {
+		return time.Time{}
 	}
-	if !b.first.IsZero() {
-		lasted := b.last.Sub(b.first) / 2
-		needed, awaited := b.owners.need(now, b.settleLimit)
-		settled = b.last.Add(max(b.quiet(now), lasted))
-		if b.whole(now) {
-			settled = sooner(settled, later(b.last, needed.Add(max(b.lull, lasted))))
-		}
-		settled = sooner(later(settled, awaited), b.first.Add(b.settleLimit))
+	b.young = b.ages(now)
+	lasted := b.last.Sub(b.first) / 2
+	needed, awaited := b.owners.need(now, b.settleLimit)
+	settled := b.last.Add(max(b.quiet(), lasted))
+	if b.whole() {
+		settled = sooner(settled, later(b.last, needed.Add(max(b.lull, lasted))))
 	}
-	if len(b.delayed) > 0 {
-		delayed = b.delayed[0]
-	}
-	return settled, delayed
+	return sooner(later(settled, awaited), b.first.Add(b.settleLimit))
 }
 
 // quiet returns how long no pod must have come. The caller holds the lock.
-func (b *burst) quiet(now time.Time) time.Duration {
+func (b *burst) quiet() time.Duration {
 	quiet := b.lull
 	if len(b.awaited) > 0 {
 		quiet = b.settleTime
 	}
-	for _, pod := range b.awaited {
+	for _, pod := range b.young {
 		if quiet >= b.settleLimit {
 			break
 		}
-		if now.Sub(pod.since) < b.settleLimit {
+		if b.awaited[pod.pod] {
 			quiet += judgeTime
 		}
 	}
@@ -166,9 +158,9 @@ func (b *burst) quiet(now time.Time) time.Duration {
 
 // whole reports whether the controllers of the pods that came have all their pods, and the coming loop counts every pod that the scheduler has
 // yet to look at and may look at soon. The caller holds the lock.
-func (b *burst) whole(now time.Time) bool {
-	for _, pod := range b.awaited {
-		if !b.controllers[pod.controller] && now.Sub(pod.since) < b.settleLimit {
+func (b *burst) whole() bool {
+	for _, pod := range b.young {
+		if b.awaited[pod.pod] && !b.controllers[pod.controller] {
 			return false
 		}
 	}
@@ -184,7 +176,7 @@ func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, 
 
 func sooner(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) }
 
-// forget drops the pods that came, except the pods that are still too young or not judged.
+// forget drops the pods that came, except the pods that are not judged.
 func (b *burst) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -38,7 +38,7 @@ func (n *nodeChanges) forget() {
 
 // due returns when a loop is due for the changes, zero if there are none.
 func (n *nodeChanges) due(now time.Time) time.Time {
-	settled, _ := n.burst.due(now)
+	settled := n.burst.due(now)
 	if !settled.IsZero() && settled.Before(n.rested) && !n.waits.Load() {
 		return n.rested
 	}

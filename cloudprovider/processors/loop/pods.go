@@ -50,7 +50,7 @@ func (t *Trigger) updatePod(before, after any) {
 	}
 	switch {
 	case !unschedulable(pod):
-	case same && Unjudged(old) && t.oldEnough(pod) && t.pods.counts(JointController(pod)):
+	case same && Unjudged(old) && t.pods.counts(JointController(pod)):
 	case same && Unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
 	case !same || !unschedulable(old) || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
@@ -74,30 +74,22 @@ func (t *Trigger) made(pod *apiv1.Pod, pods int) {
 	}
 }
 
+// countPod leaves out a pod whose delay is not over. The loop of the scan interval finds it. Without a delay each pod counts, even if the
+// API server's clock is ahead.
 func (t *Trigger) countPod(pod *apiv1.Pod) {
-	joint := JointController(pod)
-	if !t.oldEnough(pod) {
-		joint = ""
+	delay := DelayOf(pod, t.config.PodDelay)
+	if delay > 0 && t.clock.Since(pod.CreationTimestamp.Time) < delay {
+		return
 	}
-	if t.pods.addOf(controllerOf(pod), joint, t.clock.Now(), t.countsFrom(pod)) {
+	if t.pods.addOf(controllerOf(pod), JointController(pod), t.clock.Now()) {
 		t.config.Coming()
 	}
-}
-
-// countsFrom is the moment from which the loop counts the pod. Without a delay that is now, even if the API server's clock is ahead.
-func (t *Trigger) countsFrom(pod *apiv1.Pod) time.Time {
-	if delay := DelayOf(pod, t.config.PodDelay); delay > 0 {
-		return pod.CreationTimestamp.Add(delay)
-	}
-	return t.clock.Now()
 }
 
 // young reports whether the pod may belong to a burst that still goes on. The API server cuts its creation to the second.
 func (t *Trigger) young(pod *apiv1.Pod) bool {
 	return t.clock.Since(pod.CreationTimestamp.Time) < t.config.SettleLimit+time.Second
 }
-
-func (t *Trigger) oldEnough(pod *apiv1.Pod) bool { return !t.countsFrom(pod).After(t.clock.Now()) }
 
 // awaitPod notes whether the scheduler has yet to look at the pod. The last pod that is awaited ends the burst, so the caller counts it
 // first.

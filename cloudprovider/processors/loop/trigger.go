@@ -44,7 +44,7 @@ type Config struct {
 	ScanInterval time.Duration // the longest wait between loops
 	SettleTime   time.Duration // a burst of pods is over once none came for this long, or for half of it if the scheduler has looked at all pods
 	SettleLimit  time.Duration // a burst is cut off this long after its first pod
-	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
+	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay), and wake none
 	Tick         bool          // wait for the scan interval and interruptions alone (--frequent-loops-enabled=false)
 
 	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for none. It is
@@ -164,11 +164,10 @@ func (t *Trigger) next(began, since time.Time) wake {
 // changed is the next wake once the changes of nodes and the pods are taken into account. Pods that have come decide alone, because a loop
 // in the middle of their burst would pack only part of them.
 func (t *Trigger) changed(next wake) wake {
-	settled, delayed := t.pods.due(t.clock.Now())
-	if !settled.IsZero() {
+	if settled := t.pods.due(t.clock.Now()); !settled.IsZero() {
 		return wake{settled, PodsPending}
 	}
-	return next.or(t.nodes.due(t.clock.Now()), NodeChanged).or(delayed, PodsPending)
+	return next.or(t.nodes.due(t.clock.Now()), NodeChanged)
 }
 
 // sleep returns when the wake is due or something happened that may move it. Changes of the cloud and interruptions count only

@@ -280,12 +280,10 @@ func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
 
 // The loop counts a pod without a verdict of its own if the scheduler found no node for another pod of its controller.
 func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
-	const second = time.Second
 	for _, tt := range []struct {
 		name      string
 		scheduler string
-		ungated   bool // their gates have just gone
-		delay     time.Duration
+		ungated   bool            // their gates have just gone
 		created   []time.Duration // after the wait began
 		judged    []time.Duration // the same pods
 		want      []time.Duration // when loops run
@@ -296,13 +294,9 @@ func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
 		{name: "siblings are being created", created: []time.Duration{0, 0, 3080e6}, judged: []time.Duration{3000e6, 3200e6, 3210e6}, want: []time.Duration{3200e6}},
 		{name: "verdicts come while the loop runs", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 4090e6, 4100e6}, want: []time.Duration{3100e6, 4140e6}},
 		{name: "another scheduler", scheduler: "queues", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3270e6}},
-		{name: "one of them is too young to count", delay: 2 * second, created: []time.Duration{0, 2 * second}, judged: []time.Duration{3000e6, 3010e6}, want: []time.Duration{3050e6, 4050e6}},
-		{name: "too young to count", delay: 5 * second, created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{5050e6}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				settings := settings
-				settings.PodDelay = tt.delay
 				trigger, began := started(t, settings), time.Now()
 				for i := range tt.created {
 					sibling := func(pod *apiv1.Pod) *apiv1.Pod {
@@ -339,50 +333,32 @@ func TestVerdictAboutPlannedPodWakesNoLoop(t *testing.T) {
 }
 
 // The core leaves pods alone until they have reached the age of --new-pod-scale-up-delay or of their own annotation.
-func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
+func TestPodWakesNoLoopBeforeItsDelayIsOver(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		forAll  time.Duration
 		own     string
 		created time.Duration // offset from now
-		want    time.Duration
+		reason  WakeReason
 	}{
-		{name: "delay for all", forAll: 3 * time.Second, want: 3050 * time.Millisecond},
-		{name: "own delay", own: "4s", want: 4050 * time.Millisecond},
-		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3050 * time.Millisecond},
-		{name: "malformed delay", own: "soon", want: 50 * time.Millisecond},
-		{name: "clock of the API server ahead", created: 2 * time.Second, want: 50 * time.Millisecond},
-		{name: "clock of the API server ahead, and a delay", forAll: 3 * time.Second, created: 2 * time.Second, want: 5050 * time.Millisecond},
-		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 50 * time.Millisecond},
+		{name: "delay for all", forAll: 3 * time.Second, reason: ScanInterval},
+		{name: "own delay", own: "4s", reason: ScanInterval},
+		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", created: -2 * time.Second, reason: ScanInterval},
+		{name: "malformed delay", own: "soon", reason: PodsPending},
+		{name: "clock of the API server ahead", created: 2 * time.Second, reason: PodsPending},
+		{name: "clock of the API server ahead, and a delay", forAll: 3 * time.Second, created: 2 * time.Second, reason: ScanInterval},
+		{name: "old enough", forAll: 3 * time.Second, created: -3 * time.Second, reason: PodsPending},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				config := settings
-				config.PodDelay = tt.forAll
-				trigger := started(t, config)
+			expectAfter(t, tt.reason, func(trigger *Trigger) {
+				trigger.config.PodDelay = tt.forAll
 				pod := pendingPod("web")
 				pod.CreationTimestamp = metav1.NewTime(time.Now().Add(tt.created))
 				pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": tt.own}
 				trigger.PodHandler().OnUpdate(newPod("web"), pod)
-				expect(t, trigger, PodsPending, tt.want)
-				expect(t, trigger, ScanInterval, 10*time.Second)
 			})
 		})
 	}
-}
-
-func TestDelayedPodsSurviveALoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		trigger := started(t, settings)
-		for _, delay := range []string{"7s", "2s", "7s"} {
-			pod := pendingPod("web")
-			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": delay}
-			trigger.PodHandler().OnAdd(pod, false)
-		}
-		expect(t, trigger, PodsPending, 2050*time.Millisecond)
-		expect(t, trigger, PodsPending, 5*time.Second)
-		expect(t, trigger, ScanInterval, 10*time.Second)
-	})
 }
 
 func TestBeginOfBurstIsToldOnce(t *testing.T) {
@@ -400,13 +376,17 @@ func TestBeginOfBurstIsToldOnce(t *testing.T) {
 	})
 }
 
-func TestDelayedPodsAreBounded(t *testing.T) {
-	b := newBurst(time.Second, time.Second, time.Second)
-	now := time.Now()
-	for i := range 3 * maxDelayed {
-		b.addOf("", "", now, now.Add(time.Duration(1+i)*time.Minute))
+// Pods that a scheduler holds back for hours are awaited all that time.
+func BenchmarkDueWithHeldPods(b *testing.B) {
+	burst, now := newBurst(time.Second, time.Second, time.Second), time.Now()
+	for i := range 50_000 {
+		burst.await(now, types.UID(podName(i)), "")
 	}
-	assert.Equal(t, maxDelayed, len(b.delayed), "moments remembered")
+	now = now.Add(time.Minute)
+	burst.add(now)
+	for b.Loop() {
+		burst.due(now)
+	}
 }
 
 func TestChangedCloudWakesLoop(t *testing.T) {

@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -23,12 +23,12 @@ const (
 // Pauses implements the core's Backoff. It is used by the core's loop alone.
 type Pauses struct {
 	calls  backoff.Backoff // calls that failed, and launches that failed for a reason that passes by itself
-	pools  backoff.Backoff // launches without capacity
+	pools  backoff.Backoff // launches that have a cool-down of their own
 	groups backoff.Backoff // everything else
 }
 
 // NewPauses makes a Pauses with the durations of the flags --initial-node-group-backoff-duration, --max-node-group-backoff-duration and
-// --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a group for longer than initial, nor failed
+// --node-group-backoff-reset-timeout. Failed calls and refused launches never pause a group for longer than initial, nor failed
 // calls for longer than longestPause.
 func NewPauses(initial, most, reset time.Duration) *Pauses {
 	return &Pauses{
@@ -42,9 +42,10 @@ func NewPauses(initial, most, reset time.Duration) *Pauses {
 func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
 	class := awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class
 	switch {
-	case cause.ErrorCode == string(errors.CloudProviderError), class == awsmessage.Transient, class == awsmessage.Throttle:
+	case cause.ErrorCode == string(metrics.Timeout): // its text is the core's, with the group's name
+	case cause.ErrorClass == cloudprovider.OtherErrorClass, class == awsmessage.Transient, class == awsmessage.Throttle:
 		return b.calls.Backoff(group, info, cause, now)
-	case class == awsmessage.NoCapacity, class == awsmessage.SpotLimit:
+	case class != awsmessage.Unknown:
 		return b.pools.Backoff(group, info, cause, now)
 	}
 	return b.groups.Backoff(group, info, cause, now)

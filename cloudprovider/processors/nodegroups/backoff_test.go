@@ -18,10 +18,15 @@ func (g idGroup) Id() string { return g.id }
 func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	call := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError"}
 	capacity := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
-	passing := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "LaunchFailed",
+	passing := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed",
 		ErrorMessage: "Authentication Failure. Launching EC2 instance failed."}
-	throttled := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "RequestLimitExceeded"}
-	timeout := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}
+	throttled := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "RequestLimitExceeded"}
+	quota := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "VcpuLimitExceeded"}
+	key := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "Client.InternalError"}
+	unknown := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed"}
+	refused := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
+	timeout := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout",
+		ErrorMessage: "Scale-up timed out for node group must-run after 15m0s"}
 	for _, tt := range []struct {
 		name   string
 		causes []cloudprovider.InstanceErrorInfo
@@ -34,6 +39,10 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 		{name: "launches that failed for a moment, one throttled", causes: []cloudprovider.InstanceErrorInfo{passing, throttled}, want: 10 * time.Second},
 		{name: "no capacity", causes: []cloudprovider.InstanceErrorInfo{capacity}, want: 3 * time.Minute},
 		{name: "no capacity again and again", causes: []cloudprovider.InstanceErrorInfo{capacity, capacity, capacity}, want: 3 * time.Minute},
+		{name: "no quota again and again", causes: []cloudprovider.InstanceErrorInfo{quota, quota, quota}, want: 3 * time.Minute},
+		{name: "a key that is disabled", causes: []cloudprovider.InstanceErrorInfo{key, key, key}, want: 3 * time.Minute},
+		{name: "an unknown reason again and again", causes: []cloudprovider.InstanceErrorInfo{unknown, unknown}, want: 10 * time.Minute},
+		{name: "a call whose launch was refused", causes: []cloudprovider.InstanceErrorInfo{refused}, want: 5 * time.Second},
 		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},
 		{name: "nodes that did not come up", causes: []cloudprovider.InstanceErrorInfo{timeout}, want: 5 * time.Minute},
 	} {

@@ -14,16 +14,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // dropMisleading replaces NodeInfos that do not show the group's next node: the group now launches something else, other instance types
-// or in other zones, or the node's figures are refused. It corrects the labels and taints of the others.
+// or in other zones, a tag states another division of its GPUs, or the node's figures are refused. It corrects the labels and taints of the others.
 //
 // The core keeps a group's last NodeInfo for years. It would never notice that the launch template changed while the group had no
 // nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone. So may nodes of a type
 // that the group no longer launches, and a pod that fits such a node may never fit the next one.
-func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeInfo, daemonSets []*appsv1.DaemonSet, taintConfig taints.TaintConfig) {
+func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeInfo, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
+	taintConfig taints.TaintConfig) {
 	for id, info := range infos {
 		group, t := v.NodeGroup(id), v.Template(id)
 		if group == nil || t == nil || nodemeta.Template.On(info.Node()) {
@@ -31,7 +33,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		}
 		zones, zone := v.Group(id).Zones, nodemeta.Zone(info.Node().Spec.ProviderID) // owners of a cluster may change the node's labels
 		outside := zone != "" && len(zones) > 0 && !slices.Contains(zones, zone)
-		if !outside && !ofFormerType(info.Node(), v.Group(id)) &&
+		if !outside && !ofFormerType(info.Node(), v.Group(id)) && !redivided(info.Node(), nodes, t) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
 			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
 			continue
@@ -66,6 +68,16 @@ func ofFormerType(node *corev1.Node, g *group.Group) bool {
 	own := node.Labels[corev1.LabelInstanceTypeStable]
 	return own != "" && g != nil && g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 &&
 		!slices.ContainsFunc(g.LaunchSpec.Types, func(t launchspec.Type) bool { return t.Name == own })
+}
+
+// redivided reports whether a node that is gone shows other accelerators than a tag states for the next one. A node that lives overrules the tag.
+func redivided(node *corev1.Node, nodes []*corev1.Node, t *fromgroup.Template) bool {
+	for name := range t.Capacity {
+		if has := node.Status.Allocatable[name]; has.IsZero() && t.Sources.Capacity[string(name)].Kind == nodetemplate.SourceTag && divided(node, name) {
+			return !among(nodes, node)
+		}
+	}
+	return false
 }
 
 // refused reports whether the figures of the node are not the figures of the group's next node.

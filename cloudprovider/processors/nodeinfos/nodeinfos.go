@@ -42,8 +42,8 @@ import (
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
-//   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
-//     sound node of its type. Neither does a label that the group's next node is not expected to carry.
+//   - A cached NodeInfo does not count once the group launches something else or in other zones, once a tag states other accelerators and its
+//     node is gone, or if its figures are far from a sound node of its type. Neither does a label that the group's next node is not expected to carry.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {
@@ -71,7 +71,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	if err != nil {
 		return nil, err
 	}
-	n.dropMisleading(v, infos, daemonSets, taintConfig)
+	n.dropMisleading(v, infos, nodes, daemonSets, taintConfig)
 	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
 	n.zoneIDs.Learn(nodes, v)
 	for id, info := range infos {
@@ -137,7 +137,7 @@ func withPromised(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.T
 			set(name, all, all)
 		}
 	}
-	gone := weaker(live, t) && !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Spec.ProviderID == live.Spec.ProviderID })
+	gone := weaker(live, t) && !among(nodes, live)
 	for name, promised := range t.Capacity {
 		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
 			set(name, promised, t.Allocatable[name])
@@ -147,6 +147,11 @@ func withPromised(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.T
 		return info
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// among reports whether the node of a NodeInfo lives.
+func among(nodes []*corev1.Node, node *corev1.Node) bool {
+	return slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Spec.ProviderID == node.Spec.ProviderID })
 }
 
 // weaker reports whether the node shows some of an accelerator, and fewer than the template, such as after a GPU has failed.

@@ -3,16 +3,19 @@ package nodeinfos
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -82,6 +85,43 @@ func TestNoDevicesAreAssumedWithoutNodes(t *testing.T) {
 	for name, c := range map[string]*gpuCluster{"by a tag": tagged, "by a node of before": learnt} {
 		c.loop(nil, nil)
 		assert.Falsef(t, c.fits(), "a claim of a whole GPU fits the next node whose GPU is divided %s", name)
+	}
+}
+
+// The launch template does not change with the settings of the device plugin.
+func TestATagStatesTheNextDivisionOfAGPUAtZero(t *testing.T) {
+	whole := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1")
+	for _, tt := range []struct {
+		name, device string
+		shown        corev1.ResourceList // by the node before
+		dropped      corev1.ResourceName
+		want         int64
+	}{
+		{name: "into parts", shown: whole, device: "nvidia.com/mig-1g.10gb", dropped: "nvidia.com/gpu", want: 7},
+		{name: "into none", shown: divisions["renamed slices"], device: "nvidia.com/gpu", dropped: "nvidia.com/gpu.shared", want: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+			w.NextLoop()
+			live := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, tt.shown)
+			w.NextLoop()
+			infos := newProvider(w)
+			process(w, infos, nil, live...)
+			require.NoError(t, w.AWS.SetTags("gpu", map[string]*string{awsworld.Template + "resources/" + tt.device: ptr.To(strconv.FormatInt(tt.want, 10))}))
+			w.Reread()
+			w.NextLoop()
+			for _, infos := range []*Provider{infos, newProvider(w)} {
+				got := process(w, infos, nil, live...)["gpu"].GetAllocatable().GetScalarResources()
+				assert.Zerof(t, got[corev1.ResourceName(tt.device)], "%v while a node shows %v", got, tt.shown)
+			}
+			w.Emptied("gpu")
+			w.Cluster.Drop(t, live...)
+			w.NextLoop()
+			for _, infos := range []*Provider{infos, newProvider(w)} {
+				got := process(w, infos, nil)["gpu"].GetAllocatable().GetScalarResources()
+				assert.Truef(t, got[corev1.ResourceName(tt.device)] == tt.want && got[tt.dropped] == 0, "the next node has %v, want %d of %s alone", got, tt.want, tt.device)
+			}
+		})
 	}
 }
 

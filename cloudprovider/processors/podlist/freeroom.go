@@ -20,7 +20,8 @@ import (
 // which packs pending pods in an order of its own.
 //
 //   - First, planned pods get the nodes that were asked for them, as far as the scheduler's filters agree. Otherwise pods planned for
-//     another node take their room, and they cause another scale-up. The core would also pack a pod anew whose nomination kube-scheduler has just
+//     another node take their room, and they cause another scale-up. Their priority does not matter: a small pod of a higher one would take
+//     the room of a large pod, although a cheap node helps it. The core would also pack a pod anew whose nomination kube-scheduler has just
 //     removed, though its room is kept.
 //   - The core gives the room that is left to the others. Those on upcoming nodes of the plan join it.
 //

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 )
 
@@ -22,11 +23,13 @@ const judgeTime = time.Minute
 //
 // kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes chosen for the first pods alone cost more than
 // nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
-// there cause no scale-up. Pods whose own claims a controller has yet to make wait: the core takes pods of one controller as equal whatever
-// their claims, and no group helps any of them if it tries such a pod first. Siblings belongs before all other processors.
+// there cause no scale-up. A planned pod stays pending however long kube-scheduler takes. Otherwise others would take its room. Pods whose
+// own claims a controller has yet to make wait: the core takes pods of one controller as equal whatever their claims, and no group helps
+// any of them if it tries such a pod first. Siblings belongs before all other processors.
 type Siblings struct {
 	Claims corelisters.PersistentVolumeClaimLister
 	Clock  clock.PassiveClock
+	Plan   *plan.Plan
 }
 
 func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
@@ -37,7 +40,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 			controllers[controller] = true
 		}
 	}
-	if len(controllers) == 0 {
+	if len(controllers) == 0 && len(s.Plan.Planned()) == 0 {
 		return pending, nil
 	}
 	all, err := ctx.AllPodLister().List()
@@ -47,8 +50,9 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	// A verdict may have come since the core made its list, which then lacks the pod.
 	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if pod.Status.Phase == corev1.PodPending && loop.Unplaced(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] &&
-			(loop.Ungated(pod) || !pod.CreationTimestamp.Time.Before(oldest)) && s.hasClaims(pod) {
+		young := loop.Ungated(pod) || !pod.CreationTimestamp.Time.Before(oldest)
+		if pod.Status.Phase == corev1.PodPending && loop.Unplaced(pod) && !known[pod.UID] &&
+			(young && controllers[loop.JointController(pod)] || s.Plan.Has(pod.UID)) && s.hasClaims(pod) {
 			pending = append(pending, pod)
 		}
 	}

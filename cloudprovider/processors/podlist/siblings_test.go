@@ -16,10 +16,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 	now := time.Unix(1000, 0)
+	clock := testingclock.NewFakePassiveClock(now)
 	of := func(controller string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
 			p.UID, p.Status.Phase, p.Spec.SchedulerName, p.CreationTimestamp = types.UID(p.Name), corev1.PodPending, corev1.DefaultSchedulerName, metav1.NewTime(now)
@@ -67,6 +70,7 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			pod("ungated", "", of("web"), held, condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged", "ungated"}},
 		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
 			[]string{"judged"}},
+		{"a planned pod after its last sibling got a node", nil, []*corev1.Pod{pod("planned", "", of("web"), held), pod("bound", "node-1", of("web"))}, []string{"planned"}},
 		{"siblings without their own claims", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("unclaimed", "", of("web"), claims()),
 			pod("claimed", "", of("web"), claims("own")), pod("unmade", "", of("web"), ephemeral), pod("made", "", of("web"), ephemeral)},
 			[]string{"judged", "claimed", "made"}},
@@ -76,7 +80,8 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
-			siblings := Siblings{Claims: corelisters.NewPersistentVolumeClaimLister(volumes), Clock: testingclock.NewFakePassiveClock(now)}
+			siblings := Siblings{Claims: corelisters.NewPersistentVolumeClaimLister(volumes), Clock: clock, Plan: plan.New(clock)}
+			siblings.Plan.Add(planned("a", "", pod("planned", "", of("web"))))
 			got, err := siblings.Process(ctx, tt.pending)
 			require.NoError(t, err)
 			var names []string

@@ -208,7 +208,8 @@ type judged struct {
 
 func (j judged) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 	t := j.provider.View().Template(j.provider.NodeGroupName(node))
-	if hasAccelerator(node.Status.Allocatable) || inSlices(node, j.devices, nodetemplate.SharesAccelerators) || t != nil && hasAccelerator(t.Capacity) {
+	if nodetemplate.HasAccelerator(node.Status.Allocatable) || inSlices(node, j.devices, nodetemplate.SharesAccelerators) ||
+		t != nil && nodetemplate.HasAccelerator(t.Capacity) {
 		return &cloudprovider.GpuConfig{DraDriverName: "judged"}
 	}
 	return j.CloudProvider.GetNodeGpuConfig(node)
@@ -310,7 +311,7 @@ func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node, device
 			continue
 		}
 		// Until a node with parts of an accelerator has settled, its group's template still promises the whole one.
-		parts := nodetemplate.IsAccelerator(name) && hasAccelerator(node.Status.Allocatable)
+		parts := nodetemplate.IsAccelerator(name) && nodetemplate.HasAccelerator(node.Status.Allocatable)
 		if !parts || !nodetemplate.Settled(node, s.clock.Now()) {
 			lacks = append(lacks, string(name))
 		}
@@ -339,13 +340,4 @@ func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot, such func(driver
 	}
 	published, _ := devices.NodeResourceSlices(node.Name)
 	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return len(s.Spec.Devices) > 0 && such(s.Spec.Driver) })
-}
-
-func hasAccelerator(resources corev1.ResourceList) bool {
-	for name, shown := range resources {
-		if nodetemplate.IsAccelerator(name) && !shown.IsZero() {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,8 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // usesOfNodes records the pods on nodes, by node name.
@@ -41,6 +43,6 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 
 func asksForAccelerator(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
-		return hasAccelerator(c.Resources.Requests) || hasAccelerator(c.Resources.Limits)
+		return nodetemplate.HasAccelerator(c.Resources.Requests) || nodetemplate.HasAccelerator(c.Resources.Limits)
 	})
 }

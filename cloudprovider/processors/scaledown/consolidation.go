@@ -89,16 +89,10 @@ func (c *Consolidation) Found() *decision.Consolidation {
 }
 
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
-// full that the cluster may have no further node.
-func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
-	adopted, due := c.Reason.Plan, rests && !now.Before(c.next)
-	var earlier move.Plan // the nodes of an earlier leader's plan that have asked for its new node
-	for _, n := range nodes {
-		if s, _ := move.StateOf(n.Node); adopted == nil && s.Reason == move.Consolidation && s.Launches > 0 {
-			earlier.Nodes, earlier.Into, earlier.Made = append(earlier.Nodes, n.Name), s.Into, s.Began
-		}
-	}
-	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due && len(earlier.Nodes) == 0 {
+// open that a window and the budgets let a plan begin, and full that the cluster may have no further node.
+func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, open, full bool, now time.Time) {
+	adopted, due, on := c.Reason.Plan, rests && !now.Before(c.next), c.Reason.On && open
+	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
 		return
 	}
 	byName := make(map[string]move.Node, len(nodes))
@@ -107,7 +101,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 	mayGo := func(name string) bool {
 		n, known := byName[name]
-		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
+		return known && n.Instance.Lifecycle == "InService" && (!n.Instance.Protected || n.Group.ProtectsNewInstances) &&
+			n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
 			!n.Group.Reserved() && // a node that may be paid in any case is left alone
 			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now) &&
 			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
@@ -115,11 +110,6 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
 		c.Reason.Drop(now)
-	}
-	if len(earlier.Nodes) > 0 && !c.pays(ctx, &earlier, byName) {
-		for _, name := range earlier.Nodes {
-			c.Reason.End(name, now)
-		}
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
@@ -130,8 +120,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		plans := slices.DeleteFunc(found.plans, func(p move.Plan) bool {
 			return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
 		})
-		c.shown = c.check(ctx, plans, now)
-		if c.Reason.On && adopted == nil && len(c.shown) > 0 {
+		c.shown = c.check(ctx, plans, on, now)
+		if on && adopted == nil && len(c.shown) > 0 {
 			klog.V(0).InfoS("Adopted a consolidation", "nodes", c.shown[0].Nodes, "into", c.shown[0].Into, "savingPerHour", c.shown[0].Saving)
 			c.Reason.Adopt(c.shown[0], now)
 		}
@@ -254,8 +244,8 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time)
 	return offers
 }
 
-// check returns the plans that work, each by itself and none with a node of another, until there is no time to try more.
-func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Plan, now time.Time) (work []move.Plan) {
+// check returns the first plan that works, or all, each by itself and none with a node of another, until there is no time to try more.
+func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Plan, first bool, now time.Time) (work []move.Plan) {
 	begun, taken := time.Now(), map[string]bool{}
 	c.within = max(c.within, 2*checking)
 	if c.refused == nil {
@@ -286,7 +276,7 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 			for _, name := range p.Nodes {
 				taken[name] = true
 			}
-			if c.Reason.On {
+			if first {
 				return work
 			}
 		}

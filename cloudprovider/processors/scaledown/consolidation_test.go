@@ -27,9 +27,9 @@ func TestLongSearchRests(t *testing.T) {
 		20 * time.Minute: 10 * time.Minute} {
 		c := &Consolidation{Reason: &move.Consolidate{}, made: make(chan search, 1)}
 		c.made <- search{took: took}
-		c.consider(ctx, nil, nil, true, false, start)
+		c.consider(ctx, nil, nil, true, true, false, start)
 		assert.Equalf(t, start.Add(rest), c.next, "the next search after one of %s", took)
-		c.consider(ctx, nil, nil, true, false, start.Add(rest-time.Second))
+		c.consider(ctx, nil, nil, true, true, false, start.Add(rest-time.Second))
 		assert.Nilf(t, c.made, "a search after one of %s", took)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
@@ -58,7 +59,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case (noPlace || atMinimum) && refused && m.neverCame(s.Replacement): // the next one may not come either
 		m.postpone(name)
 	case (noPlace || atMinimum) && refused: // it waits for a group that can
-		m.pause(k.Node)
+		if noPlace || !m.cools(s.Replacement) || !m.grows(k.Node) { // otherwise another zone may have capacity
+			m.pause(k.Node)
+		}
 		s.Launches, s.Replacement = s.Launches-1, ""
 		m.set(name, &s)
 		if noPlace {
@@ -114,7 +117,7 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 
 // grows reports whether the group of a node may have another node in its place.
 func (m *Moves) grows(n *corev1.Node) bool {
-	ng := successor(m.Provider, n)
+	ng := successor(m.Provider, n, false)
 	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
 }
 
@@ -134,14 +137,15 @@ func (m *Moves) rests(n *corev1.Node) bool {
 }
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
-// node's zone, or nothing that is offered there, it is the smallest one of another zone that can grow.
-func successor(p *aws.Provider, n *corev1.Node) *aws.NodeGroup {
+// node's zone, or nothing that is offered there, it is the smallest one of another zone that can grow. It also is while AWS lacks capacity in
+// the zone, unless the node is for pods.
+func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	view, own := p.View(), p.NodeGroupOf(n)
 	if own == nil {
 		return nil
 	}
 	g, whole := view.Group(own.Id()), view.AutoScalingGroup(own.AutoScalingGroup())
-	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() {
+	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() && (forPods || !p.Closed(g, g.Zone)) {
 		return own
 	}
 	best, size := own, 0
@@ -208,7 +212,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 	places = map[types.UID]string{}
 	for _, n := range nodes {
 		s, moves := m.states[n.Name]
-		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
+		if !moves || nodemeta.ToGo(n) || s.Reason != move.Consolidation || m.Consolidation == nil {
 			fit = append(fit, n)
 			continue
 		}

@@ -24,7 +24,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, 
 	m.before, m.hurry = m.hopeless, hurry
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless, m.unplaced, m.registry = map[string]bool{}, map[string]bool{}, ctx.ClusterStateRegistry
-	consolidating := "" // a node
+	p, consolidating := m.plan(), "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
 		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil {
 			m.roomless[name] = m.rests(info.Node())
@@ -33,20 +33,19 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, 
 			}
 		}
 		if m.states[name].Reason == move.Consolidation {
-			if first { // pods that wait come first
+			if first || p == nil || !slices.Contains(p.Nodes, name) { // pods that wait come first, and a move without its plan ends
 				continue
 			}
 			consolidating = name
 		}
 		pods = append(pods, m.take(ctx, name, name, false)...)
 	}
-	p := m.plan()
-	if p == nil || consolidating == "" {
+	if consolidating == "" {
 		return pods
 	}
 	for _, name := range p.Nodes { // pods move once, and not to another node that goes
 		owner := consolidating
-		if m.states[name].Reason == move.Consolidation { // so that the next leader sees each node that moves asked for the new one
+		if m.states[name].Reason == move.Consolidation { // each of them waits for the new node, and needs it
 			owner = name
 		}
 		if m.emptied.Nodes[name] == nil {
@@ -110,9 +109,6 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
 	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
 	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
-	for _, s := range m.states { // of an earlier leader
-		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
-	}
 	fakes := len(own)+len(others) < len(pods) // which may have been on the emptied nodes
 	for name := range m.emptied.Nodes {
 		s := m.states[name]

@@ -122,7 +122,7 @@ func (m *Moves) plan() *move.Plan {
 }
 
 // starts is the message of HeldStarting.
-const starts = "a node that starts in its group, or in that of its new node, must be ready first"
+const starts = "another node of its group, or of the group of its new node, starts or is drained first"
 
 // set gives a node a state, nil for none. Others see it once the cache shows it.
 func (m *Moves) set(node string, s *move.State) {
@@ -152,7 +152,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for _, n := range all {
 		pods := func() []*corev1.Pod { return podsOn(ctx, n.Name) }
 		i, g := m.Provider.InstanceOf(n)
-		if _, ours := moved[n.Name]; ours && g == nil && left(n) { // its group or instance is no longer ours
+		text := n.Annotations[move.Annotation]
+		w, under := m.written[n.Name]
+		if _, ours := moved[n.Name]; (ours || under && w.text == text) && g == nil && left(n) { // its group or instance is no longer ours
+			m.written[n.Name] = written{text, now} // until the cache lacks it, or somebody else has moved the node
 			m.Writer.Write(n.Name, nil)
 		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
@@ -180,7 +183,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
 	}
-	maps.DeleteFunc(m.written, func(name string, w written) bool { return byName[name] == nil || now.Sub(w.at) >= unwritten })
+	maps.DeleteFunc(m.written, func(_ string, w written) bool { return now.Sub(w.at) >= unwritten })
 	maps.DeleteFunc(m.draining, func(name, reason string) bool {
 		if byName[name] == nil {
 			m.ended(name, reason)
@@ -201,7 +204,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		moves := func(name string) bool { return m.states[name].Step == move.Placing && m.blocked[name].IsZero() }
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
 		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Keys(m.states)), moves)
-		m.Consolidation.consider(ctx, nodes, leftAlone, rests, atMost, now)
+		open, _ := m.Machine.Windows.Open(move.Consolidation, now)
+		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
+		m.Consolidation.consider(ctx, nodes, leftAlone, rests, open, atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
 		LeftAlone: m.leftAlone}, now)
@@ -417,6 +422,10 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 		s.Restarted = now
 		m.Writer.Restart(deployments, now)
 		m.set(n.Name, &s)
+		if m.Consolidation != nil && s.Reason == move.Consolidation {
+			asking := slices.DeleteFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) == 0 })
+			m.Consolidation.Reason.Began(asking, now)
+		}
 	}
 	return true
 }
@@ -429,9 +438,7 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
-				evicted := bound(slices.Clone(n.EvictedPods))
-				from := m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint)
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return evicted }}, from)
+				m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
 	}

@@ -346,7 +346,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
-		ng := successor(r.Provider, k.Node)
+		ng := successor(r.Provider, k.Node, noPlace)
 		if ng == nil {
 			continue
 		}

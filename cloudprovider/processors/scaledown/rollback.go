@@ -24,6 +24,9 @@ import (
 // settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
 const settled = 2 * time.Second
 
+// unwell is how long rollback rests after an error.
+const unwell = 30 * time.Second
+
 // abandoned is for how long a node has the core's taint and counts in its group, without a removal, before rollback puts it back into use. By then
 // a reading shows which instances were gone before the core could end them.
 const abandoned = time.Minute
@@ -40,6 +43,7 @@ type rollback struct {
 	failed   map[string]time.Time // nodes whose removal failed, with the time
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
+	rests    time.Time            // until then
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
 	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
 	known    map[string]bool      // nodes whose taint of the core stood at the start, or that this process removes: other taints are another autoscaler's
@@ -52,12 +56,12 @@ func newRollback(c clock.PassiveClock) *rollback {
 		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, bool) {}}
 }
 
-// process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
+// process takes back the taints of removals that failed. After an error it goes on later, because the API server may be unwell, and the loop waits for it.
 func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError || r.broken {
 		for _, name := range r.chosen {
-			r.failed[name] = now
+			r.failed[name], r.again[name] = now, now.Add(ctx.ScaleDownDelayAfterFailure)
 		}
 	}
 	r.chosen, r.broken = nil, false
@@ -77,11 +81,12 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		delete(r.failed, name)
 	}
 	for name, since := range r.failed { // in any order, so that no node stands in the way of the others
-		if now.Sub(since) < settled {
+		if now.Sub(since) < settled || now.Before(r.rests) {
 			continue
 		}
 		if err := release(ctx, name, r.cordoned[name]); err != nil {
-			klog.ErrorS(err, "Could not put a node back whose removal failed, trying again in the next loop", "node", name)
+			klog.ErrorS(err, "Could not put a node back whose removal failed, trying again soon", "node", name)
+			r.rests = now.Add(unwell)
 			return
 		}
 		delete(r.failed, name)

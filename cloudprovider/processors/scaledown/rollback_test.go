@@ -3,6 +3,7 @@ package scaledown
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -88,6 +89,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		removing []string
 		status   *scaledownstatus.ScaleDownStatus
 		refuses  bool   // the API server does
+		later    bool   // the next loop comes after the pause
 		member   string // the tainted node whose instance counts in a group
 		want     string // the nodes that are tainted then
 	}
@@ -114,8 +116,8 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 		{"a new leader could not take the taint back", []loop{{status: idle, member: "a"}, {status: idle, member: "a", refuses: true},
 			{status: idle, member: "a", want: "b ending interrupted"}}},
 		{"drained for an interruption", []loop{{status: failed("interrupted")}, {status: idle, want: "a b ending"}}},
-		{"the API server refuses", []loop{{status: failed("a")}, {status: idle, refuses: true}, {status: idle, refuses: true},
-			{status: idle, want: "b ending interrupted"}}},
+		{"the API server refuses", []loop{{status: failed("a", "b")}, {status: idle, refuses: true}, {status: idle}, {status: idle, later: true},
+			{status: idle, want: "ending interrupted"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			interrupted := node("interrupted")
@@ -144,7 +146,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 				removals.nodes, refuses = l.removing, l.refuses
 				r.Process(ctx, l.status)
 				now.Step(settled)
-				if l.member != "" {
+				if l.member != "" || l.later {
 					now.Step(abandoned)
 				}
 				list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
@@ -211,7 +213,7 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 				return refuses, nil, errors.New("the API server is unwell")
 			})
 			for range 2 {
-				now.Step(settled)
+				now.Step(unwell)
 				r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
 				refuses = false
 			}
@@ -266,6 +268,39 @@ func TestRollbackKeepsTheCordonOfOthersOverARestart(t *testing.T) {
 			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
 				"the node is cordoned: %t, want %t; taints %v, want none of the core", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
 		})
+	}
+}
+
+// Behind a webhook that hangs each taint takes ten seconds, five at a time, and the loop waits for them.
+func TestFewEmptyNodesGoUntilWritesAreQuick(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
+	ctx := &cacontext.AutoscalingContext{ScaleDownActuator: &removing{}}
+	ctx.ListerRegistry = cluster{Clientset: fake.NewClientset()}
+	var candidates []simulator.NodeToBeRemoved
+	for at := range 300 {
+		candidates = append(candidates, simulator.NodeToBeRemoved{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(at)}}})
+	}
+	toDrain := simulator.NodeToBeRemoved{Node: node("drained"), PodsToReschedule: []*corev1.Pod{{}}} // --max-drain-parallelism bounds these
+	for at, tt := range []struct {
+		empty, want int
+		took        time.Duration
+	}{
+		{300, 10, 20 * time.Second}, // nothing is known yet
+		{300, 10, time.Second},
+		{290, 290, 15 * time.Second},
+		{300, 300, 20 * time.Second},
+		{300, 10, time.Second},
+		{0, 0, 10 * time.Second}, // a soft taint
+		{300, 10, time.Second},
+		{300, 300, time.Second},
+	} {
+		goes, _ := r.FilterUnremovableNodes(ctx, nil, append(slices.Clone(candidates[:tt.empty]), toDrain))
+		assert.Lenf(t, goes, tt.want+1, "loop %d: nodes that go", at)
+		now.Step(tt.took)
+		r.Process(ctx, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: make([]*scaledownstatus.ScaleDownNode, tt.want)})
+		now.Step(time.Minute)
+		r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}) // of a loop without removals
 	}
 }
 

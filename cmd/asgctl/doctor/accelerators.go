@@ -22,11 +22,14 @@ const startTime = 5 * time.Minute
 // pluginNames are parts of names and images of DaemonSets that publish accelerators.
 var pluginNames = regexp.MustCompile("device-plugin|gpu-operator|neuron|habana|dra-driver|gpu-feature")
 
+// driverNames are parts of those of DaemonSets that share accelerators out by dynamic resource allocation.
+var driverNames = regexp.MustCompile("dra-driver")
+
 func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bool) {
 	if in.nodes.missing(c) {
 		return false
 	}
-	plugin := in.daemonSets.missing(c) || in.hasPlugin() // unknown is no fault
+	plugin := in.daemonSets.missing(c) || in.runs(pluginNames) // unknown is no fault
 	in.eachGroup(func(g *group.Group) {
 		promised := in.groups.value.Template(g).Accelerators()
 		names := slices.Sorted(maps.Keys(promised))
@@ -37,8 +40,10 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 			if node == nil {
 				continue
 			}
-			for name, quantity := range node.Status.Allocatable { // parts of a GPU, too
-				published = published || nodetemplate.IsAccelerator(name) && !quantity.IsZero()
+			own := nodetemplate.HasAccelerator(node.Status.Allocatable) // parts of a GPU, too
+			published = published || own
+			if own || in.runs(driverNames) {
+				continue
 			}
 			for _, name := range names {
 				quantity, since := node.Status.Allocatable[name], nodemeta.ReadySince(node)
@@ -65,13 +70,13 @@ func brings(g *group.Group) bool {
 	return g.LaunchSpec != nil && g.LaunchSpec.Image != nil && strings.Contains(strings.ToLower(g.LaunchSpec.Image.Name), "bottlerocket")
 }
 
-func (in *installation) hasPlugin() bool {
+func (in *installation) runs(names *regexp.Regexp) bool {
 	for _, d := range in.daemonSets.value {
 		words := d.Name
 		for _, container := range d.Spec.Template.Spec.Containers {
 			words += " " + container.Image
 		}
-		if pluginNames.MatchString(words) {
+		if names.MatchString(words) {
 			return true
 		}
 	}

@@ -274,6 +274,38 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}
 }
 
+func TestNodesWithPartsOfAGPUOrADriverForClaimsAreSound(t *testing.T) {
+	for name, then := range map[string]func(*testing.T, *site){
+		"parts": func(t *testing.T, s *site) {
+			nodes, err := s.nodes(t.Context())
+			require.NoError(t, err)
+			for _, n := range nodes {
+				if n.Labels[corev1.LabelInstanceTypeStable] == "g4dn.xlarge" {
+					require.NoError(t, s.aws.SetNodeResources(t.Context(), n.Name, map[string]string{"nvidia.com/mig-1g.10gb": "7"}))
+				}
+			}
+		},
+		"a driver": func(t *testing.T, s *site) {
+			sets, labels := s.client.AppsV1().DaemonSets(namespace), map[string]string{"app": "dra"}
+			driver := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "nvidia-dra-driver-gpu-kubelet-plugin"}, Spec: appsv1.DaemonSetSpec{
+				Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+					Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}}}
+			_, err := sets.Create(t.Context(), driver, metav1.CreateOptions{})
+			require.NoError(t, err)
+			t.Cleanup(func() { assert.NoError(t, sets.Delete(context.Background(), driver.Name, metav1.DeleteOptions{})) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never })
+			then(t, s)
+			report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{Running: running.Options{Namespace: namespace},
+				Account: account, Timeout: patience, Now: func() time.Time { return time.Now().Add(time.Hour) }})
+			require.NoError(t, err)
+			areSound(t, *report, "accelerators")
+		})
+	}
+}
+
 // A node has some minutes for its device plugin, and a minimum size for its first pods. Instances with scale-in protection are safe from AZRebalance.
 func TestYoungAndProtectedNodesAreSound(t *testing.T) {
 	newSite(t, func(c *fakeaws.Config) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +28,8 @@ const leastRetention = 24 * time.Hour
 // waits is received about a hundred times a day.
 const mostReceives = 1000
 
-// eventBridge is the service that the queue's policy must let send.
-const eventBridge = "events.amazonaws.com"
+// sender is a service that the queue's policy must let send, or the ARN of a rule or topic of it: messages may come through SNS.
+var sender = regexp.MustCompile(`"(events|sns)\.amazonaws\.com|"arn:[^":]+:(events|sns):`)
 
 func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	switch {
@@ -69,8 +70,8 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.find(object, fmt.Sprintf("%d messages wait: nobody reads it, or too slowly", n), "ApproximateNumberOfMessages of GetQueueAttributes",
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment())+" --tail=100")
 	}
-	if !strings.Contains(attributes[string(sqstypes.QueueAttributeNamePolicy)], eventBridge) {
-		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes does not name "+eventBridge,
+	if !sender.MatchString(attributes[string(sqstypes.QueueAttributeNamePolicy)]) {
+		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes names neither events.amazonaws.com nor SNS",
 			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml "+
 				"--capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME")
 	}

@@ -124,6 +124,14 @@ func TestAutoscalerIsFound(t *testing.T) {
 		{name: "chart-of-the-core", want: "one", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "one", map[string]string{"app.kubernetes.io/name": "externalgrpc-cluster-autoscaler"}, nil)
 		}},
+		{name: "core-and-plugin", want: "ours", prepare: func(t *testing.T, ns string) {
+			l.pod(t, ns, "stock", manifestLabels, func(p *corev1.Pod) {
+				p.Spec.Containers[0].Name, p.Spec.Containers[0].Args = "cluster-autoscaler", []string{"--cloud-provider=externalgrpc"}
+			})
+			l.pod(t, ns, "ours", chartLabels, func(p *corev1.Pod) { p.Spec.Containers[0].Args = []string{"--asg-plugin-address=:8087"} })
+			l.leads(t, ns, leaseName, "stock")
+			l.leads(t, ns, leaseName+"-plugin", "ours")
+		}},
 		{name: "stale-lease", want: "one", prepare: func(t *testing.T, ns string) {
 			l.pod(t, ns, "one", chartLabels, nil)
 			l.leads(t, ns, leaseName, "gone")

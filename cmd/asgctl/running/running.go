@@ -180,7 +180,7 @@ func decode(body io.Reader, source string) (*decision.Report, error) {
 	return report, nil
 }
 
-// find returns the pod that holds the lease, or else the only running pod with the labels.
+// find returns the pod that holds the lease, or else the only running pod with the labels. A core is none where its plugin runs.
 func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 	holder, unknown := a.holder(ctx)
 	if broken(unknown) {
@@ -188,7 +188,7 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 	}
 	if holder != "" && a.options.Selector == "" {
 		switch pod, err := a.client.CoreV1().Pods(a.options.Namespace).Get(ctx, holder, metav1.GetOptions{}); {
-		case err == nil && runs(pod):
+		case err == nil && runs(pod) && !isCore(*pod):
 			return pod, nil
 		case broken(err):
 			return nil, fmt.Errorf("find the autoscaler: %w", err)
@@ -233,7 +233,7 @@ func (a *Autoscaler) holder(ctx context.Context) (string, error) {
 	return ptr.Deref(lease.Spec.HolderIdentity, ""), nil
 }
 
-// labelled are the running pods with the autoscaler's labels.
+// labelled are the running pods with the autoscaler's labels, cores only where there is nothing else.
 func (a *Autoscaler) labelled(ctx context.Context) ([]corev1.Pod, error) {
 	var found []corev1.Pod
 	for _, selector := range a.selectors {
@@ -247,7 +247,16 @@ func (a *Autoscaler) labelled(ctx context.Context) ([]corev1.Pod, error) {
 			}
 		}
 	}
+	if others := slices.DeleteFunc(slices.Clone(found), isCore); len(others) > 0 {
+		return others, nil
+	}
 	return found, nil
+}
+
+// isCore reports whether the pod is a core whose plugin, which has the report, is elsewhere.
+func isCore(pod corev1.Pod) bool {
+	container, _ := AutoscalerIn(&pod.Spec)
+	return FlagsOf(container).Core()
 }
 
 func runs(pod *corev1.Pod) bool {

@@ -167,7 +167,7 @@ func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListPr
 		waitForLeader = with.shadow
 	}
 	return present[pods.PodListProcessor](
-		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}},
+		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}, Plan: with.plan},
 		requests.consumers,
 		decisions.Pending{Collector: p.decisions, Need: oneZone.Need},
 		allowed,

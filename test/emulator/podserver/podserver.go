@@ -74,6 +74,7 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 			status = apierrors.NewInternalError(err)
 		}
 		refusal := status.Status()
+		refusal.Kind, refusal.APIVersion = "Status", "v1"
 		code, answer = int(refusal.Code), &refusal
 		if refusal.Details != nil && refusal.Details.RetryAfterSeconds > 0 {
 			header.Set("Retry-After", strconv.Itoa(int(refusal.Details.RetryAfterSeconds)))

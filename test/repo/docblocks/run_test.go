@@ -1,9 +1,11 @@
 package docblocks
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -55,6 +57,27 @@ func TestFlagsInMarkedBlocksExist(t *testing.T) {
 	}
 	wrong := document.Block{Text: account + "\nasgctl groups --nope # of ours\ncluster-autoscaler --nope=1 | less\nasgctl account --launch GROUP\n"}
 	assert.Lenf(t, unknownFlags(t, wrong), 2, "unknown flags in %q, want two", wrong.Text)
+}
+
+var proseCommand = regexp.MustCompile(`^(?:asgctl|kubectl asg) ([a-z]+)`)
+
+// asgctl refuses to run a command that it does not have, but prose is not run.
+func TestCommandsInProseExist(t *testing.T) {
+	var help bytes.Buffer
+	require.Equal(t, command.ExitFine, command.Run(t.Context(), "asgctl", []string{"--help"}, &help, io.Discard, "test"))
+	found := 0
+	for _, d := range document.Pages(t, root) {
+		if d.Path == "CHANGELOG.md" {
+			continue // it names commands that are gone
+		}
+		for _, span := range d.Spans() {
+			if named := proseCommand.FindStringSubmatch(span); named != nil {
+				found++
+				assert.Containsf(t, help.String(), "\n  "+named[1]+" ", "%s: `%s`: asgctl has no such command", d.Path, span)
+			}
+		}
+	}
+	assert.NotZero(t, found)
 }
 
 // unknownFlags returns the commands of our programs with flags that do not exist. It runs none of them.

@@ -95,6 +95,24 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	assert.Truef(t, sections == len(alerts), "docs/alerts.md has %d sections for %d alerts", sections, len(alerts))
 }
 
+var reasonsOfRule = regexp.MustCompile(`reason(?:=~|!~)"([^"]+)"`)
+
+// A renamed reason would be missed in silence.
+func TestReasonsOfAlertsExist(t *testing.T) {
+	_, alerts := rules(t)
+	documents := read(t, "docs/troubleshooting.md") + read(t, "docs/metrics.md")
+	found := 0
+	for _, a := range alerts {
+		for _, match := range reasonsOfRule.FindAllStringSubmatch(a.Expr, -1) {
+			for reason := range strings.SplitSeq(match[1], "|") {
+				assert.Containsf(t, documents, "`"+reason+"`", "%s: no document explains the reason", a.Alert)
+				found++
+			}
+		}
+	}
+	assert.NotZero(t, found)
+}
+
 // The operator's object and the chart's values have the rules of rules.yaml.
 func TestGeneratedFiles(t *testing.T) {
 	source := read(t, "manifests/monitoring/rules.yaml")
