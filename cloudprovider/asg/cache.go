@@ -42,8 +42,8 @@ type Options struct {
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
 	// once, and may be called by several goroutines. Nil is not called.
 	Launched func(Launch)
-	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
-	// if this one failed. It must return at once. Nil is not called.
+	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason, or
+	// "unauthenticated", and AWS's words if this one failed. It must return at once. Nil is not called.
 	Read func(last time.Time, reason, text string)
 	// Types returns the types whose instances have known weights in groups whose capacity counts vCPUs or memory. More may become known. Nil knows none.
 	Types func() *instancetypes.Catalogue
@@ -64,7 +64,7 @@ type Cache struct {
 	calls    struct{ launch, batchTermination *cooldown.Breaker }
 	refusals *refusals
 	skew     atomic.Int64                   // how many nanoseconds AWS's clock is ahead of ours, by the last reading
-	trouble  atomic.Bool                    // the last reading of all groups failed because AWS is overloaded or at fault
+	trouble  atomic.Int64                   // when a reading of all groups last failed because AWS is overloaded or at fault, in nanoseconds
 	absent   map[string]bool                // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	actions  *lookup.Cache[[]group.Timed]   // that AWS has scheduled, by group
 	acted    *lookup.Answers[[]group.Timed] // the actions by which turn has set the sizes
@@ -170,12 +170,10 @@ func (c *Cache) byAWS(moment time.Time) time.Time {
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
-// Unread returns how long ago the groups were read, and zero while AWS itself is in trouble, which no restart of the process mends.
+// Unread returns how long ago the groups were read, or a reading last failed because AWS itself was in trouble, which no restart of the
+// process mends.
 func (c *Cache) Unread() time.Duration {
-	if c.trouble.Load() {
-		return 0
-	}
-	return c.Age()
+	return min(c.Age(), c.clock.Since(time.Unix(0, c.trouble.Load())))
 }
 
 // OldestToRemove is the age of the last reading beyond which no node is removed.

@@ -149,6 +149,18 @@ func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 	})
 }
 
+func TestAReadingWithoutValidCredentialsSaysSo(t *testing.T) {
+	var reasons []string
+	w := newWorld(t, scalingGroup("a", 0, 0, 3)).with(func(o *asg.Options) {
+		o.Read = func(_ time.Time, reason, _ string) { reasons = append(reasons, reason) }
+	}).started()
+	for _, code := range []string{"AccessDenied", "ExpiredToken"} {
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: code, Times: 1})
+		require.Error(t, w.cache.Refresh(t.Context()))
+	}
+	assert.Equal(t, []string{"", "denied", "unauthenticated"}, reasons)
+}
+
 // A restart mends neither a throttle nor a fault of AWS. It may mend the rest.
 func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
 	t.Parallel()
@@ -179,6 +191,25 @@ func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Amid an outage one reading may fail in another way.
+func TestUnreadCountsFromTheEndOfAWSsTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 3)).started()
+		fails := func(after time.Duration, f fakeaws.Fault) {
+			time.Sleep(after)
+			f.Action, f.Times = "DescribeAutoScalingGroups", 1
+			w.aws.Inject(f)
+			require.Error(t, w.cache.Refresh(t.Context()))
+		}
+		fails(time.Hour, fakeaws.Fault{Code: "ServiceUnavailable"})
+		fails(time.Minute, fakeaws.Fault{Body: fakeaws.Lost})
+		assert.Equal(t, time.Minute, w.cache.Unread().Truncate(time.Minute), "after another failure")
+		fails(time.Hour, fakeaws.Fault{Body: fakeaws.Lost})
+		assert.Equal(t, 61*time.Minute, w.cache.Unread().Truncate(time.Minute), "an hour without AWS's trouble")
+	})
 }
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {

@@ -255,6 +255,15 @@ func TestRepeatedRaiseReportsOpenOutcome(t *testing.T) {
 	}
 }
 
+func TestWriteWithoutCredentialsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
+	w.calls.noIdentity = true
+	require.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 5)))
+	w.calls.noIdentity = false
+	w.increasesTo(1, 2)
+}
+
 func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

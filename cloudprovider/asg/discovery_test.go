@@ -199,6 +199,18 @@ func TestDeletedGroupIsShownForMinutes(t *testing.T) {
 }
 
 // AWS may answer with an empty page, and its search by tags may lag.
+// The second answer would show that a group is gone. A group that was asked for by name says nothing of the others in any case.
+func TestFailedSecondLookDropsNoGroup(t *testing.T) {
+	w := newWorld(t, scalingGroup("a", 0, 1, 9), scalingGroup("b", 0, 1, 9)).started()
+	before := w.cache.Snapshot()
+	w.calls.blank = 1
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling"})
+	_, err := w.cache.Reread(t.Context(), "a")
+	assert.Error(t, err)
+	assert.Equal(t, names(before), names(w.cache.Snapshot()), "groups")
+	assert.Equal(t, before.ReadAt, w.cache.Snapshot().ReadAt, "the last reading of all groups")
+}
+
 func TestGroupOutlivesOneEmptyAnswer(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range []ownership.Discovery{discovered, {Named: []group.Named{{Name: "a", MaxSize: 9}}}} {

@@ -34,11 +34,15 @@ func (c *Cache) Absent() []string {
 // On error the last Snapshot stays and keeps its age: stale beats partial.
 func (c *Cache) Refresh(ctx context.Context) error {
 	err := c.readAll(ctx)
-	c.trouble.Store(awsclient.IsTrouble(err))
+	if awsclient.IsTrouble(err) {
+		c.trouble.Store(c.clock.Now().UnixNano())
+	}
 	switch last := c.groups.Snapshot().ReadAt; {
 	case ctx.Err() != nil:
 	case err == nil:
 		c.options.Read(last, "", "")
+	case awsclient.IsUnauthenticated(err):
+		c.options.Read(last, "unauthenticated", awsclient.Brief(err))
 	default:
 		c.options.Read(last, awsclient.Reason(err), awsclient.Brief(err))
 	}
@@ -116,8 +120,8 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 			return failed
 		}
 		left, failed := c.lookAgain(ctx, found, some)
-		if failed != nil { // none is gone for sure, and the others are read
-			return cmp.Or(c.apply(ctx, found, nil, start, slices.Collect(maps.Keys(found))), failed)
+		if failed != nil { // none is gone for sure, and the others are read: maybe none, but a nil list would mean all
+			return cmp.Or(c.apply(ctx, found, nil, start, slices.AppendSeq([]string{}, maps.Keys(found))), failed)
 		}
 		err = cmp.Or(c.apply(ctx, found, left, start, some), err)
 	}

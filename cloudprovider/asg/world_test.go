@@ -56,6 +56,7 @@ type calls struct {
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
 	answersEmpty bool                                     // to a launch, as an endpoint does that does not know the call
 	loseAnswer   bool                                     // of a write
+	noIdentity   bool                                     // writes have no credentials
 	repeats      bool                                     // three tries of a write, as outside of tests
 	ignores      bool                                     // terminations of several instances, and answers that it does them
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
@@ -79,6 +80,13 @@ func (c *calls) killed(ctx context.Context) error {
 
 // tries are the options of a write behind those of its client.
 func (c *calls) tries(o []func(*autoscaling.Options)) []func(*autoscaling.Options) {
+	if c.noIdentity {
+		o = append(slices.Clone(o), func(o *autoscaling.Options) {
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{}, errors.New("no answer of STS")
+			})
+		})
+	}
 	if !c.repeats {
 		return o
 	}

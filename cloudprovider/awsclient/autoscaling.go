@@ -8,9 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 )
 
-// AutoScaling is the client of EC2 Auto Scaling. Once AWS throttles a reading, readings come more slowly by the SDK's adaptive
-// rate. Writes have a rate of their own, so that many readings hold up no launch, no termination and no heartbeat. So have look-ups:
-// each write begins with a reading of its group, which no look-up holds up.
+// AutoScaling is the client of EC2 Auto Scaling. The SDK bounds the retries of a client. Writes have a client of their own, so that many
+// throttled readings cost no launch, no termination and no heartbeat its retries. So have look-ups: each write begins with a reading.
 type AutoScaling struct {
 	readings
 	lookups

@@ -1,7 +1,6 @@
 package awsclient
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +66,8 @@ func (c *Clients) Calls() []Calls {
 }
 
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
-// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
+// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. The SDK's adaptive mode is not the default: it never lifts its limit again after one
+// throttled call, and a quiet cluster's limit is so low that each burst of calls waits for seconds.
 func New(ctx context.Context, o Options) (*Clients, error) {
 	metric := newRequestMetric(o.Registerer)
 	cfg, regionFrom, err := o.load(ctx, metric)
@@ -84,7 +84,6 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 		override(&s.EndpointResolverV2, o.CloudConfig, "sqs", cfg.Region)
 	})
-	cfg.RetryMode = cmp.Or(cfg.RetryMode, aws.RetryModeAdaptive)
 	return &Clients{
 		metric: metric,
 		Region: cfg.Region, RegionFrom: regionFrom,

@@ -63,6 +63,7 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 			assert.Equal(t, tt.want, awsclient.CredentialsRemedy(tt.err), "remedy")
 			assert.Equal(t, tt.name == "denied action", awsclient.IsDenied(tt.err) && awsclient.IsForbidden(tt.err), "AWS denies the call to the caller")
 			assert.Equal(t, strings.Contains(fmt.Sprint(tt.err), "get credentials"), awsclient.IsUnauthenticated(tt.err), "AWS does not know the caller")
+			assert.Equal(t, awsclient.IsUnauthenticated(tt.err), awsclient.IsUnsent(tt.err) && awsclient.IsRefused(tt.err), "the call was not sent")
 		})
 	}
 }

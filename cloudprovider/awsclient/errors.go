@@ -52,14 +52,17 @@ func IsForbidden(err error) bool {
 // noCredentials is in the SDK's errors of calls that had no credentials.
 const noCredentials = "get identity: get credentials: "
 
+// lacksCredentials reports whether the SDK had no credentials to send the call with. It makes no call within another but for credentials, and
+// that to EKS Pod Identity has no name.
+func lacksCredentials(err error) bool {
+	call, named := errors.AsType[*smithy.OperationError](err)
+	return named && (Operation(call.Err) != "" || strings.Contains(call.Err.Error(), noCredentials))
+}
+
 // IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid, or the call for them failed. That says
 // nothing of permissions, and may pass by itself.
 func IsUnauthenticated(err error) bool {
-	if call, named := errors.AsType[*smithy.OperationError](err); named &&
-		(Operation(call.Err) != "" || strings.Contains(call.Err.Error(), noCredentials)) {
-		return true // the SDK makes no call within another but for credentials, and that to EKS Pod Identity has no name
-	}
-	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
+	return lacksCredentials(err) || slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
 		"InvalidIdentityToken", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
 }
 
@@ -122,8 +125,7 @@ func IsInvalid(err error) bool {
 		strings.HasPrefix(code, "MissingParameter")
 }
 
-// IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (an error with the
-// method Unsent). A lost answer, a time-out or a fault in AWS leaves that open.
+// IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (IsUnsent). A lost answer, a time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
 	return IsUnsent(err) || status(err) >= 400 && status(err) < 500
 }
@@ -158,10 +160,10 @@ func NamesParameter(err error, parameter string) bool {
 	return IsInvalid(err) && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(parameter))
 }
 
-// IsUnsent reports whether AWS was not asked at all: the error has the method Unsent.
+// IsUnsent reports whether AWS was not asked at all: the error has the method Unsent, or there were no credentials.
 func IsUnsent(err error) bool {
 	var unsent interface{ Unsent() bool }
-	return errors.As(err, &unsent) && unsent.Unsent()
+	return errors.As(err, &unsent) && unsent.Unsent() || lacksCredentials(err)
 }
 
 // isGarbled reports whether an answer came that could not be read. The SDK does not try again on its own.

@@ -11,6 +11,10 @@ import (
 // jitter is the random part of a pause: processes that began together do not ask together for ever.
 const jitter = 5
 
+// MostDenials bounds the number of failures for RetryAfter where one look-up is tried for all that AWS denies: a permission that is back is
+// used within two minutes.
+const MostDenials = 3
+
 // RetryAfter returns the pause after a look-up that failed with the error for the n-th time in a row, n being failed. It doubles each time up to a
 // bound, both by the cause, and is partly random. All look-ups keep to it. Readings that block a loop and writes do not. It is safe for concurrent use.
 func RetryAfter(err error, failed int) time.Duration {

@@ -44,12 +44,13 @@ func (g *Group) AfterWithdrawal(n int) int {
 	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
-// MaxInstances returns the number of instances that the group can hold by its weights: the present ones, and the smallest that still fit.
+// MaxInstances returns the number of instances that the group can hold by its weights: the present ones, and the smallest that still fit, less
+// the overdue, which keep their places.
 func (g *Group) MaxInstances() int {
 	if !g.Source.Weighted() {
-		return g.MaxSize
+		return g.MaxSize - g.Overdue
 	}
-	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight()
+	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight() - g.Overdue
 }
 
 // MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go, or be reached.

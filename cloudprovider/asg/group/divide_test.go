@@ -134,7 +134,7 @@ func wrong(g *Group, views []*Group) (found []string) {
 	same("missing", (*Group).Missing)
 	same("overdue", func(g *Group) int { return g.Overdue })
 	same("placeholders", placeholders)
-	most := max(g.MaxInstances(), g.TargetInstances()+g.Overdue)
+	most := max(g.MaxInstances(), g.TargetInstances())
 	if g.ZoneLimits == nil {
 		same("withdrawable", (*Group).Withdrawable)
 		must(total(views, (*Group).MaxInstances) == most, "maximum: %d over all views, %d in the group", total(views, (*Group).MaxInstances), most)
@@ -252,9 +252,9 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 			if slices.Contains(among, v.Zone) && v.MaxSize < all[at].MaxSize {
 				t.Errorf("seed %d: %s gets less among %v than among all: %d and %d", seed, v.ID(), among, v.MaxSize, all[at].MaxSize)
 			}
-			rooms += max(0, v.MaxInstances()-v.TargetInstances()-v.Overdue)
+			rooms += max(0, v.MaxInstances()-v.TargetInstances())
 		}
-		left := max(0, g.MaxInstances()-g.TargetInstances()-g.Overdue)
+		left := max(0, g.MaxInstances()-g.TargetInstances())
 		if rooms > left || g.ZoneLimits == nil && rooms != left {
 			t.Errorf("seed %d: room for %d among %v, %d in the group", seed, rooms, among, left)
 		}

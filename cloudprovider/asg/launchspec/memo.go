@@ -118,7 +118,7 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		e.value = nil
 	case awsclient.IsDenied(err) && !now.Before(m.denial.retryAt): // the first of those denied together
 		m.denial.failed++
-		m.denial.retryAt = now.Add(awsclient.RetryAfter(err, m.denial.failed))
+		m.denial.retryAt = now.Add(awsclient.RetryAfter(err, min(m.denial.failed, awsclient.MostDenials)))
 	}
 	if err != nil {
 		retry := awsclient.RetryAfter(err, e.failed)

@@ -58,7 +58,6 @@ type Identity struct {
 	own             launchspec.Statement // zero while our name is not known
 	nodes           map[string]bool      // registered nodes of ours
 	launched        map[string]time.Time // when AWS launched an instance for us
-	asked           bool                 // the log has asked the operator for the name
 }
 
 // NewIdentity returns the Identity of a cluster that is named by --asg-cluster-name and by --cluster-name. Both may be empty.
@@ -101,21 +100,6 @@ func (id *Identity) Early(network string) launchspec.Statement {
 		return launchspec.Statement{Cluster: network, Source: sourceNetwork}
 	}
 	return id.own
-}
-
-// ask asks the operator once for our name if groups state one and nothing settles which is ours.
-func (id *Identity) ask(ctx context.Context, groups []*group.Group) {
-	if id.asked || id.own.Cluster != "" {
-		return
-	}
-	for _, g := range groups {
-		if len(g.Stated) > 0 {
-			id.asked = true
-			klog.FromContext(ctx).Info("The name of this cluster is not known, so that instances which never became nodes of it are not terminated in groups that state a cluster",
-				"group", g.Name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --asg-cluster-name")
-			return
-		}
-	}
 }
 
 // Foreign reports whether the group belongs to another cluster, or to another service that alone may change it.
@@ -262,7 +246,6 @@ func (id *Identity) See(ctx context.Context, e Evidence, groups []*group.Group) 
 	}
 	own := id.settle(votes, undecided, e)
 	if own == id.own {
-		id.ask(ctx, groups)
 		return false
 	}
 	klog.FromContext(ctx).V(0).Info("Settled the name of this cluster: groups that state another are left alone", "cluster", own.Cluster,

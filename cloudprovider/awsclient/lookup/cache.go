@@ -216,6 +216,9 @@ func (c *Cache[V]) Run(ctx context.Context) {
 		case errors.Is(err, errNotAsked): // AWS may still refuse
 			failed = 0
 		default:
+			if awsclient.IsDenied(err) {
+				failed = min(failed, awsclient.MostDenials)
+			}
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))
 			if ctx.Err() == nil {
 				c.report(ctx, err)

@@ -47,11 +47,12 @@ func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
 			want(time.Second, 1)
 		}
 		want(11*time.Second, 2)
+		want(time.Hour, calls.Load()+33)
 		allowed.Store(true)
-		want(time.Minute, 3)
-		want(time.Hour, 3)
+		want(2*time.Minute, calls.Load()+1)
+		want(time.Hour, calls.Load())
 		c.Want("a")
-		want(0, 4)
+		want(0, calls.Load()+1)
 	})
 }
 

@@ -101,7 +101,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	return said
 }
 
-// Unread says why the groups could not be read, by awsclient's reason and AWS's own words.
+// Unread says why the groups could not be read, by the Cache's reason and AWS's own words.
 func Unread(reason, text string) decision.Reason {
 	const call = "DescribeAutoScalingGroups"
 	r := decision.Reason{Code: decision.CodeStale, Message: fmt.Sprintf("%s fails (%s)", call, clean(text, maxText)), Remedy: "asgctl account"}
@@ -111,6 +111,9 @@ func Unread(reason, text string) decision.Reason {
 		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(short, maxText))
 		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" +
 			says(said)
+	case "unauthenticated":
+		r.Message = fmt.Sprintf("the autoscaler has no valid credentials for AWS (%s)", clean(text, maxText))
+		r.Remedy = "check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"
 	case "throttled":
 		r.Message, r.Remedy = "AWS throttles "+call, otherCallers("after --asg-refresh-interval", call)
 	case "timeout", "unreachable":

@@ -560,6 +560,13 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	}
 }
 
+func TestAReadingWithoutCredentialsNamesThem(t *testing.T) {
+	got := Unread("unauthenticated", "unreachable")
+	want := decision.Reason{Code: decision.CodeStale, Message: "the autoscaler has no valid credentials for AWS (unreachable)",
+		Remedy: "check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"}
+	assert.Equal(t, want, got)
+}
+
 func TestAThrottledReadingNamesTheCall(t *testing.T) {
 	got := Unread("throttled", "Throttling: Rate exceeded")
 	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --asg-refresh-interval, " +

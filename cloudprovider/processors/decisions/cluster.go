@@ -166,7 +166,7 @@ func (k *cluster) startupTime(group string) (within time.Duration) {
 }
 
 func describe(g *group.Group, id string) decision.Group {
-	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances(),
+	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances() + g.Overdue,
 		Desired: g.TargetInstances()}
 	for _, t := range g.Timed {
 		o.Clock = append(o.Clock, t.String())
@@ -238,7 +238,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped(why.Refusal{Kind: why.RefusedUnread}, o)
 	case noDevice >= 0:
 		o.State, o.Reason = decision.GroupDegraded, o.Problems[noDevice]
-	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
+	case o.Desired >= g.MostInstances() && (g.Overdue == 0 || !cooling): // more than the maximum where another zone has the rest
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedFull}, o)
 	case by != nil:
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -247,6 +248,35 @@ func TestFailedLaunch(t *testing.T) {
 	if g.State != decision.GroupCoolDown || g.Reason.Code != decision.CodeCoolDown || len(g.CoolDowns) != 1 || !g.CoolDowns[0].Until.After(g.CoolDowns[0].Since) {
 		t.Errorf("group %+v, want it to cool down", g)
 	}
+}
+
+// AWS goes on trying to launch what the group lacks. Another node would exceed the maximum.
+func TestGroupAtItsMaximumThatAWSCannotFillIsFull(t *testing.T) {
+	now := testclock.NewFakeClock(time.Now())
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 3, 3, nil)), options(), true, func(o *asg.Options) { o.Clock = now })
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	state, _ := w.AWS.Group("dry")
+	require.NoError(t, w.AWS.Reclaim(state.Instances[0].ID))
+	w.Eventually(func() string {
+		if state, _ := w.AWS.Group("dry"); len(state.Instances) > 2 {
+			return "the instance is there still"
+		}
+		return ""
+	})
+	w.Reread()
+	now.Step(6 * time.Minute)
+	w.Reread()
+	for _, name := range []string{"one", "two", "three"} { // one more than the nodes that are on their way
+		w.put(waiting(name, "web", "1500m"))
+	}
+	r := w.loop()
+	g := w.group(r, "dry")
+	assert.Truef(t, g.State == decision.GroupFull && g.Max == 3 && g.Desired == 2, "group %+v, want it full with 2 of 3", g)
+	var causes []decision.Code
+	for _, name := range []string{"one", "two", "three"} {
+		causes = append(causes, w.pod(r, name).Cause.Code)
+	}
+	assert.Contains(t, causes, decision.CodeMaxSize)
 }
 
 func TestGroupIsTriedAgainAfterTheLongerOfItsPauses(t *testing.T) {

@@ -68,7 +68,7 @@ func clusterName(n int) string { return fmt.Sprintf("cluster-%04d", n) }
 // limiter for that sleeps less than a nanosecond at times, which never ends where time passes only by sleeping. So these clients retry in the standard mode.
 func inherit(t *testing.T) {
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
+		"AWS_RETRY_MODE": "", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
 	}
 }
