@@ -198,7 +198,6 @@ func TestDeletedGroupIsShownForMinutes(t *testing.T) {
 	})
 }
 
-// AWS may answer with an empty page, and its search by tags may lag.
 // The second answer would show that a group is gone. A group that was asked for by name says nothing of the others in any case.
 func TestFailedSecondLookDropsNoGroup(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 9), scalingGroup("b", 0, 1, 9)).started()
@@ -211,6 +210,7 @@ func TestFailedSecondLookDropsNoGroup(t *testing.T) {
 	assert.Equal(t, before.ReadAt, w.cache.Snapshot().ReadAt, "the last reading of all groups")
 }
 
+// AWS may answer with an empty page, and its search by tags may lag.
 func TestGroupOutlivesOneEmptyAnswer(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range []ownership.Discovery{discovered, {Named: []group.Named{{Name: "a", MaxSize: 9}}}} {

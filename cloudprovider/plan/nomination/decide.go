@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -94,7 +95,7 @@ func (t *target) decide(s seen, o *Options) step {
 		left = max(t.usable.Sub(s.now), s.tried.Sub(s.now)) + bindTime
 		if claims(pod) {
 			left = longest
-		} else if preempts := pod.Spec.PreemptionPolicy; preempts != nil && *preempts == corev1.PreemptNever {
+		} else if ptr.Deref(pod.Spec.PreemptionPolicy, "") == corev1.PreemptNever {
 			left = min(left, longest)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -30,6 +32,12 @@ func inZone(pod *corev1.Pod, zone string) {
 // The zones a and b alone have m5.xlarge.
 func newZonesWorld(t *testing.T, g fakeaws.AutoScalingGroup, cpu string, replace func(*corev1.Node), pods ...func(*corev1.Pod, string)) *world {
 	t.Helper()
+	return newNamedZonesWorld(t, g, nil, cpu, replace, pods...)
+}
+
+// newNamedZonesWorld is newZonesWorld with --nodes flags.
+func newNamedZonesWorld(t *testing.T, g fakeaws.AutoScalingGroup, named []group.Named, cpu string, replace func(*corev1.Node), pods ...func(*corev1.Pod, string)) *world {
+	t.Helper()
 	o := options()
 	o.ScaleDownDelayAfterFailure, o.ScaleDownDelayAfterAdd = 3*time.Minute, 100*time.Hour
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
@@ -38,7 +46,8 @@ func newZonesWorld(t *testing.T, g fakeaws.AutoScalingGroup, cpu string, replace
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "larger",
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, g)
-	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
+	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute},
+		func(a *asg.Options) { a.Discovery.Named = named })
 	w.Eventually(func() string {
 		w.Reread()
 		return cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("small"))
@@ -147,6 +156,23 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
 			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
 			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
+		})
+	}
+	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
+		t.Run(name+", and each zone has a minimum of its own", func(t *testing.T) { // which a node elsewhere does not lift
+			var named []group.Named
+			for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+				named = append(named, group.Named{Name: "small/" + zone, MinSize: 1, MaxSize: 5})
+			}
+			w := newNamedZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 15), named, "500m", replace)
+			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
+			for range 30 {
+				w.Reread()
+				w.clock.Step(10 * time.Second)
+				w.loop()
+				w.joinNew()
+			}
+			assert.Equal(t, map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("small"))
 		})
 	}
 	t.Run("request, and its pod needs the zone", func(t *testing.T) {

@@ -138,14 +138,18 @@ func (m *Moves) rests(n *corev1.Node) bool {
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
 // node's zone, or nothing that is offered there, it is the smallest one of another zone that can grow. It also is while AWS lacks capacity in
-// the zone, unless the node is for pods.
+// the zone, unless the node is for pods or the zone has a minimum of its own.
 func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	view, own := p.View(), p.NodeGroupOf(n)
 	if own == nil {
 		return nil
 	}
 	g, whole := view.Group(own.Id()), view.AutoScalingGroup(own.AutoScalingGroup())
-	if g == nil || g.Zone == "" || whole == nil || slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() && (forPods || !p.Closed(g, g.Zone)) {
+	if g == nil || g.Zone == "" || whole == nil {
+		return own
+	}
+	_, limited := whole.ZoneLimits[g.Zone]
+	if slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() && (forPods || limited || !p.Closed(g, g.Zone)) {
 		return own
 	}
 	best, size := own, 0

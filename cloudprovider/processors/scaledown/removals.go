@@ -19,15 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 )
 
-const (
-	// fewEmpty empty nodes may go in a loop while writes of nodes are slow, as in stock. The core taints five at a time, and the loop waits
-	// for all of them.
-	fewEmpty = 10
-	// Writes are slow if a loop has spent more than slowLoop on them, and slowNode on each node that goes. The core ends its soft taints after three
-	// seconds, and has written those of many nodes before these nodes go (updateSoftDeletionTaints, read 2026-11).
-	slowLoop, slowNode = 4 * time.Second, 50 * time.Millisecond
-)
-
 // Removals decides which of the nodes go that the core would remove, and finishes what the core leaves of a removal that failed. It is the
 // core's ScaleDownSetProcessor and its ScaleDownStatusProcessor, and wraps one of each.
 type Removals struct {
@@ -35,8 +26,6 @@ type Removals struct {
 	report   status.ScaleDownStatusProcessor
 	filters  []filter // in call order
 	rollback *rollback
-	began    time.Time // of the writes of this loop
-	quick    bool      // writes of nodes are, or were when a loop last wrote any
 
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
@@ -86,16 +75,6 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 		removable, more := f(ctx, scaleDown, candidates)
 		candidates, stay = removable, append(stay, more...)
 	}
-	if empty := 0; !r.quick {
-		candidates = slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool {
-			if len(n.PodsToReschedule)+len(n.OnCompletionPods) > 0 {
-				return false
-			}
-			empty++
-			return empty > fewEmpty
-		})
-	}
-	r.began = r.rollback.clock.Now()
 	r.rollback.chose(candidates)
 	return candidates, stay
 }
@@ -107,12 +86,9 @@ func (r *Removals) KeepCordons(nodes []*corev1.Node) { r.rollback.keepCordons(no
 func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	s.UnremovableNodes = append(s.UnremovableNodes, r.answers...) // readers take the last one
 	s.ScaledDownNodes = append(s.ScaledDownNodes, r.begun...)
-	if !r.began.IsZero() {
-		r.quick = r.rollback.clock.Since(r.began) < slowLoop+slowNode*time.Duration(len(s.ScaledDownNodes))
-	}
 	r.report.Process(ctx, s)
 	r.rollback.process(ctx, s)
-	r.answers, r.begun, r.began = nil, nil, time.Time{}
+	r.answers, r.begun = nil, nil
 }
 
 func (r *Removals) CleanUp() {

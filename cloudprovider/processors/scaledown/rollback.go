@@ -24,7 +24,7 @@ import (
 // settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
 const settled = 2 * time.Second
 
-// unwell is how long rollback rests after an error.
+// unwell is how long rollback rests after an error, and Requests leaves a node alone whose removal could not begin.
 const unwell = 30 * time.Second
 
 // abandoned is for how long a node has the core's taint and counts in its group, without a removal, before rollback puts it back into use. By then
@@ -61,7 +61,7 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError || r.broken {
 		for _, name := range r.chosen {
-			r.failed[name], r.again[name] = now, now.Add(ctx.ScaleDownDelayAfterFailure)
+			r.failed[name], r.again[name] = now, now.Add(unwell)
 		}
 	}
 	r.chosen, r.broken = nil, false

@@ -3,7 +3,6 @@ package scaledown
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -268,39 +267,6 @@ func TestRollbackKeepsTheCordonOfOthersOverARestart(t *testing.T) {
 			assert.Truef(t, got.Spec.Unschedulable == tt.want && !taints.HasToBeDeletedTaint(got),
 				"the node is cordoned: %t, want %t; taints %v, want none of the core", got.Spec.Unschedulable, tt.want, got.Spec.Taints)
 		})
-	}
-}
-
-// Behind a webhook that hangs each taint takes ten seconds, five at a time, and the loop waits for them.
-func TestFewEmptyNodesGoUntilWritesAreQuick(t *testing.T) {
-	now := clocktesting.NewFakeClock(time.Now())
-	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
-	ctx := &cacontext.AutoscalingContext{ScaleDownActuator: &removing{}}
-	ctx.ListerRegistry = cluster{Clientset: fake.NewClientset()}
-	var candidates []simulator.NodeToBeRemoved
-	for at := range 300 {
-		candidates = append(candidates, simulator.NodeToBeRemoved{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(at)}}})
-	}
-	toDrain := simulator.NodeToBeRemoved{Node: node("drained"), PodsToReschedule: []*corev1.Pod{{}}} // --max-drain-parallelism bounds these
-	for at, tt := range []struct {
-		empty, want int
-		took        time.Duration
-	}{
-		{300, 10, 20 * time.Second}, // nothing is known yet
-		{300, 10, time.Second},
-		{290, 290, 15 * time.Second},
-		{300, 300, 20 * time.Second},
-		{300, 10, time.Second},
-		{0, 0, 10 * time.Second}, // a soft taint
-		{300, 10, time.Second},
-		{300, 300, time.Second},
-	} {
-		goes, _ := r.FilterUnremovableNodes(ctx, nil, append(slices.Clone(candidates[:tt.empty]), toDrain))
-		assert.Lenf(t, goes, tt.want+1, "loop %d: nodes that go", at)
-		now.Step(tt.took)
-		r.Process(ctx, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: make([]*scaledownstatus.ScaleDownNode, tt.want)})
-		now.Step(time.Minute)
-		r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}) // of a loop without removals
 	}
 }
 

@@ -64,8 +64,7 @@ func account(clusters int, limits []fakeaws.Throttle) fakeaws.Config {
 
 func clusterName(n int) string { return fmt.Sprintf("cluster-%04d", n) }
 
-// inherit sets the environment of all clients, which a bubble cannot. Reads of the product slow down by themselves when they are throttled. The SDK's
-// limiter for that sleeps less than a nanosecond at times, which never ends where time passes only by sleeping. So these clients retry in the standard mode.
+// inherit sets the environment of all clients, which a bubble cannot.
 func inherit(t *testing.T) {
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		"AWS_RETRY_MODE": "", "AWS_MAX_ATTEMPTS": "", "AWS_CA_BUNDLE": ""} {
