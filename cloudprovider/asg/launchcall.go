@@ -242,7 +242,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 			arrived = append(arrived, i)
 		}
 		if !result.replayed {
-			c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now())
+			c.available.failed.Succeed(g.Name, g.Pool(aws.ToString(some.InstanceType), o.zone), c.clock.Now(), false)
 		}
 	}
 	now := c.clock.Now()

@@ -101,8 +101,10 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		c.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {
+		pool, launched := g.Pool(i.Type, i.Zone), i.At.Add(-ledger.ClockSkew)
+		c.available.failed.Succeed(g.Name, pool, launched, true)
 		if !c.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
-			c.available.failed.Succeed(g.Name, g.Pool(i.Type, i.Zone), i.At.Add(-ledger.ClockSkew))
+			c.available.failed.Succeed(g.Name, pool, launched, false)
 		}
 	}
 	return moved

@@ -80,6 +80,27 @@ func TestDyingLaunchIsOverdue(t *testing.T) {
 	}))
 }
 
+// The volume's key speaks only after AWS has accepted the launch.
+func TestOnlyAnInstanceInServiceEndsTheProblemOfDeadOnes(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w, now := deadLaunch(t, asg.LaunchAuto, scalingGroup("a", 0, 0, 10), "Client.InternalError", "Client error on launch")
+		refused := func() bool {
+			_, refused := w.cache.Refused(w.group("a"))
+			return refused
+		}
+		w.aws.ClearShortages()
+		now.Step(15*time.Minute + time.Second)
+		w.refresh()
+		w.increase(2) // one is the overdue
+		assert.True(t, refused(), "with a launch that AWS accepted")
+		w.waitWhile("it is refused with an instance in service", func() bool {
+			w.refresh()
+			return refused()
+		})
+	})(t)
+}
+
 // AWS launches another instance at once, so that hardly a reading shows one missing.
 func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	t.Parallel()

@@ -158,8 +158,7 @@ func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
 		t.Error("the failure did not wake the loop")
 	}
 	w.NextLoop()
-	const failed = "creating InsufficientInstanceCapacity"
-	diff := cmp.Diff([]string{failed, failed}, w.states("a"))
+	diff := cmp.Diff([]string{failedIncrease, failedIncrease}, w.states("a"))
 	assert.Truef(t, diff == "" && w.Target("a") == 2, "target of %d, instances (-want +got):\n%s", w.Target("a"), diff)
 	nodes := w.Nodes("a")
 	for _, n := range nodes {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -280,19 +279,10 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 		for at := range f.Instances {
 			// The core pauses the group as after a call that failed. The cool-downs of its pools say more about it.
 			add(failedID(n.id, f.ID, at), &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass,
-				ErrorCode: codeOf(f.Err), ErrorMessage: f.Err.Error()})
+				ErrorCode: string(caerrors.CloudProviderError), ErrorMessage: f.Err.Error()})
 		}
 	}
 	return missing
-}
-
-// codeOf is AWS's code of a failed increase, which the core's metrics show, or else the core's of a call that failed.
-func codeOf(err error) string {
-	code := awsclient.Code(err)
-	if launch, refused := errors.AsType[*asg.LaunchError](err); refused {
-		code = launch.Failures[0].Code
-	}
-	return cmp.Or(code, string(caerrors.CloudProviderError))
 }
 
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {

@@ -108,11 +108,12 @@ func (p *Provider) refusedLaunches(v *View) []Problem {
 		}
 		cause := why.CoolDown(string(coolDown.Class), coolDown.Message,
 			why.Attempt{Group: &decision.Group{AutoScaling: g.Name}, InstanceType: coolDown.InstanceType})
-		problem := v.problem(g, launchspec.Problem{Reason: "launch-" + string(coolDown.Class), Message: cause.Message, Remedy: cause.Remedy})
-		problem.lapses = true
+		zoneGroup := ""
 		if g.Zone != "" && coolDown.Zone != "" {
-			problem.ZoneGroup = g.ID()
+			zoneGroup, cause.Message = g.ID(), "in zone "+g.Zone+", "+cause.Message
 		}
+		problem := v.problem(g, launchspec.Problem{Reason: "launch-" + string(coolDown.Class), Message: cause.Message, Remedy: cause.Remedy})
+		problem.ZoneGroup, problem.lapses = zoneGroup, true
 		found = append(found, problem)
 	}
 	return found

@@ -49,4 +49,5 @@ func TestRefusalInAZoneIsAProblemOfItsZoneGroup(t *testing.T) {
 	problems := w.Problems()
 	require.Len(t, problems, 1, "problems")
 	assert.Equal(t, "launch-config-error a/"+awsworld.ZoneB, problems[0].Reason+" "+problems[0].ZoneGroup)
+	assert.Contains(t, problems[0].Message, `"a": in zone `+awsworld.ZoneB+", AWS refuses")
 }

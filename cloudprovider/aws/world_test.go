@@ -73,6 +73,9 @@ func (w world) states(id string) []string {
 	return states
 }
 
+// failedIncrease is the state of an instance whose launch AWS refused, or did not answer.
+const failedIncrease = "creating cloudProviderError"
+
 // register has the provider see these nodes alone as registered, and returns where it reads them.
 func (w world) register(nodes ...*corev1.Node) (store cache.Indexer) {
 	w.T.Helper()

@@ -216,7 +216,7 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	}
 	w.NextLoop()
 	require.Empty(t, cmp.Diff(asOne, w.IDs()), "node groups in the next loop (-want +got)")
-	assert.Empty(t, cmp.Diff([]string{"running", "running", "running", "creating AccessDenied", "creating AccessDenied"}, w.states("a")),
+	assert.Empty(t, cmp.Diff([]string{"running", "running", "running", failedIncrease, failedIncrease}, w.states("a")),
 		"instances in that loop (-want +got)")
 	assert.NoError(t, w.Grow("a", 2), "as one group")
 	w.NextLoop()

@@ -29,10 +29,10 @@ const (
 	podsReadyTime, podsReadyTimeFull, podsReadyReserve = notice, 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
-	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because client-go
-	// repeats it while the API server sends Retry-After. By default the API server waits ten seconds for a webhook that hangs, and it stores
-	// nothing for a caller that has left. Evictions wait cordonTime for the cordon, and the cordon as long for a reading of the group.
-	writeRetry, writeTime, writeCall, cordonTime = 200 * time.Millisecond, 15 * time.Second, 12 * time.Second, 3 * time.Second
+	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. By default the API server waits ten seconds
+	// for a webhook that hangs, and it stores nothing for a caller that has left. Evictions wait cordonTime for the cordon, and the cordon as
+	// long for a reading of the group.
+	writeRetry, writeTime, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second
 )
 
 // begin begins or joins the job of an instance. Where a planned drain has another reason by that, its nodes say so.
@@ -206,7 +206,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 		if changed == nil {
 			return false
 		}
-		err := h.update(ctx, changed)
+		_, err := h.Cordons.CoreV1().Nodes().Update(ctx, changed, metav1.UpdateOptions{})
 		if err == nil || apierrors.IsNotFound(err) {
 			return true
 		}
@@ -217,7 +217,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 			}
 			sleep(ctx, h.Clock, writeRetry)
 		}
-		fresh, err := h.fresh(ctx, node.Name)
+		fresh, err := h.Cordons.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err) || err == nil && fresh.UID != node.UID:
 			return true
@@ -228,19 +228,6 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 		}
 	}
 	return false
-}
-
-func (h *Handler) update(ctx context.Context, node *corev1.Node) error {
-	ctx, cancel := context.WithTimeout(ctx, writeCall)
-	defer cancel()
-	_, err := h.Cordons.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})
-	return err
-}
-
-func (h *Handler) fresh(ctx context.Context, name string) (*corev1.Node, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeCall)
-	defer cancel()
-	return h.Cordons.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
 // names returns the names of the nodes. It leaves out a name that a newer node has got meanwhile, whose pods are not ours to move.

@@ -43,9 +43,8 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case m.Kind == event.TerminateHook && instance != nil && instance.Lifecycle != "InService": // it is on its way back
 	case now.Sub(m.Deadline) > sparedAfter && (m.Kind != event.Reboot || instance == nil ||
 		m.Terminating.IsZero() && now.Sub(m.Began) > turnTime): // else its job decides
-		// It may have been detached. One that was terminated or waited for its hook has ended, or its warm pool has it.
-		detached := nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil) &&
-			(m.Kind == event.Reboot || m.Kind != event.TerminateHook && m.Terminating.IsZero())
+		ended := m.Kind == event.TerminateHook || m.Kind != event.Reboot && !m.Terminating.IsZero() // or its warm pool has it
+		detached := !ended && nodemeta.Ready(node) && (m.Group == "" || h.Groups.Snapshot().Group(m.Group) != nil)
 		if instance != nil || detached {
 			h.restore(ctx, node, "the instance is still there")
 		}

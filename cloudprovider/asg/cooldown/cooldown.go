@@ -23,6 +23,9 @@ const (
 	unansweredCoolDown = time.Minute      // AWS did not answer a launch, or failed for a moment
 )
 
+// hookTime is how long a hook may take to abandon the next launch too, so that its problem lasts until then.
+const hookTime = 10 * time.Minute
+
 // An instance in service proves the configuration, also of one that died at launch up to retryLead before.
 const retryLead = time.Minute
 
@@ -86,7 +89,11 @@ func (p Period) holdsFor(group string, pool Pool) bool {
 
 // over reports whether the cool-down ended long ago. It counts for nothing then.
 func (p Period) over(now time.Time) bool {
-	return now.After(p.Until.Add(max(p.length, capacityCoolDown)))
+	after := max(p.length, capacityCoolDown)
+	if afterLaunch(p.Message) {
+		after = max(after, hookTime)
+	}
+	return now.After(p.Until.Add(after))
 }
 
 // unanswered reports whether the cool-down began because AWS did not answer a launch of the group.
@@ -251,22 +258,27 @@ func (l *List) lastToEnd(counts func(Period) bool) (last Period, found bool) {
 	return last, found
 }
 
-// Probing reports whether a cool-down of the group's pool has ended lately and nothing has been launched there since.
+// Probing reports whether a cool-down of the group's pool has ended lately and nothing has been launched there since. Where instances failed
+// after their launch, a probe says nothing for minutes.
 func (l *List) Probing(group string, pool Pool) bool {
 	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.periods, func(p Period) bool { return p.holdsFor(group, pool) && !now.Before(p.Until) && !p.over(now) })
+	return slices.ContainsFunc(l.periods, func(p Period) bool {
+		return p.holdsFor(group, pool) && !now.Before(p.Until) && !p.over(now) && !afterLaunch(p.Message)
+	})
 }
 
-// Succeed ends the cool-downs that an instance proves wrong because it was launched in the pool after they began.
-func (l *List) Succeed(group string, pool Pool, launched time.Time) {
+// Succeed ends the cool-downs that an instance proves wrong because it was launched in the pool after they began: those of refused launches,
+// or if it is in service, those of instances that failed after their launch.
+func (l *List) Succeed(group string, pool Pool, launched time.Time, inService bool) {
 	l.remove(func(p Period) bool {
 		began := p.Since()
 		if p.Class == awsmessage.Configuration {
 			began = began.Add(-retryLead)
 		}
-		return p.holdsFor(group, pool) && !began.After(launched) && (p.CapacityType == "" || pool.CapacityType != "")
+		return afterLaunch(p.Message) == inService && p.holdsFor(group, pool) && !began.After(launched) &&
+			(p.CapacityType == "" || pool.CapacityType != "")
 	})
 }
 

@@ -29,7 +29,7 @@ func TestInstanceEndsWhatItProvesWrong(t *testing.T) {
 			now := clocktesting.NewFakeClock(time.Now())
 			l := NewList(now)
 			l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}, "")
-			l.Succeed(tt.group, tt.pool, now.Now().Add(tt.launched))
+			l.Succeed(tt.group, tt.pool, now.Now().Add(tt.launched), false)
 			_, holds := l.Of("a", spot)
 			assert.Truef(t, holds != tt.ends, "the cool-down holds: %t, want %t", holds, !tt.ends)
 		})
@@ -70,6 +70,27 @@ func TestAbandonedInstanceClosesItsGroupForMinutes(t *testing.T) {
 		p, _ := l.Of("a", Pool{InstanceType: "m5.large"})
 		assert.Equal(t, want, p.Until.Sub(now.Now()), text)
 	}
+}
+
+// An accepted launch says nothing about its hook, which may take minutes.
+func TestAHookThatAbandonsAllIsOneProblem(t *testing.T) {
+	const text = "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token 95c60857 was abandoned: Heartbeat Timeout"
+	now, pools := clocktesting.NewFakeClock(time.Now()), []Pool{{InstanceType: "m5.large", CapacityType: awsmessage.OnDemand}}
+	l := NewList(now)
+	refused := func() bool { _, refused := l.Latest("a", pools); return refused }
+	for range 3 {
+		l.Fail("a", awsmessage.Of("", text), text)
+		now.Step(3*time.Minute + time.Second)
+		l.Succeed("a", pools[0], now.Now(), false)
+		now.Step(9 * time.Minute)
+		assert.True(t, refused(), "before the hook abandons the next launch")
+	}
+	assert.False(t, l.Probing("a", pools[0]), "launches are full")
+	l.Succeed("a", pools[0], now.Now(), true)
+	assert.False(t, refused(), "with an instance in service")
+	l.Fail("a", awsmessage.Of("", text), text)
+	now.Step(14 * time.Minute)
+	assert.False(t, refused(), "long after the last try")
 }
 
 // The mixed group may buy on demand next. So a spot shortage counts for it only once it has met one itself.

@@ -148,7 +148,12 @@ func failed(a types.Activity) bool {
 		return false
 	}
 	return a.StatusCode == types.ScalingActivityStatusCodeFailed || a.StatusCode == types.ScalingActivityStatusCodeCancelled &&
-		(strings.Contains(message, "became unhealthy") || awsmessage.AbandonedByHook(message))
+		afterLaunch(message)
+}
+
+// afterLaunch reports whether the instance was launched, and died or was abandoned before it was in service.
+func afterLaunch(message string) bool {
+	return strings.Contains(message, "became unhealthy") || awsmessage.AbandonedByHook(message)
 }
 
 // Lasts reports whether AWS's next attempt has no better chance than the failed one.

@@ -92,8 +92,8 @@ func (r *round) record(ctx context.Context, o outcome) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	before := r.tried[pod.UID]
-	held := before.held || !o.forced && apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause)
+	before, byBudget := r.tried[pod.UID], apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause)
+	held := before.held || !o.forced && byBudget
 	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: before.refused + 1, held: held}
 	switch {
 	case err == nil:
@@ -106,7 +106,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 	case apierrors.IsNotFound(err):
 		r.absent[pod.UID] = true
 	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
-	case apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause): // another 429 is the API server's own, or a webhook's
+	case byBudget: // another 429 is the API server's own, or a webhook's
 		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:
 		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)

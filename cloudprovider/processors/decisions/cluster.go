@@ -244,10 +244,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)
 	case cooling:
 		o.State = decision.GroupCoolDown
-		until := period.Until
-		if backedOff.until.After(until) {
-			until = backedOff.until
-		}
+		until := slices.MaxFunc([]time.Time{period.Until, backedOff.until}, time.Time.Compare)
 		o.Reason = why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class), Until: until}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason

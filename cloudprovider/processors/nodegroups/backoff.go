@@ -7,6 +7,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -43,9 +44,9 @@ func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 	class := awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class
 	switch {
 	case cause.ErrorCode == string(metrics.Timeout): // its text is the core's, with the group's name
-	case cause.ErrorClass == cloudprovider.OtherErrorClass, class == awsmessage.Transient, class == awsmessage.Throttle:
+	case cause.ErrorCode == string(errors.CloudProviderError), class == awsmessage.Transient, class == awsmessage.Throttle:
 		return b.calls.Backoff(group, info, cause, now)
-	case class != awsmessage.Unknown:
+	case class != awsmessage.Unknown && class != awsmessage.Cancelled:
 		return b.pools.Backoff(group, info, cause, now)
 	}
 	return b.groups.Backoff(group, info, cause, now)

@@ -18,13 +18,17 @@ func (g idGroup) Id() string { return g.id }
 func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	call := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError"}
 	capacity := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
-	passing := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed",
+	passing := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "LaunchFailed",
 		ErrorMessage: "Authentication Failure. Launching EC2 instance failed."}
-	throttled := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "RequestLimitExceeded"}
+	throttled := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "RequestLimitExceeded"}
 	quota := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "VcpuLimitExceeded"}
 	key := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "Client.InternalError"}
 	unknown := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed"}
-	refused := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
+	// The core gives a failure that it is told of this class.
+	told := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "LaunchFailed"}
+	refused := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError",
+		ErrorMessage: "launch in auto scaling group \"a\": InsufficientInstanceCapacity (on-demand m5.large us-east-1a)"}
+	ended := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "Client.UserInitiatedShutdown"}
 	timeout := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout",
 		ErrorMessage: "Scale-up timed out for node group must-run after 15m0s"}
 	for _, tt := range []struct {
@@ -42,6 +46,8 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 		{name: "no quota again and again", causes: []cloudprovider.InstanceErrorInfo{quota, quota, quota}, want: 3 * time.Minute},
 		{name: "a key that is disabled", causes: []cloudprovider.InstanceErrorInfo{key, key, key}, want: 3 * time.Minute},
 		{name: "an unknown reason again and again", causes: []cloudprovider.InstanceErrorInfo{unknown, unknown}, want: 10 * time.Minute},
+		{name: "an unknown reason that the core is told", causes: []cloudprovider.InstanceErrorInfo{told}, want: 5 * time.Minute},
+		{name: "somebody ends the instances", causes: []cloudprovider.InstanceErrorInfo{ended, ended}, want: 10 * time.Minute},
 		{name: "a call whose launch was refused", causes: []cloudprovider.InstanceErrorInfo{refused}, want: 5 * time.Second},
 		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},
 		{name: "nodes that did not come up", causes: []cloudprovider.InstanceErrorInfo{timeout}, want: 5 * time.Minute},

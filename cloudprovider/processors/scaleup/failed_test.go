@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 )
 
 // refusing is a cloud whose groups show one instance that AWS could not launch.
@@ -34,12 +36,13 @@ func (r refusing) NodeGroups() (groups []cloudprovider.NodeGroup) {
 func (g refusedGroup) Nodes() ([]cloudprovider.Instance, error) {
 	instances, err := g.NodeGroup.Nodes()
 	return append(instances, cloudprovider.Instance{Id: "refused", Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating,
-		ErrorInfo: &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "refused", ErrorMessage: "not today"}}}), err
+		ErrorInfo: &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed", ErrorMessage: "not today"}}}), err
 }
 
 // The group has two nodes that are about to end, which its size does not count. So the core takes its scale-up for finished.
 func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 5}})
+	w.backoff = nodegroups.NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour)
 	events := record.NewFakeRecorder(10)
 	recorder, err := utils.NewStatusMapRecorder(fake.NewClientset(), "kube-system", events, true, "status")
 	require.NoError(t, err)
@@ -62,14 +65,14 @@ func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 		_, err = o.ScaleUp(filling(1), leaving, nil, w.nodeInfos, false)
 		require.NoError(t, err)
 	}
-	paused := func() bool {
-		return state.BackoffStatusForNodeGroup(w.ctx.CloudProvider.NodeGroups()[0], time.Now()).IsBackedOff
+	paused := func(after time.Duration) bool {
+		return state.BackoffStatusForNodeGroup(w.ctx.CloudProvider.NodeGroups()[0], time.Now().Add(after)).IsBackedOff
 	}
 	loop()
-	assert.Falsef(t, paused(), "the group is paused before AWS refused anything: %q", w.asked)
+	assert.Falsef(t, paused(0), "the group is paused before AWS refused anything: %q", w.asked)
 	failing = true
 	loop()
-	assert.True(t, paused(), "the group is paused")
+	assert.True(t, paused(4*time.Minute), "the group is paused as after a launch, and not as after a call")
 	assert.Len(t, w.asked, 1, "requests")
 	loop()
 	close(events.Events)

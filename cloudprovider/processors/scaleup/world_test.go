@@ -36,6 +36,7 @@ import (
 	processorstest "k8s.io/autoscaler/cluster-autoscaler/processors/test"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -71,6 +72,7 @@ type world struct {
 	plan       *plan.Plan            // of the nodes that were asked for
 	limits     []estimator.Threshold // of the core's packing
 	fastPath   bool                  // of the core's packing
+	backoff    backoff.Backoff       // of the core's state
 
 	mu    sync.Mutex // guards what follows: the core may launch in several groups at once
 	asked []string   // "group +nodes" in the order asked
@@ -180,7 +182,7 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
 	require.NoError(w.t, err)
 	state := clusterstate.NewClusterStateRegistry(w.ctx.CloudProvider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
-		coretest.NewBackoff(), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
+		stdcmp.Or(w.backoff, coretest.NewBackoff()), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
 	w.state, w.ctx.ClusterStateRegistry = state, state
