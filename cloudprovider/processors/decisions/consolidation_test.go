@@ -125,7 +125,8 @@ func TestNodeWhoseInstanceEndsHoldsNoConsolidation(t *testing.T) {
 	w.loop() // takes the taints of an earlier leader off
 	n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
 	require.NoError(t, err)
-	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, move.State{Reason: move.Rotation, Step: move.Placing, Began: w.clock.Now(), Since: w.clock.Now()}.Text())
+	moves := move.State{Reason: move.Rotation, Step: move.Placing, Began: w.clock.Now(), Since: w.clock.Now()}
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
 	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(w.clock.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
 	n, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
 	require.NoError(t, err)
