@@ -137,12 +137,14 @@ func (m *Machine) Idle(groups []*group.Group) bool {
 	return !slices.ContainsFunc(m.Reasons, func(r Reason) bool { return r.Name() != Schedule || slices.ContainsFunc(groups, lowers) })
 }
 
-// due returns the first reason for which the node is to be replaced. One for which AWS ends the node comes before the others, which may wait.
+// due returns the first reason for which the node is to be replaced. It waits for nothing if AWS ends the node for a later one.
 func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
 	at = -1
 	for i, reason := range m.Reasons {
-		if why, due := reason.Due(n, now); due && (at < 0 || why.Ends && !first.Ends) {
+		if why, due := reason.Due(n, now); due && at < 0 {
 			first, at = why, i
+		} else if due && why.Ends {
+			first.Ends, first.IgnoresWishes = true, true
 		}
 	}
 	return first, at

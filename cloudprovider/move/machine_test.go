@@ -292,7 +292,19 @@ func TestNodeThatAWSEndsWaitsForNoOtherReason(t *testing.T) {
 	f.nodes[0].Labels["old"] = "true"
 	d := f.decide(m, noon)
 	require.Equal(t, "a-1 placing", result(d))
-	assert.Equal(t, move.Rotation, d.Changes[0].State.Reason)
+	assert.Equal(t, move.Schedule, d.Changes[0].State.Reason)
+}
+
+func TestRepairOfANodeThatAWSEndsWaitsForNoWindowOfRotation(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	m.Reasons = []move.Reason{labelled(move.Repair), ends{}}
+	var err error
+	m.Windows, err = move.ParseWindows([]string{"rotation:deny 0 0 * * * 24h"})
+	require.NoError(t, err)
+	f.node("a-1", map[string]string{move.Repair: "", "old": "true"})
+	assert.Equal(t, "a-1 placing", result(f.decide(m, noon)))
+	state(f.nodes[0].Node, move.State{Reason: move.Repair, Step: move.Rebooting, Since: noon, Began: noon})
+	assert.Empty(t, result(f.decide(m, noon.Add(time.Minute))))
 }
 
 // ends is a reason for which AWS ends nodes with the label old.

@@ -509,6 +509,17 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			assert.Equalf(t, look.want, r.answer(nodes[len(nodes)-1], noon), "after %s", look.after)
 		}
 	})
+	t.Run("another node is not Ready for a moment", func(t *testing.T) {
+		for step, want := range map[Step]string{Placing: "Replace: ", Rebooting: "Replace: ", Waiting: "stopped: "} {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			bad := member("bad", web, condition("Ready=False", ago(time.Hour)))
+			metav1.SetMetaDataAnnotation(&bad.ObjectMeta, Annotation, State{Reason: Repair, Step: step, Began: noon, Since: noon}.Text())
+			r.See(append(healthy(web, 7), bad, member("blip", web, condition("Ready=Unknown", noon))), noon)
+			assert.Containsf(t, r.answer(bad, noon), "(2 of 9)", "%s", step)
+			r.See(append(healthy(web, 8), bad), noon.Add(10*time.Second))
+			assert.Truef(t, strings.HasPrefix(r.answer(bad, noon), want), "%s: got %s, want %s", step, r.answer(bad, noon), want)
+		}
+	})
 	t.Run("two zones", func(t *testing.T) {
 		r := newRepair(t)
 		var nodes []Node

@@ -34,8 +34,8 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	}
 	t.dropSlicedGPU()
 	for name := range t.Capacity { // an accelerator of which nodes show nothing is still waited for: its plugin may be broken
-		if in.Learnt.Lacks(name) && !(in.Learnt.past && t.Sources.Capacity[string(name)].Kind == SourceTag) &&
-			(!IsAccelerator(name) || in.Learnt.divides(name)) {
+		states := name != instancetypes.ResourceNVIDIA && t.Sources.Capacity[string(name)].Kind == SourceTag // stock has tags for whole GPUs
+		if in.Learnt.Lacks(name) && !(in.Learnt.past && states) && (!IsAccelerator(name) || in.Learnt.divides(name)) {
 			t.drop(name)
 		}
 	}

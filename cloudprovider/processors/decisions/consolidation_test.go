@@ -20,6 +20,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -114,6 +115,24 @@ func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
 	}
 	got := w.evicted()
 	assert.Equalf(t, 1, strings.Count(got, "pod"), "evicted %q, want one pod", got)
+}
+
+// A terminating lifecycle hook may last for hours.
+func TestNodeWhoseInstanceEndsHoldsNoConsolidation(t *testing.T) {
+	w := newDearWorld(t, 1, 3, "900m", func(big *fakeaws.AutoScalingGroup) {
+		big.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
+	})
+	w.loop() // takes the taints of an earlier leader off
+	n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
+	require.NoError(t, err)
+	moves := move.State{Reason: move.Rotation, Step: move.Placing, Began: w.clock.Now(), Since: w.clock.Now()}
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
+	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(w.clock.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
+	n, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	w.put(n)
+	require.NoError(t, w.NodeGroup("big").DeleteNodes([]*corev1.Node{n}))
+	w.untilSizes("0 big, 2 small")
 }
 
 // slow is a rule that takes its time, as the scheduler's filters do in a large cluster.

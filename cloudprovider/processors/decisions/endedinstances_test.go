@@ -37,6 +37,7 @@ func TestAnInstanceIsLateAtOnceAfterTwoThatEndedWithoutANode(t *testing.T) {
 			next := func(than string) (id string) {
 				w.Eventually(func() string {
 					w.Reread()
+					w.at = w.at.Add(time.Millisecond)
 					w.loop()
 					at := slices.IndexFunc(w.Cache.Snapshot().Group("web").Instances, func(i group.Instance) bool { return i.ID != than && !i.Lifecycle.Leaving() })
 					if at < 0 || w.Cache.Snapshot().Group("web").Instances[at].Lifecycle.Starting() {
@@ -61,5 +62,29 @@ func TestAnInstanceIsLateAtOnceAfterTwoThatEndedWithoutANode(t *testing.T) {
 			require.GreaterOrEqualf(t, at, 0, "instance %s among %+v", third, nodes)
 			assert.Equalf(t, tt.want, nodes[at].Reason.Code, "its reason %+v", nodes[at].Reason)
 		})
+	}
+}
+
+// AWS ends some of the instances that start, and nobody needs others in their place.
+func TestNoInstanceIsLateAtOnceBecauseSomebodyWantsFewer(t *testing.T) {
+	w := newWorld(t, awsworld.NewAWS(t, nil, awsworld.Group("web", "m5.large", 0, 0, 9, nil)), options(), true)
+	w.loop()
+	for _, desired := range []int{3, 6, 3} {
+		require.NoError(t, w.AWS.SetDesired("web", desired))
+		for range 2 {
+			w.Eventually(func() string {
+				w.Reread()
+				w.at = w.at.Add(time.Millisecond)
+				w.loop()
+				all := w.Cache.Snapshot().Group("web").Instances
+				other := slices.ContainsFunc(all, func(i group.Instance) bool { return i.Lifecycle != "InService" })
+				return map[bool]string{false: "not all are in service"}[len(all) == desired && !other]
+			})
+		}
+	}
+	nodes := slices.DeleteFunc(w.loop().Nodes, func(n decision.Node) bool { return n.InstanceID == "" })
+	require.Len(t, nodes, 3)
+	for _, n := range nodes {
+		assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "its reason %+v", n.Reason)
 	}
 }

@@ -17,21 +17,20 @@ import (
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
 // Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up. It
-// is late at once if several before it, in a row, came into service and ended without a node while AWS launched others in their place.
+// is late at once if several before it, in a row, ended without a node while AWS launched others in their place.
 const (
 	patience    = 3
 	leastJoin   = time.Minute
 	unknownJoin = 2 * time.Minute
 )
 
-// unjoined is an instance that has been without a node since a moment.
+// unjoined is an instance that has been without a node since a moment. lived is when a loop last saw that it does not end.
 type unjoined struct {
-	group string // ID of the node group
-	whole string // name of its Auto Scaling group
-	since time.Time
-	stays bool // past the time at which the core gives up others
-	fresh bool // it was seen while it started, so that it had no node before
-	came  bool // into service after that
+	group        string // ID of the node group
+	whole        string // name of its Auto Scaling group
+	since, lived time.Time
+	stays        bool // past the time at which the core gives up others
+	fresh        bool // it was seen while it started, so that it had no node before
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
@@ -45,11 +44,12 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			name, whole := c.Provider.GroupNames(u.Node)
 			stays := view.Late(id).Stays || c.keepsSize(view, name)
 			i, _ := view.Instance(u.Node)
+			lived := c.now.at
 			if i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
-				stays = gone[id].stays
+				stays, lived = gone[id].stays, gone[id].lived
 			}
-			starts := i != nil && i.Lifecycle.Starting()
-			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays, gone[id].fresh || starts, gone[id].fresh && !starts}
+			fresh := gone[id].fresh || i != nil && i.Lifecycle.Starting()
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, lived, stays, fresh}
 			delete(gone, id)
 		}
 	}
@@ -79,10 +79,20 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	for id, u := range gone {
 		if within, setting := c.provisionTime(view, u.group); setting != "" && !u.stays && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
-		} else if u.came && c.Provider.Coming(u.group) > 0 { // AWS launches another in its place
+		} else if u.fresh && c.Provider.Coming(u.group) > c.beside(u) { // AWS launches another in its place
 			ended[u.whole]++
 		}
 	}
+}
+
+// beside counts the group's instances without a node that were there while the instance lived.
+func (c *Collector) beside(u unjoined) (n int) {
+	for _, other := range c.unjoined {
+		if other.group == u.group && !other.since.After(u.lived) {
+			n++
+		}
+	}
+	return n
 }
 
 // keepsSize reports whether the core gives up no instance of the group.

@@ -3,7 +3,6 @@ package nodeinfos
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -90,39 +89,42 @@ func TestNoDevicesAreAssumedWithoutNodes(t *testing.T) {
 
 // The launch template does not change with the settings of the device plugin.
 func TestATagStatesTheNextDivisionOfAGPUAtZero(t *testing.T) {
-	whole := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1")
-	for _, tt := range []struct {
-		name, device string
-		shown        corev1.ResourceList // by the node before
-		dropped      corev1.ResourceName
-		want         int64
-	}{
-		{name: "into parts", shown: whole, device: "nvidia.com/mig-1g.10gb", dropped: "nvidia.com/gpu", want: 7},
-		{name: "into none", shown: divisions["renamed slices"], device: "nvidia.com/gpu", dropped: "nvidia.com/gpu.shared", want: 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
-			w.NextLoop()
-			live := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, tt.shown)
-			w.NextLoop()
-			infos := newProvider(w)
-			process(w, infos, nil, live...)
-			require.NoError(t, w.AWS.SetTags("gpu", map[string]*string{awsworld.Template + "resources/" + tt.device: ptr.To(strconv.FormatInt(tt.want, 10))}))
-			w.Reread()
-			w.NextLoop()
-			for _, infos := range []*Provider{infos, newProvider(w)} {
-				got := process(w, infos, nil, live...)["gpu"].GetAllocatable().GetScalarResources()
-				assert.Zerof(t, got[corev1.ResourceName(tt.device)], "%v while a node shows %v", got, tt.shown)
-			}
-			w.Emptied("gpu")
-			w.Cluster.Drop(t, live...)
-			w.NextLoop()
-			for _, infos := range []*Provider{infos, newProvider(w)} {
-				got := process(w, infos, nil)["gpu"].GetAllocatable().GetScalarResources()
-				assert.Truef(t, got[corev1.ResourceName(tt.device)] == tt.want && got[tt.dropped] == 0, "the next node has %v, want %d of %s alone", got, tt.want, tt.device)
-			}
-		})
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	w.NextLoop()
+	live := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1"))
+	w.NextLoop()
+	infos := newProvider(w)
+	process(w, infos, nil, live...)
+	require.NoError(t, w.AWS.SetTags("gpu", map[string]*string{awsworld.Template + "resources/nvidia.com/mig-1g.10gb": ptr.To("7")}))
+	w.Reread()
+	w.NextLoop()
+	for _, infos := range []*Provider{infos, newProvider(w)} {
+		got := process(w, infos, nil, live...)["gpu"].GetAllocatable().GetScalarResources()
+		assert.Zerof(t, got["nvidia.com/mig-1g.10gb"], "%v while a node shows a whole one", got)
 	}
+	w.Emptied("gpu")
+	w.Cluster.Drop(t, live...)
+	w.NextLoop()
+	for _, infos := range []*Provider{infos, newProvider(w)} {
+		got := process(w, infos, nil)["gpu"].GetAllocatable().GetScalarResources()
+		assert.Truef(t, got["nvidia.com/mig-1g.10gb"] == 7 && got["nvidia.com/gpu"] == 0, "the next node has %v, want 7 parts alone", got)
+	}
+}
+
+// Stock asks for such a tag, and a person who divides the GPUs later may leave it.
+func TestATagOfWholeGPUsDoesNotOverrulePartsThatANodeShowed(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, map[string]string{awsworld.Template + "resources/nvidia.com/gpu": "1"}))
+	w.NextLoop()
+	infos, live := newProvider(w), showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, divisions["MIG, no whole ones"])
+	w.NextLoop()
+	process(w, infos, nil, live...)
+	w.Emptied("gpu")
+	w.Cluster.Drop(t, live...)
+	w.NextLoop()
+	got := process(w, infos, nil)["gpu"].GetAllocatable().GetScalarResources()
+	assert.Truef(t, got["nvidia.com/mig-1g.10gb"] == 7 && got["nvidia.com/gpu"] == 0, "the next node has %v, want 7 parts alone", got)
+	got = process(w, newProvider(w), nil)["gpu"].GetAllocatable().GetScalarResources()
+	assert.Zerof(t, got["nvidia.com/gpu"], "the next node has %v by the template", got)
 }
 
 // kubelet counts an unhealthy device in the capacity alone.

@@ -149,6 +149,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	byName := make(map[string]*corev1.Node, len(all))
 	moved := m.states
 	m.states = map[string]move.State{}
+	rests := true
 	for _, n := range all {
 		pods := func() []*corev1.Pod { return podsOn(ctx, n.Name) }
 		i, g := m.Provider.InstanceOf(n)
@@ -167,6 +168,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		s, moves := move.StateOf(newest)
 		if moves {
 			m.states[n.Name] = s
+			rests = rests && (s.Step != move.Placing || !m.blocked[n.Name].IsZero() || !i.Lifecycle.Counts())
 		}
 		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
 			var state *move.State
@@ -201,12 +203,10 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	pending := m.hurry || m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
-		moves := func(name string) bool { return m.states[name].Step == move.Placing && m.blocked[name].IsZero() }
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
-		rests := !pending && !slices.ContainsFunc(slices.Collect(maps.Keys(m.states)), moves)
 		open, _ := m.Machine.Windows.Open(move.Consolidation, now)
 		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
-		m.Consolidation.consider(ctx, nodes, leftAlone, rests, open, atMost, now)
+		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, atMost, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
 		LeftAlone: m.leftAlone}, now)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,17 +18,13 @@ import (
 // startTime is how long after Ready a node may still lack its accelerator or its first pod.
 const startTime = 5 * time.Minute
 
-// pluginNames are parts of names and images of DaemonSets that publish accelerators.
-var pluginNames = regexp.MustCompile("device-plugin|gpu-operator|neuron|habana|dra-driver|gpu-feature")
-
-// driverNames are parts of those of DaemonSets that share accelerators out by dynamic resource allocation.
-var driverNames = regexp.MustCompile("dra-driver")
-
 func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bool) {
 	if in.nodes.missing(c) {
 		return false
 	}
-	plugin := in.daemonSets.missing(c) || in.runs(pluginNames) // unknown is no fault
+	plugin := in.daemonSets.missing(c) || // unknown is no fault
+		in.runs("device-plugin", "gpu-operator", "neuron", "habana", "dra-driver", "gpu-feature")
+	claims := in.runs("dra-driver") && !in.runs("nvidia-device-plugin", "neuron-device-plugin", "habana") // for these nodes may show nothing
 	in.eachGroup(func(g *group.Group) {
 		promised := in.groups.value.Template(g).Accelerators()
 		names := slices.Sorted(maps.Keys(promised))
@@ -42,7 +37,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 			}
 			own := nodetemplate.HasAccelerator(node.Status.Allocatable) // parts of a GPU, too
 			published = published || own
-			if own || in.runs(driverNames) {
+			if own || claims {
 				continue
 			}
 			for _, name := range names {
@@ -70,13 +65,14 @@ func brings(g *group.Group) bool {
 	return g.LaunchSpec != nil && g.LaunchSpec.Image != nil && strings.Contains(strings.ToLower(g.LaunchSpec.Image.Name), "bottlerocket")
 }
 
-func (in *installation) runs(names *regexp.Regexp) bool {
+// runs reports whether there is a DaemonSet with one of the parts in its name or its images.
+func (in *installation) runs(parts ...string) bool {
 	for _, d := range in.daemonSets.value {
 		words := d.Name
 		for _, container := range d.Spec.Template.Spec.Containers {
 			words += " " + container.Image
 		}
-		if names.MatchString(words) {
+		if slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(words, part) }) {
 			return true
 		}
 	}

@@ -251,6 +251,7 @@ func TestFaultsInTheCluster(t *testing.T) {
 		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep`, next: "raise the maximum in --nodes=0:2:web"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
+			then: func(t *testing.T, s *site) { s.addDriver(t) }, // for other claims than GPUs, beside the device plugin
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
 			then: func(t *testing.T, s *site) { s.removePlugin(t) }, want: "no DaemonSet of a device plugin publishes it", next: "kubectl get daemonsets"},
@@ -286,13 +287,8 @@ func TestNodesWithPartsOfAGPUOrADriverForClaimsAreSound(t *testing.T) {
 			}
 		},
 		"a driver": func(t *testing.T, s *site) {
-			sets, labels := s.client.AppsV1().DaemonSets(namespace), map[string]string{"app": "dra"}
-			driver := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "nvidia-dra-driver-gpu-kubelet-plugin"}, Spec: appsv1.DaemonSetSpec{
-				Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-					Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}}}
-			_, err := sets.Create(t.Context(), driver, metav1.CreateOptions{})
-			require.NoError(t, err)
-			t.Cleanup(func() { assert.NoError(t, sets.Delete(context.Background(), driver.Name, metav1.DeleteOptions{})) })
+			s.removePlugin(t)
+			s.addDriver(t)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -372,6 +368,15 @@ func (s *site) waitingPod(t *testing.T) {
 		now, err := s.client.CoreV1().Pods("default").Get(ctx, pod.Name, metav1.GetOptions{})
 		return err == nil && slices.ContainsFunc(now.Status.Conditions, func(c corev1.PodCondition) bool { return c.Reason == corev1.PodReasonUnschedulable }), err
 	})
+}
+
+// addDriver adds the DaemonSet of a driver for claims until the end of the test.
+func (s *site) addDriver(t *testing.T) {
+	t.Helper()
+	sets, driver := s.client.AppsV1().DaemonSets(namespace), daemonSet("nvidia-dra-driver-gpu-kubelet-plugin", corev1.Container{Name: "a", Image: "a"})
+	_, err := sets.Create(t.Context(), driver, metav1.CreateOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, sets.Delete(context.Background(), driver.Name, metav1.DeleteOptions{})) })
 }
 
 // removePlugin deletes the DaemonSet of the device plugin until the end of the test.
