@@ -37,7 +37,7 @@ type NodeRepair struct {
 	Rules RepairRules
 	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
 	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault. For
-	// startTime after that the others may still come back, and no other repair begins.
+	// two minutes (sure) after that the others may still come back, and no other repair begins.
 	MaxUnhealthyPercent int
 	Types               func() *instancetypes.Catalogue
 
@@ -226,11 +226,11 @@ func (r *NodeRepair) stops(n Node) string {
 	for _, s := range scopes(n) {
 		t, are := r.tallies[s], "are unhealthy ("
 		past := t.over.Before(r.at)
-		if r.at.Sub(t.over) >= startTime || past && begun {
+		if r.at.Sub(t.over) >= sure || past && begun {
 			continue
 		}
 		if past {
-			are = fmt.Sprintf("were unhealthy within %s (now ", startTime)
+			are = fmt.Sprintf("were unhealthy within %s (now ", sure)
 		}
 		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name), are, t.unhealthy, t.nodes)
 	}
