@@ -141,7 +141,7 @@ func (c *Cache) Closed(g *group.Group, zone string) bool {
 	return closed
 }
 
-// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the
+// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for a while after it. Nothing has come from the
 // pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
 func (c *Cache) Trouble(g *group.Group) (cooldown.Period, bool) {
 	return c.available.failed.Latest(g.Name, g.Pools(g.Zones...))
@@ -170,8 +170,8 @@ func (c *Cache) byAWS(moment time.Time) time.Time {
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
-// Unread returns how long ago the groups were read, or a reading last failed because AWS itself was in trouble, which no restart of the
-// process mends.
+// Unread returns the time since the last complete reading, or since AWS's own trouble last failed one, if that is shorter. No restart of the
+// process mends AWS.
 func (c *Cache) Unread() time.Duration {
 	return min(c.Age(), c.clock.Since(time.Unix(0, c.trouble.Load())))
 }

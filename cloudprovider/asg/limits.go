@@ -20,7 +20,7 @@ const (
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute
 	droppedTTL     = time.Hour // for which a dropped group is remembered, in case it comes back
-	// deletedTTL is the same for a group that AWS has no more. Its owner knows as a rule, so it is shorter than the alert for problems waits.
+	// deletedTTL is the same for a group that AWS has deleted. Its owner usually knows, so it ends before the alert NodeGroupProblem fires.
 	deletedTTL = 10 * time.Minute
 	// A reading ahead of a launch serves launches for aheadFor. There is at most one in aheadInterval.
 	aheadFor      = 300 * time.Millisecond

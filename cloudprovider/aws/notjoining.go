@@ -29,9 +29,8 @@ type notJoining struct {
 	problem Problem
 }
 
-// SetLate notes the instances that have had no node for much longer than usual, and since when. EC2 is asked about them beside the loop. ended counts
-// the instances in a row that ended without a node and were replaced, by Auto Scaling group. Nobody changes it any more.
-func (p *Provider) SetLate(since map[string]time.Time, ended map[string]int) {
+// SetLate notes the instances that have had no node for much longer than usual, and since when. EC2 is asked about them beside the loop.
+func (p *Provider) SetLate(since map[string]time.Time) {
 	snapshot := p.cache.Snapshot()
 	maps.DeleteFunc(since, func(id string, _ time.Time) bool {
 		i, _ := snapshot.Instance(id)
@@ -40,8 +39,8 @@ func (p *Provider) SetLate(since map[string]time.Time, ended map[string]int) {
 	p.starts.Want(slices.Collect(maps.Keys(since))...)
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	if !maps.Equal(p.late, since) || !maps.Equal(p.ended, ended) {
-		p.late, p.ended, p.anew = since, ended, true
+	if !maps.Equal(p.late, since) {
+		p.late, p.anew = since, true
 	}
 }
 
@@ -153,10 +152,6 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 		other, helps := mayBe(id)
 		if other != "" {
 			cause, remedy = other, helps
-		}
-		if n := p.ended[g.Name]; n > 1 {
-			cause += fmt.Sprintf(", and the %d instances before it ended without a node", n)
-			remedy = cmp.Or(remedy, "see why they ended: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+shellword.Quote(g.Name))
 		}
 		v.late[id] = Late{cause, remedy, start.Console, other != ""}
 		p.unjoined[g.Name] = notJoining{g.LaunchSpec, registered, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,

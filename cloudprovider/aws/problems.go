@@ -96,8 +96,8 @@ func (v *View) Hindrances(id string) (found []Problem) {
 	return append(found, v.ofTemplate(id)...)
 }
 
-// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them. A group
-// stays for some time after its cool-down, so that the next try comes before the problem ends.
+// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them. A
+// group stays for some time after its cool-down, so that the next try comes before the problem ends.
 func (p *Provider) refusedLaunches(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
@@ -184,7 +184,7 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
-			// A problem of all groups may have taken its place, or the hour of a dropped group is over.
+			// A problem of all groups may have taken its place, or a dropped group is forgotten.
 			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0
 			forgotten := f.Reason == ownership.ReasonDropped && v.AutoScalingGroup(f.Group) == nil
 			if !reworded && !forgotten && !f.lapses {

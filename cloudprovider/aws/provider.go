@@ -80,7 +80,6 @@ type Provider struct {
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
 	late       map[string]time.Time  // instances without a node for long, and since when, under changing
-	ended      map[string]int        // instances in a row that ended without a node, by Auto Scaling group, under changing
 	unjoined   map[string]notJoining // by Auto Scaling group, under changing
 	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
@@ -400,27 +399,24 @@ func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
 // GetNodeGpuConfig returns the accelerator by which the core measures how much of a node is used. The core itself knows whole GPUs alone,
-// and would take other nodes with the label of GPUs for unused, and one whose pods use its parts of GPUs (MIG) beside its whole ones. A Ready node
-// that shows no accelerator, or several kinds of which pods may ask for any, has none here: the devices in its slices count, or CPU and memory.
+// and would take other nodes with the label of GPUs for unused. A Ready node that shows no accelerator, or several kinds of which pods may
+// ask for any, has none here: the devices in its slices count, or CPU and memory.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 	config := gpu.GetNodeGPUFromCloudProvider(p, node)
-	_, whole := gpu.NodeHasGpuAllocatable(node)
-	if config == nil || !nodemeta.Ready(node) {
+	if _, whole := gpu.NodeHasGpuAllocatable(node); config == nil || whole || !nodemeta.Ready(node) {
 		return config
 	}
-	kinds, parts := 0, false
+	kinds := 0
 	for name, shown := range node.Status.Allocatable {
 		if nodetemplate.IsAccelerator(name) && !shown.IsZero() {
-			if kinds++; !whole {
-				config.ExtendedResourceName = name
-			}
-			parts = parts || strings.HasPrefix(string(name), "nvidia.com/mig-")
+			config.ExtendedResourceName = name
+			kinds++
 		}
 	}
-	if whole && !parts || kinds == 1 {
-		return config
+	if kinds != 1 {
+		return nil
 	}
-	return nil
+	return config
 }
 
 // Cleanup implements cloudprovider.CloudProvider. Everything in the background ends with Run's context.

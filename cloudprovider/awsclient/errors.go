@@ -62,8 +62,8 @@ func lacksCredentials(err error) bool {
 // IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid, or the call for them failed. That says
 // nothing of permissions, and may pass by itself.
 func IsUnauthenticated(err error) bool {
-	return lacksCredentials(err) || slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
-		"InvalidIdentityToken", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
+	return lacksCredentials(err) || slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+		"InvalidClientTokenId", "InvalidIdentityToken", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
 }
 
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
@@ -125,7 +125,8 @@ func IsInvalid(err error) bool {
 		strings.HasPrefix(code, "MissingParameter")
 }
 
-// IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (IsUnsent). A lost answer, a time-out or a fault in AWS leaves that open.
+// IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (IsUnsent). A lost answer, a
+// time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
 	return IsUnsent(err) || status(err) >= 400 && status(err) < 500
 }

@@ -3,6 +3,7 @@ package interruption
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -211,7 +212,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 			return true
 		}
 		if !apierrors.IsConflict(err) {
-			if !logged && ctx.Err() == nil {
+			if !logged && !errors.Is(ctx.Err(), context.Canceled) {
 				logged = true
 				klog.FromContext(ctx).Error(err, "Could not write the node, trying again", "node", klog.KObj(node))
 			}

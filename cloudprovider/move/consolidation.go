@@ -15,8 +15,8 @@ import (
 const (
 	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
-	// A plan must begin within begins. After that another one may be better. It goes on within goesOn, because the pods that have moved may start
-	// slowly.
+	// A plan must begin within begins. After that another one may be better. Between two of its nodes it may wait for goesOn, because pods that
+	// have moved may start slowly.
 	begins, goesOn = 5 * time.Minute, 20 * time.Minute
 )
 

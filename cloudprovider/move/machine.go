@@ -137,11 +137,13 @@ func (m *Machine) Idle(groups []*group.Group) bool {
 	return !slices.ContainsFunc(m.Reasons, func(r Reason) bool { return r.Name() != Schedule || slices.ContainsFunc(groups, lowers) })
 }
 
-// due returns the first reason for which the node is to be replaced. It waits for nothing if AWS ends the node for a later one.
+// due returns the first reason for which the node is to be replaced, or the one for which AWS ends it. A repair stays one: its windows and
+// budgets hold, but no pod keeps the node by its wish, and it waits for no next try.
 func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
 	at = -1
 	for i, reason := range m.Reasons {
-		if why, due := reason.Due(n, now); due && at < 0 {
+		why, due := reason.Due(n, now)
+		if due && (at < 0 || why.Ends && !first.Ends && m.Reasons[at].Name() != Repair) {
 			first, at = why, i
 		} else if due && why.Ends {
 			first.Ends, first.IgnoresWishes = true, true

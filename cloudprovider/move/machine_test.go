@@ -284,7 +284,7 @@ func TestRepairsHoldNoSchedule(t *testing.T) {
 
 // The schedule of a tag keeps the node for its pods, and waits for its next try.
 func TestNodeThatAWSEndsWaitsForNoOtherReason(t *testing.T) {
-	f, m := newFleet(t), machine(t)
+	f, m := newFleet(t), machine(t, "100%", "schedule:0")
 	m.Reasons = []move.Reason{labelled(move.Schedule), ends{}}
 	s := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Schedule, Step: move.Waiting, Since: noon, Began: noon, Retry: noon.Add(time.Hour)}
 	state(f.node("a-1", map[string]string{move.Schedule: ""}), s)
@@ -292,7 +292,7 @@ func TestNodeThatAWSEndsWaitsForNoOtherReason(t *testing.T) {
 	f.nodes[0].Labels["old"] = "true"
 	d := f.decide(m, noon)
 	require.Equal(t, "a-1 placing", result(d))
-	assert.Equal(t, move.Schedule, d.Changes[0].State.Reason)
+	assert.Equal(t, move.Rotation, d.Changes[0].State.Reason)
 }
 
 func TestRepairOfANodeThatAWSEndsWaitsForNoWindowOfRotation(t *testing.T) {

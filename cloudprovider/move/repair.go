@@ -230,9 +230,10 @@ func (r *NodeRepair) stops(n Node) string {
 			continue
 		}
 		if past {
-			are = fmt.Sprintf("were unhealthy within %s (now ", sure)
+			are = fmt.Sprintf("were unhealthy in the last %.0f minutes (now ", sure.Minutes())
 		}
-		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name), are, t.unhealthy, t.nodes)
+		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name),
+			are, t.unhealthy, t.nodes)
 	}
 	return ""
 }

@@ -498,7 +498,7 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			want  string
 		}{
 			{0, 10, "stopped: more than 20 % of the nodes of the group web are unhealthy (10 of 10)"},
-			{10 * time.Second, 2, "stopped: more than 20 % of the nodes of the group web were unhealthy within 2m0s (now 2 of 10)"},
+			{10 * time.Second, 2, "stopped: more than 20 % of the nodes of the group web were unhealthy in the last 2 minutes (now 2 of 10)"},
 			{3 * time.Minute, 2, "Replace: condition Ready has been Unknown for 30m0s"},
 		} {
 			nodes := healthy(web, 10-look.sick)

@@ -26,7 +26,7 @@ type Learnt struct {
 	labels   map[string]string
 	odd      map[[2]string]bool // labels with their values that the next node is not expected to carry
 	shown    map[string]bool    // taints and extended resources, as in Observed
-	past     bool               // nodes that are gone alone show these
+	past     bool               // nodes that are gone alone show the accelerators among these
 	complete bool               // enough nodes have had the time to show all their resources
 	refused  []refusal          // of present nodes, by name
 }
@@ -94,7 +94,9 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	for _, o := range all {
 		maps.Copy(l.shown, o.shown)
 	}
-	l.past = len(present) == 0
+	l.past = len(present) == 0 && slices.ContainsFunc(slices.Collect(maps.Keys(l.shown)), func(name string) bool {
+		return IsAccelerator(corev1.ResourceName(name))
+	})
 	complete := slices.DeleteFunc(slices.Clone(present), func(o *Observed) bool { return !o.complete })
 	l.complete = len(complete) >= minCompleteNodes
 	slices.SortFunc(l.refused, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.figures, b.figures)) })

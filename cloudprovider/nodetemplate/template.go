@@ -129,8 +129,8 @@ func HasAccelerator(resources corev1.ResourceList) bool {
 	return false
 }
 
-// Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node seldom shows both.
-// Of Neuron a node shows the devices and their cores, and neither divides the other.
+// Divides reports whether part is another accelerator of whole's vendor, such as a part (MIG) or a renamed time slice. A node seldom shows
+// both. Neuron's nodes show the devices and their cores, and neither divides the other.
 func Divides(part, whole corev1.ResourceName) bool {
 	vendor, _, _ := strings.Cut(string(whole), "/")
 	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole) &&

@@ -23,7 +23,7 @@ const (
 	unansweredCoolDown = time.Minute      // AWS did not answer a launch, or failed for a moment
 )
 
-// hookTime is how long a hook may take to abandon the next launch too, so that its problem lasts until then.
+// hookTime is how long the next instance may take to fail as well, so that the problem lasts until then.
 const hookTime = 10 * time.Minute
 
 // An instance in service proves the configuration, also of one that died at launch up to retryLead before.
@@ -90,10 +90,15 @@ func (p Period) holdsFor(group string, pool Pool) bool {
 // over reports whether the cool-down ended long ago. It counts for nothing then.
 func (p Period) over(now time.Time) bool {
 	after := max(p.length, capacityCoolDown)
-	if afterLaunch(p.Message) {
+	if p.afterLaunch() {
 		after = max(after, hookTime)
 	}
 	return now.After(p.Until.Add(after))
+}
+
+// afterLaunch reports whether instances were launched, and failed before they were in service, by the group's configuration.
+func (p Period) afterLaunch() bool {
+	return p.Class == awsmessage.Configuration && afterLaunch(p.Message)
 }
 
 // unanswered reports whether the cool-down began because AWS did not answer a launch of the group.
@@ -106,7 +111,7 @@ type List struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	periods []Period // guarded by mu. Each stays for its length after its end, so that a probe is known to be one
+	periods []Period // guarded by mu. Each stays for a while after its end, so that a probe is known to be one
 }
 
 func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
@@ -258,26 +263,26 @@ func (l *List) lastToEnd(counts func(Period) bool) (last Period, found bool) {
 	return last, found
 }
 
-// Probing reports whether a cool-down of the group's pool has ended lately and nothing has been launched there since. Where instances failed
-// after their launch, a probe says nothing for minutes.
+// Probing reports whether a cool-down of the group's pool has ended lately and nothing has been launched there since. A probe says nothing for
+// minutes where instances failed after their launch.
 func (l *List) Probing(group string, pool Pool) bool {
 	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.periods, func(p Period) bool {
-		return p.holdsFor(group, pool) && !now.Before(p.Until) && !p.over(now) && !afterLaunch(p.Message)
+		return p.holdsFor(group, pool) && !now.Before(p.Until) && !p.over(now) && !p.afterLaunch()
 	})
 }
 
-// Succeed ends the cool-downs that an instance proves wrong because it was launched in the pool after they began: those of refused launches,
-// or if it is in service, those of instances that failed after their launch.
+// Succeed ends cool-downs that an instance proves wrong, because it was launched in the pool after they began: after refused launches, or if
+// the instance is in service, after instances that failed once they were launched.
 func (l *List) Succeed(group string, pool Pool, launched time.Time, inService bool) {
 	l.remove(func(p Period) bool {
 		began := p.Since()
 		if p.Class == awsmessage.Configuration {
 			began = began.Add(-retryLead)
 		}
-		return afterLaunch(p.Message) == inService && p.holdsFor(group, pool) && !began.After(launched) &&
+		return p.afterLaunch() == inService && p.holdsFor(group, pool) && !began.After(launched) &&
 			(p.CapacityType == "" || pool.CapacityType != "")
 	})
 }

@@ -91,6 +91,10 @@ func TestAHookThatAbandonsAllIsOneProblem(t *testing.T) {
 	l.Fail("a", awsmessage.Of("", text), text)
 	now.Step(14 * time.Minute)
 	assert.False(t, refused(), "long after the last try")
+	const dry = "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Server.InsufficientInstanceCapacity: Insufficient capacity"
+	l.Fail("a", awsmessage.Of("", dry), dry)
+	now.Step(3*time.Minute + time.Second)
+	assert.True(t, l.Probing("a", pools[0]), "without capacity one instance is tried first")
 }
 
 // The mixed group may buy on demand next. So a spot shortage counts for it only once it has met one itself.

@@ -18,9 +18,9 @@ const (
 	showTime = 5 * time.Second
 	// A node that can take the pod may stay without it for bindTime, or longer while kube-scheduler tries other planned pods. Other pods may
 	// have taken the room. kube-scheduler does not try the pod again before something changes, and the core asks for no other node as long as
-	// the pod is nominated. A try in vain removes the nomination, but from a pod that may not preempt, which has longestBind at most. A pod
-	// that claims devices has longestBind, because their driver publishes them some time after the node is Ready. A nomination that
-	// kube-scheduler removes meanwhile is written again.
+	// the pod is nominated. kube-scheduler removes the nomination when it tries the pod in vain, except from a pod that may not preempt. Such
+	// a pod waits longestBind at most. A pod that claims devices has longestBind, because their driver publishes them some time after the node
+	// is Ready. A nomination that kube-scheduler removes meanwhile is written again.
 	bindTime, longestBind = 4 * time.Second, time.Minute
 )
 

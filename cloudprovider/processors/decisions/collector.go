@@ -81,7 +81,6 @@ type earlier struct {
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by Auto Scaling group
-	ended    map[string]int           // instances in a row that ended without a node and were replaced, by Auto Scaling group
 	refused  map[string]failedRemoval // nodes whose last removal failed
 }
 

@@ -715,7 +715,7 @@ func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 	}
 }
 
-// The core drains only so many nodes at a time, and an empty one goes meanwhile. It waits for no instance that it has terminated, which
+// The core drains a limited number of nodes at a time, and an empty one goes meanwhile. It waits for no instance that it has terminated, which
 // another tool's hook may hold up for long.
 func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	o := options()

@@ -16,21 +16,19 @@ import (
 )
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
-// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up. It
-// is late at once if several before it, in a row, ended without a node while AWS launched others in their place.
+// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up.
 const (
 	patience    = 3
 	leastJoin   = time.Minute
 	unknownJoin = 2 * time.Minute
 )
 
-// unjoined is an instance that has been without a node since a moment. lived is when a loop last saw that it does not end.
+// unjoined is an instance that has been without a node since a moment.
 type unjoined struct {
-	group        string // ID of the node group
-	whole        string // name of its Auto Scaling group
-	since, lived time.Time
-	stays        bool // past the time at which the core gives up others
-	fresh        bool // it was seen while it started, so that it had no node before
+	group string // ID of the node group
+	whole string // name of its Auto Scaling group
+	since time.Time
+	stays bool // past the time at which the core gives up others
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
@@ -43,13 +41,10 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
 			name, whole := c.Provider.GroupNames(u.Node)
 			stays := view.Late(id).Stays || c.keepsSize(view, name)
-			i, _ := view.Instance(u.Node)
-			lived := c.now.at
-			if i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
-				stays, lived = gone[id].stays, gone[id].lived
+			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
+				stays = gone[id].stays
 			}
-			fresh := gone[id].fresh || i != nil && i.Lifecycle.Starting()
-			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, lived, stays, fresh}
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays}
 			delete(gone, id)
 		}
 	}
@@ -57,16 +52,14 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		return
 	}
 	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
-	joins, ended, starting := map[string]time.Duration{}, map[string]int{}, map[string]unjoined{}
+	joins, starting := map[string]time.Duration{}, map[string]unjoined{}
 	maps.Copy(joins, c.joins)
-	maps.Copy(ended, c.ended)
 	for _, node := range nodes {
 		id := nodemeta.InstanceOf(node)
 		u, starts := c.starting[id]
 		if joined, now := gone[id]; now {
 			u, starts = joined, true
 			joins[u.whole] = node.CreationTimestamp.Sub(u.since)
-			delete(ended, u.whole)
 			delete(gone, id)
 		}
 		if starts && nodemeta.Ready(node) {
@@ -75,24 +68,12 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			starting[id] = u
 		}
 	}
-	c.joins, c.ended, c.starting = joins, ended, starting
+	c.joins, c.starting = joins, starting
 	for id, u := range gone {
 		if within, setting := c.provisionTime(view, u.group); setting != "" && !u.stays && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
-		} else if u.fresh && c.Provider.Coming(u.group) > c.beside(u) { // AWS launches another in its place
-			ended[u.whole]++
 		}
 	}
-}
-
-// beside counts the group's instances without a node that were there while the instance lived.
-func (c *Collector) beside(u unjoined) (n int) {
-	for _, other := range c.unjoined {
-		if other.group == u.group && !other.since.After(u.lived) {
-			n++
-		}
-	}
-	return n
 }
 
 // keepsSize reports whether the core gives up no instance of the group.
@@ -106,11 +87,9 @@ func (c *Collector) keepsSize(v *aws.View, group string) bool {
 }
 
 // isLate reports whether the instance has been without a node for too long.
-func (u unjoined) isLate(now time.Time, e earlier, within time.Duration) bool {
+func (u unjoined) isLate(now time.Time, joins map[string]time.Duration, within time.Duration) bool {
 	usual := unknownJoin
-	if took, joined := e.joins[u.whole]; e.ended[u.whole] > 1 {
-		usual = 0
-	} else if joined {
+	if took, joined := joins[u.whole]; joined {
 		usual = max(leastJoin, patience*took)
 	}
 	return now.Sub(u.since) > min(usual, within/2)
@@ -120,11 +99,11 @@ func (u unjoined) isLate(now time.Time, e earlier, within time.Duration) bool {
 func (c *Collector) setLate() {
 	late := map[string]time.Time{}
 	for id, u := range c.unjoined {
-		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && u.isLate(c.now.at, c.earlier, within) {
+		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && u.isLate(c.now.at, c.joins, within) {
 			late[id] = u.since
 		}
 	}
-	c.Provider.SetLate(late, c.ended)
+	c.Provider.SetLate(late)
 }
 
 // provisionTime is the group's --max-node-provision-time, and where it is set, "" for a group that is not known.
@@ -144,7 +123,7 @@ func (c *Collector) provisionTime(v *aws.View, group string) (within time.Durati
 func (k *cluster) late(m member) (reason decision.Reason, console []string, late bool) {
 	u, known := k.facts.unjoined[m.instance.ID]
 	within, setting := k.provisionTime(k.facts.view, m.group)
-	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.earlier, within) {
+	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
 		return decision.Reason{}, nil, false
 	}
 	l, until := k.facts.view.Late(m.instance.ID), u.since.Add(within)

@@ -158,13 +158,20 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
 		})
 	}
+	named := func(least int) (all []group.Named) {
+		for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+			all = append(all, group.Named{Name: "small/" + zone, MinSize: least, MaxSize: 5})
+		}
+		return all
+	}
 	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
+		t.Run(name+", and each zone has a maximum of its own", func(t *testing.T) {
+			w := newNamedZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 15), named(0), "500m", replace)
+			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
+			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
+		})
 		t.Run(name+", and each zone has a minimum of its own", func(t *testing.T) { // which a node elsewhere does not lift
-			var named []group.Named
-			for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
-				named = append(named, group.Named{Name: "small/" + zone, MinSize: 1, MaxSize: 5})
-			}
-			w := newNamedZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 15), named, "500m", replace)
+			w := newNamedZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 15), named(1), "500m", replace)
 			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
 			for range 30 {
 				w.Reread()

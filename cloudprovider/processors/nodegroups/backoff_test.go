@@ -46,7 +46,7 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 		{name: "no quota again and again", causes: []cloudprovider.InstanceErrorInfo{quota, quota, quota}, want: 3 * time.Minute},
 		{name: "a key that is disabled", causes: []cloudprovider.InstanceErrorInfo{key, key, key}, want: 3 * time.Minute},
 		{name: "an unknown reason again and again", causes: []cloudprovider.InstanceErrorInfo{unknown, unknown}, want: 10 * time.Minute},
-		{name: "an unknown reason that the core is told", causes: []cloudprovider.InstanceErrorInfo{told}, want: 5 * time.Minute},
+		{name: "an unknown reason that is reported to the core", causes: []cloudprovider.InstanceErrorInfo{told}, want: 5 * time.Minute},
 		{name: "somebody ends the instances", causes: []cloudprovider.InstanceErrorInfo{ended, ended}, want: 10 * time.Minute},
 		{name: "a call whose launch was refused", causes: []cloudprovider.InstanceErrorInfo{refused}, want: 5 * time.Second},
 		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},

@@ -20,7 +20,8 @@ import (
 )
 
 // dropMisleading replaces NodeInfos that do not show the group's next node: the group now launches something else, other instance types
-// or in other zones, a tag states another division of its GPUs, or the node's figures are refused. It corrects the labels and taints of the others.
+// or in other zones, a tag states another division of its GPUs, or the node's figures are refused. It corrects the labels and taints of
+// the others.
 //
 // The core keeps a group's last NodeInfo for years. It would never notice that the launch template changed while the group had no
 // nodes. Nodes in a zone without a subnet of the group may stay as long, and the next one comes up in another zone. So may nodes of a type

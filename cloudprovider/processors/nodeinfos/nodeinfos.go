@@ -42,8 +42,9 @@ import (
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
-//   - A cached NodeInfo does not count once the group launches something else or in other zones, once a tag states other accelerators and its
-//     node is gone, or if its figures are far from a sound node of its type. Neither does a label that the group's next node is not expected to carry.
+//   - A cached NodeInfo does not count once the group launches something else or in other zones, once a tag states other accelerators and
+//     its node is gone, or if its figures are far from a sound node of its type. Neither does a label that the group's next node is not
+//     expected to carry.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {

@@ -148,7 +148,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	if g == nil || g.Zone == "" || whole == nil {
 		return own
 	}
-	_, limited := whole.ZoneLimits[g.Zone]
+	limited := whole.ZoneLimits[g.Zone].MinSize >= g.DesiredCapacity // a node elsewhere does not lift this minimum
 	if slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() && (forPods || limited || !p.Closed(g, g.Zone)) {
 		return own
 	}

@@ -24,7 +24,7 @@ import (
 // settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
 const settled = 2 * time.Second
 
-// unwell is how long rollback rests after an error, and Requests leaves a node alone whose removal could not begin.
+// unwell is the pause of rollback after an error, and of Requests at a node whose removal could not begin.
 const unwell = 30 * time.Second
 
 // abandoned is for how long a node has the core's taint and counts in its group, without a removal, before rollback puts it back into use. By then
@@ -56,7 +56,8 @@ func newRollback(c clock.PassiveClock) *rollback {
 		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, bool) {}}
 }
 
-// process takes back the taints of removals that failed. After an error it goes on later, because the API server may be unwell, and the loop waits for it.
+// process takes back the taints of removals that failed. After an error it pauses, because the API server may be unwell and the loop waits for
+// each call.
 func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError || r.broken {

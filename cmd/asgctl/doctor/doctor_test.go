@@ -188,7 +188,7 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "missing queue by URL", check: "queue", args: []string{"--asg-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
 			want: "it does not exist", next: "aws sqs list-queues"},
 		{name: "queue that refuses EventBridge", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Events = nil },
-			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml --capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME"},
+			want: "its policy lets neither EventBridge nor SNS send", next: "manifests/interruption/cloudformation.yaml --capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME"},
 		{name: "queue that drops its messages early", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Retention = fakeaws.Duration(5 * time.Minute) },
 			want: "it drops messages after 5m0s", next: "/interruptions --attributes MessageRetentionPeriod=86400"},
 		{name: "queue with a dead-letter queue", check: "queue", account: func(c *fakeaws.Config) {

@@ -71,7 +71,7 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment())+" --tail=100")
 	}
 	if !sender.MatchString(attributes[string(sqstypes.QueueAttributeNamePolicy)]) {
-		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes names neither events.amazonaws.com nor SNS",
+		c.find(object, "its policy lets neither EventBridge nor SNS send: no interruption arrives", "Policy of GetQueueAttributes names neither events.amazonaws.com nor SNS",
 			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml "+
 				"--capabilities CAPABILITY_IAM --parameter-overrides ClusterName=CLUSTER_NAME")
 	}
