@@ -266,6 +266,14 @@ func TestGroupAtItsMaximumThatAWSCannotFillIsFull(t *testing.T) {
 	w.Reread()
 	now.Step(6 * time.Minute)
 	w.Reread()
+	w.Eventually(func() string { // AWS has tried to launch another, and its failure is known
+		if _, failed := w.Cache.Trouble(w.Cache.Snapshot().Group("dry")); !failed {
+			return "no failed launch is known"
+		}
+		return ""
+	})
+	now.Step(4 * time.Minute)
+	w.Reread()
 	for _, name := range []string{"one", "two", "three"} { // one more than the nodes that are on their way
 		w.put(waiting(name, "web", "1500m"))
 	}
@@ -650,7 +658,7 @@ func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 	for _, name := range []string{"small-1", "small-2"} {
 		n := find(w, name, nodes, func(n *corev1.Node) string { return n.Name }).DeepCopy()
 		n.Status.Conditions[0].Status = corev1.ConditionFalse
-		w.put(n)
+		w.update(n)
 	}
 	want := decision.Reason{Code: decision.CodeUnhealthy, Remedy: "kubectl get nodes",
 		Message: "no node goes: too many nodes of the cluster are not ready (--max-total-unready-percentage, --ok-total-unready-count)"}

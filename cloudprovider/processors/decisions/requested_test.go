@@ -67,7 +67,7 @@ func (w *world) update(node *corev1.Node) {
 	w.Eventually(func() string {
 		cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name)
 		if err != nil || !maps.Equal(cached.Annotations, node.Annotations) || !maps.Equal(cached.Labels, node.Labels) ||
-			cached.Spec.Unschedulable != node.Spec.Unschedulable {
+			cached.Spec.Unschedulable != node.Spec.Unschedulable || !slices.Equal(cached.Status.Conditions, node.Status.Conditions) {
 			return "the cache does not have the change"
 		}
 		return ""
