@@ -16,12 +16,7 @@ import (
 // leader needs if the message is gone.
 const Taint = "asg-autoscaler.github.io/interruption"
 
-const (
-	labelExcluded = corev1.LabelNodeExcludeBalancers
-
-	// The core sets taintDeleted on a node that it removes.
-	taintDeleted = "ToBeDeletedByClusterAutoscaler"
-)
+const labelExcluded = corev1.LabelNodeExcludeBalancers
 
 // annotation is the JSON of the annotation: why a node is drained, and how far.
 type annotation struct {
@@ -145,14 +140,9 @@ func withoutTaint(taints []corev1.Taint) []corev1.Taint {
 	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool { return t.Key == Taint })
 }
 
-// drainedByCore reports whether the core's scale-down drains the node.
-func drainedByCore(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
-}
-
 // cordonedByCore reports whether the node's cordon came with the core's taint. Whoever takes that off lifts the cordon or leaves it to us.
 func cordonedByCore(node *corev1.Node) bool {
-	return drainedByCore(node) && !nodemeta.CordonedBefore(node, taintDeleted)
+	return nodemeta.DrainedByCore(node) && !nodemeta.CordonedBefore(node)
 }
 
 // comesAgain reports whether another pod may take the pod's place under its name, such as one of a StatefulSet.

@@ -206,7 +206,7 @@ func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Insta
 		if strings.HasPrefix(e.State, "stop") && (startedAgain || g.WarmPool && i.Lifecycle.Counts()) {
 			return true // a warm pool may have stopped it before it joined the group
 		}
-		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
+		if !i.Lifecycle.Leaving() || node != nil && !nodemeta.DrainedByCore(node) {
 			return false
 		}
 		h.remember(i.ID) // the core or Auto Scaling ended it, and its last message is still to come

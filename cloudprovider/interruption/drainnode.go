@@ -313,9 +313,9 @@ func (h *Handler) plan(j *job) drain.Plan {
 	}
 	switch node := h.node(j.instance); {
 	case node == nil:
-	case drainedByCore(node) && !c.endsAtDeadline():
+	case nodemeta.DrainedByCore(node) && !c.endsAtDeadline():
 		p.HandsOff = func(*corev1.Pod) bool { return true }
-	case drainedByCore(node):
+	case nodemeta.DrainedByCore(node):
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on
 		// another node, and takes one that is gone for evicted (evictPod, read 2026-11).
 		p.HandsOff = comesAgain
@@ -354,7 +354,7 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) bo
 		return false
 	}
 	h.recall(nodemeta.InstanceOf(node))
-	if n := h.node(nodemeta.InstanceOf(node)); n != nil && drainedByCore(n) {
+	if n := h.node(nodemeta.InstanceOf(node)); n != nil && nodemeta.DrainedByCore(n) {
 		return true // the core goes on with its removal
 	}
 	klog.FromContext(ctx).Info("The interruption of a node is over", "node", klog.KObj(node), "did", did, "reason", why)

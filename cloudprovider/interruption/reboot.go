@@ -29,7 +29,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	r := reason{Kind: event.Reboot, Text: "a repair reboots it: " + s.Cause, Began: now,
 		Deadline: now.Add(min(s.Began.Add(plannedTime).Sub(now), plannedTime))}
 	if !s.AwaitsReboot(node) || move.Disabled(node) || instance == nil || instance.Lifecycle != "InService" ||
-		r.Deadline.Sub(now) < notice || drainedByCore(node) || h.has(id) || h.dealtWith(id) {
+		r.Deadline.Sub(now) < notice || nodemeta.DrainedByCore(node) || h.has(id) || h.dealtWith(id) {
 		return
 	}
 	if !nodemeta.Ready(node) {
@@ -64,7 +64,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 	s, _ := move.StateOf(node)
 	if j.resumed.Terminating.IsZero() {
 		switch {
-		case !s.AwaitsReboot(node) || drainedByCore(node) || !h.inGroup(j.instance):
+		case !s.AwaitsReboot(node) || nodemeta.DrainedByCore(node) || !h.inGroup(j.instance):
 			return h.giveUp(ctx, j, nodes, unwanted)
 		case h.hasOther(ctx, j.instance, nodes):
 			return broken

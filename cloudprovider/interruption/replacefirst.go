@@ -13,6 +13,7 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until all of them have a place on
@@ -65,7 +66,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 // drainedByCore reports whether the core moves the pods of the instance.
 func (h *Handler) drainedByCore(j *job) bool {
 	node := h.node(j.instance)
-	return node != nil && drainedByCore(node)
+	return node != nil && nodemeta.DrainedByCore(node)
 }
 
 // replacedByAWS reports whether the group launches a replacement of the instance itself.

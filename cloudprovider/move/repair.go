@@ -94,7 +94,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	tallies := map[scope]tally{}
 	r.found = map[string]repair{}
 	for _, n := range nodes {
-		ends := n.Instance.Lifecycle.Leaving() && !nodemeta.Ready(n.Node) && !slices.ContainsFunc(n.Spec.Taints, removed) // without us, and counts
+		ends := n.Instance.Lifecycle.Leaving() && !nodemeta.Ready(n.Node) && !nodemeta.DrainedByCore(n.Node) // without us, and counts
 		if !ends && !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil {
 			continue
 		}
@@ -209,9 +209,6 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 func Disabled(n *corev1.Node) bool {
 	return n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true"
 }
-
-// removed reports whether the taint is the core's on a node that it removes (ToBeDeletedTaint).
-func removed(t corev1.Taint) bool { return t.Key == "ToBeDeletedByClusterAutoscaler" }
 
 // rebootsFirst reports whether a replacement may be hard to get, or lacks what is on the disks.
 func (r *NodeRepair) rebootsFirst(n Node) bool {

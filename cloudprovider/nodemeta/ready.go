@@ -26,14 +26,22 @@ func ReadySince(node *corev1.Node) time.Time {
 	return time.Time{}
 }
 
-// CordonedBefore reports whether somebody had cordoned the node before that taint was set. Kubernetes taints a cordoned node, and
+// taintDeleted is what the core sets on a node that it removes.
+const taintDeleted = "ToBeDeletedByClusterAutoscaler"
+
+// DrainedByCore reports whether the core's scale-down drains the node.
+func DrainedByCore(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
+}
+
+// CordonedBefore reports whether somebody had cordoned the node before the core set its taint. Kubernetes taints a cordoned node, and
 // taints are appended, so no clock is asked.
-func CordonedBefore(node *corev1.Node, taint string) bool {
+func CordonedBefore(node *corev1.Node) bool {
 	of := func(key string) int {
 		return slices.IndexFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key })
 	}
 	cordon := of(corev1.TaintNodeUnschedulable)
-	return cordon >= 0 && cordon < of(taint)
+	return cordon >= 0 && cordon < of(taintDeleted)
 }
 
 // condition returns the condition by which the node is Ready, or nil.

@@ -34,8 +34,7 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	}
 	t.dropSlicedGPU()
 	for name := range t.Capacity { // an accelerator of which nodes show nothing is still waited for: its plugin may be broken
-		states := name != instancetypes.ResourceNVIDIA && t.Sources.Capacity[string(name)].Kind == SourceTag // stock has tags for whole GPUs
-		if in.Learnt.Lacks(name) && !(in.Learnt.past && states) && (!IsAccelerator(name) || in.Learnt.divides(name)) {
+		if in.Learnt.Lacks(name) && !(in.Learnt.past && t.Restated(name)) && (!IsAccelerator(name) || in.Learnt.divides(name)) {
 			t.drop(name)
 		}
 	}
@@ -185,6 +184,12 @@ func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source
 	}
 	t.Capacity[name], t.Allocatable[name] = q.DeepCopy(), q.DeepCopy()
 	t.Sources.Capacity[string(name)], t.Sources.Allocatable[string(name)] = source, source
+}
+
+// Restated reports whether a tag states the resource, so that it overrules nodes that are gone. A tag of whole GPUs, which stock's users have
+// beside parts, does not.
+func (t *Template) Restated(name corev1.ResourceName) bool {
+	return name != instancetypes.ResourceNVIDIA && t.Sources.Capacity[string(name)].Kind == SourceTag
 }
 
 func (t *Template) drop(name corev1.ResourceName) {

@@ -13,9 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
@@ -75,8 +73,7 @@ func ofFormerType(node *corev1.Node, g *group.Group) bool {
 // redivided reports whether a node that is gone lacks the parts that a tag states for the next one. A node that lives overrules the tag.
 func redivided(node *corev1.Node, nodes []*corev1.Node, t *fromgroup.Template) bool {
 	for name := range t.Capacity {
-		states := name != instancetypes.ResourceNVIDIA && t.Sources.Capacity[string(name)].Kind == nodetemplate.SourceTag
-		if has := node.Status.Allocatable[name]; has.IsZero() && states && divided(node, name) {
+		if has := node.Status.Allocatable[name]; has.IsZero() && t.Restated(name) && divided(node, name) {
 			return !among(nodes, node)
 		}
 	}

@@ -127,7 +127,7 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 func (r *rollback) keepCordons(nodes []*corev1.Node) {
 	for _, n := range nodes {
 		r.known[n.Name] = taints.HasToBeDeletedTaint(n)
-		if nodemeta.CordonedBefore(n, taints.ToBeDeletedTaint) && r.isMember(n) && !taints.HasTaint(n, interruption.Taint) {
+		if nodemeta.CordonedBefore(n) && r.isMember(n) && !taints.HasTaint(n, interruption.Taint) {
 			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
 		}
 	}
