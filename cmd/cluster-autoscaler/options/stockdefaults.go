@@ -116,7 +116,7 @@ const leaseFlag = "leader-elect-resource-name"
 // FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the lease of
 // the autoscaler that it watches, because it would take it in the end.
 func (o *Options) FillLease(fs *pflag.FlagSet) {
-	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
+	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) && !fs.Changed(oldLeaseFlag) {
 		o.LeaderElection.ResourceName = pluginLease
 	}
 	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
