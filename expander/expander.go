@@ -99,7 +99,7 @@ func New(names []string, config Config) (*Chain, error) {
 			c.steps = append(c.steps, step{name: "preferences of pods", filter: c.leastCost})
 		}
 		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
-			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})
+			step{name: "fewest problems, smallest, first by name", filter: firstByName{config.Problems}})
 	}
 	return c, nil
 }

@@ -30,10 +30,13 @@ import (
 
 type group struct {
 	cloudprovider.NodeGroup
-	id string
+	id   string
+	size int
 }
 
 func (g *group) Id() string { return g.id }
+
+func (g *group) TargetSize() (int, error) { return g.size, nil }
 
 func (*group) Exist() bool { return true }
 

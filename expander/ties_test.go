@@ -137,6 +137,30 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	assert.Truef(t, len(got) > 0 && got[0].NodeGroup.Id() == "b" && got[0].NodeCount == 2, "best options %+v, want the two nodes of b", got)
 }
 
+// One group for each zone: each scale-up of one node goes to the zone that has the fewest.
+func TestEqualGroupsFillEvenly(t *testing.T) {
+	for _, names := range []string{"least-waste", "least-cost", "least-nodes", "most-pods", "least-waste-stock"} {
+		t.Run(names, func(t *testing.T) {
+			prices := flat{"a": 1, "b": 1, "c": 1}
+			strategy, err := parsed(names, Config{Provider: unpriced{}, Costs: prices,
+				LeastCost: leastcost.New(prices, nil, nil, time.Minute, clock.RealClock{})})
+			require.NoError(t, err)
+			options := offer("c", "a", "b")
+			options[1].NodeGroup.(*group).size = 1
+			var grown []string
+			for range 5 {
+				got := strategy.BestOption(slices.Clone(options), map[string]*framework.NodeInfo{"a": typed("g5.xlarge"), "b": typed("g5.xlarge"), "c": typed("g5.xlarge")})
+				require.NotNil(t, got)
+				grown = append(grown, got.NodeGroup.Id())
+				got.NodeGroup.(*group).size++
+			}
+			assert.Equal(t, []string{"b", "c", "a", "b", "c"}, grown, "groups that grew")
+			chosen, _ := strategy.Plan()
+			assert.Falsef(t, names == "least-cost" && (len(chosen) != 1 || chosen[0].Group != "c"), "the plan goes on from %+v, want the node of c", chosen)
+		})
+	}
+}
+
 // known are the problems of node groups.
 type known map[string]int
 

@@ -83,7 +83,7 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 		{"0:0:a", 2, 2}, // or to terminate below them
 	} {
 		t.Run(tt.flag, func(t *testing.T) {
-			discovery, err := ownership.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
+			discovery, err := ownership.ParseDiscovery([]string{tt.flag, "0:1:a"}, nil)
 			require.NoError(t, err)
 			w := newWorldOf(t, having(scalingGroup("a", 2, 2, 6)), discovery).started()
 			g := w.group("a")

@@ -18,12 +18,13 @@ type candidate struct {
 	id      string // of its group
 	info    *framework.NodeInfo
 	penalty Penalty
+	size    int     // of its group
 	unit    float64 // hourly cost of one node, penalty included, if the option's nodes are added together
 
 	costs map[int]pricing.Amount // by number of nodes, as far as they were asked for
 }
 
-// candidates returns the options with a known price, by their problems and names.
+// candidates returns the options with a known price, by their problems, sizes and names.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
 	for _, option := range options {
@@ -33,10 +34,11 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 			klog.Background().V(2).Info("Left out a scale-up option without node template, nodes or pods", "nodeGroup", id)
 			continue
 		}
-		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id), costs: map[int]pricing.Amount{}})
+		size, _ := option.NodeGroup.TargetSize()
+		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id), size: size, costs: map[int]pricing.Amount{}})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), strings.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), cmp.Compare(a.size, b.size), strings.Compare(a.id, b.id))
 	})
 	return slices.DeleteFunc(list, func(c candidate) bool {
 		_, known := f.cost(&c, c.option.NodeCount)

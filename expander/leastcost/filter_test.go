@@ -26,11 +26,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// group is a node group of which only the ID is ever asked.
+// group is a node group of which only the ID and the size are ever asked.
 type group struct {
 	cloudprovider.NodeGroup
 	id string
 }
+
+func (g *group) TargetSize() (int, error) { return 0, nil }
 
 func (g *group) Id() string { return g.id }
 

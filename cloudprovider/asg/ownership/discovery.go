@@ -147,9 +147,10 @@ func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 		if err != nil {
 			return Discovery{}, fmt.Errorf("--nodes=%s: %w", spec, err)
 		}
-		// As in stock, the last flag that names a group holds.
-		d.Named = slices.DeleteFunc(d.Named, func(n group.Named) bool { return n.Name == named.Name })
-		d.Named = append(d.Named, named)
+		// As in stock, the first flag that names a group holds.
+		if !slices.ContainsFunc(d.Named, func(n group.Named) bool { return n.Name == named.Name }) {
+			d.Named = append(d.Named, named)
+		}
 	}
 	for _, spec := range autoDiscovery {
 		filter, err := parseTagFilter(spec)

@@ -139,6 +139,7 @@ func TestRolesAreThoseThatTheFlagsNeed(t *testing.T) {
 		{name: "lease in the namespace of a variable", pod: "autoscaling", args: []string{"--namespace=$(POD_NAMESPACE)"}, lease: lease + clusterAutoscaler, in: "autoscaling"},
 		{name: "pod of another namespace that starts a shell", pod: "autoscaling", shell: true, lease: lease + clusterAutoscaler, in: "autoscaling"},
 		{name: "renamed lease", args: []string{"--leader-elect-resource-name=a"}, lease: lease + "a"},
+		{name: "renamed as in stock 1.32.0", args: []string{"--lease-resource-name=a"}, lease: lease + "a"},
 		{name: "plugin", args: []string{"--asg-plugin-address=:8087"}, lease: "deploy/rbac-plugin.yaml: leases.coordination.k8s.io cluster-autoscaler-plugin"},
 		{name: "queue", args: []string{"--asg-interruption-queue=q"}, deletion: true, lease: lease + clusterAutoscaler},
 		{name: "queue, the pods are left", args: []string{"--asg-interruption-queue=q", "--asg-interruption-deadline=leave"}, lease: lease + clusterAutoscaler},

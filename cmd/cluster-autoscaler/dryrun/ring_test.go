@@ -262,13 +262,15 @@ func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 	assert.Truef(t, apierrors.IsNotFound(err), "a kind that was not recorded: %v", err)
 }
 
-// named is a node group of which an expander sees the name alone.
+// named is a node group of which an expander sees the name and the size alone.
 type named struct {
 	cloudprovider.NodeGroup
 	id string
 }
 
 func (n named) Id() string { return n.id }
+
+func (named) TargetSize() (int, error) { return 0, nil }
 
 // A replay chooses by the priorities of the recorded loop. Without them the first group by name would win.
 func TestReplayHasThePriorities(t *testing.T) {

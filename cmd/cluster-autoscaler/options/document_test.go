@@ -131,6 +131,41 @@ func flagsDocument(t *testing.T) string {
 	return text
 }
 
+// Each value in docs/migration.md brings back what another stock does, so it is none that counts here without it.
+func TestOldBehaviourNeedsItsFlags(t *testing.T) {
+	fs, _ := register(t)
+	page := document.Of(t, document.Pages(t, "../../.."), "docs/migration.md")
+	_, section, found := strings.Cut(page.Prose, "\n## What differs, and how to get the old behaviour\n")
+	require.True(t, found, "the section of what differs")
+	section, _, _ = strings.Cut(section, "\n## ")
+	given := map[string]string{}
+	for _, row := range strings.Split(section, "\n") {
+		columns := strings.Split(strings.Trim(row, "| "), " | ")
+		page.Prose = columns[len(columns)-1]
+		for _, span := range page.Spans() {
+			for _, word := range strings.Fields(span) {
+				if name, value, isFlag := strings.Cut(strings.TrimPrefix(word, "--"), "="); isFlag && strings.HasPrefix(word, "--") {
+					given[name] = value
+				}
+			}
+		}
+	}
+	require.Contains(t, given, "blocking-system-pod-distruption-timeout")
+	for name, value := range given {
+		f := fs.Lookup(name)
+		require.NotNilf(t, f, "--%s is no flag", name)
+		t.Cleanup(func() { _ = f.Value.Set(f.DefValue) }) // the core's flags are the process's
+		require.NoErrorf(t, f.Value.Set(value), "--%s=%s", name, value)
+		here := f.DefValue
+		for _, u := range unset {
+			if u.name == name {
+				here = fmt.Sprint(u.value)
+			}
+		}
+		assert.NotEqualf(t, here, f.Value.String(), "--%s=%s is the default", name, value)
+	}
+}
+
 // make docs writes the document.
 func TestFlagsDocument(t *testing.T) {
 	document.Check(t, "../../..", "flags.md", flagsDocument(t), *update)

@@ -43,6 +43,7 @@ func (o *Options) addOthers(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
 		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
 	fs.Int(emptyBulkFlag, 10, "The same as --max-scale-down-parallelism, which counts if both are given. Earlier releases of stock have it.")
+	fs.StringVar(&o.LeaderElection.ResourceName, oldLeaseFlag, usualLease, "The same as --"+leaseFlag+". Release 1.32.0 of stock has it.")
 	for _, f := range inert {
 		added := fs.VarPF(&f, f.Name, "", fmt.Sprintf("A flag of other releases of the stock autoscaler. It does nothing here: %s.", f.Why))
 		if f.kind == "bool" {
@@ -54,6 +55,7 @@ func (o *Options) addOthers(fs *pflag.FlagSet) {
 const (
 	maxStartupTimeFlag = "max-startup-time"
 	emptyBulkFlag      = "max-empty-bulk-delete"
+	oldLeaseFlag       = "lease-resource-name"
 )
 
 // FillStartupTime sets MaxStartupTime as the flags say together. fs is parsed.

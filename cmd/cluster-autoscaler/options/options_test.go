@@ -235,6 +235,8 @@ func TestPluginAndShadowHaveLeasesOfTheirOwn(t *testing.T) {
 		{[]string{"--shadow", "--leader-elect-resource-name=cluster-autoscaler"}, "cluster-autoscaler-shadow"},
 		{[]string{"--shadow", "--leader-elect-resource-name=mine"}, "mine-shadow"},
 		{[]string{"--shadow", "--leader-elect-resource-name=my-shadow"}, "my-shadow"},
+		{[]string{"--lease-resource-name=mine"}, "mine"},
+		{[]string{"--asg-plugin-address=127.0.0.1:8087", "--lease-resource-name=mine"}, "mine"},
 	} {
 		fs, options := register(t, tt.flags...)
 		options.FillLease(fs)

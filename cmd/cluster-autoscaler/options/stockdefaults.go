@@ -78,7 +78,7 @@ func describeStock(fs *pflag.FlagSet) error {
 	gpus.Usage = strings.Replace(gpus.Usage, "CURRENTLY THIS FLAG ONLY WORKS ON GKE.",
 		"A type is the value of the node label k8s.amazonaws.com/accelerator, and a type that no node has limits nothing.", 1)
 	fs.Lookup("expander").Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
-		"Each expander chooses among the options that the expanders before it leave. Price, fewest problems and then name decide what is still open, " +
+		"Each expander chooses among the options that the expanders before it leave. Price, fewest problems, smallest size and then name decide what is still open, " +
 		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
 	f := fs.Lookup(cloudProviderFlag)
 	f.DefValue, f.Usage = cloudprovider.AwsProviderName, "Cloud provider type. Available values: ["+cloudprovider.AwsProviderName+"]"
@@ -116,7 +116,7 @@ const leaseFlag = "leader-elect-resource-name"
 // FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the lease of
 // the autoscaler that it watches, because it would take it in the end.
 func (o *Options) FillLease(fs *pflag.FlagSet) {
-	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
+	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) && !fs.Changed(oldLeaseFlag) {
 		o.LeaderElection.ResourceName = pluginLease
 	}
 	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
