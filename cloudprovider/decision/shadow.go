@@ -36,7 +36,7 @@ type Comparison struct {
 	About   bool                  `json:"perHourEstimated,omitempty"`
 	Both    int                   `json:"both"`             // pods or nodes for which both acted
 	Sooner  float64               `json:"soonerSeconds"`    // than the leader, in sum over these. Below 0: later
-	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group that the leader raised, or kept the node
+	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group, or would have kept the node
 }
 
 // Compare has nodes of one group at a price.

@@ -20,7 +20,7 @@ const whole = 10_000
 // Preferences has plans follow what pods merely prefer: preferred node affinity, and topology spread with ScheduleAnyway. The zero value ignores it.
 //
 // Such a plan is made after the cheapest one, and counts if it costs about the same and places as many pods. There, each class of pods keeps off the
-// candidates that it prefers less, among those on which its pods cost about the least. Pods that find no place go where they prefer it next.
+// candidates that it prefers less, among those on which its pods cost about the least. Pods without a place go where they prefer it next.
 type Preferences struct {
 	// Percent is how much more nodes may cost that suit pods better. Preferences count for nothing with 0.
 	Percent float64
@@ -41,8 +41,8 @@ func (f *Filter) ByPreference() *Filter {
 	return &behind
 }
 
-// narrowed returns the scores of a class, nil where they do not count. They are below 0 for candidates on which its pods do not cost about the
-// least: nobody prefers others to these.
+// narrowed returns the scores of a class, nil where they do not count. They are below 0 for candidates on which its pods cost more than
+// about the least: nobody prefers others to these.
 func (d *demand) narrowed(i int, candidates []candidate) []int64 {
 	class := d.classes[i]
 	if !d.narrow || class.scores == nil {

@@ -45,7 +45,7 @@ func (p *problem) counts() (counts, all []int) {
 }
 
 func (p *problem) addShapes(candidates []candidate, d *demand) {
-	fits, suits := make([]bits, len(candidates)), make([]uint64, len(candidates)) // by candidate: the classes that it lists, a hash of their scores
+	fits, suits := make([]bits, len(candidates)), make([]uint64, len(candidates)) // by candidate: its classes, a hash of their scores
 	for c := range candidates {
 		fits[c] = newBits(len(d.ables))
 	}
