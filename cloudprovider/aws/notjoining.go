@@ -34,7 +34,7 @@ func (p *Provider) SetLate(since map[string]time.Time) {
 	snapshot := p.cache.Snapshot()
 	maps.DeleteFunc(since, func(id string, _ time.Time) bool {
 		i, _ := snapshot.Instance(id)
-		return i == nil || i.Lifecycle != "InService"
+		return i == nil || i.Lifecycle != "InService" && i.Lifecycle != "Pending:Wait" // where a hook waits for its bootstrap
 	})
 	p.starts.Want(slices.Collect(maps.Keys(since))...)
 	p.changing.Lock()

@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -83,6 +85,30 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	assert.Equal(t, "", problem(), "problem, want none once another instance has joined")
 	calls := w.AWS.Calls()
 	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
+}
+
+// The bootstrap completes the hook of such a group, which may wait for longer than the core does.
+func TestInstanceBehindALaunchHookThatDoesNotJoinIsAProblem(t *testing.T) {
+	hooked := awsworld.Group("g", "m5.large", 0, 0, 5, nil)
+	hooked.Impaired = "instance"
+	hooked.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "bootstrap", Transition: "launching", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
+	w := newWorld(t, nil, hooked)
+	require.NoError(t, w.AWS.SetDesired("g", 1))
+	late := map[string]time.Time{}
+	w.waitWhile("no instance waits", func() bool {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		for _, i := range w.Cache.Snapshot().Group("g").Instances {
+			if i.Lifecycle == "Pending:Wait" {
+				late[i.ID] = time.Now()
+			}
+		}
+		return len(late) == 0
+	})
+	w.SetLate(late)
+	w.waitWhile("no problem", func() bool {
+		w.NextLoop()
+		return !slices.ContainsFunc(w.Problems(), func(p aws.Problem) bool { return p.Reason == aws.ReasonNotJoining })
+	})
 }
 
 // A node whose provider ID is not EC2's may be any instance. Once EC2 shows names and addresses, and others have EC2's provider ID, it is

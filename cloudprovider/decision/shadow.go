@@ -36,7 +36,7 @@ type Comparison struct {
 	About   bool                  `json:"perHourEstimated,omitempty"`
 	Both    int                   `json:"both"`             // pods or nodes for which both acted
 	Sooner  float64               `json:"soonerSeconds"`    // than the leader, in sum over these. Below 0: later
-	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group that the leader raised
+	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group, or would have kept the node
 }
 
 // Compare has nodes of one group at a price.
@@ -91,7 +91,11 @@ func (c Comparison) Words(currency string) string {
 	switch sum := c.Nodes(); {
 	case c.Node == "":
 	case sum.Shadow == 0:
-		return "the shadow would have kept it"
+		words := "the shadow would have kept it"
+		for _, cause := range c.Causes {
+			words += ": " + cause.Message
+		}
+		return words
 	case sum.Leader == 0:
 		return fmt.Sprintf("the leader kept it for %.1f s, until it was needed again", c.Sooner)
 	default:

@@ -200,7 +200,11 @@ func (h *Handler) reportMoved(pod *corev1.Pod, forced, held bool) {
 	case forced:
 		how = "Deleted without an eviction, because the time is over,"
 	}
-	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which is interrupted", how, pod.Spec.NodeName)
+	also := ""
+	if asks, _, _ := nodemeta.LeftAlone(pod, h.Clock.Now()); asks {
+		also = ", although it asks to be left alone"
+	}
+	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which is interrupted%s", how, pod.Spec.NodeName, also)
 }
 
 func (h *Handler) reportStuck(pod *corev1.Pod, err error) {

@@ -3,11 +3,15 @@ package interruption
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/record"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
@@ -38,8 +42,12 @@ func TestEventBlamesABudgetOnlyIfOneRefused(t *testing.T) {
 		{true, true, "Deleted against its disruption budget, because the time is over,"},
 	} {
 		events := record.NewFakeRecorder(1)
-		h := &Handler{Options: Options{Events: events}}
-		h.reportMoved(&corev1.Pod{Spec: corev1.PodSpec{NodeName: "n"}}, tt.forced, tt.held)
+		h := &Handler{Options: Options{Events: events, Clock: clocktesting.NewFakeClock(time.Now())}}
+		pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "n"}}
+		h.reportMoved(pod, tt.forced, tt.held)
 		assert.Equal(t, "Normal NodeInterrupted "+tt.want+" from node n, which is interrupted", <-events.Events)
+		nodemeta.DoNotDisrupt.Set(pod, "true")
+		h.reportMoved(pod, tt.forced, tt.held)
+		assert.Equal(t, "Normal NodeInterrupted "+tt.want+" from node n, which is interrupted, although it asks to be left alone", <-events.Events)
 	}
 }

@@ -178,24 +178,24 @@ func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / 
 
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{classes: slices.Clone(d.classes)}
-	ables, unlike := d.ables, d.ables
-	if d.narrow {
-		ables = d.mostPreferred(candidates)
-		unlike = slices.Concat(d.ables, ables) // candidates of one shape fit the same classes, and are preferred by the same ones
+	for i := range p.classes {
+		p.classes[i].scores = d.narrowed(i, candidates)
 	}
-	p.addShapes(candidates, d, unlike)
+	p.addShapes(candidates, d)
 	for i := range p.classes {
 		class := &p.classes[i]
 		class.fits, class.wide = newBits(len(p.shapes)), newBits(len(p.shapes))
 		for s, shape := range p.shapes {
 			if d.ables[i].has(shape.groups[0]) && class.request.within(shape.offered) {
 				class.wide.set(s)
-				if ables[i].has(shape.groups[0]) {
+				if class.scores == nil {
 					class.fits.set(s)
 				}
 			}
 		}
 	}
+	counts, _ := p.counts()
+	p.widen(counts)
 	return p
 }
 

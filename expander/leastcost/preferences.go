@@ -2,20 +2,25 @@ package leastcost
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-const whole = 100
+const whole = 10_000
 
 // Preferences has plans follow what pods merely prefer: preferred node affinity, and topology spread with ScheduleAnyway. The zero value ignores it.
 //
 // Such a plan is made after the cheapest one, and counts if it costs about the same and places as many pods. There, each class of pods keeps off the
-// candidates that it prefers less, among those on which its pods cost about the least. Pods that find no place go anywhere in the end.
+// candidates that it prefers less, among those on which its pods cost about the least. Pods without a place go where they prefer it next.
 type Preferences struct {
 	// Percent is how much more nodes may cost that suit pods better. Preferences count for nothing with 0.
 	Percent float64
@@ -36,38 +41,41 @@ func (f *Filter) ByPreference() *Filter {
 	return &behind
 }
 
-// mostPreferred leaves out a candidate of a class that prefers another one, if the class's pods cost about the least on both.
-func (d *demand) mostPreferred(candidates []candidate) []bits {
-	ables := slices.Clone(d.ables)
-	for i, class := range d.classes {
-		if class.scores == nil {
-			continue
-		}
-		cost, least, best := make([]float64, len(candidates)), math.Inf(1), int64(0)
-		ables[i].each(func(c int) {
-			cost[c] = candidates[c].unit * class.request.largestShare(d.offered[c])
-			least = min(least, cost[c])
-		})
-		cheap := func(c int) bool { return d.preferences.asCheap(cost[c], least) }
-		ables[i].each(func(c int) {
-			if cheap(c) {
-				best = max(best, class.scores[c])
-			}
-		})
-		ables[i] = newBits(len(candidates))
-		d.ables[i].each(func(c int) {
-			if !cheap(c) || class.scores[c] == best {
-				ables[i].set(c)
-			}
-		})
+// narrowed returns the scores of a class, nil where they do not count. They are below 0 for candidates on which its pods cost more than
+// about the least: nobody prefers others to these.
+func (d *demand) narrowed(i int, candidates []candidate) []int64 {
+	class := d.classes[i]
+	if !d.narrow || class.scores == nil {
+		return nil
 	}
-	return ables
+	cost := func(c int) float64 { return candidates[c].unit * class.request.largestShare(d.offered[c]) }
+	least, scores := math.Inf(1), slices.Clone(class.scores)
+	d.ables[i].each(func(c int) { least = min(least, cost(c)) })
+	d.ables[i].each(func(c int) {
+		if !d.preferences.asCheap(cost(c), least) {
+			scores[c] = -1
+		}
+	})
+	return scores
 }
 
+// widen adds the shapes that suit pods next best, for the classes that have pods left.
 func (p *problem) widen(left []int) (any bool) {
 	for i := range p.classes {
-		if class := &p.classes[i]; class.scores != nil && left[i] > 0 {
-			class.fits, any = class.wide, true
+		class, next, more := &p.classes[i], int64(-1), []int(nil)
+		if class.scores == nil || left[i] == 0 {
+			continue
+		}
+		score := func(s int) int64 { return class.scores[p.shapes[s].groups[0]] }
+		class.wide.each(func(s int) {
+			if !class.fits.has(s) {
+				next, more, any = max(next, score(s)), append(more, s), true
+			}
+		})
+		for _, s := range more {
+			if score(s) < 0 || score(s) == next {
+				class.fits.set(s)
+			}
 		}
 	}
 	return any
@@ -123,7 +131,7 @@ func soft(c apiv1.TopologySpreadConstraint) bool {
 	return c.WhenUnsatisfiable == apiv1.ScheduleAnyway && c.TopologyKey != apiv1.LabelHostname
 }
 
-// affinityScores returns the share of the weights that nodes of each candidate meet.
+// affinityScores returns the share of the weights that nodes of each candidate meet. A label that may differ counts half.
 func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidate) []int64 {
 	scores, all := make([]int64, len(candidates)), int64(0)
 	parsed, err := nodeaffinity.NewPreferredSchedulingTerms(terms)
@@ -132,10 +140,25 @@ func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidat
 	}
 	for c := range candidates {
 		if err == nil && all > 0 {
-			scores[c] = parsed.Score(candidates[c].info.Node()) * whole / all
+			node := candidates[c].info.Node()
+			scores[c] = (parsed.Score(node) + parsed.Score(withoutAssumed(node))) * whole / 2 / all
 		}
 	}
 	return scores
+}
+
+// withoutAssumed returns the node without its zone and instance type where AWS may choose others.
+func withoutAssumed(node *apiv1.Node) *apiv1.Node {
+	for by, labels := range map[string][]string{nodemeta.ZoneAssumed: append([]string{podzone.LabelZoneID}, podzone.NameLabels...),
+		nodemeta.KindAssumed: {apiv1.LabelInstanceTypeStable, apiv1.LabelInstanceType}} {
+		if _, assumed := node.Labels[by]; assumed {
+			node = &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: maps.Clone(node.Labels)}}
+			for _, label := range labels {
+				delete(node.Labels, label)
+			}
+		}
+	}
+	return node
 }
 
 type domain struct{ workload, key, value string }

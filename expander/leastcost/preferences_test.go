@@ -30,9 +30,12 @@ func bought(capacityType string) *framework.NodeInfo {
 }
 
 func TestPlansFollowPreferences(t *testing.T) {
-	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"), "of-db": bought("on-demand")}
+	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"), "of-db": bought("on-demand"), "reserved": bought("reserved")}
 	web, db := replicas("web", 8, "1", "1Gi"), replicas("db", 8, "1", "1Gi")
 	limited := preferring("spot", web)
+	ranked := each(replicas("web", 12, "1", "1Gi"), func(_ int, pod *apiv1.Pod) {
+		affine(prefer(100, capacity, "spot"), prefer(50, capacity, "reserved"))(&pod.Spec)
+	})
 	both := func(pods ...[]*apiv1.Pod) []expander.Option {
 		return []expander.Option{option("spot", 9, pods...), option("on-demand", 9, pods...)}
 	}
@@ -51,6 +54,10 @@ func TestPlansFollowPreferences(t *testing.T) {
 		{name: "the preferred group cannot launch", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web))[1:], percent: 5, want: map[string]int{"on-demand": 8}},
 		{name: "the preferred group is nearly full", prices: flat{"spot": 1, "on-demand": 1}, options: []expander.Option{option("spot", 1, limited[:4]), option("on-demand", 9, limited)},
 			percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
+		{name: "the next one takes what the preferred one leaves", prices: flat{"spot": 1, "on-demand": 1, "reserved": 1}, options: []expander.Option{
+			option("spot", 1, ranked[:4]), option("on-demand", 9, ranked), option("reserved", 9, ranked)}, percent: 5, want: map[string]int{"spot": 4, "reserved": 8}},
+		{name: "both of the preferred ones are nearly full", prices: flat{"spot": 1, "on-demand": 1, "reserved": 1}, options: []expander.Option{
+			option("spot", 1, ranked[:4]), option("on-demand", 9, ranked), option("reserved", 1, ranked[:4])}, percent: 5, want: map[string]int{"spot": 4, "reserved": 4, "on-demand": 4}},
 		{name: "a group like the less preferred one does not fit", prices: flat{"spot": 1, "on-demand": 1, "of-db": 1}, options: []expander.Option{
 			option("of-db", 9, db), option("spot", 1, limited[:4]), option("on-demand", 9, limited, db)}, percent: 5, want: map[string]int{"spot": 4, "on-demand": 12}},
 		{name: "workloads differ", prices: flat{"spot": 1, "on-demand": 1.01}, options: both(preferring("spot", web), preferring("on-demand", db)), percent: 5, want: map[string]int{"spot": 8, "on-demand": 8}},

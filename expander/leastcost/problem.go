@@ -18,7 +18,7 @@ type class struct {
 	fits       bits         // the shapes that have room for one
 	perNode    int          // how many of them one node may hold, whatever it offers
 	separation separation   // from pods of which classes
-	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference
+	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference, or none that counts
 	wide       bits         // the shapes that have room for one, the less preferred ones included
 }
 
@@ -44,17 +44,21 @@ func (p *problem) counts() (counts, all []int) {
 	return counts, all
 }
 
-func (p *problem) addShapes(candidates []candidate, d *demand, ables []bits) {
-	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists
+func (p *problem) addShapes(candidates []candidate, d *demand) {
+	fits, suits := make([]bits, len(candidates)), make([]uint64, len(candidates)) // by candidate: its classes, a hash of their scores
 	for c := range candidates {
-		fits[c] = newBits(len(ables))
+		fits[c] = newBits(len(d.ables))
 	}
-	for i, set := range ables {
-		set.each(func(c int) { fits[c].set(i) })
+	for i, set := range d.ables {
+		set.each(func(c int) {
+			if fits[c].set(i); p.classes[i].scores != nil {
+				suits[c] = (suits[c] ^ uint64(p.classes[i].scores[c])) * 1099511628211 // FNV-1a
+			}
+		})
 	}
 	known := make(map[string]int)
 	for c := range candidates {
-		key := keyOf(d.offered[c]) + keyOf(fits[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
+		key := keyOf(d.offered[c]) + keyOf(fits[c]) + keyOf(suits[c:c+1]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
 		i, ok := known[key]
 		if !ok {
 			i = len(p.shapes)

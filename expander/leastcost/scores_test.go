@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // bothTypes are candidates of which each has a capacity type and a zone.
@@ -63,15 +65,17 @@ func TestScores(t *testing.T) {
 		{name: "required spread is no preference", pods: ofWeb(2, spreadOver(apiv1.DoNotSchedule, capacity)), want: [][]int64{nil, nil}},
 		{name: "every node is a host of its own", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, apiv1.LabelHostname)), want: [][]int64{nil, nil}},
 		{name: "turned off", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), off: true, want: [][]int64{nil}},
-		{name: "a capacity type", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), want: [][]int64{{100, 0, 100}}},
-		{name: "by weight", pods: ofWeb(1, affine(prefer(30, capacity, "spot"), prefer(10, apiv1.LabelTopologyZone, "b"))), want: [][]int64{{75, 0, 100}}},
+		{name: "a capacity type", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), want: [][]int64{{10_000, 0, 10_000}}},
+		{name: "by weight", pods: ofWeb(1, affine(prefer(30, capacity, "spot"), prefer(10, apiv1.LabelTopologyZone, "b"))), want: [][]int64{{7_500, 0, 10_000}}},
+		{name: "a small weight beside heavy ones", pods: ofWeb(1, affine(prefer(100, "disk", "ssd"), prefer(100, "net", "fast"), prefer(1, apiv1.LabelTopologyZone, "b"))),
+			want: [][]int64{{0, 0, 49}}},
 		{name: "no node has it", pods: ofWeb(1, affine(prefer(1, "disk", "ssd"))), want: [][]int64{nil}},
 		{name: "the pod can use one alone", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), able: []int{1}, want: [][]int64{nil}},
-		{name: "in turn", pods: ofWeb(3, spreadOver(apiv1.ScheduleAnyway, capacity)), want: [][]int64{{0, 100, 0}, {100, 0, 100}, {0, 100, 0}}},
+		{name: "in turn", pods: ofWeb(3, spreadOver(apiv1.ScheduleAnyway, capacity)), want: [][]int64{{0, 10_000, 0}, {10_000, 0, 10_000}, {0, 10_000, 0}}},
 		{name: "what runs counts", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, capacity)), running: map[string]int{"on-demand": 2},
-			want: [][]int64{{100, 0, 100}, {100, 0, 100}}},
+			want: [][]int64{{10_000, 0, 10_000}, {10_000, 0, 10_000}}},
 		{name: "over two labels", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, capacity, apiv1.LabelTopologyZone)),
-			want: [][]int64{{100, 200, 0}, {100, 0, 200}}},
+			want: [][]int64{{10_000, 20_000, 0}, {10_000, 0, 20_000}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := Preferences{Percent: 5, Running: func() (list []*framework.NodeInfo, _ error) {
@@ -98,5 +102,34 @@ func TestScores(t *testing.T) {
 			}
 			assert.Empty(t, cmp.Diff(tt.want, p.scores(tt.pods, bothTypes, able)), "scores (-want +got)")
 		})
+	}
+}
+
+// AWS chooses the zone and the instance type of such a group's nodes.
+func TestLabelsThatMayDifferCountHalf(t *testing.T) {
+	const kind = apiv1.LabelInstanceTypeStable
+	labels := func(more ...string) map[string]string {
+		all := map[string]string{apiv1.LabelTopologyZone: "a", kind: "m5.large", apiv1.LabelArchStable: "arm64"}
+		for _, label := range more {
+			all[label] = "x"
+		}
+		return all
+	}
+	var candidates []candidate
+	able := newBits(4)
+	for c, of := range []map[string]string{labels(), labels(nodemeta.ZoneAssumed), labels(nodemeta.KindAssumed), {}} {
+		candidates = append(candidates, candidate{info: framework.NewNodeInfo(&apiv1.Node{ObjectMeta: metav1.ObjectMeta{Labels: of}}, nil)})
+		able.set(c)
+	}
+	for _, tt := range []struct {
+		key, value string
+		want       []int64
+	}{
+		{apiv1.LabelTopologyZone, "a", []int64{10_000, 5_000, 10_000, 0}},
+		{kind, "m5.large", []int64{10_000, 10_000, 5_000, 0}},
+		{apiv1.LabelArchStable, "arm64", []int64{10_000, 10_000, 10_000, 0}},
+	} {
+		got := Preferences{Percent: 5}.scores(ofWeb(1, affine(prefer(1, tt.key, tt.value))), candidates, []bits{able})
+		assert.Equalf(t, [][]int64{tt.want}, got, "pods that prefer %s", tt.value)
 	}
 }

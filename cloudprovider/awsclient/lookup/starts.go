@@ -153,7 +153,7 @@ const (
 var (
 	// secret matches a value behind a telling name, the user that curl is given, a user of a URL, an access key, tokens by their beginning, a
 	// token in JSON, and long text in base64. Quotes around a whole value stay, because a parser may need them.
-	secret = regexp.MustCompile(`(?im)((?:(?:` + telling + `)[\w-]*\\*["']?\s*[:= ]\s*|(?:` + alike + `)[\w-]*\\*["']?\s*[:=][ \t]*))` +
+	secret = regexp.MustCompile(`(?im)((?:(?:` + telling + `)[\w-]*\\*["']?\s*[:=： ]\s*|(?:` + alike + `)[\w-]*\\*["']?\s*[:=：][ \t]*))` +
 		`(?:bearer\s+|basic\s+)?(?:(")(?:\\.|[^"\\\n])*"[^\s,}\]]*|(')[^'\n]*'[^\s,}\]]*|\S+)` +
 		`|(\s-u[ \t=]*|\s--user(?:[ \t]+|=))(?:"[^"\n]*:[^"\n]*"|'[^'\n]*:[^'\n]*'|\S+:\S+)|://[^\s/@]*@` +
 		`|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w+|\bxox[a-z]-\S+|\bhooks\.slack\.com/\S+|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
@@ -181,7 +181,7 @@ func Masked(text string) string {
 
 // consoleEnd returns the last lines without secrets and codes of a terminal.
 func consoleEnd(text string) (lines []string) {
-	for line := range strings.Lines(Masked(unseen.ReplaceAllString(text, ""))) {
+	for line := range strings.Lines(Masked(unseen.ReplaceAllString(strings.ReplaceAll(text, "\r", "\n"), ""))) {
 		if line = strings.TrimSpace(line); line != "" {
 			lines = append(lines, strings.ToValidUTF8(line[:min(len(line), consoleWidth)], ""))
 		}

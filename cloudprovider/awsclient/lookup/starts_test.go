@@ -153,6 +153,7 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 		{`{\"token\": \"hunter2\"} done`, `{\"token\": *** done`},
 		{`PASSWORD='correct horse' done`, `PASSWORD='***' done`},
 		{"Authorization: Bearer abc.def", "Authorization: ***"},
+		{"password：hunter2", "password：***"},
 		{"curl https://me:pw@host/path", "curl https***host/path"},
 		{"key AKIAIOSFODNN7EXAMPLE", "key ***"},
 		{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "***"},
@@ -184,5 +185,7 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 	assert.Truef(t, slices.Equal(got, []string{"a", "b"}), "a private key becomes %q", got)
 	got = consoleEnd("a:\n- password: |-\n    hunter2\n\n    hunter3\n  \"ssh_private_key\": >\n    hunter4\n  user: b\nscript: |\n  c\n")
 	assert.Equal(t, []string{"a:", "- password: ***", `"ssh_private_key": ***`, "user: b", "script: |", "c"}, got, "blocks of YAML")
+	got = consoleEnd("10%\r20%\rauth=hunter2\rkubelet: Unauthorized\r")
+	assert.Equal(t, []string{"10%", "20%", "auth=***", "kubelet: Unauthorized"}, got, "lines that end with a carriage return")
 	assert.Len(t, consoleEnd(strings.Repeat("x\n", 100)), consoleLines, "lines")
 }

@@ -90,12 +90,12 @@ func tooManyBudgets(pod *corev1.Pod) drainability.Status {
 	return drainability.NewBlockedStatus(drain.NotEnoughPdb, fmt.Errorf("more than one disruption budget selects %s/%s", pod.Namespace, pod.Name))
 }
 
-// ifEvictable is the core's rule of pods that are safe to evict, but for pods with too many budgets.
+// ifEvictable is the core's rule of pods that are safe to evict, but for pods with too many budgets. Nobody evicts the core's own pods.
 type ifEvictable struct{ rules.Rule }
 
 func (i ifEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	s := i.Rule.Drainable(ctx, pod, node)
-	ends := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodPending || drain.IsPodTerminal(pod)
+	ends := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodPending || drain.IsPodTerminal(pod) || podlist.IsFake(pod)
 	if s.Outcome == drainability.DrainOk && !ends && len(ctx.RemainingPdbTracker.MatchingPdbs(pod)) > 1 {
 		return tooManyBudgets(pod)
 	}

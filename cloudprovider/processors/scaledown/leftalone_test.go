@@ -196,14 +196,20 @@ func TestRoomForPodsUsesUpNoBudget(t *testing.T) {
 	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)
 	var room []*corev1.Pod
 	for _, name := range []string{"room-1", "room-2", "room-3"} {
-		room = append(room, fake.WithFakePodAnnotation(web(name, "", safeToEvict, "true")))
+		pod := fake.WithFakePodAnnotation(web(name, "", safeToEvict, "true"))
+		pod.Labels, pod.Status = map[string]string{"room": ""}, corev1.PodStatus{}
+		room = append(room, pod)
 	}
 	add(t, cluster, nodes[0], room...)
 	add(t, cluster, nodes[1], web("a", nodes[1].Name))
 	add(t, cluster, nodes[2])
 	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()}
-	require.NoError(t, budgets.SetPdbs([]*policyv1.PodDisruptionBudget{{ObjectMeta: metav1.ObjectMeta{Namespace: "default"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}}, Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}}}))
+	budget := func(name string, of map[string]string) *policyv1.PodDisruptionBudget {
+		return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+			Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: of}},
+			Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}}
+	}
+	require.NoError(t, budgets.SetPdbs([]*policyv1.PodDisruptionBudget{budget("all", nil), budget("more", map[string]string{"room": ""})}))
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster, RemainingPdbTracker: budgets,
 		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true, ScaleDownSimulationTimeout: time.Minute, MaxScaleDownParallelism: 10,
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}}}

@@ -365,6 +365,9 @@ func (s *Shadow) removed(n decision.Node, by decision.Sides[int], sooner time.Du
 	}
 	c := decision.Compare(s.Provider.GroupName(n.Group), by, n.PerHour, n.About)
 	c.From, c.Node, c.Both, c.Sooner = s.Clock.Now(), n.Name, by.Shadow*by.Leader, sooner.Seconds()*float64(by.Shadow)
+	if by.Shadow == 0 {
+		c.Causes = map[string]decision.Reason{s.Provider.GroupName(n.Group): n.Reason}
+	}
 	s.add(c).Removals.Add(c)
 }
 

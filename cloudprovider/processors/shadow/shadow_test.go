@@ -331,7 +331,7 @@ func TestRemovalsAreCompared(t *testing.T) {
 		w.last.Nodes = states
 		w.loop(nil)
 	}
-	needed := decision.Node{State: decision.NodeNeeded, Reason: decision.Reason{Code: decision.CodeNeeded}}
+	needed := decision.Node{State: decision.NodeNeeded, Reason: decision.Reason{Code: decision.CodeNeeded, Message: "its pods fit on no other node"}}
 	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
 	waits := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneededDelay}, RemovalAt: w.clock.Now().Add(time.Minute)}
 	paused := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeScaleDownOff}} // after the shadow's next launch
@@ -358,7 +358,7 @@ func TestRemovalsAreCompared(t *testing.T) {
 	want := []string{
 		"true [a]: both removed it, the shadow 10.0 s sooner",
 		"true [a]: both removed it, the shadow 30.0 s later",
-		"true [a]: the shadow would have kept it",
+		"true [a]: the shadow would have kept it: its pods fit on no other node",
 		"true [a]: both removed it, the shadow 10.0 s sooner",
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
