@@ -456,14 +456,17 @@ func (m *Moves) close(drained string) {
 	}
 }
 
-// removed notes the end of the drain of a node.
-func (m *Moves) removed(node string, ok bool) {
+// removed notes the end of the drain of a node. A drain that ran out of time after some of its evictions goes on later with the others.
+func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	reason, began := m.draining[node]
 	delete(m.draining, node)
+	evictions := slices.Collect(maps.Values(result.PodEvictionResults))
 	switch s, moves := m.states[node]; {
 	case !began:
-	case ok:
+	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
+	case moves && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful):
+		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
 	case moves:
