@@ -32,6 +32,7 @@ type registeredNodes struct {
 	changed atomic.Bool                       // since known was read
 	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
 	reading sync.Mutex                        // held while known is brought up to date
+	late    func(tainted *corev1.Node) error  // says which pod would be lost that has come to a node during its drain. It may be nil
 }
 
 // follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
@@ -157,6 +158,10 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 // Elsewhere is elsewhere for one instance, as of now.
 func (p *Provider) Elsewhere(instance string) (cause, remedy string) { return p.elsewhere()(instance) }
 
+// KeepForLate has removals fail whose node has got a pod that must not be lost. late says which, for a node with the core's taint. It is to be called
+// before the first removal.
+func (p *Provider) KeepForLate(late func(tainted *corev1.Node) error) { p.registered.late = late }
+
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
 // for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
 // anew, or lost it to somebody else. Pods may come to it. It waits for the taint as long as patience lasts.
@@ -187,6 +192,12 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 		}
 		began, _ := taints.GetToBeDeletedTime(other)
 		older = began != nil && began.Before(since)
+		if r.late == nil {
+			continue
+		}
+		if err := r.late(other); err != nil {
+			return fmt.Errorf("delete node %q: %w", node.Name, err)
+		}
 	}
 	if older {
 		return fmt.Errorf("delete node %q: its group has come to be scaled zone by zone, or as a whole, maybe since its removal began, "+

@@ -1,9 +1,11 @@
 package move
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
@@ -102,7 +104,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
 	}
 	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
-		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready with its pods for %s", g.Name, r.Proof)
+		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready for %s, with its pods and those of its DaemonSets", g.Name, r.Proof)
 	}
 	if reason == Repair || due.Ends {
 		return "", ""
@@ -126,31 +128,34 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// unsettled says which workload of the node has a pod that is not Ready, wherever that is. It also holds moves that have begun, before their
+// unsettled says which workload of the node has a pod that is not Ready, or a Deployment's of another template, wherever that is. It also holds moves that have begun, before their
 // drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
+		templates := map[string]string{} // of Deployments
 		for _, pod := range r.Waiting {
 			r.unready[workload(pod)] = true
 		}
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
-				if !podutil.IsPodReady(pod) {
-					r.unready[workload(pod)] = true
+				of, hash := workload(pod), pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+				if !podutil.IsPodReady(pod) || hash != "" && cmp.Or(templates[of], hash) != hash {
+					r.unready[of] = true
 				}
+				templates[of] = cmp.Or(hash, templates[of])
 			}
 		}
 	}
 	for _, pod := range r.leaving(n) {
 		if of := workload(pod); of != "" && r.unready[of] {
-			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready", of)
+			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is rolled out", of)
 		}
 	}
 	return "", ""
 }
 
-// proven reports whether a node has been Ready for long enough, with its pods. Pods that are younger say
+// proven reports whether a node has been Ready for long enough, with its pods. Those of DaemonSets are Ready, too: a new image may break them alone. Pods that are younger say
 // nothing, unless it has only had such for longer, as of jobs.
 func (r *round) proven(n Node) bool {
 	since := r.now.Add(-r.Proof)
@@ -159,6 +164,7 @@ func (r *round) proven(n Node) bool {
 	ready := nodemeta.ReadySince(n.Node)
 	return nodemeta.Ready(n.Node) && !ready.After(since) &&
 		(len(old) > 0 || len(pods) == 0 || r.now.Sub(ready) >= 3*r.Proof && slices.ContainsFunc(pods, podutil.IsPodReady)) &&
+		!slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool { return nodemeta.BelongsToNode(p) && !podutil.IsPodReady(p) }) &&
 		!slices.ContainsFunc(old, func(p *corev1.Pod) bool {
 			return !podutil.IsPodReady(p) || podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(since)
 		})

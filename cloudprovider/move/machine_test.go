@@ -135,6 +135,25 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
+	agent := func(f *fleet, ready corev1.ConditionStatus) { // adds a node with a pod of a DaemonSet
+		f.node("a-2", nil)
+		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
+			p := pod("agent", noon.Add(-time.Hour))
+			p.OwnerReferences[0].Kind, p.Status.Conditions[0].Status = "DaemonSet", ready
+			return []*corev1.Pod{p}
+		}
+	}
+	revision := func(f *fleet, kind, hash string) { // adds a node with a Ready pod of web
+		f.node("b-1", nil)
+		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
+			p := pod("web", noon.Add(-time.Hour))
+			p.OwnerReferences[0].Kind, p.OwnerReferences[0].Name = kind, "web"
+			if p.Labels = nil; hash != "" {
+				p.OwnerReferences[0].Name, p.Labels = "web-"+hash, map[string]string{"pod-template-hash": hash}
+			}
+			return []*corev1.Pod{p}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		budgets []string
@@ -157,6 +176,12 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing, c-1 placing, b-1 held: workload"},
 		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
 			want: "a-1 held: rollout"},
+		{name: "a Deployment with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80") },
+			want: "a-1 held: rollout"},
+		{name: "a Deployment with pods of one template", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "7f") },
+			want: "a-1 placing"},
+		{name: "a StatefulSet of the same name", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "StatefulSet", "") },
+			want: "a-1 placing"},
 		{name: "a workload that has not settled on a node of no group", fleet: func(f *fleet) {
 			f.node("a-1", old, "web")
 			unsettled(f, "b-1")
@@ -195,6 +220,9 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing"},
 		{name: "none of its young pods is Ready", fleet: func(f *fleet) { f.node("a-1", changed); young(f, time.Hour, false) },
 			want: "a-1 held: first-move"},
+		{name: "a pod of a DaemonSet of the first new node is not Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionFalse) },
+			want: "a-1 held: first-move"},
+		{name: "the pod of its DaemonSet is Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionTrue) }, want: "a-1 placing"},
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},

@@ -413,7 +413,8 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 				Tags: map[string]*string{asg.TagZonal: &yes, group.TagSpendCap: &cap}}))
 			w.Reread()
 		}},
-		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, waits: full, desired: 3},
+		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, desired: 3,
+			waits: full + ": to mend it, give it a maximum size above its minimum"},
 		// The core, whose time does not pass, takes it for a node that may come.
 		{name: "a node seems to come without end", cpu: "1500m", pause: 36 * time.Minute, desired: 4, held: func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
@@ -523,6 +524,46 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
 	assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "pod-0" && w.desired() == 3,
 		"move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+}
+
+// The pod tolerates every taint, and its node has the most room once it is drained. The core looks at the pods once.
+func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		budget, ready bool
+		stays         bool
+	}{
+		"a budget protects it":               {budget: true, ready: true, stays: true},
+		"it has no budget, as in scale-down": {ready: true},
+		"it is not Ready":                    {budget: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.NodeDeleteDelayAfterTaint = 100 * time.Millisecond
+			w, _ := newRotationWorldOf(t, o, "500m")
+			if tt.budget {
+				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "budget"},
+					Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}},
+					Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
+			}
+			w.client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				late := running("late", "set-0", "500m", "small-0")
+				late.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(time.Minute))
+				if !tt.ready {
+					late.Status.Conditions[0].Status = corev1.ConditionFalse
+				}
+				w.put(late)
+				return true, nil, nil
+			})
+			if !tt.stays {
+				w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+				w.gone(2)
+				return
+			}
+			n := w.untilMove(func(n decision.Node) bool { return n.Move.Failures == 1 })
+			assert.Contains(t, n.Reason.Message+n.Reason.Remedy, `pod default/late came while it was drained`)
+			assert.Truef(t, w.evicted() == "pod-0" && w.desired() == 3, "evicted %q, %d are desired", w.evicted(), w.desired())
+		})
+	}
 }
 
 // The group is at its minimum, and launches no more in the zone of its nodes.

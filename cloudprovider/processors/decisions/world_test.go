@@ -188,6 +188,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(w.moves), Clock: w.clock,
+				Budgets: w.factory.Policy().V1().PodDisruptionBudgets().Lister(),
 				PodsOn: func(node string) []*corev1.Pod {
 					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
 				}})

@@ -111,6 +111,8 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	if p := m.Provider.Paused(g).Of(false); p.Up {
 		cause, _ := p.Why(g.Name)
 		message += ": it is paused" + cause
+	} else if g.MaxSize <= g.MinSize {
+		message += ": to mend it, give it a maximum size above its minimum"
 	}
 	return message
 }

@@ -17,7 +17,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/klog/v2"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -52,6 +54,7 @@ type Moves struct {
 	Metrics  *move.Metrics
 	Clock    clock.PassiveClock
 	PodsOn   func(node string) []*corev1.Pod
+	Budgets  policylisters.PodDisruptionBudgetLister
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
@@ -92,7 +95,31 @@ func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	m.staying, m.hopeless = map[string]time.Time{}, map[types.UID]bool{}
+	if m.Provider != nil {
+		m.Provider.KeepForLate(m.late)
+	}
 	return &m
+}
+
+// late says which pod with a budget has become Ready on a node that moves since the core tainted it. The core looks at the pods once, so this
+// one would end with the instance. Other removals end it, as in stock: it may come again each time, and nothing stops them after three
+// tries. Any goroutine may call late.
+func (m *Moves) late(tainted *corev1.Node) error {
+	began, _ := taints.GetToBeDeletedTime(tainted)
+	if _, moves := move.StateOf(tainted); !moves || began == nil {
+		return nil
+	}
+	for _, p := range m.PodsOn(tainted.Name) {
+		if p.DeletionTimestamp != nil || nodemeta.BelongsToNode(p) || !podutil.IsPodReady(p) ||
+			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(*began) {
+			continue
+		}
+		if budgets, _ := m.Budgets.GetPodPodDisruptionBudgets(p); len(budgets) > 0 {
+			return fmt.Errorf("pod %s/%s came while it was drained, and budget %q protects the pod; to mend it, have the pod tolerate no taint %s",
+				p.Namespace, p.Name, budgets[0].Name, taints.ToBeDeletedTaint)
+		}
+	}
+	return nil
 }
 
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
@@ -456,14 +483,17 @@ func (m *Moves) close(drained string) {
 	}
 }
 
-// removed notes the end of the drain of a node.
-func (m *Moves) removed(node string, ok bool) {
+// removed notes the end of the drain of a node. A drain that ran out of time after some of its evictions goes on later with the others.
+func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	reason, began := m.draining[node]
 	delete(m.draining, node)
+	evictions := slices.Collect(maps.Values(result.PodEvictionResults))
 	switch s, moves := m.states[node]; {
 	case !began:
-	case ok:
+	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
+	case moves && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful):
+		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
 	case moves:

@@ -1,15 +1,21 @@
 package scaledown
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/client-go/kubernetes/fake"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
 func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
@@ -46,5 +52,27 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 		ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{
 			ExpendablePodsPriorityCutoff: -10, ProvisioningRequestEnabled: tt.requests}}
 		assert.Equalf(t, tt.want, m.comeFirst(ctx, []*corev1.Pod{pod}), "%s comes first", tt.name)
+	}
+}
+
+// A budget lets the pods go one after the other, and the core waits for two minutes.
+func TestDrainThatRanOutOfTimeIsAFailureIfNoPodWent(t *testing.T) {
+	stays := scaledownstatus.PodEvictionResult{TimedOut: true, Err: errors.New("budget")}
+	for _, tt := range []struct {
+		name   string
+		pods   map[string]scaledownstatus.PodEvictionResult
+		failed int
+	}{
+		{"one has gone", map[string]scaledownstatus.PodEvictionResult{"a": stays, "b": {}}, 0},
+		{"none has gone", map[string]scaledownstatus.PodEvictionResult{"a": stays}, 1},
+		{"one has been evicted and stays", map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}}, 1},
+		{"the instance stays", nil, 1},
+	} {
+		m := NewMoves(Moves{Clock: clocktesting.NewFakePassiveClock(start), Metrics: move.NewMetrics(prometheus.NewRegistry()),
+			Writer: move.NewWriter(t.Context(), fake.NewClientset(), func(*corev1.Node) bool { return false })})
+		m.states["a"], m.draining["a"] = move.State{Reason: move.Rotation, Step: move.Placing, Since: start, Began: start}, move.Rotation
+		m.removed("a", scaledownstatus.NodeDeleteResult{ResultType: scaledownstatus.NodeDeleteErrorFailedToEvictPods, PodEvictionResults: tt.pods})
+		s := m.states["a"]
+		assert.Truef(t, s.Failures == tt.failed && s.Step == move.Waiting && s.Retry.After(start), "%s: %+v", tt.name, s)
 	}
 }

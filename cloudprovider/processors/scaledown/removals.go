@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
 // Removals decides which of the nodes go that the core would remove, and finishes what the core leaves of a removal that failed. It is the
@@ -70,6 +72,13 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	if len(r.begun) > 0 {
 		return nil, nil
 	}
+	rank := func(n simulator.NodeToBeRemoved) int {
+		return min(len(n.PodsToReschedule), 1) + slices.Index([]bool{false, true}, n.IsRisky)
+	}
+	candidates = slices.Clone(candidates)
+	slices.SortStableFunc(candidates, func(a, b simulator.NodeToBeRemoved) int { // the core has those of a rank in no order
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
+	})
 	var stay []simulator.UnremovableNode
 	for _, f := range r.filters {
 		removable, more := f(ctx, scaleDown, candidates)

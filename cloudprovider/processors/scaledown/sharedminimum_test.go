@@ -146,3 +146,26 @@ func TestNoOtherNodeGoesInTheLoopOfARequest(t *testing.T) {
 	goes, stay := r.FilterUnremovableNodes(nil, nil, candidates)
 	assert.Equalf(t, 0, len(goes)+len(stay), "beside a request %d nodes go, and %d are refused", len(goes), len(stay))
 }
+
+// The core has its candidates in no order, and drains the first ones.
+func TestNodesWhosePodsCostLeastGoFirst(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 1, 5, 9, nil))
+	members := w.Nodes("a")
+	dear, cheap, empty, mid, risky := members[0], members[1], members[2], members[3], members[4]
+	candidates := []simulator.NodeToBeRemoved{
+		{Node: dear, PodsToReschedule: []*corev1.Pod{urgent("a", dear.Name, 1_000_000_000)}},
+		{Node: risky, PodsToReschedule: []*corev1.Pod{web("d", risky.Name)}, IsRisky: true},
+		{Node: mid, PodsToReschedule: []*corev1.Pod{web("b", mid.Name)}},
+		{Node: empty},
+		{Node: cheap, PodsToReschedule: []*corev1.Pod{web("c", cheap.Name, corev1.PodDeletionCost, "-2000000000")}},
+	}
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), Clock: clock.RealClock{}})
+	removable, stay := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
+	var names []string
+	for _, n := range removable {
+		names = append(names, n.Node.Name)
+	}
+	assert.Equal(t, []string{empty.Name, cheap.Name, mid.Name, dear.Name}, names, "nodes that go")
+	require.Len(t, stay, 1)
+	assert.Equal(t, risky.Name, stay[0].Node.Name, "the node that the minimum keeps")
+}

@@ -47,5 +47,6 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}
 	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider,
-		Writer: move.NewWriter(working, client, interruption.RebootAsked), Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn, Clock: clock.RealClock{}}), nil
+		Writer: move.NewWriter(working, client, interruption.RebootAsked), Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn,
+		Budgets: a.informers.Policy().V1().PodDisruptionBudgets().Lister(), Clock: clock.RealClock{}}), nil
 }
