@@ -158,8 +158,8 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 // Elsewhere is elsewhere for one instance, as of now.
 func (p *Provider) Elsewhere(instance string) (cause, remedy string) { return p.elsewhere()(instance) }
 
-// KeepForLate has removals fail whose node has got a pod that must not be lost. late says which, for a node with the core's taint. It is to be called
-// before the first removal.
+// KeepForLate has removals fail whose node has got a pod that must not be lost. late says which, for a node with the core's taint. It is to be
+// called before the first removal.
 func (p *Provider) KeepForLate(late func(tainted *corev1.Node) error) { p.registered.late = late }
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance

@@ -128,8 +128,8 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// unsettled says which workload of the node has a pod that is not Ready, or a Deployment's of another template, wherever that is. It also holds moves that have begun, before their
-// drain, because a rollout may begin while their new node starts.
+// unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. It also
+// holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
@@ -155,8 +155,8 @@ func (r *round) unsettled(n Node) (Hold, string) {
 	return "", ""
 }
 
-// proven reports whether a node has been Ready for long enough, with its pods. Those of DaemonSets are Ready, too: a new image may break them alone. Pods that are younger say
-// nothing, unless it has only had such for longer, as of jobs.
+// proven reports whether a node has been Ready for long enough, with its pods. Pods of DaemonSets are Ready, too, because a new image may break them
+// alone. Pods that are younger say nothing, unless it has only had such for longer, as of jobs.
 func (r *round) proven(n Node) bool {
 	since := r.now.Add(-r.Proof)
 	pods := r.leaving(n)

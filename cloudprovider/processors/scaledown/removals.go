@@ -73,10 +73,16 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 		return nil, nil
 	}
 	rank := func(n simulator.NodeToBeRemoved) int {
-		return min(len(n.PodsToReschedule), 1) + slices.Index([]bool{false, true}, n.IsRisky)
+		switch {
+		case n.IsRisky:
+			return 2
+		case len(n.PodsToReschedule) > 0:
+			return 1
+		}
+		return 0
 	}
 	candidates = slices.Clone(candidates)
-	slices.SortStableFunc(candidates, func(a, b simulator.NodeToBeRemoved) int { // the core has those of a rank in no order
+	slices.SortStableFunc(candidates, func(a, b simulator.NodeToBeRemoved) int { // the core gives the nodes of a rank in no order
 		return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
 	})
 	var stay []simulator.UnremovableNode
