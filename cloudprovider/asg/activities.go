@@ -131,16 +131,15 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	all, err := c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
 		for _, act := range page.Activities {
 			if endedBefore(act, since) {
-				return
+				continue
 			}
 			id, launching, terminating := cooldown.Subject(act)
 			what := aws.ToString(act.Description)
 			joins := launching || strings.HasPrefix(what, "Moving EC2 instance out of Standby") || strings.HasPrefix(what, "Attaching")
-			givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
 			switch {
 			case terminating && id != "":
 				ended[id] = true
-			case joins && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
+			case joins && !givenUp(act) && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
 				ids = append(ids, id)
 			}
 		}
@@ -152,9 +151,15 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	return ids, err
 }
 
-// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first.
+// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first. The end is
+// optional.
 func endedBefore(act types.Activity, since time.Time) bool {
-	return aws.ToTime(act.StartTime).Before(since) && act.EndTime != nil
+	ended := act.EndTime != nil || givenUp(act) || act.StatusCode == types.ScalingActivityStatusCodeSuccessful
+	return ended && aws.ToTime(act.StartTime).Before(since)
+}
+
+func givenUp(act types.Activity) bool {
+	return act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
 }
 
 // eachPageSince calls do with the pages of activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.

@@ -21,7 +21,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		Tags:      tagsOf(in),
 		Instances: make([]group.Instance, 0, len(in.Instances)),
 		Source:    launchspec.SourceFrom(in),
-		WarmPool:  in.WarmPoolConfiguration != nil,
+		WarmPool:  in.WarmPoolConfiguration != nil && *in.WarmPoolConfiguration != types.WarmPoolConfiguration{},
 
 		PlacementGroup:    aws.ToString(in.PlacementGroup),
 		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
@@ -51,16 +51,16 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
 			continue // of the warm pool, beside the group
 		}
-		weight := launchspec.ParseWeight(i.WeightedCapacity)
-		if i.WeightedCapacity == nil && !g.Source.CountsHardware() {
-			weight, _ = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
+		weight, known := launchspec.ParseWeight(i.WeightedCapacity), true
+		if aws.ToString(i.WeightedCapacity) == "" && !g.Source.CountsHardware() {
+			weight, known = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
 		}
 		origin := aws.ToString(i.LaunchConfigurationName)
 		if t := i.LaunchTemplate; t != nil {
 			origin = launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
 		}
 		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
-			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Protected: aws.ToBool(i.ProtectedFromScaleIn),
+			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Unweighed: !known, Protected: aws.ToBool(i.ProtectedFromScaleIn),
 			ImageID: aws.ToString(i.ImageId), Origin: origin})
 	}
 	for _, p := range in.SuspendedProcesses {

@@ -125,7 +125,9 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 // AWS failed to launch in one zone, and has begun to launch in the other.
 func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 	t.Parallel()
-	began := aws.Time(time.Now().Add(time.Minute)) // after the reading, however slow the machine is
+	began := aws.Time(time.Now().Add(time.Minute))                               // after the reading, however slow the machine is
+	old := types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful, // other endpoints may list the oldest first, and leave its end out
+		Description: aws.String("Launching a new EC2 instance: i-9"), StartTime: aws.Time(time.Now().Add(-time.Hour))}
 	for _, tt := range []struct {
 		name     string
 		activity types.Activity
@@ -134,6 +136,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 	}{
 		{name: "none", taken: 2},
 		{name: "a launch", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now())}, taken: 1},
+		{name: "a launch without a description", activity: types.Activity{StartTime: aws.Time(time.Now())}, taken: 1},
 		{name: "a known instance", activity: types.Activity{Description: aws.String("Launching a new EC2 instance: i-1"), StartTime: aws.Time(time.Now().Add(-time.Hour))}, taken: 1},
 		{name: "an old wait", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now().Add(-time.Minute))}, taken: 2},
 		{name: "a wait for a spot instance", activity: types.Activity{StatusCode: types.ScalingActivityStatusCodeWaitingForSpotInstanceId,
@@ -170,8 +173,9 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 				w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = append(g.Instances, member("i-3", "Standby")) }
 				w.started().suspendLaunch()
 				w.increase(2)
-				if tt.activity.Description != nil {
-					w.calls.inProgress = &tt.activity
+				w.calls.inProgress = []types.Activity{old}
+				if tt.activity.StartTime != nil {
+					w.calls.inProgress = append(w.calls.inProgress, tt.activity)
 				}
 				if tt.code != "" {
 					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: tt.code})
@@ -494,14 +498,30 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 
 func TestInstancesWithoutWeightHaveThatOfTheirType(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, weighted(8, 4)).started()
-	w.calls.edit = func(g *types.AutoScalingGroup) {
-		for at := range g.Instances {
-			g.Instances[at].WeightedCapacity = nil
+	for _, weight := range []*string{nil, aws.String("")} {
+		w := newWorld(t, weighted(8, 4)).started()
+		w.calls.edit = func(g *types.AutoScalingGroup) {
+			for at := range g.Instances {
+				g.Instances[at].WeightedCapacity = weight
+			}
+		}
+		w.refresh()
+		if now := w.group("a"); now.CountedCapacity() < 8 || now.Missing() != 0 {
+			t.Errorf("the instances count for %d, and %d are missing, want all of 8", now.CountedCapacity(), now.Missing())
 		}
 	}
-	w.refresh()
-	if now := w.group("a"); now.CountedCapacity() < 8 || now.Missing() != 0 {
-		t.Errorf("the instances count for %d, and %d are missing, want all of 8", now.CountedCapacity(), now.Missing())
+}
+
+// AWS may count such an instance for the rest of the desired capacity.
+func TestNothingIsTakenBackWhileTypesAreUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, weighted(0, 4)).started()
+	w.suspendLaunch()
+	w.increase(4)
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		heavy := member("i-1", "InService")
+		heavy.InstanceType, heavy.WeightedCapacity = nil, nil
+		g.SuspendedProcesses, g.Instances = nil, []types.Instance{heavy}
 	}
+	w.withdraws(4, 0, 8)
 }

@@ -159,6 +159,13 @@ func TestWarmPoolDoesNotCount(t *testing.T) {
 	})
 }
 
+func TestEmptyDescriptionOfAWarmPoolIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 5))
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.WarmPoolConfiguration = &types.WarmPoolConfiguration{} }
+	assert.False(t, w.started().group("a").WarmPool, "warm pool")
+}
+
 func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	t.Parallel()
 	g := scalingGroup("a", 0, 2, 5)

@@ -554,6 +554,15 @@ func TestHeavyInstancesAreFewer(t *testing.T) {
 	}
 }
 
+func TestLaunchWithoutNamedTypesIsNotRepeated(t *testing.T) {
+	w := newZonalWorld(t, heavier("a"))
+	w.calls.untyped = true
+	w.aws.ResetCalls()
+	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 8)) // two heavy ones
+	assert.Equal(t, 1, w.aws.Calls()[launchCall], "launches")
+	w.wantDesired(8)
+}
+
 func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()

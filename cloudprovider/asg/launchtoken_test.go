@@ -118,9 +118,9 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 			}
 			second := time.Now().Truncate(time.Second).Add(time.Second)
 			time.Sleep(time.Until(second.Add(700 * time.Millisecond)))
-			w.calls.inProgress = &types.Activity{
+			w.calls.inProgress = []types.Activity{{
 				StartTime: aws.Time(second.Add(tt.began + tt.ahead)), StatusCode: types.ScalingActivityStatusCodeFailed,
-				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}
+				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}}
 			w.increase(1)
 			w.waitWhile("AWS has not been asked twice", func() bool { return w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil })
 			assert.Equal(t, tt.want, w.group("a").Failure != nil, "the failure counts")

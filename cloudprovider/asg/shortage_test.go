@@ -251,7 +251,7 @@ func TestFailuresOfShortage(t *testing.T) {
 			now := clocktesting.NewFakeClock(time.Now())
 			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
-			w.calls.inProgress = &tt.failed
+			w.calls.inProgress = []types.Activity{tt.failed}
 			w.running()
 			w.setDesired(2) // somebody else's
 			w.refresh()

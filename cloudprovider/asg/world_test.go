@@ -61,11 +61,12 @@ type calls struct {
 	ignores      bool                                     // terminations of several instances, and answers that it does them
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
-	inProgress   *types.Activity                          // is described first
+	inProgress   []types.Activity                         // are described first
 	pageSize     *int32                                   // of activities, whatever is asked for
 	endless      bool                                     // pages of activities are empty, and each names another one
 	between      atomic.Bool                              // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
+	untyped      bool                                     // answers to launches name no instance type
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
 	edit         func(*types.AutoScalingGroup)            // what readings show
@@ -123,6 +124,9 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 	out, err := c.AutoScaling.LaunchInstances(ctx, in, o...)
 	if c.neverAnswer {
 		return nil, c.killed(ctx)
+	}
+	for at := 0; err == nil && c.untyped && at < len(out.Instances); at++ {
+		out.Instances[at].InstanceType = nil
 	}
 	if lost := c.lostLaunch; lost != nil && err == nil {
 		lost(out)
@@ -198,8 +202,8 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 			return a.EndTime == nil && strings.HasPrefix(aws.ToString(a.Description), "Launching")
 		})
 	}
-	if err == nil && c.inProgress != nil {
-		out.Activities = slices.Insert(out.Activities, 0, *c.inProgress)
+	if err == nil {
+		out.Activities = slices.Insert(out.Activities, 0, c.inProgress...)
 	}
 	return out, err
 }

@@ -183,12 +183,16 @@ func (f Failures) First() *Failure {
 // i-1 - Waiting For ELB Connection Draining."
 var subject = regexp.MustCompile(`: (i-[\w-]+)`)
 
+// deed begins the descriptions that AWS writes.
+var deed = regexp.MustCompile(`^\w+ing\b`)
+
 // Subject reads what an activity does to which instance of the group. The ID is empty where the description names none. A launch into the warm pool,
-// beside the group, is none.
+// beside the group, is none. Other endpoints may leave the description out, or have words of their own: then the activity counts as a launch.
 func Subject(a types.Activity) (id string, launching, terminating bool) {
 	act := aws.ToString(a.Description)
 	if found := subject.FindStringSubmatch(act); found != nil {
 		id = found[1]
 	}
-	return id, strings.HasPrefix(act, "Launching") && !strings.Contains(act, "into warm pool"), strings.HasPrefix(act, "Terminating")
+	launching = (strings.HasPrefix(act, "Launching") || !deed.MatchString(act)) && !strings.Contains(act, "into warm pool")
+	return id, launching, strings.HasPrefix(act, "Terminating")
 }

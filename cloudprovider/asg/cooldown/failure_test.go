@@ -24,6 +24,9 @@ func TestSubjectOfActivity(t *testing.T) {
 		{"Launching a new EC2 instance.  Status Reason: There is no Spot capacity available that matches your request.", "", true, false},
 		{"Launching a new EC2 instance from warm pool: i-0a1b2c", "i-0a1b2c", true, false},
 		{"Launching a new EC2 instance into warm pool: i-0a1b2c", "i-0a1b2c", false, false},
+		{"", "", true, false}, // another endpoint may leave it out
+		{"Scale-out by a policy", "", true, false},
+		{"Updating load balancers/target groups: Failed. Status Reason: Target group not found", "", false, false},
 		{"Terminating EC2 instance: i-0a1b2c - Waiting For ELB Connection Draining.", "i-0a1b2c", false, true},
 		{"Terminating EC2 instance: i-of-1 - Waiting For ELB Connection Draining.", "i-of-1", false, true},
 	} {
@@ -61,14 +64,16 @@ func TestFailedLaunchesOfActivities(t *testing.T) {
 			want: []Failure{{Code: "LifecycleHookAbandoned", Class: awsmessage.Configuration}}},
 		{name: "taken back", status: "Cancelled", details: details},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []Failure
-			for _, f := range FailedLaunches([]types.Activity{{StatusCode: tt.status, Description: aws.String("Launching a new EC2 instance: i-1"),
-				StatusMessage: &tt.message, Details: &tt.details, StartTime: aws.Time(time.Now())}}) {
-				f.At, f.Message = time.Time{}, ""
-				got = append(got, f.Failure)
-			}
-			assert.Empty(t, cmp.Diff(tt.want, got), "failures (-want +got)")
-		})
+		for _, description := range []*string{aws.String("Launching a new EC2 instance: i-1"), nil} {
+			t.Run(tt.name, func(t *testing.T) {
+				var got []Failure
+				for _, f := range FailedLaunches([]types.Activity{{StatusCode: tt.status, Description: description,
+					StatusMessage: &tt.message, Details: &tt.details, StartTime: aws.Time(time.Now())}}) {
+					f.At, f.Message = time.Time{}, ""
+					got = append(got, f.Failure)
+				}
+				assert.Empty(t, cmp.Diff(tt.want, got), "failures (-want +got)")
+			})
+		}
 	}
 }

@@ -133,6 +133,14 @@ func TestDisabledCPUsAreNotCounted(t *testing.T) {
 	}
 }
 
+func TestTypeOfTemplateOutdoesEmptyRequirements(t *testing.T) {
+	for instanceType, want := range map[ec2types.InstanceType]string{"m5.large": "", "": "{}"} {
+		data := &ec2types.ResponseLaunchTemplateData{InstanceType: instanceType, InstanceRequirements: &ec2types.InstanceRequirements{}}
+		got := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).requirementsJSON
+		assert.Equalf(t, want == "", got == "", "requirements %q beside the type %q", got, instanceType)
+	}
+}
+
 func TestMarketOfTemplate(t *testing.T) {
 	for market, want := range map[ec2types.MarketType]LaunchSpec{
 		"":                               {},
@@ -164,6 +172,7 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 		{preference: ec2types.CapacityReservationPreferenceOpen},
 		{preference: ec2types.CapacityReservationPreferenceCapacityReservationsOnly, want: true},
 		{target: target, want: true},
+		{target: &ec2types.CapacityReservationTargetResponse{}}, // an empty element of another endpoint
 		{placement: "near", want: true, unreserved: true},
 	} {
 		data := &ec2types.ResponseLaunchTemplateData{Placement: &ec2types.LaunchTemplatePlacement{Tenancy: tt.tenancy, GroupName: &tt.placement,

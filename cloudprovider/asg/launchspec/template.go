@@ -48,7 +48,8 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	}
 	if c := d.CapacityReservationSpecification; c != nil {
 		only := ec2types.CapacityReservationPreferenceCapacityReservationsOnly
-		t.Reserved = c.CapacityReservationTarget != nil || c.CapacityReservationPreference == only
+		target := c.CapacityReservationTarget
+		t.Reserved = target != nil && *target != ec2types.CapacityReservationTargetResponse{} || c.CapacityReservationPreference == only
 	}
 	if d.Placement != nil {
 		t.Tenancy = string(d.Placement.Tenancy)
@@ -80,7 +81,7 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 			t.EFAInterfaces++
 		}
 	}
-	if d.InstanceRequirements != nil {
+	if d.InstanceRequirements != nil && t.instanceType == "" { // another endpoint may write an empty element beside the type
 		t.requirementsJSON = requirementsJSON(d.InstanceRequirements)
 	}
 	return t

@@ -60,7 +60,8 @@ func (s Source) leastRequired() int {
 	return least
 }
 
-// WeightOf returns the capacity that an instance of the type adds: the least, and false, for a type that types, maybe nil, do not know.
+// WeightOf returns the capacity that an instance of the type adds: the least, and false, for a type that types, maybe nil, do not know, or that no
+// override of several weights names.
 func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (weight int, known bool) {
 	if s.CountsHardware() {
 		if weight := s.hardware(instanceType, types); weight > 0 {
@@ -69,11 +70,11 @@ func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (w
 		return s.MinWeight(), false
 	}
 	for _, o := range s.Overrides {
-		if o.InstanceType == instanceType {
+		if instanceType != "" && o.InstanceType == instanceType {
 			return o.Weight, true
 		}
 	}
-	return s.MinWeight(), true
+	return s.MinWeight(), s.MinWeight() == s.MaxWeight()
 }
 
 // hardware returns how many capacity units the type has, 0 where that is unknown.

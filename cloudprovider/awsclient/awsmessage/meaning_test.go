@@ -89,6 +89,20 @@ func TestTheTextAloneTellsTheClass(t *testing.T) {
 	}
 }
 
+// Other endpoints than AWS give no code, and have words of their own.
+func TestOtherWordsForALackOfCapacity(t *testing.T) {
+	for text, want := range map[string]awsmessage.Class{
+		"Spot capacity is not available in us-west-2a":                        awsmessage.NoCapacity,
+		"Capacity not available for m5.large":                                 awsmessage.NoCapacity,
+		"There is no available capacity":                                      awsmessage.NoCapacity,
+		"Out of capacity":                                                     awsmessage.NoCapacity,
+		"The instance type is not available in the requested zone":            awsmessage.Configuration,
+		"Capacity reservation cr-1 is not available for other instance types": awsmessage.Configuration,
+	} {
+		assert.Equal(t, want, awsmessage.Of("", text).Class, text)
+	}
+}
+
 func TestTheCodeAloneTellsTheClass(t *testing.T) {
 	for _, r := range rows(t) {
 		if r.code == "" {

@@ -22,6 +22,7 @@ var phrases = []struct {
 	{regexp.MustCompile(`not have (?:sufficient|enough) (?:permission|privilege)`), Permission},
 	{regexp.MustCompile(`(?:do|does) not have (?:a host with .*)?sufficient|insufficient capacity|no (?:more )?(?:unused |spot )?capacity|unable to fulfill capacity`), NoCapacity},
 	{regexp.MustCompile(`(?:not (?:have )?enough|n[o']t (?:have )?sufficient|insufficient) (?:free |available |spare |spot )*(?:ip(?:v[46])? )?(?:address|cidr|prefix|space|capacity)`), NoCapacity},
+	{regexp.MustCompile(`capacity (?:is )?(?:currently )?(?:not available|unavailable)|(?:no available|out of|lack of) capacity`), NoCapacity},
 	{regexp.MustCompile(`capacity block.*is not active yet`), NoCapacity},
 	{regexp.MustCompile(`spot request price .*is lower`), NoCapacity}, // the price of the market passes
 

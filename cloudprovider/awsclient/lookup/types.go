@@ -68,6 +68,9 @@ func DescribeTypes(ctx context.Context, api TypesAPI, names []string) ([]instanc
 				return found, fmt.Errorf("describe instance types: %w", err)
 			}
 			for _, info := range page.InstanceTypes {
+				if !slices.Contains(some, string(info.InstanceType)) {
+					continue // an endpoint that ignores the filter
+				}
 				one, err := decode(info)
 				found, malformed = append(found, one...), cmp.Or(malformed, err)
 			}

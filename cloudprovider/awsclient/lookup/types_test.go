@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,6 +45,25 @@ func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff(map[string]string{"x9z.large": "2 vCPU, 0 GPU", "g4dn.xlarge": "4 vCPU, 1 GPU"}, got), "types (-want +got)")
 	assert.Equal(t, 1, server.Calls()["DescribeInstanceTypes"], "calls")
+}
+
+// An endpoint that ignores the filter lists types that nobody asked for, and some may be malformed.
+func TestTypesThatNobodyAskedForAreLeftOut(t *testing.T) {
+	_, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
+	found, err := DescribeTypes(t.Context(), unfiltered{api}, []string{"x9z.large"})
+	assert.Truef(t, err == nil && len(found) == 1 && found[0].Name == "x9z.large", "found %d types, error %v, want the one asked for", len(found), err)
+}
+
+type unfiltered struct{ *ec2.Client }
+
+func (u unfiltered) DescribeInstanceTypes(ctx context.Context, in *ec2.DescribeInstanceTypesInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error) {
+	in.Filters = nil
+	out, err := u.Client.DescribeInstanceTypes(ctx, in, o...)
+	if err == nil {
+		out.InstanceTypes = append(out.InstanceTypes, ec2types.InstanceTypeInfo{InstanceType: "odd"})
+	}
+	return out, err
 }
 
 func TestAHundredTypesCostOneCall(t *testing.T) {

@@ -140,17 +140,21 @@ func (c *Consumer) find(ctx context.Context) error {
 	})
 }
 
-// persist repeats a call until it succeeds, after pauses that grow up to most. The error is ctx's.
+// persist repeats a call until it succeeds, after pauses that grow up to most. It logs a failure when the reason is news. The error is ctx's.
 func (c *Consumer) persist(ctx context.Context, call string, most time.Duration, make func() error) error {
+	said := ""
 	for pause := retryFirst; ; pause = min(2*pause, most) {
 		err := make()
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		c.Failed(call)
-		klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
-			"reason", awsclient.Reason(err), "in", pause,
-			"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
+		if reason := awsclient.Reason(err); reason != said {
+			klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
+				"reason", reason, "in", pause,
+				"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
+			said = reason
+		}
 		if err := awsclient.Pause(ctx, c.Clock, pause); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -271,7 +274,8 @@ func (a *away) DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput,
 // A warning is worth two minutes.
 func TestQueueIsReadSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
 		defer cancel()
 		api := &away{until: time.Now().Add(3 * time.Minute)}
 		var late time.Duration
@@ -285,6 +289,7 @@ func TestQueueIsReadSoonAfterAnOutage(t *testing.T) {
 		require.NoError(t, consumer.Run(ctx))
 		assert.Truef(t, api.given && late <= 6*time.Second && failed <= 40,
 			"received %t, handled %v after the outage of three minutes, asked %d times meanwhile", api.given, late, failed)
+		assert.Equal(t, 1, strings.Count(log.String(), "Could not read the interruption queue"), "lines of the log, want one for one reason")
 	})
 }
 
