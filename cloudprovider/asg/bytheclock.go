@@ -49,14 +49,18 @@ func (c *Cache) setSizes(e *entry, g *group.Group) {
 	e.turns = g.SetSizes(now, lead, actions)
 }
 
-// turn requests the look-ups of scheduled actions and zonal shifts. It sets the sizes of the groups whose time has come, and of all groups once
-// the actions changed. It wakes the core if sizes or shifts changed.
+// turn requests the look-ups of scheduled actions and zonal shifts, where they are worth their calls. It sets the sizes of the groups whose time
+// has come, and of all groups once the actions changed. It wakes the core if sizes or shifts changed.
 func (c *Cache) turn(ctx context.Context) {
-	c.actions.Want("")
-	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {
-		c.available.shifts.Want("") // no call is worth it while no group enables them
-	}
 	now, actions, changed := c.byAWS(c.clock.Now()), c.actions.Known(), false
+	acts := func(g *group.Group) bool { _, has := actions.Of(g.Name); return has }
+	if c.clock.Since(c.looked) >= idleActions || slices.ContainsFunc(c.groups.Snapshot().Groups(), acts) {
+		c.looked = c.clock.Now()
+		c.actions.Want("")
+	}
+	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {
+		c.available.shifts.Want("")
+	}
 	c.groups.mu.Lock()
 	for _, e := range c.groups.entries {
 		if actions != c.acted {

@@ -127,9 +127,26 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 				assert.Truef(t, b.MinSize == 0 && b.MaxSize == 9, "another group has sizes from %d to %d", b.MinSize, b.MaxSize)
 			}
 			calls := w.described("DescribeScheduledActions")
-			assert.Truef(t, calls <= 13, "%d calls in two hours, want at most one in ten minutes", calls)
+			assert.Truef(t, calls <= 75, "%d calls in two hours, want one in a minute until the action is over, and one in ten minutes then", calls)
 		}))
 	}
+}
+
+// Another group has actions already.
+func TestScheduledActionIsSeenAtShortNotice(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 6, 9), scalingGroup("b", 0, 6, 9)).actions()
+		most := 5
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "b", After: fakeaws.Duration(24 * time.Hour), Max: &most}))
+		w.running()
+		time.Sleep(time.Minute)
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(5 * time.Minute), Max: &most}))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		surplus, _ := w.group("a").Surplus()
+		assert.Equal(t, 1, surplus, "nodes to drain before AWS ends one")
+	})(t)
 }
 
 // The first loop of a new leader may launch before anything runs beside it.

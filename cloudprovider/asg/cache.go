@@ -68,6 +68,7 @@ type Cache struct {
 	absent   map[string]bool                // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	actions  *lookup.Cache[[]group.Timed]   // that AWS has scheduled, by group
 	acted    *lookup.Answers[[]group.Timed] // the actions by which turn has set the sizes
+	looked   time.Time                      // when turn has last requested the actions
 	resolve  chan struct{}                  // a launch source may be new
 	failures chan struct{}                  // wakes the failure loop
 	ahead    ahead

@@ -33,11 +33,13 @@ const (
 const (
 	turnInterval = 2 * time.Second // how late sizes may change
 	// unknownStart is how long a node takes to be Ready where none of the group has been seen to start, and longestStart how long at most.
-	unknownStart   = 3 * time.Minute
-	longestStart   = 30 * time.Minute
-	startsKept     = 5 // the latest starts that count, the slowest of them with startReserve: the loop has to run, and AWS to answer
-	startReserve   = 15 * time.Second
-	actionInterval = 10 * time.Minute // the time between two look-ups of the scheduled actions
+	unknownStart = 3 * time.Minute
+	longestStart = 30 * time.Minute
+	startsKept   = 5 // the latest starts that count, the slowest of them with startReserve: the loop has to run, and AWS to answer
+	startReserve = 15 * time.Second
+	// Scheduled actions are looked up each actionInterval while a group of ours has one, and each idleActions otherwise: clusters share the account's rate.
+	actionInterval = time.Minute
+	idleActions    = 10 * time.Minute
 	// actionsPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScheduledActions, MaxRecords). maxActionPages bounds a look-up.
 	actionsPerCall = 100
 	maxActionPages = 50

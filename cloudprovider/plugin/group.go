@@ -79,15 +79,13 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	}
 	done := make(chan error, 1)
 	p.late.Go(func() {
-		var err error
-		defer func() { done <- err }()
-		defer recoverTo(&err)
-		err = g.DeleteNodes(nodes)
+		err := g.DeleteNodes(nodes)
 		part, some := errors.AsType[*asg.TerminationError](err)
 		if some && len(part.Stays) < len(nodes) && nodes[0].Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" {
 			klog.FromContext(ctx).Error(err, "Some nodes of a batch stayed, marked for minutes", "nodeGroup", g.Id(), "nodes", len(nodes))
 			err = nil
 		}
+		done <- err
 	})
 	var soon <-chan time.Time
 	if deadline, limited := ctx.Deadline(); limited {

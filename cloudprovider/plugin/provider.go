@@ -120,7 +120,7 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 	if err := fromOlder(r); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	if err := unmarshal(r.GetPodBytes(), &pod); err != nil {
+	if err := pod.Unmarshal(r.GetPodBytes()); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	price, err := model.PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"path"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	expanderprotos "k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -150,7 +148,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	began := time.Now()
 	if err = ctx.Err(); err == nil {
-		response, err = handled(ctx, request, handle)
+		response, err = handle(ctx, request)
 	}
 	switch {
 	case errors.Is(err, cloudprovider.ErrNotImplemented):
@@ -160,20 +158,6 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	}
 	s.durations.WithLabelValues(path.Base(info.FullMethod), status.Code(err).String()).Observe(time.Since(began).Seconds())
 	return response, err
-}
-
-// handled has a request answered. A panic ends the call and not the process.
-func handled(ctx context.Context, request any, handle grpc.UnaryHandler) (response any, err error) {
-	defer recoverTo(&err)
-	return handle(ctx, request)
-}
-
-// recoverTo makes a panic of the function that defers it an error.
-func recoverTo(err *error) {
-	if cause := recover(); cause != nil {
-		klog.ErrorS(nil, "Recovered from a panic", "cause", cause, "stack", string(debug.Stack()))
-		*err = status.Errorf(codes.Internal, "the plugin has an error: %v", cause)
-	}
 }
 
 // admit judges a call by its headers, before its request is read. It must not wait.

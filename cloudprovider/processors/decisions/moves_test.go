@@ -880,7 +880,7 @@ func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 
-// restarts counts the restarts of Deployments.
+// restarts counts the Deployments that are to be restarted. There is none, so the dry run is the last patch.
 func (w *world) restarts() (count int) {
 	for _, a := range w.client.Actions() {
 		if a.Matches("patch", "deployments") {

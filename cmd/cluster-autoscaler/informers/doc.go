@@ -13,6 +13,9 @@
 // Meanwhile the autoscaler sees neither pods nor nodes. So each watch of pods or nodes brings a bookmark before it ends, and a rate bounds
 // how often one begins.
 //
+// If the API server refuses pods or nodes for minutes, client-go keeps the ones of before. The autoscaler would take a new node for one that
+// never came, and terminate it. Blind reports that, so that the process ends.
+//
 // The package owns the lists of dropped and of shared fields, and the start-up checks of Kubernetes APIs. It makes no AWS call and
 // imports no other package of this module but nodemeta, because objects are trimmed before anybody sees them.
 package informers

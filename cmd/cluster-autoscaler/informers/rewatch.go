@@ -2,6 +2,8 @@ package informers
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +19,9 @@ import (
 
 // mostWatches begin at once, one more each second. They are counted by kind.
 const mostWatches = 10
+
+// longestBlind is how long the API server may refuse pods or nodes. What the caches have from before is no ground to decide by then.
+const longestBlind = 3 * time.Minute
 
 // New makes a factory of informers for the client. Transform sees each object before anybody else does. The informers of pods and nodes watch
 // again at once.
@@ -38,19 +43,58 @@ func informer[List runtime.Object](client kubernetes.Interface, example runtime.
 	list func(context.Context, metav1.ListOptions) (List, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error),
 ) cache.SharedIndexInformer {
 	limiter := flowcontrol.NewTokenBucketRateLimiter(1, mostWatches)
-	return cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) },
+	i := &observed{}
+	i.SharedIndexInformer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			objects, err := list(ctx, o)
+			i.note(err)
+			return objects, err
+		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			if err := limiter.Wait(ctx); err != nil {
 				return nil, err
 			}
 			inner, err := watches(ctx, o)
+			i.note(err)
 			if err != nil {
 				return nil, err
 			}
 			return softened(inner, example, o.ResourceVersion), nil
 		},
 	}, client), example, resync, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	return i
+}
+
+// observed is an informer that knows whether its cache fills.
+type observed struct {
+	cache.SharedIndexInformer
+	blind atomic.Pointer[blind] // nil while lists and watches succeed
+}
+
+// blind is the first failure since a list or a watch succeeded.
+type blind struct {
+	since time.Time
+	err   error
+}
+
+func (o *observed) note(err error) {
+	if err == nil {
+		o.blind.Store(nil)
+	} else {
+		o.blind.CompareAndSwap(nil, &blind{time.Now(), err})
+	}
+}
+
+// Blind returns an error if the pods or the nodes of a factory of New can no longer be read. client-go tries on, and keeps what it has.
+func Blind(factory informers.SharedInformerFactory) error {
+	core := factory.Core().V1()
+	for _, i := range []cache.SharedIndexInformer{core.Pods().Informer(), core.Nodes().Informer()} {
+		if b := i.(*observed).blind.Load(); b != nil && time.Since(b.since) > longestBlind {
+			return fmt.Errorf("pods or nodes could not be read for %s: %w: this process ends, to restart with fresh caches; "+
+				"to mend it, let the API server answer lists and watches of both", longestBlind, b.err)
+		}
+	}
+	return nil
 }
 
 // softened returns a watch that begins at the version, passes on the events of another one, and ends with a bookmark of the last version.

@@ -8,12 +8,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 )
 
 // client-go would pause for 0.8 s or more after each short watch.
@@ -48,6 +51,41 @@ func TestShortWatches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Somebody takes the permission away and gives it back. The store keeps its nodes meanwhile.
+func TestCachesThatNoLongerFill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+		var refused atomic.Bool
+		refusal := apierrors.NewForbidden(corev1.Resource("nodes"), "", nil)
+		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) { return refused.Load(), nil, refusal })
+		nodes := watch.NewFake()
+		client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+			if refused.Load() {
+				return true, nil, refusal
+			}
+			return true, nodes, nil
+		})
+		factory := New(client, nil)
+		informer := factory.Core().V1().Nodes().Informer()
+		// client-go's own handler compares this bubble's clock with the real one.
+		require.NoError(t, informer.SetWatchErrorHandler(func(*cache.Reflector, error) {}))
+		factory.Start(t.Context().Done())
+		time.Sleep(time.Hour)
+		assert.NoError(t, Blind(factory), "while a watch runs")
+		refused.Store(true)
+		nodes.Stop()
+		nodes = watch.NewFake()
+		time.Sleep(longestBlind - time.Second)
+		assert.NoError(t, Blind(factory), "in a short outage")
+		time.Sleep(2 * time.Second)
+		assert.ErrorContains(t, Blind(factory), "nodes is forbidden")
+		assert.Len(t, informer.GetStore().List(), 1)
+		refused.Store(false)
+		time.Sleep(time.Minute)
+		assert.NoError(t, Blind(factory), "once they are listed again")
+	})
 }
 
 func TestWatchThatListsFirst(t *testing.T) {

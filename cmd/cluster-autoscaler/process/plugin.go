@@ -74,8 +74,10 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 
 	background.Go(func() error { return a.cloud.run(working) })
 	background.Go(func() error {
-		wait.UntilWithContext(working, func(context.Context) { server.Look() }, time.Minute)
-		return nil
+		return wait.PollUntilContextCancel(working, time.Minute, true, func(context.Context) (bool, error) {
+			server.Look()
+			return false, informers.Blind(a.informers)
+		})
 	})
 	background.Go(func() error { return p.elected(serving, a.handler.Run) })
 	<-working.Done()

@@ -27,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
@@ -195,7 +196,7 @@ func (p *Process) work(ctx context.Context) error {
 	return errors.Join(broken, ended)
 }
 
-// loop returns nil once ctx is done, and an error after a stop of the process.
+// loop returns nil once ctx is done, and an error after a stop of the process, or once the caches no longer fill.
 func (p *Process) loop(ctx context.Context, a *assembly) error {
 	logger := klog.FromContext(ctx)
 	defer p.ring.Reports.Wait()
@@ -214,6 +215,9 @@ func (p *Process) loop(ctx context.Context, a *assembly) error {
 		}
 		beforeLast, last = last, time.Now()
 		if err := stopped(last.Sub(waiting), p.core.ScanInterval+p.options.AWS.PodSettleLimit); err != nil {
+			return err
+		}
+		if err := informers.Blind(a.informers); err != nil {
 			return err
 		}
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
