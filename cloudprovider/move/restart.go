@@ -52,20 +52,21 @@ func (w *Writer) Restart(deployments []types.NamespacedName, at time.Time) {
 			// To read the Deployment would take a further permission.
 			dry, err := client.Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 			if err == nil && !surges(&dry.Spec) {
-				err = errors.New("it is paused, or would end a pod before a new one is Ready")
+				err = errors.New("it is paused, or would end its last pod before a new one is Ready")
 			}
 			if err == nil {
 				_, err = client.Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 			}
 			if err != nil {
 				klog.FromContext(w.ctx).Error(err, "Could not restart a Deployment whose pods ask for it, they are evicted after a while", "deployment", d.String(),
-					"after", RestartTime, "remedy", "allow patch on deployments.apps, and give the Deployment a surge without unavailable pods, see docs/moves.md")
+					"after", RestartTime, "remedy", "allow patch on deployments.apps, and give the Deployment a surge, see docs/moves.md")
 			}
 		}
 	}()
 }
 
-// surges reports whether a rollout of the Deployment ends no pod before a new one is Ready. A disruption budget may protect that pod.
+// surges reports whether a rollout of the Deployment brings new pods first. It may end as many Ready pods before as its maxUnavailable says, but not
+// the last one.
 func surges(d *appsv1.DeploymentSpec) bool {
 	rolling, replicas := d.Strategy.RollingUpdate, int(ptr.Deref(d.Replicas, 1))
 	if rolling == nil || d.Paused {
@@ -73,5 +74,5 @@ func surges(d *appsv1.DeploymentSpec) bool {
 	}
 	surge, _ := intstr.GetScaledValueFromIntOrPercent(rolling.MaxSurge, replicas, true)
 	unavailable, _ := intstr.GetScaledValueFromIntOrPercent(rolling.MaxUnavailable, replicas, false)
-	return surge > 0 && unavailable == 0
+	return surge > 0 && unavailable < replicas
 }

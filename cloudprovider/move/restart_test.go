@@ -17,8 +17,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 )
 
-// A disruption budget may protect the pod that would end first.
-func TestRestartEndsNoPodBeforeANewOneIsReady(t *testing.T) {
+// A disruption budget may protect the last pod.
+func TestRestartEndsNotTheLastPodBeforeANewOneIsReady(t *testing.T) {
 	rolling := func(surge, unavailable string) appsv1.DeploymentStrategy {
 		return appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{
 			MaxSurge: ptr.To(intstr.Parse(surge)), MaxUnavailable: ptr.To(intstr.Parse(unavailable))}}
@@ -32,7 +32,7 @@ func TestRestartEndsNoPodBeforeANewOneIsReady(t *testing.T) {
 	}{
 		{name: "usual", replicas: 1, strategy: rolling("25%", "25%"), want: true},
 		{name: "several pods, one more comes first", replicas: 4, strategy: rolling("1", "0"), want: true},
-		{name: "several pods, one may go first", replicas: 4, strategy: rolling("25%", "25%")},
+		{name: "several pods, one may go first", replicas: 4, strategy: rolling("25%", "25%"), want: true},
 		{name: "one pod that may go first", replicas: 1, strategy: rolling("1", "1")},
 		{name: "no surge", replicas: 1, strategy: rolling("0", "25%")},
 		{name: "Recreate", replicas: 1, strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}},
