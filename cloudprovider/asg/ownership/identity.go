@@ -34,8 +34,9 @@ import (
 // A group belongs to another cluster if one of its statements differs from our name, or from another statement. It is in the Snapshot's Foreign
 // only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While neither the flag nor our
 // nodes settle our name, which elsewhere may be a copied one, or while a launch source is unread, an instance of a group that may state another
-// cluster is terminated only if it is a node of ours or we launched it. EC2 may never answer us. In a group whose tags state our cluster, a launch source counts no more whose look-ups go on failing, nor do the tags of
-// instances where every look for them has failed since the start, and for an hour.
+// cluster is terminated only if it is a node of ours or we launched it. EC2 may never answer us. In a group whose tags state our cluster, a
+// launch source counts no more whose look-ups go on failing, nor do the tags of instances where every look for them has failed since the start,
+// and for an hour.
 
 const (
 	sourceFlag      = "--asg-cluster-name"
