@@ -22,7 +22,7 @@ import (
 // for that.
 func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group.Group, err error) {
 	name, before, began := g.Name, g, c.clock.Now()
-	if err := suspended(g); err != nil && n > 0 { // since the reading for the increase
+	if err := suspended(g, began); err != nil && n > 0 { // since the reading for the increase
 		return nil, err
 	}
 	plan, err := ledger.Raise{}, notFound(name)

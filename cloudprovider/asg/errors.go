@@ -32,14 +32,23 @@ func (e *LaunchError) Error() string {
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
 
-// suspended returns the error of an increase of g while its process Launch is suspended, or nil. AWS would take a higher desired capacity, launch
-// nothing and say nothing. The words are AWS's own for LaunchInstances.
-func suspended(g *group.Group) error {
+// suspended returns the error of an increase of g while its process Launch is suspended or it is paused, or nil. AWS would take a higher desired
+// capacity, launch nothing and say nothing. The words are AWS's own for LaunchInstances.
+func suspended(g *group.Group, now time.Time) error {
 	if !g.Suspended(group.ProcessLaunch) {
-		return nil
+		return paused(g, now, false)
 	}
 	return fmt.Errorf("increase auto scaling group %q: The Launch process of the AutoScalingGroup is suspended: %s", g.Name,
 		shellword.ResumeProcess(g.Name, group.ProcessLaunch))
+}
+
+// paused returns the error of a write to g that its pause rules out, or nil. The reading before the write may be the first that shows the tag.
+func paused(g *group.Group, now time.Time, down bool) error {
+	if p := g.LeftAlone(now).Of(down); down && p.Down || !down && p.Up {
+		cause, _ := p.Why(g.Name)
+		return fmt.Errorf("auto scaling group %q is paused%s", g.Name, cause)
+	}
+	return nil
 }
 
 // unansweredError is the error of a call that AWS did not answer. AWS may have done it.

@@ -178,6 +178,31 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	assert.Truef(t, err == nil && w.desired("a") == 0, "desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
 }
 
+// The reading that each write makes shows the tag, which the last one before did not.
+func TestPauseCountsForTheNextWrite(t *testing.T) {
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
+		t.Run(string(mode), func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 2, 5)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+			ids := w.members("a")
+			paused := "true"
+			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &paused}))
+			asg.MakeStale(w.cache, "a")
+			_, err := w.cache.Terminate(t.Context(), "a", ids[:1])
+			assert.ErrorContains(t, err, `auto scaling group "a" is paused by its tag`, "termination")
+			assert.ErrorContains(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), `auto scaling group "a" is paused by its tag`, "increase")
+			state, _ := w.aws.Group("a")
+			assert.Truef(t, state.Desired == 2 && slices.Equal(w.members("a"), ids), "the group became %+v, want it untouched", state)
+			w.done(w.cache.Replace(t.Context(), "a", ids[:1])) // AWS takes it all the same
+			scaleDown := "scale-down"
+			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &scaleDown}))
+			w.refresh()
+			w.done(w.cache.Increase(t.Context(), "a", 1))
+			state, _ = w.aws.Group("a")
+			assert.Equal(t, 3, state.Desired, "desired capacity")
+		})
+	}
+}
+
 func TestSuspendedTerminateProcessKeepsInstances(t *testing.T) {
 	t.Parallel()
 	g := scalingGroup("a", 0, 2, 5)

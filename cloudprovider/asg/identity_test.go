@@ -347,6 +347,26 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	w.waitWhile("the instances are still there", func() bool { state, _ := w.aws.Group("g"); return len(state.Instances) > 0 })
 }
 
+// A name in the VPC CNI may be another cluster's, as in a copied manifest.
+func TestStrangersStayWhileTheNetworkAloneNamesUs(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
+	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"})
+	ids := w.members("g")
+	grown, err := w.cache.Increase(t.Context(), "g", 1)
+	require.NoError(t, err)
+	launched := grown.Instances[len(grown.Instances)-1].ID
+	_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
+	var other *ownership.OtherClusterError
+	assert.ErrorAs(t, err, &other)
+	assert.ErrorContains(t, err, "--asg-cluster-name")
+	w.done(w.cache.Terminate(t.Context(), "silent", w.members("silent")))
+	w.done(w.cache.Terminate(t.Context(), "g", []string{launched}))
+	w.waitWhile("the instance that we launched is still there", func() bool { return slices.Contains(w.members("g"), launched) })
+	assert.ElementsMatch(t, ids, w.members("g"), "instances")
+	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a", Nodes: ids[1:]})
+	w.done(w.cache.Terminate(t.Context(), "g", ids[:1]))
+}
+
 func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 	for _, tt := range []struct {
 		name string

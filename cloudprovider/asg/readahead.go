@@ -53,9 +53,10 @@ func (c *Cache) aheadLoop(ctx context.Context) {
 	}
 }
 
-// readToLaunch returns the group by the reading ahead, if that began no longer than aheadFor ago, or else reads it. LaunchInstances adds to what AWS
-// has, so such a reading lowers nothing, and AWS itself refuses what exceeds the maximum. A write of ours since then needs a new reading. So does a
-// raise of the desired capacity, and a launch that a previous leader may have made. A group whose process Launch is suspended is an error.
+// readToLaunch returns the group by the reading ahead, if that began no longer than aheadFor ago, or else reads it. LaunchInstances adds to what
+// AWS has, so such a reading lowers nothing, and AWS itself refuses what exceeds the maximum. A write of ours since then needs a new reading. So
+// does a raise of the desired capacity, and a launch that a previous leader may have made. A group whose process Launch is suspended, or that is
+// paused, is an error.
 func (c *Cache) readToLaunch(ctx context.Context, name string) (g *group.Group, err error) {
 	c.groups.mu.Lock()
 	began, done := c.ahead.began, c.ahead.done
@@ -76,11 +77,11 @@ func (c *Cache) readToLaunch(ctx context.Context, name string) (g *group.Group, 
 	c.groups.mu.Unlock()
 	if g != nil {
 		if launches, _ := c.synchronously(g); launches {
-			return g, suspended(g)
+			return g, suspended(g, c.clock.Now())
 		}
 	}
 	if g, err = c.Reread(ctx, name); err == nil {
-		err = suspended(g)
+		err = suspended(g, c.clock.Now())
 	}
 	return g, err
 }

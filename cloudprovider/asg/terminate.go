@@ -38,8 +38,9 @@ func (e *TerminationError) Error() string {
 func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(e.Stays)) }
 
 // Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of other
-// groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
-// per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
+// groups, those whose loss would leave less than the minimum size, and all while the group is paused. An instance that is on its way out or gone
+// counts as done. It costs one call per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the
+// reading's, the pause's, or a *TerminationError.
 //
 // A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document whether it lets the instance
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
@@ -121,6 +122,9 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 		if g, err = c.Reread(ctx, name); err != nil {
 			return nil, err
 		}
+	}
+	if err := paused(g, c.clock.Now(), true); err != nil && !of.replace {
+		return nil, err
 	}
 	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
 	members := run.members(ctx, g, take())

@@ -32,10 +32,11 @@ import (
 //   - --cluster-name, which stock ignores on AWS, so that it may be anything.
 //
 // A group belongs to another cluster if one of its statements differs from our name, or from another statement. It is in the Snapshot's Foreign
-// only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While our name is unknown, or a
-// launch source unread, an instance of a group that may state another cluster is terminated only if it is a node of ours or we launched it. EC2 may
-// never answer us. In a group whose tags state our cluster, a launch source counts no more whose look-ups go on failing, nor do the tags of
-// instances where every look for them has failed since the start, and for an hour.
+// only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While neither the flag nor our
+// nodes settle our name, which elsewhere may be a copied one, or while a launch source is unread, an instance of a group that may state another
+// cluster is terminated only if it is a node of ours or we launched it. EC2 may never answer us. In a group whose tags state our cluster, a
+// launch source counts no more whose look-ups go on failing, nor do the tags of instances where every look for them has failed since the start,
+// and for an hour.
 
 const (
 	sourceFlag      = "--asg-cluster-name"
@@ -118,6 +119,9 @@ func (id *Identity) DidLaunch(instance string) bool {
 
 // Cluster returns our name and the place that settled it, zero while it is not known.
 func (id *Identity) Cluster() launchspec.Statement { return id.own }
+
+// proven reports whether our name is ours for certain. People copy the other sources with their manifests.
+func (id *Identity) proven() bool { return id.own.Source == sourceFlag || id.own.Source == sourceNodes }
 
 // Forget drops instances that we launched long ago and that no group has any more.
 func (id *Identity) Forget(groups []*group.Group, now time.Time) {

@@ -41,7 +41,7 @@ func (id *Identity) Strangers(instances []string, groupOf func(instance string) 
 			return nil, false, id.MayChange(g)
 		case known:
 			continue
-		case g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0: // it may turn out to belong to another cluster
+		case g.LaunchUnread || !id.proven() && len(g.Stated) > 0: // it may turn out to belong to another cluster
 			return nil, false, &OtherClusterError{Group: g.Name, Instance: i,
 				Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
 		}
@@ -50,7 +50,7 @@ func (id *Identity) Strangers(instances []string, groupOf func(instance string) 
 	return strangers, stated, nil
 }
 
-// whyUnproven says why nobody knows whose the group is, and what helps.
+// whyUnproven says why the group may be another cluster's, and what helps.
 func whyUnproven(g *group.Group) string {
 	gone := func(p launchspec.Problem) bool { return p.Reason == launchspec.ReasonLaunchSourceMissing }
 	switch {
@@ -60,7 +60,7 @@ func whyUnproven(g *group.Group) string {
 		return "the launch template that may say whose the group is has not been read yet; if it cannot be read, " +
 			"tag the group kubernetes.io/cluster/NAME = owned with the name of its cluster"
 	}
-	return "whose the group is, is not known; name this cluster by " + sourceFlag
+	return "nothing proves that the cluster of the group is ours; name this cluster by " + sourceFlag
 }
 
 // CheckTags returns an *OtherClusterError if the tags of an instance state another cluster than ours, or any while our name is "".

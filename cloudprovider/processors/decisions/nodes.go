@@ -67,6 +67,11 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 			unseen := o.Reason.Code == decision.CodeNeeded || o.Reason.Code == decision.CodeUnneededDelay // the last loop came before the request
 			if nodemeta.ToGo(m.node) && !unseen {
 				if g := groups[m.group]; g != nil && nodemeta.RemovalRequested.Of(m.node) == nodemeta.ReplaceFirst {
+					if most := k.Core.MaxNodesTotal; most > 0 && len(members) >= most && g.State == decision.GroupReady {
+						full := *g
+						full.State, full.Reason = decision.GroupFull, why.MaxNodesTotal(most)
+						g = &full
+					}
 					o.Reason = why.Replaced(o.Reason, g)
 				}
 				o.Requested, o.Reason = true, asked(o.State, o.Reason, "somebody asks for its removal")

@@ -357,6 +357,20 @@ func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
 	}
 }
 
+func TestReplacementWaitsForRoomInTheCluster(t *testing.T) {
+	o := options()
+	o.MaxNodesTotal = 3
+	w, nodes := newRequestWorldOf(t, o, 3, "1800m")
+	n := nodes[0].DeepCopy()
+	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
+	w.update(n)
+	w.loop()
+	got := w.node(w.loop(), "small-0").Reason
+	assert.Equal(t, 3, w.desired(), "desired")
+	assert.Contains(t, got.Message, "minimum size of 3, and no replacement can come: the cluster has its maximum of 3 nodes (--max-nodes-total=3)")
+	assert.Equal(t, "raise --max-nodes-total=3", got.Remedy)
+}
+
 // Two nodes have a pod each that fits beside one other, not two. One goes, and the other waits for the drain and then has no place.
 func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")

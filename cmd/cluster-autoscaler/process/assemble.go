@@ -201,12 +201,14 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
 		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(opts.KubeClient)}}
 	factory.Start(working.Done())
-	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
+	named, err := p.assumeGroups(ctx, factory, in.DaemonSets)
+	if err != nil {
 		return nil, err
 	}
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
+	a.cloud.keep = append(a.cloud.keep, named...)
 	if err = p.newExpander(opts, a); err != nil {
 		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}

@@ -3,10 +3,13 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
@@ -136,14 +139,16 @@ func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) 
 }
 
 // assumeGroups has a process without a flag that selects groups scale the groups of its cluster, by the name that is known before they are read. It says
-// so, and waits for the DaemonSets, and so for the VPC CNI.
-func (p *Process) assumeGroups(ctx context.Context, started informers.Started, daemonSets appslisters.DaemonSetLister) error {
+// so, and waits for the DaemonSets, and so for the VPC CNI. If that gives no name, keep returns an error once it does, because a process cannot change
+// what it selects.
+func (p *Process) assumeGroups(ctx context.Context, started informers.Started, daemonSets appslisters.DaemonSetLister) (
+	keep []func(context.Context) error, err error) {
 	core, ours := &p.core, &p.options.AWS
 	if len(core.NodeGroups)+len(core.NodeGroupAutoDiscovery) > 0 {
-		return nil
+		return nil, nil
 	}
 	if err := p.awaitCaches(ctx, started); err != nil {
-		return err
+		return nil, err
 	}
 	p.ready.await(firstReading)
 	log := klog.FromContext(ctx)
@@ -151,13 +156,23 @@ func (p *Process) assumeGroups(ctx context.Context, started informers.Started, d
 	if name.Cluster == "" { // the groups with the tag may belong to any cluster of the account
 		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: no group is scaled",
 			"remedy", "name this cluster by --asg-cluster-name, or select its groups by --node-group-auto-discovery")
-		return nil
+		return []func(context.Context) error{func(ctx context.Context) error {
+			return wait.PollUntilContextCancel(ctx, nameInterval, false, func(context.Context) (bool, error) {
+				if cluster := aws.ClusterOfCNI(daemonSets); cluster != "" {
+					return true, fmt.Errorf("the VPC CNI names this cluster now (%s): this process ends, to restart with its groups", cluster)
+				}
+				return false, nil
+			})
+		}}, nil
 	}
 	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
 	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source,
 		"asIf", core.NodeGroupAutoDiscovery)
-	return nil
+	return nil, nil
 }
+
+// nameInterval is the time between two looks into the cache for the name of the cluster.
+const nameInterval = 5 * time.Second
 
 // awsAuth reads the roles which the ConfigMap aws-auth lets in as nodes. It lists, because the shipped Role has no get in kube-system.
 func awsAuth(client kubernetes.Interface) func(context.Context) ([]string, error) {

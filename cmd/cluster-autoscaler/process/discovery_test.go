@@ -41,7 +41,8 @@ func TestGroupsAreAssumedWithoutFlagsAlone(t *testing.T) {
 			factory.Start(t.Context().Done())
 			var p Process
 			p.core.NodeGroups, p.core.NodeGroupAutoDiscovery = tt.named, tt.flags
-			require.NoError(t, p.assumeGroups(t.Context(), factory, daemonSets.Lister()))
+			_, err := p.assumeGroups(t.Context(), factory, daemonSets.Lister())
+			require.NoError(t, err)
 			if got := p.core.NodeGroupAutoDiscovery; !slices.Equal(got, tt.want) || p.options.AWS.DiscoveryJoin != tt.wantJoin {
 				t.Errorf("discovery %q joined by %q, want %q by %q", got, p.options.AWS.DiscoveryJoin, tt.want, tt.wantJoin)
 			}
