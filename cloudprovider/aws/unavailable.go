@@ -78,8 +78,8 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 	return "", false
 }
 
-// Rank is lower for node groups to prefer among equal ones: those whose Auto Scaling group has fewer known problems, and of these those whose
-// capacity is paid in any case.
+// Rank is lower for node groups to prefer among equal ones: fewer known problems of the Auto Scaling group come first, then capacity that is
+// paid in any case.
 func (p *Provider) Rank(nodeGroup string) (rank int) {
 	name := p.GroupName(nodeGroup)
 	for _, problem := range p.Problems() {

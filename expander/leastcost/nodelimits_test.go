@@ -242,14 +242,16 @@ func TestPodsNearEachOtherGoWhereAllPodsAreWorthTheirNodes(t *testing.T) {
 func TestWorkloadsThatKeepApartShareNodesBeyondTheRulesLookedAt(t *testing.T) {
 	var amd, arm []*apiv1.Pod
 	apart := func(owner string) []*apiv1.Pod {
-		return avoiding(apiv1.LabelHostname, owner, each(replicas(owner, 3, "250m", "512Mi"), func(_ int, pod *apiv1.Pod) { pod.Labels[owner] = "" }))
+		pods := replicas(owner, 3, "250m", "512Mi")
+		return avoiding(apiv1.LabelHostname, owner, each(pods, func(_ int, pod *apiv1.Pod) { pod.Labels[owner] = "" }))
 	}
 	for i := range maxRules * 3 / 4 {
 		amd, arm = append(amd, apart(fmt.Sprint("a-", i))...), append(arm, apart(fmt.Sprint("b-", i))...)
 	}
 	arm = each(arm, func(_ int, pod *apiv1.Pod) { pod.Spec.NodeSelector = map[string]string{apiv1.LabelArchStable: "arm64"} })
 	options, infos, prices := offered([]offer{
-		{"amd", 4, template("32", "120Gi"), 1.6, amd}, {"arm", 4, template("32", "120Gi"), 0.5, arm}, {"arm-small", 55, template("2", "7Gi"), 0.08, arm},
+		{"amd", 4, template("32", "120Gi"), 1.6, amd}, {"arm", 4, template("32", "120Gi"), 0.5, arm},
+		{"arm-small", 55, template("2", "7Gi"), 0.08, arm},
 	})
 	planned := map[string]int{}
 	for _, e := range newFilter(prices, nil).Explain(options, infos) {

@@ -86,6 +86,7 @@ func TestRareKindGetsItsCheapestNodesAmongManyShapes(t *testing.T) {
 		for _, e := range newFilter(prices, nil).Explain(options, templates) {
 			planned[e.NodeGroup] = e.PlannedNodes
 		}
-		assert.Truef(t, planned["large"] == 0 && planned["small"] == 4, "kind %d: %d large nodes, %d small ones, want none and 4", at, planned["large"], planned["small"])
+		large, small := planned["large"], planned["small"]
+		assert.Truef(t, large == 0 && small == 4, "kind %d: %d large nodes, %d small ones, want none and 4", at, large, small)
 	}
 }

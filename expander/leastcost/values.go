@@ -25,8 +25,8 @@ func (pl *planner) setValues() {
 	}
 }
 
-// estimate bounds the value of a full node of each shape for its cost: by a sample of the classes as if there were as many more of each, and by
-// each class alone, because some shapes are for few of them.
+// estimate bounds the value of a full node of each shape for its cost: by a sample of the classes as if there were as many more of each,
+// and by each class alone, because some shapes are for few of them.
 func (pl *planner) estimate() {
 	counts, all := pl.problem.counts()
 	stride := 1 + len(all)/sampled

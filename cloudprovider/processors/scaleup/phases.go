@@ -114,7 +114,8 @@ func (s *simulation) keptOut(pods []*apiv1.Pod) (list []*apiv1.Pod) {
 				switch {
 				case err == nil:
 					taken[place{at, zone}] = true
-				case slices.Contains(err.FailingPredicateReasons(), podtopologyspread.ErrReasonNodeLabelNotMatch): // the zone's other groups may have it
+				case slices.Contains(err.FailingPredicateReasons(), podtopologyspread.ErrReasonNodeLabelNotMatch):
+					// Other groups of the zone may have the label.
 				case slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()):
 					list, kinds[at] = append(list, kinds[at]...), nil
 				}
