@@ -56,8 +56,8 @@ type Config struct {
 	GroupName func(nodeGroupID string) string
 	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
 	Interrupted func(nodeGroup string) bool
-	// Problems counts what is wrong with a node group. It is nil where nobody knows.
-	Problems func(nodeGroup string) int
+	// Rank is lower for node groups to prefer among equal ones, above all for those with fewer problems. It is nil where nobody knows.
+	Rank func(nodeGroup string) int
 	// Event publishes an event that says why an option was chosen. It is nil for none.
 	Event func(eventType, reason, message string)
 	// Chose receives each choice. It must return at once. It is nil for nobody.
@@ -99,7 +99,7 @@ func New(names []string, config Config) (*Chain, error) {
 			c.steps = append(c.steps, step{name: "preferences of pods", filter: c.leastCost})
 		}
 		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
-			step{name: "fewest problems, smallest, first by name", filter: firstByName{config.Problems}})
+			step{name: "fewest problems, smallest, first by name", filter: firstByName{config.Rank}})
 	}
 	return c, nil
 }

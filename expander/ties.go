@@ -56,9 +56,9 @@ func (c cheapest) cost(option coreexpander.Option, nodeInfos map[string]*framewo
 	return c.costs.NodeCost(option.NodeGroup.Id(), template, option.NodeCount)
 }
 
-// firstByName keeps the option whose node group has the fewest known problems, of equal ones the smallest, and of these the first by ID. So
-// equal groups, such as one for each zone, fill evenly.
-type firstByName struct{ problems func(nodeGroup string) int }
+// firstByName keeps the option whose node group has the lowest rank, of equal ones the smallest, and of these the first by ID. So equal groups,
+// such as one for each zone, fill evenly.
+type firstByName struct{ rank func(nodeGroup string) int }
 
 func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
 	if len(options) == 0 {
@@ -66,12 +66,12 @@ func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*fr
 	}
 	return []coreexpander.Option{slices.MinFunc(options, func(a, b coreexpander.Option) int {
 		x, y := a.NodeGroup.Id(), b.NodeGroup.Id()
-		problems := 0
-		if f.problems != nil {
-			problems = cmp.Compare(f.problems(x), f.problems(y))
+		byRank := 0
+		if f.rank != nil {
+			byRank = cmp.Compare(f.rank(x), f.rank(y))
 		}
 		sizeOfA, _ := a.NodeGroup.TargetSize()
 		sizeOfB, _ := b.NodeGroup.TargetSize()
-		return cmp.Or(problems, cmp.Compare(sizeOfA, sizeOfB), strings.Compare(x, y))
+		return cmp.Or(byRank, cmp.Compare(sizeOfA, sizeOfB), strings.Compare(x, y))
 	})}
 }

@@ -116,7 +116,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	problems := known{"a": 2, "b": 1, "c": 1}
 	for _, names := range []string{"least-waste", "least-cost", "least-nodes", "most-pods", "least-waste-stock", "least-nodes,least-waste"} {
 		t.Run(names, func(t *testing.T) {
-			config := Config{Provider: unpriced{}, Costs: prices, Problems: problems.ProblemCount,
+			config := Config{Provider: unpriced{}, Costs: prices, Rank: problems.ProblemCount,
 				LeastCost: leastcost.New(prices, problems.penalty, nil, time.Minute, clock.RealClock{})}
 			strategy, err := parsed(names, config)
 			require.NoError(t, err)
@@ -166,5 +166,5 @@ type known map[string]int
 
 func (k known) ProblemCount(nodeGroup string) int { return k[nodeGroup] }
 func (k known) penalty(nodeGroup string) leastcost.Penalty {
-	return leastcost.Penalty{Problems: k[nodeGroup]}
+	return leastcost.Penalty{Rank: k[nodeGroup]}
 }

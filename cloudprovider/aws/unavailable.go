@@ -78,15 +78,19 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 	return "", false
 }
 
-// ProblemCount counts the known problems of the Auto Scaling group of the node group.
-func (p *Provider) ProblemCount(nodeGroup string) (count int) {
+// Rank is lower for node groups to prefer among equal ones: fewer known problems of the Auto Scaling group come first, then capacity that is
+// paid in any case.
+func (p *Provider) Rank(nodeGroup string) (rank int) {
 	name := p.GroupName(nodeGroup)
 	for _, problem := range p.Problems() {
 		if problem.Group == name {
-			count++
+			rank += 2
 		}
 	}
-	return count
+	if g := p.View().Group(nodeGroup); g == nil || !g.Reserved() {
+		rank++
+	}
+	return rank
 }
 
 // Interrupted reports whether the node group would launch in recently interrupted pools alone.

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -22,4 +23,17 @@ func TestInterruptedGroupHasRecentFailure(t *testing.T) {
 		got, _ := w.RecentFailure(name)
 		assert.Equalf(t, want, got, "trouble of %s", name)
 	}
+}
+
+func TestReservedCapacityComesFirstAmongGroupsWithAsManyProblems(t *testing.T) {
+	reserved := func(name string, tags map[string]string) fakeaws.AutoScalingGroup {
+		g := awsworld.Group(name, "m5.large", 0, 0, 5, tags)
+		g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-only", IDs: []string{"cr-1"}}
+		return g
+	}
+	w := newWorld(t, nil, awsworld.Group("on-demand", "m5.large", 0, 0, 5, nil), reserved("reserved", nil),
+		reserved("wrong-tag", map[string]string{group.TagSpendCap: "much"}))
+	w.NextLoop()
+	assert.Less(t, w.Rank("reserved"), w.Rank("on-demand"))
+	assert.Less(t, w.Rank("on-demand"), w.Rank("wrong-tag"))
 }

@@ -50,7 +50,7 @@ func FuzzChoice(f *testing.F) {
 	s.parts.Load().DaemonSets = daemonSets(f, agent)
 	chains := []*expander.Chain{s.parts.Load().Expander.(*expander.Chain)}
 	penalty := func(group string) leastcost.Penalty {
-		return leastcost.Penalty{Problems: w.Provider.ProblemCount(group)}
+		return leastcost.Penalty{Rank: w.Provider.Rank(group)}
 	}
 	planner := leastcost.New(w.Costs(), penalty, nil, time.Second, clock.RealClock{})
 	planned, err := expander.New([]string{leastcost.Name}, expander.Config{Provider: w.Provider, Costs: w.Costs(), LeastCost: planner})

@@ -24,7 +24,7 @@ type candidate struct {
 	costs map[int]pricing.Amount // by number of nodes, as far as they were asked for
 }
 
-// candidates returns the options with a known price, by their problems, sizes and names.
+// candidates returns the options with a known price, by their ranks, sizes and names.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
 	for _, option := range options {
@@ -38,7 +38,7 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id), size: size, costs: map[int]pricing.Amount{}})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), cmp.Compare(a.size, b.size), strings.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.penalty.Rank, b.penalty.Rank), cmp.Compare(a.size, b.size), strings.Compare(a.id, b.id))
 	})
 	return slices.DeleteFunc(list, func(c candidate) bool {
 		_, known := f.cost(&c, c.option.NodeCount)

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -36,7 +37,7 @@ type assignment struct {
 // cheapestChoice returns the first scale-up of the cheapest plan.
 func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
 	near := NearEachOther(d.pods, false)
-	single, covered := f.cheapestSingle(candidates, near)
+	single, covered := f.cheapestSingle(candidates, d, near)
 	if !separable(d.pods, near) {
 		return single
 	}
@@ -72,15 +73,30 @@ func separable(pods []*apiv1.Pod, near map[*apiv1.Pod]bool) bool {
 }
 
 // cheapestSingle chooses the cheapest option with the most pods, or, if pods must be near each other, the one with the most of these at the
-// lowest cost for each pod: the others may go elsewhere. It also counts its pods.
-func (f *Filter) cheapestSingle(candidates []candidate, near map[*apiv1.Pod]bool) (choice, int) {
+// lowest cost for what its pods are worth: the others may go elsewhere. It also counts its pods.
+func (f *Filter) cheapestSingle(candidates []candidate, d *demand, near map[*apiv1.Pod]bool) (choice, int) {
+	worth := make([]float64, len(d.pods)) // by pod: its share of the node on which that is cheapest
+	if len(near) > 0 {
+		for _, c := range f.priced(candidates, make([]int, len(candidates))) {
+			offered := d.dimensions.offeredBy(c.info)
+			for _, pod := range c.option.Pods {
+				at := d.index[pod]
+				share := c.unit * d.requests[at].largestShare(offered)
+				worth[at] = min(share, cmp.Or(worth[at], share))
+			}
+		}
+	}
 	most, lowest := -1, math.Inf(1)
 	var b choice
 	for i := range candidates {
 		o := candidates[i].option
 		count, cost := len(o.Pods), f.weighed(&candidates[i], o.NodeCount)
 		if len(near) > 0 {
-			cost /= float64(count)
+			all := 0.0
+			for _, pod := range o.Pods {
+				all += worth[d.index[pod]]
+			}
+			cost /= all
 			count = len(slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return !near[pod] }))
 		}
 		switch {

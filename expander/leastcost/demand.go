@@ -131,10 +131,10 @@ func (d *demand) shareAbility() {
 	}
 }
 
-// nodeLimit is how many pods of a workload one node may hold.
+// nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold.
 type nodeLimit struct {
 	most     int
-	workload string // "" where the limit is that of the pod's class
+	workload string // or rule, "" where the limit is that of the pod's class
 }
 
 // perNode returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
@@ -145,10 +145,11 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
 	for i, pod := range d.pods {
 		list[i] = nodeLimit{most: math.MaxInt32}
-		skew := skewOverNodes(pod)
+		skew, off := skewOverNodes(pod), keptOff(pod)
+		own := slices.IndexFunc(off, func(r rule) bool { return r.concerns(pod) }) // others like it, too
 		switch {
-		case len(hostPorts(pod)) > 0, slices.ContainsFunc(terms(pod), func(r rule) bool { return r.concerns(pod) }): // others like it, too
-			list[i].most = 1
+		case own >= 0:
+			list[i] = nodeLimit{1, "off " + off[own].key}
 		case skew > 0:
 			list[i] = nodeLimit{skew, workloadOf(pod)}
 			if listed[list[i].workload] == nil {

@@ -14,7 +14,7 @@
 // spread over zones. The core knows, and filled the nodes of its options accordingly: the planned nodes hold no more such pods than
 // those (perNode, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
 // core finds pods pending, and scales up again. If pending pods must be near each other there is no plan: of the options with the most of
-// these pods the one with the lowest cost for each of its pods counts, with the nodes that the core filled.
+// these pods the one with the lowest cost for what its pods are worth counts, with the nodes that the core filled.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
 // are the plan's, and its groups take them, the plan goes on: its raises add up to the plan.

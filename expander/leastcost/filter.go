@@ -29,7 +29,7 @@ type Penalty struct {
 	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, below 0 or not a number is 0
 	Reason string  // for people, such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"
 
-	Problems int // of equal groups those with fewer come first
+	Rank int // of equal groups those with a lower one come first
 }
 
 // Filter keeps the options that a plan over all of them begins with. It implements the core's expander.Filter.

@@ -227,3 +227,35 @@ func TestClaimedDevices(t *testing.T) {
 		})
 	}
 }
+
+// The small pods that the dear group alone takes do not draw the web pods there.
+func TestPodsNearEachOtherGoWhereAllPodsAreWorthTheirNodes(t *testing.T) {
+	web, small := replicas("web", 120, "3500m", "4Gi"), replicas("small", 500, "100m", "64Mi")
+	rest := slices.Concat(web, near(apiv1.LabelHostname, "pair", replicas("pair", 2, "250m", "256Mi")))
+	options, infos, prices := offered([]offer{
+		{"spot", 121, template("3920m", "6900Mi"), 0.0625, rest},
+		{"od", 122, template("3920m", "6900Mi"), 0.1785, slices.Concat(rest, small)},
+	})
+	assert.Equal(t, []string{"spot: 121 for 122"}, summary(newFilter(prices, nil).BestOptions(options, infos)))
+}
+
+func TestWorkloadsThatKeepApartShareNodesBeyondTheRulesLookedAt(t *testing.T) {
+	var amd, arm []*apiv1.Pod
+	apart := func(owner string) []*apiv1.Pod {
+		pods := replicas(owner, 3, "250m", "512Mi")
+		return avoiding(apiv1.LabelHostname, owner, each(pods, func(_ int, pod *apiv1.Pod) { pod.Labels[owner] = "" }))
+	}
+	for i := range maxRules * 3 / 4 {
+		amd, arm = append(amd, apart(fmt.Sprint("a-", i))...), append(arm, apart(fmt.Sprint("b-", i))...)
+	}
+	arm = each(arm, func(_ int, pod *apiv1.Pod) { pod.Spec.NodeSelector = map[string]string{apiv1.LabelArchStable: "arm64"} })
+	options, infos, prices := offered([]offer{
+		{"amd", 4, template("32", "120Gi"), 1.6, amd}, {"arm", 4, template("32", "120Gi"), 0.5, arm},
+		{"arm-small", 55, template("2", "7Gi"), 0.08, arm},
+	})
+	planned := map[string]int{}
+	for _, e := range newFilter(prices, nil).Explain(options, infos) {
+		planned[e.NodeGroup] = e.PlannedNodes
+	}
+	assert.Equal(t, map[string]int{"amd": 3, "arm": 3, "arm-small": 0}, planned)
+}

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -70,5 +71,22 @@ func TestNoStepGoesOnWithoutTime(t *testing.T) {
 			work, looks := pl.filler.work-before, now.now.Sub(pl.timer.start)/time.Millisecond
 			assert.Truef(t, work == 0 && looks == 1, "%d classes were looked at, and the clock looked at %d times, want none and once", work, looks)
 		})
+	}
+}
+
+// No sample has to contain the one kind of pods that some nodes are for.
+func TestRareKindGetsItsCheapestNodesAmongManyShapes(t *testing.T) {
+	for at := range 2 {
+		options, templates, prices := many(rand.New(rand.NewPCG(1, 1)), manyShapes+10, 5*(sampled+12), sampled+12)
+		rare := replicas(fmt.Sprintf("kind-%05d-gpu", at), 4, "3", "12Gi", "1")
+		templates["large"], prices["large"] = template("96", "1100Gi", "8"), 22
+		templates["small"], prices["small"] = template("4", "15Gi", "1"), 1
+		options = append(options, option("large", 1, options[0].Pods[:40], rare), option("small", 4, rare))
+		planned := map[string]int{}
+		for _, e := range newFilter(prices, nil).Explain(options, templates) {
+			planned[e.NodeGroup] = e.PlannedNodes
+		}
+		large, small := planned["large"], planned["small"]
+		assert.Truef(t, large == 0 && small == 4, "kind %d: %d large nodes, %d small ones, want none and 4", at, large, small)
 	}
 }

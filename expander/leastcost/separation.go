@@ -52,11 +52,7 @@ func separations(pods []*apiv1.Pod) []separation {
 	index := make(map[string]int)
 	var rules []rule
 	for i, pod := range pods {
-		var all []rule
-		for _, port := range hostPorts(pod) {
-			all = append(all, rule{key: port, port: port})
-		}
-		for _, r := range append(all, terms(pod)...) {
+		for _, r := range keptOff(pod) {
 			number, known := index[r.key]
 			if !known && len(rules) == maxRules {
 				continue
@@ -79,6 +75,14 @@ func separations(pods []*apiv1.Pod) []separation {
 		}
 	}
 	return list
+}
+
+// keptOff returns the rules by which a pod keeps others off its node.
+func keptOff(pod *apiv1.Pod) (list []rule) {
+	for _, port := range hostPorts(pod) {
+		list = append(list, rule{key: port, port: port})
+	}
+	return append(list, terms(pod)...)
 }
 
 func terms(pod *apiv1.Pod) []rule { return rulesOf(pod, avoided(pod)) }

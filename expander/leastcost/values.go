@@ -25,7 +25,8 @@ func (pl *planner) setValues() {
 	}
 }
 
-// estimate bounds the value of a full node of each shape for its cost, by a sample of the classes as if there were as many more of each.
+// estimate bounds the value of a full node of each shape for its cost: by a sample of the classes as if there were as many more of each,
+// and by each class alone, because some shapes are for few of them.
 func (pl *planner) estimate() {
 	counts, all := pl.problem.counts()
 	stride := 1 + len(all)/sampled
@@ -36,6 +37,11 @@ func (pl *planner) estimate() {
 	}
 	for s, shape := range pl.problem.shapes {
 		_, worth := pl.filler.fill(s, pl.values, counts, sample)
+		for c, class := range pl.problem.classes {
+			if class.fits.has(s) {
+				worth = max(worth, pl.values[c]*float64(class.request.fitting(shape.offered, min(class.count, class.perNode))))
+			}
+		}
 		pl.upper[s] = worth / shape.cost
 	}
 }

@@ -448,3 +448,23 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+// AWS compares list prices, and the user pays less for what it chooses.
+func TestDiscountDoesNotChangeWhatAWSLaunches(t *testing.T) {
+	search := &ec2types.InstanceRequirementsRequest{}
+	found := launching("c7i.xlarge", "c6a.xlarge", "c5.xlarge")
+	for i := range found.Types {
+		found.Types[i].Search = search
+	}
+	lowest := mixed(0, 100)
+	lowest.OnDemandStrategy = "lowest-price"
+	p := New(contract(t, "us-east-1", "# discount: c7i 60%\ninstance_type,price_per_hour\n"), instancetypes.Embedded())
+	for _, g := range []*group.Group{
+		{Name: "named", Source: lowest, LaunchSpec: launching("c7i.xlarge", "c6a.xlarge")},
+		{Name: "found", Source: mixed(0, 100), LaunchSpec: found},
+	} {
+		next, ok := p.Next(g, 1)
+		require.True(t, ok && len(next.Parts) == 1, g.Name)
+		assert.Equal(t, "c6a.xlarge", next.Parts[0].Price.InstanceType, g.Name)
+	}
+}

@@ -90,6 +90,9 @@ type choice struct {
 
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
+// listed is perUnit as AWS compares it: AWS knows no discount.
+func (c choice) listed() float64 { return c.perUnit() / (1 - c.price.Discount) }
+
 // candidates are the types that g can launch: those its image runs on, unless that leaves none. While its launch template
 // is unread, they are the types of its instances.
 func (p *Pricer) candidates(g *group.Group) []candidate {
@@ -143,10 +146,10 @@ func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) 
 		return priced
 	}
 	cheapest := slices.Clone(priced)
-	slices.SortStableFunc(cheapest, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
+	slices.SortStableFunc(cheapest, func(a, b choice) int { return cmp.Compare(a.listed(), b.listed()) })
 	switch strategy := strategyOf(g, capacityType, priced[0].search != nil); {
 	case g.LaunchSpec == nil: // so that no spend cap is exceeded
-		return cheapest[len(cheapest)-1:]
+		return []choice{slices.MaxFunc(priced, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })}
 	case strategy == prioritized:
 		return priced[:1]
 	case strategy == inOrderOfCapacity:
@@ -176,9 +179,9 @@ func (p *Pricer) affordable(g *group.Group, priced []choice, capacityType string
 	}
 	each := func(c choice) float64 {
 		if g.Source.CountsHardware() {
-			return c.perUnit()
+			return c.listed()
 		}
-		return c.price.Amount.PerHour
+		return c.listed() * float64(c.weight)
 	}
 	least := func(of []choice) float64 {
 		lowest := math.Inf(1)
@@ -195,7 +198,6 @@ func (p *Pricer) affordable(g *group.Group, priced []choice, capacityType string
 				compared, percent = nil, float64(*ofOnDemand)
 				for _, c := range its {
 					if price, ok := p.Price(c.name, awsmessage.OnDemand, nil); ok {
-						price.Amount.PerHour /= 1 - price.Discount // AWS knows none
 						compared = append(compared, choice{candidate: c.candidate, price: price})
 					}
 				}

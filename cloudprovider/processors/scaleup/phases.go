@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"maps"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -95,8 +96,8 @@ func (s *simulation) keptOut(pods []*apiv1.Pod) (list []*apiv1.Pod) {
 		zone string
 	}
 	taken := map[place]bool{}
-	for group, info := range s.templates {
-		zone := info.Node().Labels[apiv1.LabelTopologyZone]
+	for _, group := range slices.Sorted(maps.Keys(s.templates)) {
+		zone := s.templates[group].Node().Labels[apiv1.LabelTopologyZone]
 		var open []int // kinds
 		for at, kind := range kinds {
 			if kind != nil && !taken[place{at, zone}] {
@@ -113,6 +114,8 @@ func (s *simulation) keptOut(pods []*apiv1.Pod) (list []*apiv1.Pod) {
 				switch {
 				case err == nil:
 					taken[place{at, zone}] = true
+				case slices.Contains(err.FailingPredicateReasons(), podtopologyspread.ErrReasonNodeLabelNotMatch):
+					// Other groups of the zone may have the label.
 				case slices.Contains([]string{podtopologyspread.Name, interpodaffinity.Name}, err.FailingPredicateName()):
 					list, kinds[at] = append(list, kinds[at]...), nil
 				}

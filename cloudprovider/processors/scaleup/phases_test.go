@@ -146,3 +146,18 @@ func TestPodsAreServedInPhases(t *testing.T) {
 		})
 	}
 }
+
+// One group of the zone has no label over which the pods are to be spread, too. The other takes them.
+func TestGroupWithoutALabelKeepsPodsOutOfNoZone(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a/1": {max: 9}, "a/2": {max: 9, pool: "x"}, "b": {max: 9, pool: "x"}})
+	s := &simulation{snapshot: w.ctx.ClusterSnapshot, templates: w.nodeInfos}
+	pods := replicas("spread", 3, 100, func(pod *apiv1.Pod) {
+		spreadOverZones(pod)
+		second := pod.Spec.TopologySpreadConstraints[0]
+		second.TopologyKey = "pool"
+		pod.Spec.TopologySpreadConstraints = append(pod.Spec.TopologySpreadConstraints, second)
+	})
+	for range 10 {
+		assert.Empty(t, names(s.keptOut(pods)), "kept out of a zone")
+	}
+}

@@ -228,7 +228,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
 	penalty := func(nodeGroup string) leastcost.Penalty {
-		penalty := leastcost.Penalty{Problems: provider.ProblemCount(nodeGroup)}
+		penalty := leastcost.Penalty{Rank: provider.Rank(nodeGroup)}
 		if reason, known := provider.RecentFailure(nodeGroup); known {
 			penalty.Ratio, penalty.Reason = p.options.AWS.TroublePenalty, reason
 		}
@@ -238,7 +238,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	leastCost.Preferences = preferences
 	a.expanders, err = expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
-		GroupName: provider.GroupName, Interrupted: provider.Interrupted, Problems: provider.ProblemCount,
+		GroupName: provider.GroupName, Interrupted: provider.Interrupted, Rank: provider.Rank,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
