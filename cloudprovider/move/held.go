@@ -140,6 +140,9 @@ func (r *round) unsettled(n Node) (Hold, string) {
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
 				of, hash := workload(pod), pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+				if pod.DeletionTimestamp != nil { // the rollout may have ended
+					hash = ""
+				}
 				if !podutil.IsPodReady(pod) || hash != "" && cmp.Or(templates[of], hash) != hash {
 					r.unready[of] = true
 				}
@@ -149,14 +152,14 @@ func (r *round) unsettled(n Node) (Hold, string) {
 	}
 	for _, pod := range r.leaving(n) {
 		if of := workload(pod); of != "" && r.unready[of] {
-			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is rolled out", of)
+			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is being rolled out", of)
 		}
 	}
 	return "", ""
 }
 
-// proven reports whether a node has been Ready for long enough, with its pods. Pods of DaemonSets are Ready, too, because a new image may break them
-// alone. Pods that are younger say nothing, unless it has only had such for longer, as of jobs.
+// proven reports whether a node has been Ready for long enough, with its pods. Pods of DaemonSets that run elsewhere are Ready, too, because a new
+// image may break them alone. Pods that are younger say nothing, unless it has only had such for longer, as of jobs.
 func (r *round) proven(n Node) bool {
 	since := r.now.Add(-r.Proof)
 	pods := r.leaving(n)
@@ -164,8 +167,21 @@ func (r *round) proven(n Node) bool {
 	ready := nodemeta.ReadySince(n.Node)
 	return nodemeta.Ready(n.Node) && !ready.After(since) &&
 		(len(old) > 0 || len(pods) == 0 || r.now.Sub(ready) >= 3*r.Proof && slices.ContainsFunc(pods, podutil.IsPodReady)) &&
-		!slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool { return nodemeta.BelongsToNode(p) && !podutil.IsPodReady(p) }) &&
+		!slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+			return nodemeta.BelongsToNode(p) && !podutil.IsPodReady(p) && r.readyElsewhere(p)
+		}) &&
 		!slices.ContainsFunc(old, func(p *corev1.Pod) bool {
 			return !podutil.IsPodReady(p) || podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(since)
 		})
+}
+
+// readyElsewhere reports whether another pod of the pod's DaemonSet is Ready.
+func (r *round) readyElsewhere(pod *corev1.Pod) bool {
+	kind, name := nodemeta.Owner(pod)
+	return kind == "DaemonSet" && slices.ContainsFunc(r.Nodes, func(n Node) bool {
+		return slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+			k, other := nodemeta.Owner(p)
+			return k == kind && other == name && p.Namespace == pod.Namespace && podutil.IsPodReady(p)
+		})
+	})
 }

@@ -135,12 +135,17 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
-	agent := func(f *fleet, ready corev1.ConditionStatus) { // adds a node with a pod of a DaemonSet
+	agent := func(f *fleet, there, ready corev1.ConditionStatus) { // adds a node with a pod of a DaemonSet that the nodes of before have, too
 		f.node("a-2", nil)
-		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
-			p := pod("agent", noon.Add(-time.Hour))
-			p.OwnerReferences[0].Kind, p.Status.Conditions[0].Status = "DaemonSet", ready
-			return []*corev1.Pod{p}
+		for i := range f.nodes {
+			f.nodes[i].Pods = func() []*corev1.Pod {
+				p := pod("agent", noon.Add(-time.Hour))
+				p.OwnerReferences[0].Kind, p.OwnerReferences[0].Name, p.Status.Conditions[0].Status = "DaemonSet", "agent", there
+				if i == len(f.nodes)-1 {
+					p.Status.Conditions[0].Status = ready
+				}
+				return []*corev1.Pod{p}
+			}
 		}
 	}
 	revision := func(f *fleet, kind, hash string) { // adds a node with a Ready pod of web
@@ -220,9 +225,10 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing"},
 		{name: "none of its young pods is Ready", fleet: func(f *fleet) { f.node("a-1", changed); young(f, time.Hour, false) },
 			want: "a-1 held: first-move"},
-		{name: "a pod of a DaemonSet of the first new node is not Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionFalse) },
+		{name: "a pod of a DaemonSet of the first new node is not Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionTrue, corev1.ConditionFalse) },
 			want: "a-1 held: first-move"},
-		{name: "the pod of its DaemonSet is Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionTrue) }, want: "a-1 placing"},
+		{name: "the pod of its DaemonSet is Ready", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionTrue, corev1.ConditionTrue) }, want: "a-1 placing"},
+		{name: "its DaemonSet is Ready nowhere", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionFalse, corev1.ConditionFalse) }, want: "a-1 placing"},
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},

@@ -2,25 +2,21 @@ package move
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
-	// RestartToMove is the annotation by which the pods of a Deployment ask that the Deployment is restarted before their node is drained. The new
-	// pod is Ready elsewhere before the old one goes, even if it is the only one.
+	// RestartToMove is the annotation by which the pods of a Deployment ask that the Deployment is restarted before their node is drained. With
+	// the usual surge of a Deployment, the new pod is Ready elsewhere before the old one goes, even if it is the only one.
 	RestartToMove = "asg-autoscaler.github.io/restart-to-move"
 	// restartedAt is what kubectl rollout restart changes in a Deployment.
 	restartedAt = "kubectl.kubernetes.io/restartedAt"
@@ -48,31 +44,11 @@ func (w *Writer) Restart(deployments []types.NamespacedName, at time.Time) {
 		ctx, cancel := context.WithTimeout(w.ctx, writeTime)
 		defer cancel()
 		for _, d := range deployments {
-			client := w.client.AppsV1().Deployments(d.Namespace)
-			// To read the Deployment would take a further permission.
-			dry, err := client.Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
-			if err == nil && !surges(&dry.Spec) {
-				err = errors.New("it is paused, or would end its last pod before a new one is Ready")
-			}
-			if err == nil {
-				_, err = client.Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-			}
+			_, err := w.client.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 			if err != nil {
 				klog.FromContext(w.ctx).Error(err, "Could not restart a Deployment whose pods ask for it, they are evicted after a while", "deployment", d.String(),
-					"after", RestartTime, "remedy", "allow patch on deployments.apps, and give the Deployment a surge, see docs/moves.md")
+					"after", RestartTime, "remedy", "allow patch on deployments.apps, see docs/moves.md")
 			}
 		}
 	}()
-}
-
-// surges reports whether a rollout of the Deployment brings new pods first. It may end as many Ready pods before as its maxUnavailable says, but not
-// the last one.
-func surges(d *appsv1.DeploymentSpec) bool {
-	rolling, replicas := d.Strategy.RollingUpdate, int(ptr.Deref(d.Replicas, 1))
-	if rolling == nil || d.Paused {
-		return false
-	}
-	surge, _ := intstr.GetScaledValueFromIntOrPercent(rolling.MaxSurge, replicas, true)
-	unavailable, _ := intstr.GetScaledValueFromIntOrPercent(rolling.MaxUnavailable, replicas, false)
-	return surge > 0 && unavailable < replicas
 }

@@ -530,21 +530,26 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 	for name, tt := range map[string]struct {
 		budget, ready bool
+		left          int32 // disruptions that the budget allows once the first pod is evicted
 		stays         bool
 	}{
 		"a budget protects it":               {budget: true, ready: true, stays: true},
 		"it has no budget, as in scale-down": {ready: true},
 		"it is not Ready":                    {budget: true},
+		"its budget lets it go":              {budget: true, ready: true, left: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()
 			o.NodeDeleteDelayAfterTaint = 100 * time.Millisecond
 			w, _ := newRotationWorldOf(t, o, "500m")
-			if tt.budget {
-				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "budget"},
-					Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}},
-					Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1}})
+			budget := func(allowed int32) {
+				if tt.budget {
+					w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "budget"},
+						Spec:   policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{}},
+						Status: policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: allowed}})
+				}
 			}
+			budget(1)
 			w.client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 				late := running("late", "set-0", "500m", "small-0")
 				late.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(time.Minute))
@@ -552,6 +557,7 @@ func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 					late.Status.Conditions[0].Status = corev1.ConditionFalse
 				}
 				w.put(late)
+				budget(tt.left)
 				return true, nil, nil
 			})
 			if !tt.stays {
@@ -880,7 +886,7 @@ func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 
-// restarts counts the Deployments that are to be restarted. There is none, so the dry run is the last patch.
+// restarts counts the restarts of Deployments.
 func (w *world) restarts() (count int) {
 	for _, a := range w.client.Actions() {
 		if a.Matches("patch", "deployments") {

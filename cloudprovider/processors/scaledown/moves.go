@@ -36,6 +36,8 @@ const (
 	blockedFor, longestTry = 2 * time.Minute, 20 * time.Minute
 	// A pod that waits comes first for comesFirstFor. One that waits longer has another problem.
 	comesFirstFor = 15 * time.Minute
+	// slowDrain is how long drains of a node may end without a failure because some of its pods went.
+	slowDrain = time.Hour
 	// unwritten is after how long a state that the cache does not show counts as lost.
 	unwritten = 60 * time.Second
 )
@@ -101,12 +103,12 @@ func NewMoves(m Moves) *Moves {
 	return &m
 }
 
-// late says which pod with a budget has become Ready on a node that moves since the core tainted it. The core looks at the pods once, so this
-// one would end with the instance. Other removals end it, as in stock: it may come again each time, and nothing stops them after three
-// tries. Any goroutine may call late.
+// late says which pod has become Ready on a node that moves since the core tainted it, and may not go by its budget. The core looks at the pods
+// once, so this one would end with the instance. Other removals end it, as in stock: it may come again each time, and nothing stops them after
+// three tries. Any goroutine may call late.
 func (m *Moves) late(tainted *corev1.Node) error {
 	began, _ := taints.GetToBeDeletedTime(tainted)
-	if _, moves := move.StateOf(tainted); !moves || began == nil {
+	if s, _ := move.StateOf(tainted); s.Step != move.Placing || nodemeta.ToGo(tainted) || began == nil {
 		return nil
 	}
 	for _, p := range m.PodsOn(tainted.Name) {
@@ -114,9 +116,12 @@ func (m *Moves) late(tainted *corev1.Node) error {
 			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(*began) {
 			continue
 		}
-		if budgets, _ := m.Budgets.GetPodPodDisruptionBudgets(p); len(budgets) > 0 {
-			return fmt.Errorf("pod %s/%s came while it was drained, and budget %q protects the pod; to mend it, have the pod tolerate no taint %s",
-				p.Namespace, p.Name, budgets[0].Name, taints.ToBeDeletedTaint)
+		budgets, _ := m.Budgets.GetPodPodDisruptionBudgets(p)
+		for _, b := range budgets {
+			if b.Status.DisruptionsAllowed == 0 {
+				return fmt.Errorf("pod %s/%s came while it was drained, and budget %q protects the pod; to mend it, have the pod tolerate no taint %s",
+					p.Namespace, p.Name, b.Name, taints.ToBeDeletedTaint)
+			}
 		}
 	}
 	return nil
@@ -483,7 +488,8 @@ func (m *Moves) close(drained string) {
 	}
 }
 
-// removed notes the end of the drain of a node. A drain that ran out of time after some of its evictions goes on later with the others.
+// removed notes the end of the drain of a node. A drain that ran out of time after some of its evictions goes on later with the others, for
+// up to slowDrain since the move began. A consolidation is planned anew.
 func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	reason, began := m.draining[node]
 	delete(m.draining, node)
@@ -492,7 +498,8 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case !began:
 	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
-	case moves && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful):
+	case moves && s.Reason != move.Consolidation && m.Clock.Since(s.Since) < slowDrain &&
+		slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful):
 		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)

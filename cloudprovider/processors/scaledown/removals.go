@@ -32,6 +32,7 @@ type Removals struct {
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
 	begun   []*scaledownstatus.ScaleDownNode   // the nodes whose removal it began
+	plans   bool                               // it plans now, and has an order of its own
 }
 
 // filter divides the candidates into nodes that may be removed, and nodes that stay.
@@ -72,6 +73,20 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	if len(r.begun) > 0 {
 		return nil, nil
 	}
+	if !r.plans {
+		candidates = cheapestFirst(candidates)
+	}
+	var stay []simulator.UnremovableNode
+	for _, f := range r.filters {
+		removable, more := f(ctx, scaleDown, candidates)
+		candidates, stay = removable, append(stay, more...)
+	}
+	r.rollback.chose(candidates)
+	return candidates, stay
+}
+
+// cheapestFirst sorts the core's candidates by what their pods cost to move. The core gives those in no order that are as risky.
+func cheapestFirst(candidates []simulator.NodeToBeRemoved) []simulator.NodeToBeRemoved {
 	rank := func(n simulator.NodeToBeRemoved) int {
 		switch {
 		case n.IsRisky:
@@ -81,17 +96,9 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 		}
 		return 0
 	}
-	candidates = slices.Clone(candidates)
-	slices.SortStableFunc(candidates, func(a, b simulator.NodeToBeRemoved) int { // the core gives the nodes of a rank in no order
+	return slices.SortedStableFunc(slices.Values(candidates), func(a, b simulator.NodeToBeRemoved) int {
 		return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
 	})
-	var stay []simulator.UnremovableNode
-	for _, f := range r.filters {
-		removable, more := f(ctx, scaleDown, candidates)
-		candidates, stay = removable, append(stay, more...)
-	}
-	r.rollback.chose(candidates)
-	return candidates, stay
 }
 
 // KeepCordons takes in, before the first loop, which nodes with the core's taint somebody else had cordoned.

@@ -191,7 +191,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {
 		return err
 	}
+	r.Removals.plans = true
 	empty, drained := p.NodesToDelete(now)
+	r.Removals.plans = false
 	if r.Moves != nil { // restarts of Deployments come first, unless AWS is about to end the node with all its pods
 		drained = slices.DeleteFunc(drained, func(n *corev1.Node) bool {
 			s, moves := r.Moves.states[n.Name]
