@@ -79,9 +79,9 @@ type Packing struct {
 }
 
 const (
-	// leastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
+	// LeastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
 	// estimate, it is leastEstimated.
-	leastSaving, leastEstimated = 0.05, 0.2
+	LeastSaving, leastEstimated = 0.05, 0.2
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
 	// starts bounds the tries of several nodes of one kind together. mostStarts bounds the tries of all kinds.
@@ -321,7 +321,7 @@ func (k *packer) separates(pod *corev1.Pod) bool {
 func (k *packer) plan(set []int) (Plan, float64) {
 	var p Plan
 	var items []item
-	lost, margin, cost := map[string]int{}, leastSaving, 0.0
+	lost, margin, cost := map[string]int{}, LeastSaving, 0.0
 	for _, at := range set {
 		h := &k.hosts[at]
 		p.Nodes, p.Price, items, cost = append(p.Nodes, h.Name), p.Price+h.Price, append(items, h.moves...), cost+h.cost()*k.perPod

@@ -197,6 +197,39 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	w.stays("1 big, 1 small", 0)
 }
 
+// newSpotWorld is newDearWorld with small nodes of a type that AWS chooses, which is the first one, and a price before the launch of the cheapest.
+func newSpotWorld(t *testing.T, big int, types ...string) *world {
+	t.Helper()
+	w := newDearWorld(t, big, 0, "1500m")
+	policy := &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0), SpotAllocationStrategy: "price-capacity-optimized"}}
+	for _, name := range types {
+		policy.Overrides = append(policy.Overrides, fakeaws.Override{InstanceType: name})
+	}
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: policy}))
+	w.Reread()
+	w.untilSizes(fmt.Sprintf("%d big, 1 small", big))
+	fresh := w.ready("small")[0]
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.join(fresh)
+	return w
+}
+
+// The new node is dearer than the one that it is for. The pods of another node do not go there either.
+func TestNoPodMovesToADearerNode(t *testing.T) {
+	w := newSpotWorld(t, 3, "m5.12xlarge", "m5.large")
+	w.stays("3 big, 1 small", 50)
+	assert.Nil(t, w.consolidation.Reason.Plan)
+}
+
+func TestSavingCountsThePriceOfTheNewNode(t *testing.T) {
+	w := newSpotWorld(t, 1, "m5.xlarge", "m5.large")
+	both := w.Provider.Spending().Total.PerHour
+	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Saved > 0 })
+	small := w.Provider.Spending().Total.PerHour
+	assert.InDelta(t, both-small-small, w.consolidation.Reason.Saved, 0.001)
+}
+
 // Three nodes go for a spot one, the pods of which leave one after the other.
 func TestOneNodeReplacesSeveral(t *testing.T) {
 	for _, budget := range []string{"1", "100%"} {

@@ -109,7 +109,9 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
-		c.Reason.Drop(now)
+		if c.Reason.Drop(now); adopted.Into != "" { // its next node may be as dear, and one that has come so is not to take the pods of another plan
+			c.Reason.Refuse(adopted.Into, now)
+		}
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
@@ -132,7 +134,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 }
 
-// pays reports whether the plan still saves money. The next node of the group states the price before the launch, and the new node after it.
+// pays reports whether the plan still saves enough. The next node of the group states the price before the launch, and the new node after it, which
+// corrects the saving.
 func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
 	spending := c.Provider.Spending()
 	price := 0.0
@@ -146,14 +149,14 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 	if p.Into == "" {
 		return true
 	}
-	come := false
+	most, come := price*(1-move.LeastSaving), false
 	for _, n := range byName {
 		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
 			cost := spending.Instance(n.Group, n.Instance).PerHour
-			if cost == 0 || cost >= price { // it may cost anything where that is not known
+			if cost == 0 || cost > most { // it may cost anything where that is not known
 				return false
 			}
-			come = true
+			p.Saving, come = price-cost, true
 		}
 	}
 	if come {
@@ -164,7 +167,7 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 		return false
 	}
 	cost, known := c.Provider.Costs().NodeCost(p.Into, template.Node(), 1)
-	return known && cost.PerHour < price
+	return known && cost.PerHour <= most
 }
 
 // plan begins to make plans beside the loop.
