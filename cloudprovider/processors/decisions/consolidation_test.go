@@ -357,15 +357,7 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		}
 		return ""
 	})
-	fresh := running("new", "small-set-"+from[len("small-"):], "900m", to)
-	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
-	w.put(fresh)
-	n, err := w.factory.Core().V1().Nodes().Lister().Get(to)
-	require.NoError(t, err)
-	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
-		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
-		assert.Equalf(t, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
-	}
+	w.comesAndStays("small-set-"+from[len("small-"):], to)
 	for range 20 {
 		w.clock.Step(planEvery)
 		require.True(t, held(w.loop()), "it waits for the old pod")
@@ -374,6 +366,28 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(old))
 	w.untilSizes("0 big, 1 small")
 	assert.Equal(t, "", w.evicted(), "evicted")
+}
+
+// comesAndStays has a new pod come to a node. No consolidation moves it within the next hour.
+func (w *world) comesAndStays(set, node string) {
+	w.T.Helper()
+	fresh := running("new", set, "900m", node)
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.put(fresh)
+	n, err := w.factory.Core().V1().Nodes().Lister().Get(node)
+	require.NoError(w.T, err)
+	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
+		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		assert.Equalf(w.T, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
+	}
+}
+
+// A rotation has moved a pod. No consolidation moves its successor within an hour.
+func TestConsolidationLeavesPodsThatARotationMoved(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
+	w.untilConsolidated(func(*decision.Report) bool { return w.evicted() == "small-pod-0" })
+	w.comesAndStays("small-set-0", "small-1")
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
