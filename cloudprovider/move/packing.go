@@ -93,9 +93,9 @@ const (
 
 // Plans returns the plans that are worth it, the best first. A plan is worth it if its saving over the horizon is more than what it costs: the start-up
 // of the new node, and the disruption of the pods by Cost. No plan replaces a node by one of its own group, whose next node may have another price
-// only because it is the next one. The pods also fit in another order (scattered). Plans counts resources, node affinity, taints, and pods that want a node apart from their like. What
-// else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a node with one, which would stay
-// for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
+// only because it is the next one. The pods also fit in another order (scattered). Plans counts resources, node affinity, taints, and pods that want
+// a node apart from their like. What else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a
+// node with one, which would stay for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
 func Plans(hosts, offers []Host, p Packing) []Plan {
 	k := newPacker(hosts, offers, p)
 	var found []worth

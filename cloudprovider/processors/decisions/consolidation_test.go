@@ -23,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -228,6 +229,27 @@ func TestSavingCountsThePriceOfTheNewNode(t *testing.T) {
 	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Saved > 0 })
 	small := w.Provider.Spending().Total.PerHour
 	assert.InDelta(t, both-small-small, w.consolidation.Reason.Saved, 0.001)
+}
+
+// A saving would last for minutes: a minimum by the clock needs the nodes again, or a maximum ends the new one.
+func TestConsolidationLeavesGroupsThatChangeSoon(t *testing.T) {
+	soon := time.Now().Add(40 * time.Minute).UTC()
+	by := func(limit string) func(*fakeaws.AutoScalingGroup) {
+		return func(big *fakeaws.AutoScalingGroup) {
+			big.Tags[group.TagSchedule+"soon"] = fmt.Sprintf("%d %d any any any for=10m %s", soon.Minute(), soon.Hour(), limit)
+		}
+	}
+	newDearWorld(t, 3, 0, "900m", by("min=3")).stays("3 big, 0 small", 10)
+	newDearWorld(t, 0, 3, "1500m", onSpot, by("max=0")).stays("0 big, 3 small", 10)
+}
+
+// The group's minimum keeps an empty node, which costs nothing more with pods.
+func TestPodsMoveToTheEmptyNodeOfAMinimum(t *testing.T) {
+	w := newDearWorld(t, 1, 1, "1500m")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{Min: ptr.To(1), Max: ptr.To(1)}))
+	w.Reread()
+	w.end("small-pod-0")
+	w.untilSizes("0 big, 1 small")
 }
 
 // Three nodes go for a spot one, the pods of which leave one after the other.

@@ -192,8 +192,8 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		h := move.Host{Node: info.Node(), Pods: podsOf(info)}
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves &&
-			slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) })
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !(known && c.turns(n.Group, now)) &&
+			(known && spare(n.Group) <= 0 || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)
 			h.Price, h.Estimated, h.Group, h.Whole = price.PerHour, price.Estimated, ng.Id(), n.Group.Name
@@ -229,11 +229,17 @@ func spare(g *group.Group) int {
 	return g.TargetInstances() - g.MinInstances()
 }
 
+// turns reports whether the sizes of the group change by the clock so soon that a saving may not last. A group that changes daily is not left out for
+// ever with a long horizon.
+func (c *Consolidation) turns(g *group.Group, now time.Time) bool {
+	return !g.Turns.IsZero() && g.Turns.Before(now.Add(min(c.Horizon, time.Hour)))
+}
+
 func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time) (offers []move.Host) {
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
-		if g == nil || g.CapacityType() == "" || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
+		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
 			c.Provider.Interrupted(ng.Id()) || c.Reason.Refused(ng.Id(), now) {
 			continue
 		}
