@@ -527,7 +527,7 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newDearWorld(t, 1, 3, "900m", change)
-			w.untilSizes("1 big, 2 small")
+			w.untilSizes("1 big, 1 small")
 		})
 	}
 }
