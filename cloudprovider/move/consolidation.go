@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// Pods that a consolidation has moved stay where they are for once.
+	// No consolidation moves pods that a move of any reason has moved within once.
 	once = time.Hour
 	// A plan must begin within begins. After that another one may be better. Between two of its nodes it may wait for goesOn, because pods that
 	// have moved may start slowly.
@@ -133,7 +133,7 @@ func (p Plan) String() string {
 	return pods + " fit on " + where
 }
 
-// Began notes that pods are evicted or restarted from a moment on. They do not move again for an hour.
+// Began notes that pods are evicted or restarted from a moment on. No consolidation moves them for an hour.
 func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	if c.moved == nil {
 		c.moved = map[string][2]time.Time{}
@@ -145,7 +145,8 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, no plan has moved them in the last hour, and none has failed on the node.
+// MayGo reports whether the pods of a node have been there for long enough, no move has moved them in the last hour, and no plan has failed on the
+// node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
 	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
@@ -156,7 +157,7 @@ func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	})
 }
 
-// holdsMoved reports whether the node has a pod that may have come for one that a plan has moved in the last hour. Creation times are whole seconds, by
+// holdsMoved reports whether the node has a pod that may have come for one that has moved in the last hour. Creation times are whole seconds, by
 // another clock, which may be a few seconds behind.
 func (c *Consolidate) holdsMoved(n Node, now time.Time) bool {
 	return len(c.moved) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {

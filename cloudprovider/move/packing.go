@@ -79,9 +79,9 @@ type Packing struct {
 }
 
 const (
-	// leastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
+	// LeastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
 	// estimate, it is leastEstimated.
-	leastSaving, leastEstimated = 0.05, 0.2
+	LeastSaving, leastEstimated = 0.05, 0.2
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
 	// starts bounds the tries of several nodes of one kind together. mostStarts bounds the tries of all kinds.
@@ -93,18 +93,18 @@ const (
 
 // Plans returns the plans that are worth it, the best first. A plan is worth it if its saving over the horizon is more than what it costs: the start-up
 // of the new node, and the disruption of the pods by Cost. No plan replaces a node by one of its own group, whose next node may have another price
-// only because it is the next one. Plans counts resources, node affinity, taints, and pods that want a node apart from their like. What
-// else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a node with one, which would stay
-// for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
+// only because it is the next one. The pods also fit in another order (scattered). Plans counts resources, node affinity, taints, and pods that want
+// a node apart from their like. What else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a
+// node with one, which would stay for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
 func Plans(hosts, offers []Host, p Packing) []Plan {
 	k := newPacker(hosts, offers, p)
 	var found []worth
 	seen := map[string]bool{}
 	try := func(set []int) {
-		plan, net := k.plan(set)
+		plan, into, net := k.plan(set)
 		if key := plan.Key(); net > 0 && !p.Refused[key] && !seen[key] {
 			seen[key] = true
-			found = append(found, worth{plan, net})
+			found = append(found, worth{plan, net, set, into})
 		}
 	}
 	for _, at := range k.candidates {
@@ -124,8 +124,10 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 		return cmp.Or(cmp.Compare(b.net, a.net), cmp.Compare(len(a.Nodes), len(b.Nodes)), strings.Compare(a.Key(), b.Key()))
 	})
 	var plans []Plan
-	for _, w := range found[:min(p.Most, len(found))] {
-		plans = append(plans, w.Plan)
+	for _, w := range found {
+		if len(plans) < p.Most && k.scattered(w.set, w.into) {
+			plans = append(plans, w.Plan)
+		}
 	}
 	return plans
 }
@@ -152,7 +154,9 @@ func (k *packer) alike() (kinds [][]int) {
 
 type worth struct {
 	Plan
-	net float64
+	net  float64
+	set  []int
+	into *packHost
 }
 
 // packer puts pods on hosts by what they ask for.
@@ -160,14 +164,14 @@ type packer struct {
 	Packing
 	names      []corev1.ResourceName // pods first
 	hosts      []packHost            // the ones that take pods first, and the fullest of them first
-	offers     []packHost            // the cheapest first
+	offers     []packHost            // the cheapest first, the last ones of hosts
 	candidates []int                 // hosts that may go, the emptiest first
 	perPod     float64               // what the move of a pod of Cost 1 costs
 }
 
 type packHost struct {
 	Host
-	free        []int64 // by name, without what its pods ask for
+	all, free   []int64 // by name, and without what its pods ask for
 	used        float64 // the largest part of a resource that its pods ask for
 	moves       []item  // the pods that go elsewhere when it goes
 	holds       map[string]bool
@@ -205,6 +209,7 @@ func newPacker(hosts, offers []Host, p Packing) *packer {
 		}
 	}
 	for _, h := range offers {
+		h.Takes = false
 		k.offers = append(k.offers, k.host(h))
 	}
 	k.perPod = price / max(1, cost) * disrupted.Hours()
@@ -220,6 +225,8 @@ func newPacker(hosts, offers []Host, p Packing) *packer {
 		}
 	}
 	slices.SortStableFunc(k.candidates, func(a, b int) int { return cmp.Compare(k.hosts[a].used, k.hosts[b].used) })
+	k.hosts = append(k.hosts, k.offers...)
+	k.offers = k.hosts[len(hosts):]
 	return k
 }
 
@@ -236,8 +243,8 @@ func (h Host) cost() float64 {
 }
 
 func (k *packer) host(h Host) packHost {
-	p := packHost{Host: h, free: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
-	all := slices.Clone(p.free)
+	p := packHost{Host: h, all: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
+	p.free = slices.Clone(p.all)
 	for name, q := range h.Status.Allocatable {
 		p.accelerated = p.accelerated || nodetemplate.IsAccelerator(name) && !q.IsZero()
 	}
@@ -255,7 +262,7 @@ func (k *packer) host(h Host) packHost {
 			p.holds[apart] = true
 		}
 		if !nodemeta.BelongsToNode(pod.Pod) {
-			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart, anywhere: anywhere}
+			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, p.all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart, anywhere: anywhere}
 			if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
 				i.prefers, _ = nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) // the API server has checked it
 				i.score = i.scored(h.Node)
@@ -263,11 +270,7 @@ func (k *packer) host(h Host) packHost {
 			p.moves = append(p.moves, i)
 		}
 	}
-	for i := range all {
-		if all[i] > 0 {
-			p.used = max(p.used, 1-float64(p.free[i])/float64(all[i]))
-		}
-	}
+	p.used = p.usedBut(p.free)
 	return p
 }
 
@@ -280,6 +283,16 @@ func (k *packer) amounts(list corev1.ResourceList) []int64 {
 		}
 	}
 	return amounts
+}
+
+// usedBut is the largest part of a resource that is used of the host, but for what is free.
+func (p *packHost) usedBut(free []int64) (part float64) {
+	for i, n := range p.all {
+		if n > 0 {
+			part = max(part, 1-float64(free[i])/float64(n))
+		}
+	}
+	return part
 }
 
 // largest is the largest part of the resources that a request asks for.
@@ -317,11 +330,10 @@ func (k *packer) separates(pod *corev1.Pod) bool {
 	})
 }
 
-// plan returns the plan by which these hosts go, and what it is worth over the horizon. That is 0 or less if there is none.
-func (k *packer) plan(set []int) (Plan, float64) {
-	var p Plan
+// plan returns the plan by which these hosts go, its new node, and what it is worth over the horizon. That is 0 or less if there is none.
+func (k *packer) plan(set []int) (p Plan, into *packHost, net float64) {
 	var items []item
-	lost, margin, cost := map[string]int{}, leastSaving, 0.0
+	lost, margin, cost := map[string]int{}, LeastSaving, 0.0
 	for _, at := range set {
 		h := &k.hosts[at]
 		p.Nodes, p.Price, items, cost = append(p.Nodes, h.Name), p.Price+h.Price, append(items, h.moves...), cost+h.cost()*k.perPod
@@ -334,10 +346,13 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	}
 	slices.Sort(p.Nodes)
 	if p.Price*k.Horizon.Hours() <= cost {
-		return p, 0
+		return p, nil, 0
 	}
 	var there, left []item
-	there, left, p.On = k.place(items, set)
+	there, left, p.On = k.place(items, set, nil, false)
+	if len(left) == 0 && k.Refused[p.Key()] { // such as for their zone, which a new node may be in
+		there, left, p.On = nil, items, nil
+	}
 	for _, i := range slices.Concat(there, left) {
 		p.Pods = append(p.Pods, i.UID)
 	}
@@ -345,60 +360,83 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	p.Saving = p.Price
 	if len(left) > 0 {
 		if !slices.ContainsFunc(left, func(i item) bool { return i.Spec.NodeName != "" }) {
-			return p, 0 // only the core has made these pods, and it may launch their node in any group
+			return p, nil, 0 // only the core has made these pods, and it may launch their node in any group
 		}
-		into := k.offer(left, func(o *packHost) bool {
+		into = k.offer(left, func(o *packHost) bool {
 			least := margin
 			if o.Estimated {
 				least = leastEstimated
 			}
-			return o.Price < p.Price*(1-least) && lost[o.Whole] == 0
+			return o.Price < p.Price*(1-least) && lost[o.Whole] == 0 && !k.Refused[Plan{Nodes: p.Nodes, Into: o.Group}.Key()]
 		})
 		if into == nil {
-			return p, 0
+			return p, nil, 0
 		}
 		p.Into, p.Saving, cost = into.Group, p.Price-into.Price, cost+into.Price*k.StartUp.Hours()
 	}
 	for group, n := range lost {
 		if n > k.Spare[group] {
-			return p, 0
+			return p, nil, 0
 		}
 	}
-	return p, p.Saving*k.Horizon.Hours() - cost
+	return p, into, p.Saving*k.Horizon.Hours() - cost
 }
 
-// place puts items on hosts outside the set, the largest first. It returns the items with a place, the items without one, and the hosts that took some.
-func (k *packer) place(items []item, set []int) (there, left []item, on []string) {
+// scattered reports whether the pods also fit if the smallest come first, each on the emptiest node. kube-scheduler takes them as they come, and
+// a large one would wait for another new node.
+func (k *packer) scattered(set []int, into *packHost) bool {
+	var items []item
+	for _, at := range set {
+		items = append(items, k.hosts[at].moves...)
+	}
+	_, left, _ := k.place(items, set, into, true)
+	return len(left) == 0
+}
+
+// place puts items on hosts outside the set, the largest first on the fullest host. If they scatter, the smallest come first, on the emptiest host or
+// the new node. It returns the items with a place, the items without one, and the hosts that took some.
+func (k *packer) place(items []item, set []int, into *packHost, scatter bool) (there, left []item, on []string) {
 	free, holds := map[int][]int64{}, map[int]map[string]bool{}
-	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(b.size, a.size) })
-next:
+	slices.SortStableFunc(items, func(a, b item) int {
+		if scatter {
+			a, b = b, a
+		}
+		return cmp.Compare(b.size, a.size)
+	})
 	for _, i := range items {
-		for at := range k.hosts {
-			h := &k.hosts[at]
-			if !h.Takes {
-				break
+		at, room, used := -1, []int64(nil), 0.0
+		for n := range k.hosts {
+			h := &k.hosts[n]
+			has, changed := free[n]
+			if !changed {
+				has = h.free
 			}
-			room := h.free
-			if changed, some := free[at]; some {
-				room = changed
-			}
-			if h.accelerated && !i.anywhere || !within(i.asks, room) || slices.Contains(set, at) || i.apart != "" && (h.holds[i.apart] || holds[at][i.apart]) || !i.mayRunOn(h.Node) {
+			if !h.Takes && h != into || h.accelerated && !i.anywhere || !within(i.asks, has) || slices.Contains(set, n) ||
+				i.apart != "" && (h.holds[i.apart] || holds[n][i.apart]) || !i.mayRunOn(h.Node) {
 				continue
 			}
-			room = slices.Clone(room)
-			for d := range room {
-				room[d] -= i.asks[d]
+			if part := h.usedBut(has); at < 0 || part < used {
+				at, room, used = n, has, part
 			}
-			if free[at] = room; i.apart != "" {
-				if holds[at] == nil {
-					holds[at] = map[string]bool{}
-				}
-				holds[at][i.apart] = true
+			if !scatter {
+				break
 			}
-			there = append(there, i)
-			continue next
 		}
-		left = append(left, i)
+		if at < 0 {
+			left = append(left, i)
+			continue
+		}
+		room = slices.Clone(room)
+		for d := range room {
+			room[d] -= i.asks[d]
+		}
+		if free[at] = room; i.apart != "" {
+			if holds[at] == nil {
+				holds[at] = map[string]bool{}
+			}
+			holds[at][i.apart] = true
+		}
+		there = append(there, i)
 	}
 	for _, at := range slices.Sorted(maps.Keys(free)) {
 		on = append(on, k.hosts[at].Name)

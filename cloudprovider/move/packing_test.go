@@ -66,6 +66,8 @@ func TestPlans(t *testing.T) {
 	full := newHost("full", "small", "2", 0.1, "2")
 	full.MayGo = false
 	dear := newHost("a", "big", "8", 0.4, "1500m")
+	roomy, tight, idle := newHost("roomy", "small", "8", 0.1, "2"), newHost("tight", "small", "2", 0.1, "1600m"), newHost("idle", "small", "500m", 0.1)
+	roomy.MayGo, tight.MayGo, idle.MayGo = false, false, false
 	apart := func(p *corev1.Pod) {
 		p.OwnerReferences[0].Name = "same"
 		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname}}}}
@@ -110,6 +112,13 @@ func TestPlans(t *testing.T) {
 		{name: "estimates save more", hosts: []Host{dear}, offers: []Host{estimated(newHost("", "small", "2", 0.33))}, change: func(p *Packing) { p.Horizon = 1000 * time.Hour }, want: "none"},
 		{name: "enough for estimates", hosts: []Host{dear}, offers: []Host{estimated(newHost("", "small", "2", 0.31))}, change: func(p *Packing) { p.Horizon = 1000 * time.Hour }, want: "a > small, saves 0.09"},
 		{name: "refused", hosts: []Host{dear}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>small": true} }, want: "none"},
+		{name: "the cheapest is refused", hosts: []Host{dear, full}, offers: []Host{small, newHost("", "other", "2", 0.1)},
+			change: func(p *Packing) { p.Refused = map[string]bool{"a>other": true} }, want: "a > small, saves 0.30"},
+		{name: "the room of others is refused", hosts: []Host{dear, roomy}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>": true} }, want: "a > small, saves 0.30"},
+		{name: "a tight fit in one order alone", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight}, offers: []Host{newHost("", "small", "1830m", 0.1)}, want: "none"},
+		{name: "room for any order", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight}, offers: []Host{small}, want: "a > small, saves 0.30"},
+		{name: "a third node takes the smaller pod", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight, idle}, offers: []Host{newHost("", "small", "1830m", 0.1)},
+			want: "a > small, saves 0.30"},
 		{name: "an empty node is the core's", hosts: []Host{newHost("a", "big", "8", 0.4), newHost("b", "big", "8", 0.4, "1"), full}, want: "b > , saves 0.40"},
 		{name: "pods keep apart", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(apart), newHost("b", "big", "8", 0.4, "1").with(apart)}, want: "none"},
 		{name: "pods prefer to keep apart", hosts: apartByWish, change: func(p *Packing) { p.KeepSpread = true }, want: "none"},

@@ -27,6 +27,7 @@ type Group struct {
 	Pause                Pause                // what TagPaused has left alone
 	Schedules            []Schedule           // the TagSchedules, by name
 	Timed                []Timed              // the limits by the clock that hold now
+	Turns                time.Time            // when its sizes may change next by the clock, zero for never
 	RaisedByClock        bool                 // MinSize is higher than without them
 	Operation            launchspec.Operation // AWS's own work on the instances. See LeftAlone
 	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group, or may

@@ -179,7 +179,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 		}
 	}
 	g.MaxSize = max(g.MaxSize, g.MinSize)
-	g.RaisedByClock = g.MinSize > given
+	g.RaisedByClock, g.Turns = g.MinSize > given, next
 	return next
 }
 

@@ -23,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -197,6 +198,60 @@ func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	w.stays("1 big, 1 small", 0)
 }
 
+// newSpotWorld is newDearWorld with small nodes of a type that AWS chooses, which is the first one, and a price before the launch of the cheapest.
+func newSpotWorld(t *testing.T, big int, types ...string) *world {
+	t.Helper()
+	w := newDearWorld(t, big, 0, "1500m")
+	policy := &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0), SpotAllocationStrategy: "price-capacity-optimized"}}
+	for _, name := range types {
+		policy.Overrides = append(policy.Overrides, fakeaws.Override{InstanceType: name})
+	}
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: policy}))
+	w.Reread()
+	w.untilSizes(fmt.Sprintf("%d big, 1 small", big))
+	fresh := w.ready("small")[0]
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.join(fresh)
+	return w
+}
+
+// The new node is dearer than the one that it is for. The pods of another node do not go there either.
+func TestNoPodMovesToADearerNode(t *testing.T) {
+	w := newSpotWorld(t, 3, "m5.12xlarge", "m5.large")
+	w.stays("3 big, 1 small", 50)
+	assert.Nil(t, w.consolidation.Reason.Plan)
+}
+
+func TestSavingCountsThePriceOfTheNewNode(t *testing.T) {
+	w := newSpotWorld(t, 1, "m5.xlarge", "m5.large")
+	both := w.Provider.Spending().Total.PerHour
+	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Saved > 0 })
+	small := w.Provider.Spending().Total.PerHour
+	assert.InDelta(t, both-small-small, w.consolidation.Reason.Saved, 0.001)
+}
+
+// A saving would last for minutes: a minimum by the clock needs the nodes again, or a maximum ends the new one.
+func TestConsolidationLeavesGroupsThatChangeSoon(t *testing.T) {
+	soon := time.Now().Add(40 * time.Minute).UTC()
+	by := func(limit string) func(*fakeaws.AutoScalingGroup) {
+		return func(big *fakeaws.AutoScalingGroup) {
+			big.Tags[group.TagSchedule+"soon"] = fmt.Sprintf("%d %d any any any for=10m %s", soon.Minute(), soon.Hour(), limit)
+		}
+	}
+	newDearWorld(t, 3, 0, "900m", by("min=3")).stays("3 big, 0 small", 10)
+	newDearWorld(t, 0, 3, "1500m", onSpot, by("max=0")).stays("0 big, 3 small", 10)
+}
+
+// The group's minimum keeps an empty node, which costs nothing more with pods.
+func TestPodsMoveToTheEmptyNodeOfAMinimum(t *testing.T) {
+	w := newDearWorld(t, 1, 1, "1500m")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{Min: ptr.To(1), Max: ptr.To(1)}))
+	w.Reread()
+	w.end("small-pod-0")
+	w.untilSizes("0 big, 1 small")
+}
+
 // Three nodes go for a spot one, the pods of which leave one after the other.
 func TestOneNodeReplacesSeveral(t *testing.T) {
 	for _, budget := range []string{"1", "100%"} {
@@ -324,15 +379,7 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		}
 		return ""
 	})
-	fresh := running("new", "small-set-"+from[len("small-"):], "900m", to)
-	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
-	w.put(fresh)
-	n, err := w.factory.Core().V1().Nodes().Lister().Get(to)
-	require.NoError(t, err)
-	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
-		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
-		assert.Equalf(t, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
-	}
+	w.comesAndStays("small-set-"+from[len("small-"):], to)
 	for range 20 {
 		w.clock.Step(planEvery)
 		require.True(t, held(w.loop()), "it waits for the old pod")
@@ -341,6 +388,28 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(old))
 	w.untilSizes("0 big, 1 small")
 	assert.Equal(t, "", w.evicted(), "evicted")
+}
+
+// comesAndStays has a new pod come to a node. No consolidation moves it within the next hour.
+func (w *world) comesAndStays(set, node string) {
+	w.T.Helper()
+	fresh := running("new", set, "900m", node)
+	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
+	w.put(fresh)
+	n, err := w.factory.Core().V1().Nodes().Lister().Get(node)
+	require.NoError(w.T, err)
+	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
+		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		assert.Equalf(w.T, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
+	}
+}
+
+// A rotation has moved a pod. No consolidation moves its successor within an hour.
+func TestConsolidationLeavesPodsThatARotationMoved(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
+	w.untilConsolidated(func(*decision.Report) bool { return w.evicted() == "small-pod-0" })
+	w.comesAndStays("small-set-0", "small-1")
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
@@ -458,7 +527,7 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newDearWorld(t, 1, 3, "900m", change)
-			w.untilSizes("1 big, 2 small")
+			w.untilSizes("1 big, 1 small")
 		})
 	}
 }

@@ -109,7 +109,9 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
-		c.Reason.Drop(now)
+		if c.Reason.Drop(now); adopted.Into != "" { // its next node may be as dear, and one that has come so is not to take the pods of another plan
+			c.Reason.Refuse(adopted.Into, now)
+		}
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
@@ -132,7 +134,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 }
 
-// pays reports whether the plan still saves money. The next node of the group states the price before the launch, and the new node after it.
+// pays reports whether the plan still saves enough. The next node of the group states the price before the launch, and the new node after it, which
+// corrects the saving.
 func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
 	spending := c.Provider.Spending()
 	price := 0.0
@@ -146,14 +149,14 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 	if p.Into == "" {
 		return true
 	}
-	come := false
+	most, come := price*(1-move.LeastSaving), false
 	for _, n := range byName {
 		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
 			cost := spending.Instance(n.Group, n.Instance).PerHour
-			if cost == 0 || cost >= price { // it may cost anything where that is not known
+			if cost == 0 || cost > most { // it may cost anything where that is not known
 				return false
 			}
-			come = true
+			p.Saving, come = price-cost, true
 		}
 	}
 	if come {
@@ -164,7 +167,7 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 		return false
 	}
 	cost, known := c.Provider.Costs().NodeCost(p.Into, template.Node(), 1)
-	return known && cost.PerHour < price
+	return known && cost.PerHour <= most
 }
 
 // plan begins to make plans beside the loop.
@@ -189,8 +192,8 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		h := move.Host{Node: info.Node(), Pods: podsOf(info)}
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves &&
-			slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) })
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !(known && c.turns(n.Group, now)) &&
+			(known && spare(n.Group) <= 0 || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)
 			h.Price, h.Estimated, h.Group, h.Whole = price.PerHour, price.Estimated, ng.Id(), n.Group.Name
@@ -226,11 +229,17 @@ func spare(g *group.Group) int {
 	return g.TargetInstances() - g.MinInstances()
 }
 
+// turns reports whether the sizes of the group change by the clock so soon that a saving may not last. A group that changes daily is not left out for
+// ever with a long horizon.
+func (c *Consolidation) turns(g *group.Group, now time.Time) bool {
+	return !g.Turns.IsZero() && g.Turns.Before(now.Add(min(c.Horizon, time.Hour)))
+}
+
 func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time) (offers []move.Host) {
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
-		if g == nil || g.CapacityType() == "" || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
+		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
 			c.Provider.Interrupted(ng.Id()) || c.Reason.Refused(ng.Id(), now) {
 			continue
 		}

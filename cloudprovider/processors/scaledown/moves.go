@@ -454,7 +454,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 		s.Restarted = now
 		m.Writer.Restart(deployments, now)
 		m.set(n.Name, &s)
-		if m.Consolidation != nil && s.Reason == move.Consolidation {
+		if m.Consolidation != nil {
 			asking := slices.DeleteFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) == 0 })
 			m.Consolidation.Reason.Began(asking, now)
 		}
@@ -468,8 +468,10 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 		if s, moves := m.states[n.Node.Name]; moves {
 			m.draining[n.Node.Name] = s.Reason
 			delete(m.placeless, n.Node.Name)
-			if m.Consolidation != nil && s.Reason == move.Consolidation {
+			if s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
+			}
+			if m.Consolidation != nil {
 				m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
