@@ -92,6 +92,7 @@ func NewCache(o Options) *Cache {
 		o.Types = func() *instancetypes.Catalogue { return nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
+	g.identity.Assumed = o.Discovery.Assumed
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, began: o.Clock.Now(),
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},

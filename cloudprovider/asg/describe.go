@@ -60,7 +60,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 			origin = launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
 		}
 		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
-			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Unweighed: !known, Protected: aws.ToBool(i.ProtectedFromScaleIn),
+			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Unweighed: !known && aws.ToString(i.InstanceType) == "", Protected: aws.ToBool(i.ProtectedFromScaleIn),
 			ImageID: aws.ToString(i.ImageId), Origin: origin})
 	}
 	for _, p := range in.SuspendedProcesses {

@@ -349,7 +349,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 
 // A name in the VPC CNI may be another cluster's, as in a copied manifest.
 func TestStrangersStayWhileTheNetworkAloneNamesUs(t *testing.T) {
-	w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
+	w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode, o.Discovery.Assumed = asg.LaunchAuto, true }).started()
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"})
 	ids := w.members("g")
 	grown, err := w.cache.Increase(t.Context(), "g", 1)

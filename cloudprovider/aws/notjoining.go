@@ -119,6 +119,9 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 			"see whether they exist: aws ec2 describe-vpc-endpoints --filters Name=vpc-id,Values=" + start.VPC + "\nand the routes: aws ec2 describe-route-tables --route-table-ids " + start.Table
 	}
 	cause = "nothing wrong was found in AWS"
+	if i.Lifecycle == "Pending:Wait" {
+		cause += ", and a launch lifecycle hook still holds it"
+	}
 	if eks && userData != "" && joins == "" && !joined { // a script may name it in a way that is not understood
 		cause += ", but its user data names no cluster that could be found"
 	}

@@ -78,16 +78,23 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 	return "", false
 }
 
-// Rank is lower for node groups to prefer among equal ones: fewer known problems of the Auto Scaling group come first, then capacity that is
-// paid in any case.
+// Rank is lower for node groups to prefer among equal ones: fewer known problems of the Auto Scaling group come first, then groups that have not
+// lately failed to launch, which stay the smallest, then capacity that is paid in any case.
 func (p *Provider) Rank(nodeGroup string) (rank int) {
 	name := p.GroupName(nodeGroup)
 	for _, problem := range p.Problems() {
 		if problem.Group == name {
-			rank += 2
+			rank += 4
 		}
 	}
-	if g := p.View().Group(nodeGroup); g == nil || !g.Reserved() {
+	g := p.View().Group(nodeGroup)
+	if g == nil {
+		return rank
+	}
+	if _, failed := p.cache.Trouble(g); failed {
+		rank += 2
+	}
+	if !g.Reserved() {
 		rank++
 	}
 	return rank

@@ -141,17 +141,24 @@ func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidat
 	for c := range candidates {
 		if err == nil && all > 0 {
 			node := candidates[c].info.Node()
-			scores[c] = (parsed.Score(node) + parsed.Score(withoutAssumed(node))) * whole / 2 / all
+			score := 2 * parsed.Score(node)
+			if bare := withoutAssumed(node); bare != node {
+				score = score/2 + parsed.Score(bare)
+			}
+			scores[c] = score * whole / 2 / all
 		}
 	}
 	return scores
 }
 
-// withoutAssumed returns the node without its zone and instance type where AWS may choose others.
+// assumed are the labels that are not promised on a node with another one.
+var assumed = map[string][]string{nodemeta.ZoneAssumed: append([]string{podzone.LabelZoneID}, podzone.NameLabels...),
+	nodemeta.KindAssumed: {apiv1.LabelInstanceTypeStable, apiv1.LabelInstanceType}}
+
+// withoutAssumed returns the node without its zone and instance type where AWS may choose others, or the same node.
 func withoutAssumed(node *apiv1.Node) *apiv1.Node {
-	for by, labels := range map[string][]string{nodemeta.ZoneAssumed: append([]string{podzone.LabelZoneID}, podzone.NameLabels...),
-		nodemeta.KindAssumed: {apiv1.LabelInstanceTypeStable, apiv1.LabelInstanceType}} {
-		if _, assumed := node.Labels[by]; assumed {
+	for by, labels := range assumed {
+		if _, has := node.Labels[by]; has {
 			node = &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: maps.Clone(node.Labels)}}
 			for _, label := range labels {
 				delete(node.Labels, label)

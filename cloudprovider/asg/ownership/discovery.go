@@ -17,6 +17,7 @@ type Discovery struct {
 	Named   []group.Named
 	Filters []TagFilter
 	Join    DiscoveryJoin // the zero value is JoinAll
+	Assumed bool          // the filters are those of Assumed
 }
 
 // DiscoveryJoin says how several --node-group-auto-discovery flags combine.

@@ -32,9 +32,9 @@ import (
 //   - --cluster-name, which stock ignores on AWS, so that it may be anything.
 //
 // A group belongs to another cluster if one of its statements differs from our name, or from another statement. It is in the Snapshot's Foreign
-// only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While neither the flag nor our
-// nodes settle our name, which elsewhere may be a copied one, or while a launch source is unread, an instance of a group that may state another
-// cluster is terminated only if it is a node of ours or we launched it. EC2 may never answer us. In a group whose tags state our cluster, a
+// only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While our name is
+// not known, or groups are selected by it and neither the flag nor our nodes settle it, or a launch source is unread, an instance of a group that may
+// state another cluster is terminated only if it is a node of ours or we launched it. EC2 may never answer us. In a group whose tags state our cluster, a
 // launch source counts no more whose look-ups go on failing, nor do the tags of instances where every look for them has failed since the start,
 // and for an hour.
 
@@ -55,6 +55,8 @@ const ReasonOperator = "other-operator"
 
 // Identity knows the name of our cluster, and which instances are ours. It is not safe for concurrent use.
 type Identity struct {
+	Assumed bool // no flag selects groups, so they are selected by our name
+
 	flag, stockFlag string
 	own             launchspec.Statement // zero while our name is not known
 	nodes           map[string]bool      // registered nodes of ours
@@ -120,8 +122,11 @@ func (id *Identity) DidLaunch(instance string) bool {
 // Cluster returns our name and the place that settled it, zero while it is not known.
 func (id *Identity) Cluster() launchspec.Statement { return id.own }
 
-// proven reports whether our name is ours for certain. People copy the other sources with their manifests.
-func (id *Identity) proven() bool { return id.own.Source == sourceFlag || id.own.Source == sourceNodes }
+// proven reports whether our name is ours for certain. People copy the other sources with their manifests. That does no harm where a flag selects
+// groups: then they are another cluster's by such a name.
+func (id *Identity) proven() bool {
+	return id.own.Cluster != "" && (!id.Assumed || id.own.Source == sourceFlag || id.own.Source == sourceNodes)
+}
 
 // Forget drops instances that we launched long ago and that no group has any more.
 func (id *Identity) Forget(groups []*group.Group, now time.Time) {

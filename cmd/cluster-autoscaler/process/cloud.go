@@ -37,7 +37,7 @@ type cloud struct {
 	types    *lookup.Types
 	prices   *pricing.Book
 	spot     *spotprice.Reader             // nil without --asg-spot-prices=live
-	keep     []func(context.Context) error // they keep the prices true, each until its context ends
+	keep     []func(context.Context) error // what runs beside the loops, each until its context ends
 	cache    *asg.Cache
 	provider *aws.Provider
 }
@@ -112,7 +112,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	discovery.Join = ours.DiscoveryJoin
+	discovery.Join, discovery.Assumed = ours.DiscoveryJoin, p.assumed
 	o := asg.Options{
 		AutoScaling: c.clients.AutoScaling, Actions: c.clients.AutoScaling, Instances: c.clients.EC2,
 		Launches:    launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS, NextImages: ours.Rotate},
@@ -165,7 +165,7 @@ func (p *Process) assumeGroups(ctx context.Context, started informers.Started, d
 			})
 		}}, nil
 	}
-	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
+	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin, p.assumed = ownership.Assumed(name.Cluster), ownership.JoinAny, true
 	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source,
 		"asIf", core.NodeGroupAutoDiscovery)
 	return nil, nil

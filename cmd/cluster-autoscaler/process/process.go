@@ -40,6 +40,7 @@ type Process struct {
 	expanders []string // of --expander, in the order in which they decide
 	flags     []string // that were given, as --name=value, sorted
 	off       []string // why features are switched off
+	assumed   bool     // no flag selects groups, and the name of the cluster does
 
 	cloudConfig awsclient.CloudConfig    // of --cloud-config
 	catalogue   *instancetypes.Catalogue // with --asg-instance-types-file

@@ -148,7 +148,7 @@ annotations:
 {{- if and (not .Values.shadow) (include "asg.has" (dict "root" . "names" "shadow")) }}
 {{- fail "The flag --shadow needs permissions of its own. Set the value shadow: true, and leave the flag out." }}
 {{- end }}
-{{- if regexMatch "(?m)^--leader[-_]elect[-_]resource[-_]name" (join "\n" .Values.customArgs) }}
+{{- if regexMatch "(?m)^--(leader[-_]elect|lease)[-_]resource[-_]name" (join "\n" .Values.customArgs) }}
 {{- fail "The permission for the lease follows extraArgs.leader-elect-resource-name. Set that, and leave the flag out of customArgs." }}
 {{- end }}
 {{- if ne (printf "--namespace=%s" .Release.Namespace) (last (regexFindAll "(?m)^--namespace=.*$" (include "asg.args" . | fromYamlArray | join "\n") -1)) }}
