@@ -151,13 +151,11 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	return ids, err
 }
 
-// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first.
+// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first. The end is
+// optional.
 func endedBefore(act types.Activity, since time.Time) bool {
-	return ended(act) && aws.ToTime(act.StartTime).Before(since)
-}
-
-func ended(act types.Activity) bool {
-	return act.EndTime != nil || givenUp(act) || act.StatusCode == types.ScalingActivityStatusCodeSuccessful
+	ended := act.EndTime != nil || givenUp(act) || act.StatusCode == types.ScalingActivityStatusCodeSuccessful
+	return ended && aws.ToTime(act.StartTime).Before(since)
 }
 
 func givenUp(act types.Activity) bool {
@@ -178,9 +176,8 @@ func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time,
 		}
 		do(page)
 		read += max(len(page.Activities), leastPage)
-		past := slices.DeleteFunc(slices.Clone(page.Activities), func(act types.Activity) bool { return !ended(act) })
-		if n := len(past); n > 0 && endedBefore(past[n-1], since) && !aws.ToTime(past[n-1].StartTime).After(aws.ToTime(past[0].StartTime)) {
-			return true, nil // another endpoint may list the oldest first
+		if slices.ContainsFunc(page.Activities, func(act types.Activity) bool { return endedBefore(act, since) }) {
+			return true, nil
 		}
 	}
 	return !pages.HasMorePages(), nil

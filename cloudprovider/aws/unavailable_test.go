@@ -2,8 +2,10 @@ package aws_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -36,4 +38,10 @@ func TestReservedCapacityComesFirstAmongGroupsWithAsManyProblems(t *testing.T) {
 	w.NextLoop()
 	assert.Less(t, w.Rank("reserved"), w.Rank("on-demand"))
 	assert.Less(t, w.Rank("on-demand"), w.Rank("wrong-tag"))
+
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "reserved", Code: "InsufficientInstanceCapacity"})
+	require.NoError(t, w.NodeGroup("reserved").IncreaseSize(1))
+	require.Eventually(t, func() bool { _, failed := w.RecentFailure("reserved"); return failed }, 10*time.Second, 10*time.Millisecond)
+	assert.Less(t, w.Rank("on-demand"), w.Rank("reserved"), "after a failed launch")
+	assert.Less(t, w.Rank("reserved"), w.Rank("wrong-tag"))
 }

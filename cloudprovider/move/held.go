@@ -140,8 +140,8 @@ func (r *round) unsettled(n Node) (Hold, string) {
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
 				of, hash := workload(pod), pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
-				if pod.DeletionTimestamp != nil { // the rollout may have ended
-					hash = ""
+				if pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
+					continue
 				}
 				if !podutil.IsPodReady(pod) || hash != "" && cmp.Or(templates[of], hash) != hash {
 					r.unready[of] = true

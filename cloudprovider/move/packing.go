@@ -82,6 +82,8 @@ const (
 	// LeastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
 	// estimate, it is leastEstimated.
 	LeastSaving, leastEstimated = 0.05, 0.2
+	// mostRefused new nodes are refused for the same nodes, so that these do not hold up others.
+	mostRefused = 3
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
 	// starts bounds the tries of several nodes of one kind together. mostStarts bounds the tries of all kinds.
@@ -97,6 +99,7 @@ const (
 // a node apart from their like. What else the scheduler looks at is the caller's to check. No plan puts a pod without need of an accelerator on a
 // node with one, which would stay for that pod when its own are gone. Plans is a pure function, and takes a tenth of a second for 1,000 nodes.
 func Plans(hosts, offers []Host, p Packing) []Plan {
+	p.Refused = maps.Collect(maps.All(p.Refused)) // Plans adds to it
 	k := newPacker(hosts, offers, p)
 	var found []worth
 	seen := map[string]bool{}
@@ -125,8 +128,16 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 	})
 	var plans []Plan
 	for _, w := range found {
-		if len(plans) < p.Most && k.scattered(w.set, w.into) {
-			plans = append(plans, w.Plan)
+		for len(plans) < p.Most && w.net > 0 {
+			if k.scattered(w.set, w.into) {
+				plans = append(plans, w.Plan)
+				break
+			}
+			if w.into == nil {
+				break
+			}
+			p.Refused[w.Key()] = true // a larger new node may have room
+			w.Plan, w.into, w.net = k.plan(w.set)
 		}
 	}
 	return plans
@@ -362,12 +373,17 @@ func (k *packer) plan(set []int) (p Plan, into *packHost, net float64) {
 		if !slices.ContainsFunc(left, func(i item) bool { return i.Spec.NodeName != "" }) {
 			return p, nil, 0 // only the core has made these pods, and it may launch their node in any group
 		}
+		refused := 0
 		into = k.offer(left, func(o *packHost) bool {
 			least := margin
 			if o.Estimated {
 				least = leastEstimated
 			}
-			return o.Price < p.Price*(1-least) && lost[o.Whole] == 0 && !k.Refused[Plan{Nodes: p.Nodes, Into: o.Group}.Key()]
+			if k.Refused[Plan{Nodes: p.Nodes, Into: o.Group}.Key()] {
+				refused++
+				return false
+			}
+			return refused < mostRefused && o.Price < p.Price*(1-least) && lost[o.Whole] == 0
 		})
 		if into == nil {
 			return p, nil, 0
@@ -411,14 +427,17 @@ func (k *packer) place(items []item, set []int, into *packHost, scatter bool) (t
 			if !changed {
 				has = h.free
 			}
+			part := 0.0
+			if scatter {
+				if part = h.usedBut(has); at >= 0 && part >= used {
+					continue
+				}
+			}
 			if !h.Takes && h != into || h.accelerated && !i.anywhere || !within(i.asks, has) || slices.Contains(set, n) ||
 				i.apart != "" && (h.holds[i.apart] || holds[n][i.apart]) || !i.mayRunOn(h.Node) {
 				continue
 			}
-			if part := h.usedBut(has); at < 0 || part < used {
-				at, room, used = n, has, part
-			}
-			if !scatter {
+			if at, room, used = n, has, part; !scatter {
 				break
 			}
 		}

@@ -116,6 +116,8 @@ func TestPlans(t *testing.T) {
 			change: func(p *Packing) { p.Refused = map[string]bool{"a>other": true} }, want: "a > small, saves 0.30"},
 		{name: "the room of others is refused", hosts: []Host{dear, roomy}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>": true} }, want: "a > small, saves 0.30"},
 		{name: "a tight fit in one order alone", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight}, offers: []Host{newHost("", "small", "1830m", 0.1)}, want: "none"},
+		{name: "a larger node has room for any order", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight},
+			offers: []Host{newHost("", "small", "1830m", 0.1), newHost("", "other", "2", 0.2)}, want: "a > other, saves 0.20"},
 		{name: "room for any order", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight}, offers: []Host{small}, want: "a > small, saves 0.30"},
 		{name: "a third node takes the smaller pod", hosts: []Host{newHost("a", "big", "8", 0.4, "400m", "1500m"), tight, idle}, offers: []Host{newHost("", "small", "1830m", 0.1)},
 			want: "a > small, saves 0.30"},

@@ -79,7 +79,7 @@ func (p *problem) solve(t *timer) packing {
 	pl.forward(&result, room)
 	pl.simplify(&result, room)
 	pl.forward(&result, room)
-	for p.widen(result.left) {
+	for !t.past() && p.widen(result.left) {
 		pl = newPlanner(p, t)
 		pl.setValues()
 		pl.rest(&result, room, pl.values, math.Inf(1), 0)

@@ -37,8 +37,8 @@ func (pl *planner) estimate() {
 	}
 	for s, shape := range pl.problem.shapes {
 		_, worth := pl.filler.fill(s, pl.values, counts, sample)
-		for c, class := range pl.problem.classes {
-			if class.fits.has(s) {
+		for c := range pl.problem.classes {
+			if class := &pl.problem.classes[c]; class.fits.has(s) {
 				worth = max(worth, pl.values[c]*float64(class.request.fitting(shape.offered, min(class.count, class.perNode))))
 			}
 		}

@@ -184,7 +184,7 @@ func (f Failures) First() *Failure {
 var subject = regexp.MustCompile(`: (i-[\w-]+)`)
 
 // deed finds what a description says in words like AWS's, or that it is no launch.
-var deed = regexp.MustCompile(`^\w+ing\b|(?i)terminat|remov|detach|scal\w*[ -]in`)
+var deed = regexp.MustCompile(`^\w+ing\b|(?i)terminat|remov|detach|scal\w*[ -]in\b`)
 
 // Subject reads what an activity does to which instance of the group. The ID is empty where the description names none. A launch into the warm pool,
 // beside the group, is none. Other endpoints may leave the description out, or have words of their own: then the activity counts as a launch.

@@ -126,11 +126,14 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	least, most := g.given()
 	given, announced := least, most
 	for _, a := range actions {
+		if g.Suspended("ScheduledActions") {
+			continue
+		}
 		raises, lowers, over := a.From.Add(-lead), a.From.Add(-drainsAhead), a.From.Add(ActionLate)
 		turns(raises)
 		turns(lowers)
 		turns(over)
-		if !now.Before(over) || g.Suspended("ScheduledActions") {
+		if !now.Before(over) {
 			continue
 		}
 		if now.Before(raises) {

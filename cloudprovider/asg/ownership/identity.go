@@ -122,8 +122,8 @@ func (id *Identity) DidLaunch(instance string) bool {
 // Cluster returns our name and the place that settled it, zero while it is not known.
 func (id *Identity) Cluster() launchspec.Statement { return id.own }
 
-// proven reports whether our name is ours for certain. People copy the other sources with their manifests. That does no harm where a flag selects
-// groups: then they are another cluster's by such a name.
+// proven reports whether our name is ours. People copy the VPC CNI with their manifests, so where groups are selected by a name, that one is not
+// enough. Where a flag selects them, the groups that our nodes are in are selected, too, and their name counts first.
 func (id *Identity) proven() bool {
 	return id.own.Cluster != "" && (!id.Assumed || id.own.Source == sourceFlag || id.own.Source == sourceNodes)
 }

@@ -108,7 +108,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
-		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
+		klog.V(0).InfoS("Dropped a consolidation, which saves too little now", "nodes", adopted.Nodes, "into", adopted.Into)
 		if c.Reason.Drop(now); adopted.Into != "" { // its next node may be as dear, and one that has come so is not to take the pods of another plan
 			c.Reason.Refuse(adopted.Into, now)
 		}
@@ -134,8 +134,8 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 }
 
-// pays reports whether the plan still saves enough. The next node of the group states the price before the launch, and the new node after it, which
-// corrects the saving.
+// pays reports whether the plan still saves enough. The next node of the group states the price before the launch. After it the new node does, which
+// corrects the saving, and any saving is enough.
 func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
 	spending := c.Provider.Spending()
 	price := 0.0
@@ -153,7 +153,7 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 	for _, n := range byName {
 		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
 			cost := spending.Instance(n.Group, n.Instance).PerHour
-			if cost == 0 || cost > most { // it may cost anything where that is not known
+			if cost == 0 || cost >= price { // it may cost anything where that is not known
 				return false
 			}
 			p.Saving, come = price-cost, true
@@ -193,7 +193,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
 		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !(known && c.turns(n.Group, now)) &&
-			(known && spare(n.Group) <= 0 || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
+			(known && spare(n.Group) <= 0 && n.Instance.Lifecycle == "InService" && !nodemeta.ToGo(h.Node) || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)
 			h.Price, h.Estimated, h.Group, h.Whole = price.PerHour, price.Estimated, ng.Id(), n.Group.Name

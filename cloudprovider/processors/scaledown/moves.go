@@ -74,6 +74,7 @@ type Moves struct {
 	draining  map[string]string       // nodes whose drain has begun, with the reason
 	nodes     map[string]*corev1.Node // of our groups
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
+	slow      map[string]time.Time    // when a drain of theirs first ended with pods left
 	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
 
 	registry *clusterstate.ClusterStateRegistry // of the core
@@ -96,7 +97,7 @@ type written struct {
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	m.staying, m.hopeless = map[string]time.Time{}, map[types.UID]bool{}
+	m.staying, m.slow, m.hopeless = map[string]time.Time{}, map[string]time.Time{}, map[types.UID]bool{}
 	if m.Provider != nil {
 		m.Provider.KeepForLate(m.late)
 	}
@@ -491,7 +492,7 @@ func (m *Moves) close(drained string) {
 }
 
 // removed notes the end of the drain of a node. A drain that ran out of time after some of its evictions goes on later with the others, for
-// up to slowDrain since the move began. A consolidation is planned anew.
+// up to slowDrain. A consolidation is planned anew.
 func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	reason, began := m.draining[node]
 	delete(m.draining, node)
@@ -500,14 +501,22 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case !began:
 	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
-	case moves && s.Reason != move.Consolidation && m.Clock.Since(s.Since) < slowDrain &&
-		slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful):
+	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful) &&
+		m.mayGoOn(node):
 		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
 	}
+}
+
+func (m *Moves) mayGoOn(node string) bool {
+	maps.DeleteFunc(m.slow, func(name string, _ time.Time) bool { _, moves := m.states[name]; return !moves })
+	if m.slow[node].IsZero() {
+		m.slow[node] = m.Clock.Now()
+	}
+	return m.Clock.Since(m.slow[node]) < slowDrain
 }
 
 func (m *Moves) ended(node, reason string) {

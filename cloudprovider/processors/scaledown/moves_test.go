@@ -3,6 +3,7 @@ package scaledown
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
@@ -58,20 +59,33 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 // A budget lets the pods go one after the other, and the core waits for two minutes.
 func TestDrainThatRanOutOfTimeIsAFailureIfNoPodWent(t *testing.T) {
 	stays := scaledownstatus.PodEvictionResult{TimedOut: true, Err: errors.New("budget")}
+	some := map[string]scaledownstatus.PodEvictionResult{"a": stays, "b": {}}
 	for _, tt := range []struct {
 		name   string
+		reason string
 		pods   map[string]scaledownstatus.PodEvictionResult
+		after  time.Duration // a drain like it
 		failed int
 	}{
-		{"one has gone", map[string]scaledownstatus.PodEvictionResult{"a": stays, "b": {}}, 0},
-		{"none has gone", map[string]scaledownstatus.PodEvictionResult{"a": stays}, 1},
-		{"one has been evicted and stays", map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}}, 1},
-		{"the instance stays", nil, 1},
+		{"one has gone", move.Rotation, some, 0, 0},
+		{"some have gone for less than an hour", move.Rotation, some, 59 * time.Minute, 0},
+		{"some have gone for an hour", move.Rotation, some, time.Hour, 1},
+		{"a consolidation, which is planned anew", move.Consolidation, some, 0, 1},
+		{"none has gone", move.Rotation, map[string]scaledownstatus.PodEvictionResult{"a": stays}, 0, 1},
+		{"one has been evicted and stays", move.Rotation, map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}}, 0, 1},
+		{"the instance stays", move.Rotation, nil, 0, 1},
 	} {
-		m := NewMoves(Moves{Clock: clocktesting.NewFakePassiveClock(start), Metrics: move.NewMetrics(prometheus.NewRegistry()),
+		clock := clocktesting.NewFakePassiveClock(start)
+		m := NewMoves(Moves{Clock: clock, Metrics: move.NewMetrics(prometheus.NewRegistry()),
 			Writer: move.NewWriter(t.Context(), fake.NewClientset(), func(*corev1.Node) bool { return false })})
-		m.states["a"], m.draining["a"] = move.State{Reason: move.Rotation, Step: move.Placing, Since: start, Began: start}, move.Rotation
-		m.removed("a", scaledownstatus.NodeDeleteResult{ResultType: scaledownstatus.NodeDeleteErrorFailedToEvictPods, PodEvictionResults: tt.pods})
+		drain := func() {
+			m.states["a"], m.draining["a"] = move.State{Reason: tt.reason, Step: move.Placing, Since: start.Add(-time.Hour), Began: start}, tt.reason
+			m.removed("a", scaledownstatus.NodeDeleteResult{ResultType: scaledownstatus.NodeDeleteErrorFailedToEvictPods, PodEvictionResults: tt.pods})
+		}
+		if drain(); tt.after > 0 {
+			clock.SetTime(start.Add(tt.after))
+			drain()
+		}
 		s := m.states["a"]
 		assert.Truef(t, s.Failures == tt.failed && s.Step == move.Waiting && s.Retry.After(start), "%s: %+v", tt.name, s)
 	}

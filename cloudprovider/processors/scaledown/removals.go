@@ -32,7 +32,7 @@ type Removals struct {
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
 	begun   []*scaledownstatus.ScaleDownNode   // the nodes whose removal it began
-	plans   bool                               // it plans now, and has an order of its own
+	order   func(a, b *corev1.Node) int        // while it plans
 }
 
 // filter divides the candidates into nodes that may be removed, and nodes that stay.
@@ -73,9 +73,11 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	if len(r.begun) > 0 {
 		return nil, nil
 	}
-	if !r.plans {
-		candidates = cheapestFirst(candidates)
+	compare := cheapestFirst // the core gives those in no order that are as risky
+	if r.order != nil {
+		compare = func(a, b simulator.NodeToBeRemoved) int { return r.order(a.Node, b.Node) }
 	}
+	candidates = slices.SortedStableFunc(slices.Values(candidates), compare)
 	var stay []simulator.UnremovableNode
 	for _, f := range r.filters {
 		removable, more := f(ctx, scaleDown, candidates)
@@ -85,8 +87,8 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	return candidates, stay
 }
 
-// cheapestFirst sorts the core's candidates by what their pods cost to move. The core gives those in no order that are as risky.
-func cheapestFirst(candidates []simulator.NodeToBeRemoved) []simulator.NodeToBeRemoved {
+// cheapestFirst compares nodes by what their pods cost to move. Those of more risk come later.
+func cheapestFirst(a, b simulator.NodeToBeRemoved) int {
 	rank := func(n simulator.NodeToBeRemoved) int {
 		switch {
 		case n.IsRisky:
@@ -96,9 +98,7 @@ func cheapestFirst(candidates []simulator.NodeToBeRemoved) []simulator.NodeToBeR
 		}
 		return 0
 	}
-	return slices.SortedStableFunc(slices.Values(candidates), func(a, b simulator.NodeToBeRemoved) int {
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
-	})
+	return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
 }
 
 // KeepCordons takes in, before the first loop, which nodes with the core's taint somebody else had cordoned.

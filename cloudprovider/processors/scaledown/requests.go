@@ -191,17 +191,18 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {
 		return err
 	}
-	r.Removals.plans = true
+	order := r.order(eligible)
+	r.Removals.order = order
 	empty, drained := p.NodesToDelete(now)
-	r.Removals.plans = false
+	r.Removals.order = nil
 	if r.Moves != nil { // restarts of Deployments come first, unless AWS is about to end the node with all its pods
 		drained = slices.DeleteFunc(drained, func(n *corev1.Node) bool {
 			s, moves := r.Moves.states[n.Name]
 			return moves && !s.Ends && r.Moves.restarts(ctx, n)
 		})
 	}
-	r.order(empty, eligible)
-	r.order(drained, eligible)
+	slices.SortFunc(empty, order) // the planner has them in no order
+	slices.SortFunc(drained, order)
 	// The core would take all nodes of the first one's group before it takes one of the next group.
 	going, draining := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
 	room := min(ctx.MaxDrainParallelism, ctx.MaxScaleDownParallelism-len(going)-len(empty)) - len(draining)
@@ -302,9 +303,8 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n) && r.Moves != nil // a dry run moves nothing
 }
 
-// order sorts nodes that may go, which the planner has in no order. A node that AWS is about to end comes first, and a request after repairs.
-// Otherwise the order of asked holds.
-func (r *Requests) order(nodes, asked []*corev1.Node) {
+// order compares nodes that may go. A node that AWS is about to end comes first, and a request after repairs. Otherwise the order of asked holds.
+func (r *Requests) order(asked []*corev1.Node) func(a, b *corev1.Node) int {
 	place := func(n *corev1.Node) int {
 		return slices.IndexFunc(asked, func(a *corev1.Node) bool { return a.Name == n.Name })
 	}
@@ -318,7 +318,7 @@ func (r *Requests) order(nodes, asked []*corev1.Node) {
 		}
 		return slices.Index([]string{move.Repair, "", move.Schedule, move.Rotation, move.Consolidation}, s.Reason)
 	}
-	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return cmp.Or(rank(a)-rank(b), place(a)-place(b)) })
+	return func(a, b *corev1.Node) int { return cmp.Or(rank(a)-rank(b), place(a)-place(b)) }
 }
 
 // awaitsGroup reports whether the node waits for the nodes that start in its group or in the group of its new node. A repair does not wait, because

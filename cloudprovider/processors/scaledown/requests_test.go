@@ -72,7 +72,7 @@ func TestNodesGoByTheirUrgency(t *testing.T) {
 		"repair": {Reason: move.Repair}}}}
 	nodes := slices.Clone(asked)
 	slices.Reverse(nodes)
-	r.order(nodes, asked)
+	slices.SortFunc(nodes, r.order(asked))
 	var got []string
 	for _, n := range nodes {
 		got = append(got, n.Name)

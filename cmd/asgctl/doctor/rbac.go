@@ -176,7 +176,7 @@ func leaseOf(f running.Flags) string {
 	if f.Plugin() {
 		usual += "-plugin"
 	}
-	name := cmp.Or(f.Last("leader-elect-resource-name"), f.Last("lease-resource-name"), usual)
+	name := cmp.Or(f.Last("lease-resource-name"), f.Last("leader-elect-resource-name"), usual)
 	if f.Shadows() {
 		name = strings.TrimSuffix(name, "-shadow") + "-shadow"
 	}
