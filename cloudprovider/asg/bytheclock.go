@@ -54,7 +54,7 @@ func (c *Cache) setSizes(e *entry, g *group.Group) {
 func (c *Cache) turn(ctx context.Context) {
 	now, actions, changed := c.byAWS(c.clock.Now()), c.actions.Known(), false
 	acts := func(g *group.Group) bool { _, has := actions.Of(g.Name); return has }
-	if c.clock.Since(c.looked) >= idleActions || slices.ContainsFunc(c.groups.Snapshot().Groups(), acts) {
+	if c.clock.Since(c.looked) >= idleActions || !c.paged.Load() && slices.ContainsFunc(c.groups.Snapshot().Groups(), acts) {
 		c.looked = c.clock.Now()
 		c.actions.Want("")
 	}
@@ -96,6 +96,7 @@ func (c *Cache) readActions(ctx context.Context, _ []string) (map[string][]group
 		if err != nil {
 			return nil, fmt.Errorf("describe scheduled actions: %w", err)
 		}
+		c.paged.Store(n > 0)
 		for _, a := range page.ScheduledUpdateGroupActions {
 			if t, comes := nextOf(a, c.byAWS(c.clock.Now()).Add(-group.ActionLate)); comes {
 				name := aws.ToString(a.AutoScalingGroupName)

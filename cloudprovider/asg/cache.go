@@ -69,6 +69,7 @@ type Cache struct {
 	actions  *lookup.Cache[[]group.Timed]   // that AWS has scheduled, by group
 	acted    *lookup.Answers[[]group.Timed] // the actions by which turn has set the sizes
 	looked   time.Time                      // when turn has last requested the actions
+	paged    atomic.Bool                    // they come in several pages, and so cost more than a call
 	resolve  chan struct{}                  // a launch source may be new
 	failures chan struct{}                  // wakes the failure loop
 	ahead    ahead

@@ -126,7 +126,7 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 	t.Parallel()
 	began := aws.Time(time.Now().Add(time.Minute))                               // after the reading, however slow the machine is
-	old := types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful, // other endpoints may list the oldest first, and leave its end out
+	old := types.Activity{StatusCode: types.ScalingActivityStatusCodeSuccessful, // other endpoints may leave its end out
 		Description: aws.String("Launching a new EC2 instance: i-9"), StartTime: aws.Time(time.Now().Add(-time.Hour))}
 	for _, tt := range []struct {
 		name     string

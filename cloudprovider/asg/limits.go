@@ -37,7 +37,8 @@ const (
 	longestStart = 30 * time.Minute
 	startsKept   = 5 // the latest starts that count, the slowest of them with startReserve: the loop has to run, and AWS to answer
 	startReserve = 15 * time.Second
-	// Scheduled actions are looked up each actionInterval while a group of ours has one, and each idleActions otherwise: clusters share the account's rate.
+	// Scheduled actions are looked up each actionInterval while a group of ours has one and one call reads all, and each idleActions otherwise:
+	// clusters share the account's rate.
 	actionInterval = time.Minute
 	idleActions    = 10 * time.Minute
 	// actionsPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScheduledActions, MaxRecords). maxActionPages bounds a look-up.

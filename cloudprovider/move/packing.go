@@ -82,8 +82,8 @@ const (
 	// LeastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
 	// estimate, it is leastEstimated.
 	LeastSaving, leastEstimated = 0.05, 0.2
-	// mostRefused new nodes are refused for the same nodes, so that these do not hold up others.
-	mostRefused = 3
+	// mostAgain plans are made anew for the same nodes, each with a larger new node.
+	mostAgain = 3
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
 	// starts bounds the tries of several nodes of one kind together. mostStarts bounds the tries of all kinds.
@@ -107,7 +107,7 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 		plan, into, net := k.plan(set)
 		if key := plan.Key(); net > 0 && !p.Refused[key] && !seen[key] {
 			seen[key] = true
-			found = append(found, worth{plan, net, set, into})
+			found = append(found, worth{Plan: plan, net: net, set: set, into: into})
 		}
 	}
 	for _, at := range k.candidates {
@@ -123,21 +123,29 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b worth) int {
+	better := func(a, b worth) int {
 		return cmp.Or(cmp.Compare(b.net, a.net), cmp.Compare(len(a.Nodes), len(b.Nodes)), strings.Compare(a.Key(), b.Key()))
-	})
+	}
+	slices.SortFunc(found, better)
 	var plans []Plan
-	for _, w := range found {
-		for len(plans) < p.Most && w.net > 0 {
-			if k.scattered(w.set, w.into) {
-				plans = append(plans, w.Plan)
-				break
+	for len(found) > 0 && len(plans) < p.Most {
+		w := found[0]
+		found = found[1:]
+		if k.scattered(w.set, w.into) {
+			plans = append(plans, w.Plan)
+			continue
+		}
+		if w.again++; w.into == nil || w.again > mostAgain {
+			continue
+		}
+		for _, o := range k.offers { // a larger new node may have room
+			if within(o.free, w.into.free) {
+				p.Refused[Plan{Nodes: w.Nodes, Into: o.Group}.Key()] = true
 			}
-			if w.into == nil {
-				break
-			}
-			p.Refused[w.Key()] = true // a larger new node may have room
-			w.Plan, w.into, w.net = k.plan(w.set)
+		}
+		if w.Plan, w.into, w.net = k.plan(w.set); w.net > 0 {
+			at, _ := slices.BinarySearchFunc(found, w, better)
+			found = slices.Insert(found, at, w)
 		}
 	}
 	return plans
@@ -165,9 +173,10 @@ func (k *packer) alike() (kinds [][]int) {
 
 type worth struct {
 	Plan
-	net  float64
-	set  []int
-	into *packHost
+	net   float64
+	set   []int
+	into  *packHost
+	again int
 }
 
 // packer puts pods on hosts by what they ask for.
@@ -373,17 +382,12 @@ func (k *packer) plan(set []int) (p Plan, into *packHost, net float64) {
 		if !slices.ContainsFunc(left, func(i item) bool { return i.Spec.NodeName != "" }) {
 			return p, nil, 0 // only the core has made these pods, and it may launch their node in any group
 		}
-		refused := 0
 		into = k.offer(left, func(o *packHost) bool {
 			least := margin
 			if o.Estimated {
 				least = leastEstimated
 			}
-			if k.Refused[Plan{Nodes: p.Nodes, Into: o.Group}.Key()] {
-				refused++
-				return false
-			}
-			return refused < mostRefused && o.Price < p.Price*(1-least) && lost[o.Whole] == 0
+			return o.Price < p.Price*(1-least) && lost[o.Whole] == 0 && !k.Refused[Plan{Nodes: p.Nodes, Into: o.Group}.Key()]
 		})
 		if into == nil {
 			return p, nil, 0

@@ -192,8 +192,8 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		h := move.Host{Node: info.Node(), Pods: podsOf(info)}
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !(known && c.turns(n.Group, now)) &&
-			(known && spare(n.Group) <= 0 && n.Instance.Lifecycle == "InService" && !nodemeta.ToGo(h.Node) || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) && !(known && c.turns(n.Group, now)) &&
+			(known && spare(n.Group) <= 0 && n.Instance.Lifecycle == "InService" || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)
 			h.Price, h.Estimated, h.Group, h.Whole = price.PerHour, price.Estimated, ng.Id(), n.Group.Name

@@ -332,6 +332,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for _, since := range []map[string]time.Time{m.blocked, m.holding} {
 		maps.DeleteFunc(since, func(name string, _ time.Time) bool { return forget(name) })
 	}
+	maps.DeleteFunc(m.slow, func(name string, _ time.Time) bool { _, moves := m.states[name]; return !moves })
 	m.nodes = byName
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
@@ -507,12 +508,12 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
 	case moves:
+		delete(m.slow, node)
 		m.failed(node, s.Failed(m.Clock.Now()))
 	}
 }
 
 func (m *Moves) mayGoOn(node string) bool {
-	maps.DeleteFunc(m.slow, func(name string, _ time.Time) bool { _, moves := m.states[name]; return !moves })
 	if m.slow[node].IsZero() {
 		m.slow[node] = m.Clock.Now()
 	}

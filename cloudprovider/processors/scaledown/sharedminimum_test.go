@@ -168,7 +168,7 @@ func TestNodesWhosePodsCostLeastGoFirst(t *testing.T) {
 	assert.Equal(t, []string{empty.Name, cheap.Name, mid.Name, dear.Name}, names, "nodes that go")
 	require.Len(t, stay, 1)
 	assert.Equal(t, risky.Name, stay[0].Node.Name, "the node that the minimum keeps")
-	r.order = func(a, b *corev1.Node) int { return slices.Index(members, a) - slices.Index(members, b) } // while Requests plans
+	r.order = func(a, b *corev1.Node) int { return slices.Index(members, b) - slices.Index(members, a) } // while Requests plans
 	_, stay = r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
-	assert.Equal(t, members[len(members)-1].Name, stay[0].Node.Name, "the node that the minimum keeps for the last request")
+	assert.Equal(t, members[0].Name, stay[0].Node.Name, "the node that the minimum keeps for the last request")
 }
