@@ -46,7 +46,7 @@ func (c *Cache) setSizes(e *entry, g *group.Group) {
 			}
 		}
 	}
-	e.turns = g.SetSizes(now, lead, actions)
+	g.SetSizes(now, lead, actions)
 }
 
 // turn requests the look-ups of scheduled actions and zonal shifts, where they are worth their calls. It sets the sizes of the groups whose time
@@ -63,11 +63,8 @@ func (c *Cache) turn(ctx context.Context) {
 	}
 	c.groups.mu.Lock()
 	for _, e := range c.groups.entries {
-		if actions != c.acted {
-			e.turns = now
-		}
 		before := e.Group()
-		if before == nil || e.turns.IsZero() || now.Before(e.turns) {
+		if before == nil || actions == c.acted && (before.Turns.IsZero() || now.Before(before.Turns)) {
 			continue
 		}
 		e.Describe(func(g *group.Group) { c.setSizes(e, g) })

@@ -24,7 +24,6 @@ type entry struct {
 	increasing chan struct{} // closed as the goroutine that makes the increases under way ends, nil while there is none
 
 	starts []time.Duration // of the latest nodes, from their launch until they were Ready
-	turns  time.Time       // when the sizes may change next, by the clock
 
 	readDue   time.Time
 	plannedAt time.Time // when readDue was set

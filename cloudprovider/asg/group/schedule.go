@@ -115,14 +115,14 @@ const (
 
 // SetSizes sets the sizes that hold now: AWS's and the flag's, then what scheduled actions of AWS are about to make of them, then the schedules. The
 // highest minimum and the lowest maximum hold, and AWS's own limits always. A minimum holds from lead before its time on, so that its nodes are
-// Ready in time. SetSizes returns the next moment at which the sizes may change, zero for none.
-func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (next time.Time) {
+// Ready in time. It also sets Turns.
+func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) {
+	g.Timed, g.Turns = nil, time.Time{}
 	turns := func(at time.Time) {
-		if at.After(now) && (next.IsZero() || at.Before(next)) {
-			next = at
+		if at.After(now) && (g.Turns.IsZero() || at.Before(g.Turns)) {
+			g.Turns = at
 		}
 	}
-	g.Timed = nil
 	least, most := g.given()
 	given, announced := least, most
 	for _, a := range actions {
@@ -182,8 +182,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 		}
 	}
 	g.MaxSize = max(g.MaxSize, g.MinSize)
-	g.RaisedByClock, g.Turns = g.MinSize > given, next
-	return next
+	g.RaisedByClock = g.MinSize > given
 }
 
 // Surplus returns the capacity of instances beyond the lowest maximum by the clock, and that maximum.

@@ -163,10 +163,10 @@ func TestSizesFollowTheSchedules(t *testing.T) {
 			}
 			got := map[string]string{}
 			for at := range tt.want {
-				next := g.SetSizes(moment(t, "2026-11-26T"+at+"Z"), lead, nil)
+				g.SetSizes(moment(t, "2026-11-26T"+at+"Z"), lead, nil)
 				got[at] = fmt.Sprintf("%d to %d", g.MinSize, g.MaxSize)
-				if !next.IsZero() {
-					got[at] += next.UTC().Format(", 15:04")
+				if !g.Turns.IsZero() {
+					got[at] += g.Turns.UTC().Format(", 15:04")
 				}
 				least, _ := g.given()
 				assert.Truef(t, g.RaisedByClock == (g.MinSize > least), "at %s it is raised by the clock: %t", at, g.RaisedByClock)

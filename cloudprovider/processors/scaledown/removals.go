@@ -73,7 +73,7 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	if len(r.begun) > 0 {
 		return nil, nil
 	}
-	compare := cheapestFirst // the core gives those in no order that are as risky
+	compare := byRisk
 	if r.order != nil {
 		compare = func(a, b simulator.NodeToBeRemoved) int { return r.order(a.Node, b.Node) }
 	}
@@ -87,8 +87,9 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 	return candidates, stay
 }
 
-// cheapestFirst compares nodes by what their pods cost to move. Those of more risk come later.
-func cheapestFirst(a, b simulator.NodeToBeRemoved) int {
+// byRisk compares nodes by their risk, and of equal risk by what their pods cost to move. The core simulates in the order of CheapestFirst, but
+// keeps what it finds in maps.
+func byRisk(a, b simulator.NodeToBeRemoved) int {
 	rank := func(n simulator.NodeToBeRemoved) int {
 		switch {
 		case n.IsRisky:
