@@ -49,7 +49,7 @@ func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 		t.Fatal("a group without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
-	now := clockAt(3 * time.Minute)
+	now := clockAt(2 * time.Minute)
 	next := w.with(at(now)).started()
 	for _, step := range []time.Duration{0, 5 * time.Second} {
 		now.Step(step)

@@ -17,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -161,15 +162,26 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			}
 			now := clockAt(-time.Hour) // an old process, which knows that its failures are new
 			w := newWorld(t, tt.group).with(at(now)).started()
-			now.SetTime(edge().Add(150 * time.Second))
+			now.SetTime(edge().Add(time.Minute))
 			shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code})
 			calls, err := launch(w)
 			require.Truef(t, err != nil && calls == 1, "error %v after %d launches, want one after one", err, calls)
 			w.aws.ClearShortages(shortage)
-			calls, err = launch(w.with(at(clockAt(285 * time.Second))).started()) // wants the same where the same is there
+			calls, err = launch(w.with(at(clockAt(170 * time.Second))).started()) // wants the same where the same is there
 			assert.Truef(t, err == nil && calls == 2, "error %v after %d launches, want none after two", err, calls)
 		}))
 	}
+}
+
+func TestOldFailuresOfTwoLeadersDelayNoThird(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 9))
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	for _, began := range []time.Duration{time.Minute, 70 * time.Second} {
+		w.with(at(clockAt(began))).started().failsToIncrease("a", 1)
+	}
+	w.aws.ClearShortages(shortage)
+	w.with(at(clockAt(time.Minute+200*time.Second))).started().increasesTo(1, 2)
 }
 
 func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
@@ -199,7 +211,7 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 		both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
 		delays := quick
 		delays.Terminate = ms(5000)
-		now := clockAt(3 * time.Minute) // no window of tokens has just begun
+		now := clockAt(2 * time.Minute) // no window of tokens has just begun
 		w := newWorldWith(t, delays, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 		w.increase(1)
 		next := w.with(at(now)).started()
@@ -228,7 +240,7 @@ func edge() time.Time {
 	if awsclients.InBubble() {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	return began.Truncate(10 * time.Minute)
+	return began.Truncate(ledger.TokenAge)
 }
 
 // clockAt reads so much after the edge.

@@ -33,7 +33,7 @@ const (
 
 // Previous leaders.
 const (
-	TokenAge        = 10 * time.Minute // the time for which an equal launch counts as a repetition of a call whose answer nobody got
+	TokenAge        = 3 * time.Minute  // the time for which an equal launch is a repetition: as long as a pool without capacity rests
 	PredecessorCall = 10 * time.Second // the longest that a previous leader's launch may still be in progress
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute

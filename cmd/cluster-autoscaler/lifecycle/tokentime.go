@@ -10,12 +10,15 @@ import (
 // tokenTimeLabel keeps a TokenTime on the lease, in seconds since 1970.
 const tokenTimeLabel = "asg-autoscaler.github.io/token-time"
 
+// A time older than oldest says nothing of launches that may be under way. It stands still while launches follow each other.
+const oldest = 10 * time.Minute
+
 // TokenTime is the time by which leaders make the tokens of their launches. The lease keeps it, and the next leader goes on with it. So a launch
 // that a killed leader may have begun has the same token when its successor asks for it again. It moves on while no launch can be under way, and
 // never before the lease has it. It is safe for concurrent use.
 type TokenTime struct {
-	// Call is the longest that AWS may be at a launch after it was asked. A time older than Oldest says nothing of such launches.
-	Call, Oldest time.Duration
+	// Call is the longest that AWS may be at a launch after it was asked.
+	Call time.Duration
 	// Labels are written with each renewal of the lease, which alone may touch them.
 	Labels map[string]string
 
@@ -31,7 +34,7 @@ type TokenTime struct {
 func (t *TokenTime) find(labels map[string]string) {
 	seconds, err := strconv.ParseInt(labels[tokenTimeLabel], 10, 64)
 	at := time.Unix(seconds, 0)
-	if err != nil || time.Since(at).Abs() > t.Oldest {
+	if err != nil || time.Since(at).Abs() > oldest {
 		at = time.Time{}
 	}
 	t.mu.Lock()

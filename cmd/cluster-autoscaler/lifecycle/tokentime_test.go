@@ -38,7 +38,7 @@ type leader struct {
 func takes(t *testing.T, l *lease) leader {
 	t.Helper()
 	lock := &labelled{lease: l, writes: map[string]string{}}
-	s := leader{&Succession{Interface: lock, Tokens: &TokenTime{Call: 10 * time.Second, Oldest: 10 * time.Minute, Labels: lock.writes},
+	s := leader{&Succession{Interface: lock, Tokens: &TokenTime{Call: 10 * time.Second, Labels: lock.writes},
 		ReadLabels: func(context.Context) (map[string]string, error) { return maps.Clone(l.labels), nil }}, lock}
 	_, _, _ = s.Get(t.Context()) // nobody has written the first one
 	require.NoError(t, s.renew(t))

@@ -56,7 +56,7 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
 	}
 	p.succession = &lifecycle.Succession{Interface: lock,
-		Tokens: &lifecycle.TokenTime{Call: ledger.PredecessorCall, Oldest: ledger.TokenAge, Labels: labels},
+		Tokens: &lifecycle.TokenTime{Call: ledger.PredecessorCall, Labels: labels},
 		ReadLabels: func(ctx context.Context) (map[string]string, error) {
 			lease, err := client.CoordinationV1().Leases(p.core.ConfigNamespace).Get(ctx, election.ResourceName, metav1.GetOptions{})
 			if err != nil {
