@@ -100,10 +100,7 @@ func NewCache(o Options) *Cache {
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
-	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, take func() []ending) error {
-		_, err := c.terminate(ctx, key, take)
-		return err
-	}
+	c.together.Clock, c.together.Call = o.Clock, c.terminate
 	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, Whole: true, Age: actionInterval, Ask: c.readActions,
 		Failure: "Could not see the scheduled actions of groups, so AWS carries them out without a drain",
 		Remedy:  "allow autoscaling:DescribeScheduledActions"})

@@ -49,7 +49,7 @@ func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 		}
 		errs := map[string]error{}
 		if n, anyZone := wanted[""]; anyZone {
-			_, errs[""] = c.Increase(ctx, name, n)
+			errs[""] = c.Increase(ctx, name, n)
 		} else {
 			errs = c.IncreaseZones(ctx, name, wanted)
 		}
