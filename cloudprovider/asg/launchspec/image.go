@@ -44,31 +44,21 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	}
 	r.resolveAliases(ctx, users)
 	for id := range users {
-		if isAlias(id) {
-			resolved, _ := r.aliases.get(id)
-			if resolved == nil {
-				continue
-			}
+		if resolved, _ := r.aliases.get(id); resolved != nil {
 			id = *resolved
 		}
 		if strings.HasPrefix(id, "ami-") {
 			r.images.want(id)
 		}
 	}
-	due := r.images.due(r.clock.Now())
+	due := r.images.due()
 	slices.Sort(due)
-	r.images.fetchBatches(due, maxImagesPerCall, r.clock, func(ids []string) (map[string]*Image, error) {
-		found, err := r.describeImages(ctx, ids)
-		if err != nil {
-			klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(err), "err", err)
-		}
-		return found, err
-	})
+	r.images.fetchBatches(ctx, due, maxImagesPerCall, r.describeImages)
 }
 
 // resolveAliases resolves the parameters to images, each through one launch template that names it.
 func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUser) {
-	r.aliases.fetch(r.aliases.due(r.clock.Now()), r.clock, func(alias string) (*string, error) {
+	r.aliases.fetch(ctx, r.aliases.due(), func(ctx context.Context, alias string) (*string, error) {
 		ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 		defer cancel()
 		t, err := r.describeTemplate(ctx, users[alias].ref, true)
@@ -88,7 +78,10 @@ func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string
 	found, err := r.imagesOf(ctx, &ec2.DescribeImagesInput{ImageIds: ids})
 	if isGone(err) && len(ids) > 1 {
 		// One image that is missing, or has no proper ID, fails the call for all. A filter passes over it, but takes EC2 longer.
-		return r.imagesOf(ctx, &ec2.DescribeImagesInput{Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
+		found, err = r.imagesOf(ctx, &ec2.DescribeImagesInput{Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
+	}
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(err), "err", err)
 	}
 	return found, err
 }
