@@ -57,7 +57,7 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, got.Reservations), "reservations (-want +got)")
 	assert.Truef(t, got.ZonalShift && got.ImpairedHealth == "IgnoreUnhealthy",
 		"zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
-	if mode, why := asg.AskedFor(got, asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
+	if mode, why := asg.AskedFor(got); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
@@ -225,17 +225,15 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	w := newWorld(t, one, config, gone).started()
 	for _, tt := range []struct {
 		group string
-		mode  asg.LaunchMode
 		want  asg.LaunchMode
 		why   string // a part
 	}{
-		{"a", asg.LaunchAuto, asg.LaunchSynchronous, ""},
-		{"a", asg.LaunchDesiredCapacity, asg.LaunchDesiredCapacity, "launch mode"},
-		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has no launch template"},
-		{"c", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has not been read"},
+		{"a", asg.LaunchSynchronous, ""},
+		{"b", asg.LaunchDesiredCapacity, "has no launch template"},
+		{"c", asg.LaunchDesiredCapacity, "has not been read"},
 	} {
-		got, why := asg.AskedFor(w.group(tt.group), tt.mode)
+		got, why := asg.AskedFor(w.group(tt.group))
 		assert.Truef(t, got == tt.want && (why == "") == (got == asg.LaunchSynchronous) && strings.Contains(why, tt.why),
-			"group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
+			"group %s is asked for by %s (%q), want %s", tt.group, got, why, tt.want)
 	}
 }
