@@ -116,9 +116,9 @@ type List struct {
 
 func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 
-// Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
-// about a pool, such as a throttled call.
-func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period, bool) {
+// Fail remembers a failed launch of the group, and reports whether that causes a cool-down. A failure that says nothing about a pool causes
+// none, such as a throttled call.
+func (l *List) Fail(group string, m awsmessage.Meaning, message string) bool {
 	p := Period{by: group, Class: m.Class, Message: message, Pool: poolOf(m)}
 	length := capacityCoolDown
 	switch m.Class {
@@ -149,12 +149,13 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 			length = brokenCoolDown
 		}
 	default:
-		return Period{}, false
+		return false
 	}
 	if m.Own {
 		p.Group = group
 	}
-	return l.add(p, length), true
+	l.add(p, length)
+	return true
 }
 
 // Unanswered remembers that AWS did not answer a launch of the group in a zone.
@@ -181,14 +182,13 @@ func (l *List) UnansweredZones(group string) []string {
 	return zones
 }
 
-func (l *List) add(p Period, length time.Duration) Period {
+func (l *List) add(p Period, length time.Duration) {
 	now := l.clock.Now()
 	p.Until, p.length = now.Add(length), length
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool && o.by == p.by || o.over(now) }
 	l.periods = append(slices.DeleteFunc(l.periods, replaced), p)
-	return p
 }
 
 // Of returns the longest cool-down that holds for a pool of the group now.
