@@ -22,7 +22,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -156,9 +155,6 @@ func (p *Provider) LookUp(ctx context.Context) {
 
 // NeedZones has a group scaled zone by zone from the next loop on, because a pod needs one of its zones.
 func (p *Provider) NeedZones(group string) { p.cache.NeedZones(p.ctx, group) }
-
-// Undivided is asg.Cache's.
-func (p *Provider) Undivided(g *group.Group) *launchspec.Problem { return p.cache.Undivided(g) }
 
 // Dividing reports whether the next loop will see zone groups of a group that is whole in this one.
 func (p *Provider) Dividing() bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -18,6 +19,7 @@ type present interface {
 	CoolDown(*group.Group) (cooldown.Period, bool)
 	CoolDowns(*group.Group) []cooldown.Period
 	Closed(g *group.Group, zone string) bool
+	Undivided(*group.Group) *launchspec.Problem
 	Changed() <-chan struct{}
 	AwaitIncreases(context.Context) error
 }
