@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -195,10 +194,9 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		before := e.Group().LaunchSpec
 		stated, unread := c.specs.Statements(sources[at])
 		operation, repairs := c.specs.Operation(sources[at]), c.specs.Repairs(sources[at])
-		e.Describe(func(g *group.Group) {
-			changed = ownership.Describe(g, stated, unread) || changed || operation != g.Operation || repairs != g.EKSRepairs
-			g.Operation, g.EKSRepairs = operation, repairs
-		})
+		now := e.Change()
+		changed = ownership.Describe(now, stated, unread) || changed || operation != now.Operation || repairs != now.EKSRepairs
+		now.Operation, now.EKSRepairs = operation, repairs
 		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
 		if !launchspec.SameLaunch(e.Group().LaunchSpec, before) {
 			c.available.failed.Forget(g.Name)

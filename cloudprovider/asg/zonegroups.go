@@ -60,7 +60,8 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 func (c *Cache) NeedZones(ctx context.Context, name string) {
 	known := false
 	c.groups.update(name, func(e *entry) {
-		e.Describe(func(g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true })
+		g := e.Change()
+		known, g.ZonesNeeded = g.ZonesNeeded, true
 	})
 	if !known {
 		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)

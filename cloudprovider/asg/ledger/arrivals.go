@@ -19,7 +19,7 @@ func (l *Ledger) EndLaunch() {
 		return
 	}
 	if doubted := min(l.grown, l.toCome); doubted > 0 {
-		l.doubt(l.change(), doubted)
+		l.doubt(l.Change(), doubted)
 	}
 	l.grown, l.toCome = 0, 0
 }
@@ -27,7 +27,7 @@ func (l *Ledger) EndLaunch() {
 // Launched enters AWS's answer to the launch with the key: the instances that it launched for us. Readings since the call may have shown their part of
 // the desired capacity, with the instances or before them.
 func (l *Ledger) Launched(key Key, instances []group.Instance, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.wrote(now)
 	l.UseKey(key)
 	g.Instances = slices.Clone(g.Instances)
@@ -55,7 +55,7 @@ func (l *Ledger) Recent(id string) *group.Instance {
 
 // Terminated enters that AWS took our terminations of the instances. decrement reports that each lowered the desired capacity.
 func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.wrote(now)
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {

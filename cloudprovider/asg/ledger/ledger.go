@@ -212,11 +212,8 @@ func (l *Ledger) NoteSpec(launch *launchspec.LaunchSpec, problems []launchspec.P
 	return true
 }
 
-// Describe has describe change facts of the group that depend on no reading: its statements, and that a pod needs its zones.
-func (l *Ledger) Describe(describe func(*group.Group)) { describe(l.change()) }
-
-// change replaces the group by a copy, which may be changed until the caller's next call.
-func (l *Ledger) change() *group.Group {
+// Change replaces the group by a copy, which may be changed until the caller's next call. Callers change what depends on no reading.
+func (l *Ledger) Change() *group.Group {
 	g := *l.group
 	l.group = &g
 	return l.group
