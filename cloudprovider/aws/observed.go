@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -145,8 +146,7 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	if w.settled && w.node == node && (w.snapshot == s || f.belongs(w)) {
 		return
 	}
-	id, _ := instanceID(node.Spec.ProviderID)
-	instance, group := s.Instance(id)
+	instance, group := s.Instance(nodemeta.InstanceOf(node))
 	w.node, w.snapshot, w.settled = node, s, instance == nil
 	if instance == nil {
 		return

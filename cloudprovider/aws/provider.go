@@ -284,8 +284,7 @@ func (p *Provider) isGoing(node *corev1.Node) bool {
 	if i, _ := p.instanceNow(node); i != nil {
 		return i.Lifecycle.Leaving()
 	}
-	id, _ := instanceID(node.Spec.ProviderID)
-	before, _ := p.View().Snapshot().Instance(id) // which has no placeholder
+	before, _ := p.View().Instance(node) // which has no placeholder
 	return before != nil
 }
 

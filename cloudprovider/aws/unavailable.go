@@ -60,8 +60,7 @@ func (p *Provider) Keeps(node *corev1.Node) bool {
 
 // instanceNow returns the node's instance and its group by the newest reading, which may be newer than the View, or nil.
 func (p *Provider) instanceNow(node *corev1.Node) (*group.Instance, *group.Group) {
-	id, _ := instanceID(node.Spec.ProviderID)
-	return p.cache.Snapshot().Instance(id)
+	return p.cache.Snapshot().Instance(nodemeta.InstanceOf(node))
 }
 
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
