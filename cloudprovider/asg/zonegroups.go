@@ -29,7 +29,7 @@ var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
 // asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
-// will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
+// will have zone groups after NeedZones.
 func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
 	whole := []*group.Group{g}
 	asked, allowed, problem := c.options.ZonalGroups.asks(g)
