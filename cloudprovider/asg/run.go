@@ -77,17 +77,12 @@ func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
 	loops.Go(func() { c.aheadLoop(ctx) })
-	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
-	loops.Go(func() { c.everyMotion(ctx, c.failures, c.readFailures) })
+	loops.Go(func() { c.every(ctx, c.options.MotionInterval, nil, c.readMoving) })
+	loops.Go(func() { c.every(ctx, c.options.MotionInterval, c.failures, c.readFailures) })
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.available.shifts.Run(ctx) })
 	loops.Go(func() { c.actions.Run(ctx) })
-	loops.Go(func() {
-		c.turn(ctx)
-		for awsclient.Pause(ctx, c.clock, c.untilBeat(turnInterval)) == nil {
-			c.turn(ctx)
-		}
-	})
+	loops.Go(func() { c.turn(ctx); c.every(ctx, turnInterval, nil, c.turn) })
 	loops.Wait()
 	c.groups.endWrites()
 	return nil
@@ -114,13 +109,13 @@ func (c *Cache) untilBeat(interval time.Duration) time.Duration {
 	return interval - c.clock.Since(c.began)%interval
 }
 
-// everyMotion runs do at each beat of the motion interval, and when it is woken, until ctx ends.
-func (c *Cache) everyMotion(ctx context.Context, wake <-chan struct{}, do func(context.Context)) {
+// every runs do at each beat of the interval, and when it is woken, until ctx ends.
+func (c *Cache) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func(context.Context)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.clock.After(c.untilBeat(c.options.MotionInterval)):
+		case <-c.clock.After(c.untilBeat(interval)):
 		case <-wake:
 		}
 		do(ctx)
