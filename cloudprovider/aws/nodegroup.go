@@ -299,8 +299,7 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 
 // GetOptions returns Options, and never an error.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
-	options := n.Options(defaults)
-	return &options, nil
+	return new(n.Options(defaults)), nil
 }
 
 // Options are the defaults, overridden by the group's tags.

@@ -27,11 +27,6 @@ type template struct {
 	stated           []Statement
 }
 
-func (t *template) launch() *LaunchSpec {
-	launch := t.LaunchSpec
-	return &launch
-}
-
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	t := &template{id: aws.ToString(v.LaunchTemplateId), instanceTags: map[string]string{}}
 	if number := aws.ToInt64(v.VersionNumber); number > 0 {

@@ -214,8 +214,7 @@ func (l *Ledger) NoteSpec(launch *launchspec.LaunchSpec, problems []launchspec.P
 
 // Change replaces the group by a copy, which may be changed until the caller's next call. Callers change what depends on no reading.
 func (l *Ledger) Change() *group.Group {
-	g := *l.group
-	l.group = &g
+	l.group = new(*l.group)
 	return l.group
 }
 
