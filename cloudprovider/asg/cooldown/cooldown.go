@@ -199,23 +199,15 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 
 // Holding returns the cool-downs that hold for the group's pools now, the latest for each pool, the oldest first.
 func (l *List) Holding(group string, pools func() []Pool) []Period {
-	now := l.clock.Now()
+	now, listed := l.clock.Now(), map[Period]bool{}
+	own := sync.OnceValue(pools) // mostly nobody needs them
 	l.mu.Lock()
-	var holding []Period
-	for _, p := range l.periods {
-		if now.Before(p.Until) && (p.Group == "" || p.Group == group) {
-			holding = append(holding, p)
-		}
-	}
-	l.mu.Unlock()
-	if len(holding) == 0 {
-		return nil
-	}
+	defer l.mu.Unlock()
 	var latest []Period
-	own, listed := pools(), map[Period]bool{}
-	for _, p := range slices.Backward(holding) {
+	for _, p := range slices.Backward(l.periods) {
 		pool := Period{Group: p.Group, Pool: p.Pool}
-		if !listed[pool] && slices.ContainsFunc(own, func(of Pool) bool { return p.holdsFor(group, of) }) {
+		if now.Before(p.Until) && (p.Group == "" || p.Group == group) && !listed[pool] &&
+			slices.ContainsFunc(own(), func(of Pool) bool { return p.holdsFor(group, of) }) {
 			listed[pool] = true
 			latest = append(latest, p)
 		}
