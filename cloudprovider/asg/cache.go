@@ -187,11 +187,7 @@ func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.optio
 
 // LaunchFailed has the group's failed launches read as soon as may be: looks stay some seconds apart, however often it is called.
 func (c *Cache) LaunchFailed(name string) {
-	c.groups.mu.Lock()
-	if e := c.groups.entries[name]; e != nil {
-		e.LookSoon()
-	}
-	c.groups.mu.Unlock()
+	c.look(name, func(e *entry) { e.LookSoon() })
 	signal(c.failures)
 }
 
