@@ -17,7 +17,6 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	g := &group.Group{
 		Name: aws.ToString(in.AutoScalingGroupName), ARN: aws.ToString(in.AutoScalingGroupARN), ReadAt: at,
 		MinSize: int(aws.ToInt32(in.MinSize)), MaxSize: int(aws.ToInt32(in.MaxSize)), DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
-		Zones:     slices.Clone(in.AvailabilityZones),
 		Tags:      tagsOf(in),
 		Instances: make([]group.Instance, 0, len(in.Instances)),
 		Source:    launchspec.SourceFrom(in),
@@ -31,6 +30,11 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		MaxInstanceLifetime:  time.Duration(aws.ToInt32(in.MaxInstanceLifetime)) * time.Second,
 	}
 	g.AWSMin, g.AWSMax = g.MinSize, g.MaxSize
+	for _, zone := range in.AvailabilityZones {
+		if !slices.Contains(g.Zones, zone) { // another endpoint may name the zone of each subnet
+			g.Zones = append(g.Zones, zone)
+		}
+	}
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
 	}

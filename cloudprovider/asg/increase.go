@@ -176,7 +176,7 @@ func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answer
 	case c.refusals.of(g.Name) != nil: // nor with a zone
 	case c.calls.launch.Answers(g.Name) == answers:
 		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
-	case len(missed.zones) < len(g.LaunchZones()):
+	case len(missed.zones) < len(g.Zones):
 		c.leaveAlone(g, missed)
 	}
 	return err

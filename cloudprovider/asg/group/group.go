@@ -22,7 +22,7 @@ type Group struct {
 	MaxSize         int
 	DesiredCapacity int
 
-	Zones                []string             // the availability zones that the group may launch in, in AWS's order
+	Zones                []string             // the availability zones that the group may launch in, in AWS's order, each once
 	Tags                 map[string]string    // of the group, by key. Keys that differ in case are two keys, as in AWS
 	Pause                Pause                // what TagPaused has left alone
 	Schedules            []Schedule           // the TagSchedules, by name
