@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -111,11 +112,7 @@ func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 				replaced: known.replaced || known.launch != nil, conclusion: known.conclusion /* until it is summed up */}
 		}
 	}
-	for name := range f.groups {
-		if s.Group(name) == nil {
-			delete(f.groups, name)
-		}
-	}
+	maps.DeleteFunc(f.groups, func(name string, _ *groupNodeFacts) bool { return s.Group(name) == nil })
 }
 
 // sameDescription reports whether a node from a may as well be one from b. Further types in b and facts about the image do not matter.

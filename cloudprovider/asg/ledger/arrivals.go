@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -90,11 +91,8 @@ func (l *Ledger) NotFound(id string, now time.Time) (gone bool) {
 
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
 func (l *Ledger) markArriving(g *group.Group) {
-	for id, a := range l.arriving {
-		if g.Instance(id) != nil || g.ReadAt.Sub(a.At) > ReadingLag {
-			delete(l.arriving, id)
-			continue
-		}
+	maps.DeleteFunc(l.arriving, func(id string, a Arrival) bool { return g.Instance(id) != nil || g.ReadAt.Sub(a.At) > ReadingLag })
+	for _, a := range l.arriving {
 		g.Instances = append(g.Instances, a.Instance)
 	}
 }
@@ -152,9 +150,5 @@ func (l *Ledger) markDeparted(g *group.Group) {
 			g.DesiredCapacity -= min(d.weight, max(0, g.DesiredCapacity-l.desired.known))
 		}
 	}
-	for id, d := range l.departed {
-		if !shown[id] && g.ReadAt.Sub(d.at) > ReadingLag {
-			delete(l.departed, id)
-		}
-	}
+	maps.DeleteFunc(l.departed, func(id string, d departed) bool { return !shown[id] && g.ReadAt.Sub(d.at) > ReadingLag })
 }
