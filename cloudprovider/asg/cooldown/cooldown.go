@@ -101,7 +101,6 @@ func (p Period) afterLaunch() bool {
 	return p.Class == awsmessage.Configuration && afterLaunch(p.Message)
 }
 
-// unanswered reports whether the cool-down began because AWS did not answer a launch of the group.
 func (p Period) unanswered(group string) bool {
 	return p.Group == group && p.silent
 }

@@ -114,7 +114,6 @@ const (
 	ProcessRebalance = "AZRebalance" // AWS launches instances in one zone and terminates others in their place
 )
 
-// Suspended reports whether a process of the group is suspended.
 func (g *Group) Suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }
 
 // LaunchGroup returns the group in the form of the launch spec Resolver, nil for nil.
@@ -181,7 +180,6 @@ func (g *Group) given() (least, most int) {
 // CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
-// PaidAhead is Source.PaidAhead.
 func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
 
 // Reserved reports whether instances may run in capacity that is paid whether they use it or not.
@@ -195,7 +193,6 @@ func (g *Group) hasOwnCapacity() bool {
 	return g.Reserved() || g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != ""
 }
 
-// Pool returns the pool of the group's instances of a type in a zone.
 func (g *Group) Pool(instanceType, zone string) cooldown.Pool {
 	return cooldown.Pool{InstanceType: instanceType, Zone: zone, CapacityType: g.CapacityType(), Own: g.hasOwnCapacity()}
 }

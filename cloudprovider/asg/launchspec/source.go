@@ -94,7 +94,6 @@ func (s Source) NamesTypes() bool {
 	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
 }
 
-// namedTypes returns the types that overrides name, each once.
 func (s Source) namedTypes() (types []Type) {
 	for _, o := range s.Overrides {
 		if !slices.ContainsFunc(types, func(t Type) bool { return t.Name == o.InstanceType }) {

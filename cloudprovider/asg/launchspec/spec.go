@@ -86,7 +86,6 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	return extras
 }
 
-// Windows reports whether the nodes run Windows.
 func (l *LaunchSpec) Windows() bool { return l.windowsOfEKS() || l.Image != nil && l.Image.Windows }
 
 // windowsOfEKS goes by the type of the image, because EKS's own image may be unread.

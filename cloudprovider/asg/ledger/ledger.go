@@ -67,7 +67,6 @@ type Ledger struct {
 	keyUses map[Key]int // synchronous launches that have ended
 }
 
-// knownDesired is our knowledge of a group's desired capacity.
 type knownDesired struct {
 	known  int       // the newest that a reading showed or a write of ours set
 	since  time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
