@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -66,10 +67,7 @@ func (p *Provider) instanceNow(node *corev1.Node) (*group.Instance, *group.Group
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
 // false where nothing of the kind is known, or for a node group of somebody else.
 func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
-	g := p.View().Group(nodeGroup)
-	if g == nil {
-		return "", false
-	}
+	g := cmp.Or(p.View().Group(nodeGroup), vanished)
 	if trouble, known := p.cache.Trouble(g); known {
 		return fmt.Sprintf("%s in pool %s", trouble.Class, trouble.Pool), true
 	}
