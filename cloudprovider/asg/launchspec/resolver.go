@@ -133,10 +133,10 @@ func (r *Resolver) expire(g *Group) {
 		r.requirements.expire(key)
 	}
 	r.nodegroups.expire(g.ManagedNodegroup())
-	for _, u := range r.imageUsers(g) {
-		if image, _ := r.image(u.ImageID); image != nil {
+	for id := range r.imageUsers(g) {
+		if image, _ := r.image(id); image != nil {
 			r.images.expire(image.ID)
 		}
-		r.aliases.expire(u.ImageID)
+		r.aliases.expire(id)
 	}
 }
