@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -11,31 +10,25 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// ageing reports when the reading of the groups becomes too old to act on, and when it is fresh again. The core's loop uses it.
-type ageing struct {
-	shown string // the restriction last reported
-	event func(eventType, reason, message string)
-}
-
-// watch reports the actions that the age of the reading forbids, if they changed.
-func (a *ageing) watch(ctx context.Context, age time.Duration, remove, add bool) {
+// watchAge reports the actions that the age of the reading forbids, if they changed.
+func (p *Provider) watchAge() {
 	now := ""
 	switch {
-	case add:
+	case p.TooOldToAdd():
 		now = "no node is added or removed"
-	case remove:
+	case p.TooOldToRemove():
 		now = "no node is removed"
 	}
-	if now == a.shown {
+	if now == p.tooOld {
 		return
 	}
-	a.shown = now
+	p.tooOld = now
 	if now == "" {
-		klog.FromContext(ctx).Info("The Auto Scaling groups have been read again, nodes are added and removed as before")
+		klog.FromContext(p.ctx).Info("The Auto Scaling groups have been read again, nodes are added and removed as before")
 		return
 	}
 	message := fmt.Sprintf("The Auto Scaling groups have not been read for %s: %s until AWS answers; "+
-		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", decision.Span(age.Round(time.Second)), now)
+		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", decision.Span(p.cache.Age().Round(time.Second)), now)
 	klog.Warning(message)
-	a.event(corev1.EventTypeWarning, "ReadingTooOld", message)
+	p.problems.event(corev1.EventTypeWarning, "ReadingTooOld", message)
 }

@@ -80,7 +80,7 @@ type Provider struct {
 	starts     *lookup.Cache[lookup.Start]
 	late       map[string]time.Time  // instances without a node for long, and since when, under changing
 	unjoined   map[string]notJoining // by Auto Scaling group, under changing
-	ageing     ageing                // under changing
+	tooOld     string                // what the age of the reading forbids, as last reported, under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
@@ -112,7 +112,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
@@ -190,7 +189,7 @@ func (p *Provider) BeforeLoop() {
 func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
+	p.watchAge()
 	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
