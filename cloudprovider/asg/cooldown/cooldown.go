@@ -101,10 +101,6 @@ func (p Period) afterLaunch() bool {
 	return p.Class == awsmessage.Configuration && afterLaunch(p.Message)
 }
 
-func (p Period) unanswered(group string) bool {
-	return p.Group == group && p.silent
-}
-
 // List remembers cool-downs. The first launch in the pool afterwards is a probe with one instance where possible. Safe for concurrent use.
 type List struct {
 	clock clock.PassiveClock
@@ -174,7 +170,7 @@ func (l *List) UnansweredZones(group string) []string {
 	defer l.mu.Unlock()
 	var zones []string
 	for _, p := range l.periods {
-		if p.unanswered(group) && now.Before(p.Until) {
+		if p.Group == group && p.silent && now.Before(p.Until) {
 			zones = append(zones, p.Zone)
 		}
 	}
@@ -282,7 +278,9 @@ func (l *List) Succeed(group string, pool Pool, launched time.Time, inService bo
 func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
 
 // Answered ends the cool-downs of the group's unanswered launches.
-func (l *List) Answered(group string) { l.remove(func(p Period) bool { return p.unanswered(group) }) }
+func (l *List) Answered(group string) {
+	l.remove(func(p Period) bool { return p.Group == group && p.silent })
+}
 
 func (l *List) remove(drop func(Period) bool) {
 	l.mu.Lock()
