@@ -67,6 +67,7 @@ type Group struct {
 	LaunchStated   []launchspec.Statement // the statements of the launch source. More may come while it is unread
 	LaunchUnread   bool
 	ZonesNeeded    bool             // a pod needed one of the zones
+	Flag           Named            // the --nodes flag that names the group, or zero
 	ZoneLimits     map[string]Named // of --nodes flags that name a zone of the group, by zone
 
 	// StatedCapacity is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
@@ -76,8 +77,7 @@ type Group struct {
 	BookedIn         map[string]int // Booked by zone, "" for any
 	WithdrawalFailed bool           // AWS did not let us take back our request, and the next try has to wait
 
-	flag Named // the --nodes flag that names the group, or zero
-	most int   // the maximum size of a zone group that gets all the rest of the group's
+	most int // the maximum size of a zone group that gets all the rest of the group's
 }
 
 type Instance struct {
@@ -162,19 +162,14 @@ type FailedIncrease struct {
 	Err       error  // as Increase and IncreaseZones return it
 }
 
-func (g *Group) Narrow(n Named) {
-	g.flag = n
-	g.MinSize, g.MaxSize = g.given()
-}
-
 // given returns the sizes by AWS and the --nodes flag that names the group. AWS's own always hold: it refuses to terminate below its minimum, and
 // the node would be drained in vain.
 func (g *Group) given() (least, most int) {
-	if g.flag.Name == "" {
+	if g.Flag.Name == "" {
 		return g.AWSMin, g.AWSMax
 	}
-	most = max(g.AWSMin, min(g.AWSMax, g.flag.MaxSize))
-	return min(max(g.AWSMin, g.flag.MinSize), most), most
+	most = max(g.AWSMin, min(g.AWSMax, g.Flag.MaxSize))
+	return min(max(g.AWSMin, g.Flag.MinSize), most), most
 }
 
 // CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
