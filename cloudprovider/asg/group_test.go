@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -61,6 +62,8 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
+	reserved := group.Group{Source: launchspec.Source{Segments: [][]string{{"on-demand-capacity-reservation", "on-demand"}}}}
+	assert.Truef(t, reserved.Reserved() && !reserved.PaidAhead() && reserved.Pool("", "").Own, "reserved segments: pool %+v", reserved.Pool("", ""))
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {

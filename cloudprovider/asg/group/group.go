@@ -172,20 +172,46 @@ func (g *Group) given() (least, most int) {
 	return min(max(g.AWSMin, g.Flag.MinSize), most), most
 }
 
-// CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
-func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
-
-func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
-
-// Reserved reports whether instances may run in capacity that is paid whether they use it or not.
-func (g *Group) Reserved() bool {
-	r := g.Reservations
-	return g.Source.Reserved(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+// CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where the policy mixes both, or where an unread
+// launch template decides.
+func (g *Group) CapacityType() string {
+	s := g.Source
+	switch {
+	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
+		return awsmessage.OnDemand
+	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
+		return awsmessage.Spot
+	case s.Mixed, g.LaunchSpec == nil:
+		return ""
+	case g.LaunchSpec.Spot:
+		return awsmessage.Spot
+	}
+	return awsmessage.OnDemand
 }
 
-// hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
+// reservedOnDemand is a kind of capacity in AWS's spelling, as awsmessage.OnDemand is. See Source.Segments.
+const reservedOnDemand = "on-demand-capacity-reservation"
+
+// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
+// which the policy or the launch template names.
+func (g *Group) PaidAhead() bool {
+	return g.LaunchSpec != nil && g.LaunchSpec.PaidAhead || slices.ContainsFunc(slices.Concat(g.Source.Segments...), func(kind string) bool {
+		return kind != awsmessage.OnDemand && kind != reservedOnDemand
+	})
+}
+
+// Reserved reports whether instances may run in capacity that is paid whether they use it or not, also on Dedicated Hosts.
+func (g *Group) Reserved() bool {
+	r, spec := g.Reservations, g.LaunchSpec
+	return g.PaidAhead() || spec != nil && (spec.Reserved || spec.OnHost()) || slices.Contains(slices.Concat(g.Source.Segments...), reservedOnDemand) ||
+		len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+}
+
+// hasOwnCapacity reports whether a shortage of other groups says nothing about this one, and its own nothing about them: instances run in reserved
+// capacity, on hardware of their own, or in a placement group, which may have no room where the zone has.
 func (g *Group) hasOwnCapacity() bool {
-	return g.Reserved() || g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != ""
+	spec := g.LaunchSpec
+	return g.Reserved() || spec != nil && (spec.OwnCapacity || spec.OwnHardware()) || g.PlacementGroup != ""
 }
 
 func (g *Group) Pool(instanceType, zone string) cooldown.Pool {

@@ -180,10 +180,9 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
 				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
 		spec := &templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).LaunchSpec
-		assert.Equalf(t, tt.want, Source{}.OwnCapacity(spec), "%+v", tt)
-		assert.Equalf(t, tt.want && !tt.unreserved, Source{}.Reserved(spec), "reserved: %+v", tt)
+		assert.Equalf(t, tt.want, spec.Reserved || spec.OwnCapacity || spec.OwnHardware(), "%+v", tt)
+		assert.Equalf(t, tt.want && !tt.unreserved, spec.Reserved || spec.OnHost(), "reserved: %+v", tt)
 	}
-	assert.True(t, Source{Segments: [][]string{{reservedOnDemand, "on-demand"}}}.OwnCapacity(nil), "reserved segment")
 }
 
 func TestLicenceOfImage(t *testing.T) {
