@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,9 +50,7 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 			r.images.want(id)
 		}
 	}
-	due := r.images.due()
-	slices.Sort(due)
-	r.images.fetchBatches(ctx, due, maxImagesPerCall, r.describeImages)
+	r.images.fetchBatches(ctx, r.images.due(), maxImagesPerCall, r.describeImages)
 }
 
 // resolveAliases resolves the parameters to images, each through one launch template that names it.

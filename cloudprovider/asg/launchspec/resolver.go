@@ -2,7 +2,6 @@ package launchspec
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,9 +103,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	fresh := r.wantOperations(groups)
-	configurations := r.configurations.due()
-	slices.Sort(configurations)
-	r.configurations.fetchBatches(ctx, configurations, maxConfigurationsPerCall, r.describeConfigurations)
+	r.configurations.fetchBatches(ctx, r.configurations.due(), maxConfigurationsPerCall, r.describeConfigurations)
 	r.fetchTemplates(ctx, r.templates.due())
 	eksCtx, cancel := context.WithTimeout(ctx, 2*optionalTimeout) // the rest is due again soon, and the look-ups below do not wait for it
 	defer cancel()
