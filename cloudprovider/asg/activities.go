@@ -93,8 +93,7 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 		if g != nil {
 			meaning = g.Complete(meaning) // where the group has only one choice
 		}
-		_, closes := c.available.failed.Fail(name, meaning, f.Message)
-		known = known || closes
+		known = c.available.failed.Fail(name, meaning, f.Message) || known
 	}
 	if !known && len(others) > 0 {
 		c.available.failed.Passing(name, "", others[0].Message) // or the core would ask for them again at once

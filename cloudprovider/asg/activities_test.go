@@ -83,7 +83,7 @@ func TestSmallPagesOfActivitiesAreReadToTheirEnd(t *testing.T) {
 		w.calls.pageSize = aws.Int32(5)
 		w.withdraws(1, 1, 4)
 		w.calls.endless = true
-		taken, _, err := w.cache.Withdraw(t.Context(), "a", 1)
+		taken, err := w.cache.Withdraw(t.Context(), "a", 1)
 		assert.Truef(t, taken == 0 && err != nil && w.desired("a") == 4, "withdrew %d though the pages have no end, error %v", taken, err)
 	})(t)
 }
@@ -134,7 +134,7 @@ func TestManyTypesMakeShortFailure(t *testing.T) {
 	w := newWorldOf(t, config, discovered).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
-	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)
+	err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)
 	var failed *asg.LaunchError
 	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) >= 300,
 		"error = %.300v, want a LaunchError with 300 failures or more", err)

@@ -36,8 +36,7 @@ func (a availability) inAllZones(g *group.Group, named string) (cooldown.Period,
 	return cooldown.FirstToEnd(zones, func(zone string) (cooldown.Period, bool) { return a.inZone(g, zone) })
 }
 
-// Refused returns the first cool-down to end if each pool of the group has one, or had one not long ago and has brought nothing since. It
-// makes no call and is safe for concurrent use.
+// Refused returns the first cool-down to end if each pool of the group has one, or had one not long ago and has brought nothing since.
 func (c *Cache) Refused(g *group.Group) (cooldown.Period, bool) {
 	return cooldown.FirstToEnd(g.Pools(g.Zones...), func(p cooldown.Pool) (cooldown.Period, bool) {
 		return c.available.failed.Latest(g.Name, []cooldown.Pool{p})

@@ -49,7 +49,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
-			_, err := w.cache.Increase(t.Context(), "a", 2)
+			err := w.cache.Increase(t.Context(), "a", 2)
 			require.Truef(t, err != nil && strings.Contains(err.Error(), tt.code), "error = %v, want one with %s", err, tt.code)
 			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
 				rest, resting := w.cache.CoolDown(w.group(name))
@@ -157,7 +157,7 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if !launches {
-					require.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "launched where there is no capacity")
+					require.Error(t, w.cache.Increase(t.Context(), "a", 2), "launched where there is no capacity")
 				} else if err := w.aws.SetDesired("same", 1); err != nil {
 					t.Fatal(err)
 				}
@@ -216,7 +216,7 @@ func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, mixedGroup("mixed", 50)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "mixed", CapacityType: awsmessage.Spot, Code: "MaxSpotInstanceCountExceeded"})
-		w.done(w.cache.Increase(t.Context(), "mixed", 3))
+		w.must(w.cache.Increase(t.Context(), "mixed", 3))
 		w.waitWhile("the group is not left alone", func() bool { _, cooling := w.cache.CoolDown(w.group("mixed")); return !cooling })
 	})
 }
@@ -253,7 +253,8 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
 	w := onSpot(t).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
-	g, err := w.cache.Increase(t.Context(), "spot", 3)
+	err := w.cache.Increase(t.Context(), "spot", 3)
+	g := w.group("spot")
 	require.NoError(t, err)
 	for _, i := range g.Instances {
 		assert.Equal(t, "us-west-2b", i.Zone, "launched in")

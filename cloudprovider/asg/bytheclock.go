@@ -67,7 +67,7 @@ func (c *Cache) turn(ctx context.Context) {
 		if before == nil || actions == c.acted && (before.Turns.IsZero() || now.Before(before.Turns)) {
 			continue
 		}
-		e.Describe(func(g *group.Group) { c.setSizes(e, g) })
+		c.setSizes(e, e.Change())
 		changed = changed || !sameSizes(before, e.Group()) || len(before.Timed) != len(e.Group().Timed)
 	}
 	if changed {

@@ -49,7 +49,7 @@ type Options struct {
 	Types func() *instancetypes.Catalogue
 }
 
-// Cache keeps the groups. It is safe for concurrent use, but Start and then Run are called once each, by the owner.
+// Cache keeps the groups. It is safe for concurrent use, but the owner calls Start and then Run once. Methods without a context wait for no call.
 type Cache struct {
 	*groups
 	options   Options // without nil functions
@@ -100,10 +100,7 @@ func NewCache(o Options) *Cache {
 		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
-	c.together.Clock, c.together.Call = o.Clock, func(ctx context.Context, key togetherKey, take func() []ending) error {
-		_, err := c.terminate(ctx, key, take)
-		return err
-	}
+	c.together.Clock, c.together.Call = o.Clock, c.terminate
 	c.actions = lookup.New(o.Clock, o.Actions != nil, lookup.Question[[]group.Timed]{AtOnce: 1, Whole: true, Age: actionInterval, Ask: c.readActions,
 		Failure: "Could not see the scheduled actions of groups, so AWS carries them out without a drain",
 		Remedy:  "allow autoscaling:DescribeScheduledActions"})
@@ -116,12 +113,12 @@ func NewCache(o Options) *Cache {
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
 func (c *Cache) Changed() <-chan struct{} { return c.changed }
 
-// CoolDown returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
+// CoolDown returns the first cool-down to end if no zone of the group is available.
 func (c *Cache) CoolDown(g *group.Group) (cooldown.Period, bool) {
 	return c.available.inAllZones(g, "")
 }
 
-// CoolDowns returns the cool-downs of the group's pools, and of its zones under a zonal shift. It makes no call and is safe for concurrent use.
+// CoolDowns returns the cool-downs of the group's pools, and of its zones under a zonal shift.
 func (c *Cache) CoolDowns(g *group.Group) []cooldown.Period {
 	var shifts []cooldown.Period
 	for _, zone := range g.Zones {
@@ -132,26 +129,26 @@ func (c *Cache) CoolDowns(g *group.Group) []cooldown.Period {
 	return append(shifts, c.available.failed.Holding(g.Name, func() []cooldown.Pool { return g.Pools(g.Zones...) })...)
 }
 
-// Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
+// Shifted reports whether a zonal shift keeps launches out of the group's zone.
 func (c *Cache) Shifted(g *group.Group, zone string) bool {
 	_, shifted := c.available.shifted(g, zone)
 	return shifted
 }
 
-// Closed reports whether nothing can be launched in the group's zone now. It makes no call and is safe for concurrent use.
+// Closed reports whether nothing can be launched in the group's zone now.
 func (c *Cache) Closed(g *group.Group, zone string) bool {
 	_, closed := c.available.inZone(g, zone)
 	return closed
 }
 
 // Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for a while after it. Nothing has come from the
-// pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
+// pool since. Other pools of the group may work.
 func (c *Cache) Trouble(g *group.Group) (cooldown.Period, bool) {
 	return c.available.failed.Latest(g.Name, g.Pools(g.Zones...))
 }
 
 // Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile. A group
-// without another pool is still launched there. Safe for concurrent use.
+// without another pool is still launched there.
 func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 	if pool.InstanceType == "" || pool.Zone == "" {
 		return // the pool is not known
@@ -190,11 +187,7 @@ func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.optio
 
 // LaunchFailed has the group's failed launches read as soon as may be: looks stay some seconds apart, however often it is called.
 func (c *Cache) LaunchFailed(name string) {
-	c.groups.mu.Lock()
-	if e := c.groups.entries[name]; e != nil {
-		e.LookSoon()
-	}
-	c.groups.mu.Unlock()
+	c.look(name, func(e *entry) { e.LookSoon() })
 	signal(c.failures)
 }
 

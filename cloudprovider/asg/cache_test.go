@@ -225,7 +225,7 @@ func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 				w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3), scalingGroup("c", 0, 0, 3)), discovery).started()
 				w.must(w.aws.DeleteGroup("a"))
 				w.aws.Inject(fault)
-				_, err := w.cache.Increase(t.Context(), "a", 1)
+				err := w.cache.Increase(t.Context(), "a", 1)
 				assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
 				w.refresh()
 				assert.Empty(t, cmp.Diff([]string{"b", "c"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")

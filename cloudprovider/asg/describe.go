@@ -10,14 +10,14 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// groupFrom turns AWS's description into a Group. Every field of it but the sizes may be missing.
-func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
+// groupFrom turns AWS's description into a Group, but for the sizes that hold now. Every field of it but AWS's sizes may be missing.
+func groupFrom(in types.AutoScalingGroup, at time.Time, weights *instancetypes.Catalogue) *group.Group {
 	g := &group.Group{
 		Name: aws.ToString(in.AutoScalingGroupName), ARN: aws.ToString(in.AutoScalingGroupARN), ReadAt: at,
-		MinSize: int(aws.ToInt32(in.MinSize)), MaxSize: int(aws.ToInt32(in.MaxSize)), DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
-		Zones:     slices.Clone(in.AvailabilityZones),
+		AWSMin: int(aws.ToInt32(in.MinSize)), AWSMax: int(aws.ToInt32(in.MaxSize)), DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
 		Tags:      tagsOf(in),
 		Instances: make([]group.Instance, 0, len(in.Instances)),
 		Source:    launchspec.SourceFrom(in),
@@ -30,7 +30,11 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
 		MaxInstanceLifetime:  time.Duration(aws.ToInt32(in.MaxInstanceLifetime)) * time.Second,
 	}
-	g.AWSMin, g.AWSMax = g.MinSize, g.MaxSize
+	for _, zone := range in.AvailabilityZones {
+		if !slices.Contains(g.Zones, zone) { // another endpoint may name the zone of each subnet
+			g.Zones = append(g.Zones, zone)
+		}
+	}
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
 	}
@@ -47,21 +51,22 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		}
 	}
 	g.Pause = group.ReadPause(g.Tags)
+	hardware := g.Source.CountsHardware()
 	for _, i := range in.Instances {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
 			continue // of the warm pool, beside the group
 		}
 		weight, known := launchspec.ParseWeight(i.WeightedCapacity), true
-		if aws.ToString(i.WeightedCapacity) == "" && !g.Source.CountsHardware() {
-			weight, known = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
+		if hardware && weight == 1 || !hardware && aws.ToString(i.WeightedCapacity) == "" {
+			weight, known = g.Source.WeightOf(aws.ToString(i.InstanceType), weights)
 		}
 		origin := aws.ToString(i.LaunchConfigurationName)
 		if t := i.LaunchTemplate; t != nil {
 			origin = launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
 		}
 		g.Instances = append(g.Instances, group.Instance{ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
-			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Unweighed: !known && aws.ToString(i.InstanceType) == "", Protected: aws.ToBool(i.ProtectedFromScaleIn),
-			ImageID: aws.ToString(i.ImageId), Origin: origin})
+			Lifecycle: group.Lifecycle(i.LifecycleState), Weight: weight, Unweighed: !known && (hardware || aws.ToString(i.InstanceType) == ""),
+			Protected: aws.ToBool(i.ProtectedFromScaleIn), ImageID: aws.ToString(i.ImageId), Origin: origin})
 	}
 	for _, p := range in.SuspendedProcesses {
 		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))

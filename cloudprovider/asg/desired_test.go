@@ -146,7 +146,7 @@ func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
-	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), "no error although neither the answer nor a reading shows the write")
+	assert.Error(t, w.cache.Increase(t.Context(), "a", 3), "no error although neither the answer nor a reading shows the write")
 	w.calls.loseAnswer = false
 	w.increase(1) // of it nobody knows whether it is one more, and less than the first would end instances
 	w.wantDesired(5)
@@ -198,7 +198,7 @@ func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	w.staleAfter(w.oneMore)
 	ids := w.ids("a")
 	now.Step(3 * time.Second)
-	w.done(w.cache.Terminate(t.Context(), "a", ids[1:]))
+	w.must(w.cache.Terminate(t.Context(), "a", ids[1:]))
 	w.wantDesired(1)
 	w.calls.old = nil
 	w.refresh()
@@ -210,12 +210,12 @@ func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
 	ids := w.ids("a")
 	w.staleAfter(func() {
-		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
+		w.must(w.cache.Terminate(t.Context(), "a", ids[:1]))
 		w.refresh() // it shows the instance on its way out
 	})
 	for range 2 {
 		now.Step(3 * time.Second)
-		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
+		w.must(w.cache.Terminate(t.Context(), "a", ids[:1]))
 	}
 	assert.Equal(t, 1, w.aws.Calls()[terminateCall], "times the instance was terminated")
 	g := w.group("a")
@@ -301,7 +301,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 				tt.second.Action = terminateCall
 				w.aws.Inject(tt.second)
 			}
-			w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
+			w.must(w.cache.Terminate(t.Context(), "a", ids[:1]))
 			isGone()
 			w.refresh()
 			g, calls := w.group("a"), w.aws.Calls()[terminateCall]
@@ -370,7 +370,7 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
-	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "no error although the group is not selected")
+	assert.Error(t, w.cache.Increase(t.Context(), "a", 1), "no error although the group is not selected")
 	w.tagged(true)
 	w.withdraws(2, 2, 3)
 }
@@ -461,7 +461,7 @@ func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(5)
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+	taken, err := w.cache.Withdraw(t.Context(), "a", 3)
 	require.Truef(t, taken == 3 && err == nil, "withdrew %d, error %v, want 3", taken, err)
 	w.setDesired(8)
 	w.withdraws(2, 0, 8)
@@ -492,7 +492,7 @@ func TestRaiseRemembersStartingInstances(t *testing.T) {
 func (w *world) withdraw(n int) int {
 	w.t.Helper()
 	w.calls.between.Store(true)
-	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
+	taken, err := w.cache.Withdraw(w.t.Context(), "a", n)
 	require.NoError(w.t, err)
 	return taken
 }
@@ -519,7 +519,7 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 	w.eventuallyInService("a", 5)
 	w.refresh()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.listed(4)
 	w.increase(1)
 	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 4 {
@@ -561,7 +561,7 @@ func TestShownTerminationLowersKnownCapacity(t *testing.T) {
 	w.increase(1) // no reading shows it yet
 	w.calls.old = nil
 	w.calls.afterWrite = w.refresh
-	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.calls.afterWrite = nil
 	w.increasesTo(1, 4)
 }

@@ -20,15 +20,15 @@ import (
 // next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
 // the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought. AWS launches nothing
 // for that.
-func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group.Group, err error) {
-	name, before, began := g.Name, g, c.clock.Now()
+func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (err error) {
+	name, began := g.Name, c.clock.Now()
 	if err := suspended(g, began); err != nil && n > 0 { // since the reading for the increase
-		return nil, err
+		return err
 	}
 	plan, err := ledger.Raise{}, notFound(name)
 	c.look(name, func(e *entry) { plan, err = e.PlanRaise(g, n) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() {
 		if n > 0 {
@@ -37,24 +37,21 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 	}()
 	since, err := c.setWatched(ctx, g, plan.Desired)
 	if err != nil && awsclient.IsRefused(err) {
-		return nil, err
+		return err
 	}
-	g = c.groups.update(name, func(e *entry) { e.Raised(plan, err == nil, since, began, c.clock.Now()) })
+	known := c.groups.update(name, func(e *entry) { e.Raised(plan, err == nil, since, began, c.clock.Now()) }) != nil
 	if err != nil {
 		now, readErr := c.Reread(ctx, name)
 		if readErr != nil || now.StatedCapacity < plan.Desired {
-			return g, err
+			return err
 		}
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
-		g = now
+		known = true
 	}
-	if repaired, err := c.repair(ctx, before, plan.Desired, n*before.Source.MinWeight()); err == nil {
-		return repaired, nil
+	if err := c.repair(ctx, g, plan.Desired, n*g.Source.MinWeight()); err != nil && !known {
+		return notFound(name)
 	}
-	if g == nil {
-		return nil, notFound(name)
-	}
-	return g, nil // the next reading will do
+	return nil // the next reading will do
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
@@ -62,23 +59,23 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 // ReadingLag, and after a failure AWS tries other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A
 // reading after the write repairs the desired capacity upwards at once if an instance arrived in between. After an error the next try has to wait,
 // and the instances are overdue until then: the core would count on them, and wait for AWS in each loop.
-func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
-	taken, g, err := c.withdraw(ctx, name, n)
+func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, error) {
+	taken, err := c.withdraw(ctx, name, n)
 	if err != nil && taken == 0 {
 		until := c.clock.Now().Add(awsclient.RetryAfter(err, withdrawalPauses))
-		g = c.groups.update(name, func(e *entry) { e.NotWithdrawn(until) })
+		c.groups.update(name, func(e *entry) { e.NotWithdrawn(until) })
 	}
-	return taken, g, err
+	return taken, err
 }
 
-func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
+func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, error) {
 	ctx, unlock, _, g, err := c.lockAndRead(ctx, name, c.Reread)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer unlock()
 	if n, err = c.notBegun(ctx, g, n); err != nil {
-		return 0, g, err
+		return 0, err
 	}
 	plan := ledger.Withdrawal{Desired: g.DesiredCapacity}
 	c.look(name, func(e *entry) {
@@ -88,14 +85,13 @@ func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, *group.G
 		plan = e.PlanWithdrawal(g, n)
 	})
 	if plan.Desired == g.DesiredCapacity {
-		return 0, g, nil
+		return 0, nil
 	}
 	if err := c.lower(ctx, g, plan.Desired); err != nil {
-		return 0, g, err
+		return 0, err
 	}
 	c.groups.update(name, func(e *entry) { e.Withdrew(plan, c.clock.Now()) })
-	g, err = c.repair(ctx, g, plan.Desired, 0)
-	return plan.Instances, g, err
+	return plan.Instances, c.repair(ctx, g, plan.Desired, 0)
 }
 
 // notBegun returns how many of n missing instances AWS has not begun to launch. All of them count if AWS does not show its launches.

@@ -28,7 +28,8 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.setDesired(4) // the Cache does not know
-	g, err := w.cache.Increase(t.Context(), "a", 2)
+	err := w.cache.Increase(t.Context(), "a", 2)
+	g := w.group("a")
 	require.NoError(t, err)
 	got := w.desired("a")
 	assert.Truef(t, got == 6 && g.DesiredCapacity == 6, "desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
@@ -38,11 +39,12 @@ func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.must(w.aws.SetLimits("a", 0, 3)) // the Cache does not know
-	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
+	err := w.cache.Increase(t.Context(), "a", 5)
+	if err != nil || w.group("a").DesiredCapacity != 3 || w.desired("a") != 3 {
 		t.Errorf("raised to %d, error %v, want the maximum of 3", w.desired("a"), err)
 	}
 	w.aws.ResetCalls()
-	_, err := w.cache.Increase(t.Context(), "a", 1)
+	err = w.cache.Increase(t.Context(), "a", 1)
 	var limit *group.LimitError
 	assert.Truef(t, errors.As(err, &limit) && limit.Desired == 4 && limit.Limit == 3, "error = %v, want a LimitError of 4 over 3", err)
 	n := w.aws.Calls()["SetDesiredCapacity"]
@@ -88,12 +90,13 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 1, 4, 10)).started()
 	members := w.group("a").Instances
 	ids := []string{members[1].ID, members[2].ID}
-	g, err := w.cache.Terminate(t.Context(), "a", ids)
+	err := w.cache.Terminate(t.Context(), "a", ids)
+	g := w.group("a")
 	require.NoError(t, err)
 	got := w.desired("a")
 	assert.Truef(t, got == 2 && g.DesiredCapacity == 2, "desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
 	// The core asks again before AWS is done: nothing more may go.
-	_, err = w.cache.Terminate(t.Context(), "a", ids)
+	err = w.cache.Terminate(t.Context(), "a", ids)
 	assert.Truef(t, err == nil, "terminating the same instances again: %v, want success", err)
 	w.eventually(func() string {
 		state, _ := w.aws.Group("a")
@@ -115,10 +118,10 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	w.setDesired(3) // two that another asked for
 	w.refresh()
 	w.increase(2)
-	taken, g, err := w.cache.Withdraw(t.Context(), "a", 9)
+	taken, err := w.cache.Withdraw(t.Context(), "a", 9)
 	require.NoError(t, err)
 	got := w.desired("a")
-	assert.Truef(t, taken == 2 && got == 3 && g.DesiredCapacity == 3, "withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
+	assert.Truef(t, taken == 2 && got == 3 && w.group("a").DesiredCapacity == 3, "withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
 	assert.Empty(t, w.kills(), "Auto Scaling killed")
 }
 
@@ -250,7 +253,7 @@ func TestRepeatedRaiseReportsOpenOutcome(t *testing.T) {
 					w.setDesired(1)
 				}
 			}
-			err := errorOf(w.cache.Increase(t.Context(), "a", 1))
+			err := w.cache.Increase(t.Context(), "a", 1)
 			got := awsclient.Code(err)
 			assert.Truef(t, got == tt.want && tries == tt.tries, "error %v after %d tries, want %q after %d", err, tries, tt.want, tt.tries)
 			refused := tt.want == throttle || tt.want == denied
@@ -263,7 +266,7 @@ func TestWriteWithoutCredentialsLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.calls.noIdentity = true
-	require.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 5)))
+	require.Error(t, w.cache.Increase(t.Context(), "a", 5))
 	w.calls.noIdentity = false
 	w.increasesTo(1, 2)
 }
@@ -277,7 +280,7 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = w.cache.Run(ctx) }()
 		written := make(chan error, 1)
-		go func() { _, err := w.cache.Increase(ctx, "a", 2); written <- err }()
+		go func() { err := w.cache.Increase(ctx, "a", 2); written <- err }()
 		time.Sleep(100 * time.Millisecond) // AWS has the write, and does not answer yet
 		stopped := time.Now()
 		stop()
@@ -285,7 +288,7 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 		assert.GreaterOrEqual(t, time.Since(stopped), 200*time.Millisecond, "after its end Run has waited for the write for")
 		assert.Equal(t, 2, w.desired("a"), "desired capacity")
 		assert.NoError(t, <-written, "the write ended with")
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
+		if err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
 			t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
 		}
 	})
@@ -307,12 +310,12 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	}
 	ctx := context.WithoutCancel(t.Context())
 	repeat(func(int) error { return w.cache.Refresh(ctx) })
-	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 1)) })
-	repeat(func(int) error { return errorOf(w.cache.Increase(ctx, "a", 2)) })
-	repeat(func(int) error { _, _, err := w.cache.Withdraw(ctx, "c", 1); return err })
+	repeat(func(int) error { return w.cache.Increase(ctx, "a", 1) })
+	repeat(func(int) error { return w.cache.Increase(ctx, "a", 2) })
+	repeat(func(int) error { _, err := w.cache.Withdraw(ctx, "c", 1); return err })
 	repeat(func(i int) error {
 		if members := w.group("b").Counted(); i%5 == 0 && len(members) > 0 {
-			return errorOf(w.cache.Terminate(ctx, "b", []string{members[0].ID}))
+			return w.cache.Terminate(ctx, "b", []string{members[0].ID})
 		}
 		return nil
 	})
@@ -357,7 +360,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 			}
 			w.within(now, time.Minute, shown(4, 3))
 			w.aws.Inject(fakeaws.Fault{Action: tt.call, Code: tt.code})
-			_, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+			_, err := w.cache.Withdraw(t.Context(), "a", 3)
 			require.Error(t, err, "nothing was refused")
 			if wrong := shown(1, 0)(); wrong != "" {
 				t.Error("just after the failure: " + wrong)
@@ -401,7 +404,7 @@ func TestTerminationRereadsStaleGroup(t *testing.T) {
 	w.eventuallyInService("a", 2)
 	state, _ := w.aws.Group("a")
 	now.Step(3 * time.Second)
-	w.done(w.cache.Terminate(t.Context(), "a", []string{state.Instances[1].ID}))
+	w.must(w.cache.Terminate(t.Context(), "a", []string{state.Instances[1].ID}))
 	w.wantDesired(1)
 }
 
@@ -466,7 +469,7 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 					go func() {
 						time.Sleep(time.Duration(at) * time.Second)
 						began := time.Now()
-						_, err := cache.Increase(t.Context(), "a", 1)
+						err := cache.Increase(t.Context(), "a", 1)
 						took := time.Since(began)
 						assert.Truef(t, err != nil && took <= tt.most, "the write took %s and ended with %v, want an error within %s", took, err, tt.most)
 					}()
@@ -490,8 +493,9 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
 		t.Errorf("group %+v, want its last reading", g)
 	}
-	assert.Error(t, errorOf(w.cache.Reread(t.Context(), "a")), "a reading without the desired capacity counts")
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
+	_, err := w.cache.Reread(t.Context(), "a")
+	assert.Error(t, err, "a reading without the desired capacity counts")
+	if taken, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
 	}
 }

@@ -1,7 +1,6 @@
 package asg
 
 import (
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -26,6 +25,7 @@ func Cluster(c *Cache) launchspec.Statement { return c.ClusterName() }
 // MakeStale makes the last reading of the group too old to terminate by.
 func MakeStale(c *Cache, name string) {
 	c.groups.update(name, func(e *entry) {
-		e.Describe(func(g *group.Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
+		g := e.Change()
+		g.ReadAt = g.ReadAt.Add(-2 * freshEnough)
 	})
 }

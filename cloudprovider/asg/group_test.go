@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -32,9 +33,9 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 		t.Fatalf("left alone are %+v, want one with a problem that names its operator", foreign)
 	}
 	var refused *ownership.OtherClusterError
-	_, err := w.cache.Increase(t.Context(), "theirs", 1)
+	err := w.cache.Increase(t.Context(), "theirs", 1)
 	assert.Truef(t, errors.As(err, &refused), "Increase = %v, want an OtherClusterError", err)
-	_, err = w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID})
+	err = w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID})
 	assert.Truef(t, errors.As(err, &refused), "Terminate = %v, want an OtherClusterError", err)
 	state, _ := w.aws.Group("theirs")
 	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group has %d instances of %d desired, want its 2", len(state.Instances), state.Desired)
@@ -57,10 +58,12 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, got.Reservations), "reservations (-want +got)")
 	assert.Truef(t, got.ZonalShift && got.ImpairedHealth == "IgnoreUnhealthy",
 		"zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
-	if mode, why := asg.AskedFor(got, asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
+	if mode, why := asg.AskedFor(got); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
+	reserved := group.Group{Source: launchspec.Source{Segments: [][]string{{"on-demand-capacity-reservation", "on-demand"}}}}
+	assert.Truef(t, reserved.Reserved() && !reserved.PaidAhead() && reserved.Pool("", "").Own, "reserved segments: pool %+v", reserved.Pool("", ""))
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
@@ -144,7 +147,7 @@ func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 		g := w.group("a")
 		return cmp.Diff([3]int{2, 2, 2}, [3]int{len(g.Counted()), g.DesiredCapacity, g.TargetInstances()})
 	})
-	_, err := w.cache.Terminate(t.Context(), "a", []string{id})
+	err := w.cache.Terminate(t.Context(), "a", []string{id})
 	assert.Truef(t, slices.Contains(staying(t, err), id), "error = %v, want one that says to put it back into service first", err)
 }
 
@@ -174,7 +177,7 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	if g := w.group("a"); !g.ProtectsNewInstances || !g.Instances[0].Protected {
 		t.Errorf("protection is not seen: %+v", g)
 	}
-	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 	assert.Truef(t, err == nil && w.desired("a") == 0, "desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
 }
 
@@ -187,16 +190,16 @@ func TestPauseCountsForTheNextWrite(t *testing.T) {
 			paused := "true"
 			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &paused}))
 			asg.MakeStale(w.cache, "a")
-			_, err := w.cache.Terminate(t.Context(), "a", ids[:1])
+			err := w.cache.Terminate(t.Context(), "a", ids[:1])
 			assert.ErrorContains(t, err, `auto scaling group "a" is paused by its tag`, "termination")
-			assert.ErrorContains(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), `auto scaling group "a" is paused by its tag`, "increase")
+			assert.ErrorContains(t, w.cache.Increase(t.Context(), "a", 1), `auto scaling group "a" is paused by its tag`, "increase")
 			state, _ := w.aws.Group("a")
 			assert.Truef(t, state.Desired == 2 && slices.Equal(w.members("a"), ids), "the group became %+v, want it untouched", state)
-			w.done(w.cache.Replace(t.Context(), "a", ids[:1])) // AWS takes it all the same
+			w.must(w.cache.Replace(t.Context(), "a", ids[:1])) // AWS takes it all the same
 			scaleDown := "scale-down"
 			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &scaleDown}))
 			w.refresh()
-			w.done(w.cache.Increase(t.Context(), "a", 1))
+			w.must(w.cache.Increase(t.Context(), "a", 1))
 			state, _ = w.aws.Group("a")
 			assert.Equal(t, 3, state.Desired, "desired capacity")
 		})
@@ -211,7 +214,7 @@ func TestSuspendedTerminateProcessKeepsInstances(t *testing.T) {
 	if got := w.group("a").SuspendedProcesses; !slices.Equal(got, g.SuspendedProcesses) || w.group("a").Blocked() {
 		t.Errorf("suspended processes are %v, want %v, and a group that can grow", got, g.SuspendedProcesses)
 	}
-	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
+	err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
 	assert.Truef(t, err != nil && w.desired("a") == 2, "desired capacity is %d, error %v, want a refusal", w.desired("a"), err)
 }
 
@@ -225,17 +228,15 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	w := newWorld(t, one, config, gone).started()
 	for _, tt := range []struct {
 		group string
-		mode  asg.LaunchMode
 		want  asg.LaunchMode
 		why   string // a part
 	}{
-		{"a", asg.LaunchAuto, asg.LaunchSynchronous, ""},
-		{"a", asg.LaunchDesiredCapacity, asg.LaunchDesiredCapacity, "launch mode"},
-		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has no launch template"},
-		{"c", asg.LaunchAuto, asg.LaunchDesiredCapacity, "has not been read"},
+		{"a", asg.LaunchSynchronous, ""},
+		{"b", asg.LaunchDesiredCapacity, "has no launch template"},
+		{"c", asg.LaunchDesiredCapacity, "has not been read"},
 	} {
-		got, why := asg.AskedFor(w.group(tt.group), tt.mode)
+		got, why := asg.AskedFor(w.group(tt.group))
 		assert.Truef(t, got == tt.want && (why == "") == (got == asg.LaunchSynchronous) && strings.Contains(why, tt.why),
-			"group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
+			"group %s is asked for by %s (%q), want %s", tt.group, got, why, tt.want)
 	}
 }

@@ -59,7 +59,7 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 			g := w.group("a")
 			assert.Equal(t, 0, g.MinInstances(), "fewest instances of the group, want none")
 			assert.Empty(t, g.AtMin(g), "limits keep the instance, want none")
-			w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+			w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 			w.eventually(func() string {
 				state, _ := w.aws.Group("a")
 				return cmp.Diff([2]int{}, [2]int{len(state.Instances), state.Desired})
@@ -76,7 +76,7 @@ func TestHeavyInstanceStaysForTheLimits(t *testing.T) {
 		w.must(w.aws.SetLimits("a", limits[0], limits[1]))
 		w.refresh()
 		assert.Equalf(t, 1, w.group("a").MinInstances(), "%s: fewest instances of the group", name)
-		_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+		err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 		assert.Truef(t, err != nil && w.desired("a") == 2, "%s: error %v, desired capacity %d, want an error and no change", name, err, w.desired("a"))
 	}
 }
@@ -116,7 +116,7 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 			w.eventuallyInService("a", 3)
 			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		}
-		assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "no error although an instance is missing")
+		assert.Error(t, w.cache.IncreaseAtomically(t.Context(), "a", "", 3), "no error although an instance is missing")
 		state, _ := w.aws.Group("a")
 		assert.Truef(t, len(before) == 1 && len(state.Instances) == 3 && state.Desired == 3,
 			"%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)
@@ -135,7 +135,7 @@ func TestStartTakesOverNobodysRequest(t *testing.T) {
 	w.setDesired(5)
 	w.started()
 	n := w.group("a").Withdrawable()
-	taken, _, err := w.cache.Withdraw(t.Context(), "a", 4)
+	taken, err := w.cache.Withdraw(t.Context(), "a", 4)
 	got := w.desired("a")
 	assert.Truef(t, got == 5 && n == 0 && taken == 0, "desired capacity is %d, want 5 (withdrawable %d, taken %d, error %v)", got, n, taken, err)
 }

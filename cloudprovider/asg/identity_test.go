@@ -154,15 +154,15 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 2)).started()
 	ids := w.members("theirs")
 	for name, write := range map[string]func() error{
-		"increase": func() error { return errorOf(w.cache.Increase(t.Context(), "theirs", 1)) },
+		"increase": func() error { return w.cache.Increase(t.Context(), "theirs", 1) },
 		"increase of nodes": func() error {
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
-			return errorOf(w.cache.Increase(t.Context(), "theirs", 1))
+			return w.cache.Increase(t.Context(), "theirs", 1)
 		},
-		"atomic increase": func() error { return errorOf(w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1)) },
-		"withdrawal":      func() error { _, _, err := w.cache.Withdraw(t.Context(), "theirs", 1); return err },
-		"termination":     func() error { return errorOf(w.cache.Terminate(t.Context(), "theirs", ids)) },
-		"replacement":     func() error { return errorOf(w.cache.Replace(t.Context(), "theirs", ids[:1])) },
+		"atomic increase": func() error { return w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1) },
+		"withdrawal":      func() error { _, err := w.cache.Withdraw(t.Context(), "theirs", 1); return err },
+		"termination":     func() error { return w.cache.Terminate(t.Context(), "theirs", ids) },
+		"replacement":     func() error { return w.cache.Replace(t.Context(), "theirs", ids[:1]) },
 	} {
 		var other *ownership.OtherClusterError
 		err := write()
@@ -177,15 +177,15 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
-			"increase": func(w *world, _ []string) error { return errorOf(w.cache.Increase(t.Context(), "g", 1)) },
+			"increase": func(w *world, _ []string) error { return w.cache.Increase(t.Context(), "g", 1) },
 			"atomic increase": func(w *world, _ []string) error {
-				return errorOf(w.cache.IncreaseAtomically(t.Context(), "g", "", 1))
+				return w.cache.IncreaseAtomically(t.Context(), "g", "", 1)
 			},
 			"termination of one": func(w *world, ids []string) error {
-				return errorOf(w.cache.Terminate(t.Context(), "g", ids[:1]))
+				return w.cache.Terminate(t.Context(), "g", ids[:1])
 			},
-			"termination of several": func(w *world, ids []string) error { return errorOf(w.cache.Terminate(t.Context(), "g", ids)) },
-			"replacement":            func(w *world, ids []string) error { return errorOf(w.cache.Replace(t.Context(), "g", ids)) },
+			"termination of several": func(w *world, ids []string) error { return w.cache.Terminate(t.Context(), "g", ids) },
+			"replacement":            func(w *world, ids []string) error { return w.cache.Replace(t.Context(), "g", ids) },
 		} {
 			t.Run(string(mode)+"/"+name, func(t *testing.T) {
 				w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
@@ -279,12 +279,12 @@ func TestUnreadTagsCountAsUnsent(t *testing.T) {
 	ids := w.members("g")
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: "InternalError", Times: 1})
 	w.aws.ResetCalls()
-	_, err := w.cache.Terminate(t.Context(), "g", ids)
+	err := w.cache.Terminate(t.Context(), "g", ids)
 	assert.Empty(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "instances that stay (-want +got)")
 	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 0 || calls[terminateCall] != 0 {
 		t.Errorf("calls %v, want no look for a call that was not made", calls)
 	}
-	_, err = w.cache.Terminate(t.Context(), "g", ids)
+	err = w.cache.Terminate(t.Context(), "g", ids)
 	assert.Truef(t, err == nil && w.aws.Calls()[terminateCall] == 1, "error %v, calls %v, want both instances in one", err, w.aws.Calls())
 }
 
@@ -331,19 +331,20 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("g", "joins-a", 2), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
 	ids := w.members("g")
-	grown, err := w.cache.Increase(t.Context(), "g", 1)
+	err := w.cache.Increase(t.Context(), "g", 1)
+	grown := w.group("g")
 	require.NoError(t, err)
 	launched := grown.Instances[len(grown.Instances)-1].ID
 	var other *ownership.OtherClusterError
-	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
+	if err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
 		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
 	}
-	_, err = w.cache.Terminate(t.Context(), "silent", w.members("silent"))
+	err = w.cache.Terminate(t.Context(), "silent", w.members("silent"))
 	assert.NoError(t, err, "terminate in a group that states nothing")
-	_, err = w.cache.Terminate(t.Context(), "g", []string{launched})
+	err = w.cache.Terminate(t.Context(), "g", []string{launched})
 	assert.NoError(t, err, "terminate an instance that we launched")
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[1:]})
-	w.done(w.cache.Terminate(t.Context(), "g", ids))
+	w.must(w.cache.Terminate(t.Context(), "g", ids))
 	w.waitWhile("the instances are still there", func() bool { state, _ := w.aws.Group("g"); return len(state.Instances) > 0 })
 }
 
@@ -352,19 +353,20 @@ func TestStrangersStayWhileTheNetworkAloneNamesUs(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode, o.Discovery.Assumed = asg.LaunchAuto, true }).started()
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"})
 	ids := w.members("g")
-	grown, err := w.cache.Increase(t.Context(), "g", 1)
+	err := w.cache.Increase(t.Context(), "g", 1)
+	grown := w.group("g")
 	require.NoError(t, err)
 	launched := grown.Instances[len(grown.Instances)-1].ID
-	_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
+	err = w.cache.Terminate(t.Context(), "g", ids[:1])
 	var other *ownership.OtherClusterError
 	assert.ErrorAs(t, err, &other)
 	assert.ErrorContains(t, err, "--asg-cluster-name")
-	w.done(w.cache.Terminate(t.Context(), "silent", w.members("silent")))
-	w.done(w.cache.Terminate(t.Context(), "g", []string{launched}))
+	w.must(w.cache.Terminate(t.Context(), "silent", w.members("silent")))
+	w.must(w.cache.Terminate(t.Context(), "g", []string{launched}))
 	w.waitWhile("the instance that we launched is still there", func() bool { return slices.Contains(w.members("g"), launched) })
 	assert.ElementsMatch(t, ids, w.members("g"), "instances")
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a", Nodes: ids[1:]})
-	w.done(w.cache.Terminate(t.Context(), "g", ids[:1]))
+	w.must(w.cache.Terminate(t.Context(), "g", ids[:1]))
 }
 
 func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
@@ -389,17 +391,17 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 			w.refresh() // a second reading of the group says no more about its template
 			ids := w.members("g")
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[:1]})
-			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
+			err := w.cache.Terminate(t.Context(), "g", ids[1:])
 			var other *ownership.OtherClusterError
 			assert.Truef(t, errors.As(err, &other) == (tt.stay || tt.code == ""), "terminate an instance that is no node: %v", err)
 			if tt.stay {
 				time.Sleep(time.Minute)
 				w.aws.ResetCalls()
-				_, err = w.cache.Terminate(t.Context(), "g", ids[1:])
+				err = w.cache.Terminate(t.Context(), "g", ids[1:])
 				assert.ErrorContains(t, err, tt.why, "a minute later")
 				assert.Empty(t, w.aws.Calls(), "calls")
 			}
-			_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
+			err = w.cache.Terminate(t.Context(), "g", ids[:1])
 			assert.Truef(t, errors.As(err, &other) == (tt.code == ""), "terminate a node: %v", err)
 		}))
 	}
@@ -437,7 +439,7 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 			if tt.code != "" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: tt.code})
 			}
-			_, err := w.cache.Terminate(t.Context(), "g", ids)
+			err := w.cache.Terminate(t.Context(), "g", ids)
 			left := map[string]bool{}
 			w.eventually(func() string {
 				state, _ := w.aws.Group("g")
@@ -480,7 +482,7 @@ func TestInstanceIsTerminatedWithoutEC2WhereItsGroupStatesOurCluster(t *testing.
 			w := sharedAccount(t, tt.cluster, ofCluster("g", "workers", 3, tt.tags...))
 			if tt.shown {
 				w.started()
-				w.done(w.cache.Terminate(t.Context(), "g", w.members("g")[:1]))
+				w.must(w.cache.Terminate(t.Context(), "g", w.members("g")[:1]))
 			}
 			w.aws.Inject(fakeaws.Fault{Service: "ec2", Code: "AuthFailure"})
 			w.started()
@@ -488,7 +490,7 @@ func TestInstanceIsTerminatedWithoutEC2WhereItsGroupStatesOurCluster(t *testing.
 			terminate := func() bool {
 				w.refresh()
 				asg.Resolve(w.cache, t.Context())
-				_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
+				err := w.cache.Terminate(t.Context(), "g", ids[1:])
 				return err == nil
 			}
 			for range 59 {
@@ -507,10 +509,10 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}))
 	w.refresh()
 	var other *ownership.OtherClusterError
-	_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
+	err := w.cache.Terminate(t.Context(), "g", ids[:1])
 	assert.Truef(t, errors.As(err, &other), "error %v before the new template was read, want an OtherClusterError", err)
 	asg.Resolve(w.cache, t.Context())
-	w.done(w.cache.Terminate(t.Context(), "g", ids[:1]))
+	w.must(w.cache.Terminate(t.Context(), "g", ids[:1]))
 }
 
 func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
@@ -518,7 +520,7 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
 	w.started()
 	var other *ownership.OtherClusterError
-	_, err := w.cache.Terminate(t.Context(), "g", w.members("g"))
+	err := w.cache.Terminate(t.Context(), "g", w.members("g"))
 	assert.Truef(t, errors.As(err, &other), "error %v, want an OtherClusterError", err)
 	state, _ := w.aws.Group("g")
 	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group became %+v, want it untouched", state)

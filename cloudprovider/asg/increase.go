@@ -13,25 +13,25 @@ import (
 )
 
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for. Where the group can be launched
-// synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere Increase raises the desired capacity, from a reading made
+// synchronously, the Snapshot then has the instances, maybe fewer than n. Elsewhere Increase raises the desired capacity, from a reading made
 // for the purpose, so that requests of others stay. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
-func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
+func (c *Cache) Increase(ctx context.Context, name string, n int) error {
 	began := c.clock.Now()
 	ctx, unlock, before, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
 	if g, n = c.retryOverdue(g, "", n); n == 0 || g == nil {
-		return g, nil
+		return nil
 	}
 	now, err := c.synchronously(g)
 	if err != nil {
-		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
+		return fmt.Errorf("increase auto scaling group %q: %w", name, err)
 	}
 	if now || !c.options.NoPredecessor { // otherwise another writer has raised it
 		if n -= c.fromPredecessor(before, g, ""); n <= 0 {
-			return g, nil
+			return nil
 		}
 	}
 	if now {
@@ -47,16 +47,15 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 			c.leaveAlone(g, missed)
 		}
 		if err == nil || !errors.Is(err, errNotSynchronous) || c.options.LaunchMode == LaunchSynchronous {
-			_, g = c.groups.entry(name)
-			return g, err
+			return err
 		}
 	}
 	if now || g.ReadAt.Before(began) { // a failed launch took its time
 		if g, err = c.Reread(ctx, name); err != nil {
-			return nil, err
+			return err
 		}
 		if n = min(n, g.Room()); n <= 0 {
-			return nil, g.Full("", 1, g.Room())
+			return g.Full("", 1, g.Room())
 		}
 	}
 	return c.raise(ctx, g, n)
@@ -65,23 +64,23 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 // IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
 // groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
 // IncreaseZones.
-func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
+func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) error {
 	ctx, unlock, before, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
 	if room < n {
-		return nil, g.Full(zone, n, g.Room())
+		return g.Full(zone, n, g.Room())
 	}
 	if now, err := c.synchronously(g); !now {
-		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
+		return because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
 	if g, n = c.retryOverdue(g, zone, n); n == 0 || g == nil {
-		return g, nil
+		return nil
 	}
 	if n -= c.fromPredecessor(before, g, zone); n <= 0 {
-		return g, nil
+		return nil
 	}
 	answers := c.calls.launch.Answers(name)
 	launched, err := c.launch(ctx, g, zone, n)
@@ -92,27 +91,25 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if missed := unansweredIn(err); missed != nil && c.settleUnanswered(ctx, g, zone != "", answers, missed) {
 		err = because(errNotSynchronous, err)
 	}
-	_, g = c.groups.entry(name)
 	switch {
 	case awsclient.IsThrottled(err): // it passes, and the next try may have all
-		return nil, err
+		return err
 	case errors.Is(err, errNotSynchronous) && zone != "":
 		signal(c.groups.changed)
-		return nil, because(notZonalNow(name, zone), err)
+		return because(notZonalNow(name, zone), err)
 	case errors.Is(err, errNotSynchronous):
-		return nil, because(ErrNotAtomic, err)
+		return because(ErrNotAtomic, err)
 	case err != nil || lacking == 0:
-		return g, err
+		return err
 	}
 	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !c.groups.answered(l.ID) }) // others may be another writer's
 	t := &termination{Cache: c, group: name, stays: map[string]error{}}
 	t.all(ctx, named)
-	_, g = c.groups.entry(name)
 	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named)-len(t.stays))
 	if len(t.stays) > 0 {
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}
-	return g, err
+	return err
 }
 
 // retryOverdue has AWS's own next attempt count for the increase of g by n in the zone. It returns what is left of n, and the group then.
@@ -161,26 +158,26 @@ func (c *Cache) allowed(ctx context.Context, g *group.Group, zone string, n, lef
 // raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group before them,
 // and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as theirs. If the reading is
 // older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already reached.
-func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) (*group.Group, error) {
+func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) error {
 	_, g := c.groups.entry(before.Name)
 	if g == nil {
-		return nil, notFound(before.Name)
+		return notFound(before.Name)
 	}
 	lacking := g.InstancesFor(n*g.Source.MinWeight() - max(0, g.DesiredCapacity-before.DesiredCapacity))
 	if lacking == 0 {
-		return g, nil
+		return nil
 	}
 	if lacking = min(lacking, g.Room()); lacking <= 0 {
-		return nil, g.Full("", 1, g.Room())
+		return g.Full("", 1, g.Room())
 	}
-	raised, err := c.raise(ctx, g, lacking)
+	err := c.raise(ctx, g, lacking)
 	switch {
 	case err != nil: // the trouble is not with the one call
 	case c.refusals.of(g.Name) != nil: // nor with a zone
 	case c.calls.launch.Answers(g.Name) == answers:
 		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
-	case len(missed.zones) < len(g.LaunchZones()):
+	case len(missed.zones) < len(g.Zones):
 		c.leaveAlone(g, missed)
 	}
-	return raised, err
+	return err
 }

@@ -28,7 +28,8 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
-	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
+	err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
+	g := w.group("a")
 	require.NoError(t, err)
 	got := w.desired("a")
 	assert.Truef(t, g.DesiredCapacity == got && got == 2, "snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
@@ -38,7 +39,7 @@ func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
 	w.calls.loseAnswer = true
-	w.done(w.cache.Increase(t.Context(), "a", 2))
+	w.must(w.cache.Increase(t.Context(), "a", 2))
 	w.calls.loseAnswer = false
 	w.withdraws(2, 2, 0)
 }
@@ -49,7 +50,7 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 		w := withoutCapacity(t, 0)
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
-		assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "no error although neither the answer nor a reading came")
+		assert.Error(t, w.cache.Increase(t.Context(), "a", 2), "no error although neither the answer nor a reading came")
 		w.calls.loseAnswer, w.calls.afterWrite = false, nil
 		w.aws.ClearFaults()
 		w.withdraws(2, 2, 0)
@@ -61,7 +62,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.aws.Deny("SetDesiredCapacity")
-	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 2)), "no error although the call was denied")
+	assert.Error(t, w.cache.Increase(t.Context(), "a", 2), "no error although the call was denied")
 	w.aws.ClearFaults()
 	w.setDesired(2) // another's
 	w.withdraws(2, 0, 2)
@@ -73,7 +74,7 @@ func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	w.increase(2)
 	require.Equal(t, 2, w.group("a").Withdrawable(), "withdrawable")
 	w.aws.Deny("SetDesiredCapacity")
-	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	_, err := w.cache.Withdraw(t.Context(), "a", 2)
 	assert.Error(t, err, "no error although the call was denied")
 	assert.Equal(t, 0, w.group("a").Withdrawable(), "withdrawable after the refusal")
 }
@@ -85,9 +86,9 @@ func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 		w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
 		asked := make(chan struct{}, 100)
 		w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }
-		w.done(w.cache.Increase(t.Context(), "bad", 1))
+		w.must(w.cache.Increase(t.Context(), "bad", 1))
 		<-asked
-		w.done(w.cache.Increase(t.Context(), "good", 1))
+		w.must(w.cache.Increase(t.Context(), "good", 1))
 		w.waitWhile("the good group's instance is not seen", func() bool { return len(w.group("good").Instances) == 0 })
 	})
 }

@@ -50,7 +50,8 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	w.aws.ResetCalls()
-	g, err := w.cache.Increase(t.Context(), "a", 3)
+	err := w.cache.Increase(t.Context(), "a", 3)
+	g := w.group("a")
 	require.NoError(t, err)
 	assert.Truef(t, len(g.Counted()) == 4 && g.Missing() == 0 && g.DesiredCapacity == 4 && w.desired("a") == 4,
 		"%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
@@ -86,7 +87,8 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
-	g, err := w.cache.Increase(t.Context(), "a", 6)
+	err := w.cache.Increase(t.Context(), "a", 6)
+	g := w.group("a")
 	require.Truef(t, err == nil && len(g.Counted()) == 6, "launched %d, error %v, want 6", len(g.Counted()), err)
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.aws.ResetCalls()
@@ -112,7 +114,7 @@ func TestOtherZonesServeWhereOneFailsForAMoment(t *testing.T) {
 			assert.Equal(t, 1, w.perZone("a")["a"], "instances in the zone that failed, a minute later: it gets a probe")
 			w.aws.AddShortage(fakeaws.Shortage{Code: code})
 			var failed *asg.LaunchError
-			require.ErrorAs(t, errorOf(w.cache.Increase(t.Context(), "a", 3)), &failed, "every zone fails")
+			require.ErrorAs(t, w.cache.Increase(t.Context(), "a", 3), &failed, "every zone fails")
 			_, cooling := w.cache.CoolDown(w.group("a"))
 			assert.False(t, cooling, "the group is left alone, although the next try may succeed")
 		}))
@@ -139,14 +141,14 @@ func TestOtherZonesServeWhereAWSNamesOneTypeOfAZone(t *testing.T) {
 	t.Run("all or none", bubbled(func(t *testing.T) {
 		w := newWorld(t, mixing(zonal("a", 0, 0, 20), types...)).with(synchronous).started()
 		short(w)
-		w.done(w.cache.IncreaseAtomically(t.Context(), "a", "", 4))
+		w.must(w.cache.IncreaseAtomically(t.Context(), "a", "", 4))
 		assert.Empty(t, cmp.Diff(map[string]int{"b": 2, "c": 2}, w.perZone("a")), "instances by zone (-want +got)")
 	}))
 	t.Run("zone by zone", bubbled(func(t *testing.T) {
 		w := newZonalWorld(t, mixing(divided("a", 0, 0, 20), types...))
 		short(w)
 		var failed *asg.LaunchError
-		require.ErrorAs(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1)), &failed)
+		require.ErrorAs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1), &failed)
 		assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls")
 	}))
 }
@@ -158,7 +160,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	now.Step(20 * time.Minute) // no failure can be an old one
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	_, err := w.cache.Increase(t.Context(), "a", 5)
+	err := w.cache.Increase(t.Context(), "a", 5)
 	var failed *asg.LaunchError
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
 	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
@@ -170,7 +172,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 			"group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
 	}
 	w.aws.ResetCalls()
-	if _, err := w.cache.Increase(t.Context(), "b", 5); !errors.As(err, &failed) || w.aws.Calls()[launchCall] != 0 {
+	if err := w.cache.Increase(t.Context(), "b", 5); !errors.As(err, &failed) || w.aws.Calls()[launchCall] != 0 {
 		t.Errorf("error = %v after %d calls, want a LaunchError without one", err, w.aws.Calls()[launchCall])
 	}
 	now.Step(3*time.Minute + time.Second)
@@ -179,14 +181,15 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 		assert.Falsef(t, resting, "group %s still rests: %+v", name, rest)
 	}
 	w.aws.ResetCalls()
-	_, err = w.cache.Increase(t.Context(), "a", 5)
+	err = w.cache.Increase(t.Context(), "a", 5)
 	assert.Error(t, err, "launched where there is no capacity")
 	log := w.aws.CallLog()
 	assert.Equalf(t, 1, w.aws.Calls()[launchCall], "calls %+v, want one probe", log)
 	now.Step(3*time.Minute + time.Second)
 	w.aws.ClearShortages(shortage)
 	w.aws.ResetCalls()
-	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || len(g.Counted()) != 5 || w.aws.Calls()[launchCall] != 2 {
+	err = w.cache.Increase(t.Context(), "a", 5)
+	if g := w.group("a"); err != nil || len(g.Counted()) != 5 || w.aws.Calls()[launchCall] != 2 {
 		t.Errorf("launched %d by %d calls, error %v, want 5: one as a probe, then the rest", len(g.Counted()), w.aws.Calls()[launchCall], err)
 	}
 }
@@ -254,7 +257,7 @@ func TestRaisedGroups(t *testing.T) {
 			assert.Truef(t, diff == "" && w.desired("a") == 2, "desired capacity %d, calls (-want +got):\n%s", w.desired("a"), diff)
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.aws.ResetCalls()
-			_, err := only.cache.Increase(t.Context(), "a", 1)
+			err := only.cache.Increase(t.Context(), "a", 1)
 			assert.Truef(t, (err != nil) == tt.raised && only.aws.Calls()[desiredCall] == 0,
 				"in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
 		}))
@@ -272,7 +275,7 @@ func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
 		again := w.aws.Calls()[launchCall] - calls
 		assert.Truef(t, w.desired("a") == 3 && again == 0, "desired capacity %d, %d more launches, want 3, and none for a minute", w.desired("a"), again)
 		only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
-		_, err := only.cache.Increase(t.Context(), "a", 1)
+		err := only.cache.Increase(t.Context(), "a", 1)
 		assert.Truef(t, err != nil && w.desired("a") == 3, "in synchronous mode: error %v, desired capacity %d, want an error and 3", err, w.desired("a"))
 	})
 }
@@ -282,7 +285,7 @@ func TestThrottledAtomicLaunchIsTriedAgainAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
-		if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 2); err == nil || errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 0 {
+		if err := w.cache.IncreaseAtomically(t.Context(), "a", "", 2); err == nil || errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 0 {
 			t.Errorf("error %v, desired capacity %d, want the throttle and 0", err, w.desired("a"))
 		}
 	})
@@ -292,7 +295,7 @@ func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ExpiredToken", Status: 403, Times: 1})
-	assert.Error(t, errorOf(w.cache.Increase(t.Context(), "a", 1)), "an increase with expired credentials succeeds")
+	assert.Error(t, w.cache.Increase(t.Context(), "a", 1), "an increase with expired credentials succeeds")
 	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
 	w.increase(1)
 	got := w.aws.Calls()[launchCall]
@@ -304,7 +307,7 @@ func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
 	for _, name := range []string{"a", "b", "a"} {
-		w.done(w.cache.Increase(t.Context(), name, 1))
+		w.must(w.cache.Increase(t.Context(), name, 1))
 	}
 	want := map[string]int{launchCall: 2, desiredCall: 2}
 	got := map[string]int{launchCall: w.aws.Calls()[launchCall], desiredCall: w.aws.Calls()[desiredCall]}
@@ -316,7 +319,7 @@ func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.aws.Deny(launchCall)
 	for try := range 3 {
-		_, err := w.cache.Increase(t.Context(), "a", 1)
+		err := w.cache.Increase(t.Context(), "a", 1)
 		require.Error(t, err, "nothing was refused")
 		for _, want := range []string{`"a"`, "autoscaling:LaunchInstances"} {
 			assert.ErrorContainsf(t, err, want, "try %d", try)
@@ -335,7 +338,8 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 			w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 			fault.Action, fault.Times = launchCall, 1
 			w.aws.Inject(fault)
-			g, err := w.cache.Increase(t.Context(), "a", 2)
+			err := w.cache.Increase(t.Context(), "a", 2)
+			g := w.group("a")
 			require.Truef(t, err == nil && len(g.Counted()) == 2, "launched %d, error %v, want 2", len(g.Counted()), err)
 			w.awsHas(2, 2)
 		}))
@@ -349,12 +353,13 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 		delays.Synchronous = ms(700)
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
-		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 3)) })
+		w.kill(1, true, func(w *world) error { return w.cache.Increase(t.Context(), "a", 3) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		// Another number is not launched beside a launch of which nothing is known.
-		assert.Error(t, errorOf(other.cache.Increase(t.Context(), "a", 4)), "another number was launched beside a launch of which nothing is known")
+		assert.Error(t, other.cache.Increase(t.Context(), "a", 4), "another number was launched beside a launch of which nothing is known")
 		// The same again is the same launch.
-		g, err := next.cache.Increase(t.Context(), "a", 3)
+		err := next.cache.Increase(t.Context(), "a", 3)
+		g := next.group("a")
 		assert.Truef(t, err == nil && len(g.Counted()) == 3, "launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
 		w.awsHas(3, 3)
 	})
@@ -380,30 +385,31 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 func TestAtomicLaunch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+	err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+	g := w.group("a")
 	require.Truef(t, err == nil && len(g.Counted()) == 4, "launched %d, error %v, want 4", len(g.Counted()), err)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 2})
-	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+	err = w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
 	assert.Error(t, err, "no error although AWS had two of three")
 	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
 	}
 	var limit *group.LimitError
-	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "", 7)
+	err = w.cache.IncreaseAtomically(t.Context(), "a", "", 7)
 	assert.Truef(t, errors.As(err, &limit) && w.desired("a") == 4, "error = %v, want a LimitError", err)
 	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
-	_, err = raised.cache.IncreaseAtomically(t.Context(), "a", "", 1)
+	err = raised.cache.IncreaseAtomically(t.Context(), "a", "", 1)
 	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
 }
 
 // AWS would take the desired capacity, launch nothing and list no failure.
 func TestSuspendedGroupIsNotRaised(t *testing.T) {
 	t.Parallel()
-	increase := func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 2)) }
+	increase := func(w *world) error { return w.cache.Increase(w.t.Context(), "a", 2) }
 	for name, fails := range map[string]func(*world) error{
 		"Increase":           increase,
-		"IncreaseAtomically": func(w *world) error { return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "", 2)) },
-		"IncreaseZones":      func(w *world) error { return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)) },
+		"IncreaseAtomically": func(w *world) error { return w.cache.IncreaseAtomically(w.t.Context(), "a", "", 2) },
+		"IncreaseZones":      func(w *world) error { return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2) },
 		"Increase, suspended since the reading": func(w *world) error {
 			w.must(w.aws.Resume("a", "Launch"))
 			w.calls.launching = func(*autoscaling.LaunchInstancesInput) { w.must(w.aws.Suspend("a", "Launch")) }
@@ -433,7 +439,7 @@ func TestUnansweredPartOfAtomicLaunchEndsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2b"}, Code: "InternalFailure"})
-		assert.ErrorContains(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 3)), "2 were terminated again")
+		assert.ErrorContains(t, w.cache.IncreaseAtomically(t.Context(), "a", "", 3), "2 were terminated again")
 		w.wantDesired(0)
 	})
 }
@@ -448,7 +454,7 @@ func TestAtomicLaunchBesideAnIncreaseLaunchesItsOwn(t *testing.T) {
 		w.start("a", "", 2)
 		synctest.Wait()
 		ended := make(chan error, 1)
-		go func() { ended <- errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "", 2)) }()
+		go func() { ended <- w.cache.IncreaseAtomically(t.Context(), "a", "", 2) }()
 		synctest.Wait()
 		close(gate)
 		require.NoError(t, <-ended)
@@ -464,7 +470,7 @@ func TestInstanceTooYoungToTerminateStays(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance Id not found - No managed instance found for instance ID: i-1"})
-		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+		err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
 		assert.ErrorContains(t, err, "AWS launched 1 instances of 3, and 0 were terminated again")
 		assert.Equal(t, w.ids("a"), staying(t, err), "instances that stay")
 	})
@@ -494,7 +500,8 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 			assert.NoError(t, w.aws.SetDesired("a", 5))
 			w.listed(5)
 		}
-		g, err := w.cache.Increase(t.Context(), "a", 2)
+		err := w.cache.Increase(t.Context(), "a", 2)
+		g := w.group("a")
 		require.NoError(t, err)
 		got := w.desired("a")
 		assert.Truef(t, got == 7 && g.DesiredCapacity == 7, "desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
@@ -509,9 +516,10 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(1)
 		next := w.with(nil).started()
-		w.kill(1, true, func(w *world) error { return errorOf(w.cache.Increase(t.Context(), "a", 2)) })
+		w.kill(1, true, func(w *world) error { return w.cache.Increase(t.Context(), "a", 2) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-		if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
+		err := next.cache.Increase(t.Context(), "a", 2)
+		if g := next.group("a"); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
 			t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
 		}
 	})
@@ -522,7 +530,8 @@ func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
 	w.increase(2) // whose answer comes between the next one's decision and its write
-	if g, err := next.cache.Increase(t.Context(), "a", 3); err != nil || len(g.Counted()) != 4 || w.desired("a") != 4 {
+	err := next.cache.Increase(t.Context(), "a", 3)
+	if g := next.group("a"); err != nil || len(g.Counted()) != 4 || w.desired("a") != 4 {
 		t.Errorf("there are %d of %d desired, error %v, want 4: of the three, two had come", len(g.Counted()), w.desired("a"), err)
 	}
 }
@@ -533,19 +542,15 @@ func heavier(name string) fakeaws.AutoScalingGroup {
 }
 
 func TestHeavyInstancesAreFewer(t *testing.T) {
-	for name, launch := range map[string]func(*world) (*group.Group, error){
-		"in a zone": func(w *world) (*group.Group, error) {
-			return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4)
-		},
-		"anywhere": func(w *world) (*group.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
-		"all or nothing": func(w *world) (*group.Group, error) {
-			return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 4)
-		},
+	for name, launch := range map[string]func(*world) error{
+		"in a zone":      func(w *world) error { return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4) },
+		"anywhere":       func(w *world) error { return w.cache.Increase(w.t.Context(), "a", 4) },
+		"all or nothing": func(w *world) error { return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 4) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newZonalWorld(t, heavier("a"))
-			g, err := launch(w)
-			require.NoError(t, err)
+			require.NoError(t, launch(w))
+			g := w.group("a")
 			// AWS launches the first type of the policy. Spread over three zones, each asks for a part.
 			if most := map[bool]int{false: 4, true: 12}[name == "anywhere"]; w.desired("a") > most || w.desired("a") < 4 || g.DesiredCapacity != w.desired("a") {
 				t.Errorf("%d units are desired (known %d), want 4 to %d", w.desired("a"), g.DesiredCapacity, most)
@@ -558,7 +563,7 @@ func TestLaunchWithoutNamedTypesIsNotRepeated(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	w.calls.untyped = true
 	w.aws.ResetCalls()
-	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 8)) // two heavy ones
+	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 8)) // two heavy ones
 	assert.Equal(t, 1, w.aws.Calls()[launchCall], "launches")
 	w.wantDesired(8)
 }
@@ -566,8 +571,8 @@ func TestLaunchWithoutNamedTypesIsNotRepeated(t *testing.T) {
 func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
-	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
-	_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4)
+	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
+	err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4)
 	assert.Truef(t, err == nil && next.desired("a") == 4, "%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
 }
 
@@ -578,7 +583,7 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.AddShortage(shortage)
 	for _, name := range []string{"a", "b"} {
-		_, err := w.cache.Increase(t.Context(), name, 2)
+		err := w.cache.Increase(t.Context(), name, 2)
 		assert.Truef(t, err == nil && w.desired(name) == 2, "group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
 	}
 	_, resting := w.cache.CoolDown(w.group("b"))
@@ -589,7 +594,7 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 
 	w = newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.AddShortage(shortage)
-	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want one that says that the group is not scaled zone by zone any more")
 	w.isDivided(false, "after the refusal")
 }
@@ -628,14 +633,14 @@ func TestEmptyAnswerRaisesWhatHasNotCome(t *testing.T) {
 			assert.Equal(t, 1, calls, "launches, want none after the empty answer")
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.calls.answersEmpty = true
-			assert.ErrorContains(t, errorOf(only.cache.Increase(t.Context(), "a", 1)), "neither instances nor errors", "in synchronous mode")
+			assert.ErrorContains(t, only.cache.Increase(t.Context(), "a", 1), "neither instances nor errors", "in synchronous mode")
 			w.wantDesired(4)
 		}))
 	}
 	t.Run("zone by zone", bubbled(func(t *testing.T) {
 		w := newZonalWorld(t, divided("a", 0, 3, 9))
 		w.calls.answersEmpty = true
-		assert.ErrorIs(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)), asg.ErrNotZonal)
+		assert.ErrorIs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), asg.ErrNotZonal)
 		w.isDivided(false, "after the empty answer")
 		w.increasesTo(1, 4)
 	}))

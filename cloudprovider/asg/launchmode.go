@@ -36,11 +36,8 @@ func (e *notSynchronous) Error() string {
 
 func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
-// AskedFor returns how a Cache in the mode asks for instances of a group, and why not synchronously. It does not know AWS's refusals.
-func AskedFor(g *group.Group, mode LaunchMode) (LaunchMode, string) {
-	if mode == LaunchDesiredCapacity {
-		return LaunchDesiredCapacity, "the launch mode says so"
-	}
+// AskedFor returns how LaunchAuto asks for instances of a group, and why not synchronously. It does not know AWS's refusals.
+func AskedFor(g *group.Group) (LaunchMode, string) {
 	if e := launchableSynchronously(g); e != nil {
 		return LaunchDesiredCapacity, e.why + ": " + e.remedy
 	}

@@ -84,7 +84,7 @@ func (c *Cache) plan(g *group.Group, named string, n int, without map[string]str
 		have[i.Zone]++
 	}
 	var open []string
-	for _, zone := range g.LaunchZones() {
+	for _, zone := range g.Zones {
 		_, closed := c.available.inZone(g, zone)
 		if _, failed := without[zone]; !closed && !failed && (named == "" || zone == named) {
 			open = append(open, zone)

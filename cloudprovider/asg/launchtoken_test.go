@@ -35,7 +35,7 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 		token := make(chan string, 1)
 		next.calls.launching = func(in *autoscaling.LaunchInstancesInput) { token <- aws.ToString(in.ClientToken) }
 		next.started()
-		go func() { _, _ = next.cache.Increase(context.Background(), "a", 2) }()
+		go func() { _ = next.cache.Increase(context.Background(), "a", 2) }()
 		tokens = append(tokens, <-token)
 	}
 	assert.Truef(t, tokens[0] == tokens[1], "tokens %q, want one", tokens)
@@ -45,7 +45,7 @@ func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if _, err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
+	if err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
 		t.Fatal("a group without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
@@ -53,7 +53,7 @@ func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	next := w.with(at(now)).started()
 	for _, step := range []time.Duration{0, 5 * time.Second} {
 		now.Step(step)
-		if _, err := next.cache.Increase(t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
+		if err := next.cache.Increase(t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
 			t.Errorf("%d are desired, error %v, want none while another launch may be under way", w.desired("a"), err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
 	done := make(chan error, 1)
 	go func() {
-		_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 1)
+		err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 1)
 		done <- err
 	}()
 	err := steps(w, now, func() bool { return true }, done)
@@ -83,7 +83,7 @@ func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 	w.end("a")
 	next := w.with(at(clockAt(61 * time.Minute))).started() // does not ask EC2, which would show that they are gone
 	w.aws.ResetCalls()
-	_, err := next.cache.Increase(t.Context(), "a", 2)
+	err := next.cache.Increase(t.Context(), "a", 2)
 	if state, _ := w.aws.Group("a"); err != nil || len(state.Instances) != 2 || w.aws.Calls()[launchCall] != 1 {
 		t.Errorf("AWS has %d instances after %d calls, error %v, want 2 after one", len(state.Instances), w.aws.Calls()[launchCall], err)
 	}
@@ -167,7 +167,7 @@ func TestShortageOfOthersLeavesOwnCapacity(t *testing.T) {
 			w.failsToIncrease(tt.short, 1)
 			_, resting := w.cache.CoolDown(w.group(tt.other))
 			assert.False(t, resting, "the other group rests")
-			w.done(w.cache.Increase(t.Context(), tt.other, 1))
+			w.must(w.cache.Increase(t.Context(), tt.other, 1))
 			_, resting = w.cache.CoolDown(w.group(tt.short))
 			assert.True(t, resting, "the group without capacity rests, also after a launch of the other")
 		})
@@ -182,12 +182,12 @@ func TestOldFailureCausesNoProbe(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
-		require.Error(t, errorOf(w.cache.Increase(t.Context(), name, 1)), "a group without capacity has launched")
+		require.Error(t, w.cache.Increase(t.Context(), name, 1), "a group without capacity has launched")
 		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
 	}
 	w.aws.ClearShortages(shortage)
 	w.aws.ResetCalls()
-	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil || w.aws.Calls()[launchCall] != 1 {
+	if err := w.cache.Increase(t.Context(), "a", 5); err != nil || w.aws.Calls()[launchCall] != 1 {
 		t.Errorf("error %v after %d calls, want 5 instances by one call", err, w.aws.Calls()[launchCall])
 	}
 }

@@ -55,17 +55,17 @@ func (c *Cache) repairGroup(ctx context.Context, name string) error {
 	}
 	moved := c.movedSince(ctx, g, c.byAWS(from))
 	if c.look(name, func(e *entry) { covering, lost = e.Lost(moved) }); lost {
-		_, err = c.repairTo(ctx, g, covering)
+		return c.repairTo(ctx, g, covering)
 	}
-	return err
+	return nil
 }
 
 // repairTo raises the desired capacity to its floor, up to the maximum.
-func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) (*group.Group, error) {
+func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) error {
 	var least int
 	c.look(g.Name, func(e *entry) { least = e.Floor() })
 	if desired = min(max(desired, least), g.AWSMax); desired <= g.StatedCapacity || desired < least { // the maximum may be old
-		return g, nil
+		return nil
 	}
 	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
 	c.groups.update(g.Name, func(e *entry) { e.AttemptRepair(desired, c.clock.Now()) })
@@ -80,24 +80,24 @@ func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) (*gro
 	if after == nil && err == nil {
 		err = notFound(g.Name)
 	}
-	return after, err
+	return err
 }
 
 // repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more for
 // another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's value, as far as
 // can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
-func (c *Cache) repair(ctx context.Context, before *group.Group, written, extra int) (*group.Group, error) {
+func (c *Cache) repair(ctx context.Context, before *group.Group, written, extra int) error {
 	g, err := c.Reread(ctx, before.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ended := g.EndedSince(before)
 	there := g.CountedCapacity() + ended - before.Excess()
 	if there-written < g.Lightest() || g.StatedCapacity != written { // AWS may have launched a heavy instance for our own write
-		return g, nil
+		return nil
 	}
 	if there -= c.replacements(ctx, g, before, ended); there-written < g.Lightest() {
-		return g, nil
+		return nil
 	}
 	return c.repairTo(ctx, g, there+extra)
 }

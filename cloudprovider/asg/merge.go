@@ -54,7 +54,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 		if !e.forgetAt.IsZero() {
 			before, e.forgetAt = nil, time.Time{}
 		}
-		moved = c.merge(e, groupFrom(described, start)) || moved
+		moved = c.merge(e, groupFrom(described, start, c.options.Types())) || moved
 		newSource = newSource || !before.LaunchGroup().SameSource(e.Group().LaunchGroup())
 		if !c.groups.identity.Foreign(e.Group()) && group.Replacing(before, e.Group()) {
 			c.specs.Replaced(name)
@@ -87,12 +87,6 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		g.Schedules = group.ReadSchedules(g.Tags)
 	}
 	c.setSizes(e, g)
-	for at := range g.Instances {
-		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
-			i.Weight, i.Unweighed = weight, !known
-		}
-	}
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	moved = moved || !sameSizes(before, g)

@@ -23,7 +23,7 @@ type Fallback struct {
 }
 
 // Fallbacks returns the groups that use an older call because AWS denies the newer one or does not answer it, by name. One Fallback stands for all
-// groups if all use it for lack of an answer. It makes no call and is safe for concurrent use.
+// groups if all use it for lack of an answer.
 func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	denials := c.refusals.denials()

@@ -74,9 +74,9 @@ func (w *world) grow(name string, n int) {
 		case rests:
 			continue
 		case g.Zone == "":
-			_, err = w.cache.Increase(ctx, name, n-target)
+			err = w.cache.Increase(ctx, name, n-target)
 		default:
-			_, err = zoneIncrease(w.cache, ctx, name, g.Zone, n-target)
+			err = zoneIncrease(w.cache, ctx, name, g.Zone, n-target)
 		}
 		if err == nil {
 			return
@@ -95,7 +95,7 @@ func (w *world) shrinks(name string, n int) time.Duration {
 	w.t.Helper()
 	return w.takes(func() {
 		if ids := w.stay(name); len(ids) > n {
-			_, _ = w.cache.Terminate(w.t.Context(), name, ids[n:])
+			_ = w.cache.Terminate(w.t.Context(), name, ids[n:])
 		}
 	}, func() string {
 		if state, _ := w.aws.Group(name); state.Desired != n || len(state.Instances) != n {
@@ -190,8 +190,8 @@ func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 			other := make(chan struct{})
 			go func() {
 				defer close(other)
-				_, _ = w.cache.Increase(w.t.Context(), "a", 3)
-				_, _ = w.cache.Terminate(w.t.Context(), "a", w.stay("a")[2:])
+				_ = w.cache.Increase(w.t.Context(), "a", 3)
+				_ = w.cache.Terminate(w.t.Context(), "a", w.stay("a")[2:])
 			}()
 			if up, down := w.grows("b", 5), w.shrinks("b", 2); up > usualUp+time.Second || down > usualDown+time.Second {
 				w.t.Errorf("b took %s and %s, and without the trouble in a %s and %s", up, down, usualUp, usualDown)
@@ -215,9 +215,9 @@ func fallbacks(c *asg.Cache) (all []string) {
 // wish asks for two instances more or less, by the call.
 func (w *world) wish(call, name string) error {
 	if call == launchCall {
-		return errorOf(w.cache.Increase(w.t.Context(), name, 2))
+		return w.cache.Increase(w.t.Context(), name, 2)
 	}
-	return errorOf(w.cache.Terminate(w.t.Context(), name, w.stay(name)[:2]))
+	return w.cache.Terminate(w.t.Context(), name, w.stay(name)[:2])
 }
 
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
@@ -320,7 +320,7 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		w.done(w.cache.Increase(w.t.Context(), "a", 2))
+		w.must(w.cache.Increase(w.t.Context(), "a", 2))
 		time.Sleep(2 * time.Minute)
 		for _, e := range w.aws.Events() {
 			assert.Truef(w.t, e.Kind != fakeaws.DesiredChanged || e.To >= e.From, "the desired capacity went from %d to %d", e.From, e.To)
@@ -337,7 +337,7 @@ func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		w.done(w.cache.Increase(w.t.Context(), "a", 2))
+		w.must(w.cache.Increase(w.t.Context(), "a", 2))
 		assert.Equal(w.t, 2, w.desired("a"), "desired capacity")
 	})
 }
@@ -349,7 +349,7 @@ func TestLaunchThatIsRefusedAfterALostAnswerIsKept(t *testing.T) {
 			inBubble(t, usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
 				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true, Times: 1})
 				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-				w.done(w.cache.Increase(w.t.Context(), "a", 5))
+				w.must(w.cache.Increase(w.t.Context(), "a", 5))
 				w.steady("a", 5)
 			})
 		})
@@ -363,7 +363,7 @@ func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 			inBubble(t, config, nil, func(w *world) {
 				fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 				w.aws.Inject(fault)
-				w.done(w.cache.Increase(w.t.Context(), "a", 6))
+				w.must(w.cache.Increase(w.t.Context(), "a", 6))
 				w.steady("a", 6)
 				got := fallbacks(w.cache)
 				assert.Truef(w.t, got == nil, "problems %v, want none: AWS answered in other zones", got)
@@ -380,7 +380,7 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 				inBubble(t, config, nil, func(w *world) {
 					fault.Action = launchCall
 					w.aws.Inject(fault)
-					_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
+					err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
 					want := 0
 					if err == nil {
 						want = 3
@@ -400,14 +400,14 @@ func TestSynchronousModeRetries(t *testing.T) {
 	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
-			_, err := w.cache.Increase(w.t.Context(), "a", 3)
+			err := w.cache.Increase(w.t.Context(), "a", 3)
 			assert.Truef(w.t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
 			_, rests := w.cache.CoolDown(w.group("a"))
 			assert.Truef(w.t, rests && fallbacks(w.cache) == nil, "left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			time.Sleep(time.Minute)
 		}
 		w.aws.ClearFaults(fault)
-		w.done(w.cache.Increase(w.t.Context(), "a", 3))
+		w.must(w.cache.Increase(w.t.Context(), "a", 3))
 		w.steady("a", 3)
 	})
 }
@@ -421,7 +421,7 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 				inBubble(t, config, nil, func(w *world) {
 					launch := func(ctx context.Context) error {
 						if zone == "" {
-							return errorOf(w.cache.Increase(ctx, "a", 2))
+							return w.cache.Increase(ctx, "a", 2)
 						}
 						return w.cache.IncreaseZones(ctx, "a", map[string]int{zone: 2})[zone]
 					}
@@ -459,7 +459,7 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 				}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
 					time.Sleep(step.after)
 					w.aws.ResetCalls()
-					w.done(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
+					w.must(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
 					if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
 						w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 					}

@@ -36,7 +36,7 @@ func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 func pausesScaleDown(t *testing.T, bake time.Duration) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9))
 	w.running()
-	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
 		t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
 	}

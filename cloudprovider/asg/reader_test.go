@@ -25,7 +25,7 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 		delays.Unlisted = ms(400)
 		w := newWorldWith(t, delays, divided("a", 0, 1, 20)).with(synchronous).started()
 		done := make(chan error, 1)
-		go func() { _, err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
+		go func() { err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
 		w.waitWhile("AWS has not launched", func() bool { return w.desired("a") < 4 })
 		w.refresh()
 		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
@@ -93,7 +93,7 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 	go func() { read <- w.cache.Refresh(t.Context()) }()
 	<-begun
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(before, id) })
-	_, err := w.cache.Terminate(t.Context(), "a", launched)
+	err := w.cache.Terminate(t.Context(), "a", launched)
 	require.Truef(t, err == nil && len(launched) == 1, "terminating %v: %v", launched, err)
 	close(release)
 	require.NoError(t, <-read)
@@ -134,12 +134,12 @@ func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(at(now)).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction", Times: 1})
 	for _, name := range []string{"a", "b"} {
-		w.done(w.cache.Increase(t.Context(), name, 1))
+		w.must(w.cache.Increase(t.Context(), name, 1))
 	}
 	require.Equal(t, 1, w.aws.Calls()[launchCall], "times AWS was asked to launch, want once")
 	now.Step(16 * time.Minute)
 	for _, name := range []string{"a", "b"} {
-		w.done(w.cache.Increase(t.Context(), name, 1))
+		w.must(w.cache.Increase(t.Context(), name, 1))
 	}
 	assert.Equal(t, 3, w.aws.Calls()[launchCall], "times AWS was asked to launch in all")
 }

@@ -37,7 +37,7 @@ func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 		there := w.ids("a")
 		w.increase(2)
 		launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-		w.done(w.cache.Terminate(t.Context(), "a", launched))
+		w.must(w.cache.Terminate(t.Context(), "a", launched))
 		next := w.with(nil).started() // wants the same where the same is there
 		next.increasesTo(2, 3)
 		next.knows(3, 3)
@@ -49,7 +49,8 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	for _, denied := range []bool{false, true} {
 		t.Run(fmt.Sprintf("EC2 denied=%t", denied), bubbled(func(t *testing.T) {
 			w := newWorld(t, zonal("a", 0, 1, 10)).with(asksEC2).started()
-			g, err := w.cache.Increase(t.Context(), "a", 2)
+			err := w.cache.Increase(t.Context(), "a", 2)
+			g := w.group("a")
 			require.NoError(t, err)
 			there := g.Instances[0].ID
 			next := w.with(nil).started()
@@ -88,7 +89,7 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 					return ""
 				}
 				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-					require.NoErrorf(t, errorOf(next.cache.Increase(t.Context(), "a", missing)), "round %d", round)
+					require.NoErrorf(t, next.cache.Increase(t.Context(), "a", missing), "round %d", round)
 				}
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
@@ -127,7 +128,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 				w.calls.lostLaunch = nil
 				meanwhile(t, w, out.Instances[0].InstanceIds)
 			}
-			w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
+			w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
 			assert.Equal(t, 4, w.desired("a"), "desired capacity")
 		}))
 	}
@@ -154,9 +155,9 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			launch := func(w *world) (calls int, err error) {
 				w.aws.ResetCalls()
 				if tt.zone == "" {
-					_, err = w.cache.Increase(t.Context(), "a", 1)
+					err = w.cache.Increase(t.Context(), "a", 1)
 				} else {
-					_, err = zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
+					err = zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
 				}
 				return w.aws.Calls()[launchCall], err
 			}
@@ -192,13 +193,14 @@ func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 		before, now int
 	}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
 	for _, ask := range asks {
-		w.done(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
+		w.must(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
 		w.end(ask.group)
 	}
 	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
 	next := w.with(asksEC2).started()
 	for _, ask := range asks {
-		g, err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
+		err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
+		g := next.group(ask.group)
 		state, _ := w.aws.Group(ask.group)
 		assert.Truef(t, err == nil && len(g.Counted()) == ask.now && len(state.Instances) == ask.now,
 			"group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()), len(state.Instances), ask.now)
@@ -215,10 +217,10 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 		w := newWorldWith(t, delays, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 		w.increase(1)
 		next := w.with(at(now)).started()
-		next.done(next.cache.Terminate(t.Context(), "a", next.ids("a")))
+		next.must(next.cache.Terminate(t.Context(), "a", next.ids("a")))
 		now.Step(time.Second)
 		w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
-		_, err := next.cache.Increase(t.Context(), "b", 1)
+		err := next.cache.Increase(t.Context(), "b", 1)
 		require.Error(t, err, "a group without capacity has launched")
 		launches := 0
 		next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
@@ -226,7 +228,7 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
 			}
 		}
-		_, err = next.cache.Increase(t.Context(), "a", 1)
+		err = next.cache.Increase(t.Context(), "a", 1)
 		require.Truef(t, err != nil && launches == 2, "error %v after %d launches, want one after 2", err, launches)
 		_, resting := next.cache.CoolDown(next.group("b"))
 		assert.True(t, resting, "the type is launched again that had no capacity a moment ago")
@@ -298,12 +300,12 @@ func steps(w *world, now *clocktesting.FakeClock, ready func() bool, done <-chan
 func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(*world) error{
-		"anywhere": func(w *world) error { return errorOf(w.cache.Increase(w.t.Context(), "a", 3)) },
+		"anywhere": func(w *world) error { return w.cache.Increase(w.t.Context(), "a", 3) },
 		"in a zone": func(w *world) error {
-			return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3))
+			return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 3)
 		},
 		"all or nothing": func(w *world) error {
-			return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3))
+			return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 3)
 		},
 	}
 	for _, tt := range []struct {

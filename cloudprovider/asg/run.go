@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -78,17 +77,12 @@ func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
 	loops.Go(func() { c.aheadLoop(ctx) })
-	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
-	loops.Go(func() { c.everyMotion(ctx, c.failures, c.readFailures) })
+	loops.Go(func() { c.every(ctx, c.options.MotionInterval, nil, c.readMoving) })
+	loops.Go(func() { c.every(ctx, c.options.MotionInterval, c.failures, c.readFailures) })
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.available.shifts.Run(ctx) })
 	loops.Go(func() { c.actions.Run(ctx) })
-	loops.Go(func() {
-		c.turn(ctx)
-		for awsclient.Pause(ctx, c.clock, c.untilBeat(turnInterval)) == nil {
-			c.turn(ctx)
-		}
-	})
+	loops.Go(func() { c.turn(ctx); c.every(ctx, turnInterval, nil, c.turn) })
 	loops.Wait()
 	c.groups.endWrites()
 	return nil
@@ -115,13 +109,13 @@ func (c *Cache) untilBeat(interval time.Duration) time.Duration {
 	return interval - c.clock.Since(c.began)%interval
 }
 
-// everyMotion runs do at each beat of the motion interval, and when it is woken, until ctx ends.
-func (c *Cache) everyMotion(ctx context.Context, wake <-chan struct{}, do func(context.Context)) {
+// every runs do at each beat of the interval, and when it is woken, until ctx ends.
+func (c *Cache) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func(context.Context)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.clock.After(c.untilBeat(c.options.MotionInterval)):
+		case <-c.clock.After(c.untilBeat(interval)):
 		case <-wake:
 		}
 		do(ctx)
@@ -195,10 +189,9 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		before := e.Group().LaunchSpec
 		stated, unread := c.specs.Statements(sources[at])
 		operation, repairs := c.specs.Operation(sources[at]), c.specs.Repairs(sources[at])
-		e.Describe(func(g *group.Group) {
-			changed = ownership.Describe(g, stated, unread) || changed || operation != g.Operation || repairs != g.EKSRepairs
-			g.Operation, g.EKSRepairs = operation, repairs
-		})
+		now := e.Change()
+		changed = ownership.Describe(now, stated, unread) || changed || operation != now.Operation || repairs != now.EKSRepairs
+		now.Operation, now.EKSRepairs = operation, repairs
 		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
 		if !launchspec.SameLaunch(e.Group().LaunchSpec, before) {
 			c.available.failed.Forget(g.Name)

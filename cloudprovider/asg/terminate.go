@@ -45,9 +45,9 @@ func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(
 // A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document whether it lets the instance
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
 // readings and a write.
-func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
+func (c *Cache) Terminate(ctx context.Context, name string, ids []string) error {
 	if err := c.allStrangers(ids); err != nil {
-		return nil, fmt.Errorf("terminate %s of auto scaling group %q: %w", strings.Join(ids, ", "), name, err)
+		return fmt.Errorf("terminate %s of auto scaling group %q: %w", strings.Join(ids, ", "), name, err)
 	}
 	return c.terminate(ctx, togetherKey{name, false}, func() []ending { return endings(ids, nil) })
 }
@@ -65,7 +65,7 @@ func (c *Cache) allStrangers(ids []string) (err error) {
 }
 
 // Replace is Terminate that keeps the desired capacity, so that AWS launches others in their place.
-func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
+func (c *Cache) Replace(ctx context.Context, name string, ids []string) error {
 	return c.terminate(ctx, togetherKey{name, true}, func() []ending { return endings(ids, nil) })
 }
 
@@ -107,24 +107,24 @@ func endings(ids []string, stays func(id string) error) (all []ending) {
 }
 
 // terminate takes the group lock and a fresh reading, asks for the instances then, leaves out those on their way out, and terminates the rest.
-func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []ending) (*group.Group, error) {
+func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []ending) error {
 	name := of.group
 	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
 	_, g := c.groups.entry(name)
 	if g == nil {
-		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
+		return fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
 	}
 	if c.clock.Since(g.ReadAt) > freshEnough {
 		if g, err = c.Reread(ctx, name); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := paused(g, c.clock.Now(), true); err != nil && !of.replace {
-		return nil, err
+		return err
 	}
 	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
 	members := run.members(ctx, g, take())
@@ -132,11 +132,10 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 		members = run.beyondMinimum(ctx, g, members)
 	}
 	run.all(ctx, members)
-	_, g = c.groups.entry(name)
 	if len(run.stays) > 0 {
-		return g, &TerminationError{Group: name, Stays: run.stays}
+		return &TerminationError{Group: name, Stays: run.stays}
 	}
-	return g, nil
+	return nil
 }
 
 type termination struct {
@@ -201,7 +200,7 @@ func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members
 	if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
 		g, err := t.Reread(ctx, t.group)
 		if err == nil {
-			_, err = t.raise(ctx, g, 0)
+			err = t.raise(ctx, g, 0)
 		}
 		if err != nil {
 			t.stayAll(members, err)

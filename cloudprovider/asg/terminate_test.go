@@ -46,7 +46,7 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, scalingGroup("a", 0, tt.instances, 300)).started()
-		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 		if got := w.aws.Calls()[terminateCall]; got != tt.calls || w.desired("a") != 0 {
 			t.Errorf("%d instances took %d calls and left a desired capacity of %d, want %d and 0", tt.instances, got, w.desired("a"), tt.calls)
 		}
@@ -59,7 +59,7 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 		ids, removed := w.ids("a"), make(chan error)
 		go func() { removed <- w.cache.TerminateTogether(t.Context(), "a", ids[:1], false, time.Minute, nil) }()
 		synctest.Wait()
-		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second, nil))
+		w.must(w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second, nil))
 		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
 		err := <-removed
 		assert.Truef(t, err == nil && w.desired("a") == 0, "after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
@@ -96,7 +96,7 @@ func TestTerminateStopsAtMinimum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 2, 4, 10)).started()
 	ids := slices.Sorted(slices.Values(w.ids("a")))
-	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
+	err := w.cache.Terminate(t.Context(), "a", ids[:3])
 	var limit *group.LimitError
 	diff := cmp.Diff(ids[2:3], staying(t, err))
 	assert.Truef(t, diff == "" && errors.As(err, &limit), "error %v, instances that stay (-want +got):\n%s", err, diff)
@@ -112,10 +112,10 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 		state, _ := w.aws.Group("a")
 		return slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == ids[1] })
 	})
-	assert.NoError(t, errorOf(w.cache.Terminate(t.Context(), "a", ids[:3])))
+	assert.NoError(t, w.cache.Terminate(t.Context(), "a", ids[:3]))
 	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
 	w.aws.ResetCalls()
-	w.done(w.cache.Terminate(t.Context(), "a", ids[3:]))
+	w.must(w.cache.Terminate(t.Context(), "a", ids[3:]))
 }
 
 func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
@@ -126,7 +126,7 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 	ids := w.ids("a")
 	for at, want := range []int{1 + 3, 3} { // the first is found out
 		w.aws.ResetCalls()
-		if _, err := w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]); err != nil {
+		if err := w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]); err != nil {
 			t.Error(err)
 		}
 		assert.Equalf(t, want, w.aws.Calls()[terminateCall], "calls of termination %d of three instances", at+1)
@@ -144,12 +144,12 @@ func testRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	ids := w.ids("a")
 	for _, code := range []string{"AccessDenied", "Throttling"} {
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
-		_, err := w.cache.Terminate(t.Context(), "a", ids)
+		err := w.cache.Terminate(t.Context(), "a", ids)
 		assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
 	}
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError", Times: 1})
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ValidationError"})
-	_, err := w.cache.Terminate(t.Context(), "a", ids)
+	err := w.cache.Terminate(t.Context(), "a", ids)
 	assert.Empty(t, cmp.Diff(ids[1:2], staying(t, err)), "instances that stay (-want +got)")
 	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
@@ -165,7 +165,7 @@ func TestTerminationDeferredToAnotherChangeIsTriedAgain(t *testing.T) {
 				w := newWorld(t, scalingGroup("a", 0, tt.instances, 10)).started()
 				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: tt.times})
 				began := time.Now()
-				_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+				err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 				took := time.Since(began)
 				calls := w.aws.Calls()[terminateCall]
 				assert.Truef(t, len(staying(t, err)) == tt.stay && w.desired("a") == tt.stay && took < 15*time.Second && calls <= 7*3, // tries of the SDK
@@ -192,7 +192,7 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
 				tt.fault.Action, tt.fault.Times = terminateCall, 1
 				w.aws.Inject(tt.fault)
-				_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+				err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 				left := 0
 				if tt.stay && count == 1 {
 					left = count
@@ -217,7 +217,7 @@ func TestTerminationThatIsThrottledAfterALostAnswerIsRead(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "InternalFailure", Late: true, Times: 1})
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling"})
-			_, err := w.cache.Terminate(t.Context(), "a", ids)
+			err := w.cache.Terminate(t.Context(), "a", ids)
 			assert.Emptyf(t, staying(t, err), "of %d instances: they stay", count)
 			assert.Zerof(t, w.desired("a"), "desired capacity of %d", count)
 		}
@@ -235,7 +235,7 @@ func TestTroubledBatchIsRepeatedSoon(t *testing.T) {
 			w.calls.repeats, fault.Action = true, terminateCall
 			w.aws.Inject(fault)
 			began := time.Now()
-			w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+			w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 			assert.LessOrEqual(t, time.Since(began), 5*time.Second, "it took")
 			w.wantDesired(0)
 		}))
@@ -257,7 +257,7 @@ func TestFirstCallByAClockThatIsOff(t *testing.T) {
 			if tt.have == 0 {
 				w.increase(tt.want)
 			} else {
-				w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+				w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 			}
 			w.wantDesired(tt.want)
 			assert.Zero(t, w.aws.Calls()[desiredCall], "raises of the desired capacity in place of a launch")
@@ -279,7 +279,7 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 			w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 			tt.fault.Action, tt.fault.Times = terminateCall, 1
 			w.aws.Inject(tt.fault)
-			_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+			err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 			if got := staying(t, err); len(got) != tt.stay || w.desired("a") != tt.stay || w.group("a").DesiredCapacity != tt.stay {
 				t.Errorf("%v stay, desired capacity is %d (snapshot %d), want %d", got, w.desired("a"), w.group("a").DesiredCapacity, tt.stay)
 			}
@@ -295,7 +295,7 @@ func TestIgnoredBatchIsDoneOneByOne(t *testing.T) {
 		ids := w.ids("a")
 		for _, some := range [][]string{ids[:2], ids[2:]} {
 			began := time.Now()
-			_, err := w.cache.Terminate(t.Context(), "a", some)
+			err := w.cache.Terminate(t.Context(), "a", some)
 			assert.Empty(t, staying(t, err), "stay")
 			took := time.Since(began)
 			assert.Truef(t, took <= time.Second || some[0] != ids[2], "the second termination took %v, want it one by one at once", took)
@@ -309,7 +309,7 @@ func TestInstanceThatIsNotFoundAndRunsStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance not found in state InService"})
-	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
 	got := staying(t, err)
 	assert.Truef(t, len(got) == 1 && w.desired("a") == 1, "%v stay, desired capacity is %d, want the instance to stay", got, w.desired("a"))
 }
@@ -325,7 +325,7 @@ func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 			}
 		}
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
-		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 	})
 }
 
@@ -334,7 +334,7 @@ func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 2, 2, 10)).running()
 	for n := 1; n <= 2; n++ { // by a call for one, and by a call for several
 		ids := w.ids("a")[:n]
-		w.done(w.cache.Replace(t.Context(), "a", ids))
+		w.must(w.cache.Replace(t.Context(), "a", ids))
 		if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
 			t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
 		}
@@ -358,7 +358,7 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	there := w.ids("a")
 	w.increase(1)
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-	w.done(w.cache.Terminate(t.Context(), "a", launched))
+	w.must(w.cache.Terminate(t.Context(), "a", launched))
 	w.listed(1)
 	w.refresh()
 	g := w.group("a")
@@ -373,7 +373,7 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == there[0] })
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure"})
 	ended := make(chan error, 1)
-	go func() { _, err := w.cache.Terminate(t.Context(), "a", fresh); ended <- err }()
+	go func() { err := w.cache.Terminate(t.Context(), "a", fresh); ended <- err }()
 	var err error
 	w.eventually(func() string {
 		select {

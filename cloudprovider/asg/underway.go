@@ -49,7 +49,7 @@ func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 		}
 		errs := map[string]error{}
 		if n, anyZone := wanted[""]; anyZone {
-			_, errs[""] = c.Increase(ctx, name, n)
+			errs[""] = c.Increase(ctx, name, n)
 		} else {
 			errs = c.IncreaseZones(ctx, name, wanted)
 		}
@@ -102,14 +102,14 @@ func (c *Cache) endIncrease(ctx context.Context, name string, e *entry, asked ma
 	signal(c.groups.changed)
 }
 
-// DismissFailed ends the counting of the failed increases with the IDs. It makes no call and is safe for concurrent use.
+// DismissFailed ends the counting of the failed increases with the IDs.
 func (c *Cache) DismissFailed(name string, ids ...int) {
 	c.groups.update(name, func(e *entry) {
 		e.Dismiss(func(f group.FailedIncrease) bool { return slices.Contains(ids, f.ID) })
 	})
 }
 
-// BeginLoop dismisses the failed increases that a whole loop could see, whatever the core has done about them. It makes no call.
+// BeginLoop dismisses the failed increases that a whole loop could see, whatever the core has done about them.
 func (c *Cache) BeginLoop() {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()

@@ -223,12 +223,12 @@ func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 	<-asked
 	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if taken, _, err := w.cache.Withdraw(soon, "a", 2); taken != 0 || !errors.Is(err, context.DeadlineExceeded) {
+	if taken, err := w.cache.Withdraw(soon, "a", 2); taken != 0 || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("withdrew %d, error %v, want none of what AWS has not accepted", taken, err)
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := w.cache.Terminate(t.Context(), "a", []string{victim})
+		err := w.cache.Terminate(t.Context(), "a", []string{victim})
 		ended <- err
 	}()
 	release()

@@ -384,15 +384,6 @@ func (w *world) must(err error) {
 	require.NoError(w.t, err)
 }
 
-// errorOf is the error of a call that returns more.
-func errorOf[T any](_ T, err error) error { return err }
-
-// done is must for calls that return the group, too.
-func (w *world) done(_ *group.Group, err error) {
-	w.t.Helper()
-	w.must(err)
-}
-
 // wakes reports whether the Cache asks for another loop, and takes the request away.
 func (w *world) wakes() bool {
 	select {
@@ -412,7 +403,7 @@ func (w *world) refresh() {
 // increase raises the group "a".
 func (w *world) increase(n int) {
 	w.t.Helper()
-	w.done(w.cache.Increase(w.t.Context(), "a", n))
+	w.must(w.cache.Increase(w.t.Context(), "a", n))
 }
 
 // increasesTo raises the group "a", and fails unless AWS has the desired capacity then and ended nothing by its own choice.
@@ -457,7 +448,7 @@ func (w *world) listed(n int) {
 // withdraws fails unless a withdrawal of up to n instances takes so many, and leaves the desired capacity.
 func (w *world) withdraws(n, want, desired int) {
 	w.t.Helper()
-	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
+	taken, err := w.cache.Withdraw(w.t.Context(), "a", n)
 	got := w.desired("a")
 	assert.Truef(w.t, err == nil && taken == want && got == desired, "withdrew %d of %d, error %v, desired capacity %d, want %d and %d", taken, n, err, got, want, desired)
 }
@@ -465,7 +456,7 @@ func (w *world) withdraws(n, want, desired int) {
 // failsToIncrease fails if an increase that must fail does not.
 func (w *world) failsToIncrease(name string, n int) {
 	w.t.Helper()
-	require.Errorf(w.t, errorOf(w.cache.Increase(w.t.Context(), name, n)), "the increase of %s", name)
+	require.Errorf(w.t, w.cache.Increase(w.t.Context(), name, n), "the increase of %s", name)
 }
 
 // awsHas fails unless AWS has so many instances of the group "a", of so many desired.
@@ -503,7 +494,7 @@ func (w *world) expire() { w.t.Cleanup(func() { time.Sleep(5 * time.Minute) }) }
 func (w *world) end(name string, but ...string) {
 	w.t.Helper()
 	ending := slices.DeleteFunc(w.ids(name), func(id string) bool { return slices.Contains(but, id) })
-	w.done(w.cache.Terminate(w.t.Context(), name, ending))
+	w.must(w.cache.Terminate(w.t.Context(), name, ending))
 	w.waitWhile("the instances are still listed", func() bool { state, _ := w.aws.Group(name); return len(state.Instances) != len(but) })
 }
 
@@ -519,9 +510,8 @@ func (w *world) kills() []string {
 }
 
 // zoneIncrease launches n instances in one zone, as the autoscaler does for several at once.
-func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n int) (*group.Group, error) {
-	err := cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
-	return cache.Snapshot().Group(name), err
+func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n int) error {
+	return cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
 }
 
 // inBubble runs a test with a running Cache in a bubble, in which time passes only when all are waiting. The real clients call the emulated AWS

@@ -29,7 +29,7 @@ var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
 // asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
-// will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
+// will have zone groups after NeedZones.
 func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
 	whole := []*group.Group{g}
 	asked, allowed, problem := c.options.ZonalGroups.asks(g)
@@ -37,7 +37,7 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 		problems = append(problems, *problem)
 	}
 	unplaced := slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return i.Zone == "" })
-	if !allowed || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil || unplaced {
+	if !allowed || len(g.Zones) < 2 || g.LaunchSpec == nil || unplaced {
 		return whole, false, problems
 	}
 	rebalanced := !g.Suspended(group.ProcessRebalance)
@@ -60,7 +60,8 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 func (c *Cache) NeedZones(ctx context.Context, name string) {
 	known := false
 	c.groups.update(name, func(e *entry) {
-		e.Describe(func(g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true })
+		g := e.Change()
+		known, g.ZonesNeeded = g.ZonesNeeded, true
 	})
 	if !known {
 		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)
@@ -70,13 +71,12 @@ func (c *Cache) NeedZones(ctx context.Context, name string) {
 
 // availableZones returns the zones in which the group could launch now, or all if there are none.
 func (c *Cache) availableZones(g *group.Group) []string {
-	zones := g.LaunchZones()
 	if g.DesiredCapacity >= g.MinSize {
-		return zones // the minimum size needs no launch
+		return g.Zones // the minimum size needs no launch
 	}
-	available := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return c.Closed(g, zone) })
+	available := slices.DeleteFunc(slices.Clone(g.Zones), func(zone string) bool { return c.Closed(g, zone) })
 	if len(available) == 0 {
-		return zones
+		return g.Zones
 	}
 	return available
 }
@@ -104,7 +104,7 @@ func rebalanceProblem(g *group.Group) launchspec.Problem {
 
 // undivided returns what keeps a group of several zones from being scaled zone by zone, or nil. Its launch spec is known.
 func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
-	for _, zone := range g.LaunchZones() {
+	for _, zone := range g.Zones {
 		if c.groups.Snapshot().Group(group.ZoneGroupID(g.Name, zone)) != nil {
 			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", group.ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
@@ -121,7 +121,7 @@ func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 // Undivided is what keeps a group of several zones from being scaled zone by zone, whatever its tag says. It is nil where nothing does.
 func (c *Cache) Undivided(g *group.Group) *launchspec.Problem {
 	switch {
-	case g.Zone != "" || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil:
+	case g.Zone != "" || len(g.Zones) < 2 || g.LaunchSpec == nil:
 		return nil
 	case c.options.ZonalGroups == ZonalOff:
 		return notZonal("--asg-zonal-groups is off", "set --asg-zonal-groups=tagged")

@@ -160,7 +160,7 @@ func TestZonalGroups(t *testing.T) {
 				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)
 			}
 			assert.Empty(t, w.aws.Calls(), "calls, want none")
-			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
 			assert.Truef(t, (err == nil) == (len(tt.want) == 3) || tt.name == "several processes suspended", "a launch in one zone gives %v", err)
 			n := w.aws.Calls()[desiredCall]
 			assert.Truef(t, n == 0, "the desired capacity was set %d times for a zone", n)
@@ -203,7 +203,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-			require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)), "nothing was refused")
+			require.Error(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), "nothing was refused")
 			w.isDivided(false, "refused")
 			_, _, problems := w.cache.NodeGroups(w.group("a"))
 			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
@@ -215,10 +215,11 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			now.Step(time.Second)
 			if code == "AccessDenied" {
 				w.isDivided(false, "after 15 minutes, with the denial as the last answer")
-				w.done(w.cache.Increase(t.Context(), "a", 1))
+				w.must(w.cache.Increase(t.Context(), "a", 1))
 			}
 			w.isDivided(true, "after 15 minutes")
-			g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+			g := w.group("a")
 			assert.Truef(t, err == nil && w.perZone("a")["b"] >= 1 && len(g.Counted()) > 0, "error %v, want an instance", err)
 		})
 	}
@@ -227,7 +228,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)), "nothing was refused")
+	require.Error(t, zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1), "nothing was refused")
 	w.isDivided(false, "after another group was refused")
 }
 

@@ -61,7 +61,8 @@ func TestInstancesLaunchInNamedZone(t *testing.T) {
 		{"us-west-2a", 1, map[string]int{"a": 2, "b": 1, "c": 5}},
 		{"us-west-2c", 101, map[string]int{"a": 2, "b": 1, "c": 106}},
 	} {
-		g, err := zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n)
+		err := zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n)
+		g := w.group("a")
 		require.NoError(t, err)
 		assert.Emptyf(t, cmp.Diff(more.want, w.perZone("a")), "instances by zone after %d more in %s (-want +got)", more.n, more.zone)
 		if diff := cmp.Diff(more.want, w.sizes()); diff != "" || g.Missing() != 0 || g.DesiredCapacity != w.desired("a") {
@@ -85,10 +86,10 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
 			"IncreaseZones": func(w *world) error {
-				return errorOf(zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2))
+				return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
 			},
 			"IncreaseAtomically": func(w *world) error {
-				return errorOf(w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2))
+				return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2)
 			},
 		} {
 			for _, code := range []string{"AccessDenied", "InvalidAction", "ValidationError"} {
@@ -111,7 +112,7 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 						time.Sleep(16 * time.Minute)
 						w.isDivided(code != "AccessDenied", "16 minutes later")
 						if mode == asg.LaunchAuto && code == "AccessDenied" {
-							w.done(w.cache.Increase(w.t.Context(), "a", 1))
+							w.must(w.cache.Increase(w.t.Context(), "a", 1))
 							w.isDivided(false, "after a launch that tried the call again")
 						}
 					}
@@ -139,11 +140,11 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 			w.calls.beforeWrite = sync.OnceFunc(func() {
 				assert.NoError(t, tt.meanwhile(w))
 			})
-			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
 			assert.Error(t, err, "the launch succeeded")
 			w.isDivided(true, "after the refusal")
 			w.must(w.aws.SetLimits("a", 0, 9))
-			_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
 			assert.NoError(t, err, "with room again")
 		})
 	}
@@ -183,9 +184,9 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 			for n := range 2 {
 				var err error
 				if n == 0 {
-					_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+					err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 				} else {
-					_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
+					err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
 				}
 				assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want ErrNotZonal")
 				assert.True(t, w.wakes(), "nobody is told that the group is another")
@@ -194,7 +195,7 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 				"%d launches, %d desired, want none and 3", w.aws.Calls()[launchCall], w.desired("a"))
 			w.untouched()
 			w.isDivided(false, "by the reading for the launch")
-			if g, err := w.cache.Increase(t.Context(), "a", 1); err != nil || g.DesiredCapacity != 4 { // as one group it goes on
+			if err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.group("a").DesiredCapacity != 4 { // as one group it goes on
 				t.Errorf("as one group: error %v, want 4 desired", err)
 			}
 		})
@@ -205,10 +206,10 @@ func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	for _, zone := range []string{"us-west-2c", "us-west-2d"} { // one in which it has an instance, and one that it never had
-		if _, err := zoneIncrease(w.cache, t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
+		if err := zoneIncrease(w.cache, t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
 			t.Errorf("a launch in %s: %v, want ErrNotZonal", zone, err)
 		}
-		if _, err := w.cache.IncreaseAtomically(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
+		if err := w.cache.IncreaseAtomically(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
 			t.Errorf("all or nothing in %s: %v, want ErrNotZonal", zone, err)
 		}
 	}
@@ -231,17 +232,18 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 		assert.Truef(t, v.MinInstances() == want[0] && v.MostInstances() == want[2],
 			"%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
 	}
-	g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5)
+	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5)
+	g := w.group("a")
 	require.Truef(t, err == nil && g.DesiredCapacity == 5, "error %v, want two more", err)
-	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	var limit *group.LimitError
 	assert.Truef(t, errors.As(err, &limit) && *limit == (group.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}),
 		"error = %v, want a LimitError of 4 over 3 of the view", err)
-	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
+	err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
 	assert.Truef(t, errors.As(err, &limit), "all or nothing: %v, want a LimitError", err)
-	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
+	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")), "instances by zone (-want +got)")
-	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
 	assert.Truef(t, errors.As(err, &limit), "beyond the maximum of the group: %v, want a LimitError", err)
 	want := []group.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
 	assert.Empty(t, cmp.Diff(want, w.view("b").AtMax(w.group("a"))), "what keeps the view from growing (-want +got)")
@@ -288,13 +290,14 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c", Available: 1})
 	drain(w.cache.Changed())
-	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
+	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
 	var failed *asg.LaunchError
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
 	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
 		"error = %v, want no capacity in %s", err, pool)
 	assert.True(t, w.wakes(), "nobody is told that another zone has to help")
-	g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)
+	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)
+	g := w.group("a")
 	assert.Truef(t, err == nil && len(g.Counted()) == 1, "where there is one: error %v, want it", err)
 	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
 		if rest, rests := w.cache.CoolDown(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
@@ -305,10 +308,10 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 		t.Error("the whole group rests")
 	}
 	w.aws.ResetCalls()
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
+	if err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
 		t.Errorf("error = %v after %v, want a LaunchError without a launch", err, w.aws.Calls())
 	}
-	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2)
+	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2)
 	assert.NoError(t, err, "in another zone")
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.untouched()
@@ -317,9 +320,10 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 func TestAtomicLaunchInZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
-	assert.Error(t, errorOf(w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)), "no error although the zone had one of two")
+	assert.Error(t, w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2), "no error although the zone had one of two")
 	assert.Equal(t, 0, w.desired("a"), "desired capacity: one was given back")
-	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
+	err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
+	g := w.group("a")
 	assert.Truef(t, err == nil && len(g.Counted()) == 2, "error %v, want two", err)
 	assert.Equal(t, 2, w.perZone("a")["c"], "instances in c")
 	w.untouched()
@@ -339,11 +343,12 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorldWith(t, delays, divided("a", 0, 3, 9)).with(synchronous).started()
-			w.kill(1, true, func(w *world) error { return errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) })
+			w.kill(1, true, func(w *world) error { return zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2) })
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {
-				g, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
+				err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
+				g := next.group("a")
 				assert.Truef(t, err == nil && len(g.Counted()) == 5, "error %v, want the two that were launched before", err)
 			}
 			next.eventually(func() string {
@@ -378,15 +383,15 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 		return sum
 	}
 	assert.Equal(t, 4, withdrawable(), "can be withdrawn through the views")
-	taken, _, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable())
+	taken, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable())
 	assert.Truef(t, err == nil && taken == 2, "withdrew %d, %v, want what was missing in a", taken, err)
 	got := withdrawable()
 	assert.Truef(t, got == 2 && w.desired("a") == 5, "%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
 	w.must(w.aws.Resume("a", "AZRebalance"))
 	next.refresh()
 	next.isDivided(false, "with AZRebalance resumed")
-	taken, g, err := next.cache.Withdraw(t.Context(), "a", 9)
-	assert.Truef(t, err == nil && taken == 2 && g.DesiredCapacity == 3, "as one group: withdrew %d, %v, want the other 2", taken, err)
+	taken, err = next.cache.Withdraw(t.Context(), "a", 9)
+	assert.Truef(t, err == nil && taken == 2 && next.group("a").DesiredCapacity == 3, "as one group: withdrew %d, %v, want the other 2", taken, err)
 	assert.Empty(t, w.kills(), "AWS ended")
 }
 
@@ -398,8 +403,8 @@ func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
 	} {
 		w := newZonalWorld(t, divided("a", 0, 3, 20))
 		next := w.with(nil).started()
-		w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) // between the next one's decision and its write
-		next.done(zoneIncrease(next.cache, t.Context(), "a", zone, 3))
+		w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) // between the next one's decision and its write
+		next.must(zoneIncrease(next.cache, t.Context(), "a", zone, 3))
 		assert.Emptyf(t, cmp.Diff(want, w.perZone("a")), "three in %s, instances by zone (-want +got)", zone)
 	}
 }
@@ -432,7 +437,7 @@ func TestGroupIsWholeWhereNoLaunchWasEverAnswered(t *testing.T) {
 		t.Run(fmt.Sprintf("answered before %t", known), bubbled(func(t *testing.T) {
 			w := newZonalWorld(t, divided("a", 0, 0, 9))
 			if known {
-				w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1))
+				w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 1))
 			}
 			before := w.desired("a")
 			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
@@ -457,7 +462,7 @@ func TestZoneThatFailedForAMomentIsNotSilent(t *testing.T) {
 		w.increase(1)
 		w.cache.NeedZones(t.Context(), "a")
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Params: map[string]string{"AvailabilityZones.member.1": "us-west-2c"}, Code: "InternalFailure"})
-		require.Error(t, errorOf(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)))
+		require.Error(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1))
 		w.isDivided(true, "with one silent zone")
 		for letter, want := range map[string]bool{"a": true, "b": false, "c": true} {
 			_, cooling := w.cache.CoolDown(w.view(letter))
@@ -470,7 +475,7 @@ func TestZoneThatFailedForAMomentIsNotSilent(t *testing.T) {
 func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
-	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want that the group is not scaled zone by zone")
 	w.isDivided(false, "after the refusal")
 }
@@ -478,7 +483,7 @@ func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {
 func TestRefusalEndsWithSuspendedProcess(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "The Launch process of the AutoScalingGroup is suspended", Status: 400})
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
+	if err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
 		t.Fatal("nothing was refused")
 	}
 	w.aws.ClearFaults(fault)

@@ -13,15 +13,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// The Amazon VPC CNI of every EKS cluster, the settings that nodetemplate knows, and the variable by which EKS gives the CNI the name
-// of the cluster (aws/amazon-vpc-cni-k8s, README, read 2026-11).
+// The Amazon VPC CNI of every EKS cluster. Its variables are in aws/amazon-vpc-cni-k8s, README (read 2026-11).
 const (
-	cniNamespace        = "kube-system"
-	cniDaemonSet        = "aws-node" // and its container
-	cniPrefixDelegation = "ENABLE_PREFIX_DELEGATION"
-	cniCustomNetworking = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
-	cniPodInterfaces    = "ENABLE_POD_ENI"
-	cniClusterName      = "CLUSTER_NAME"
+	cniNamespace = "kube-system"
+	cniDaemonSet = "aws-node" // and its container
 )
 
 // evidence is the Cache's evidence of the cluster's name. While it stays the same, so does the name.
@@ -46,9 +41,9 @@ func (p *Provider) SeeCluster() {
 	p.seen = now
 }
 
-// ClusterOfCNI returns the cluster's name from its VPC CNI, or "".
+// ClusterOfCNI returns the name that EKS has given to the cluster's VPC CNI, or "".
 func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
-	name := cniEnvironment(daemonSets)[cniClusterName]
+	name := cniEnvironment(daemonSets)["CLUSTER_NAME"]
 	if ownership.CheckClusterName(name) != nil {
 		return ""
 	}
@@ -72,8 +67,8 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 		_, err := daemonSets.DaemonSets(of.Namespace).Get(of.Name)
 		return err == nil
 	})
-	return nodetemplate.CNI{PrefixDelegation: isOn(cniPrefixDelegation), CustomNetworking: isOn(cniCustomNetworking),
-		PodInterfaces: isOn(cniPodInterfaces), Other: other}
+	return nodetemplate.CNI{PrefixDelegation: isOn("ENABLE_PREFIX_DELEGATION"), CustomNetworking: isOn("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"),
+		PodInterfaces: isOn("ENABLE_POD_ENI"), Other: other}
 }
 
 // cniEnvironment returns the variables of the VPC CNI's container, nil without a VPC CNI. The last one of a name counts, as there.

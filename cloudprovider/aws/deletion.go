@@ -21,14 +21,8 @@ import (
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// terminate waits for other writes to the group until ctx ends.
-func (p *Provider) terminate(ctx context.Context, group string, ids []string) error {
-	_, err := p.cache.Terminate(ctx, group, ids)
-	return err
-}
-
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
-	err := p.terminate(ctx, name, ids)
+	err := p.cache.Terminate(ctx, name, ids)
 	partial, some := errors.AsType[*asg.TerminationError](err)
 	if !some {
 		return err
@@ -42,7 +36,7 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	}
 	var replaceErr error
 	if len(needed) > 0 {
-		_, replaceErr = p.cache.Replace(p.ctx, name, needed) // AWS's answers may have used up the caller's patience with other writes
+		replaceErr = p.cache.Replace(p.ctx, name, needed) // AWS's answers may have used up the caller's patience with other writes
 	}
 	if len(partial.Stays) == 0 {
 		return replaceErr
@@ -53,7 +47,7 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 // DeleteNodes terminates the nodes' instances, those of the same moment by one call, and withdraws placeholder instances.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
-		return n.remove(nodes, n.provider.terminate)
+		return n.remove(nodes, n.provider.cache.Terminate)
 	}
 	p := n.provider
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -64,8 +65,7 @@ func (v *View) HasZoneGroups() bool { return v.zonal }
 
 // Instance returns the instance behind a node and its Auto Scaling group, or nil and nil.
 func (v *View) Instance(node *corev1.Node) (*group.Instance, *group.Group) {
-	id, _ := instanceID(node.Spec.ProviderID)
-	return v.snapshot.Instance(id)
+	return v.snapshot.Instance(nodemeta.InstanceOf(node))
 }
 
 // Former reports whether the node's instance started from another launch template version or configuration than its group's next one will.

@@ -100,10 +100,7 @@ func (n *NodeGroup) Autoprovisioned() bool { return false }
 
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
 func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
-	err := n.raise(delta, func() error {
-		_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
-		return err
-	})
+	err := n.raise(delta, func() error { return n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta) })
 	if errors.Is(err, asg.ErrNotAtomic) {
 		return cloudprovider.ErrNotImplemented
 	}
@@ -143,7 +140,7 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 // withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
 	return n.inLoop(func(ctx context.Context) error {
-		taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
+		taken, err := n.provider.cache.Withdraw(ctx, n.name, count)
 		n.provider.adopt(n.name)
 		if err == nil && taken == 0 {
 			return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
@@ -302,8 +299,7 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 
 // GetOptions returns Options, and never an error.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
-	options := n.Options(defaults)
-	return &options, nil
+	return new(n.Options(defaults)), nil
 }
 
 // Options are the defaults, overridden by the group's tags.

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -110,11 +112,7 @@ func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 				replaced: known.replaced || known.launch != nil, conclusion: known.conclusion /* until it is summed up */}
 		}
 	}
-	for name := range f.groups {
-		if s.Group(name) == nil {
-			delete(f.groups, name)
-		}
-	}
+	maps.DeleteFunc(f.groups, func(name string, _ *groupNodeFacts) bool { return s.Group(name) == nil })
 }
 
 // sameDescription reports whether a node from a may as well be one from b. Further types in b and facts about the image do not matter.
@@ -145,8 +143,7 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	if w.settled && w.node == node && (w.snapshot == s || f.belongs(w)) {
 		return
 	}
-	id, _ := instanceID(node.Spec.ProviderID)
-	instance, group := s.Instance(id)
+	instance, group := s.Instance(nodemeta.InstanceOf(node))
 	w.node, w.snapshot, w.settled = node, s, instance == nil
 	if instance == nil {
 		return

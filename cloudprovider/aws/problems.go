@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -194,4 +195,27 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 	}
 	r.current = now
 	r.shown.Store(&shown)
+}
+
+// watchAge reports the actions that the age of the reading forbids, if they changed.
+func (p *Provider) watchAge() {
+	now := ""
+	switch {
+	case p.TooOldToAdd():
+		now = "no node is added or removed"
+	case p.TooOldToRemove():
+		now = "no node is removed"
+	}
+	if now == p.tooOld {
+		return
+	}
+	p.tooOld = now
+	if now == "" {
+		klog.FromContext(p.ctx).Info("The Auto Scaling groups have been read again, nodes are added and removed as before")
+		return
+	}
+	message := fmt.Sprintf("The Auto Scaling groups have not been read for %s: %s until AWS answers; "+
+		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", decision.Span(p.cache.Age().Round(time.Second)), now)
+	klog.Warning(message)
+	p.problems.event(corev1.EventTypeWarning, "ReadingTooOld", message)
 }

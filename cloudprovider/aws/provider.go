@@ -22,7 +22,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -81,7 +80,7 @@ type Provider struct {
 	starts     *lookup.Cache[lookup.Start]
 	late       map[string]time.Time  // instances without a node for long, and since when, under changing
 	unjoined   map[string]notJoining // by Auto Scaling group, under changing
-	ageing     ageing                // under changing
+	tooOld     string                // what the age of the reading forbids, as last reported, under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
@@ -113,7 +112,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
@@ -157,9 +155,6 @@ func (p *Provider) LookUp(ctx context.Context) {
 // NeedZones has a group scaled zone by zone from the next loop on, because a pod needs one of its zones.
 func (p *Provider) NeedZones(group string) { p.cache.NeedZones(p.ctx, group) }
 
-// Undivided is asg.Cache's.
-func (p *Provider) Undivided(g *group.Group) *launchspec.Problem { return p.cache.Undivided(g) }
-
 // Dividing reports whether the next loop will see zone groups of a group that is whole in this one.
 func (p *Provider) Dividing() bool {
 	return slices.ContainsFunc(p.cache.Snapshot().Groups(), func(g *group.Group) bool {
@@ -194,7 +189,7 @@ func (p *Provider) BeforeLoop() {
 func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
+	p.watchAge()
 	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
@@ -288,8 +283,7 @@ func (p *Provider) isGoing(node *corev1.Node) bool {
 	if i, _ := p.instanceNow(node); i != nil {
 		return i.Lifecycle.Leaving()
 	}
-	id, _ := instanceID(node.Spec.ProviderID)
-	before, _ := p.View().Snapshot().Instance(id) // which has no placeholder
+	before, _ := p.View().Instance(node) // which has no placeholder
 	return before != nil
 }
 

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -18,6 +20,7 @@ type present interface {
 	CoolDown(*group.Group) (cooldown.Period, bool)
 	CoolDowns(*group.Group) []cooldown.Period
 	Closed(g *group.Group, zone string) bool
+	Undivided(*group.Group) *launchspec.Problem
 	Changed() <-chan struct{}
 	AwaitIncreases(context.Context) error
 }
@@ -58,17 +61,13 @@ func (p *Provider) Keeps(node *corev1.Node) bool {
 
 // instanceNow returns the node's instance and its group by the newest reading, which may be newer than the View, or nil.
 func (p *Provider) instanceNow(node *corev1.Node) (*group.Instance, *group.Group) {
-	id, _ := instanceID(node.Spec.ProviderID)
-	return p.cache.Snapshot().Instance(id)
+	return p.cache.Snapshot().Instance(nodemeta.InstanceOf(node))
 }
 
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
 // false where nothing of the kind is known, or for a node group of somebody else.
 func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
-	g := p.View().Group(nodeGroup)
-	if g == nil {
-		return "", false
-	}
+	g := cmp.Or(p.View().Group(nodeGroup), vanished)
 	if trouble, known := p.cache.Trouble(g); known {
 		return fmt.Sprintf("%s in pool %s", trouble.Class, trouble.Pool), true
 	}

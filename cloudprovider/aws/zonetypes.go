@@ -71,12 +71,10 @@ func (v *View) zonalTypes() []string {
 	return slices.Sorted(maps.Keys(types))
 }
 
-// unknownTypes returns the instance types in use that the catalogue lacks, sorted.
-func (v *View) unknownTypes() []string {
-	var unknown []string
+// unknownTypes returns the instance types in use that the catalogue lacks.
+func (v *View) unknownTypes() (unknown []string) {
 	for _, t := range v.templates {
 		unknown = append(unknown, t.UnknownTypes...)
 	}
-	slices.Sort(unknown)
-	return slices.Compact(unknown)
+	return unknown
 }

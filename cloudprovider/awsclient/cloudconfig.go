@@ -62,7 +62,7 @@ func ParseCloudConfig(text string) (CloudConfig, error) {
 func (c CloudConfig) validate() error {
 	var errs []error
 	seen := map[string]string{}
-	for _, name := range c.sectionNames() {
+	for _, name := range slices.Sorted(maps.Keys(c.ServiceOverride)) {
 		o := c.ServiceOverride[name]
 		for _, field := range []struct {
 			name  string
@@ -85,8 +85,6 @@ func (c CloudConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c CloudConfig) sectionNames() []string { return slices.Sorted(maps.Keys(c.ServiceOverride)) }
-
 // endpointResolver is a service's EndpointResolverV2. P is its EndpointParameters.
 type endpointResolver[P any] interface {
 	ResolveEndpoint(context.Context, P) (smithyendpoints.Endpoint, error)
@@ -94,8 +92,8 @@ type endpointResolver[P any] interface {
 
 // override has a client of the service resolve its endpoint by the ServiceOverride for the region, if there is one.
 func override[R endpointResolver[P], P any](resolver *R, c CloudConfig, service, region string) {
-	for _, name := range c.sectionNames() {
-		if o := c.ServiceOverride[name]; o.Service == service && o.Region == region {
+	for _, o := range c.ServiceOverride {
+		if o.Service == service && o.Region == region {
 			*resolver = any(fixedEndpoint[P]{*o}).(R)
 		}
 	}

@@ -80,7 +80,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
 	_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	_, err = w.cache.Terminate(t.Context(), "spot", []string{ended})
+	err = w.cache.Terminate(t.Context(), "spot", []string{ended})
 	require.NoError(t, err)
 	w.wait("it is leaving", func() bool { i, _ := w.cache.Snapshot().Instance(ended); return i != nil && i.Lifecycle.Leaving() })
 	w.running()

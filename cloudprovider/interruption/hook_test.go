@@ -21,7 +21,7 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(t, g, func(t *testing.T, w *world) {
 		w.running()
-		_, err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1])
+		err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1])
 		require.NoError(t, err)
 		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
 		time.Sleep(9 * time.Minute)
@@ -148,7 +148,7 @@ func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 	const instances = 90 // the fake API server watches a hundred at once
 	for name, end := range map[string]func(t *testing.T, w *world){
 		"ended by us": func(t *testing.T, w *world) {
-			_, err := w.cache.Terminate(t.Context(), "spot", w.inService())
+			err := w.cache.Terminate(t.Context(), "spot", w.inService())
 			require.NoError(t, err)
 		},
 		"ended by Auto Scaling": func(t *testing.T, w *world) { require.NoError(t, w.aws.SetDesired("spot", 0)) },

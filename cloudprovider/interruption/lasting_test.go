@@ -55,7 +55,7 @@ func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
 		w.silent()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Dies: ms(10_000)})
 		w.running()
-		_, err := w.cache.Increase(t.Context(), "spot", 1)
+		err := w.cache.Increase(t.Context(), "spot", 1)
 		require.NoError(t, err)
 		var starting string
 		w.wait("a starting instance in a reading", func() bool {
@@ -435,7 +435,7 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 				w.send(warning(warned, time.Now()))
 				w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 				if tt.asks {
-					_, err := w.cache.Increase(t.Context(), "spot", 1)
+					err := w.cache.Increase(t.Context(), "spot", 1)
 					require.NoError(t, err)
 				}
 				w.refused.Store(false)
@@ -467,7 +467,7 @@ func TestStopInWarmPoolEndsNoNode(t *testing.T) {
 					w.send(event)
 				}
 				time.Sleep(40 * time.Second)
-				_, err = w.cache.Increase(t.Context(), "spot", 1)
+				err = w.cache.Increase(t.Context(), "spot", 1)
 				require.NoError(t, err)
 				w.wait("in service, with its node", func() bool { return slices.Contains(w.inService(), warmed) && w.nodes()[warmed] != nil })
 				if late { // otherwise the node is not Ready yet

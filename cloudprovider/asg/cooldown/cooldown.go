@@ -101,11 +101,6 @@ func (p Period) afterLaunch() bool {
 	return p.Class == awsmessage.Configuration && afterLaunch(p.Message)
 }
 
-// unanswered reports whether the cool-down began because AWS did not answer a launch of the group.
-func (p Period) unanswered(group string) bool {
-	return p.Group == group && p.silent
-}
-
 // List remembers cool-downs. The first launch in the pool afterwards is a probe with one instance where possible. Safe for concurrent use.
 type List struct {
 	clock clock.PassiveClock
@@ -116,9 +111,9 @@ type List struct {
 
 func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 
-// Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
-// about a pool, such as a throttled call.
-func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period, bool) {
+// Fail remembers a failed launch of the group, and reports whether that causes a cool-down. A failure that says nothing about a pool causes
+// none, such as a throttled call.
+func (l *List) Fail(group string, m awsmessage.Meaning, message string) bool {
 	p := Period{by: group, Class: m.Class, Message: message, Pool: poolOf(m)}
 	length := capacityCoolDown
 	switch m.Class {
@@ -149,12 +144,13 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 			length = brokenCoolDown
 		}
 	default:
-		return Period{}, false
+		return false
 	}
 	if m.Own {
 		p.Group = group
 	}
-	return l.add(p, length), true
+	l.add(p, length)
+	return true
 }
 
 // Unanswered remembers that AWS did not answer a launch of the group in a zone.
@@ -174,21 +170,20 @@ func (l *List) UnansweredZones(group string) []string {
 	defer l.mu.Unlock()
 	var zones []string
 	for _, p := range l.periods {
-		if p.unanswered(group) && now.Before(p.Until) {
+		if p.Group == group && p.silent && now.Before(p.Until) {
 			zones = append(zones, p.Zone)
 		}
 	}
 	return zones
 }
 
-func (l *List) add(p Period, length time.Duration) Period {
+func (l *List) add(p Period, length time.Duration) {
 	now := l.clock.Now()
 	p.Until, p.length = now.Add(length), length
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool && o.by == p.by || o.over(now) }
 	l.periods = append(slices.DeleteFunc(l.periods, replaced), p)
-	return p
 }
 
 // Of returns the longest cool-down that holds for a pool of the group now.
@@ -199,23 +194,15 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 
 // Holding returns the cool-downs that hold for the group's pools now, the latest for each pool, the oldest first.
 func (l *List) Holding(group string, pools func() []Pool) []Period {
-	now := l.clock.Now()
+	now, listed := l.clock.Now(), map[Period]bool{}
+	own := sync.OnceValue(pools) // mostly nobody needs them
 	l.mu.Lock()
-	var holding []Period
-	for _, p := range l.periods {
-		if now.Before(p.Until) && (p.Group == "" || p.Group == group) {
-			holding = append(holding, p)
-		}
-	}
-	l.mu.Unlock()
-	if len(holding) == 0 {
-		return nil
-	}
+	defer l.mu.Unlock()
 	var latest []Period
-	own, listed := pools(), map[Period]bool{}
-	for _, p := range slices.Backward(holding) {
+	for _, p := range slices.Backward(l.periods) {
 		pool := Period{Group: p.Group, Pool: p.Pool}
-		if !listed[pool] && slices.ContainsFunc(own, func(of Pool) bool { return p.holdsFor(group, of) }) {
+		if now.Before(p.Until) && (p.Group == "" || p.Group == group) && !listed[pool] &&
+			slices.ContainsFunc(own(), func(of Pool) bool { return p.holdsFor(group, of) }) {
 			listed[pool] = true
 			latest = append(latest, p)
 		}
@@ -291,7 +278,9 @@ func (l *List) Succeed(group string, pool Pool, launched time.Time, inService bo
 func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
 
 // Answered ends the cool-downs of the group's unanswered launches.
-func (l *List) Answered(group string) { l.remove(func(p Period) bool { return p.unanswered(group) }) }
+func (l *List) Answered(group string) {
+	l.remove(func(p Period) bool { return p.Group == group && p.silent })
+}
 
 func (l *List) remove(drop func(Period) bool) {
 	l.mu.Lock()

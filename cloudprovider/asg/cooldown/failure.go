@@ -161,7 +161,6 @@ func (f FailedLaunch) Lasts() bool {
 	return f.Class != awsmessage.Transient && f.Class != awsmessage.Throttle
 }
 
-// Those returns the failures that count, in their order.
 func Those(failures []FailedLaunch, counts func(FailedLaunch) bool) (those Failures) {
 	for _, f := range failures {
 		if counts(f) {
@@ -171,7 +170,6 @@ func Those(failures []FailedLaunch, counts func(FailedLaunch) bool) (those Failu
 	return those
 }
 
-// First returns the first of the failures, or nil.
 func (f Failures) First() *Failure {
 	if len(f) == 0 {
 		return nil

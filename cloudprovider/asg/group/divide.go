@@ -15,22 +15,11 @@ func (g *Group) ID() string {
 
 func ZoneGroupID(group, zone string) string { return group + "/" + zone }
 
-// LaunchZones returns the zones that the group may launch in, each once.
-func (g *Group) LaunchZones() []string {
-	zones := make([]string, 0, len(g.Zones))
-	for _, zone := range g.Zones {
-		if !slices.Contains(zones, zone) {
-			zones = append(zones, zone)
-		}
-	}
-	return zones
-}
-
 // ByZone divides the group into its zone groups: first one for each zone that it may launch in, in AWS's order, then one for each other zone with
 // instances. Their desired capacities add up to the group's. The missing instances count in the zone with the fewest, where AWS would launch them.
 // Their maximum sizes add up to the group's, with the rest dealt out evenly. The minimum size of each assumes that it alone loses all capacity beyond
 // the group's minimum. Every instance must have a zone.
-func (g *Group) ByZone(among ...string) []*Group { return g.Divide(among, g.LaunchZones()) }
+func (g *Group) ByZone(among ...string) []*Group { return g.Divide(among, g.Zones) }
 
 // Divide is ByZone with the instances that the minimum size lacks in the zones that are available.
 func (g *Group) Divide(among, available []string) []*Group {
@@ -46,7 +35,7 @@ func (g *Group) Divide(among, available []string) []*Group {
 	for _, v := range views {
 		v.DesiredCapacity = v.CountedCapacity()
 	}
-	open := views[:len(g.LaunchZones())]
+	open := views[:len(g.Zones)]
 	g.accepted().dealMissing(open)
 	g.accepted().takeExcess(views)
 	spare, left := max(0, g.Reached()-g.MinSize), g.MaxSize
@@ -110,13 +99,13 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 }
 
 func (g *Group) emptyZoneGroups() []*Group {
-	zones, others := g.LaunchZones(), map[string]bool{}
+	others := map[string]bool{}
 	for _, i := range g.Instances {
-		if !slices.Contains(zones, i.Zone) {
+		if !slices.Contains(g.Zones, i.Zone) {
 			others[i.Zone] = true
 		}
 	}
-	zones = append(zones, slices.Sorted(maps.Keys(others))...)
+	zones := slices.Concat(g.Zones, slices.Sorted(maps.Keys(others)))
 	views := make([]*Group, len(zones))
 	for at, zone := range zones {
 		v := *g

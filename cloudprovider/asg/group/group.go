@@ -22,7 +22,7 @@ type Group struct {
 	MaxSize         int
 	DesiredCapacity int
 
-	Zones                []string             // the availability zones that the group may launch in, in AWS's order
+	Zones                []string             // the availability zones that the group may launch in, in AWS's order, each once
 	Tags                 map[string]string    // of the group, by key. Keys that differ in case are two keys, as in AWS
 	Pause                Pause                // what TagPaused has left alone
 	Schedules            []Schedule           // the TagSchedules, by name
@@ -67,6 +67,7 @@ type Group struct {
 	LaunchStated   []launchspec.Statement // the statements of the launch source. More may come while it is unread
 	LaunchUnread   bool
 	ZonesNeeded    bool             // a pod needed one of the zones
+	Flag           Named            // the --nodes flag that names the group, or zero
 	ZoneLimits     map[string]Named // of --nodes flags that name a zone of the group, by zone
 
 	// StatedCapacity is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
@@ -76,8 +77,7 @@ type Group struct {
 	BookedIn         map[string]int // Booked by zone, "" for any
 	WithdrawalFailed bool           // AWS did not let us take back our request, and the next try has to wait
 
-	flag Named // the --nodes flag that names the group, or zero
-	most int   // the maximum size of a zone group that gets all the rest of the group's
+	most int // the maximum size of a zone group that gets all the rest of the group's
 }
 
 type Instance struct {
@@ -114,7 +114,6 @@ const (
 	ProcessRebalance = "AZRebalance" // AWS launches instances in one zone and terminates others in their place
 )
 
-// Suspended reports whether a process of the group is suspended.
 func (g *Group) Suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }
 
 // LaunchGroup returns the group in the form of the launch spec Resolver, nil for nil.
@@ -163,39 +162,58 @@ type FailedIncrease struct {
 	Err       error  // as Increase and IncreaseZones return it
 }
 
-func (g *Group) Narrow(n Named) {
-	g.flag = n
-	g.MinSize, g.MaxSize = g.given()
-}
-
 // given returns the sizes by AWS and the --nodes flag that names the group. AWS's own always hold: it refuses to terminate below its minimum, and
 // the node would be drained in vain.
 func (g *Group) given() (least, most int) {
-	if g.flag.Name == "" {
+	if g.Flag.Name == "" {
 		return g.AWSMin, g.AWSMax
 	}
-	most = max(g.AWSMin, min(g.AWSMax, g.flag.MaxSize))
-	return min(max(g.AWSMin, g.flag.MinSize), most), most
+	most = max(g.AWSMin, min(g.AWSMax, g.Flag.MaxSize))
+	return min(max(g.AWSMin, g.Flag.MinSize), most), most
 }
 
-// CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where that is mixed or not known.
-func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
+// CapacityType returns how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where the policy mixes both, or where an unread
+// launch template decides.
+func (g *Group) CapacityType() string {
+	s := g.Source
+	switch {
+	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
+		return awsmessage.OnDemand
+	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
+		return awsmessage.Spot
+	case s.Mixed, g.LaunchSpec == nil:
+		return ""
+	case g.LaunchSpec.Spot:
+		return awsmessage.Spot
+	}
+	return awsmessage.OnDemand
+}
 
-// PaidAhead is Source.PaidAhead.
-func (g *Group) PaidAhead() bool { return g.Source.PaidAhead(g.LaunchSpec) }
+// reservedOnDemand is a kind of capacity in AWS's spelling, as awsmessage.OnDemand is. See Source.Segments.
+const reservedOnDemand = "on-demand-capacity-reservation"
 
-// Reserved reports whether instances may run in capacity that is paid whether they use it or not.
+// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
+// which the policy or the launch template names.
+func (g *Group) PaidAhead() bool {
+	return g.LaunchSpec != nil && g.LaunchSpec.PaidAhead || slices.ContainsFunc(slices.Concat(g.Source.Segments...), func(kind string) bool {
+		return kind != awsmessage.OnDemand && kind != reservedOnDemand
+	})
+}
+
+// Reserved reports whether instances may run in capacity that is paid whether they use it or not, also on Dedicated Hosts.
 func (g *Group) Reserved() bool {
-	r := g.Reservations
-	return g.Source.Reserved(g.LaunchSpec) || len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+	r, spec := g.Reservations, g.LaunchSpec
+	return g.PaidAhead() || spec != nil && (spec.Reserved || spec.OnHost()) || slices.Contains(slices.Concat(g.Source.Segments...), reservedOnDemand) ||
+		len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
 }
 
-// hasOwnCapacity reports whether a shortage of other groups says nothing about this one. See launchspec.Source.OwnCapacity.
+// hasOwnCapacity reports whether a shortage of other groups says nothing about this one, and its own nothing about them: instances run in reserved
+// capacity, on hardware of their own, or in a placement group, which may have no room where the zone has.
 func (g *Group) hasOwnCapacity() bool {
-	return g.Reserved() || g.Source.OwnCapacity(g.LaunchSpec) || g.PlacementGroup != ""
+	spec := g.LaunchSpec
+	return g.Reserved() || spec != nil && (spec.OwnCapacity || spec.OwnHardware()) || g.PlacementGroup != ""
 }
 
-// Pool returns the pool of the group's instances of a type in a zone.
 func (g *Group) Pool(instanceType, zone string) cooldown.Pool {
 	return cooldown.Pool{InstanceType: instanceType, Zone: zone, CapacityType: g.CapacityType(), Own: g.hasOwnCapacity()}
 }

@@ -75,7 +75,7 @@ func (g *Group) limits(whole *Group, by int) []Limit {
 		reached = append(reached, l)
 	}
 	check(Limit{}, g.AWSMin, g.AWSMax, whole.Reached())
-	if n := g.flag; n.Name != "" {
+	if n := g.Flag; n.Name != "" {
 		check(Limit{Flag: n.String()}, n.MinSize, n.MaxSize, whole.Reached())
 	}
 	for _, t := range g.Timed {

@@ -159,7 +159,7 @@ func TestSizesFollowTheSchedules(t *testing.T) {
 			}
 			g.Schedules = ReadSchedules(g.Tags)
 			if tt.flag != nil {
-				g.Narrow(*tt.flag)
+				g.Flag = *tt.flag
 			}
 			got := map[string]string{}
 			for at := range tt.want {

@@ -59,7 +59,7 @@ func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
 	if found == nil {
 		return nil, problems
 	}
-	launch := found.launch()
+	launch := new(found.LaunchSpec)
 	launch.Origins, launch.Next = []string{name}, []string{name}
 	launch.Image, _ = r.image(launch.ImageID)
 	if found.instanceType != "" {
@@ -103,7 +103,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	}
 	base, _ := r.templates.get(g.Source.Template)
 	used := r.used(g.Source, base)
-	launch := used[0].launch()
+	launch := new(used[0].LaunchSpec)
 	launch.Origins = known(origins)
 	r.addNext(launch, g.Source, used)
 	launch.Image, _ = r.image(launch.ImageID)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,47 +30,35 @@ func (r *Resolver) image(imageID string) (*Image, error) {
 
 // fetchImages resolves the parameters that name images, and reads the images of the groups. One that cannot be read stays unknown.
 func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
-	users := map[string]imageUser{}
+	users := map[string]TemplateRef{}
 	for _, g := range groups {
-		for _, u := range r.imageUsers(g) {
-			if isAlias(u.ImageID) && !u.ref.IsZero() {
-				r.aliases.want(u.ImageID)
+		for id, ref := range r.imageUsers(g) {
+			if isAlias(id) && !ref.IsZero() {
+				r.aliases.want(id)
 			}
-			if _, ok := users[u.ImageID]; !ok {
-				users[u.ImageID] = u
+			if users[id].IsZero() {
+				users[id] = ref
 			}
 		}
 	}
 	r.resolveAliases(ctx, users)
 	for id := range users {
-		if isAlias(id) {
-			resolved, _ := r.aliases.get(id)
-			if resolved == nil {
-				continue
-			}
+		if resolved, _ := r.aliases.get(id); resolved != nil {
 			id = *resolved
 		}
 		if strings.HasPrefix(id, "ami-") {
 			r.images.want(id)
 		}
 	}
-	due := r.images.due(r.clock.Now())
-	slices.Sort(due)
-	r.images.fetchBatches(due, maxImagesPerCall, r.clock, func(ids []string) (map[string]*Image, error) {
-		found, err := r.describeImages(ctx, ids)
-		if err != nil {
-			klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(err), "err", err)
-		}
-		return found, err
-	})
+	r.images.fetchBatches(ctx, r.images.due(), maxImagesPerCall, r.describeImages)
 }
 
 // resolveAliases resolves the parameters to images, each through one launch template that names it.
-func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUser) {
-	r.aliases.fetch(r.aliases.due(r.clock.Now()), r.clock, func(alias string) (*string, error) {
+func (r *Resolver) resolveAliases(ctx context.Context, users map[string]TemplateRef) {
+	r.aliases.fetch(ctx, r.aliases.due(), func(ctx context.Context, alias string) (*string, error) {
 		ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 		defer cancel()
-		t, err := r.describeTemplate(ctx, users[alias].ref, true)
+		t, err := r.describeTemplate(ctx, users[alias], true)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +75,10 @@ func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string
 	found, err := r.imagesOf(ctx, &ec2.DescribeImagesInput{ImageIds: ids})
 	if isGone(err) && len(ids) > 1 {
 		// One image that is missing, or has no proper ID, fails the call for all. A filter passes over it, but takes EC2 longer.
-		return r.imagesOf(ctx, &ec2.DescribeImagesInput{Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
+		found, err = r.imagesOf(ctx, &ec2.DescribeImagesInput{Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
+	}
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(err), "err", err)
 	}
 	return found, err
 }
@@ -127,25 +117,21 @@ func imageFrom(in ec2types.Image) *Image {
 	return i
 }
 
-// imageUser is a launch template with its reference. A launch configuration, and an image of an override, have none.
-type imageUser struct {
-	ref TemplateRef
-	*template
-}
-
-// imageUsers returns the read launch sources of g and the overrides that name an image.
-func (r *Resolver) imageUsers(g *Group) []imageUser {
-	var users []imageUser
+// imageUsers returns the images that the read launch sources of g and its overrides name, with the launch template that names each. A launch
+// configuration, and an override, have none.
+func (r *Resolver) imageUsers(g *Group) map[string]TemplateRef {
+	users := map[string]TemplateRef{}
 	if c, _ := r.configurations.get(g.Source.ConfigurationName); c != nil {
-		users = append(users, imageUser{template: c})
+		users[c.ImageID] = TemplateRef{}
+	}
+	for _, o := range g.Source.Overrides {
+		users[o.ImageID] = TemplateRef{}
 	}
 	for _, ref := range g.Source.templates() {
 		if t, _ := r.templates.get(ref); t != nil {
-			users = append(users, imageUser{ref: ref, template: t})
+			users[t.ImageID] = ref
 		}
 	}
-	for _, o := range g.Source.Overrides {
-		users = append(users, imageUser{template: &template{LaunchSpec: LaunchSpec{ImageID: o.ImageID}}})
-	}
-	return slices.DeleteFunc(users, func(u imageUser) bool { return u.ImageID == "" })
+	delete(users, "")
+	return users
 }

@@ -35,7 +35,7 @@ func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
 		{name: "both kinds", data: interfaces("efa", "efa-only", "interface"), want: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: tt.data}).launch().EFAInterfaces, "adapters")
+			assert.Equal(t, tt.want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: tt.data}).EFAInterfaces, "adapters")
 		})
 	}
 }
@@ -150,7 +150,7 @@ func TestMarketOfTemplate(t *testing.T) {
 		ec2types.MarketTypeInterruptibleCapacityReservation: {PaidAhead: true},
 	} {
 		data := &ec2types.ResponseLaunchTemplateData{InstanceMarketOptions: &ec2types.LaunchTemplateInstanceMarketOptions{MarketType: market}}
-		assert.Equalf(t, &want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch(), "market %q", market)
+		assert.Equalf(t, &want, &templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).LaunchSpec, "market %q", market)
 	}
 }
 
@@ -179,11 +179,10 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 			HostResourceGroupArn: &tt.hosts},
 			CapacityReservationSpecification: &ec2types.LaunchTemplateCapacityReservationSpecificationResponse{
 				CapacityReservationPreference: tt.preference, CapacityReservationTarget: tt.target}}
-		spec := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch()
-		assert.Equalf(t, tt.want, Source{}.OwnCapacity(spec), "%+v", tt)
-		assert.Equalf(t, tt.want && !tt.unreserved, Source{}.Reserved(spec), "reserved: %+v", tt)
+		spec := &templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).LaunchSpec
+		assert.Equalf(t, tt.want, spec.Reserved || spec.OwnCapacity || spec.OwnHardware(), "%+v", tt)
+		assert.Equalf(t, tt.want && !tt.unreserved, spec.Reserved || spec.OnHost(), "reserved: %+v", tt)
 	}
-	assert.True(t, Source{Segments: [][]string{{reservedOnDemand, "on-demand"}}}.OwnCapacity(nil), "reserved segment")
 }
 
 func TestLicenceOfImage(t *testing.T) {
@@ -213,12 +212,12 @@ func (c configurations) DescribeLaunchConfigurations(context.Context, *autoscali
 func TestTenancyOfBothSources(t *testing.T) {
 	for _, placement := range []ec2types.LaunchTemplatePlacement{{Tenancy: ec2types.TenancyHost}, {HostResourceGroupArn: aws.String("arn")}} {
 		data := &ec2types.ResponseLaunchTemplateData{Placement: &placement}
-		assert.Equal(t, "host", templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).launch().Tenancy, "of a launch template")
+		assert.Equal(t, "host", templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: data}).Tenancy, "of a launch template")
 	}
 	old := astypes.LaunchConfiguration{LaunchConfigurationName: aws.String("old"), PlacementTenancy: aws.String("dedicated")}
 	found, err := New(configurations{one: old}, APIs{}, nil, nil).describeConfigurations(t.Context(), []string{"old"})
 	require.NoError(t, err)
-	assert.Equal(t, "dedicated", found["old"].launch().Tenancy, "of a launch configuration")
+	assert.Equal(t, "dedicated", found["old"].Tenancy, "of a launch configuration")
 }
 
 func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {

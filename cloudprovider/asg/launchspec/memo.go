@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ var errNotRead = errors.New("not read yet")
 // look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is tried at a time,
 // and the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
+	clock   clock.PassiveClock
 	keepFor time.Duration // how long a value stays fresh, 0 for ever
 	goneFor time.Duration // how long a missing object is left alone, 0 for RetryMost
 	entries map[K]*memoEntry[V]
@@ -37,8 +39,8 @@ type denial struct {
 	retryAt time.Time
 }
 
-func newMemo[K comparable, V any](keepFor time.Duration) memo[K, V] {
-	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}, denial: &denial{}}
+func newMemo[K comparable, V any](c clock.PassiveClock, keepFor time.Duration) memo[K, V] {
+	return memo[K, V]{clock: c, keepFor: keepFor, entries: map[K]*memoEntry[V]{}, denial: &denial{}}
 }
 
 // get returns the value, nil if there never was one, and the error of the last look-up.
@@ -64,8 +66,9 @@ func (m memo[K, V]) want(key K) {
 }
 
 // due returns the wanted keys whose value is missing, expired or due for a retry, and forgets unwanted keys.
-func (m memo[K, V]) due(now time.Time) []K {
+func (m memo[K, V]) due() []K {
 	var due, denied []K
+	now := m.clock.Now()
 	for key, e := range m.entries {
 		if !e.wanted {
 			delete(m.entries, key)
@@ -100,8 +103,8 @@ func (m memo[K, V]) failing() bool {
 	return false
 }
 
-func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
-	e := m.entries[key]
+func (m memo[K, V]) put(key K, value *V, err error) {
+	e, now := m.entries[key], m.clock.Now()
 	if e == nil {
 		e = &memoEntry[V]{}
 		m.entries[key] = e
@@ -130,25 +133,25 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 }
 
 // fetch looks up the keys by one call each, a few at a time, and enters the results.
-func (m memo[K, V]) fetch(keys []K, c clock.PassiveClock, lookUp func(K) (*V, error)) {
-	m.fetchBatches(keys, 1, c, func(batch []K) (map[K]*V, error) {
-		found, err := lookUp(batch[0])
+func (m memo[K, V]) fetch(ctx context.Context, keys []K, lookUp func(context.Context, K) (*V, error)) {
+	m.fetchBatches(ctx, keys, 1, func(ctx context.Context, batch []K) (map[K]*V, error) {
+		found, err := lookUp(ctx, batch[0])
 		return map[K]*V{batch[0]: found}, err
 	})
 }
 
 // fetchBatches is fetch with calls for so many keys at most. lookUp leaves missing objects out of its answer.
-func (m memo[K, V]) fetchBatches(keys []K, size int, c clock.PassiveClock, lookUp func([]K) (map[K]*V, error)) {
+func (m memo[K, V]) fetchBatches(ctx context.Context, keys []K, size int, lookUp func(context.Context, []K) (map[K]*V, error)) {
 	batches := slices.Collect(slices.Chunk(keys, size))
 	found, errs := make([]map[K]*V, len(batches)), make([]error, len(batches))
-	awsclient.Parallel(len(batches), lookupsAtOnce, func(at int) { found[at], errs[at] = lookUp(batches[at]) })
+	awsclient.Parallel(len(batches), lookupsAtOnce, func(at int) { found[at], errs[at] = lookUp(ctx, batches[at]) })
 	for at, batch := range batches {
 		for _, key := range batch {
 			err := errs[at]
 			if err == nil && found[at][key] == nil {
 				err = errGone
 			}
-			m.put(key, found[at][key], err, c.Now())
+			m.put(key, found[at][key], err)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package launchspec
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,13 +54,13 @@ type Resolver struct {
 func New(as AutoScalingAPI, apis APIs, c clock.PassiveClock, clusterIn func(userData string) string) *Resolver {
 	r := &Resolver{
 		autoscaling: as, apis: apis, clock: c, clusterIn: clusterIn, suspects: map[string]bool{}, replaced: map[string]time.Time{},
-		templates:      newMemo[TemplateRef, template](0),
-		configurations: newMemo[string, template](0),
-		requirements:   newMemo[requirementsKey, []string](requirementsTTL),
-		nodegroups:     newMemo[NodegroupKey, describedNodegroup](nodegroupTTL),
-		aliases:        newMemo[string, string](floatingTemplateTTL),
-		images:         newMemo[string, Image](0),
-		refreshes:      newMemo[string, Operation](operationInterval),
+		templates:      newMemo[TemplateRef, template](c, 0),
+		configurations: newMemo[string, template](c, 0),
+		requirements:   newMemo[requirementsKey, []string](c, requirementsTTL),
+		nodegroups:     newMemo[NodegroupKey, describedNodegroup](c, nodegroupTTL),
+		aliases:        newMemo[string, string](c, floatingTemplateTTL),
+		images:         newMemo[string, Image](c, 0),
+		refreshes:      newMemo[string, Operation](c, operationInterval),
 	}
 	r.images.goneFor = goneImageRetry
 	return r
@@ -104,26 +103,20 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	fresh := r.wantOperations(groups)
-	configurations := r.configurations.due(r.clock.Now())
-	slices.Sort(configurations)
-	r.configurations.fetchBatches(configurations, maxConfigurationsPerCall, r.clock, func(names []string) (map[string]*template, error) {
-		return r.describeConfigurations(ctx, names)
-	})
-	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
+	r.configurations.fetchBatches(ctx, r.configurations.due(), maxConfigurationsPerCall, r.describeConfigurations)
+	r.fetchTemplates(ctx, r.templates.due())
 	eksCtx, cancel := context.WithTimeout(ctx, 2*optionalTimeout) // the rest is due again soon, and the look-ups below do not wait for it
 	defer cancel()
-	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key NodegroupKey) (*describedNodegroup, error) {
-		return r.describeNodegroup(eksCtx, key)
-	})
+	r.nodegroups.fetch(eksCtx, r.nodegroups.due(), r.describeNodegroup)
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {
 		for _, key := range r.requirementsOf(g) {
 			r.requirements.want(key)
 		}
 	}
-	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
-	refreshes := r.refreshes.due(r.clock.Now())
-	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
+	r.requirements.fetch(ctx, r.requirements.due(), r.matchingTypes)
+	refreshes := r.refreshes.due()
+	r.refreshes.fetch(ctx, refreshes[:min(len(refreshes), refreshesAtOnce)], r.refresh)
 	r.Failing = fresh || len(refreshes) > refreshesAtOnce || r.templates.failing() || r.configurations.failing() || r.requirements.failing() ||
 		r.nodegroups.failing() || r.aliases.failing() || r.images.failing()
 }
@@ -137,10 +130,10 @@ func (r *Resolver) expire(g *Group) {
 		r.requirements.expire(key)
 	}
 	r.nodegroups.expire(g.ManagedNodegroup())
-	for _, u := range r.imageUsers(g) {
-		if image, _ := r.image(u.ImageID); image != nil {
+	for id := range r.imageUsers(g) {
+		if image, _ := r.image(id); image != nil {
 			r.images.expire(image.ID)
 		}
-		r.aliases.expire(u.ImageID)
+		r.aliases.expire(id)
 	}
 }

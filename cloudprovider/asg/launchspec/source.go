@@ -94,7 +94,6 @@ func (s Source) NamesTypes() bool {
 	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
 }
 
-// namedTypes returns the types that overrides name, each once.
 func (s Source) namedTypes() (types []Type) {
 	for _, o := range s.Overrides {
 		if !slices.ContainsFunc(types, func(t Type) bool { return t.Name == o.InstanceType }) {
@@ -102,28 +101,6 @@ func (s Source) namedTypes() (types []Type) {
 		}
 	}
 	return types
-}
-
-// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
-// which the policy or the launch template names. An unread spec is nil.
-func (s Source) PaidAhead(spec *LaunchSpec) bool {
-	return spec != nil && spec.PaidAhead || slices.ContainsFunc(slices.Concat(s.Segments...), func(kind string) bool {
-		return kind != string(types.TargetCapacityTypeOnDemand) && kind != reservedOnDemand
-	})
-}
-
-const reservedOnDemand = string(types.TargetCapacityTypeOnDemandCapacityReservation)
-
-// Reserved reports whether instances may run in capacity that is paid whether they use it or not, also on Dedicated Hosts. An unread spec
-// is nil.
-func (s Source) Reserved(spec *LaunchSpec) bool {
-	return s.PaidAhead(spec) || spec != nil && (spec.Reserved || spec.onHost()) || slices.Contains(slices.Concat(s.Segments...), reservedOnDemand)
-}
-
-// OwnCapacity reports whether a shortage of the instances says nothing about other launches, and theirs nothing about these: they run in reserved
-// capacity, on hardware of their own, or in a placement group, which may have no room where the zone has. An unread spec is nil.
-func (s Source) OwnCapacity(spec *LaunchSpec) bool {
-	return s.Reserved(spec) || spec != nil && (spec.OwnCapacity || spec.ownHardware())
 }
 
 // replacesImageOf reports whether an override replaces the image of the launch template.

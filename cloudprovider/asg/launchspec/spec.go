@@ -6,8 +6,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // LaunchSpec is what a group's next instances start from. It is immutable, and the same pointer while nothing in it changes.
@@ -37,9 +35,9 @@ type LaunchSpec struct {
 	Others        []OtherTemplate // the further launch templates, which overrides name
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
-	PaidAhead     bool            // by the launch template itself, see Source.PaidAhead
-	Reserved      bool            // the launch template itself names capacity reservations, see Source.Reserved
-	OwnCapacity   bool            // the launch template itself names a placement group, see Source.OwnCapacity
+	PaidAhead     bool            // by the launch template itself: a capacity block, or an interruptible reservation
+	Reserved      bool            // the launch template itself names capacity reservations
+	OwnCapacity   bool            // the launch template itself names a placement group
 	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }
@@ -56,11 +54,11 @@ func SameLaunch(a, b *LaunchSpec) bool {
 	return reflect.DeepEqual(left, right)
 }
 
-func (l *LaunchSpec) ownHardware() bool {
-	return l.Tenancy == string(ec2types.TenancyDedicated) || l.onHost()
+func (l *LaunchSpec) OwnHardware() bool {
+	return l.Tenancy == string(ec2types.TenancyDedicated) || l.OnHost()
 }
 
-func (l *LaunchSpec) onHost() bool { return l.Tenancy == string(ec2types.TenancyHost) }
+func (l *LaunchSpec) OnHost() bool { return l.Tenancy == string(ec2types.TenancyHost) }
 
 // Unlisted names what AWS charges for beside Linux on shared hardware, of which price lists are, as far as that is known. A nil l is unread.
 func (l *LaunchSpec) Unlisted() (extras []string) {
@@ -80,13 +78,12 @@ func (l *LaunchSpec) Unlisted() (extras []string) {
 	if licence != "" {
 		extras = append(extras, "the licence of "+licence)
 	}
-	if l.ownHardware() {
+	if l.OwnHardware() {
 		extras = append(extras, l.Tenancy+" tenancy")
 	}
 	return extras
 }
 
-// Windows reports whether the nodes run Windows.
 func (l *LaunchSpec) Windows() bool { return l.windowsOfEKS() || l.Image != nil && l.Image.Windows }
 
 // windowsOfEKS goes by the type of the image, because EKS's own image may be unread.
@@ -124,21 +121,6 @@ func addDevice(devices []BlockDevice, name *string, sizeGiB *int32) []BlockDevic
 		return devices
 	}
 	return append(devices, BlockDevice{Device: aws.ToString(name), SizeGiB: int(*sizeGiB)})
-}
-
-// CapacityType is how the next instances are bought, "" where the policy mixes both, or where an unread spec, nil, decides.
-func (s Source) CapacityType(spec *LaunchSpec) string {
-	switch {
-	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
-		return awsmessage.OnDemand
-	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
-		return awsmessage.Spot
-	case s.Mixed, spec == nil:
-		return ""
-	case spec.Spot:
-		return awsmessage.Spot
-	}
-	return awsmessage.OnDemand
 }
 
 // Image is a machine image, as far as it decides about nodes. Every field but ID may be empty. It is immutable.

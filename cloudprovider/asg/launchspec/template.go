@@ -27,11 +27,6 @@ type template struct {
 	stated           []Statement
 }
 
-func (t *template) launch() *LaunchSpec {
-	launch := t.LaunchSpec
-	return &launch
-}
-
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	t := &template{id: aws.ToString(v.LaunchTemplateId), instanceTags: map[string]string{}}
 	if number := aws.ToInt64(v.VersionNumber); number > 0 {
@@ -106,7 +101,9 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 		}
 		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
 	}
-	r.templates.fetch(refs, r.clock, func(ref TemplateRef) (*template, error) { return r.describeTemplate(ctx, ref, false) })
+	r.templates.fetch(ctx, refs, func(ctx context.Context, ref TemplateRef) (*template, error) {
+		return r.describeTemplate(ctx, ref, false)
+	})
 }
 
 // describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image.
@@ -172,7 +169,7 @@ func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
 	} {
 		if r.templates.entries[ref] != nil {
-			r.templates.put(ref, r.read(v), nil, r.clock.Now())
+			r.templates.put(ref, r.read(v), nil)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ func (l *Ledger) EndLaunch() {
 		return
 	}
 	if doubted := min(l.grown, l.toCome); doubted > 0 {
-		l.doubt(l.change(), doubted)
+		l.doubt(l.Change(), doubted)
 	}
 	l.grown, l.toCome = 0, 0
 }
@@ -27,7 +28,7 @@ func (l *Ledger) EndLaunch() {
 // Launched enters AWS's answer to the launch with the key: the instances that it launched for us. Readings since the call may have shown their part of
 // the desired capacity, with the instances or before them.
 func (l *Ledger) Launched(key Key, instances []group.Instance, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.wrote(now)
 	l.UseKey(key)
 	g.Instances = slices.Clone(g.Instances)
@@ -55,7 +56,7 @@ func (l *Ledger) Recent(id string) *group.Instance {
 
 // Terminated enters that AWS took our terminations of the instances. decrement reports that each lowered the desired capacity.
 func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.wrote(now)
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
@@ -90,11 +91,8 @@ func (l *Ledger) NotFound(id string, now time.Time) (gone bool) {
 
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
 func (l *Ledger) markArriving(g *group.Group) {
-	for id, a := range l.arriving {
-		if g.Instance(id) != nil || g.ReadAt.Sub(a.At) > ReadingLag {
-			delete(l.arriving, id)
-			continue
-		}
+	maps.DeleteFunc(l.arriving, func(id string, a Arrival) bool { return g.Instance(id) != nil || g.ReadAt.Sub(a.At) > ReadingLag })
+	for _, a := range l.arriving {
 		g.Instances = append(g.Instances, a.Instance)
 	}
 }
@@ -152,9 +150,5 @@ func (l *Ledger) markDeparted(g *group.Group) {
 			g.DesiredCapacity -= min(d.weight, max(0, g.DesiredCapacity-l.desired.known))
 		}
 	}
-	for id, d := range l.departed {
-		if !shown[id] && g.ReadAt.Sub(d.at) > ReadingLag {
-			delete(l.departed, id)
-		}
-	}
+	maps.DeleteFunc(l.departed, func(id string, d departed) bool { return !shown[id] && g.ReadAt.Sub(d.at) > ReadingLag })
 }

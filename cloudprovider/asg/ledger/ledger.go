@@ -67,7 +67,6 @@ type Ledger struct {
 	keyUses map[Key]int // synchronous launches that have ended
 }
 
-// knownDesired is our knowledge of a group's desired capacity.
 type knownDesired struct {
 	known  int       // the newest that a reading showed or a write of ours set
 	since  time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
@@ -212,13 +211,9 @@ func (l *Ledger) NoteSpec(launch *launchspec.LaunchSpec, problems []launchspec.P
 	return true
 }
 
-// Describe has describe change facts of the group that depend on no reading: its statements, and that a pod needs its zones.
-func (l *Ledger) Describe(describe func(*group.Group)) { describe(l.change()) }
-
-// change replaces the group by a copy, which may be changed until the caller's next call.
-func (l *Ledger) change() *group.Group {
-	g := *l.group
-	l.group = &g
+// Change replaces the group by a copy, which may be changed until the caller's next call. Callers change what depends on no reading.
+func (l *Ledger) Change() *group.Group {
+	l.group = new(*l.group)
 	return l.group
 }
 

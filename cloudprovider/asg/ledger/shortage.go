@@ -56,7 +56,7 @@ func (k *look) soon(now time.Time) {
 // NoteFailures enters the failures that may explain the shortage of our request, and of others. Both are empty unless they are news: AWS tries one zone
 // after the other. ahead is how far AWS's clock is ahead. Unless these are all failures, the cause of an instance's death is still looked for.
 func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration, all bool) (ours, others cooldown.Failures) {
-	g := l.change()
+	g := l.Change()
 	l.look.denied = false
 	r, s := &l.request, &l.shortage
 	if l.requestOpen() {
@@ -98,7 +98,7 @@ func (l *Ledger) RetryOverdue(wanted map[string]int, now time.Time) (again map[s
 	if len(again) > 0 {
 		s.began, s.since, s.failure = now, now, nil
 		l.look.soon(now)
-		l.markOverdue(l.change())
+		l.markOverdue(l.Change())
 	}
 	return again
 }

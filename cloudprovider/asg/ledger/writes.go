@@ -53,7 +53,7 @@ func (l *Ledger) Refused() { l.written = l.before }
 // Raised enters that AWS took the raise that we attempted at began, or may have taken it if answered is false: the next reading decides then. since
 // is when we asked for it, by AWS's clock.
 func (l *Ledger) Raised(r Raise, answered bool, since, began, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.request = r.request
 	l.request.since = since
 	l.look.soon(began)
@@ -64,7 +64,7 @@ func (l *Ledger) Raised(r Raise, answered bool, since, began, now time.Time) {
 	}
 }
 
-func (l *Ledger) Repaired(desired int, now time.Time) { l.set(l.change(), desired, now) }
+func (l *Ledger) Repaired(desired int, now time.Time) { l.set(l.Change(), desired, now) }
 
 // A Withdrawal takes back instances that we asked for and AWS has not launched.
 type Withdrawal struct {
@@ -86,7 +86,7 @@ func (l *Ledger) PlanWithdrawal(g *group.Group, n int) Withdrawal {
 }
 
 func (l *Ledger) Withdrew(w Withdrawal, now time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.request.asked = min(l.request.asked, w.asked)
 	l.set(g, w.Desired, now)
 	l.request.settle(g)
@@ -94,7 +94,7 @@ func (l *Ledger) Withdrew(w Withdrawal, now time.Time) {
 
 // NotWithdrawn enters that a withdrawal failed and is not worth another try until then. The instances count as overdue meanwhile.
 func (l *Ledger) NotWithdrawn(until time.Time) {
-	g := l.change()
+	g := l.Change()
 	l.request.heldUntil = until
 	l.request.settle(g)
 	l.markOverdue(g)

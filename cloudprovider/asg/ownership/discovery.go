@@ -208,7 +208,7 @@ func (d Discovery) Limit(g *group.Group) {
 	g.ZoneLimits = map[string]group.Named{}
 	for _, n := range d.Named {
 		if n.Name == g.Name {
-			g.Narrow(n)
+			g.Flag = n
 		} else if name, zone, ok := n.ZoneGroup(); ok && name == g.Name {
 			g.ZoneLimits[zone] = n
 		}

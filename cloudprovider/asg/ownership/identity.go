@@ -110,7 +110,6 @@ func (id *Identity) Foreign(g *group.Group) bool {
 	return g.Operator != "" || disagrees(g, id.own.Cluster)
 }
 
-// Launched remembers that AWS launched the instance for us.
 func (id *Identity) Launched(instance string, at time.Time) { id.launched[instance] = at }
 
 // DidLaunch reports whether an answer of AWS to a launch of ours named the instance.

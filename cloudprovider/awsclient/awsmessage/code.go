@@ -2,7 +2,6 @@ package awsmessage
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -121,5 +120,5 @@ func means(word string) bool {
 	}
 	class, _ := codeClass(word)
 	inner := strings.IndexFunc(word[1:], func(r rune) bool { return r >= 'A' && r <= 'Z' }) >= 0
-	return class != Unknown && inner || slices.Contains([]string{"Throttling", "Unsupported", "Unavailable"}, word)
+	return class != Unknown && inner || word == "Throttling"
 }

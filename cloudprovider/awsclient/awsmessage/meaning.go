@@ -22,7 +22,6 @@ const (
 	Cancelled     Class = "cancelled"    // somebody took the request back
 )
 
-// Capacity types.
 const (
 	OnDemand = "on-demand"
 	Spot     = "spot"

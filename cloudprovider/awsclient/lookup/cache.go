@@ -3,7 +3,6 @@ package lookup
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"maps"
 	"reflect"
@@ -143,16 +142,13 @@ func (c *Cache[V]) publish(known map[string]V) {
 	}
 }
 
-// errNotAsked is the error of a look-up that had nothing to ask AWS.
-var errNotAsked = errors.New("nothing to look up")
-
-// lookUp publishes each answer at once. Keys without an answer stay wanted.
+// lookUp publishes each answer at once. Keys without an answer stay wanted. With none wanted it asks nothing, and AWS may still refuse.
 func (c *Cache[V]) lookUp(ctx context.Context) error {
 	c.mu.Lock()
 	wanted := slices.Sorted(maps.Keys(c.wanted))
 	c.mu.Unlock()
 	if len(wanted) == 0 {
-		return errNotAsked
+		return nil
 	}
 	for keys := range slices.Chunk(wanted, c.AtOnce) {
 		values, err := c.Ask(ctx, keys)
@@ -198,7 +194,7 @@ func (c *Cache[V]) report(ctx context.Context, err error) {
 
 // Once makes the look-up that is wanted, and logs a failure. It does not go with Run.
 func (c *Cache[V]) Once(ctx context.Context) {
-	if err := c.lookUp(ctx); err != nil && !errors.Is(err, errNotAsked) {
+	if err := c.lookUp(ctx); err != nil {
 		c.report(ctx, err)
 	}
 }
@@ -209,14 +205,10 @@ func (c *Cache[V]) Run(ctx context.Context) {
 	for failed := 0; c.asks; {
 		waking := c.wake
 		var again <-chan time.Time
-		err := c.lookUp(ctx)
-		switch failed++; {
-		case err == nil:
+		if err := c.lookUp(ctx); err == nil {
 			failed = 0
-		case errors.Is(err, errNotAsked): // AWS may still refuse
-			failed = 0
-		default:
-			if awsclient.IsDenied(err) {
+		} else {
+			if failed++; awsclient.IsDenied(err) {
 				failed = min(failed, awsclient.MostDenials)
 			}
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))

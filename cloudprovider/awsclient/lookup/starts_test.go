@@ -2,7 +2,6 @@ package lookup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -57,7 +56,7 @@ func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, net
 func (w *startsWorld) look(t *testing.T) {
 	t.Helper()
 	w.Want(w.ids...)
-	if err := w.lookUp(t.Context()); err != nil && !errors.Is(err, errNotAsked) {
+	if err := w.lookUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

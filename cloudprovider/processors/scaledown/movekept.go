@@ -151,7 +151,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 		return own
 	}
 	limited := whole.ZoneLimits[g.Zone].MinSize >= g.DesiredCapacity // a node elsewhere does not lift this minimum
-	if slices.Contains(whole.LaunchZones(), g.Zone) && !g.Blocked() && (forPods || limited || !p.Closed(g, g.Zone)) {
+	if slices.Contains(whole.Zones, g.Zone) && !g.Blocked() && (forPods || limited || !p.Closed(g, g.Zone)) {
 		return own
 	}
 	best, size := own, 0

@@ -82,7 +82,7 @@ func Refusal(g *group.Group, cluster string) string {
 		}
 	}
 	tag := ownership.OwnedPrefix + cluster
-	mode, why := asg.AskedFor(g, asg.LaunchAuto)
+	mode, why := asg.AskedFor(g)
 	switch {
 	case g.Tags[tag] != "owned":
 		return fmt.Sprintf("it lacks the tag %s = owned, without which the shipped policy allows no launch", tag)

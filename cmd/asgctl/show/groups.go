@@ -113,7 +113,7 @@ func GroupsOf(r *source.Reading) Groups {
 }
 
 func groupFrom(r *source.Reading, g *group.Group) Group {
-	mode, why := asg.AskedFor(g, asg.LaunchAuto)
+	mode, why := asg.AskedFor(g)
 	out := Group{
 		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Sizes: sizesOf(g),
 		Instances: len(g.Instances), InstanceTypes: []string{}, States: map[string]int{}, CapacityType: g.CapacityType(), Launch: launchFrom(g.Source),
