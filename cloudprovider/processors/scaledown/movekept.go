@@ -67,7 +67,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		if noPlace {
 			m.placeless[name] = true
 		}
-	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
+	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && m.lasts(m.blocked, name, blockedFor):
 		m.postpone(name)
 	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
@@ -89,7 +89,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case atMinimum && consolidates:
 		m.rest(name)
 	case atMinimum && m.grows(k.Node): // it goes later
-	case lasts(m.blocked, name, m.Clock.Now()):
+	case m.lasts(m.blocked, name, blockedFor):
 		m.postpone(name)
 	}
 }
@@ -245,7 +245,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
-		case lasts(m.blocked, n.Name, now):
+		case m.lasts(m.blocked, n.Name, blockedFor):
 			m.postpone(n.Name)
 		case s.Into != "":
 			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
