@@ -421,15 +421,10 @@ func (m *Moves) postpone(node string) {
 // waits has a node wait for its next try.
 func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
-		m.failed(node, s)
-		return
+		m.Metrics.Ended(s.Reason, move.Failed)
+		klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures,
+			"at", s.Retry)
 	}
-	m.set(node, &s)
-}
-
-func (m *Moves) failed(node string, s move.State) {
-	m.Metrics.Ended(s.Reason, move.Failed)
-	klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
 	m.set(node, &s)
 }
 
@@ -507,7 +502,7 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 		m.rest(node)
 	case moves:
 		delete(m.slow, node)
-		m.failed(node, s.Failed(m.Clock.Now()))
+		m.waits(node, s.Failed(m.Clock.Now()))
 	}
 }
 
