@@ -67,13 +67,6 @@ func (f *FreshCandidates) GetPodDestinationCandidates(ctx *cacontext.Autoscaling
 	return slices.DeleteFunc(slices.Clone(destinations), f.provider.IsLeaving), err
 }
 
-// Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.
-type Disabled struct{ nodes.ScaleDownNodeProcessor }
-
-func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
-	return nil, nil
-}
-
 // CheapestFirst has the core consider a node before another if its pods cost less to move (move.Cost). It stands behind the core's own
 // comparers: a node that was considered before has waited for its removal, and would wait anew behind one that has just become cheaper.
 type CheapestFirst struct {

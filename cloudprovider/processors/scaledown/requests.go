@@ -114,6 +114,9 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	if !ctx.ScaleDownDelayTypeLocal && end.After(r.Removals.rollback.clock.Now()) {
 		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
 	}
+	if r.Off { // the core still finds pods other places
+		return nil, nil
+	}
 	candidates, err := r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return needed[n.Name] }), err
 }

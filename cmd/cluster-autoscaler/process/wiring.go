@@ -214,9 +214,6 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
 	p.decisions.Unneeded = made.unneeded
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
-	if !p.options.ScaleDown {
-		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
-	}
 	removals := scaledown.NewRemovals(scaledown.Options{
 		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: p.decisions}, Provider: with.cloud.provider,
 		Nodes:  with.informers.Core().V1().Nodes().Lister(),
