@@ -14,7 +14,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -43,7 +42,6 @@ type Options struct {
 	Core     nodes.ScaleDownSetProcessor
 	Report   status.ScaleDownStatusProcessor // sees the status first
 	Provider *aws.Provider
-	Nodes    corelisters.NodeLister
 	DryRun   bool   // no node may be drained
 	Moves    *Moves // nil for none
 	Clock    clock.PassiveClock
@@ -52,7 +50,7 @@ type Options struct {
 func NewRemovals(o Options) *Removals {
 	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
 		keepSpread,
-		sharedMinimum{o.Provider, o.Nodes}.filter,
+		sharedMinimum{o.Provider}.filter,
 		o.Core.FilterUnremovableNodes,
 	}}
 	if o.Moves != nil {

@@ -216,7 +216,6 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	removals := scaledown.NewRemovals(scaledown.Options{
 		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: p.decisions}, Provider: with.cloud.provider,
-		Nodes:  with.informers.Core().V1().Nodes().Lister(),
 		DryRun: p.guard != nil || p.refusing != nil, Moves: with.moves, Clock: clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals

@@ -217,7 +217,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	fresh := scaledown.NewFreshCandidates(w.Provider, processors.NodeGroupConfigProcessor, clock.RealClock{}, sorted(processors, clusterSnapshot, deletions, drainRules))
 	processors.ScaleDownNodeProcessor, collector.Kept = fresh, fresh.Kept
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
-		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
+		Provider: w.Provider, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
 	processors.ScaleDownCandidatesNotifier.Register(collector.Unneeded)
 	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
