@@ -23,10 +23,10 @@ import (
 // Removals decides which of the nodes go that the core would remove, and finishes what the core leaves of a removal that failed. It is the
 // core's ScaleDownSetProcessor and its ScaleDownStatusProcessor, and wraps one of each.
 type Removals struct {
-	nodes    nodes.ScaleDownSetProcessor
-	report   status.ScaleDownStatusProcessor
-	filters  []filter // in call order
-	rollback *rollback
+	*rollback
+	nodes   nodes.ScaleDownSetProcessor
+	report  status.ScaleDownStatusProcessor
+	filters []filter // in call order
 
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
@@ -99,9 +99,6 @@ func byRisk(a, b simulator.NodeToBeRemoved) int {
 	}
 	return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
 }
-
-// KeepCordons takes in, before the first loop, which nodes with the core's taint somebody else had cordoned.
-func (r *Removals) KeepCordons(nodes []*corev1.Node) { r.rollback.keepCordons(nodes) }
 
 // Process takes back what removals that failed have left.
 func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
