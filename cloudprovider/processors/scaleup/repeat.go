@@ -14,7 +14,7 @@ import (
 
 // repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
 func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
-	once func([]*apiv1.Pod, []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	began, most := o.Clock.Now(), o.context.MaxNodeGroupBinpackingDuration
 	over := func() bool { return most > 0 && o.Clock.Since(began) >= most } // as for the core, 0 is no limit
 	var all results
@@ -24,9 +24,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	for {
 		before := o.targetSizes()
 		o.packed = packings{}
-		result, err := o.phase(helpless.others(pods), s, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
-			return once(pods, s.nodes())
-		})
+		result, err := o.phase(helpless.others(pods), s, once)
 		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
 			o.later = nil // the plan ends here, and the core packs the pods that are left
 			o.context.ProvisioningRequestScaleUpMode = false
