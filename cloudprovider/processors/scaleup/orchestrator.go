@@ -269,9 +269,9 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	for batch := o.together(counted, nodeInfos, tried); len(batch) > 0; batch = o.together(counted, nodeInfos, tried) {
 		before := o.targetSizes()
 		failed := all.add(o.Core.ScaleUpToNodeGroupMinSize(counted, batch))
-		for id, size := range o.targetSizes() {
-			if info := batch[id]; info != nil && size > before[id] {
-				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), size-before[id])...)
+		for id, more := range o.grown(before) {
+			if info := batch[id]; info != nil && more > 0 {
+				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), more)...)
 			}
 		}
 		if failed { // the core has not come to the groups behind it
