@@ -195,16 +195,8 @@ func called[T any](f func() T) (result T) {
 	return result
 }
 
-// nodeInfos returns the next nodes of the groups. They are read from the core when they are needed, because two loops' worth of them
-// cost the core's loop a twentieth of its time. Nothing changes labels, taints and resources once the core shows them.
-func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
-	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
-		return nil
-	}
-	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
-}
-
-// nodeInfo returns the next node of a group, or nil.
+// nodeInfo returns the next node of a group, or nil. It is read from the core when it is needed, because two loops' worth of them cost the
+// core's loop a twentieth of its time. Nothing changes labels, taints and resources once the core shows them.
 func (f *facts) nodeInfo(group string) *framework.NodeInfo {
 	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
 		return nil

@@ -316,9 +316,8 @@ func (s *speaker) reason(a answer) decision.Reason {
 
 func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
-	infos := s.facts.nodeInfos()
 	for name := range s.groups {
-		info := infos[name]
+		info := s.facts.nodeInfo(name)
 		if s.facts.view.Group(name) == nil {
 			info, _ = s.facts.view.DeclaredNodeInfo(name) // of a group that is not served, nil for most
 		}
