@@ -43,6 +43,8 @@ type Config struct {
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
 	Cluster  func() string
+	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
+	Need func(*corev1.Pod) (podzone.Need, bool)
 	// Unneeded has the nodes that are not needed. New makes one that has none.
 	Unneeded *scaledown.UnneededTimes
 
@@ -114,7 +116,6 @@ type facts struct {
 
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
-	need            func(*corev1.Pod) (podzone.Need, bool)
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
 	unhelped        unhelped                  // in the place of status.PodsRemainUnschedulable
 	raises          []raise                   // successful scale-ups of status

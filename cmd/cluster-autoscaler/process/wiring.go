@@ -67,6 +67,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	zoneIDs := nodeinfos.NewZoneIDs(provider)
 	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
 	launchable := &nodegroups.Launchable{Provider: provider}
+	p.decisions.Need = oneZone.Need
 	var asked interface{ Asked(...plan.Node) } = with.plan
 	belowClock := provider.BelowClock
 	if with.shadow != nil {
@@ -169,7 +170,7 @@ func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListPr
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}, Plan: with.plan},
 		requests.consumers,
-		decisions.Pending{Collector: p.decisions, Need: oneZone.Need},
+		decisions.Pending{Collector: p.decisions},
 		allowed,
 		with.draining,
 		injection.pods,
