@@ -469,10 +469,7 @@ func lacksDaemonPods(ctx *cacontext.AutoscalingContext, node string) bool {
 	if slices.ContainsFunc(there, func(p *corev1.Pod) bool { return !podutil.IsPodReady(p) }) {
 		return true
 	}
-	sets, err := ctx.DaemonSetLister().List(labels.Everything())
-	if err != nil {
-		return false
-	}
+	sets, _ := ctx.DaemonSetLister().List(labels.Everything()) // it reads a cache
 	wanted, err := daemonset.GetDaemonSetPodsForNode(info, sets)
 	return err == nil && len(there) < len(wanted)
 }
