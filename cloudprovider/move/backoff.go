@@ -22,7 +22,6 @@ const (
 // longestRefusal.
 type Refusals map[string]refusal
 
-// refusal says for how long.
 type refusal struct {
 	times int
 	until time.Time
@@ -41,7 +40,6 @@ func (r *Refusals) Add(name string, first time.Duration, now time.Time) {
 	(*r)[name] = refusal{times + 1, now.Add(min(first<<min(times, 10), longestRefusal))}
 }
 
-// Lasts reports whether a pause does.
 func (r Refusals) Lasts(name string, now time.Time) bool { return now.Before(r[name].until) }
 
 // Failed is the state after a try that failed. The node waits, and longer each time.

@@ -73,13 +73,11 @@ type tally struct {
 
 func (*NodeRepair) Name() string { return Repair }
 
-// Due reports whether the node is to be replaced.
 func (r *NodeRepair) Due(n Node, _ time.Time) (Why, bool) {
 	found, ok := r.found[n.Name]
 	return found.why, ok && found.stopped == ""
 }
 
-// Judged reports whether the node is healthy.
 func (r *NodeRepair) Judged(n Node) bool {
 	_, found := r.found[n.Name]
 	return !found

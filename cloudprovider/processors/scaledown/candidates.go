@@ -79,7 +79,6 @@ var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
 // ResetState forgets the costs, before each sort.
 func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
 
-// ScaleDownEarlierThan reports whether the pods of a cost less than those of b.
 func (c *CheapestFirst) ScaleDownEarlierThan(a, b *corev1.Node) bool { return c.cost(a) < c.cost(b) }
 
 func (c *CheapestFirst) cost(n *corev1.Node) float64 {

@@ -403,7 +403,6 @@ func (m *Moves) lasts(since map[string]time.Time, node string, limit time.Durati
 	return m.Clock.Since(since[node]) >= limit
 }
 
-// hold notes what holds a node that moves.
 func (m *Moves) hold(node string, h move.Hold, message string) {
 	s := m.states[node]
 	m.held[node] = move.Held{Why: s.Why, Reason: s.Reason, Hold: h, Message: message}
@@ -418,7 +417,6 @@ func (m *Moves) postpone(node string) {
 	m.waits(node, m.states[node].Postponed(m.Clock.Now()))
 }
 
-// waits has a node wait for its next try.
 func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
 		m.Metrics.Ended(s.Reason, move.Failed)

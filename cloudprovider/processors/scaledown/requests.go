@@ -332,7 +332,6 @@ func (r *Requests) awaitsGroup(n *corev1.Node) bool {
 	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair) && !(s.Ends && r.moves(n))
 }
 
-// movesFor reports whether the node is to be replaced for the reason.
 func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 	s, _ := move.StateOf(n)
 	return s.Reason == reason && r.moves(n)

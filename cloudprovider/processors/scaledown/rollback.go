@@ -157,7 +157,6 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 	return err
 }
 
-// chose notes the nodes that the core is to remove.
 func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
 		r.chosen = append(r.chosen, n.Node.Name)
