@@ -16,7 +16,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -128,7 +127,7 @@ func (r doNotDisrupt) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod,
 
 // leaves reports whether a drain would end the pod before its own end.
 func leaves(pod *corev1.Pod) bool {
-	return !podutils.IsMirrorPod(pod) && !podutils.IsDaemonSetPod(pod) && !drain.IsPodTerminal(pod)
+	return !nodemeta.BelongsToNode(pod) && !drain.IsPodTerminal(pod)
 }
 
 // KeptBy is a pod that keeps its node until a moment.
