@@ -12,15 +12,11 @@ import (
 )
 
 // GroupDelays is the core's processor for --scale-down-delay-type-local with a lock. The core's own one keeps plain maps: each loop reads them,
-// and goroutines of the core that end a removal write them beside the loop, which ends the process.
+// and goroutines of the core that end a removal write them beside the loop, which ends the process. Register it both for candidates and for
+// changes of scale.
 type GroupDelays struct {
 	*scaledowncandidates.ScaleDownCandidatesDelayProcessor
 	mu sync.Mutex
-}
-
-// NewGroupDelays returns the processor without any delay. Register it both for candidates and for changes of scale.
-func NewGroupDelays() *GroupDelays {
-	return &GroupDelays{ScaleDownCandidatesDelayProcessor: scaledowncandidates.NewScaleDownCandidatesDelayProcessor()}
 }
 
 func (d *GroupDelays) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) ([]*corev1.Node, errors.AutoscalerError) {

@@ -206,7 +206,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledown.NewGroupDelays()
+		delays := &scaledown.GroupDelays{ScaleDownCandidatesDelayProcessor: scaledowncandidates.NewScaleDownCandidatesDelayProcessor()}
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
