@@ -12,9 +12,6 @@ import (
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -259,16 +256,3 @@ func (m *Moves) restarting(ctx *cacontext.AutoscalingContext, node string) bool 
 	at := m.states[node].Restarted
 	return !at.IsZero() && m.Clock.Since(at) < move.RestartTime && len(move.Deployments(podsOn(ctx, node))) > 0
 }
-
-// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
-type unlessIgnored struct{ rules.Rule }
-
-func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
-	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
-		return drainability.NewUndefinedStatus()
-	}
-	return u.Rule.Drainable(ctx, pod, node)
-}
-
-// wishes are the rules by which a pod asks to be left alone.
-var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}
