@@ -22,7 +22,6 @@ const (
 // longestRefusal.
 type Refusals map[string]refusal
 
-// refusal says for how long.
 type refusal struct {
 	times int
 	until time.Time
@@ -41,7 +40,6 @@ func (r *Refusals) Add(name string, first time.Duration, now time.Time) {
 	(*r)[name] = refusal{times + 1, now.Add(min(first<<min(times, 10), longestRefusal))}
 }
 
-// Lasts reports whether a pause does.
 func (r Refusals) Lasts(name string, now time.Time) bool { return now.Before(r[name].until) }
 
 // Failed is the state after a try that failed. The node waits, and longer each time.
@@ -54,29 +52,25 @@ func (s State) Failed(now time.Time) State {
 // Postponed is the state after a try that could not begin, because a pod keeps the node or nobody can launch another. It is a failure if a node was
 // launched for it, or Deployments were restarted, because the next try would do it again.
 func (s State) Postponed(now time.Time) State {
-	if s.Launches > 0 || !s.Restarted.IsZero() {
+	if s.Launches > 0 {
 		return s.Failed(now)
 	}
 	// A pod may keep the node for long, and other nodes have their turn meanwhile.
-	return s.waits(now, max(postponedPause, min(now.Sub(s.Since)/10, inVainPause)))
+	return s.pauses(now, max(postponedPause, min(now.Sub(s.Since)/10, inVainPause)))
 }
 
-// Held is the state after a try that something else than its pods has held back for too long. It is a failure if Deployments were
-// restarted, because the next try would restart them again.
-func (s State) Held(now time.Time) State {
+// Held is the state after a try that something else than its pods has held back for too long.
+func (s State) Held(now time.Time) State { return s.pauses(now, postponedPause) }
+
+// InVain is the state after a try whose new node did not help. A failure would stop the other nodes of the group.
+func (s State) InVain(now time.Time) State { return s.pauses(now, inVainPause) }
+
+// pauses is the state before the next try. It is a failure if Deployments were restarted, because that try restarts them again.
+func (s State) pauses(now time.Time, pause time.Duration) State {
 	if !s.Restarted.IsZero() {
 		return s.Failed(now)
 	}
-	return s.waits(now, postponedPause)
-}
-
-// InVain is the state after a try whose new node did not help. That is no failure, because it would stop the other nodes of the group, unless
-// Deployments were restarted.
-func (s State) InVain(now time.Time) State {
-	if !s.Restarted.IsZero() {
-		return s.Failed(now)
-	}
-	return s.waits(now, inVainPause)
+	return s.waits(now, pause)
 }
 
 // waits is the state between two tries. Pods come to the node meanwhile that ask for another restart.

@@ -58,7 +58,6 @@ func (c *Consolidate) Drop(now time.Time) {
 	c.Plan = nil
 }
 
-// Removed notes that the node is gone.
 func (c *Consolidate) Removed(node string) {
 	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, node) {
 		return
@@ -71,7 +70,6 @@ func (c *Consolidate) Removed(node string) {
 // Refuse keeps a node from being of a plan for a while, or a node group from launching for one.
 func (c *Consolidate) Refuse(name string, now time.Time) { c.kept.Add(name, firstPause, now) }
 
-// Refused reports whether Refuse keeps it now.
 func (c *Consolidate) Refused(name string, now time.Time) bool { return c.kept.Lasts(name, now) }
 
 // See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.

@@ -53,9 +53,6 @@ func (r *round) hold(n Node, why Why, reason string, hold Hold, message string) 
 // shut says why no node of a group moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair
 // waits for no pod: its node is of no use to them. Nor does a schedule, or a node that AWS ends: AWS does not wait.
 func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
-	if r.closed == nil {
-		r.closed = map[string]string{}
-	}
 	message, known := r.closed[reason]
 	if !known {
 		if open, next := r.Windows.Open(reason, r.now); !open {

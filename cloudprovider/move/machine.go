@@ -86,7 +86,8 @@ type candidate struct {
 // Decide decides once. Its cost grows with the nodes, and with their pods only where nodes are due.
 func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 	r := &round{Machine: m, Cluster: c, now: now, moving: map[string]int{}, inGroup: map[string]map[string]int{}, sizes: map[string]int{}, to: map[target]int{},
-		failures: map[target]int{}, conforming: map[string][]Node{}, proofs: map[string]bool{}, workloads: map[string]string{}, decision: Decision{Held: map[string]Held{}}}
+		failures: map[target]int{}, conforming: map[string][]Node{}, proofs: map[string]bool{}, closed: map[string]string{},
+		workloads: map[string]string{}, decision: Decision{Held: map[string]Held{}}}
 	undue := m.undue
 	m.undue = map[string]time.Time{}
 	for _, reason := range m.Reasons {
@@ -163,11 +164,8 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if reason < 0 {
 		switch r.conforms(n); {
 		case !begun:
-		case n.Leaving: // it is gone once its instance does not count
-			if s.Step == Placing && n.Instance.Lifecycle.Counts() {
-				r.moves(n, s)
-			}
-		case s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // it is still due, with too many others
+		case n.Leaving && !n.Instance.Lifecycle.Counts(): // it is gone
+		case n.Leaving, s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // which is still due, with too many others
 			if s.Step == Placing {
 				r.moves(n, s)
 			}

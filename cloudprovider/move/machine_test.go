@@ -572,7 +572,7 @@ func BenchmarkDecide(b *testing.B) {
 	consolidate := &move.Consolidate{On: true}
 	consolidate.Began(f.nodes[0].Pods(), noon.Add(50*time.Minute))
 	m := &move.Machine{Budgets: budgets, Proof: 5 * time.Minute, Reasons: []move.Reason{
-		&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded},
+		&move.NodeRepair{Rules: rules, Types: instancetypes.Embedded},
 		&move.Shrink{Keeps: func(*corev1.Node) bool { return false }}, move.Rotate{MaxAge: 720 * time.Hour}, consolidate}}
 	b.ReportAllocs()
 	var d move.Decision

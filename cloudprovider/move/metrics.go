@@ -36,13 +36,11 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 }
 
-// Save sets what consolidation saves per hour.
 func (m *Metrics) Save(planned, done float64, currency string) {
 	m.saving.WithLabelValues("planned", currency).Set(planned)
 	m.saving.WithLabelValues("done", currency).Set(done)
 }
 
-// Ended counts the end of a move.
 func (m *Metrics) Ended(reason string, o Outcome) { m.ended.WithLabelValues(reason, string(o)).Inc() }
 
 func (m *Metrics) Show(states map[string]State, held map[string]Held) {

@@ -102,11 +102,8 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 	p.Refused = maps.Collect(maps.All(p.Refused)) // Plans adds to it
 	k := newPacker(hosts, offers, p)
 	var found []worth
-	seen := map[string]bool{}
 	try := func(set []int) {
-		plan, into, net := k.plan(set)
-		if key := plan.Key(); net > 0 && !p.Refused[key] && !seen[key] {
-			seen[key] = true
+		if plan, into, net := k.plan(set); net > 0 {
 			found = append(found, worth{Plan: plan, net: net, set: set, into: into})
 		}
 	}

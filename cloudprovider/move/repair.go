@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// DefaultMaxUnhealthyPercent is EKS's (EKS user guide, "Automatically repair nodes in EKS clusters", read 2026-11).
-	DefaultMaxUnhealthyPercent = 20
+	// maxUnhealthyPercent is EKS's (EKS user guide, "Automatically repair nodes in EKS clusters", read 2026-11). More unhealthy nodes of a
+	// group of more than five stop its repair, as in EKS. More than one node, and more than this percentage, of a zone or of the cluster
+	// stop it there, because what they share is at fault. For two minutes (sure) after that the others may come back, and no repair
+	// begins.
+	maxUnhealthyPercent = 20
 	// smallGroup is the largest group whose own nodes never stop its repair, as in EKS.
 	smallGroup = 5
 	// startTime is the age up to which a node may still be starting. It does not count as unhealthy unless its repair is due.
@@ -35,11 +38,7 @@ const (
 // The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
 type NodeRepair struct {
 	Rules RepairRules
-	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
-	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault. For
-	// two minutes (sure) after that the others may still come back, and no other repair begins.
-	MaxUnhealthyPercent int
-	Types               func() *instancetypes.Catalogue
+	Types func() *instancetypes.Catalogue
 
 	at      time.Time                // of the last See
 	seen    map[types.UID][]sighting // as of it, with healthy nodes
@@ -73,13 +72,11 @@ type tally struct {
 
 func (*NodeRepair) Name() string { return Repair }
 
-// Due reports whether the node is to be replaced.
 func (r *NodeRepair) Due(n Node, _ time.Time) (Why, bool) {
 	found, ok := r.found[n.Name]
 	return found.why, ok && found.stopped == ""
 }
 
-// Judged reports whether the node is healthy.
 func (r *NodeRepair) Judged(n Node) bool {
 	_, found := r.found[n.Name]
 	return !found
@@ -116,7 +113,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	}
 	for s, t := range tallies {
 		t.over = r.tallies[s].over
-		if t.unhealthy*100 > r.MaxUnhealthyPercent*t.nodes && (s.what == "group" && t.nodes > smallGroup || s.what != "group" && t.unhealthy > 1) {
+		if t.unhealthy*100 > maxUnhealthyPercent*t.nodes && (s.what == "group" && t.nodes > smallGroup || s.what != "group" && t.unhealthy > 1) {
 			t.over = now
 		}
 		tallies[s] = t
@@ -229,7 +226,7 @@ func (r *NodeRepair) stops(n Node) string {
 		if past {
 			are = fmt.Sprintf("were unhealthy in the last %.0f minutes (now ", sure.Minutes())
 		}
-		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name),
+		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", maxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name),
 			are, t.unhealthy, t.nodes)
 	}
 	return ""

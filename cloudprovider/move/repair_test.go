@@ -47,7 +47,7 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 func newRepair(t *testing.T, rules ...string) *NodeRepair {
 	parsed, err := ParseRepairRules(rules)
 	require.NoError(t, err)
-	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}
+	return &NodeRepair{Rules: parsed, Types: instancetypes.Embedded}
 }
 
 // answer is the cause of the node's repair, behind the action.
@@ -430,18 +430,16 @@ func TestOnlyNodesThatStayAreRepaired(t *testing.T) {
 func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 	const cluster = "stopped: more than 20 % of the nodes of the cluster are unhealthy"
 	for _, tt := range []struct {
-		name    string
-		bad     int           // of the group, in zone a
-		since   time.Duration // of all but the first
-		good    int           // of the group, in zone a
-		others  int           // of another group, in zone b
-		percent int
-		want    string
+		name   string
+		bad    int           // of the group, in zone a
+		since  time.Duration // of all but the first
+		good   int           // of the group, in zone a
+		others int           // of another group, in zone b
+		want   string
 	}{
 		{name: "a fifth of a group", bad: 2, good: 8, want: "Replace"},
 		{name: "more of a group", bad: 3, good: 7, others: 50, want: `stopped: more than 20 % of the nodes of the group web are unhealthy (3 of 10)`},
 		{name: "others have just become unhealthy", bad: 3, since: time.Second, good: 7, others: 50, want: `stopped: more than 20 % of the nodes of the group web are unhealthy (3 of 10)`},
-		{name: "flag", bad: 3, good: 7, percent: 30, want: "Replace"},
 		{name: "small group", bad: 2, good: 3, others: 50, want: "stopped: more than 20 % of the nodes of the zone a are unhealthy (2 of 5)"},
 		{name: "one node of a small zone", bad: 1, good: 1, others: 50, want: "Replace"},
 		{name: "one node of a small cluster", bad: 1, want: "Replace"},
@@ -449,9 +447,6 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, web := newRepair(t), &group.Group{Name: "web"}
-			if tt.percent > 0 {
-				r.MaxUnhealthyPercent = tt.percent
-			}
 			nodes := healthy(web, tt.good)
 			for _, n := range healthy(&group.Group{Name: "other"}, tt.others) {
 				n.Instance.Zone = "b"

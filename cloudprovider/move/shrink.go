@@ -27,7 +27,6 @@ var _ Reason = (*Shrink)(nil)
 
 func (*Shrink) Name() string { return Schedule }
 
-// Due reports whether See has chosen the node.
 func (s *Shrink) Due(n Node, _ time.Time) (Why, bool) {
 	why, due := s.due[n.Name]
 	return why, due

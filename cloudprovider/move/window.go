@@ -51,10 +51,8 @@ func parseWindow(fields []string) (w window, err error) {
 	if len(fields) == 8 {
 		zone = fields[7]
 	}
-	if w.Window, err = group.ParseWindow(strings.Join(fields[1:6], " "), fields[6], zone); err != nil {
-		return w, err
-	}
-	return w, nil
+	w.Window, err = group.ParseWindow(strings.Join(fields[1:6], " "), fields[6], zone)
+	return w, err
 }
 
 // Open reports whether nodes may move for the reason now, and the next moment at which a window begins or ends, zero for never. A deny window closes

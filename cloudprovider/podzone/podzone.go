@@ -151,7 +151,6 @@ func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []s
 	return slices.DeleteFunc(zones, func(zone string) bool { return !canHold(term, zone, nameOf) }), constrained
 }
 
-// canHold reports whether the term can hold in the zone.
 func canHold(term corev1.NodeSelectorTerm, zone string, nameOf func(string) string) bool {
 	return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
 		values, about := named(e, nameOf)

@@ -96,7 +96,9 @@ func of(ctx context.Context, objects versioned.Interface, others kubernetes.Inte
 func (b *Buffers) Loop(limit int) (*cbclient.CapacityBufferClient, error) {
 	all := listers.NewCapacityBufferLister(b.Core.GetBufferInformer().GetIndexer())
 	templates := corelisters.NewPodTemplateLister(b.Core.GetPodTemplateInformer().GetIndexer())
-	return cbclient.NewCapacityBufferClient(noting{b.client}, b.kube, bounded{all, limit}, templates, nil, nil, nil, nil, nil, nil, nil)
+	loop := *b.client
+	loop.notes = true
+	return cbclient.NewCapacityBufferClient(&loop, b.kube, bounded{all, limit}, templates, nil, nil, nil, nil, nil, nil, nil)
 }
 
 // bounded lists copies of the buffers that have too many pods.
@@ -313,8 +315,8 @@ func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
 	return errs
 }
 
-// client is the client of buffers for the core's controller. It leaves out writes that change nothing. Its watch shows the controller the
-// namespaces to look at again.
+// client is the client of buffers for the core's controller and its loop. It leaves out writes that change nothing. Its watch shows the
+// controller the namespaces to look at again.
 type client struct {
 	versioned.Interface
 	typed.AutoscalingV1beta1Interface
@@ -322,6 +324,7 @@ type client struct {
 	store        cache.Store                    // of the informer
 	provisioning map[types.UID]metav1.Condition // what the loop under way found, by buffer. The loop alone uses it
 	found        chan []*v1beta1.CapacityBuffer // to be written
+	notes        bool                           // it is the loop's, which says only whether a buffer is provisioned
 }
 
 // IsWatchListSemanticsUnSupported has the informer list before it watches. So each watch begins at a known version.
@@ -339,8 +342,15 @@ type objects struct {
 	*client
 }
 
-// UpdateStatus writes a status that differs from the one in the cache. A status made from an older object is a conflict without a call.
+// UpdateStatus writes a status that differs from the one in the cache. One made from an older object is a conflict without a call. It only
+// notes a status of the loop, which Buffers.Run writes.
 func (o objects) UpdateStatus(ctx context.Context, b *v1beta1.CapacityBuffer, opts metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
+	if o.notes {
+		if found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition); found != nil {
+			o.provisioning[b.UID] = *found
+		}
+		return b, nil
+	}
 	object, _, _ := o.store.Get(b)
 	before, known := object.(*v1beta1.CapacityBuffer)
 	if !known || before.ResourceVersion != b.ResourceVersion {
@@ -350,24 +360,6 @@ func (o objects) UpdateStatus(ctx context.Context, b *v1beta1.CapacityBuffer, op
 		return b, nil
 	}
 	return o.CapacityBufferInterface.UpdateStatus(ctx, b, opts)
-}
-
-// noting is the client for the core's loop, which writes whether a buffer is provisioned, and nothing else. Buffers.Run writes that.
-type noting struct{ *client }
-
-func (n noting) AutoscalingV1beta1() typed.AutoscalingV1beta1Interface { return n }
-
-func (n noting) CapacityBuffers(namespace string) typed.CapacityBufferInterface {
-	return notes{objects{n.AutoscalingV1beta1Interface.CapacityBuffers(namespace), n.client}}
-}
-
-type notes struct{ objects }
-
-func (n notes) UpdateStatus(_ context.Context, b *v1beta1.CapacityBuffer, _ metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
-	if found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition); found != nil {
-		n.provisioning[b.UID] = *found
-	}
-	return b, nil
 }
 
 // Watch also shows a buffer that comes and goes at once in each namespace to be looked at, because the core's controller looks at a

@@ -43,6 +43,8 @@ type Config struct {
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
 	Cluster  func() string
+	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
+	Need func(*corev1.Pod) (podzone.Need, bool)
 	// Unneeded has the nodes that are not needed. New makes one that has none.
 	Unneeded *scaledown.UnneededTimes
 
@@ -114,7 +116,6 @@ type facts struct {
 
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
-	need            func(*corev1.Pod) (podzone.Need, bool)
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
 	unhelped        unhelped                  // in the place of status.PodsRemainUnschedulable
 	raises          []raise                   // successful scale-ups of status
@@ -195,16 +196,8 @@ func called[T any](f func() T) (result T) {
 	return result
 }
 
-// nodeInfos returns the next nodes of the groups. They are read from the core when they are needed, because two loops' worth of them
-// cost the core's loop a twentieth of its time. Nothing changes labels, taints and resources once the core shows them.
-func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
-	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
-		return nil
-	}
-	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
-}
-
-// nodeInfo returns the next node of a group, or nil.
+// nodeInfo returns the next node of a group, or nil. It is read from the core when it is needed, because two loops' worth of them cost the
+// core's loop a twentieth of its time. Nothing changes labels, taints and resources once the core shows them.
 func (f *facts) nodeInfo(group string) *framework.NodeInfo {
 	if f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
 		return nil

@@ -211,10 +211,7 @@ func (f *facts) budgets(pod *corev1.Pod) (used *policyv1.PodDisruptionBudget, na
 	if f.context == nil || f.context.ListerRegistry == nil {
 		return nil, nil
 	}
-	list, err := f.context.PodDisruptionBudgetLister().List()
-	if err != nil {
-		return nil, nil
-	}
+	list, _ := f.context.PodDisruptionBudgetLister().List() // the lister reads a cache
 	for _, b := range list {
 		if b.Namespace != pod.Namespace {
 			continue

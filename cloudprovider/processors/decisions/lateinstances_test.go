@@ -56,7 +56,7 @@ func TestPodThatFitsWaitsForNoOtherGroupsInstance(t *testing.T) {
 		}
 		k := &cluster{Collector: New(Config{}), facts: &facts{at: noon}}
 		if tt.zone != "" {
-			k.facts.need = func(*corev1.Pod) (podzone.Need, bool) { return podzone.Need{Zone: tt.zone, OfVolume: true}, true }
+			k.Need = func(*corev1.Pod) (podzone.Need, bool) { return podzone.Need{Zone: tt.zone, OfVolume: true}, true }
 		}
 		s := newSpeaker(k, map[string]*decision.Group{"a": {Name: "a", Starting: 1}, "b": {Name: "b", Starting: tt.coming}})
 		s.late = func() (map[string]decision.Reason, map[string]int) { return map[string]decision.Reason{"a": late}, nil }

@@ -990,7 +990,7 @@ func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.No
 	t.Helper()
 	rules, err := move.ParseRepairRules(texts)
 	require.NoError(t, err)
-	repair, o := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}, options()
+	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}, options()
 	o.ScaleDownUnreadyEnabled = true
 	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})

@@ -265,7 +265,6 @@ func (k *cluster) delays() string {
 // DaemonSet out that requests all GPUs of the node.
 func finite(utilization float64) bool { return !math.IsNaN(utilization) && !math.IsInf(utilization, 0) }
 
-// replacement enters the move of a node.
 func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) {
 	s, moves := move.StateOf(node)
 	held, waits := k.facts.held[node.Name]

@@ -35,7 +35,10 @@ import (
 // Launched records a launch, and a failed one in the timeline, too.
 func (c *Collector) Launched(l asg.Launch) {
 	outcome, failed := outcomeOf(l)
-	group := c.nodeGroup(l.Group, l.Zone)
+	group := group.ZoneGroupID(l.Group, l.Zone)
+	if l.Zone == "" || c.Provider == nil || c.Provider.View().Group(group) == nil { // it is scaled as a whole
+		group = l.Group
+	}
 	c.Record.Launched(decision.Launch{Group: group, Zone: l.Zone, Mode: l.Call, Asked: l.Asked, Launched: l.Launched, Started: l.Started,
 		Duration: l.Duration, Outcome: outcome})
 	c.mu.Lock()
@@ -67,16 +70,6 @@ func (c *Collector) Read(last time.Time, reason, text string) {
 		r.Failure = why.Unread(reason, text)
 	}
 	c.Record.SetReading(r)
-}
-
-// nodeGroup is the ID of the node group of an Auto Scaling group in a zone.
-func (c *Collector) nodeGroup(name, zone string) string {
-	if zone != "" && c.Provider != nil {
-		if id := group.ZoneGroupID(name, zone); c.Provider.View().Group(id) != nil {
-			return id
-		}
-	}
-	return name
 }
 
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.

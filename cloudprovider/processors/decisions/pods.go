@@ -284,10 +284,10 @@ func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.Gr
 	return why.Pod(pod, s.need(pod), list, s.groups, next...)
 }
 
-// need is the one zone that the pod needs, none before the core has looked.
+// need is the one zone that the pod needs, if any.
 func (s *speaker) need(pod *corev1.Pod) (need podzone.Need) {
-	if s.facts.need != nil {
-		need, _ = s.facts.need(pod)
+	if s.Need != nil {
+		need, _ = s.Need(pod)
 	}
 	return need
 }
@@ -316,9 +316,8 @@ func (s *speaker) reason(a answer) decision.Reason {
 
 func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
-	infos := s.facts.nodeInfos()
 	for name := range s.groups {
-		info := infos[name]
+		info := s.facts.nodeInfo(name)
 		if s.facts.view.Group(name) == nil {
 			info, _ = s.facts.view.DeclaredNodeInfo(name) // of a group that is not served, nil for most
 		}

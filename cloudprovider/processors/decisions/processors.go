@@ -19,19 +19,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 // Pending sees all pending pods. It is the first PodListProcessor of the core.
-type Pending struct {
-	*Collector
-	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
-	Need func(*corev1.Pod) (podzone.Need, bool)
-}
+type Pending struct{ *Collector }
 
 func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
-	p.now.listed, p.now.context, p.now.need, p.now.pending = true, ctx, p.Need, slices.Clone(pods) // others may change the list
+	p.now.listed, p.now.context, p.now.pending = true, ctx, slices.Clone(pods) // others may change the list
 	return pods, nil
 }
 

@@ -89,7 +89,7 @@ func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
 func restsForADay(t *testing.T, spread corev1.UnsatisfiableConstraintAction) {
 	rules, err := move.ParseRepairRules(nil)
 	require.NoError(t, err)
-	repair := &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Types: instancetypes.Embedded}
+	repair := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}
 	m := &move.Machine{Reasons: []move.Reason{repair, move.Rotate{}, &move.Consolidate{On: true}},
 		Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute, MaxWait: time.Hour, AtOnce: 2}
 	zones, cpu := "a", "1500m"

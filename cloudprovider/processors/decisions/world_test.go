@@ -206,7 +206,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
-			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
+			Provider: w.Provider, Clock: clock.RealClock{}})
 		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
 		w.events = record.NewFakeRecorder(100)
 		fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)

@@ -55,9 +55,8 @@ func (t *Trigger) PodLostPlace() {
 // to the informer whose lister the loop reads.
 func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, after any) {
-		old, okOld := before.(*apiv1.Node)
-		node, ok := after.(*apiv1.Node)
-		if okOld && ok && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
+		old, node := before.(*apiv1.Node), after.(*apiv1.Node)
+		if nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
 			t.nodes.add(t.clock.Now())
 		}
 	}}

@@ -15,10 +15,7 @@ import (
 // addPod counts a pod that is unschedulable when first seen, as happens at the start and after the watch was interrupted, and one that the
 // coming loop counts with another pod of its controller.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
-	pod, ok := obj.(*apiv1.Pod)
-	if !ok {
-		return
-	}
+	pod := obj.(*apiv1.Pod)
 	defer t.made(pod, 1) // may end the burst, so after the pod is counted
 	if isInInitialList && !t.young(pod) {
 		return
@@ -33,19 +30,15 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 // because a node was asked for it before it was judged, or with another pod of its controller. A pod that loses its nomination has no node
 // kept for it any more. It counts like a change of a node, because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
-	old, okOld := before.(*apiv1.Pod)
-	pod, ok := after.(*apiv1.Pod)
-	if !ok {
-		return
-	}
-	if okOld && controllerOf(old) != controllerOf(pod) {
+	old, pod := before.(*apiv1.Pod), after.(*apiv1.Pod)
+	if controllerOf(old) != controllerOf(pod) {
 		t.made(old, -1)
 		defer t.made(pod, 1)
-	} else if okOld {
+	} else {
 		t.pods.owners.count(controllerOf(pod), 0, active(pod)-active(old))
 	}
-	same := okOld && old.UID == pod.UID
-	if okOld && !same { // its deletion was missed
+	same := old.UID == pod.UID
+	if !same { // its deletion was missed
 		t.pods.judged(old.UID)
 	}
 	switch {

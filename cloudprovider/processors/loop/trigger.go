@@ -67,12 +67,11 @@ type Config struct {
 
 // Trigger knows when the next loop is due.
 type Trigger struct {
-	config  Config // without Changed once that is closed
-	clock   clock.Clock
-	pods    *burst
-	nodes   *nodeChanges
-	started bool
-	ran     time.Time // start of the last loop
+	config Config // without Changed once that is closed
+	clock  clock.Clock
+	pods   *burst
+	nodes  *nodeChanges
+	ran    time.Time // start of the last loop
 }
 
 // New returns a Trigger that has not started yet: its first Wait returns at once.
@@ -118,12 +117,11 @@ func (w wake) or(at time.Time, reason WakeReason) wake {
 func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error) {
 	began := t.clock.Now()
 	next, earliest := wake{began, Start}, began
-	if t.started {
+	if !t.ran.IsZero() {
 		took := began.Sub(t.ran)
 		t.nodes.rested = began.Add(nodeRest * took)
 		next, earliest = t.next(began, since), began.Add(max(shortPause, min(loopRest*took, longPause)))
 	}
-	t.started = true
 	for {
 		due := next
 		if !t.config.Tick {

@@ -235,8 +235,6 @@ func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
 		handler.OnUpdate(newPod("web"), bound)
 		handler.OnUpdate(newPod("web"), leaving)
 		handler.OnUpdate(newPod("web"), gated)
-		handler.OnUpdate(nil, nil)
-		handler.OnAdd("not a pod", false)
 		handler.OnDelete(pendingPod("web"))
 		expect(t, trigger, ScanInterval, 10*time.Second)
 

@@ -39,7 +39,6 @@ func NewPauses(initial, most, reset time.Duration) *Pauses {
 	}
 }
 
-// Backoff leaves the group alone from now on, and returns until when.
 func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
 	class := awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class
 	switch {
@@ -52,7 +51,6 @@ func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 	return b.groups.Backoff(group, info, cause, now)
 }
 
-// BackoffStatus reports whether the group is left alone, and why.
 func (b *Pauses) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) backoff.Status {
 	for _, causes := range []backoff.Backoff{b.groups, b.pools} {
 		if status := causes.BackoffStatus(group, info, now); status.IsBackedOff {
@@ -68,7 +66,6 @@ func (b *Pauses) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.No
 	b.groups.RemoveBackoff(group, info)
 }
 
-// RemoveStaleBackoffData forgets failures that are long over.
 func (b *Pauses) RemoveStaleBackoffData(now time.Time) {
 	b.calls.RemoveStaleBackoffData(now)
 	b.pools.RemoveStaleBackoffData(now)

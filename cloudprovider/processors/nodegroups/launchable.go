@@ -150,21 +150,19 @@ func (b *bounded) MaxSize() int { return b.most }
 
 // candidate is the node group as the core weighs it for a scale-up.
 func candidate(ng cloudprovider.NodeGroup) cloudprovider.NodeGroup {
-	own, ok := ng.(*aws.NodeGroup)
-	if !ok || own.Zone() == "" {
-		return ng
+	if z := zoneGroup(ng); z != nil {
+		return &bounded{NodeGroup: z, most: z.MostSize()}
 	}
-	return &bounded{NodeGroup: own, most: own.MostSize()}
+	return ng
 }
 
 // zoneGroup returns the node group if it is a zone group, bounded or not, or nil.
 func zoneGroup(ng cloudprovider.NodeGroup) *aws.NodeGroup {
-	own, ok := ng.(*aws.NodeGroup)
 	if b, weighed := ng.(*bounded); weighed {
-		own, ok = b.NodeGroup, true
+		ng = b.NodeGroup
 	}
-	if !ok || own.Zone() == "" {
-		return nil
+	if own, ok := ng.(*aws.NodeGroup); ok && own.Zone() != "" {
+		return own
 	}
-	return own
+	return nil
 }

@@ -44,10 +44,7 @@ func withDaemons(info *framework.NodeInfo, daemonSets []*appsv1.DaemonSet, force
 	slices.SortFunc(missing, func(a, b *appsv1.DaemonSet) int {
 		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
 	})
-	added, err := daemonset.GetDaemonSetPodsForNode(info, missing)
-	if err != nil { // it never fails today
-		return info
-	}
+	added, _ := daemonset.GetDaemonSetPodsForNode(info, missing) // which never fails
 	again := framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...)
 	again.CSINode = info.CSINode
 	for _, pod := range added {

@@ -11,7 +11,6 @@ import (
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -94,7 +93,11 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info
 	}
-	addPlaceholders(infos, v.NodeGroups())
+	for _, ng := range v.NodeGroups() {
+		if id := ng.Id(); infos[id] == nil {
+			infos[id] = framework.NewNodeInfo(Placeholder(id), nil)
+		}
+	}
 	return infos, nil
 }
 
@@ -259,15 +262,6 @@ func rebuilt(info *framework.NodeInfo, node *corev1.Node, slices []*resourceapi.
 		again.SetCSINode(info.CSINode)
 	}
 	return again
-}
-
-// addPlaceholders adds a Placeholder for each node group that has no NodeInfo.
-func addPlaceholders(infos map[string]*framework.NodeInfo, groups []cloudprovider.NodeGroup) {
-	for _, ng := range groups {
-		if id := ng.Id(); infos[id] == nil {
-			infos[id] = framework.NewNodeInfo(Placeholder(id), nil)
-		}
-	}
 }
 
 // Placeholder is a node of a group about which nothing is known. No pod fits on it. Without a NodeInfo of the group the core would give up

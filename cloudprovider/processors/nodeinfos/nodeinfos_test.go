@@ -116,26 +116,12 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 	}
 }
 
-// nothing is a node group that nothing is known about but its ID.
-type nothing struct {
-	cloudprovider.NodeGroup
-	id string
-}
-
-func (n nothing) Id() string { return n.id }
-
 // The core gives up every scale-up while a node is to come of a group for which it has no NodeInfo.
 func TestPlaceholderNodeInfoHelpsNoPod(t *testing.T) {
-	infos := map[string]*framework.NodeInfo{}
-	addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "unknown"}})
-	info := infos["unknown"]
-	if info == nil || !nodemeta.Placeholder.On(info.Node()) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
-		t.Errorf("the NodeInfo is %+v, want one that no pod fits on", info)
+	node := Placeholder("unknown")
+	if !nodemeta.Placeholder.On(node) || !node.Spec.Unschedulable || node.Status.Allocatable.Pods().Value() != 0 {
+		t.Errorf("the node is %+v, want one that no pod fits on", node)
 	}
-	known := framework.NewNodeInfo(&corev1.Node{}, nil)
-	infos = map[string]*framework.NodeInfo{"known": known}
-	addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "known"}})
-	assert.True(t, infos["known"] == known, "a NodeInfo was replaced")
 }
 
 func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
@@ -149,7 +135,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	require.NoError(t, err)
 	infos, coreErr := newProvider(w).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
 	require.NoError(t, coreErr)
-	if len(infos) != 2 || !nodemeta.Placeholder.On(infos["unknown"].Node()) {
+	if len(infos) != 2 || !nodemeta.Placeholder.On(infos["unknown"].Node()) || nodemeta.Placeholder.On(infos["known"].Node()) {
 		t.Fatalf("the NodeInfos are %v, want a placeholder and another", infos)
 	}
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),

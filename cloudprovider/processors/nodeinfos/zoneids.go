@@ -72,9 +72,6 @@ func (z *ZoneIDs) lacks(v *aws.View) bool {
 
 // Label adds the zone's identifier to the labels of a node that the caller owns, if the node has none.
 func (z *ZoneIDs) Label(node *corev1.Node) {
-	if node.Labels == nil {
-		node.Labels = map[string]string{}
-	}
 	if id := z.ID(node.Labels[corev1.LabelTopologyZone]); id != "" && node.Labels[podzone.LabelZoneID] == "" {
 		node.Labels[podzone.LabelZoneID] = id
 	}

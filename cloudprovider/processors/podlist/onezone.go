@@ -40,9 +40,6 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 			kinds[t.Among] = t.Kinds
 		}
 	}
-	if len(among)+len(kinds) == 0 {
-		return pods, nil
-	}
 	processed, ofKinds := slices.Clone(pods), map[string][]string{} // by the selectors, which are few
 	for i, pod := range processed {
 		if len(among) > 0 {

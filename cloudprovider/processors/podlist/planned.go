@@ -104,7 +104,11 @@ func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, po
 	if planned.Name != "" {
 		n.standIn[planned.Name] = name
 	}
-	maps.Copy(placed, placeOn(s, name, pods[len(placed):]))
+	others, err := snapshot.Place(s, pods[len(placed):], snapshot.Nodes{First: []string{name}})
+	if err != nil {
+		klog.Background().Error(err, "Could not try all pods on the node planned for them", "node", name)
+	}
+	maps.Copy(placed, others)
 	return name, placed
 }
 
@@ -126,15 +130,6 @@ func (n *planNodes) next(s clustersnapshot.ClusterSnapshot, group string, pod []
 	n.free[group] = nil
 	if taker, taken := placed[pod[0]]; taken {
 		n.free[group], n.taken[taker] = free[1:], true
-	}
-	return placed
-}
-
-// placeOn places pods on one node. A pod that cannot be tried has no place there.
-func placeOn(s clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod) map[*corev1.Pod]string {
-	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: []string{node}})
-	if err != nil {
-		klog.Background().Error(err, "Could not try all pods on the node planned for them", "node", node)
 	}
 	return placed
 }

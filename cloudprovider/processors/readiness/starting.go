@@ -103,11 +103,8 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		}
 		stillReady = append(stillReady, node)
 	}
-	if len(copies) > 0 {
-		all = slices.Clone(all)
-		for at, node := range all {
-			all[at] = cmp.Or(copies[node.Name], node)
-		}
+	for at, node := range all {
+		all[at] = cmp.Or(copies[node.Name], node)
 	}
 	published := *ctx
 	published.TemplateNodeInfoRegistry = unpromised{ctx.TemplateNodeInfoRegistry, s.provider}

@@ -23,10 +23,7 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 	if ctx.ListerRegistry == nil {
 		return uses
 	}
-	pods, err := ctx.AllPodLister().List()
-	if err != nil {
-		return uses // the lister reads a cache, and the core's own listing fails too
-	}
+	pods, _ := ctx.AllPodLister().List() // the lister reads a cache
 	for _, pod := range pods {
 		node := pod.Spec.NodeName
 		_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)

@@ -41,11 +41,8 @@ func (s *StartingNodes) join(ctx *cacontext.AutoscalingContext, all []*corev1.No
 	maps.DeleteFunc(s.joined, func(id string, _ time.Time) bool { return !there[id] })
 }
 
-// asMade returns the nodes with those of a warm pool as new as in their groups.
+// asMade returns a new list of the nodes, with those of a warm pool as new as in their groups.
 func (s *StartingNodes) asMade(nodes []*corev1.Node) []*corev1.Node {
-	if len(s.joined) == 0 {
-		return nodes
-	}
 	nodes = slices.Clone(nodes)
 	for at, node := range nodes {
 		if joined := s.joined[node.Spec.ProviderID]; joined.After(node.CreationTimestamp.Time) {

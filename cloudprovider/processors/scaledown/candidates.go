@@ -67,13 +67,6 @@ func (f *FreshCandidates) GetPodDestinationCandidates(ctx *cacontext.Autoscaling
 	return slices.DeleteFunc(slices.Clone(destinations), f.provider.IsLeaving), err
 }
 
-// Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.
-type Disabled struct{ nodes.ScaleDownNodeProcessor }
-
-func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
-	return nil, nil
-}
-
 // CheapestFirst has the core consider a node before another if its pods cost less to move (move.Cost). It stands behind the core's own
 // comparers: a node that was considered before has waited for its removal, and would wait anew behind one that has just become cheaper.
 type CheapestFirst struct {
@@ -86,7 +79,6 @@ var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
 // ResetState forgets the costs, before each sort.
 func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
 
-// ScaleDownEarlierThan reports whether the pods of a cost less than those of b.
 func (c *CheapestFirst) ScaleDownEarlierThan(a, b *corev1.Node) bool { return c.cost(a) < c.cost(b) }
 
 func (c *CheapestFirst) cost(n *corev1.Node) float64 {

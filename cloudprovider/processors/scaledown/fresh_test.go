@@ -49,7 +49,9 @@ func fresh(w *awsworld.World) *FreshCandidates {
 }
 
 func TestDisabledKeepsNodesAsDestinations(t *testing.T) {
-	disabled, all := Disabled{everyNode{}}, []*corev1.Node{{}}
+	disabled := &Requests{ScaleDownNodeProcessor: everyNode{}, Removals: &Removals{rollback: newRollback(clocktesting.NewFakePassiveClock(start))}, Off: true,
+		AfterScaleUp: func(*cacontext.AutoscalingContext) map[string]bool { return nil }}
+	all := []*corev1.Node{{}}
 	assert.Empty(t, candidates(t, disabled, all...), "nodes are considered for removal")
 	got, err := disabled.GetPodDestinationCandidates(nil, all)
 	assert.Truef(t, err == nil && len(got) == 1, "pods may move to %d nodes, %v, want 1", len(got), err)

@@ -12,39 +12,31 @@ import (
 )
 
 // GroupDelays is the core's processor for --scale-down-delay-type-local with a lock. The core's own one keeps plain maps: each loop reads them,
-// and goroutines of the core that end a removal write them beside the loop, which ends the process.
+// and goroutines of the core that end a removal write them beside the loop, which ends the process. Register it both for candidates and for
+// changes of scale.
 type GroupDelays struct {
 	*scaledowncandidates.ScaleDownCandidatesDelayProcessor
 	mu sync.Mutex
 }
 
-// NewGroupDelays returns the processor without any delay. Register it both for candidates and for changes of scale.
-func NewGroupDelays() *GroupDelays {
-	return &GroupDelays{ScaleDownCandidatesDelayProcessor: scaledowncandidates.NewScaleDownCandidatesDelayProcessor()}
-}
-
-// GetScaleDownCandidates leaves out nodes whose group has changed too recently.
 func (d *GroupDelays) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) ([]*corev1.Node, errors.AutoscalerError) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ScaleDownCandidatesDelayProcessor.GetScaleDownCandidates(ctx, nodes)
 }
 
-// RegisterScaleUp begins --scale-down-delay-after-add for the group.
 func (d *GroupDelays) RegisterScaleUp(changed cloudprovider.NodeGroup, delta int, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ScaleDownCandidatesDelayProcessor.RegisterScaleUp(changed, delta, now)
 }
 
-// RegisterScaleDown begins --scale-down-delay-after-delete for the group.
 func (d *GroupDelays) RegisterScaleDown(changed cloudprovider.NodeGroup, node string, now, expected time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ScaleDownCandidatesDelayProcessor.RegisterScaleDown(changed, node, now, expected)
 }
 
-// RegisterFailedScaleDown begins --scale-down-delay-after-failure for the group.
 func (d *GroupDelays) RegisterFailedScaleDown(changed cloudprovider.NodeGroup, reason string, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

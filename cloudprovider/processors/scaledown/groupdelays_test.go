@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -17,7 +18,7 @@ import (
 func TestRemovalsEndBesideTheLoop(t *testing.T) {
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 3, 5, nil), nil)
 	nodes, group := w.Members("a", nil), w.Provider.NodeGroups()[0]
-	delays := NewGroupDelays()
+	delays := &GroupDelays{ScaleDownCandidatesDelayProcessor: scaledowncandidates.NewScaleDownCandidatesDelayProcessor()}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{ScaleDownDelayAfterDelete: time.Hour}}
 	var removals sync.WaitGroup
 	for range 1000 {

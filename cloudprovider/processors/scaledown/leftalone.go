@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -24,6 +24,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
@@ -102,6 +103,41 @@ func (i ifEvictable) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, 
 	return s
 }
 
+// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
+type unlessIgnored struct{ rules.Rule }
+
+func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
+		return drainability.NewUndefinedStatus()
+	}
+	return u.Rule.Drainable(ctx, pod, node)
+}
+
+// wishes are the rules by which a pod asks to be left alone.
+var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}
+
+var errMoves = errors.New("the node is not empty, because this pod would move")
+
+// EmptyRules are rules of a drain that only show which nodes are empty. They block at the first pod that would move. The core asks for each node in
+// each loop, and without them looks at all pods of the node. A node with nothing but room for pods is empty, because nobody is evicted.
+func EmptyRules(of rules.Rules) rules.Rules { return rules.Rules{untilMove{of}} }
+
+type untilMove struct{ rules.Rules }
+
+func (untilMove) Name() string { return "UntilMove" }
+
+func (u untilMove) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	if podlist.IsFake(pod) {
+		return drainability.NewSkipStatus()
+	}
+	status := u.Rules.Drainable(ctx, pod, node)
+	status.Overrides = nil // of the other rules, which have all been asked
+	if moves := status.Outcome == drainability.UndefinedOutcome || status.Outcome == drainability.DrainOk; moves && !nodemeta.BelongsToNode(pod) {
+		return drainability.NewBlockedStatus(drain.UnexpectedError, errMoves)
+	}
+	return status
+}
+
 // Budgets are what disruption budgets leave to the core's plans. Pods that only the core has made use nothing up: nobody evicts them.
 type Budgets struct{ pdb.RemainingPdbTracker }
 
@@ -128,7 +164,7 @@ func (r doNotDisrupt) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod,
 
 // leaves reports whether a drain would end the pod before its own end.
 func leaves(pod *corev1.Pod) bool {
-	return !podutils.IsMirrorPod(pod) && !podutils.IsDaemonSetPod(pod) && !drain.IsPodTerminal(pod)
+	return !nodemeta.BelongsToNode(pod) && !drain.IsPodTerminal(pod)
 }
 
 // KeptBy is a pod that keeps its node until a moment.

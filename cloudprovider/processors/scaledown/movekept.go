@@ -12,9 +12,6 @@ import (
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -67,7 +64,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		if noPlace {
 			m.placeless[name] = true
 		}
-	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
+	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && m.lasts(m.blocked, name, blockedFor):
 		m.postpone(name)
 	case noPlace && m.roomless[name] && s.Launches > 0 && !m.coming(ctx, s.Replacement):
 		m.hold(name, move.HeldRoom, "its new node has come, and not all of its pods fit")
@@ -89,7 +86,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case atMinimum && consolidates:
 		m.rest(name)
 	case atMinimum && m.grows(k.Node): // it goes later
-	case lasts(m.blocked, name, m.Clock.Now()):
+	case m.lasts(m.blocked, name, blockedFor):
 		m.postpone(name)
 	}
 }
@@ -245,7 +242,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
-		case lasts(m.blocked, n.Name, now):
+		case m.lasts(m.blocked, n.Name, blockedFor):
 			m.postpone(n.Name)
 		case s.Into != "":
 			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
@@ -259,16 +256,3 @@ func (m *Moves) restarting(ctx *cacontext.AutoscalingContext, node string) bool 
 	at := m.states[node].Restarted
 	return !at.IsZero() && m.Clock.Since(at) < move.RestartTime && len(move.Deployments(podsOn(ctx, node))) > 0
 }
-
-// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
-type unlessIgnored struct{ rules.Rule }
-
-func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
-	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
-		return drainability.NewUndefinedStatus()
-	}
-	return u.Rule.Drainable(ctx, pod, node)
-}
-
-// wishes are the rules by which a pod asks to be left alone.
-var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}

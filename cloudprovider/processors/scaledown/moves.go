@@ -139,7 +139,7 @@ func (m *Moves) lasting() (nodes []*corev1.Node) {
 	}
 	maps.DeleteFunc(m.staying, func(name string, _ time.Time) bool { return !stays(name) })
 	for name := range m.held {
-		if stays(name) && lasts(m.staying, name, m.Clock.Now()) {
+		if stays(name) && m.lasts(m.staying, name, blockedFor) {
 			nodes = append(nodes, m.nodes[name])
 		}
 	}
@@ -294,7 +294,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case shown.Step != move.Placing:
 		case held: // by something else than its pods
 			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
-			over := h.Hold != move.HeldRollout && lasts(m.holding, name, now) || late
+			over := h.Hold != move.HeldRollout && m.lasts(m.holding, name, blockedFor) || late
 			if over && now.Sub(s.Restarted) >= move.RestartTime {
 				m.rest(name)
 			}
@@ -397,15 +397,12 @@ func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	return &newest
 }
 
-// lasts reports whether what keeps a node has done so for long enough to end the try.
-func lasts(since map[string]time.Time, node string, now time.Time) bool {
-	if _, known := since[node]; !known {
-		since[node] = now
-	}
-	return now.Sub(since[node]) >= blockedFor
+// lasts reports whether a node has been in the map for a time. It enters a node that is new there.
+func (m *Moves) lasts(since map[string]time.Time, node string, limit time.Duration) bool {
+	since[node] = cmp.Or(since[node], m.Clock.Now())
+	return m.Clock.Since(since[node]) >= limit
 }
 
-// hold notes what holds a node that moves.
 func (m *Moves) hold(node string, h move.Hold, message string) {
 	s := m.states[node]
 	m.held[node] = move.Held{Why: s.Why, Reason: s.Reason, Hold: h, Message: message}
@@ -420,18 +417,12 @@ func (m *Moves) postpone(node string) {
 	m.waits(node, m.states[node].Postponed(m.Clock.Now()))
 }
 
-// waits has a node wait for its next try.
 func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
-		m.failed(node, s)
-		return
+		m.Metrics.Ended(s.Reason, move.Failed)
+		klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures,
+			"at", s.Retry)
 	}
-	m.set(node, &s)
-}
-
-func (m *Moves) failed(node string, s move.State) {
-	m.Metrics.Ended(s.Reason, move.Failed)
-	klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
 	m.set(node, &s)
 }
 
@@ -503,21 +494,14 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
 	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful) &&
-		m.mayGoOn(node):
+		!m.lasts(m.slow, node, slowDrain):
 		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
 	case moves:
 		delete(m.slow, node)
-		m.failed(node, s.Failed(m.Clock.Now()))
+		m.waits(node, s.Failed(m.Clock.Now()))
 	}
-}
-
-func (m *Moves) mayGoOn(node string) bool {
-	if m.slow[node].IsZero() {
-		m.slow[node] = m.Clock.Now()
-	}
-	return m.Clock.Since(m.slow[node]) < slowDrain
 }
 
 func (m *Moves) ended(node, reason string) {

@@ -14,7 +14,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -24,10 +23,10 @@ import (
 // Removals decides which of the nodes go that the core would remove, and finishes what the core leaves of a removal that failed. It is the
 // core's ScaleDownSetProcessor and its ScaleDownStatusProcessor, and wraps one of each.
 type Removals struct {
-	nodes    nodes.ScaleDownSetProcessor
-	report   status.ScaleDownStatusProcessor
-	filters  []filter // in call order
-	rollback *rollback
+	*rollback
+	nodes   nodes.ScaleDownSetProcessor
+	report  status.ScaleDownStatusProcessor
+	filters []filter // in call order
 
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
@@ -43,7 +42,6 @@ type Options struct {
 	Core     nodes.ScaleDownSetProcessor
 	Report   status.ScaleDownStatusProcessor // sees the status first
 	Provider *aws.Provider
-	Nodes    corelisters.NodeLister
 	DryRun   bool   // no node may be drained
 	Moves    *Moves // nil for none
 	Clock    clock.PassiveClock
@@ -52,7 +50,7 @@ type Options struct {
 func NewRemovals(o Options) *Removals {
 	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
 		keepSpread,
-		sharedMinimum{o.Provider, o.Nodes}.filter,
+		sharedMinimum{o.Provider}.filter,
 		o.Core.FilterUnremovableNodes,
 	}}
 	if o.Moves != nil {
@@ -101,9 +99,6 @@ func byRisk(a, b simulator.NodeToBeRemoved) int {
 	}
 	return cmp.Or(rank(a)-rank(b), cmp.Compare(move.Cost(a.PodsToReschedule), move.Cost(b.PodsToReschedule)))
 }
-
-// KeepCordons takes in, before the first loop, which nodes with the core's taint somebody else had cordoned.
-func (r *Removals) KeepCordons(nodes []*corev1.Node) { r.rollback.keepCordons(nodes) }
 
 // Process takes back what removals that failed have left.
 func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {

@@ -114,6 +114,9 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	if !ctx.ScaleDownDelayTypeLocal && end.After(r.Removals.rollback.clock.Now()) {
 		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
 	}
+	if r.Off { // the core still finds pods other places
+		return nil, nil
+	}
 	candidates, err := r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return needed[n.Name] }), err
 }
@@ -329,7 +332,6 @@ func (r *Requests) awaitsGroup(n *corev1.Node) bool {
 	return r.replaces(n) && !r.movesFor(n, move.Schedule) && !r.movesFor(n, move.Repair) && !(s.Ends && r.moves(n))
 }
 
-// movesFor reports whether the node is to be replaced for the reason.
 func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 	s, _ := move.StateOf(n)
 	return s.Reason == reason && r.moves(n)
@@ -466,10 +468,7 @@ func lacksDaemonPods(ctx *cacontext.AutoscalingContext, node string) bool {
 	if slices.ContainsFunc(there, func(p *corev1.Pod) bool { return !podutil.IsPodReady(p) }) {
 		return true
 	}
-	sets, err := ctx.DaemonSetLister().List(labels.Everything())
-	if err != nil {
-		return false
-	}
+	sets, _ := ctx.DaemonSetLister().List(labels.Everything()) // it reads a cache
 	wanted, err := daemonset.GetDaemonSetPodsForNode(info, sets)
 	return err == nil && len(there) < len(wanted)
 }

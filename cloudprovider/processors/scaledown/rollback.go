@@ -122,9 +122,9 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 	}
 }
 
-// keepCordons notes the nodes that have the core's taint. If somebody else had cordoned one before an earlier process tainted it, the cordon is put
-// back. The core lifts it with the taint, at the beginning of its first loop (cleanUpIfRequired, read 2026-11).
-func (r *rollback) keepCordons(nodes []*corev1.Node) {
+// KeepCordons notes the nodes that have the core's taint, before the first loop. If somebody else had cordoned one before an earlier
+// process tainted it, the cordon is put back. The core lifts it with the taint in its first loop (cleanUpIfRequired, read 2026-11).
+func (r *rollback) KeepCordons(nodes []*corev1.Node) {
 	for _, n := range nodes {
 		r.known[n.Name] = taints.HasToBeDeletedTaint(n)
 		if nodemeta.CordonedBefore(n) && r.isMember(n) && !taints.HasTaint(n, interruption.Taint) {
@@ -157,7 +157,6 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 	return err
 }
 
-// chose notes the nodes that the core is to remove.
 func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
 		r.chosen = append(r.chosen, n.Node.Name)

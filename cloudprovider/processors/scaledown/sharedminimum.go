@@ -4,11 +4,9 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -16,20 +14,17 @@ import (
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
 // and counts removals that began while the group had another form, and nodes that AWS takes.
-type sharedMinimum struct {
-	provider *aws.Provider
-	nodes    corelisters.NodeLister
-}
+type sharedMinimum struct{ *aws.Provider }
 
-func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
+func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	if len(candidates) == 0 {
 		return nil, nil
 	}
-	spare, going := map[string]int{}, m.going(scaleDown) // the first by Auto Scaling group
+	spare, going := map[string]int{}, going(ctx, scaleDown) // the first by Auto Scaling group
 	var stay []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
-		group := m.provider.NodeGroupOf(c.Node)
+		group := m.NodeGroupOf(c.Node)
 		if group == nil {
 			return false
 		}
@@ -49,16 +44,16 @@ func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.
 }
 
 // going are the nodes that are being removed, or drained because AWS takes them.
-func (m sharedMinimum) going(scaleDown *nodes.ScaleDownContext) []*corev1.Node {
+func going(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext) []*corev1.Node {
 	empty, drained := scaleDown.ActuationStatus.DeletionsInProgress()
 	removing := append(empty, drained...)
-	all, _ := m.nodes.List(labels.Everything())
+	all, _ := ctx.AllNodeLister().List()
 	return slices.DeleteFunc(all, func(n *corev1.Node) bool { return !leavesSoon(n) && !slices.Contains(removing, n.Name) })
 }
 
 // spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that go.
 func (m sharedMinimum) spare(name string, going []*corev1.Node) int {
-	v := m.provider.View()
+	v := m.View()
 	g := v.AutoScalingGroup(name)
 	if g == nil {
 		return 0

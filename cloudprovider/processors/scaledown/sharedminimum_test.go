@@ -12,6 +12,7 @@ import (
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -46,10 +47,17 @@ func (n noneOf) FilterUnremovableNodes(_ *cacontext.AutoscalingContext, _ *nodes
 
 func (noneOf) CleanUp() {}
 
+// listing is a context with the nodes of the store.
+func listing(store cache.Indexer) *cacontext.AutoscalingContext {
+	lister := kubernetes.NewAllNodeLister(corelisters.NewNodeLister(store))
+	return &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
+		ListerRegistry: kubernetes.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}}
+}
+
 func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 4, 6, 9), awsworld.Divided("other", "m5.large", 0, 3, 9), awsworld.Group("b", "m5.large", 1, 2, 5, nil))
 	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
-	lister := corelisters.NewNodeLister(store)
+	ctx := listing(store)
 	of := map[string][]*corev1.Node{}
 	for _, id := range w.IDs() {
 		of[id] = w.Nodes(id)
@@ -58,7 +66,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 		}
 	}
 	removals := func(core noneOf) *Removals {
-		return NewRemovals(Options{Core: core, Provider: w.Provider, Nodes: lister, Clock: clock.RealClock{}})
+		return NewRemovals(Options{Core: core, Provider: w.Provider, Clock: clock.RealClock{}})
 	}
 	a := slices.Concat(of["a/"+awsworld.ZoneA], of["a/"+awsworld.ZoneB], of["a/"+awsworld.ZoneC]) // two a zone
 	other := slices.Concat(of["other/"+awsworld.ZoneA], of["other/"+awsworld.ZoneB], of["other/"+awsworld.ZoneC])
@@ -97,7 +105,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 			for _, n := range slices.Concat(tt.removed, tt.stayElse, tt.stay) {
 				candidates = append(candidates, simulator.NodeToBeRemoved{Node: n})
 			}
-			removable, unremovable := removals(noneOf{tt.keeps}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: tt.status}, candidates)
+			removable, unremovable := removals(noneOf{tt.keeps}).FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: tt.status}, candidates)
 			var removed, stay, stayElse []*corev1.Node
 			for _, r := range removable {
 				removed = append(removed, r.Node)
@@ -114,7 +122,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 	}
 	// A deletion that AWS has accepted has lowered the target already, and does not count twice.
 	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneA).DeleteNodes(a[:1]))
-	removable, _ := removals(noneOf{}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
+	removable, _ := removals(noneOf{}).FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
 		[]simulator.NodeToBeRemoved{{Node: a[2]}, {Node: a[4]}})
 	assert.Len(t, removable, 1, "with one gone of two that may go, more may be removed, want one")
 }
@@ -137,10 +145,10 @@ func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 // The core has planned its removals without the request: two nodes would count on the same free room.
 func TestNoOtherNodeGoesInTheLoopOfARequest(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
-	none := corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil))
-	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: none, Clock: clock.RealClock{}})
+	ctx := listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil))
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
 	candidates := []simulator.NodeToBeRemoved{{Node: w.Nodes("a/" + awsworld.ZoneA)[0]}}
-	goes, _ := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
+	goes, _ := r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
 	require.Len(t, goes, 1, "without a request the node stays")
 	r.begun = []*scaledownstatus.ScaleDownNode{{Node: w.Nodes("a/" + awsworld.ZoneB)[0]}}
 	goes, stay := r.FilterUnremovableNodes(nil, nil, candidates)
@@ -159,8 +167,8 @@ func TestNodesWhosePodsCostLeastGoFirst(t *testing.T) {
 		{Node: empty},
 		{Node: cheap, PodsToReschedule: []*corev1.Pod{web("c", cheap.Name, corev1.PodDeletionCost, "-2000000000")}},
 	}
-	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), Clock: clock.RealClock{}})
-	removable, stay := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
+	ctx, r := listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
+	removable, stay := r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
 	var names []string
 	for _, n := range removable {
 		names = append(names, n.Node.Name)
@@ -169,6 +177,6 @@ func TestNodesWhosePodsCostLeastGoFirst(t *testing.T) {
 	require.Len(t, stay, 1)
 	assert.Equal(t, risky.Name, stay[0].Node.Name, "the node that the minimum keeps")
 	r.order = func(a, b *corev1.Node) int { return slices.Index(members, b) - slices.Index(members, a) } // while Requests plans
-	_, stay = r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
+	_, stay = r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, candidates)
 	assert.Equal(t, members[0].Name, stay[0].Node.Name, "the node that the minimum keeps for the last request")
 }

@@ -89,7 +89,6 @@ func (p *packer) AddNodeInfo(info *framework.NodeInfo) error {
 	return p.ClusterSnapshot.AddNodeInfo(info)
 }
 
-// SchedulePod puts the pod on the node if the scheduler's filters agree.
 func (p *packer) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.SchedulingError {
 	err := p.ClusterSnapshot.SchedulePod(pod, node)
 	if err == nil {
@@ -98,7 +97,6 @@ func (p *packer) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.Schedu
 	return err
 }
 
-// SchedulePodOnAnyNodeMatching puts the pod on a node for which the scheduler's filters agree.
 func (p *packer) SchedulePodOnAnyNodeMatching(pod *apiv1.Pod, opts clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
 	node, err := p.ClusterSnapshot.SchedulePodOnAnyNodeMatching(pod, opts)
 	if err == nil {

@@ -1,7 +1,6 @@
 package scaleup
 
 import (
-	"errors"
 	"fmt"
 	"math/rand"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -309,21 +307,6 @@ func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	w.scaleUp(w.start(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}}), filling(2), "a +2")
 }
-
-func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
-	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := w.start(Options{})
-	w.provider.InsertNodeGroup(sizeless{w.provider.GetNodeGroup("a")})
-	w.scaleUp(o, filling(2), "a +2")
-	assert.Len(t, w.plan.Planned(), 2, "nodes of the plan")
-}
-
-// sizeless is a node group of unknown size.
-type sizeless struct{ cloudprovider.NodeGroup }
-
-func (sizeless) Id() string { return "sizeless" }
-
-func (sizeless) TargetSize() (int, error) { return 0, errors.New("not read yet") }
 
 // The core's fast path simulates one node only, and counts the others.
 func TestFastPathPodsAreAskedForOnce(t *testing.T) {

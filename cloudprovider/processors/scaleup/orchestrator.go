@@ -185,12 +185,11 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 			nodes = slices.Concat(nodes, slices.Repeat([]*apiv1.Node{info.Node()}, n))
 		}
 	}
-	there := o.ofNoGroup(nodes)
-	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
-		return o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(asked)), daemonSets, nodeInfos, allOrNothing)
-	}
+	there, s := o.ofNoGroup(nodes), &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}
 	o.context.ClusterSnapshot.Fork()
-	result, err := o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
+	result, err := o.repeat(pods, s, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+		return o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(s.nodes())), daemonSets, nodeInfos, allOrNothing)
+	})
 	o.context.ClusterSnapshot.Revert()
 	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
 		// As the core says itself where all of the nodes are Ready. Else it finds no room for a node, and says nothing of pods that would fit.
@@ -270,9 +269,9 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	for batch := o.together(counted, nodeInfos, tried); len(batch) > 0; batch = o.together(counted, nodeInfos, tried) {
 		before := o.targetSizes()
 		failed := all.add(o.Core.ScaleUpToNodeGroupMinSize(counted, batch))
-		for id, size := range o.targetSizes() {
-			if info := batch[id]; info != nil && size > before[id] {
-				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), size-before[id])...)
+		for id, more := range o.grown(before) {
+			if info := batch[id]; info != nil && more > 0 {
+				counted = append(counted, slices.Repeat(o.ofNoGroup([]*apiv1.Node{info.Node()}), more)...)
 			}
 		}
 		if failed { // the core has not come to the groups behind it

@@ -14,7 +14,7 @@ import (
 
 // repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
 func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
-	once func([]*apiv1.Pod, []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	once func([]*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	began, most := o.Clock.Now(), o.context.MaxNodeGroupBinpackingDuration
 	over := func() bool { return most > 0 && o.Clock.Since(began) >= most } // as for the core, 0 is no limit
 	var all results
@@ -24,9 +24,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	for {
 		before := o.targetSizes()
 		o.packed = packings{}
-		result, err := o.phase(helpless.others(pods), s, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
-			return once(pods, s.nodes())
-		})
+		result, err := o.phase(helpless.others(pods), s, once)
 		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
 			o.later = nil // the plan ends here, and the core packs the pods that are left
 			o.context.ProvisioningRequestScaleUpMode = false
@@ -112,40 +110,30 @@ func podsOf(nodes []plan.Node) (pods []*apiv1.Pod) {
 // addAsked adds the nodes of a scale-up to the simulation: first those of its option, then all by which groups have grown beyond. Groups may
 // also shrink meanwhile, and the nodes of the option were asked for all the same.
 func (o *Orchestrator) addAsked(s *simulation, result *status.ScaleUpStatus, before map[string]int) error {
-	asked := make(map[string]int)
-	grown, known := o.grown(before)
+	asked, grown := make(map[string]int), o.grown(before)
 	if result.Result == status.ScaleUpSuccessful {
 		for _, info := range result.ScaleUpInfos {
 			asked[info.Group.Id()] = info.NewSize - info.CurrentSize
 			grown[info.Group.Id()] -= asked[info.Group.Id()]
 		}
 	}
-	if err := stderrors.Join(s.add(asked), s.add(grown)); err != nil || known {
-		return err
-	}
-	return stderrors.New("a node group has no known target size")
+	return stderrors.Join(s.add(asked), s.add(grown))
 }
 
-// targetSizes are the known target sizes by node group ID.
+// targetSizes are the target sizes by node group ID. Our groups read them from memory, which never fails.
 func (o *Orchestrator) targetSizes() map[string]int {
 	sizes := make(map[string]int)
 	for _, group := range o.context.CloudProvider.NodeGroups() {
-		if size, err := group.TargetSize(); err == nil {
-			sizes[group.Id()] = size
-		}
+		sizes[group.Id()], _ = group.TargetSize()
 	}
 	return sizes
 }
 
-// grown returns by how much each node group has grown, and whether all sizes are known. Nodes may be removed meanwhile.
-func (o *Orchestrator) grown(before map[string]int) (grown map[string]int, known bool) {
-	grown, known = make(map[string]int), true
-	for _, group := range o.context.CloudProvider.NodeGroups() {
-		size, err := group.TargetSize()
-		was, knew := before[group.Id()]
-		if known = known && knew && err == nil; knew && err == nil && size > was {
-			grown[group.Id()] = size - was
-		}
+// grown returns by how much each node group has grown. It is below 0 where nodes were removed meanwhile.
+func (o *Orchestrator) grown(before map[string]int) map[string]int {
+	grown := o.targetSizes()
+	for id := range grown {
+		grown[id] -= before[id]
 	}
-	return grown, known
+	return grown
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/equivalence"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -36,13 +37,7 @@ func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map
 			next[pod] = &at
 		}
 	}
-	among := sync.OnceValue(func() map[string]bool { // most pods need none of it
-		names := make(map[string]bool, len(on.First))
-		for _, name := range on.First {
-			names[name] = true
-		}
-		return names
-	})
+	among := sync.OnceValue(func() sets.Set[string] { return sets.New(on.First...) }) // most pods need none of it
 	placed := make(map[*corev1.Pod]string)
 	for _, pod := range pods {
 		at := next[pod]
@@ -93,7 +88,7 @@ func EqualPods(pods []*corev1.Pod) [][]*corev1.Pod {
 }
 
 // onFirst puts the pod on the first of the nodes that takes it, beginning with the one at an index, and sets the index. It returns "" for none.
-func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string, among func() map[string]bool, at *int) (string, error) {
+func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string, among func() sets.Set[string], at *int) (string, error) {
 	for range nodes {
 		name := nodes[*at]
 		if info, err := s.GetNodeInfo(name); err == nil && MayFit(info, pod) {
@@ -107,7 +102,7 @@ func onFirst(s clustersnapshot.ClusterSnapshot, pod *corev1.Pod, nodes []string,
 				return "", nil
 			}
 			// Filters such as those of anti-affinity look at all pods, and now do so once for all nodes.
-			name, failed := onAny(s, pod, func(info *framework.NodeInfo) bool { return among()[info.Node().Name] })
+			name, failed := onAny(s, pod, func(info *framework.NodeInfo) bool { return among().Has(info.Node().Name) })
 			if name != "" {
 				*at = slices.Index(nodes, name)
 			}

@@ -111,7 +111,6 @@ func (s *Snapshot) podInfo(pod *corev1.Pod, read *drasnapshot.Snapshot) *framewo
 // Prefer has SchedulePodOnAnyNodeMatching try a node first, for each of these pods.
 func (s *Snapshot) Prefer(nodes map[types.UID]string) { s.prefers = nodes }
 
-// SchedulePodOnAnyNodeMatching puts the pod on an acceptable node, as the core does.
 func (s *Snapshot) SchedulePodOnAnyNodeMatching(pod *corev1.Pod, options clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
 	if node := s.prefers[pod.UID]; node != "" {
 		info, err := s.GetNodeInfo(node)

@@ -67,9 +67,7 @@ func (*Reaction) CleanUp() {}
 func (r *Reaction) PodHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(_, now any) {
-			pod, ok := now.(*corev1.Pod)
-			switch {
-			case !ok:
+			switch pod := now.(*corev1.Pod); {
 			case podutil.IsPodTerminal(pod):
 				r.forget(pod.UID)
 			case pod.Spec.NodeName != "" && podutil.IsPodReady(pod):

@@ -10,7 +10,6 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -219,17 +218,13 @@ func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
 	if node.Labels[podzone.LabelZoneID] = l.ZoneID(zone); node.Labels[podzone.LabelZoneID] == "" {
 		delete(node.Labels, podzone.LabelZoneID)
 	}
-	fits := false
-	_, err = clustersnapshot.WithForkedSnapshot(l.ctx.ClusterSnapshot, func() (bool, error) {
-		if err := l.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
-			return false, err
-		}
-		fits = l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
-		return false, nil
-	})
-	if err != nil {
-		klog.ErrorS(err, "Could not take a simulated node back", "nodeGroup", group)
+	l.ctx.ClusterSnapshot.Fork()
+	defer l.ctx.ClusterSnapshot.Revert()
+	if err := l.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+		klog.ErrorS(err, "Could not simulate a node in a zone", "nodeGroup", group)
+		return false
 	}
+	fits := l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
 	if !l.Clock.Now().Before(l.until) {
 		l.left = 0
 	}

@@ -67,6 +67,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	zoneIDs := nodeinfos.NewZoneIDs(provider)
 	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
 	launchable := &nodegroups.Launchable{Provider: provider}
+	p.decisions.Need = oneZone.Need
 	var asked interface{ Asked(...plan.Node) } = with.plan
 	belowClock := provider.BelowClock
 	if with.shadow != nil {
@@ -169,7 +170,7 @@ func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListPr
 	return present[pods.PodListProcessor](
 		podlist.Siblings{Claims: oneZone.Volumes.Claims, Clock: clock.RealClock{}, Plan: with.plan},
 		requests.consumers,
-		decisions.Pending{Collector: p.decisions, Need: oneZone.Need},
+		decisions.Pending{Collector: p.decisions},
 		allowed,
 		with.draining,
 		injection.pods,
@@ -205,7 +206,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
-		delays := scaledown.NewGroupDelays()
+		delays := &scaledown.GroupDelays{ScaleDownCandidatesDelayProcessor: scaledowncandidates.NewScaleDownCandidatesDelayProcessor()}
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
@@ -214,12 +215,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
 	p.decisions.Unneeded = made.unneeded
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
-	if !p.options.ScaleDown {
-		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
-	}
 	removals := scaledown.NewRemovals(scaledown.Options{
 		Core: core.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: p.decisions}, Provider: with.cloud.provider,
-		Nodes:  with.informers.Core().V1().Nodes().Lister(),
 		DryRun: p.guard != nil || p.refusing != nil, Moves: with.moves, Clock: clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals

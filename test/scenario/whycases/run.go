@@ -196,11 +196,11 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	zoneIDs := nodeinfos.NewZoneIDs(w.Provider)
 	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}
-	collector.Nodes = factory.Core().V1().Nodes().Lister()
+	collector.Nodes, collector.Need = factory.Core().V1().Nodes().Lister(), oneZone.Need
 	launchable := &nodegroups.Launchable{Provider: w.Provider}
 	processors := caprocessors.DefaultProcessors(given)
 	processors.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, given.NodeInfoCacheExpireTime, given.ForceDaemonSets)
-	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector, Need: oneZone.Need}, oneZone,
+	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector}, oneZone,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
@@ -217,7 +217,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	fresh := scaledown.NewFreshCandidates(w.Provider, processors.NodeGroupConfigProcessor, clock.RealClock{}, sorted(processors, clusterSnapshot, deletions, drainRules))
 	processors.ScaleDownNodeProcessor, collector.Kept = fresh, fresh.Kept
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
-		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
+		Provider: w.Provider, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
 	processors.ScaleDownCandidatesNotifier.Register(collector.Unneeded)
 	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
