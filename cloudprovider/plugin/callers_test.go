@@ -48,8 +48,7 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	t.Cleanup(func() { _ = s.listener.Close() })
-	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
-	require.NoError(t, err)
+	chain := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider),
 		Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func(string) {}})

@@ -209,9 +209,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	a.cloud.keep = append(a.cloud.keep, named...)
-	if err = p.newExpander(opts, a); err != nil {
-		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
-	}
+	a.expanders = p.newExpander(opts, a.cloud.provider)
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud, a.recorder); err != nil {
 		return nil, err
 	}
@@ -220,8 +218,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 }
 
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.
-func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (err error) {
-	provider := a.cloud.provider
+func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, provider *aws.Provider) *expander.Chain {
 	var devices func() *drasnapshot.Snapshot
 	preferences := leastcost.Preferences{Percent: p.options.AWS.PreferencePercent}
 	if opts.ClusterSnapshot != nil {
@@ -236,13 +233,12 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	}
 	leastCost := leastcost.New(provider.Costs(), penalty, devices, p.options.AWS.PlanLimit, clock.RealClock{})
 	leastCost.Preferences = preferences
-	a.expanders, err = expander.New(p.expanders, expander.Config{
+	return expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
 		GroupName: provider.GroupName, Interrupted: provider.Interrupted, Rank: provider.Rank,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
-	return err
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
