@@ -2,7 +2,6 @@ package spotprice
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -46,15 +45,13 @@ type Reader struct {
 }
 
 // New makes a Reader. It reads nothing yet.
-func New(o Options) (*Reader, error) {
+func New(o Options) *Reader {
 	r := &Reader{Options: o}
 	r.types = lookup.New(o.Clock, true, lookup.Question[struct{}]{AtOnce: maxTypesPerCall, Age: interval, Ask: r.ask,
 		Failure: "Could not read spot prices, the last ones or a ratio of the on-demand price count",
 		Remedy:  "allow ec2:DescribeSpotPriceHistory, or set --asg-spot-prices=off"})
-	if err := o.Registerer.Register(ageMetric{r}); err != nil {
-		return nil, fmt.Errorf("register spot price metric: %w", err)
-	}
-	return r, nil
+	o.Registerer.MustRegister(ageMetric{r})
+	return r
 }
 
 // Run reads at once, then every ten minutes, and earlier where a type comes into use, until ctx ends. It returns nil.

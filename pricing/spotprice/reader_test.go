@@ -86,9 +86,7 @@ func newReader(t *testing.T, m *market, inUse func() Pools) *Reader {
 	t.Helper()
 	book, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
-	r, err := New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
-	require.NoError(t, err)
-	return r
+	return New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
 }
 
 // running runs a Reader beside test, in time that passes only while all wait.
@@ -228,9 +226,8 @@ func once(t *testing.T, region string, api API) *Reader {
 	t.Helper()
 	book, err := pricing.NewBook(region, nil)
 	require.NoError(t, err)
-	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
+	r := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{region + "a"}} }})
-	require.NoError(t, err)
 	r.Read(t.Context())
 	return r
 }

@@ -65,16 +65,12 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		unknown = c.clients.EC2
 	}
 	c.types = lookup.NewTypes(unknown, p.catalogue, clock.RealClock{})
-	if c.cache, err = p.newCache(c); err != nil {
-		return nil, err
-	}
+	c.cache = p.newCache(c)
 	if ours.SpotPrices == options.SpotPricesLive {
-		if c.spot, err = spotprice.New(spotprice.Options{
+		c.spot = spotprice.New(spotprice.Options{
 			API: c.clients.EC2, Book: c.prices, InUse: func() spotprice.Pools { return spotprice.InUse(c.cache.Snapshot().Groups()) },
 			Clock: clock.RealClock{}, Registerer: p.registerer,
-		}); err != nil {
-			return nil, err
-		}
+		})
 		c.keep = append(c.keep, c.spot.Run)
 	}
 	if err := c.cache.Start(ctx); err != nil {
@@ -106,12 +102,9 @@ func (c *cloud) lookUp(ctx context.Context) {
 	c.provider.LookUp(ctx)
 }
 
-func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
+func (p *Process) newCache(c *cloud) *asg.Cache {
 	core, ours := p.core, p.options.AWS
-	discovery, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
-	if err != nil {
-		return nil, err
-	}
+	discovery, _ := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery) // check has refused wrong ones
 	discovery.Join, discovery.Assumed = ours.DiscoveryJoin, p.assumed
 	o := asg.Options{
 		AutoScaling: c.clients.AutoScaling, Actions: c.clients.AutoScaling, Instances: c.clients.EC2,
@@ -125,7 +118,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 	if p.succession != nil {
 		o.NoPredecessor, o.TokenTime = p.succession.Clean(), p.succession.Tokens.Use
 	}
-	return asg.NewCache(o), nil
+	return asg.NewCache(o)
 }
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.

@@ -93,10 +93,10 @@ func registerOurs(t *testing.T) *collectors {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	require.NoError(t, os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644))
 	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
-	spot := must(spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
+	spot := spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
 		InUse: func() spotprice.Pools {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
-		}}))(t)
+		}})
 	watched := factory.Core().V1()
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
