@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -28,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/spotprice"
 )
 
@@ -57,7 +60,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
-	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, p.catalogue, in.Event, p.registerer); err != nil {
+	if err := p.newPrices(c, in.Event); err != nil {
 		return nil, err
 	}
 	var unknown lookup.TypesAPI
@@ -83,6 +86,31 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		return nil, err
 	}
 	return c, nil
+}
+
+// newPrices makes the price book of the region with the prices of --asg-price-file, and what keeps these true. It makes no call.
+func (p *Process) newPrices(c *cloud, event func(eventType, reason, message string)) error {
+	c.prices, _ = pricing.NewBook(c.clients.Region, nil) // terms alone can be wrong
+	c.prices.AgeLists(time.Now())
+	measureListAge(c.prices, p.registerer)
+	if p.options.AWS.PriceFile == "" {
+		return nil
+	}
+	watcher, err := pricefile.New(pricefile.Options{
+		Path: p.options.AWS.PriceFile, Book: c.prices, Known: p.catalogue.Names, Event: event, Clock: clock.RealClock{}, Registerer: p.registerer,
+	})
+	if err != nil {
+		return fmt.Errorf("--asg-price-file: %w", err)
+	}
+	c.keep = append(c.keep, watcher.Run)
+	return nil
+}
+
+func measureListAge(book *pricing.Book, registerer prometheus.Registerer) {
+	promauto.With(registerer).NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "asg_autoscaler", Name: "price_list_age_seconds",
+		Help: "Age of the list of on-demand prices in use, of --asg-price-file or else the built-in one, in seconds.",
+	}, func() float64 { return time.Since(book.ListDate()).Seconds() })
 }
 
 // run keeps all of it fresh until ctx ends.
