@@ -26,7 +26,7 @@ type Prices interface {
 
 // Penalty raises the cost of a group's nodes.
 type Penalty struct {
-	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, below 0 or not a number is 0
+	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, not below 0
 	Reason string  // for people, such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"
 
 	Rank int // of equal groups those with a lower one come first
