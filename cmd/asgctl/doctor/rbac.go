@@ -163,14 +163,12 @@ func (in *installation) accesses() ([]access, error) {
 // nameOf is the name of the lease or the config map that the roles name, as the autoscaler's flags change it.
 func (in *installation) nameOf(name string) string {
 	if name == clusterAutoscaler {
-		return in.lease()
+		return leaseOf(in.flags)
 	}
 	return cmp.Or(in.flags.Last("status-config-map-name"), name)
 }
 
-// lease is the name of the autoscaler's lease. A plugin has another one than the core that it answers.
-func (in *installation) lease() string { return leaseOf(in.flags) }
-
+// leaseOf is the name of an autoscaler's lease. A plugin has another one than the core that it answers.
 func leaseOf(f running.Flags) string {
 	usual := clusterAutoscaler
 	if f.Plugin() {
