@@ -84,8 +84,7 @@ func (m *market) DescribeSpotPriceHistory(ctx context.Context, in *ec2.DescribeS
 
 func newReader(t *testing.T, m *market, inUse func() Pools) *Reader {
 	t.Helper()
-	book, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(t, err)
+	book := pricing.NewBook("us-east-1", time.Time{})
 	return New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
 }
 
@@ -224,8 +223,7 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 // once reads the price of g4dn.xlarge in the first zone of a region.
 func once(t *testing.T, region string, api API) *Reader {
 	t.Helper()
-	book, err := pricing.NewBook(region, nil)
-	require.NoError(t, err)
+	book := pricing.NewBook(region, time.Time{})
 	r := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{region + "a"}} }})
 	r.Read(t.Context())

@@ -90,8 +90,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 
 // newPrices makes the price book of the region with the prices of --asg-price-file, and what keeps these true. It makes no call.
 func (p *Process) newPrices(c *cloud, event func(eventType, reason, message string)) error {
-	c.prices, _ = pricing.NewBook(c.clients.Region, nil) // terms alone can be wrong
-	c.prices.AgeLists(time.Now())
+	c.prices = pricing.NewBook(c.clients.Region, time.Now())
 	measureListAge(c.prices, p.registerer)
 	if p.options.AWS.PriceFile == "" {
 		return nil

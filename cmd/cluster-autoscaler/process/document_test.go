@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,7 +83,7 @@ func registerOurs(t *testing.T) *collectors {
 	options := awsclients.Options(server)
 	options.Registerer = ours
 	clients := must(awsclient.New(t.Context(), options))(t)
-	book := must(pricing.NewBook(server.Region(), nil))(t)
+	book := pricing.NewBook(server.Region(), time.Time{})
 	measureListAge(book, ours)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}})
 	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
