@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -105,10 +104,7 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 	if err != nil {
 		return nil, err
 	}
-	instances, err := g.Nodes()
-	if err != nil {
-		return nil, err
-	}
+	instances, _ := g.Nodes() // which never fails
 	response := &protos.NodeGroupNodesResponse{}
 	for _, i := range instances {
 		is := cmp.Or(i.Status, &cloudprovider.InstanceStatus{})
@@ -136,10 +132,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 		p.pages.complete(node)
 	}
 	nodemeta.NodeGroup.Set(node, g.Id())
-	bytes, err := node.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)
-	}
+	bytes, _ := node.Marshal() // of fields that all have a form
 	response := &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}
 	forOlder(response)
 	return response, nil
@@ -166,11 +159,8 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		ZeroOrMaxNodeScaling:             d.GetZeroOrMaxNodeScaling(),
 		IgnoreDaemonSetsUtilization:      d.GetIgnoreDaemonSetsUtilization(),
 	}
-	o, err := g.GetOptions(defaults)
-	if err != nil {
-		return nil, err
-	}
-	if *o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
+	o := g.Options(defaults)
+	if o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	options := &protos.NodeGroupAutoscalingOptions{

@@ -56,10 +56,7 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	if err := with.Provider.Refresh(); err != nil {
 		return nil, err
 	}
-	nodes, err := with.Nodes.List(labels.Everything())
-	if err != nil {
-		return nil, err
-	}
+	nodes, _ := with.Nodes.List(labels.Everything()) // the lister reads a cache
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, p.refreshed)

@@ -35,17 +35,15 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 		return nil, err
 	}
 	with := c.parts.Load()
-	daemonSets, err := with.DaemonSets.List(labels.Everything())
-	if err != nil {
-		return nil, err
-	}
+	daemonSets, _ := with.DaemonSets.List(labels.Everything()) // the lister reads a cache
 	options, infos, err := readOptions(r, with.Provider.View().NodeGroup, daemonSets)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	response := &protos.BestOptionsResponse{}
-	if options, err = with.launchable(options, infos); err != nil || len(options) == 0 {
-		return response, err
+	options = with.launchable(options, infos)
+	if len(options) == 0 {
+		return response, nil
 	}
 	if best := with.Expander.BestOption(options, infos); best != nil {
 		response.Options = []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}
@@ -54,15 +52,12 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 }
 
 // launchable returns the options of groups that can launch now.
-func (with *Parts) launchable(options []expander.Option, infos map[string]*framework.NodeInfo) ([]expander.Option, error) {
+func (with *Parts) launchable(options []expander.Option, infos map[string]*framework.NodeInfo) []expander.Option {
 	asked := make([]cloudprovider.NodeGroup, len(options))
 	for at, o := range options {
 		asked[at] = o.NodeGroup
 	}
-	able, _, err := with.Launchable.Process(nil, asked, infos, nil)
-	if err != nil {
-		return nil, err
-	}
+	able, _, _ := with.Launchable.Process(nil, asked, infos, nil) // which never fails
 	groups := make(map[string]cloudprovider.NodeGroup, len(able))
 	for _, g := range able {
 		groups[g.Id()] = g
@@ -73,7 +68,7 @@ func (with *Parts) launchable(options []expander.Option, infos map[string]*frame
 			list = append(list, o)
 		}
 	}
-	return list, nil
+	return list
 }
 
 // readOptions returns the options of our groups, one for each, and the NodeInfos of these groups. Each option has at least one node and

@@ -2,7 +2,6 @@ package nomination
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -70,17 +69,14 @@ type key struct {
 	pod  types.UID
 }
 
-func New(o Options) (*Nominator, error) {
+func New(o Options) *Nominator {
 	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
 	o.Plan.Changed = n.planChanged
-	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
-		return nil, fmt.Errorf("watch nodes: %w", err)
-	}
-	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
-		return nil, fmt.Errorf("watch pods: %w", err)
-	}
-	return n, nil
+	// Both fail only at the end of the process.
+	_, _ = o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted})
+	_, _ = o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted})
+	return n
 }
 
 // planChanged looks at the nodes that have found no plan yet, and withdraws nominations of pods that are planned anew or no longer.

@@ -99,9 +99,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	var events *status.Events
 	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
-	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
-		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
-	}
+	_, _ = factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()) // which fails only at the end of the process
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	a, err := p.askAWS(ctx, working, opts)
@@ -121,16 +119,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	beside, err := p.newShadow(a.cloud.provider, factory)
-	if err != nil {
-		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
-	}
-	moves, err := p.newMoves(working, client, a)
-	if err != nil {
-		return nil, err
-	}
 	a.wired = p.wire(&opts, parts{assembly: a, events: events, volumes: volumes, draining: &podlist.Draining{Drains: a.handler}, reaction: reaction,
-		shadow: beside, moves: moves, features: features})
+		shadow: p.newShadow(a.cloud.provider, factory), moves: p.newMoves(working, client, a), features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -268,10 +258,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 			log.Error(err, "Could not read the Auto Scaling groups anew for the first loop, their first reading stays")
 		}
 	}
-	nodes, err := a.informers.Core().V1().Nodes().Lister().List(labels.Everything())
-	if err != nil {
-		return nil, fmt.Errorf("list the nodes: %w", err)
-	}
+	nodes, _ := a.informers.Core().V1().Nodes().Lister().List(labels.Everything()) // the lister reads a cache
 	a.requests.Removals.KeepCordons(nodes)
 	return a, nil
 }

@@ -102,7 +102,7 @@ func registerOurs(t *testing.T) *collectors {
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
-	must(nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
+	nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}})
 	spot.Read(t.Context()) // its metric has no value before
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}, Shadow: &decision.Shadow{}}
 	decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }})

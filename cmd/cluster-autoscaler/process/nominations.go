@@ -1,8 +1,6 @@
 package process
 
 import (
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -25,7 +23,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 	if err != nil {
 		return nil, err
 	}
-	nominator, err := nomination.New(nomination.Options{
+	return nomination.New(nomination.Options{
 		Plan: asked, Client: client,
 		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
 		Group: func(node *corev1.Node) (id, whole string) {
@@ -36,9 +34,5 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 		},
 		Volumes: volumes, StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
 		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("nominations: %w", err)
-	}
-	return nominator, nil
+	}), nil
 }
