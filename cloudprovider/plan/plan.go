@@ -70,11 +70,8 @@ func Shape(pod *corev1.Pod) uint64 {
 			claims = append(claims, v)
 		}
 	}
-	text, err := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
-		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
-	if err != nil { // a pod of the API server always is JSON
-		return 0
-	}
+	text, _ := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
+		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims}) // a pod of the API server always has a JSON form
 	hash := fnv.New64a()
 	_, _ = hash.Write(text)
 	return hash.Sum64()

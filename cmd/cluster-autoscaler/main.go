@@ -35,10 +35,7 @@ func main() {
 }
 
 func run() int {
-	opts, err := options.Register(pflag.CommandLine, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
-	if err != nil {
-		return refuse(err)
-	}
+	opts := options.Register(pflag.CommandLine, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
 	pflag.Parse()
 	if opts.ShowVersion {
 		fmt.Printf("cluster-autoscaler %s\ncore %s\n", version, coreVersion())
