@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -19,14 +20,12 @@ const atOnce = 2
 // NewJSON answers with the report of a record, compressed where the reader accepts that. The server must bound the time for an answer, so
 // that slow readers do not keep the others waiting.
 func NewJSON(record *decision.Record) http.HandlerFunc {
-	slots := make(chan struct{}, atOnce)
+	slots := semaphore.NewWeighted(atOnce)
 	return func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-r.Context().Done():
+		if slots.Acquire(r.Context(), 1) != nil { // the reader has gone
 			return
 		}
+		defer slots.Release(1)
 		header := w.Header()
 		header.Set("Content-Type", "application/json")
 		header.Set("Cache-Control", "no-store")

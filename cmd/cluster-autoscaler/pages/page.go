@@ -44,7 +44,7 @@ type Page struct {
 	at      time.Time  // when it was made
 }
 
-// NewPage makes a Page. Function report returns the report of now, or nil while there is none.
+// NewPage makes a Page. Function report returns the report of now.
 func NewPage(report func() *decision.Report, clock clock.Clock) *Page {
 	h := &Page{report: report, clock: clock}
 	h.paths.HandleFunc("GET "+Path, h.servePage)

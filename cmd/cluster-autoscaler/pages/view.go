@@ -77,11 +77,8 @@ type totals struct {
 	Calls                                                 int64
 }
 
-// newView puts a report, nil for none, into the page's order: what needs attention comes first.
+// newView puts a report into the page's order: what needs attention comes first.
 func newView(report *decision.Report) *view {
-	if report == nil {
-		report = &decision.Report{}
-	}
 	v := &view{Report: report}
 	causes := newCauses(report)
 	v.Causes = first(causes, mostCauses)
