@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
@@ -92,15 +92,13 @@ func (in *installation) ourDeployment() string {
 	return cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler)
 }
 
-// deployment names the Deployment of the pod's ReplicaSet, or "" if it has none or there is no pod.
+// deployment names the Deployment of the pod, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {
 	if pod == nil {
 		return ""
 	}
-	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "ReplicaSet" {
-		if at := strings.LastIndexByte(owner.Name, '-'); at > 0 {
-			return "deployment/" + owner.Name[:at]
-		}
+	if kind, name := nodemeta.Owner(pod); kind == "Deployment" {
+		return "deployment/" + name
 	}
 	return ""
 }
