@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -22,7 +23,7 @@ type Options struct {
 	Path       string
 	Book       *pricing.Book
 	Known      func() []string // the instance types that exist
-	Clock      clock.WithTicker
+	Clock      clock.PassiveClock
 	Registerer prometheus.Registerer
 	// Event reports a refused file to the cluster, as a Warning.
 	Event func(eventType, reason, message string)
@@ -62,16 +63,8 @@ func gauge(registerer prometheus.Registerer, name, help string) prometheus.Gauge
 
 // Run follows the file until ctx ends. It returns nil.
 func (w *Watcher) Run(ctx context.Context) error {
-	ticker := w.Clock.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
-			w.poll(ctx)
-		}
-	}
+	wait.UntilWithContext(ctx, w.poll, pollInterval)
+	return nil
 }
 
 // poll reads the file and takes what two readings agree on.

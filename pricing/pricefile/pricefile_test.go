@@ -122,6 +122,7 @@ func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- watcher.Run(ctx) }()
+		synctest.Wait()
 		test(t, w)
 		cancel()
 		assert.NoError(t, <-ended, "Run()")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -59,14 +60,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	var reading sync.WaitGroup
 	reading.Go(func() { r.types.Run(ctx) })
 	defer reading.Wait()
-	for {
-		r.want()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.Clock.After(lookEvery):
-		}
-	}
+	wait.UntilWithContext(ctx, func(context.Context) { r.want() }, lookEvery)
+	return nil
 }
 
 // Read reads once, where prices are due. It does not go with Run, but may come before it.
