@@ -180,10 +180,7 @@ func (s *Server) judge(ctx context.Context, method string) error {
 		shown, _ := caller.AuthInfo.(credentials.TLSInfo)
 		certified = certified || len(shown.State.VerifiedChains) > 0 // the CA has signed it
 	}
-	if certified {
-		s.callers.note(host, time.Now())
-	}
-	known := s.callers.know(host, time.Now())
+	known := s.callers.know(host, certified, time.Now())
 	switch {
 	case service == healthpb.Health_ServiceDesc.ServiceName && (known || loopback(host)):
 		return nil
@@ -212,18 +209,15 @@ type callers struct {
 	last  map[string]time.Time // when a host last called with a certificate
 }
 
-func (c *callers) note(host string, now time.Time) {
+// know reports whether the host has called with a certificate lately, as it does now if it is certified.
+func (c *callers) know(host string, certified bool, now time.Time) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
-		c.last = map[string]time.Time{}
+	if certified {
+		if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
+			c.last = map[string]time.Time{}
+		}
+		c.last[host] = now
 	}
-	c.last[host] = now
-}
-
-// know reports whether the host has called with a certificate lately.
-func (c *callers) know(host string, now time.Time) bool {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
 	return now.Sub(c.last[host]) <= coreSilence
 }
