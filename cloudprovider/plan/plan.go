@@ -193,7 +193,6 @@ func (p *Plan) Join(node Node, pods []*corev1.Pod) {
 	}
 }
 
-// Drop forgets pods that no longer wait.
 func (p *Plan) Drop(uids ...types.UID) {
 	p.mu.Lock()
 	dropped := slices.DeleteFunc(slices.Clone(uids), func(uid types.UID) bool { return !p.drop(uid) })

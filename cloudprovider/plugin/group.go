@@ -24,7 +24,6 @@ import (
 // answerBefore is the time between the answer of a deletion and the deadline of its call.
 const answerBefore = 500 * time.Millisecond
 
-// group returns the node group of the current view.
 func (p *provider) group(id string) (*aws.NodeGroup, error) {
 	if g := p.parts.Load().Provider.View().NodeGroup(id); g != nil {
 		return g, nil

@@ -51,7 +51,6 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	return response, nil
 }
 
-// launchable returns the options of groups that can launch now.
 func (with *Parts) launchable(options []expander.Option, infos map[string]*framework.NodeInfo) []expander.Option {
 	asked := make([]cloudprovider.NodeGroup, len(options))
 	for at, o := range options {

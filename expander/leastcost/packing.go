@@ -20,7 +20,6 @@ const (
 	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 
-// planned is one node of a plan.
 type planned struct {
 	shape  int
 	shares []share
@@ -32,7 +31,6 @@ type packing struct {
 	cost  float64
 }
 
-// planner makes a plan for one problem.
 type planner struct {
 	problem *problem
 	filler  *filler

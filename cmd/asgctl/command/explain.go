@@ -69,7 +69,6 @@ func (c *cli) explain() *cobra.Command {
 	return cmd
 }
 
-// afterDash divides the arguments at --.
 func afterDash(cmd *cobra.Command, args []string) (names, flags []string) {
 	if at := cmd.ArgsLenAtDash(); at >= 0 {
 		return args[:at], args[at:]

@@ -30,7 +30,6 @@ const (
 	pluginFile   = "deploy/rbac-plugin.yaml"
 )
 
-// maxReviews bounds the objects under review at once.
 const maxReviews = 8
 
 // An access is what the roles allow with one object.

@@ -108,7 +108,6 @@ func deployed(d *appsv1.Deployment) (flags []string, err error) {
 	return append(flags, words(container)...), nil
 }
 
-// ContextNamespace is the namespace of the kubeconfig's context.
 func (o Options) ContextNamespace() string {
 	namespace, _, err := o.config().Namespace()
 	if err != nil {

@@ -43,7 +43,6 @@ var selectors = []string{
 	"app.kubernetes.io/name in (cluster-autoscaler, aws-cluster-autoscaler, externalgrpc-cluster-autoscaler)",
 }
 
-// ErrNone says that the cluster runs no autoscaler.
 var ErrNone = errors.New("no running autoscaler")
 
 // Autoscaler is one that runs, or its saved report. It is safe for use by several goroutines.
@@ -73,7 +72,6 @@ func Open(options Options) (*Autoscaler, error) {
 	return a, err
 }
 
-// Read opens the autoscaler and reads its latest report.
 func Read(ctx context.Context, options Options) (*decision.Report, error) {
 	a, err := Open(options)
 	if err != nil {

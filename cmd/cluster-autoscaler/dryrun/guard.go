@@ -36,7 +36,6 @@ func (g *Guard) Answered() []string {
 	return append([]string(nil), g.answered...)
 }
 
-// Launches counts the calls that asked for instances.
 func (g *Guard) Launches() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -104,7 +104,6 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 	}
 }
 
-// attachmentsPath is where VolumeAttachments are listed.
 const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
 
 // DoWithoutAttachments has the factory keep no VolumeAttachments where we may not list them. The scheduler's plugin for limits of volumes reads

@@ -15,7 +15,6 @@ import (
 // Path is where the page is. Everything that belongs to it is below.
 const Path = "/status"
 
-// renderInterval is the least time between two renderings.
 const renderInterval = time.Second
 
 // policy lets the browser load style, script, icon and the page itself from the page's own origin, and nothing from elsewhere.
@@ -27,7 +26,6 @@ var files embed.FS
 
 var page = newTemplates()
 
-// pageOfNow is what template "page" shows.
 type pageOfNow struct {
 	Now  time.Time
 	View *view

@@ -100,7 +100,6 @@ func newView(report *decision.Report) *view {
 	return v
 }
 
-// Then is the next step about a fact.
 func (v *view) Then(remedy string) string { return v.Reading.Then(remedy, v.At) }
 
 // Title names the page in the browser's list of tabs: the state first, because tabs are narrow.
