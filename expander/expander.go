@@ -101,7 +101,7 @@ func (c Config) filters() map[string]func() coreexpander.Filter {
 		coreexpander.GRPCExpanderName:          func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
 		leastcost.Name:                         func() coreexpander.Filter { return c.LeastCost },
 		coreexpander.LeastNodesExpanderName:    leastnodes.NewFilter,
-		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return leastwaste.New() },
+		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return &leastwaste.Filter{} },
 		LeastWasteStock:                        waste.NewFilter,
 		coreexpander.MostPodsExpanderName:      mostpods.NewFilter,
 		coreexpander.PriceBasedExpanderName:    func() coreexpander.Filter { return newByPrice(c) },
