@@ -74,10 +74,7 @@ type assembly struct {
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
 // starts live until working ends. Waiting ends with ctx.
 func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
-	client, err := kubeClient(p.kube)
-	if err != nil {
-		return nil, err
-	}
+	client := kubernetes.NewForConfigOrDie(p.kube)
 	reads := client.Discovery().RESTClient()
 	off, served := informers.SwitchOff(ctx, reads, &p.core)
 	p.off = off
@@ -106,9 +103,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
-		return nil, err
-	}
+	a.nominator = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() })
 	a.served = served
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {

@@ -41,10 +41,7 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 	if err != nil {
 		return fmt.Errorf("name for the leader election: %w", err)
 	}
-	client, err := kubeClient(p.kube)
-	if err != nil {
-		return err
-	}
+	client := kubernetes.NewForConfigOrDie(p.kube)
 	if err := p.reach(ctx, client); err != nil || ctx.Err() != nil {
 		return err
 	}
