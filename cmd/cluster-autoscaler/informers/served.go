@@ -196,10 +196,7 @@ func Await(ctx context.Context, informers Started, interval time.Duration, missi
 	}
 }
 
-// name is such as "storage/v1.CSINode".
+// name is such as "storage/v1.CSINode". All kinds of a factory are pointers.
 func name(kind reflect.Type) string {
-	if kind.Kind() == reflect.Pointer {
-		kind = kind.Elem()
-	}
-	return strings.TrimPrefix(kind.PkgPath(), "k8s.io/api/") + "." + kind.Name()
+	return strings.TrimPrefix(kind.Elem().PkgPath(), "k8s.io/api/") + "." + kind.Elem().Name()
 }
