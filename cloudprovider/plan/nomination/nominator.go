@@ -142,16 +142,13 @@ func (n *Nominator) follow(uid types.UID, t target) {
 	n.queue.Add(key{pod: uid})
 }
 
-// forget needs the lock.
+// forget needs the lock, and a target.
 func (n *Nominator) forget(uid types.UID) {
-	t := n.targets[uid]
-	if t == nil {
-		return
-	}
+	node := n.targets[uid].node
 	delete(n.targets, uid)
-	delete(n.on[t.node], uid)
-	if len(n.on[t.node]) == 0 {
-		delete(n.on, t.node)
+	delete(n.on[node], uid)
+	if len(n.on[node]) == 0 {
+		delete(n.on, node)
 	}
 }
 
