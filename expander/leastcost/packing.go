@@ -59,9 +59,6 @@ func newPlanner(p *problem, t *timer) *planner {
 func (p *problem) solve(t *timer) packing {
 	counts, _ := p.counts()
 	result := packing{left: counts}
-	if len(p.classes) == 0 || len(p.shapes) == 0 {
-		return result
-	}
 	pl := newPlanner(p, t)
 	room := make([]int, len(p.shapes))
 	for s := range p.shapes {

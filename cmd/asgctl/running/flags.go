@@ -2,7 +2,6 @@ package running
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -92,9 +91,6 @@ func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []stri
 }
 
 func deployed(d *appsv1.Deployment) (flags []string, err error) {
-	if len(d.Spec.Template.Spec.Containers) == 0 {
-		return nil, errors.New("a Deployment without a container")
-	}
 	container := d.Spec.Template.Spec.Containers[0]
 	if c, runs := AutoscalerIn(&d.Spec.Template.Spec); runs {
 		container = c
