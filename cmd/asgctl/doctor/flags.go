@@ -105,10 +105,7 @@ func deployment(pod *corev1.Pod) string {
 
 // wanted returns the tags of the discovery flags, or of the first where one is enough, with their values where these matter.
 func (in *installation) wanted() []ownership.Tag {
-	d, err := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery)
-	if err != nil {
-		return nil
-	}
+	d, _ := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery) // the reading of the groups has refused wrong ones
 	if in.Read.DiscoveryJoin == ownership.JoinAny && len(d.Filters) > 0 {
 		return d.Filters[0]
 	}
