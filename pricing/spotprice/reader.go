@@ -192,10 +192,7 @@ func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]prici
 	}
 	quotes := make([]pricing.SpotQuote, 0, len(latest))
 	for pool, p := range latest {
-		perHour, err := strconv.ParseFloat(aws.ToString(p.SpotPrice), 64)
-		if err != nil {
-			continue
-		}
+		perHour, _ := strconv.ParseFloat(aws.ToString(p.SpotPrice), 64) // the book takes no 0
 		quotes = append(quotes, pricing.SpotQuote{InstanceType: pool[0], Zone: pool[1], PerHour: perHour, ReadAt: now})
 	}
 	return quotes, nil
