@@ -46,7 +46,7 @@ func Parse(flag string) ([]string, error) {
 type Config struct {
 	Provider   cloudprovider.CloudProvider
 	Costs      leastcost.Prices  // break ties, nil for none
-	LeastCost  *leastcost.Filter // the least-cost expander, nil where there are no prices
+	LeastCost  *leastcost.Filter // the least-cost expander, which also follows preferences behind others, nil for none
 	Clients    *cacontext.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
 	Namespace  string // of the priority expander's config map
@@ -64,16 +64,8 @@ type Config struct {
 	Chose func(Choice)
 }
 
-// New builds the chain of the names that Parse returned. It fails where an expander needs prices and there are none.
-func New(names []string, config Config) (*Chain, error) {
-	if config.LeastCost == nil && slices.Contains(names, leastcost.Name) {
-		return nil, fmt.Errorf("expander %q needs prices, and there are none", leastcost.Name)
-	}
-	if slices.Contains(names, coreexpander.PriceBasedExpanderName) {
-		if _, err := config.Provider.Pricing(); err != nil {
-			return nil, fmt.Errorf("expander %q needs prices: %w", coreexpander.PriceBasedExpanderName, err)
-		}
-	}
+// New builds the chain of the names that Parse returned.
+func New(names []string, config Config) *Chain {
 	c, filters := &Chain{event: config.Event, chose: config.Chose}, config.filters()
 	for _, name := range names {
 		filter := filters[name]()
@@ -101,7 +93,7 @@ func New(names []string, config Config) (*Chain, error) {
 		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
 			step{name: "fewest problems, smallest, first by name", filter: firstByName{config.Rank}})
 	}
-	return c, nil
+	return c
 }
 
 func (c Config) filters() map[string]func() coreexpander.Filter {
@@ -109,7 +101,7 @@ func (c Config) filters() map[string]func() coreexpander.Filter {
 		coreexpander.GRPCExpanderName:          func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
 		leastcost.Name:                         func() coreexpander.Filter { return c.LeastCost },
 		coreexpander.LeastNodesExpanderName:    leastnodes.NewFilter,
-		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return leastwaste.New() },
+		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return &leastwaste.Filter{} },
 		LeastWasteStock:                        waste.NewFilter,
 		coreexpander.MostPodsExpanderName:      mostpods.NewFilter,
 		coreexpander.PriceBasedExpanderName:    func() coreexpander.Filter { return newByPrice(c) },

@@ -46,10 +46,6 @@ func (g *group) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config
 
 type unpriced struct{ cloudprovider.CloudProvider }
 
-func (unpriced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
-	return nil, errors.NewAutoscalerError(errors.ConfigurationError, "no price list")
-}
-
 // priced is a provider where all nodes and pods cost the same.
 type priced struct{ cloudprovider.CloudProvider }
 
@@ -108,7 +104,7 @@ func parsed(flag string, config Config) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(names, config)
+	return New(names, config), nil
 }
 
 func TestChainDecidesAndNamesBreakTies(t *testing.T) {
@@ -251,12 +247,10 @@ func TestUnworkableChainIsRefused(t *testing.T) {
 		{"least-waste,least-waste", "multiple times"},
 		{"random,least-waste", "came after"},
 		{"first by name", `expander "first by name" is unknown`},
-		{"least-waste,price", "no price list"},
-		{"least-cost", `expander "least-cost" needs prices`},
 	} {
 		t.Run(tt.names, func(t *testing.T) {
-			_, err := parsed(tt.names, Config{Provider: unpriced{}})
-			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "New = %v, want an error with %q", err, tt.want)
+			_, err := Parse(tt.names)
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "Parse = %v, want an error with %q", err, tt.want)
 		})
 	}
 }

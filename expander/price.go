@@ -22,7 +22,7 @@ type byPrice struct {
 }
 
 func newByPrice(c Config) *byPrice {
-	model, _ := c.Provider.Pricing() // New has checked that there is one
+	model, _ := c.Provider.Pricing() // of a Provider of ours, which never fails
 	b := &byPrice{CloudProvider: c.Provider, PricingModel: model, costs: cheapest{c.Costs}}
 	b.Filter = price.NewFilter(b, price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister()), price.SimpleNodeUnfitness)
 	return b

@@ -47,9 +47,7 @@ func (p *priority) BestOptions(options []coreexpander.Option, nodeInfos map[stri
 	}
 	best := make([]bool, len(options))
 	for _, option := range p.core.BestOptions(asked, nodeInfos) {
-		if group, ok := option.NodeGroup.(named); ok {
-			best[group.position] = true
-		}
+		best[option.NodeGroup.(named).position] = true
 	}
 	var list []coreexpander.Option
 	for i, option := range options {
@@ -72,12 +70,9 @@ func (n named) Id() string { return n.name }
 // matched returns the names that a pattern matches, or the first name where there is none. The core warns, by event and log, that a
 // group whose name has no priority is not used. The warning would be wrong for a zone group that matches by its other name.
 func matched(names []string, patterns []*regexp.Regexp) []string {
-	var list []string
-	for _, name := range names {
-		if slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(name) }) {
-			list = append(list, name)
-		}
-	}
+	list := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(name) })
+	})
 	if len(list) == 0 {
 		return names[:1]
 	}

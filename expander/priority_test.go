@@ -153,12 +153,11 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 }
 
 func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {
-	strategy, err := New([]string{"priority"}, Config{
+	strategy := New([]string{"priority"}, Config{
 		Namespace: namespace, GroupName: groupOf,
 		Clients:    &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
 		KubeClient: serving(t, map[string]string{corepriority.ConfigMapKey: `{50: [^web$], 10: [^zoo$]}`}),
 	})
-	require.NoError(t, err)
 	// Before the config map is read, the first by name is chosen.
 	eventually(t, func() bool {
 		return strategy.BestOption(offer("batch", "web/us-east-1a", "web/us-east-1b", "zoo"), nil).NodeGroup.Id() == "web/us-east-1a"

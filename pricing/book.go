@@ -30,20 +30,17 @@ type layers struct {
 	spotIsOld  bool
 }
 
-// NewBook makes the book of a region over its embedded list. terms may be nil. It returns an error if the terms are for another
-// region, or not in the region's currency: amounts in two currencies cannot be compared.
-func NewBook(region string, terms *Terms) (*Book, error) {
+// NewBook makes the book of a region over its embedded list. Prices of lists that are older than a year by now are estimates.
+func NewBook(region string, now time.Time) *Book {
 	b := &Book{region: region}
-	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}, terms: &Terms{list: &List{}}}
+	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}, terms: &Terms{list: &List{}},
+		oldBefore: now.AddDate(-1, 0, 0)}
 	if list := Embedded(region); list.origin.Region == region {
 		first.own = list
 	}
 	first.standIns(region)
 	b.current.Store(first)
-	if terms == nil {
-		return b, nil
-	}
-	return b, b.SetTerms(terms)
+	return b
 }
 
 // Currency is that of every answer: without an embedded list of the partition, of the list that stands in, until the user states another.
@@ -54,7 +51,8 @@ func (b *Book) Currency() Currency {
 // Generation is another number whenever any answer may have changed. It starts at 1 or above and grows.
 func (b *Book) Generation() uint64 { return b.current.Load().generation }
 
-// SetTerms changes nothing, and returns an error, if the terms are for another region or in another currency than the book.
+// SetTerms changes nothing, and returns an error, if the terms are for another region or in another currency than the book: amounts in
+// two currencies cannot be compared.
 func (b *Book) SetTerms(terms *Terms) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -72,16 +70,6 @@ func (b *Book) SetTerms(terms *Terms) error {
 	next.standIns(b.region)
 	b.replace(&next)
 	return nil
-}
-
-// AgeLists marks the prices of lists older than a year at that time as estimates.
-func (b *Book) AgeLists(now time.Time) {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	next := *b.current.Load()
-	next.oldBefore = now.AddDate(-1, 0, 0)
-	next.standIns(b.region)
-	b.replace(&next)
 }
 
 // ListDate is the date of the list that on-demand prices are first taken from, or of the nearest that stands in.

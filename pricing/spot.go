@@ -49,12 +49,12 @@ func (b *Book) AgeSpot() {
 // Where no zone has one, the answer is a ratio times the on-demand list price, marked as an estimate, too. Spot prices have no discount. The second result is false where the price is unknown.
 func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	now := b.current.Load()
+	if len(zones) == 0 {
+		zones = now.zonesOf(instanceType)
+	}
 	var m mean
 	for _, zone := range zones {
 		b.addZone(now, &m, instanceType, zone)
-	}
-	if len(zones) == 0 {
-		b.addEveryZone(now, &m, instanceType)
 	}
 	if m.count == 0 {
 		return now.unquoted(instanceType)
@@ -73,8 +73,9 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 			return
 		}
 	}
-	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
-		live := now.spot[instanceType][i]
+	quotes := now.spot[instanceType]
+	if i := slices.IndexFunc(quotes, func(q SpotQuote) bool { return q.Zone == zone }); i >= 0 && now.currency != "" {
+		live := quotes[i]
 		origin := Origin{Region: b.region, Date: live.ReadAt, Source: "EC2 spot price history"}
 		if now.spotIsOld {
 			origin.Basis = "an old quote"
@@ -83,16 +84,17 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 	}
 }
 
-func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
-	for _, live := range now.spot[instanceType] {
-		b.addZone(now, m, instanceType, live.Zone)
+// zonesOf are the zones with a spot price of the type. "" stands for all of which no live price is known.
+func (l *layers) zonesOf(instanceType string) (zones []string) {
+	for _, live := range l.spot[instanceType] {
+		zones = append(zones, live.Zone)
 	}
-	for _, r := range now.terms.spotOf(instanceType) {
-		if r.zone == "" && m.count > 0 || indexOfZone(now.spot[instanceType], r.zone) >= 0 {
-			continue // counted above
+	for _, r := range l.terms.spotOf(instanceType) {
+		if !slices.Contains(zones, r.zone) && (r.zone != "" || len(zones) == 0) {
+			zones = append(zones, r.zone)
 		}
-		m.add(r.perHour, now.terms.origin())
 	}
+	return zones
 }
 
 type mean struct {
@@ -111,10 +113,6 @@ func (m *mean) add(perHour float64, from Origin) {
 	m.origin.Basis = cmp.Or(m.origin.Basis, from.Basis)
 	m.sum += perHour
 	m.count++
-}
-
-func indexOfZone(quotes []SpotQuote, zone string) int {
-	return slices.IndexFunc(quotes, func(q SpotQuote) bool { return q.Zone == zone })
 }
 
 // DefaultSpotRatio is the assumed ratio of spot to on-demand list price where neither EC2 nor the user states a price. It is the median of the figures of AWS's spot advisor, half of which lie between 0.28 and 0.42

@@ -17,7 +17,6 @@ const columns = "instance_type,price_per_hour"
 
 var columnNames = strings.Split(columns+",capacity_type,zone", ",")
 
-// MaxBytes bounds a text.
 const MaxBytes = 8 << 20
 
 // Bounds on accepted input, far above anything real.

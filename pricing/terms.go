@@ -136,12 +136,9 @@ func (t *Terms) checkTypes(known []string) error {
 	}
 	names := map[string]bool{}
 	for _, name := range known {
-		names[name] = true
+		names[name], names[family(name)] = true, true
 	}
 	unknown := slices.DeleteFunc(slices.Concat(t.list.rows, t.spot), func(r row) bool { return names[r.instanceType] })
-	for _, name := range known {
-		names[family(name)] = true
-	}
 	for of, d := range t.discounts {
 		if of != everything && !names[of] {
 			unknown = append(unknown, row{instanceType: of, line: d.line})

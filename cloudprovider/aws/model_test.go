@@ -48,9 +48,7 @@ func groupOf(name, instanceType string, spot bool) *group.Group {
 
 func bookOf(t *testing.T, region string) *pricing.Book {
 	t.Helper()
-	b, err := pricing.NewBook(region, nil)
-	require.NoError(t, err)
-	return b
+	return pricing.NewBook(region, time.Time{})
 }
 
 // node is one of the group, with what its instance type has.
@@ -133,8 +131,8 @@ func TestAGroupThatCannotBeReadIsPricedByTheTypeOfItsNode(t *testing.T) {
 func TestNothingHasAPriceWithoutAnyOfTheCurrency(t *testing.T) {
 	terms, err := pricing.ParseTerms("# region: eusc-de-east-1\n# currency: EUR\n# date: 2026-11-01\n# source: our contract\n# discount: all 8%\n", nil)
 	require.NoError(t, err)
-	book, err := pricing.NewBook("eusc-de-east-1", terms)
-	require.NoError(t, err)
+	book := pricing.NewBook("eusc-de-east-1", time.Time{})
+	require.NoError(t, book.SetTerms(terms))
 	groups := cluster{"unread": {Name: "unread"}}
 	groups.add("known", "m5.large", false)
 	for name := range groups {

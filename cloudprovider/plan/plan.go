@@ -70,11 +70,9 @@ func Shape(pod *corev1.Pod) uint64 {
 			claims = append(claims, v)
 		}
 	}
-	text, err := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
+	// A pod of the API server always has a JSON form.
+	text, _ := json.Marshal([]any{nodemeta.Requests(pod), ports, spec.NodeSelector, spec.Affinity,
 		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
-	if err != nil { // a pod of the API server always is JSON
-		return 0
-	}
 	hash := fnv.New64a()
 	_, _ = hash.Write(text)
 	return hash.Sum64()
@@ -196,7 +194,6 @@ func (p *Plan) Join(node Node, pods []*corev1.Pod) {
 	}
 }
 
-// Drop forgets pods that no longer wait.
 func (p *Plan) Drop(uids ...types.UID) {
 	p.mu.Lock()
 	dropped := slices.DeleteFunc(slices.Clone(uids), func(uid types.UID) bool { return !p.drop(uid) })

@@ -30,13 +30,13 @@ import (
 func TestSilentHostIsForgotten(t *testing.T) {
 	var c callers
 	began := time.Now()
-	assert.False(t, c.know("10.0.0.1", began), "a host is known that never called")
-	c.note("10.0.0.1", began)
-	c.note("10.0.0.2", began.Add(coreSilence))
-	assert.Truef(t, c.know("10.0.0.1", began.Add(coreSilence)), "a host is forgotten within %v", coreSilence)
+	assert.False(t, c.know("10.0.0.1", false, began), "a host is known that never called")
+	assert.True(t, c.know("10.0.0.1", true, began), "a host that shows a certificate is not known")
+	c.know("10.0.0.2", true, began.Add(coreSilence))
+	assert.Truef(t, c.know("10.0.0.1", false, began.Add(coreSilence)), "a host is forgotten within %v", coreSilence)
 	late := began.Add(coreSilence + time.Second)
-	assert.Truef(t, !c.know("10.0.0.1", late) && c.know("10.0.0.2", late), "known are %v, want the host of the last %v", c.last, coreSilence)
-	c.note("10.0.0.3", late)
+	assert.Truef(t, !c.know("10.0.0.1", false, late) && c.know("10.0.0.2", false, late), "known are %v, want the host of the last %v", c.last, coreSilence)
+	c.know("10.0.0.3", true, late)
 	assert.Lenf(t, c.last, 2, "kept, want the hosts of the last %v", coreSilence)
 }
 
@@ -48,8 +48,7 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	t.Cleanup(func() { _ = s.listener.Close() })
-	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
-	require.NoError(t, err)
+	chain := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider),
 		Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func(string) {}})

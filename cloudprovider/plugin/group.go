@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -25,7 +24,6 @@ import (
 // answerBefore is the time between the answer of a deletion and the deadline of its call.
 const answerBefore = 500 * time.Millisecond
 
-// group returns the node group of the current view.
 func (p *provider) group(id string) (*aws.NodeGroup, error) {
 	if g := p.parts.Load().Provider.View().NodeGroup(id); g != nil {
 		return g, nil
@@ -105,10 +103,7 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 	if err != nil {
 		return nil, err
 	}
-	instances, err := g.Nodes()
-	if err != nil {
-		return nil, err
-	}
+	instances, _ := g.Nodes() // which never fails
 	response := &protos.NodeGroupNodesResponse{}
 	for _, i := range instances {
 		is := cmp.Or(i.Status, &cloudprovider.InstanceStatus{})
@@ -136,10 +131,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 		p.pages.complete(node)
 	}
 	nodemeta.NodeGroup.Set(node, g.Id())
-	bytes, err := node.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)
-	}
+	bytes, _ := node.Marshal() // of fields that all have a form
 	response := &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}
 	forOlder(response)
 	return response, nil
@@ -166,11 +158,8 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		ZeroOrMaxNodeScaling:             d.GetZeroOrMaxNodeScaling(),
 		IgnoreDaemonSetsUtilization:      d.GetIgnoreDaemonSetsUtilization(),
 	}
-	o, err := g.GetOptions(defaults)
-	if err != nil {
-		return nil, err
-	}
-	if *o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
+	o := g.Options(defaults)
+	if o == defaults || p.starts(g.Id(), defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	options := &protos.NodeGroupAutoscalingOptions{

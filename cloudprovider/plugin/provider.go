@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -54,13 +53,8 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	with := p.parts.Load()
 	p.core.Store(connection(ctx))
 	p.refreshed = time.Now()
-	if err := with.Provider.Refresh(); err != nil {
-		return nil, err
-	}
-	nodes, err := with.Nodes.List(labels.Everything())
-	if err != nil {
-		return nil, err
-	}
+	_ = with.Provider.Refresh()                      // which never fails
+	nodes, _ := with.Nodes.List(labels.Everything()) // the lister reads a cache
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, p.refreshed)
@@ -100,22 +94,15 @@ func connection(ctx context.Context) string {
 }
 
 func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {
-	model, err := p.pricing()
-	if err != nil {
-		return nil, err
-	}
 	if err := fromOlder(r); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	price, err := model.NodePrice(p.nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	start, end := r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime()
+	price, err := p.parts.Load().Provider.Costs().NodePrice(p.nodeOf(r.GetNode()), start, end)
 	return &protos.PricingNodePriceResponse{Price: price}, err
 }
 
 func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceRequest) (*protos.PricingPodPriceResponse, error) {
-	model, err := p.pricing()
-	if err != nil {
-		return nil, err
-	}
 	var pod corev1.Pod
 	if err := fromOlder(r); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -123,17 +110,8 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 	if err := pod.Unmarshal(r.GetPodBytes()); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	price, err := model.PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	price, err := p.parts.Load().Provider.Costs().PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
 	return &protos.PricingPodPriceResponse{Price: price}, err
-}
-
-// pricing returns the prices. The core's own kind of error would not be nil where there is none.
-func (p *provider) pricing() (cloudprovider.PricingModel, error) {
-	model, err := p.parts.Load().Provider.Pricing()
-	if err != nil {
-		return nil, cloudprovider.ErrNotImplemented
-	}
-	return model, nil
 }
 
 func (p *provider) GPULabel(context.Context, *protos.GPULabelRequest) (*protos.GPULabelResponse, error) {

@@ -1,11 +1,16 @@
 package plugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -14,6 +19,56 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
+
+// chooser answers the calls of the gRPC expander.
+type chooser struct {
+	protos.UnimplementedExpanderServer
+	*Server
+}
+
+// BestOptions answers with the option that the expander chooses. It passes over groups that can launch nothing now, and answers with
+// none if all are such groups.
+func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest) (*protos.BestOptionsResponse, error) {
+	c.loop.Lock()
+	defer c.loop.Unlock()
+	if err := ctx.Err(); err != nil { // the core has given up waiting for the choice before
+		return nil, err
+	}
+	with := c.parts.Load()
+	daemonSets, _ := with.DaemonSets.List(labels.Everything()) // the lister reads a cache
+	options, infos, err := readOptions(r, with.Provider.View().NodeGroup, daemonSets)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	response := &protos.BestOptionsResponse{}
+	options = with.launchable(options, infos)
+	if len(options) == 0 {
+		return response, nil
+	}
+	if best := with.Expander.BestOption(options, infos); best != nil {
+		response.Options = []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}
+	}
+	return response, nil
+}
+
+func (with *Parts) launchable(options []expander.Option, infos map[string]*framework.NodeInfo) []expander.Option {
+	asked := make([]cloudprovider.NodeGroup, len(options))
+	for at, o := range options {
+		asked[at] = o.NodeGroup
+	}
+	able, _, _ := with.Launchable.Process(nil, asked, infos, nil) // which never fails
+	groups := make(map[string]cloudprovider.NodeGroup, len(able))
+	for _, g := range able {
+		groups[g.Id()] = g
+	}
+	var list []expander.Option
+	for _, o := range options {
+		if o.NodeGroup = groups[o.NodeGroup.Id()]; o.NodeGroup != nil {
+			list = append(list, o)
+		}
+	}
+	return list
+}
 
 // readOptions returns the options of our groups, one for each, and the NodeInfos of these groups. Each option has at least one node and
 // one pod. A pod of several options is one object, as in the core. ours returns the node group with an ID, or nil. It trusts no caller.

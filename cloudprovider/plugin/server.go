@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -61,7 +62,7 @@ type Server struct {
 	parts     atomic.Pointer[Parts] // nil until Ready
 
 	callers callers
-	asking  chan struct{} // holds one element for each question to the expander
+	asking  *semaphore.Weighted // for questions to the expander
 
 	loop      sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
 	starting  startingGroups
@@ -72,7 +73,7 @@ type Server struct {
 
 // Listen takes the address. The metrics are registered with r.
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
-	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions)}
+	s := &Server{files: files, health: health.NewServer(), asking: semaphore.NewWeighted(questions)}
 	s.durations = promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "asg_autoscaler", Name: "plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
@@ -179,10 +180,7 @@ func (s *Server) judge(ctx context.Context, method string) error {
 		shown, _ := caller.AuthInfo.(credentials.TLSInfo)
 		certified = certified || len(shown.State.VerifiedChains) > 0 // the CA has signed it
 	}
-	if certified {
-		s.callers.note(host, time.Now())
-	}
-	known := s.callers.know(host, time.Now())
+	known := s.callers.know(host, certified, time.Now())
 	switch {
 	case service == healthpb.Health_ServiceDesc.ServiceName && (known || loopback(host)):
 		return nil
@@ -193,13 +191,11 @@ func (s *Server) judge(ctx context.Context, method string) error {
 	case service != expanderprotos.Expander_ServiceDesc.ServiceName:
 		return nil
 	}
-	select {
-	case s.asking <- struct{}{}:
-		context.AfterFunc(ctx, func() { <-s.asking }) // the call has ended
-		return nil
-	default:
+	if !s.asking.TryAcquire(1) {
 		return status.Errorf(codes.ResourceExhausted, "%d questions to the expander are being answered", questions)
 	}
+	context.AfterFunc(ctx, func() { s.asking.Release(1) }) // the call has ended
+	return nil
 }
 
 // coreSilence is the longest time between two calls of a core at work. Its health check ends a core without a successful loop for as long
@@ -213,18 +209,15 @@ type callers struct {
 	last  map[string]time.Time // when a host last called with a certificate
 }
 
-func (c *callers) note(host string, now time.Time) {
+// know reports whether the host has called with a certificate lately, as it does now if it is certified.
+func (c *callers) know(host string, certified bool, now time.Time) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
-		c.last = map[string]time.Time{}
+	if certified {
+		if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
+			c.last = map[string]time.Time{}
+		}
+		c.last[host] = now
 	}
-	c.last[host] = now
-}
-
-// know reports whether the host has called with a certificate lately.
-func (c *callers) know(host string, now time.Time) bool {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
 	return now.Sub(c.last[host]) <= coreSilence
 }

@@ -63,9 +63,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	p := listen(t)
 	p.World = w
 	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func(string) {}
-	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
-	require.NoError(t, err)
-	p.expander, p.choosing = chain, func() {}
+	p.expander, p.choosing = expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()}), func() {}
 	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider), Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
 		Refreshed: func(trigger string) { p.refreshed(trigger) }})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 )
 
 // asBinary in the environment has the test binary be the autoscaler.
@@ -36,27 +38,27 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		name, flag, want string
 		code             int
 	}{
-		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
-		{"flag of an earlier stock release", "--parallel-drain", `"A flag does nothing here" flag="--parallel-drain"`, exitCannotRun},
+		{"sound flags", "--v=0", "--kubeconfig", command.ExitCannotRun},
+		{"flag of an earlier stock release", "--parallel-drain", `"A flag does nothing here" flag="--parallel-drain"`, command.ExitCannotRun},
 		{"value of an earlier stock release", "--enable-dynamic-resource-allocation=false",
-			`"A flag does nothing here" flag="--enable-dynamic-resource-allocation=false"`, exitCannotRun},
-		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
-		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, exitWrongUse},
-		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
-		{"nodes", "--nodes=workers", "--nodes=workers", exitWrongUse},
-		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},
-		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, exitWrongUse},
-		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
-		{"moves that can drain no node", "--asg-rotate --max-drain-parallelism=0", "--max-drain-parallelism=0", exitWrongUse},
-		{"moves that can remove no node", "--asg-repair --max-scale-down-parallelism=0", "--max-scale-down-parallelism=0", exitWrongUse},
-		{"moves that can remove no node", "--asg-repair --max-empty-bulk-delete=0", "--max-empty-bulk-delete=0", exitWrongUse},
-		{"a shadow of moves that can drain no node", "--shadow --asg-rotate --max-drain-parallelism=0", "--kubeconfig", exitCannotRun},
-		{"unknown estimator", "--estimator=oracle", "--estimator: unknown estimator: oracle", exitWrongUse},
+			`"A flag does nothing here" flag="--enable-dynamic-resource-allocation=false"`, command.ExitCannotRun},
+		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, command.ExitCannotRun},
+		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, command.ExitWrongUse},
+		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", command.ExitWrongUse},
+		{"nodes", "--nodes=workers", "--nodes=workers", command.ExitWrongUse},
+		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", command.ExitWrongUse},
+		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, command.ExitWrongUse},
+		{"expander behind random", "--expander=random,price", "came after", command.ExitWrongUse},
+		{"moves that can drain no node", "--asg-rotate --max-drain-parallelism=0", "--max-drain-parallelism=0", command.ExitWrongUse},
+		{"moves that can remove no node", "--asg-repair --max-scale-down-parallelism=0", "--max-scale-down-parallelism=0", command.ExitWrongUse},
+		{"moves that can remove no node", "--asg-repair --max-empty-bulk-delete=0", "--max-empty-bulk-delete=0", command.ExitWrongUse},
+		{"a shadow of moves that can drain no node", "--shadow --asg-rotate --max-drain-parallelism=0", "--kubeconfig", command.ExitCannotRun},
+		{"unknown estimator", "--estimator=oracle", "--estimator: unknown estimator: oracle", command.ExitWrongUse},
 		{"limit that the core refuses", "--cores-total=many", "Failed to parse flags", 255},
-		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", exitWrongUse},
-		{"instance types", "--asg-instance-types-file=" + file("types.json", "{"), "--asg-instance-types-file", exitWrongUse},
-		{"no price file", "--asg-price-file=" + filepath.Join(dir, "none.csv"), "--asg-price-file", exitWrongUse},
-		{"bad price file", "--asg-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
+		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", command.ExitWrongUse},
+		{"instance types", "--asg-instance-types-file=" + file("types.json", "{"), "--asg-instance-types-file", command.ExitWrongUse},
+		{"no price file", "--asg-price-file=" + filepath.Join(dir, "none.csv"), "--asg-price-file", command.ExitWrongUse},
+		{"bad price file", "--asg-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", command.ExitWrongUse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			output, err := asProgram(t, append(strings.Fields(tt.flag), "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"))...)

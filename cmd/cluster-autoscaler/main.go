@@ -24,12 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
-const (
-	exitFine      = 0
-	exitCannotRun = 1
-	exitWrongUse  = 2
-)
-
 func main() {
 	// The image has this binary under both names, because both programs link the core.
 	if command.IsName(os.Args[0]) {
@@ -41,14 +35,11 @@ func main() {
 }
 
 func run() int {
-	opts, err := options.Register(pflag.CommandLine, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
-	if err != nil {
-		return refuse(err)
-	}
+	opts := options.Register(pflag.CommandLine, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
 	pflag.Parse()
 	if opts.ShowVersion {
 		fmt.Printf("cluster-autoscaler %s\ncore %s\n", version, coreVersion())
-		return exitFine
+		return command.ExitFine
 	}
 	p, err := process.FromFlags(pflag.CommandLine, opts, version)
 	if err != nil {
@@ -71,21 +62,21 @@ func run() int {
 		time.AfterFunc(process.ExitLimit, func() {
 			klog.InfoS("Gave up ending cleanly", "limit", process.ExitLimit)
 			logs.FlushLogs()
-			os.Exit(exitFine)
+			os.Exit(command.ExitFine)
 		})
 	})
 	if err := p.Run(ctx); err != nil {
 		klog.ErrorS(err, "Could not go on")
-		return exitCannotRun
+		return command.ExitCannotRun
 	}
 	klog.InfoS("Stopped")
-	return exitFine
+	return command.ExitFine
 }
 
 // refuse prints why the process does not start. The log is not set up yet.
 func refuse(err error) int {
 	fmt.Fprintln(os.Stderr, "cluster-autoscaler:", err)
-	return exitWrongUse
+	return command.ExitWrongUse
 }
 
 // startLogging sets up klog as the logging flags say, and controller-runtime's log with it.
@@ -105,7 +96,6 @@ func startLogging(config *logsapi.LoggingConfiguration) error {
 // version is this binary's version. The build sets it.
 var version = "unknown"
 
-// coreModule is the module of the core.
 const coreModule = "k8s.io/autoscaler/cluster-autoscaler"
 
 // coreVersion is the core's own version with its module's version, because the core's own does not change with every commit.

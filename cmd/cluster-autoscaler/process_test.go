@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
@@ -58,7 +59,7 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 			defer cancel()
 			output, err := leading(ctx, t, cluster.URL, tt.aws, "--address=127.0.0.1:0").CombinedOutput()
 			var exit *exec.ExitError
-			assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == exitCannotRun, "%v, want exit code %d", err, exitCannotRun)
+			assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == command.ExitCannotRun, "%v, want exit code %d", err, command.ExitCannotRun)
 			_, last, _ := strings.Cut(string(output), "not ready 5s after the election: ")
 			assert.Truef(t, strings.Contains(last, tt.want), "want an end for want of %s:\n%s", tt.name, output)
 			assert.Containsf(t, string(output), "resource.k8s.io/v1/deviceclasses", "want the log to name the API of resource claims:\n%s", output)

@@ -73,13 +73,9 @@ func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
 	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)
 }
 
-func (f *Filter) penaltyOf(id string) Penalty {
-	if f.penalty == nil {
-		return Penalty{}
-	}
-	p := f.penalty(id)
-	if !(p.Ratio > 0) || math.IsInf(p.Ratio, 0) {
-		p.Ratio = 0
+func (f *Filter) penaltyOf(id string) (p Penalty) {
+	if f.penalty != nil {
+		p = f.penalty(id)
 	}
 	return p
 }

@@ -232,7 +232,7 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 			e.PlannedCost, _ = f.cost(c, a.count)
 			total = total.Plus(e.PlannedCost)
 		}
-		e.Chosen, e.Preferred = slices.Contains(b.chosen, i), b.preferred
+		e.Preferred = b.preferred
 	}
 	for i := range list {
 		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, pods, cut

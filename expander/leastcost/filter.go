@@ -26,7 +26,7 @@ type Prices interface {
 
 // Penalty raises the cost of a group's nodes.
 type Penalty struct {
-	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, below 0 or not a number is 0
+	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, not below 0
 	Reason string  // for people, such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"
 
 	Rank int // of equal groups those with a lower one come first
@@ -143,4 +143,40 @@ func (t *timer) past() bool {
 	over := float64(t.clock.Since(t.start)) >= planShare*float64(t.limit)
 	t.cut = t.cut || over
 	return over
+}
+
+// Explanation holds the cost of one option, and its group's part of the plan over all options.
+type Explanation struct {
+	NodeGroup string         // ID of the node group
+	Nodes     int            // nodes of the option as the core offered it
+	Pods      int            // pods that find a place on them
+	Cost      pricing.Amount // of those nodes
+	Penalty   Penalty        // added to their cost
+
+	PlannedNodes int            // nodes of the group in the plan
+	PlannedPods  int            // pods that the plan places on them
+	PlannedCost  pricing.Amount // of those nodes
+	TotalCost    pricing.Amount // of the whole plan, over all groups
+	TotalPods    int            // pods that the plan places, over all groups
+	Preferred    bool           // the plan follows what pods prefer, and may cost more for that
+	Cut          bool           // the time for planning was over before the search for a cheaper plan was
+}
+
+func (e Explanation) String() string {
+	s := fmt.Sprintf("%s: %d node(s) for %d pod(s) cost %v", e.NodeGroup, e.Nodes, e.Pods, e.Cost)
+	if e.Penalty.Ratio > 0 {
+		s += fmt.Sprintf(", counted %.3g times as much (%s)", 1+e.Penalty.Ratio, e.Penalty.Reason)
+	}
+	plan := "; the cheapest plan"
+	if e.Preferred {
+		plan += " that follows what pods prefer"
+	}
+	if e.Cut {
+		plan += " found in the time for it"
+	}
+	if e.PlannedNodes == 0 {
+		return s + plan + " has none of them"
+	}
+	return s + plan + fmt.Sprintf(" has %d node(s) of them for %d pod(s) at %v, and costs %v for %d pod(s) in all",
+		e.PlannedNodes, e.PlannedPods, e.PlannedCost, e.TotalCost, e.TotalPods)
 }

@@ -171,8 +171,6 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		{name: "a penalty outweighs a small difference", offers: []offer{{"spot", 2, small, 0.08, web}, {"on-demand", 2, small, 0.1, web}},
 			penalties: failed, want: "on-demand: 2 for 8"},
 		{name: "but not a large one", offers: []offer{{"spot", 2, small, 0.03, web}, {"on-demand", 2, small, 0.1, web}}, penalties: failed, want: "spot: 2 for 8"},
-		{name: "a penalty that is no number is none", offers: []offer{{"spot", 2, small, 0.08, web}, {"on-demand", 2, small, 0.1, web}},
-			penalties: penalised{"spot": {Ratio: math.NaN()}, "on-demand": {Ratio: -3}}, want: "spot: 2 for 8"},
 		{name: "only the pods that belong there, where others are cheaper elsewhere",
 			offers: []offer{{"large", 3, large, 0.3, both}, {"small", 2, small, 0.1, web}}, want: "large: 2 for 6"},
 		{name: "known prices before unknown ones", offers: []offer{{"unknown", 1, large, 0, web}, {"known", 2, small, 100, web}}, want: "known: 2 for 8"},

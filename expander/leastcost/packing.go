@@ -20,7 +20,6 @@ const (
 	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 
-// planned is one node of a plan.
 type planned struct {
 	shape  int
 	shares []share
@@ -32,7 +31,6 @@ type packing struct {
 	cost  float64
 }
 
-// planner makes a plan for one problem.
 type planner struct {
 	problem *problem
 	filler  *filler
@@ -61,9 +59,6 @@ func newPlanner(p *problem, t *timer) *planner {
 func (p *problem) solve(t *timer) packing {
 	counts, _ := p.counts()
 	result := packing{left: counts}
-	if len(p.classes) == 0 || len(p.shapes) == 0 {
-		return result
-	}
 	pl := newPlanner(p, t)
 	room := make([]int, len(p.shapes))
 	for s := range p.shapes {

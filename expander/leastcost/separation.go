@@ -45,7 +45,6 @@ func (a separation) with(b separation) separation {
 	return a
 }
 
-// separations returns the rules of the pods by pod.
 func separations(pods []*apiv1.Pod) []separation {
 	list := make([]separation, len(pods))
 	own := make([][]int, len(pods))

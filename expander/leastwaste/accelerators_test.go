@@ -38,7 +38,7 @@ func TestClaimsCountAsDevicesOfDrivers(t *testing.T) {
 		{"by count or in slices", sharing(with(template("8", "32Gi"), gpu, "4"), "gpu.nvidia.com", four...), []*apiv1.Pod{claiming(3)}, 3, 4},
 		{"GPUs that a plugin publishes", with(template("8", "32Gi"), gpu, "4"), []*apiv1.Pod{claiming(1)}, 0, 4},
 	} {
-		got := New().Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
+		got := (&Filter{}).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
 		assert.Truef(t, got.Used.Accelerators == tt.used && got.Offered.Accelerators == tt.offered,
 			"%s: %d of %d, want %d of %d", tt.name, got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
 	}
@@ -69,7 +69,7 @@ func TestDividedGPUsCountOnce(t *testing.T) {
 		{"nothing but parts", with(template("96", "1Ti"), small, "4", large, "1"), []*apiv1.Pod{asks("4", small), asks("1", large)}, 5, 5},
 		{"a claim on GPUs that can be divided", divisible, []*apiv1.Pod{claiming(1)}, 1, 2},
 	} {
-		got := New().Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
+		got := (&Filter{}).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
 		assert.Truef(t, got.Used.Accelerators == tt.used && got.Offered.Accelerators == tt.offered,
 			"%s: %d of %d, want %d of %d", tt.name, got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
 	}

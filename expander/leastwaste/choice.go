@@ -217,16 +217,13 @@ func (c requestCache) sum(pods []*apiv1.Pod) Size {
 	return Size{CPUMillis: total.cpu.MilliValue(), MemoryBytes: total.memory.Value()}
 }
 
-// Filter keeps the options that leave the least idle.
+// Filter keeps the options that leave the least idle. It implements the core's expander.Filter. The zero value is ready.
 type Filter struct {
 	last map[string]fmt.Stringer // see Words
 }
 
 // Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
 func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
-
-// New returns a Filter, ready for the expander chain of the Cluster Autoscaler.
-func New() *Filter { return &Filter{} }
 
 // BestOptions keeps the given order. It leaves out an option whose group has no node template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {

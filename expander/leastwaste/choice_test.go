@@ -69,7 +69,7 @@ func TestUnusedAcceleratorsLose(t *testing.T) {
 		{"a claim asks, too", []expander.Option{option("shared", 1, append(plain[:3:3], claiming(1))), option("cpu-large", 1, plain[:3])}, "shared"},
 		{"and idle accelerators count", []expander.Option{option("gpu-full-eight", 1, one), option("gpu-full", 1, one)}, "gpu-full"},
 	} {
-		f := New()
+		f := &Filter{}
 		assert.Equalf(t, []string{tt.want}, ids(f.BestOptions(tt.options, templates)), "%s: best options of %v", tt.name, f.Explain(tt.options, templates))
 	}
 }
@@ -86,7 +86,7 @@ func TestAcceleratorsAreCountedUnderOneName(t *testing.T) {
 		{"half a device is one", []*apiv1.Pod{asking("1", "1Gi", "aws.amazon.com/neuroncore", "1")}, 1},
 		{"what the node does not have", []*apiv1.Pod{asking("1", "1Gi", gpu, "1")}, 0},
 	} {
-		got := New().Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": neuron})[0]
+		got := (&Filter{}).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": neuron})[0]
 		assert.Truef(t, got.Accelerator == "aws.amazon.com/neuron" && got.Used.Accelerators == tt.want && got.Offered.Accelerators == 2,
 			"%s: %d of %d %s, want %d of 2 aws.amazon.com/neuron", tt.name, got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
 	}
@@ -96,7 +96,7 @@ func TestOfferedIsWhatPodsOnEveryNodeLeave(t *testing.T) {
 	node := template("4", "16Gi").Node().DeepCopy()
 	node.Status.Allocatable = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3900m"), apiv1.ResourceMemory: resource.MustParse("15Gi")}
 	info := framework.NewNodeInfo(node, nil, framework.NewPodInfo(pod("900m", "3Gi"), nil))
-	got := New().Explain([]expander.Option{option("a", 2, pods(3, "2", "8Gi"))}, map[string]*framework.NodeInfo{"a": info})[0]
+	got := (&Filter{}).Explain([]expander.Option{option("a", 2, pods(3, "2", "8Gi"))}, map[string]*framework.NodeInfo{"a": info})[0]
 	want := (Size{CPUMillis: 6000, MemoryBytes: 24 * gib})
 	assert.Truef(t, got.Offered == want && got.Score == 0, "offered %+v, score %v, want %+v, full", got.Offered, got.Score, want)
 }
@@ -115,8 +115,8 @@ func TestMorePodsWinAtEqualWaste(t *testing.T) {
 		{"more waste for each is worse", []expander.Option{option("a", 1, []*apiv1.Pod{large}), option("16", 1, []*apiv1.Pod{small, small, small, small})}, []string{"a"}},
 		{"nothing placed", []expander.Option{option("a", 1, nil), option("16", 1, []*apiv1.Pod{small})}, []string{"16"}},
 	} {
-		assert.Emptyf(t, cmp.Diff(tt.want, ids(New().BestOptions(tt.options, templates))),
-			"%s: best options of %v (-want +got)", tt.name, New().Explain(tt.options, templates))
+		assert.Emptyf(t, cmp.Diff(tt.want, ids((&Filter{}).BestOptions(tt.options, templates))),
+			"%s: best options of %v (-want +got)", tt.name, (&Filter{}).Explain(tt.options, templates))
 	}
 }
 
@@ -142,8 +142,8 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 					want = append(want, name)
 				}
 			}
-			assert.Emptyf(t, cmp.Diff(want, ids(New().BestOptions(options, templates))),
-				"pod of %v, best options of %v (-want +got)", request, New().Explain(options, templates))
+			assert.Emptyf(t, cmp.Diff(want, ids((&Filter{}).BestOptions(options, templates))),
+				"pod of %v, best options of %v (-want +got)", request, (&Filter{}).Explain(options, templates))
 		}
 	}
 }
@@ -178,11 +178,11 @@ func TestEachVerdictSaysWhy(t *testing.T) {
 		"small: 2 node(s) for 6 pod(s) leave 0.250 of CPU, 0.250 of memory idle, score 0.250: chosen",
 	}
 	var got []string
-	for _, e := range New().Explain(options, templates) {
+	for _, e := range (&Filter{}).Explain(options, templates) {
 		got = append(got, e.String())
 	}
 	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
-	f := New()
+	f := &Filter{}
 	best := f.BestOptions(options, templates)
 	words := f.Words()
 	assert.Truef(t, len(best) == 1 && words["small"].String() == want[3] && words["unknown"] == nil,

@@ -107,7 +107,7 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 			options:   []expander.Option{option("none", 1, pods(1, "0", "0")), option("a", 1, pods(1, "0", "1Gi"))},
 			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")}, want: []string{"a"}},
 	} {
-		assert.Emptyf(t, cmp.Diff(tt.want, ids(New().BestOptions(tt.options, tt.templates))), "%s: best options (-want +got)", tt.name)
+		assert.Emptyf(t, cmp.Diff(tt.want, ids((&Filter{}).BestOptions(tt.options, tt.templates))), "%s: best options (-want +got)", tt.name)
 	}
 }
 
@@ -138,8 +138,8 @@ func TestBestOptionsAgreesWithStock(t *testing.T) {
 			}
 			options = append(options, option(id, 1+random.IntN(3), shared[:placed]))
 		}
-		stock, ours := ids(waste.NewFilter().BestOptions(options, templates)), ids(New().BestOptions(options, templates))
-		explanations := New().Explain(options, templates)
+		stock, ours := ids(waste.NewFilter().BestOptions(options, templates)), ids((&Filter{}).BestOptions(options, templates))
+		explanations := (&Filter{}).Explain(options, templates)
 		if round%2 == 0 && !nearTie(explanations) {
 			same++
 			require.Emptyf(t, cmp.Diff(stock, ours), "round %d, %v (-stock +ours)", round, explanations)
@@ -168,7 +168,7 @@ func TestExplainGivesThePartsOfEachScore(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"gpu-spot": template("4", "16Gi")}
 	want := []Explanation{{NodeGroup: "gpu-spot", Nodes: 3, Pods: 3, Used: Size{CPUMillis: 6000, MemoryBytes: 12 * gib},
 		Offered: Size{CPUMillis: 12000, MemoryBytes: 48 * gib}, Score: 0.625, Verdict: Chosen}}
-	assert.Empty(t, cmp.Diff(want, New().Explain(options, templates)), "explanations (-want +got)")
+	assert.Empty(t, cmp.Diff(want, (&Filter{}).Explain(options, templates)), "explanations (-want +got)")
 	assert.InDelta(t, 0.00625, tolerance(want[0].Used, want[0].Offered), 1e-12, "tolerance")
 }
 
@@ -181,7 +181,7 @@ func TestEveryExplanationIsFinite(t *testing.T) {
 		{"negative capacity", "-1", "-8Gi", "1", "1Gi"},
 		{"more than an int64 of CPU millis", "9E", "8Gi", "1", "1Gi"},
 	} {
-		explanations := New().Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
+		explanations := (&Filter{}).Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
 			map[string]*framework.NodeInfo{"a": template(tt.cpu, tt.memory)})
 		_, err := json.Marshal(explanations)
 		assert.NoErrorf(t, err, "%s: marshal %+v", tt.name, explanations)

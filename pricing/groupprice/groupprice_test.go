@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -362,14 +363,13 @@ func contract(t *testing.T, region, lines string) *pricing.Book {
 	t.Helper()
 	terms, err := pricing.ParseTerms("# region: "+region+"\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"+lines, nil)
 	require.NoError(t, err)
-	book, err := pricing.NewBook(region, terms)
-	require.NoError(t, err)
+	book := pricing.NewBook(region, time.Time{})
+	require.NoError(t, book.SetTerms(terms))
 	return book
 }
 
 func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
-	prices, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(t, err)
+	prices := pricing.NewBook("us-east-1", time.Time{})
 	own := contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\n")
 	windows, linux := &launchspec.Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}, &launchspec.Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}
 	for _, tt := range []struct {
@@ -419,8 +419,7 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 }
 
 func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
-	plain, err := pricing.NewBook("us-west-2", nil)
-	require.NoError(t, err)
+	plain := pricing.NewBook("us-west-2", time.Time{})
 	half := contract(t, "us-west-2", "# discount: all 50%\ninstance_type,price_per_hour\n")
 	r := Resources{CPUMillis: 2000, MemoryBytes: 8 << 30}
 	of := func(b *pricing.Book, spot bool) float64 {
@@ -433,8 +432,7 @@ func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
 
 // Run with: go test -run - -bench Next -benchmem ./pricing/groupprice. The group launches any of 300 types.
 func BenchmarkNext(b *testing.B) {
-	prices, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(b, err)
+	prices := pricing.NewBook("us-east-1", time.Time{})
 	l := launching(pricing.Embedded("us-east-1").Types()[:300]...)
 	l.Image = &launchspec.Image{Architecture: "x86_64"}
 	for name, source := range map[string]launchspec.Source{"on-demand": mixed(0, 100), "spot": mixed(0, 0)} {

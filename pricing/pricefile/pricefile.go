@@ -2,13 +2,14 @@ package pricefile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -22,7 +23,7 @@ type Options struct {
 	Path       string
 	Book       *pricing.Book
 	Known      func() []string // the instance types that exist
-	Clock      clock.WithTicker
+	Clock      clock.PassiveClock
 	Registerer prometheus.Registerer
 	// Event reports a refused file to the cluster, as a Warning.
 	Event func(eventType, reason, message string)
@@ -42,8 +43,8 @@ type version struct{ text, failure string }
 // New leaves the book as it was on an error. The caller should not start then, for there is no last good file.
 func New(o Options) (*Watcher, error) {
 	w := &Watcher{Options: o,
-		refused: gauge("price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
-		acceptedAt: gauge("price_file_accepted_timestamp_seconds",
+		refused: gauge(o.Registerer, "price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
+		acceptedAt: gauge(o.Registerer, "price_file_accepted_timestamp_seconds",
 			"Time at which the price file in use was read, in seconds since 1970.")}
 	text, err := content(o.Path)
 	if err != nil {
@@ -53,28 +54,17 @@ func New(o Options) (*Watcher, error) {
 		return nil, err
 	}
 	w.taken.text = text
-	if err := errors.Join(o.Registerer.Register(w.refused), o.Registerer.Register(w.acceptedAt)); err != nil {
-		return nil, fmt.Errorf("register price file metrics: %w", err)
-	}
 	return w, nil
 }
 
-func gauge(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help})
+func gauge(registerer prometheus.Registerer, name, help string) prometheus.Gauge {
+	return promauto.With(registerer).NewGauge(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help})
 }
 
 // Run follows the file until ctx ends. It returns nil.
 func (w *Watcher) Run(ctx context.Context) error {
-	ticker := w.Clock.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
-			w.poll(ctx)
-		}
-	}
+	wait.UntilWithContext(ctx, w.poll, pollInterval)
+	return nil
 }
 
 // poll reads the file and takes what two readings agree on.

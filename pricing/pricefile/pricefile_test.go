@@ -60,9 +60,8 @@ func TestAByteOrderMarkIsPassedOver(t *testing.T) {
 func TestBadFileAtStartIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	write(t, path, strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n")
-	b, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(t, err)
-	_, err = New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
+	b := pricing.NewBook("us-east-1", time.Time{})
+	_, err := New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
 	assert.Falsef(t, err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD"),
 		"New() error = %v, want one with file and currencies", err)
 	price, _ := b.OnDemand("m5.large")
@@ -114,8 +113,7 @@ func (w *world) gauge(name string) float64 {
 
 func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := pricing.NewBook("us-east-1", nil)
-		require.NoError(t, err)
+		b := pricing.NewBook("us-east-1", time.Time{})
 		w := &world{t: t, dir: t.TempDir(), book: b, metrics: prometheus.NewRegistry()}
 		w.mount("..first", text)
 		watcher, err := New(Options{Path: w.path(), Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{},
@@ -124,6 +122,7 @@ func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- watcher.Run(ctx) }()
+		synctest.Wait()
 		test(t, w)
 		cancel()
 		assert.NoError(t, <-ended, "Run()")
@@ -212,8 +211,8 @@ func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 	table, _, _ = strings.Cut(table, "```")
 	own, err := pricing.ParseTerms(strings.ReplaceAll(table, "    ", ""), nil)
 	require.NoErrorf(t, err, "in:\n%s", table)
-	b, err := pricing.NewBook("cn-northwest-1", own)
-	require.NoError(t, err)
+	b := pricing.NewBook("cn-northwest-1", time.Time{})
+	require.NoError(t, b.SetTerms(own))
 	onDemand, _ := b.OnDemand("g4dn.2xlarge")
 	spot, _ := b.Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
 	assert.Truef(t, onDemand.Discount == 0.25 && spot.Amount.PerHour == 1.4 && own.SpotRatio() == 0.3,

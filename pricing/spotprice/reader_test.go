@@ -84,11 +84,8 @@ func (m *market) DescribeSpotPriceHistory(ctx context.Context, in *ec2.DescribeS
 
 func newReader(t *testing.T, m *market, inUse func() Pools) *Reader {
 	t.Helper()
-	book, err := pricing.NewBook("us-east-1", nil)
-	require.NoError(t, err)
-	r, err := New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
-	require.NoError(t, err)
-	return r
+	book := pricing.NewBook("us-east-1", time.Time{})
+	return New(Options{API: m, InUse: inUse, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
 }
 
 // running runs a Reader beside test, in time that passes only while all wait.
@@ -226,11 +223,9 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 // once reads the price of g4dn.xlarge in the first zone of a region.
 func once(t *testing.T, region string, api API) *Reader {
 	t.Helper()
-	book, err := pricing.NewBook(region, nil)
-	require.NoError(t, err)
-	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
+	book := pricing.NewBook(region, time.Time{})
+	r := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{region + "a"}} }})
-	require.NoError(t, err)
 	r.Read(t.Context())
 	return r
 }

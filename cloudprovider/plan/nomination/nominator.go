@@ -2,11 +2,11 @@ package nomination
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -70,17 +70,15 @@ type key struct {
 	pod  types.UID
 }
 
-func New(o Options) (*Nominator, error) {
+func New(o Options) *Nominator {
 	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
 	o.Plan.Changed = n.planChanged
-	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
-		return nil, fmt.Errorf("watch nodes: %w", err)
-	}
-	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
-		return nil, fmt.Errorf("watch pods: %w", err)
-	}
-	return n, nil
+	// Both fail only at the end of the process.
+	_, _ = o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated,
+		DeleteFunc: n.nodeDeleted})
+	_, _ = o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted})
+	return n
 }
 
 // planChanged looks at the nodes that have found no plan yet, and withdraws nominations of pods that are planned anew or no longer.
@@ -146,16 +144,13 @@ func (n *Nominator) follow(uid types.UID, t target) {
 	n.queue.Add(key{pod: uid})
 }
 
-// forget needs the lock.
+// forget needs the lock, and a target.
 func (n *Nominator) forget(uid types.UID) {
-	t := n.targets[uid]
-	if t == nil {
-		return
-	}
+	node := n.targets[uid].node
 	delete(n.targets, uid)
-	delete(n.on[t.node], uid)
-	if len(n.on[t.node]) == 0 {
-		delete(n.on, t.node)
+	delete(n.on[node], uid)
+	if len(n.on[node]) == 0 {
+		delete(n.on, node)
 	}
 }
 
@@ -287,4 +282,27 @@ func (n *Nominator) exchange(pod *corev1.Pod, t *target) {
 		n.follow(uid, target{namespace: other.namespace, name: other.name, shape: other.shape, node: t.node})
 		return
 	}
+}
+
+// result says how the nomination of a pod ended. It is a metric label.
+type result string
+
+const (
+	kept      result = "kept"      // the pod is on the node that was launched for it
+	elsewhere result = "elsewhere" // the pod is on another node
+	refused   result = "refused"   // kube-scheduler did not put the pod on the node, although the node is ready, or other pods took the room
+	overruled result = "overruled" // somebody else has nominated a node for the pod
+	withdrawn result = "withdrawn" // the pod is planned anew, or the node is gone, late or without the pod for long
+	gone      result = "gone"      // the pod is gone
+	forbidden result = "forbidden" // the permission is missing, or an admission policy refuses
+	failed    result = "failed"    // the API server did not accept the nomination
+)
+
+func newMetric(registerer prometheus.Registerer) *prometheus.CounterVec {
+	metric := promauto.With(registerer).NewCounterVec(prometheus.CounterOpts{Namespace: "asg_autoscaler", Name: "nominations_total",
+		Help: "Pods whose planned node has registered, by result: whether kube-scheduler put them there."}, []string{"result"})
+	for _, r := range []result{kept, elsewhere, refused, overruled, withdrawn, gone, forbidden, failed} {
+		metric.WithLabelValues(string(r))
+	}
+	return metric
 }

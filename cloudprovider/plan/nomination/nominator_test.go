@@ -81,11 +81,9 @@ func inWorld(t *testing.T, test func(*world)) {
 			patch: func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) { return write() }}
 		factory := informers.NewSharedInformerFactory(w.cluster, 0)
 		require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
-		var err error
-		w.Nominator, err = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
+		w.Nominator = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
 			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) (_, _ string) { return n.Labels["group"], n.Labels["group"] },
 			Events: record.NewFakeRecorder(100), ReadyTime: readyTime, Registerer: w.metrics, Clock: clock.RealClock{}})
-		require.NoError(t, err)
 		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: otherShape}, Spec: corev1.PodSpec{Priority: ptr.To[int32](1)}}
 		w.Plan.Add(plan.Node{Group: "other", Pods: []*corev1.Pod{other}, Asked: time.Now()})
 		ctx, cancel := context.WithCancel(t.Context())

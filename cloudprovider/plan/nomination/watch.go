@@ -10,20 +10,19 @@ import (
 
 // nodeAdded counts a node that registers while this process leads.
 func (n *Nominator) nodeAdded(object any, isInInitialList bool) {
-	node, ok := object.(*corev1.Node)
-	if !ok || isInInitialList {
+	if isInInitialList {
 		return
 	}
+	name := object.(*corev1.Node).Name
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.fresh[node.Name] = true
-	n.queue.Add(key{node: node.Name})
+	n.fresh[name] = true
+	n.queue.Add(key{node: name})
 }
 
 func (n *Nominator) nodeUpdated(before, after any) {
-	old, okOld := before.(*corev1.Node)
-	node, ok := after.(*corev1.Node)
-	if !ok || !okOld || nodemeta.Ready(old) == nodemeta.Ready(node) && old.Spec.Unschedulable == node.Spec.Unschedulable &&
+	old, node := before.(*corev1.Node), after.(*corev1.Node)
+	if nodemeta.Ready(old) == nodemeta.Ready(node) && old.Spec.Unschedulable == node.Spec.Unschedulable &&
 		(old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
 		equality.Semantic.DeepEqual(old.Spec.Taints, node.Spec.Taints) && equality.Semantic.DeepEqual(old.Status.Allocatable, node.Status.Allocatable) {
 		return
@@ -54,11 +53,8 @@ func (n *Nominator) lookAgainAt(name string) {
 }
 
 func (n *Nominator) podUpdated(before, after any) {
-	old, okOld := before.(*corev1.Pod)
-	pod, ok := after.(*corev1.Pod)
-	if ok {
-		n.podChanged(pod, okOld && old.Spec.NodeName == "" && pod.Spec.NodeName != "")
-	}
+	old, pod := before.(*corev1.Pod), after.(*corev1.Pod)
+	n.podChanged(pod, old.Spec.NodeName == "" && pod.Spec.NodeName != "")
 }
 
 func (n *Nominator) podDeleted(object any) {

@@ -44,10 +44,7 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	} else {
 		changes = append(changes, change{"remove", "/status/nominatedNodeName", nil})
 	}
-	patch, err := json.Marshal(changes)
-	if err != nil {
-		return step{end: failed}
-	}
+	patch, _ := json.Marshal(changes) // of texts, which cannot fail
 	bounded, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	written, err := n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")

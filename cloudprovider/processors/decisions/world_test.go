@@ -225,9 +225,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)
 	opts.Processors = p
-	chain, err := expander.New([]string{"least-waste"}, config)
-	require.NoError(t, err)
-	opts.ExpanderStrategy = chain
+	opts.ExpanderStrategy = expander.New([]string{"least-waste"}, config)
 	autoscaler, failed := core.NewAutoscaler(t.Context(), *opts, w.factory)
 	require.Truef(t, failed == nil, "%v", failed)
 	w.core = autoscaler

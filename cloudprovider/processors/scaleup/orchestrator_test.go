@@ -171,8 +171,7 @@ func TestPlanByPreferencesGoesOn(t *testing.T) {
 	filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
 	filter.Preferences.Percent = 5
 	parts := ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter}
-	chain, err := ourexpander.New([]string{expander.LeastWasteExpanderName}, parts)
-	require.NoError(t, err)
+	chain := ourexpander.New([]string{expander.LeastWasteExpanderName}, parts)
 	w.ctx.ExpanderStrategy = chain
 	pods := replicas("web", 9, 800, func(pod *apiv1.Pod) {
 		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "pool",
@@ -382,8 +381,7 @@ func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
 					}
 				}
 				filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
-				chain, err := ourexpander.New([]string{name}, ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter})
-				require.NoError(t, err)
+				chain := ourexpander.New([]string{name}, ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter})
 				w.ctx.ExpanderStrategy = chain
 				w.processors.NodeGroupSetProcessor = among{w.processors.NodeGroupSetProcessor, chain}
 				o := w.start(Options{Planner: chain, Zones: zonesByName{views: true}, Most: 6}) // one node at a time would take more

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -171,10 +172,9 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 
 // await reads the group until it shows the launched instances and the raised desired capacity. After a Ctrl-C there is no Reading.
 func (l *Launch) await(interrupted context.Context, c *awsclient.Clients) {
-	ctx, cancel := context.WithTimeout(interrupted, pollFor)
-	defer cancel()
 	l.Reading = &Reading{}
-	for first := true; ; first = false {
+	first := true
+	_ = wait.PollUntilContextTimeout(interrupted, pollEvery, pollFor, true, func(ctx context.Context) (complete bool, _ error) {
 		desired, states, err := read(ctx, c, l.Group)
 		l.Reading.Code = awsclient.Code(err)
 		if err == nil {
@@ -186,17 +186,13 @@ func (l *Launch) await(interrupted context.Context, c *awsclient.Clients) {
 			}
 			if l.Reading.Listed == len(l.ids()) && desired >= l.Desired+len(l.ids()) {
 				l.Reading.AtOnce, l.Reading.Complete, l.Reading.Seconds = first, true, time.Since(l.answered).Seconds()
-				return
 			}
 		}
-		select {
-		case <-ctx.Done():
-			if interrupted.Err() != nil {
-				l.Reading = nil
-			}
-			return
-		case <-time.After(pollEvery):
-		}
+		first = false
+		return l.Reading.Complete, nil
+	})
+	if interrupted.Err() != nil && !l.Reading.Complete {
+		l.Reading = nil
 	}
 }
 

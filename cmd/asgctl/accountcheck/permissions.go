@@ -60,8 +60,7 @@ func try[In, Out, Options any](ctx context.Context, action string, do func(conte
 		c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(metadata.Interface().(middleware.Metadata))
 		return c, out
 	}
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
+	if response, answered := errors.AsType[*awshttp.ResponseError](err); answered {
 		c.RequestID = response.ServiceRequestID()
 	}
 	c.Outcome, c.Code = awsclient.Reason(err), awsclient.Code(err)

@@ -69,7 +69,6 @@ func (c *cli) explain() *cobra.Command {
 	return cmd
 }
 
-// afterDash divides the arguments at --.
 func afterDash(cmd *cobra.Command, args []string) (names, flags []string) {
 	if at := cmd.ArgsLenAtDash(); at >= 0 {
 		return args[:at], args[at:]
@@ -85,16 +84,12 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 	}
 	if len(answer.Pods) == 0 {
 		none := answer.None("pod " + namespace + "/" + name)
-		if e.cluster == nil {
+		if e.client == nil {
 			return finding{none}
-		}
-		client, err := e.running.Client()
-		if err != nil {
-			return failure{err}
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 		defer cancel()
-		pod, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		pod, err := e.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			return finding{fmt.Sprintf("%s: %v", none, err)}
@@ -112,12 +107,11 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 		subject = "namespace " + e.namespace
 	}
 	answer, err := e.pods(cmd, flags, subject, func(pod *decision.Pod) bool { return e.namespace == "" || pod.Namespace == e.namespace })
-	if err == nil { // pods that are new or have gates do not wait for a node yet
-		err = e.addUnlisted(cmd.Context(), answer, e.namespace, func(pod *decision.Pod) bool { return pod.Cause.Code == decision.CodeScheduling })
-	}
 	if err != nil {
 		return err
 	}
+	// Pods that are new or have gates do not wait for a node yet.
+	e.addUnlisted(cmd.Context(), answer, e.namespace, func(pod *decision.Pod) bool { return pod.Cause.Code == decision.CodeScheduling })
 	return e.print(cmd, answer)
 }
 
@@ -125,13 +119,11 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 	owner, namespace := show.Owner(kind, name), e.inNamespace()
 	owned := func(pod *decision.Pod) bool { return pod.Namespace == namespace && show.OwnedBy(owner, pod) }
 	answer, err := e.pods(cmd, flags, owner+" in namespace "+namespace, owned)
-	if err == nil {
-		err = e.addUnlisted(cmd.Context(), answer, namespace, owned)
-	}
 	if err != nil {
 		return err
 	}
-	if len(answer.Pods) == 0 && e.cluster != nil {
+	e.addUnlisted(cmd.Context(), answer, namespace, owned)
+	if len(answer.Pods) == 0 && e.client != nil {
 		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
 			return finding{fmt.Sprintf("%s: %v", answer.None("pod of "+owner), err)}
 		}
@@ -140,20 +132,16 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 }
 
 // addUnlisted adds the pods without a node that match and that the report lacks, if a cluster is known and answers.
-func (e *explainer) addUnlisted(ctx context.Context, answer *show.Pods, namespace string, match func(*decision.Pod) bool) error {
-	if e.cluster == nil {
-		return nil
-	}
-	client, err := e.running.Client()
-	if err != nil {
-		return failure{err}
+func (e *explainer) addUnlisted(ctx context.Context, answer *show.Pods, namespace string, match func(*decision.Pod) bool) {
+	if e.client == nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName="})
+	pods, err := e.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName="})
 	if err != nil {
 		fmt.Fprintf(e.stderr, "asgctl: the answer lacks pods that the autoscaler does not count: %v\n", err)
-		return nil
+		return
 	}
 	listed := map[string]bool{}
 	for _, pod := range answer.Pods {
@@ -164,25 +152,20 @@ func (e *explainer) addUnlisted(ctx context.Context, answer *show.Pods, namespac
 			answer.Pods, answer.Problems = append(answer.Pods, pod), nil
 		}
 	}
-	return nil
 }
 
 // find looks for a controller, such as "Deployment/web", or for a pod of one whose kind the API server may not know by this name.
 func (e *explainer) find(ctx context.Context, owner string) error {
-	client, err := e.running.Client()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	kind, name, _ := strings.Cut(owner, "/")
-	api := client.AppsV1().RESTClient()
+	api := e.client.AppsV1().RESTClient()
 	switch kind {
 	case "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet":
 	case "Job", "CronJob":
-		api = client.BatchV1().RESTClient()
+		api = e.client.BatchV1().RESTClient()
 	default:
-		pods, err := client.CoreV1().Pods(e.inNamespace()).List(ctx, metav1.ListOptions{})
+		pods, err := e.client.CoreV1().Pods(e.inNamespace()).List(ctx, metav1.ListOptions{})
 		if err != nil || slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
 			kind, name := nodemeta.Owner(&pod)
 			return show.OwnedBy(owner, &decision.Pod{Name: pod.Name, Owner: kind + "/" + name})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -29,7 +30,8 @@ type explainer struct {
 	wouldGo   bool   // the question about a node is whether it would go if somebody asked for that
 
 	source  show.Source
-	cluster *rest.Config // nil where no cluster is known
+	cluster *rest.Config          // nil where no cluster is known
+	client  *kubernetes.Clientset // of it
 }
 
 // aboutNodes is answered by one loop, which knows all that is known of nodes.
@@ -67,6 +69,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	if err != nil {
 		return nil, err
 	}
+	e.client = autoscaler.Client
 	if len(flags) > 0 {
 		return e.dryRun(ctx, autoscaler, nil, flags, asked)
 	}

@@ -29,10 +29,7 @@ func (unheeded) Set(string) error { return nil }
 // keeps its flags in variables of the program.
 func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question) (*decision.Report, error) {
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
-	opts, err := options.Register(fs, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
-	if err != nil {
-		return nil, failure{err}
-	}
+	opts := options.Register(fs, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
 	fs.AddFlagSet(pflag.CommandLine)
 	logs := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(logs)

@@ -18,7 +18,7 @@ import (
 )
 
 func (c *cli) moves() *cobra.Command {
-	cmd := c.showReport(running.Options{}, &cobra.Command{
+	cmd := c.showReport(running.Options{Leading: true}, &cobra.Command{
 		Use: "moves", Short: "Show the nodes that are to be replaced, why, and what they wait for",
 		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate, schedules), with the reason, how far each is, and what holds it
 back. The report comes from its /status.json, as for asgctl top.`,
@@ -29,7 +29,7 @@ back. The report comes from its /status.json, as for asgctl top.`,
 }
 
 func (c *cli) plan() *cobra.Command {
-	return c.showReport(running.Options{}, &cobra.Command{
+	return c.showReport(running.Options{Leading: true}, &cobra.Command{
 		Use: "plan", Short: "Show the nodes that cost more than they have to, and what their removal saves",
 		Long: `Prints what the running autoscaler has found with --asg-consolidate=plan or on: nodes whose pods fit on other nodes, and at most one new node
 that costs less. Each line is for itself, and has been tried with the scheduler's filters: two may need the same free room. With plan nothing is

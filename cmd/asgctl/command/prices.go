@@ -73,11 +73,12 @@ func (c *cli) pricer(ctx context.Context, file string) (pricer *groupprice.Price
 	if region, err = c.region(ctx, terms); err != nil {
 		return nil, "", nil, err
 	}
-	book, err := pricing.NewBook(region, terms)
-	if err != nil {
-		return nil, "", nil, fmt.Errorf("price file %q: %w", file, err)
+	book := pricing.NewBook(region, time.Now())
+	if terms != nil {
+		if err := book.SetTerms(terms); err != nil {
+			return nil, "", nil, fmt.Errorf("price file %q: %w", file, err)
+		}
 	}
-	book.AgeLists(time.Now())
 	return groupprice.New(book, catalogue), region, append(known, pricing.Embedded(region).Types()...), nil
 }
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
@@ -92,25 +92,20 @@ func (in *installation) ourDeployment() string {
 	return cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler)
 }
 
-// deployment names the Deployment of the pod's ReplicaSet, or "" if it has none or there is no pod.
+// deployment names the Deployment of the pod, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {
 	if pod == nil {
 		return ""
 	}
-	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "ReplicaSet" {
-		if at := strings.LastIndexByte(owner.Name, '-'); at > 0 {
-			return "deployment/" + owner.Name[:at]
-		}
+	if kind, name := nodemeta.Owner(pod); kind == "Deployment" {
+		return "deployment/" + name
 	}
 	return ""
 }
 
 // wanted returns the tags of the discovery flags, or of the first where one is enough, with their values where these matter.
 func (in *installation) wanted() []ownership.Tag {
-	d, err := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery)
-	if err != nil {
-		return nil
-	}
+	d, _ := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery) // the reading of the groups has refused wrong ones
 	if in.Read.DiscoveryJoin == ownership.JoinAny && len(d.Filters) > 0 {
 		return d.Filters[0]
 	}

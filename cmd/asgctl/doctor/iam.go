@@ -89,5 +89,4 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 	return true
 }
 
-// quoted names a group in a finding.
 func quoted(g *group.Group) string { return fmt.Sprintf("Auto Scaling group %q", g.Name) }

@@ -120,8 +120,7 @@ func (in *installation) readGroups(ctx context.Context) error {
 		slices.Sort(options.Evidence.Nodes)
 	}
 	in.groups.value, in.groups.err = source.Read(ctx, options)
-	var wrong source.WrongUse
-	if errors.As(in.groups.err, &wrong) {
+	if _, wrong := errors.AsType[source.WrongUse](in.groups.err); wrong {
 		return in.groups.err
 	}
 	return nil

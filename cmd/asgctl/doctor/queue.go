@@ -80,7 +80,6 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	return true
 }
 
-// queueAttributes finds the queue by its name or URL.
 func (in *installation) queueAttributes(ctx context.Context) (url string, attributes map[string]string, err error) {
 	url = in.Queue
 	if !strings.Contains(url, "://") {

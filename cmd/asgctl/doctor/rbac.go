@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -32,7 +30,6 @@ const (
 	pluginFile   = "deploy/rbac-plugin.yaml"
 )
 
-// maxReviews bounds the objects under review at once.
 const maxReviews = 8
 
 // An access is what the roles allow with one object.
@@ -59,11 +56,7 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.skip("the roles of "+user, "it runs with --shadow", "kubectl auth can-i --list --as "+shellword.Quote(user))
 		return false
 	}
-	wanted, err := in.accesses()
-	if err != nil {
-		c.skip("the roles of "+user, brief(err), "another build of asgctl")
-		return false
-	}
+	wanted := in.accesses()
 	if err := in.kube.Discovery().RESTClient().Get().AbsPath("/apis/resource.k8s.io/v1").Do(ctx).Error(); apierrors.IsNotFound(err) {
 		wanted = slices.DeleteFunc(wanted, func(a access) bool { return a.object.Group == "resource.k8s.io" }) // Kubernetes before 1.34
 	}
@@ -131,46 +124,34 @@ func (a access) String() string {
 }
 
 // accesses are those of the shipped roles, with the namespace and names of this installation.
-func (in *installation) accesses() ([]access, error) {
+func (in *installation) accesses() (found []access) {
 	files := []string{rolesFile}
 	// The conservative profile leaves the pods, too, unless the flag is given.
 	deadline := cmp.Or(in.flags.Last("asg-interruption-deadline"), in.flags.Last("asg-profile"))
 	if in.Queue != "" && deadline != "leave" && deadline != "conservative" {
 		files = append(files, deletionFile)
 	}
-	var found []access
 	for _, file := range files {
-		raw, err := manifests.FS.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
+		raw, _ := manifests.FS.ReadFile(file) // which the build embeds
 		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), len(raw))
-		for {
-			var role rbacv1.Role // a ClusterRole has the same fields
-			if err := documents.Decode(&role); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
+		for role := new(rbacv1.Role); documents.Decode(role) == nil; role = new(rbacv1.Role) { // a ClusterRole has the same fields
 			for _, rule := range role.Rules {
-				found = append(found, in.accessesOf(file, &role, rule)...)
+				found = append(found, in.accessesOf(file, role, rule)...)
 			}
 		}
 	}
-	return found, nil
+	return found
 }
 
 // nameOf is the name of the lease or the config map that the roles name, as the autoscaler's flags change it.
 func (in *installation) nameOf(name string) string {
 	if name == clusterAutoscaler {
-		return in.lease()
+		return leaseOf(in.flags)
 	}
 	return cmp.Or(in.flags.Last("status-config-map-name"), name)
 }
 
-// lease is the name of the autoscaler's lease. A plugin has another one than the core that it answers.
-func (in *installation) lease() string { return leaseOf(in.flags) }
-
+// leaseOf is the name of an autoscaler's lease. A plugin has another one than the core that it answers.
 func leaseOf(f running.Flags) string {
 	usual := clusterAutoscaler
 	if f.Plugin() {

@@ -48,7 +48,7 @@ func (in *installation) rivalPods(c *Check) {
 		}
 		problem := "two autoscalers answer the same pods, and each may remove the other's nodes"
 		lease := leaseOf(f)
-		if in.ours != nil && leaseNamespaceOf(&pod) == in.leaseNamespace() && lease == in.lease() && f.Last("leader-elect") != "false" {
+		if in.ours != nil && leaseNamespaceOf(&pod) == in.leaseNamespace() && lease == leaseOf(in.flags) && f.Last("leader-elect") != "false" {
 			problem = fmt.Sprintf("it shares the lease %s with this autoscaler, so only the holder of the lease works", lease)
 			where, next = in.leaseNamespace(), "get lease "+shellword.Quote(lease)
 		}

@@ -20,7 +20,7 @@ const answerTimeout = 15 * time.Second
 // the API server while its pod is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
-	from.Namespace, from.Lease, from.LeaseIn, from.Leading = in.namespace, in.lease(), in.leaseNamespace(), true
+	from.Namespace, from.Lease, from.LeaseIn, from.Leading = in.namespace, leaseOf(in.flags), in.leaseNamespace(), true
 	bound := min(answerTimeout, in.Timeout/4)
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()

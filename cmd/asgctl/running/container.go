@@ -41,7 +41,6 @@ func isAutoscaler(c corev1.Container) bool {
 // Flags are the flags of a container, by name. A flag may be repeated.
 type Flags map[string][]string
 
-// FlagsOf reads the flags of a container.
 func FlagsOf(c corev1.Container) Flags {
 	found := Flags{}
 	for _, word := range words(c) {

@@ -2,7 +2,6 @@ package running
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,7 +52,7 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 			return region
 		}
 	}
-	nodes, err := a.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: corev1.LabelTopologyRegion, Limit: 1})
+	nodes, err := a.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: corev1.LabelTopologyRegion, Limit: 1})
 	if err != nil || len(nodes.Items) == 0 {
 		return ""
 	}
@@ -63,12 +62,12 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 // Flags returns the name of the autoscaler's Deployment, which need not run, and its flags as --name=value or --name. The region of its environment
 // is the first of them. The error is ErrNone if there is no Deployment of one. A shadow counts only where it is alone, and so does a core beside its plugin.
 func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []string, err error) {
-	if a.client == nil {
+	if a.Client == nil {
 		return "", nil, ErrNone
 	}
 	found := map[types.UID]*appsv1.Deployment{} // one may match both
 	for _, selector := range a.selectors {
-		list, err := a.client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		list, err := a.Client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return "", nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)
 		}
@@ -92,9 +91,6 @@ func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []stri
 }
 
 func deployed(d *appsv1.Deployment) (flags []string, err error) {
-	if len(d.Spec.Template.Spec.Containers) == 0 {
-		return nil, errors.New("a Deployment without a container")
-	}
 	container := d.Spec.Template.Spec.Containers[0]
 	if c, runs := AutoscalerIn(&d.Spec.Template.Spec); runs {
 		container = c
@@ -108,7 +104,6 @@ func deployed(d *appsv1.Deployment) (flags []string, err error) {
 	return append(flags, words(container)...), nil
 }
 
-// ContextNamespace is the namespace of the kubeconfig's context.
 func (o Options) ContextNamespace() string {
 	namespace, _, err := o.config().Namespace()
 	if err != nil {

@@ -134,7 +134,7 @@ func TestFlagsAreNotOfTheShadowBesideAnAutoscaler(t *testing.T) {
 			defer server.Close()
 			client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
 			require.NoError(t, err)
-			got, _, err := (&Autoscaler{client: client, selectors: selectors}).Flags(t.Context())
+			got, _, err := (&Autoscaler{Client: client, selectors: selectors}).Flags(t.Context())
 			if tt.want == "" {
 				assert.ErrorIs(t, err, ErrNone)
 				return

@@ -23,7 +23,6 @@ type Options struct {
 	Leading    bool   // a replica that stands by is an error, and so is a leader before its first loop: their reports hold no decisions
 }
 
-// KubeFlags adds the flags that choose a cluster.
 func (o *Options) KubeFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig. If empty: $KUBECONFIG, ~/.kube/config, or the pod's own account.")
 	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
@@ -50,7 +49,6 @@ func (o *Options) Kube() (*rest.Config, error) {
 	return config, nil
 }
 
-// Client returns a client of the cluster that the options choose.
 func (o *Options) Client() (*kubernetes.Clientset, error) {
 	config, err := o.Kube()
 	if err != nil {

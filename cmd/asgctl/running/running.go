@@ -43,14 +43,14 @@ var selectors = []string{
 	"app.kubernetes.io/name in (cluster-autoscaler, aws-cluster-autoscaler, externalgrpc-cluster-autoscaler)",
 }
 
-// ErrNone says that the cluster runs no autoscaler.
 var ErrNone = errors.New("no running autoscaler")
 
 // Autoscaler is one that runs, or its saved report. It is safe for use by several goroutines.
 type Autoscaler struct {
+	Client *kubernetes.Clientset // nil where no cluster is asked
+
 	options   Options
 	selectors []string
-	client    *kubernetes.Clientset // nil where no cluster is asked
 }
 
 // Open prepares the reading. It makes no call.
@@ -68,11 +68,10 @@ func Open(options Options) (*Autoscaler, error) {
 	a.options.Namespace = cmp.Or(options.Namespace, defaultNamespace)
 	a.options.Lease = cmp.Or(options.Lease, leaseName)
 	var err error
-	a.client, err = options.Client()
+	a.Client, err = options.Client()
 	return a, err
 }
 
-// Read opens the autoscaler and reads its latest report.
 func Read(ctx context.Context, options Options) (*decision.Report, error) {
 	a, err := Open(options)
 	if err != nil {
@@ -135,7 +134,7 @@ func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
 
 func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Report, error) {
 	name := pod.Namespace + "/" + pod.Name
-	request := a.client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+	request := a.Client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
 		Name(pod.Name+":"+strconv.Itoa(port(pod))).SubResource("proxy").Suffix(path).SetHeader(ownOrigin, "none")
 	body, err := request.Stream(ctx)
 	switch {
@@ -187,7 +186,7 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 		return nil, unknown
 	}
 	if holder != "" && a.options.Selector == "" {
-		switch pod, err := a.client.CoreV1().Pods(a.options.Namespace).Get(ctx, holder, metav1.GetOptions{}); {
+		switch pod, err := a.Client.CoreV1().Pods(a.options.Namespace).Get(ctx, holder, metav1.GetOptions{}); {
 		case err == nil && runs(pod) && !isCore(*pod):
 			return pod, nil
 		case broken(err):
@@ -225,7 +224,7 @@ func broken(err error) bool {
 
 // holder is the leader's name for itself, a pod's as a rule, or "".
 func (a *Autoscaler) holder(ctx context.Context) (string, error) {
-	leases := a.client.CoordinationV1().Leases(cmp.Or(a.options.LeaseIn, a.options.Namespace))
+	leases := a.Client.CoordinationV1().Leases(cmp.Or(a.options.LeaseIn, a.options.Namespace))
 	lease, err := leases.Get(ctx, a.options.Lease, metav1.GetOptions{})
 	if err != nil {
 		return "", fmt.Errorf("read lease %s: %w", a.options.Lease, err)
@@ -237,7 +236,7 @@ func (a *Autoscaler) holder(ctx context.Context) (string, error) {
 func (a *Autoscaler) labelled(ctx context.Context) ([]corev1.Pod, error) {
 	var found []corev1.Pod
 	for _, selector := range a.selectors {
-		list, err := a.client.CoreV1().Pods(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		list, err := a.Client.CoreV1().Pods(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return nil, fmt.Errorf("find the autoscaler: %w", err)
 		}

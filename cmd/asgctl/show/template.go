@@ -41,7 +41,6 @@ type Template struct {
 	id string // of the group, or of the zonal view
 }
 
-// TemplateOf returns the view of one group of a reading, or of one of its zonal views.
 func TemplateOf(r *source.Reading, g *group.Group) Template {
 	t := r.Template(g)
 	v := Template{

@@ -155,10 +155,7 @@ func into(object, item any) error {
 	if _, ok := object.(map[string]any); !ok {
 		return fmt.Errorf("%.60v is not an object", object)
 	}
-	text, err := json.Marshal(object)
-	if err != nil {
-		return err
-	}
+	text, _ := json.Marshal(object) // it was JSON
 	return json.Unmarshal(epochs.ReplaceAll(text, []byte("${1}null")), item)
 }
 

@@ -155,10 +155,7 @@ type typesMet struct {
 }
 
 func (a *Account) typesThatMeet(in *ec2.GetInstanceTypesFromInstanceRequirementsInput) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error) {
-	request, err := json.Marshal(in)
-	if err != nil {
-		return nil, err
-	}
+	request, _ := json.Marshal(in) // a request always has a JSON form
 	for _, t := range a.typesMet {
 		if t.Request == string(request) {
 			return &t.GetInstanceTypesFromInstanceRequirementsOutput, nil

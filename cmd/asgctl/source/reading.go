@@ -205,7 +205,6 @@ func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue
 	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }
 
-// Clients returns clients of AWS for the region and the endpoints of the options.
 func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 	config, err := awsclient.ReadCloudConfig(o.CloudConfig)
 	if err != nil {

@@ -85,15 +85,10 @@ func (r *Ring) Begin(factory informers.SharedInformerFactory, priorities *corev1
 	now := make(chan struct{})
 	close(now)
 	for kind := range factory.WaitForCacheSync(now) {
-		kinds, _, err := scheme.Scheme.ObjectKinds(reflect.New(kind.Elem()).Interface().(runtime.Object))
-		if err != nil {
-			continue // the factory is for the kinds of the scheme alone
-		}
+		// The factory is for the kinds of the scheme alone, and has an informer of each.
+		kinds, _, _ := scheme.Scheme.ObjectKinds(reflect.New(kind.Elem()).Interface().(runtime.Object))
 		resource, _ := meta.UnsafeGuessKindToResource(kinds[0])
-		informer, err := factory.ForResource(resource)
-		if err != nil {
-			continue // as above
-		}
+		informer, _ := factory.ForResource(resource)
 		objects := informer.Informer().GetStore().List()
 		l.objects[strings.Replace("/apis/"+resource.GroupVersion().String()+"/"+resource.Resource, "/apis/v1/", "/api/v1/", 1)] = objects
 		for _, o := range objects {

@@ -279,10 +279,8 @@ func TestReplayHasThePriorities(t *testing.T) {
 	chain := func(config *rest.Config) *expander.Chain {
 		client, err := kubernetes.NewForConfig(config)
 		require.NoError(t, err)
-		made, err := expander.New([]string{"priority"}, expander.Config{KubeClient: client, Namespace: "kube-system", GroupName: func(id string) string { return id },
+		return expander.New([]string{"priority"}, expander.Config{KubeClient: client, Namespace: "kube-system", GroupName: func(id string) string { return id },
 			Clients: &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}}})
-		require.NoError(t, err)
-		return made
 	}
 	chosen := func(c *expander.Chain) string {
 		return c.BestOption([]coreexpander.Option{{NodeGroup: named{id: "cheap"}, NodeCount: 1}, {NodeGroup: named{id: "dear"}, NodeCount: 1}}, nil).NodeGroup.Id()

@@ -104,7 +104,6 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 	}
 }
 
-// attachmentsPath is where VolumeAttachments are listed.
 const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
 
 // DoWithoutAttachments has the factory keep no VolumeAttachments where we may not list them. The scheduler's plugin for limits of volumes reads
@@ -197,10 +196,7 @@ func Await(ctx context.Context, informers Started, interval time.Duration, missi
 	}
 }
 
-// name is such as "storage/v1.CSINode".
+// name is such as "storage/v1.CSINode". All kinds of a factory are pointers.
 func name(kind reflect.Type) string {
-	if kind.Kind() == reflect.Pointer {
-		kind = kind.Elem()
-	}
-	return strings.TrimPrefix(kind.PkgPath(), "k8s.io/api/") + "." + kind.Name()
+	return strings.TrimPrefix(kind.Elem().PkgPath(), "k8s.io/api/") + "." + kind.Elem().Name()
 }

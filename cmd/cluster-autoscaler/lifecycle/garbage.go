@@ -52,12 +52,9 @@ func Burst() (end func()) {
 	return func() { debug.SetGCPercent(usual) }
 }
 
-// heapLimit returns the heap's part of the limit in the file, 0 if there is no limit.
+// heapLimit returns the heap's part of the limit in the file, 0 if there is no limit or no file.
 func heapLimit(file string) int64 {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0
-	}
+	text, _ := os.ReadFile(file)
 	limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	if err != nil || limit > allMemory {
 		return 0

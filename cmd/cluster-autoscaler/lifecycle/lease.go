@@ -13,7 +13,6 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// errLost means that the lease was lost while the work was under way.
 var errLost = errors.New("the leader lease was lost")
 
 // ErrUnfinished means that the work did not end within its grace.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config/flags" // registers the core's flags, too
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -101,11 +102,9 @@ const (
 
 // Register adds all flags to fs: the core's flags, the flags of the Kubernetes components, and ours. The core has put its flags
 // into stock when it was imported. The caller parses fs. The feature gates get a flag and must be ready for it.
-func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableVersionedFeatureGate) (*Options, error) {
+func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableVersionedFeatureGate) *Options {
 	klog.InitFlags(stock)
-	if err := logsapi.AddFeatureGates(gates); err != nil {
-		return nil, fmt.Errorf("add the feature gates of logging: %w", err)
-	}
+	utilruntime.Must(logsapi.AddFeatureGates(gates))
 	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
 	componentopts.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logging, fs)
@@ -115,7 +114,8 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
 	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
 	fs.AddGoFlagSet(stock)
-	return o, describeStock(fs)
+	describeStock(fs)
+	return o
 }
 
 // leaderElection has the defaults of the stock autoscaler.

@@ -39,8 +39,7 @@ func register(t *testing.T, given ...string) (*pflag.FlagSet, *Options) {
 	})
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	fs.AddFlagSet(pflag.CommandLine)
-	options, err := Register(fs, stock, featuregate.NewFeatureGate())
-	require.NoError(t, err)
+	options := Register(fs, stock, featuregate.NewFeatureGate())
 	require.NoError(t, fs.Parse(given))
 	return fs, options
 }

@@ -56,7 +56,7 @@ const readinessPrefix = "readiness.k8s.io/"
 
 // describeStock adds to the help of stock flags what else holds here. --cloud-provider gets the only value that makes sense: the core's default
 // depends on the build tag that selects its own providers, and this program uses none of them. fs has all flags.
-func describeStock(fs *pflag.FlagSet) error {
+func describeStock(fs *pflag.FlagSet) {
 	more := map[string]string{
 		"node-group-auto-discovery": "With neither this flag nor --nodes, the groups with the tag k8s.io/cluster-autoscaler/enabled that also have " +
 			"k8s.io/cluster-autoscaler/<cluster> or kubernetes.io/cluster/<cluster>=owned. The cluster is that of --asg-cluster-name, or of the VPC CNI's " +
@@ -82,7 +82,7 @@ func describeStock(fs *pflag.FlagSet) error {
 		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
 	f := fs.Lookup(cloudProviderFlag)
 	f.DefValue, f.Usage = cloudprovider.AwsProviderName, "Cloud provider type. Available values: ["+cloudprovider.AwsProviderName+"]"
-	return f.Value.Set(cloudprovider.AwsProviderName)
+	_ = f.Value.Set(cloudprovider.AwsProviderName) // which takes any text
 }
 
 // FillUnset gives the core our values for the flags that were not given, and the taints that always count. fs is parsed.
@@ -121,5 +121,22 @@ func (o *Options) FillLease(fs *pflag.FlagSet) {
 	}
 	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
 		o.LeaderElection.ResourceName += shadowSuffix
+	}
+}
+
+// Values of --asg-profile, and the flags of the second one.
+const (
+	ProfileStandard     = "standard"
+	ProfileConservative = "conservative"
+	conservative        = "--asg-launch-mode=desired-capacity --asg-nominate=off --asg-scale-ups-per-loop=1 --asg-interruption-deadline=leave"
+)
+
+// FillProfile sets the flags of the profile that were not given. fs is parsed.
+func (a *AWS) FillProfile(fs *pflag.FlagSet) {
+	for flag := range strings.FieldsSeq(conservative) {
+		name, value, _ := strings.Cut(flag[2:], "=")
+		if a.Profile == ProfileConservative && !fs.Changed(name) {
+			_ = fs.Lookup(name).Value.Set(value) // a test knows that it may have each
+		}
 	}
 }

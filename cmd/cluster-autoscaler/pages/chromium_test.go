@@ -56,7 +56,7 @@ const openAll = `document.querySelectorAll("details").forEach((details) => { det
 // The page is sound at the width of a desk and of a phone, in both colour schemes.
 func TestPageInBrowser(t *testing.T) {
 	page := chromium.Open(t)
-	for name, report := range map[string]*decision.Report{"busy": busy(), "quiet": quiet(), "old": old(), "none": nil, "large": large(1000, 10_000, 5000), "hostile": hostileReport(3, 10, 6)} {
+	for name, report := range map[string]*decision.Report{"busy": busy(), "quiet": quiet(), "old": old(), "none": {}, "large": large(1000, 10_000, 5000), "hostile": hostileReport(3, 10, 6)} {
 		_, server := served(t, testclock.NewFakeClock(now), report)
 		for _, width := range []int{1280, 390} {
 			for _, scheme := range []string{"light", "dark"} {

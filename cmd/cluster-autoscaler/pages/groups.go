@@ -77,7 +77,6 @@ func newGroups(all []decision.Group, causes []cause) list[group] {
 	return rows
 }
 
-// barWidth is the width of a group's bar in its own units.
 const barWidth = 100
 
 // bar is a group's size on a scale from 0 to its maximum.

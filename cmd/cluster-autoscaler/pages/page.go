@@ -1,11 +1,17 @@
 package pages
 
 import (
+	"compress/gzip"
 	"embed"
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -15,7 +21,6 @@ import (
 // Path is where the page is. Everything that belongs to it is below.
 const Path = "/status"
 
-// renderInterval is the least time between two renderings.
 const renderInterval = time.Second
 
 // policy lets the browser load style, script, icon and the page itself from the page's own origin, and nothing from elsewhere.
@@ -27,7 +32,6 @@ var files embed.FS
 
 var page = newTemplates()
 
-// pageOfNow is what template "page" shows.
 type pageOfNow struct {
 	Now  time.Time
 	View *view
@@ -44,7 +48,7 @@ type Page struct {
 	at      time.Time  // when it was made
 }
 
-// NewPage makes a Page. Function report returns the report of now, or nil while there is none.
+// NewPage makes a Page. Function report returns the report of now.
 func NewPage(report func() *decision.Report, clock clock.Clock) *Page {
 	h := &Page{report: report, clock: clock}
 	h.paths.HandleFunc("GET "+Path, h.servePage)
@@ -92,4 +96,41 @@ func (h *Page) render() ([]byte, error) {
 		h.current, h.at = rendering, now
 	}
 	return rendering, err
+}
+
+// atOnce bounds the answers that are made and sent at once. One takes up to some 20 MiB, and the others wait.
+const atOnce = 2
+
+// NewJSON answers with the report of a record, compressed where the reader accepts that. The server must bound the time for an answer, so
+// that slow readers do not keep the others waiting.
+func NewJSON(record *decision.Record) http.HandlerFunc {
+	slots := semaphore.NewWeighted(atOnce)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if slots.Acquire(r.Context(), 1) != nil { // the reader has gone
+			return
+		}
+		defer slots.Release(1)
+		header := w.Header()
+		header.Set("Content-Type", "application/json")
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Vary", "Accept-Encoding")
+		var out io.Writer = w
+		var compressed *gzip.Writer
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			header.Set("Content-Encoding", "gzip")
+			compressed = gzip.NewWriter(w)
+			out = compressed
+		}
+		err := json.NewEncoder(out).Encode(record.Report()) // writes all of it at once, or nothing
+		var value *json.UnsupportedValueError
+		switch {
+		case errors.As(err, &value):
+			klog.FromContext(r.Context()).Error(err, "Could not encode the report")
+			header.Del("Content-Encoding")
+			http.Error(w, "the report could not be encoded, see the log", http.StatusInternalServerError)
+		case compressed != nil:
+			_ = compressed.Close() // as after any other error, the reader has gone
+		}
+	}
 }

@@ -21,10 +21,7 @@ type markup string
 type scope struct{ given, dot reflect.Value }
 
 func newTemplates() templates {
-	text, err := files.ReadFile("page.html")
-	if err != nil {
-		panic(err)
-	}
+	text, _ := files.ReadFile("page.html") // which the build embeds
 	t, err := parse.Parse("page.html", string(text), "", "", functions)
 	if err != nil {
 		panic(err)

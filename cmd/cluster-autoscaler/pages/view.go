@@ -77,11 +77,8 @@ type totals struct {
 	Calls                                                 int64
 }
 
-// newView puts a report, nil for none, into the page's order: what needs attention comes first.
+// newView puts a report into the page's order: what needs attention comes first.
 func newView(report *decision.Report) *view {
-	if report == nil {
-		report = &decision.Report{}
-	}
 	v := &view{Report: report}
 	causes := newCauses(report)
 	v.Causes = first(causes, mostCauses)
@@ -103,7 +100,6 @@ func newView(report *decision.Report) *view {
 	return v
 }
 
-// Then is the next step about a fact.
 func (v *view) Then(remedy string) string { return v.Reading.Then(remedy, v.At) }
 
 // Title names the page in the browser's list of tabs: the state first, because tabs are narrow.

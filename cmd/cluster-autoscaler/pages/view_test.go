@@ -26,7 +26,7 @@ func TestHeadline(t *testing.T) {
 		report *decision.Report
 		want   headline
 	}{
-		{"no report", nil, headline{Level: moving, Text: "No leader is known yet", Detail: "See the log for what is in the way."}},
+		{"no report", &decision.Report{}, headline{Level: moving, Text: "No leader is known yet", Detail: "See the log for what is in the way."}},
 		{"another replica leads", &decision.Report{Process: decision.Process{Holder: "autoscaler-1"}},
 			headline{Level: moving, Text: "This replica stands by", Detail: "autoscaler-1 holds the lease and autoscales. Its own page shows what it does."}},
 		{"no loop", looped(func(r *decision.Report) { r.Loop.Number = 0 }), headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}},

@@ -74,10 +74,7 @@ type assembly struct {
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
 // starts live until working ends. Waiting ends with ctx.
 func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
-	client, err := kubeClient(p.kube)
-	if err != nil {
-		return nil, err
-	}
+	client := kubernetes.NewForConfigOrDie(p.kube)
 	reads := client.Discovery().RESTClient()
 	off, served := informers.SwitchOff(ctx, reads, &p.core)
 	p.off = off
@@ -99,18 +96,14 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	var events *status.Events
 	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
-	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
-		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
-	}
+	_, _ = factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()) // which fails only at the end of the process
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	a, err := p.askAWS(ctx, working, opts)
 	if err != nil {
 		return nil, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
-		return nil, err
-	}
+	a.nominator = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() })
 	a.served = served
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {
@@ -121,16 +114,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	beside, err := p.newShadow(a.cloud.provider, factory)
-	if err != nil {
-		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
-	}
-	moves, err := p.newMoves(working, client, a)
-	if err != nil {
-		return nil, err
-	}
 	a.wired = p.wire(&opts, parts{assembly: a, events: events, volumes: volumes, draining: &podlist.Draining{Drains: a.handler}, reaction: reaction,
-		shadow: beside, moves: moves, features: features})
+		shadow: p.newShadow(a.cloud.provider, factory), moves: p.newMoves(working, client, a), features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -209,9 +194,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	a.cloud.keep = append(a.cloud.keep, named...)
-	if err = p.newExpander(opts, a); err != nil {
-		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
-	}
+	a.expanders = p.newExpander(opts, a.cloud.provider)
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud, a.recorder); err != nil {
 		return nil, err
 	}
@@ -220,8 +203,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 }
 
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.
-func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (err error) {
-	provider := a.cloud.provider
+func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, provider *aws.Provider) *expander.Chain {
 	var devices func() *drasnapshot.Snapshot
 	preferences := leastcost.Preferences{Percent: p.options.AWS.PreferencePercent}
 	if opts.ClusterSnapshot != nil {
@@ -236,13 +218,12 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (
 	}
 	leastCost := leastcost.New(provider.Costs(), penalty, devices, p.options.AWS.PlanLimit, clock.RealClock{})
 	leastCost.Preferences = preferences
-	a.expanders, err = expander.New(p.expanders, expander.Config{
+	return expander.New(p.expanders, expander.Config{
 		Provider: provider, Costs: provider.Costs(), LeastCost: leastCost,
 		GroupName: provider.GroupName, Interrupted: provider.Interrupted, Rank: provider.Rank,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
-	return err
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
@@ -272,10 +253,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 			log.Error(err, "Could not read the Auto Scaling groups anew for the first loop, their first reading stays")
 		}
 	}
-	nodes, err := a.informers.Core().V1().Nodes().Lister().List(labels.Everything())
-	if err != nil {
-		return nil, fmt.Errorf("list the nodes: %w", err)
-	}
+	nodes, _ := a.informers.Core().V1().Nodes().Lister().List(labels.Everything()) // the lister reads a cache
 	a.requests.Removals.KeepCordons(nodes)
 	return a, nil
 }

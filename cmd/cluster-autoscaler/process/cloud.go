@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -28,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/spotprice"
 )
 
@@ -57,7 +60,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
-	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, p.catalogue, in.Event, p.registerer); err != nil {
+	if err := p.newPrices(c, in.Event); err != nil {
 		return nil, err
 	}
 	var unknown lookup.TypesAPI
@@ -65,16 +68,12 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		unknown = c.clients.EC2
 	}
 	c.types = lookup.NewTypes(unknown, p.catalogue, clock.RealClock{})
-	if c.cache, err = p.newCache(c); err != nil {
-		return nil, err
-	}
+	c.cache = p.newCache(c)
 	if ours.SpotPrices == options.SpotPricesLive {
-		if c.spot, err = spotprice.New(spotprice.Options{
+		c.spot = spotprice.New(spotprice.Options{
 			API: c.clients.EC2, Book: c.prices, InUse: func() spotprice.Pools { return spotprice.InUse(c.cache.Snapshot().Groups()) },
 			Clock: clock.RealClock{}, Registerer: p.registerer,
-		}); err != nil {
-			return nil, err
-		}
+		})
 		c.keep = append(c.keep, c.spot.Run)
 	}
 	if err := c.cache.Start(ctx); err != nil {
@@ -87,6 +86,30 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		return nil, err
 	}
 	return c, nil
+}
+
+// newPrices makes the price book of the region with the prices of --asg-price-file, and what keeps these true. It makes no call.
+func (p *Process) newPrices(c *cloud, event func(eventType, reason, message string)) error {
+	c.prices = pricing.NewBook(c.clients.Region, time.Now())
+	measureListAge(c.prices, p.registerer)
+	if p.options.AWS.PriceFile == "" {
+		return nil
+	}
+	watcher, err := pricefile.New(pricefile.Options{
+		Path: p.options.AWS.PriceFile, Book: c.prices, Known: p.catalogue.Names, Event: event, Clock: clock.RealClock{}, Registerer: p.registerer,
+	})
+	if err != nil {
+		return fmt.Errorf("--asg-price-file: %w", err)
+	}
+	c.keep = append(c.keep, watcher.Run)
+	return nil
+}
+
+func measureListAge(book *pricing.Book, registerer prometheus.Registerer) {
+	promauto.With(registerer).NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "asg_autoscaler", Name: "price_list_age_seconds",
+		Help: "Age of the list of on-demand prices in use, of --asg-price-file or else the built-in one, in seconds.",
+	}, func() float64 { return time.Since(book.ListDate()).Seconds() })
 }
 
 // run keeps all of it fresh until ctx ends.
@@ -106,12 +129,9 @@ func (c *cloud) lookUp(ctx context.Context) {
 	c.provider.LookUp(ctx)
 }
 
-func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
+func (p *Process) newCache(c *cloud) *asg.Cache {
 	core, ours := p.core, p.options.AWS
-	discovery, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
-	if err != nil {
-		return nil, err
-	}
+	discovery, _ := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery) // check has refused wrong ones
 	discovery.Join, discovery.Assumed = ours.DiscoveryJoin, p.assumed
 	o := asg.Options{
 		AutoScaling: c.clients.AutoScaling, Actions: c.clients.AutoScaling, Instances: c.clients.EC2,
@@ -125,7 +145,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 	if p.succession != nil {
 		o.NoPredecessor, o.TokenTime = p.succession.Clean(), p.succession.Tokens.Use
 	}
-	return asg.NewCache(o), nil
+	return asg.NewCache(o)
 }
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.

@@ -17,7 +17,6 @@ func (p *Process) facts(region string, leads bool) decision.Process {
 
 var started = clock.RealClock{}.Now()
 
-// measure registers the metrics of the record.
 func (p *Process) measure() *decisionmetrics.Metrics {
 	measures := decisionmetrics.New(decisionmetrics.Options{
 		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics})
@@ -25,7 +24,6 @@ func (p *Process) measure() *decisionmetrics.Metrics {
 	return measures
 }
 
-// newDecisions makes the collector for a process that leads.
 func (p *Process) newDecisions() *decisions.Collector {
 	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown})
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,7 +83,7 @@ func registerOurs(t *testing.T) *collectors {
 	options := awsclients.Options(server)
 	options.Registerer = ours
 	clients := must(awsclient.New(t.Context(), options))(t)
-	book := must(pricing.NewBook(server.Region(), nil))(t)
+	book := pricing.NewBook(server.Region(), time.Time{})
 	measureListAge(book, ours)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}})
 	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
@@ -93,15 +94,15 @@ func registerOurs(t *testing.T) *collectors {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	require.NoError(t, os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644))
 	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
-	spot := must(spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
+	spot := spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
 		InUse: func() spotprice.Pools {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
-		}}))(t)
+		}})
 	watched := factory.Core().V1()
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
-	must(nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
+	nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}})
 	spot.Read(t.Context()) // its metric has no value before
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}, Shadow: &decision.Shadow{}}
 	decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }})

@@ -38,11 +38,15 @@ type Question struct {
 //
 // It ends early with ctx, and where the groups or a kind of object cannot be read. A Process does one DryRun, and does not Run then.
 func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question) (*decision.Report, error) {
+	kube, err := asFlagged(kube, p.core.KubeClientOpts)
+	if err != nil {
+		return nil, err
+	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.guard = dryrun.New(fail)
 	p.remove = asked.Remove
-	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
+	p.kube = p.guard.Kube(kube)
 	p.middleware = append(slices.Clone(asked.AWS), p.guard.AWS) // the last one sees a call first
 	p.registerer, p.record = prometheus.NewRegistry(), decision.New(p.facts("", false), clock.RealClock{})
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)

@@ -149,10 +149,7 @@ const provisioningResync = time.Hour
 
 // readRequests fills the cache of ProvisioningRequests and returns the client that reads it.
 func (p *Process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
-	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
+	clientset := provreqclientset.NewForConfigOrDie(forCustomResources(p.kube))
 	factory := provreqinformers.NewSharedInformerFactory(clientset, provisioningResync)
 	client := provreqclient.NewProvisioningRequestClient(clientset, factory.Autoscaling().V1().ProvisioningRequests().Lister(),
 		kube.Core().V1().PodTemplates().Lister())

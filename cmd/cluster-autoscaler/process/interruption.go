@@ -1,10 +1,10 @@
 package process
 
 import (
-	"cmp"
 	"fmt"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
@@ -15,17 +15,12 @@ import (
 // Without a queue the handler only reboots nodes for repairs, and finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud,
 	events record.EventRecorder) (*interruption.Handler, <-chan struct{}, error) {
-	kube := urgent(p.kube)
-	cordons, noCordons := kubeClient(kube)
-	client, err := kubeClient(kube)
-	if err = cmp.Or(noCordons, err); err != nil {
-		return nil, nil, err
-	}
+	kube := urgent(p.kube) // the rate of each client
 	wake := make(chan struct{}, 1)
 	flags, nodes := p.options.AWS, opts.InformerFactory.Core().V1().Nodes().Informer()
 	handler, err := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, EC2: cloud.clients.EC2, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
-		Cordons: cordons, Client: client, Nodes: nodes,
+		Cordons: kubernetes.NewForConfigOrDie(kube), Client: kubernetes.NewForConfigOrDie(kube), Nodes: nodes,
 		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: events,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance, Draining: p.decisions.Draining,
 		Full: func(group string) bool {

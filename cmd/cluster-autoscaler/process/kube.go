@@ -31,11 +31,11 @@ func kubeConfig(opts config.KubeClientOptions) (kube *rest.Config, err error) {
 			return nil, fmt.Errorf("find the API server (outside a cluster, set --kubeconfig): %w", err)
 		}
 	}
-	return asFlagged(kube, opts), nil
+	return asFlagged(kube, opts)
 }
 
-// asFlagged has the rate and the content type of the flags, where kube has none of its own.
-func asFlagged(kube *rest.Config, opts config.KubeClientOptions) *rest.Config {
+// asFlagged has the rate and the content type of the flags, where kube has none of its own. It refuses what no client can be made of.
+func asFlagged(kube *rest.Config, opts config.KubeClientOptions) (*rest.Config, error) {
 	kube = rest.CopyConfig(kube)
 	if kube.QPS == 0 {
 		kube.QPS, kube.Burst = opts.KubeClientQPS, opts.KubeClientBurst
@@ -43,16 +43,10 @@ func asFlagged(kube *rest.Config, opts config.KubeClientOptions) *rest.Config {
 	if kube.ContentType == "" {
 		kube.ContentType = opts.APIContentType
 	}
-	return kube
-}
-
-// kubeClient makes a separate client. Its requests have a --kube-client-qps of their own.
-func kubeClient(kube *rest.Config) (*kubernetes.Clientset, error) {
-	client, err := kubernetes.NewForConfig(kube)
-	if err != nil {
+	if _, err := kubernetes.NewForConfig(kube); err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	return client, nil
+	return kube, nil
 }
 
 // urgentQPS and urgentBurst are the least rate of the clients for interruptions and for nominations. A hundred instances may get their two

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -23,11 +24,9 @@ const tryLimit, tryFirst, tryPause = 30 * time.Second, 2 * time.Second, 10 * tim
 // identity is the name by which the lease knows this process. It is the pod's name, so that a restarted container takes its
 // lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network. Two replicas on one
 // host would then both take the lease for theirs, and POD_NAME keeps them apart.
-func identity() (string, error) {
-	if name := os.Getenv("POD_NAME"); name != "" {
-		return name, nil
-	}
-	return os.Hostname()
+func identity() string {
+	host, _ := os.Hostname() // an election without a name is refused
+	return cmp.Or(os.Getenv("POD_NAME"), host)
 }
 
 // elected does the work while holding the lease, or at once where --leader-elect is false. By default it is the lease of the stock autoscaler, so
@@ -37,21 +36,14 @@ func (p *Process) elected(ctx context.Context, work func(context.Context) error)
 	if !election.LeaderElect {
 		return work(ctx)
 	}
-	identity, err := identity()
-	if err != nil {
-		return fmt.Errorf("name for the leader election: %w", err)
-	}
-	client, err := kubeClient(p.kube)
-	if err != nil {
-		return err
-	}
+	client := kubernetes.NewForConfigOrDie(p.kube)
 	if err := p.reach(ctx, client); err != nil || ctx.Err() != nil {
 		return err
 	}
 	recorder := kube_util.CreateEventRecorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
 	labels := map[string]string{}
 	lock, err := resourcelock.NewWithLabels(election.ResourceLock, p.core.ConfigNamespace, election.ResourceName,
-		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder}, labels)
+		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity(), EventRecorder: recorder}, labels)
 	if err != nil {
 		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
 	}

@@ -15,10 +15,10 @@ import (
 
 // newMoves makes the moves of the flags and of schedules, nil for a process that is to change nothing. Without any it takes off the
 // nodes what moves of other flags have left. Their writes end with working.
-func (p *Process) newMoves(working context.Context, client kubernetes.Interface, a *assembly) (*scaledown.Moves, error) {
+func (p *Process) newMoves(working context.Context, client kubernetes.Interface, a *assembly) *scaledown.Moves {
 	flags := p.options.AWS
 	if p.guard != nil || p.refusing != nil {
-		return nil, nil
+		return nil
 	}
 	budgets, _ := move.ParseBudgets(flags.MoveBudgets) // check has refused wrong ones, of the windows and rules, too
 	windows, _ := move.ParseWindows(flags.MoveWindows)
@@ -48,5 +48,5 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	}
 	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider,
 		Writer: move.NewWriter(working, client, interruption.RebootAsked), Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn,
-		Budgets: a.informers.Policy().V1().PodDisruptionBudgets().Lister(), Clock: clock.RealClock{}}), nil
+		Budgets: a.informers.Policy().V1().PodDisruptionBudgets().Lister(), Clock: clock.RealClock{}})
 }

@@ -1,11 +1,10 @@
 package process
 
 import (
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -17,16 +16,12 @@ import (
 
 // newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
 func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, volumes podzone.Volumes, asked *plan.Plan,
-	lostPlace func()) (*nomination.Nominator, error) {
+	lostPlace func()) *nomination.Nominator {
 	if p.options.AWS.Nominate == options.NominateOff {
-		return nil, nil
+		return nil
 	}
-	client, err := kubeClient(urgent(p.kube))
-	if err != nil {
-		return nil, err
-	}
-	nominator, err := nomination.New(nomination.Options{
-		Plan: asked, Client: client,
+	return nomination.New(nomination.Options{
+		Plan: asked, Client: kubernetes.NewForConfigOrDie(urgent(p.kube)),
 		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
 		Group: func(node *corev1.Node) (id, whole string) {
 			if group := provider.NodeGroupOf(node); group != nil {
@@ -37,8 +32,4 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 		Volumes: volumes, StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
 		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
 	})
-	if err != nil {
-		return nil, fmt.Errorf("nominations: %w", err)
-	}
-	return nominator, nil
 }

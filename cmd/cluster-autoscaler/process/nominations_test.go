@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
@@ -25,8 +24,7 @@ func TestNominationsHaveTheirOwnRate(t *testing.T) {
 	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5, Burst: 10}, registerer: prometheus.NewRegistry()}
 	p.options.AWS.Nominate = options.NominateOn
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
-	nominator, err := p.newNominations(opts, nil, podzone.Volumes{}, plan.New(clock.RealClock{}), nil)
-	require.NoError(t, err)
+	nominator := p.newNominations(opts, nil, podzone.Volumes{}, plan.New(clock.RealClock{}), nil)
 	assert.EqualValues(t, urgentQPS, nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(), "nominations a second")
 	for file, sentence := range map[string]string{"nominations.md": " %d a second at most, or", "scale.md": " %d patches a second,"} {
 		text, err := os.ReadFile("../../../docs/" + file)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
@@ -88,10 +89,7 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 // assemblePlugin builds the parts of a plugin. It returns when all caches are filled. Waiting ends with ctx.
 func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugin.Parts, error) {
 	var parts plugin.Parts
-	client, err := kubeClient(p.kube)
-	if err != nil {
-		return nil, parts, err
-	}
+	client := kubernetes.NewForConfigOrDie(p.kube)
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
 	p.measure()

@@ -69,9 +69,7 @@ const resourceClaims = "enable-dynamic-resource-allocation"
 func FromFlags(fs *pflag.FlagSet, opts *options.Options, version string) (*Process, error) {
 	if given, _ := fs.GetBool(resourceClaims); !given { // as releases of stock before 1.35 could say, while the core ends the process
 		klog.InfoS("A flag does nothing here", "flag", "--"+resourceClaims+"=false", "reason", "resource claims count if the API server serves them, and the ClusterRole grants them")
-		if err := fs.Set(resourceClaims, "true"); err != nil {
-			return nil, err
-		}
+		_ = fs.Set(resourceClaims, "true") // which takes it
 	}
 	core := flags.AutoscalingOptions()
 	opts.AWS.FillProfile(fs)

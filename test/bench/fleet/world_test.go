@@ -83,8 +83,7 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
-	prices, err := pricing.NewBook(clients.Region, nil)
-	require.NoError(t, err)
+	prices := pricing.NewBook(clients.Region, time.Time{})
 	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region,
 		Types:     lookup.NewTypes(clients.EC2, instancetypes.Embedded(), clock.RealClock{}),
 		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),

@@ -165,8 +165,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.AWS.Region()})
 	require.NoError(t, err)
-	prices, err := pricing.NewBook(clients.Region, nil)
-	require.NoError(t, err)
+	prices := pricing.NewBook(clients.Region, time.Time{})
 	cluster := informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 	nodes := cluster.Core().V1().Nodes()
 	w = &World{T: t, AWS: w.AWS, Events: &EventLog{}, Metrics: prometheus.NewRegistry(), Cluster: Nodes{nodes.Informer().GetIndexer()}}

@@ -91,8 +91,7 @@ func TestTheProgramKnowsEveryRenderedFlag(t *testing.T) {
 	})
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	fs.AddFlagSet(pflag.CommandLine)
-	_, err := options.Register(fs, stock, featuregate.NewFeatureGate())
-	require.NoError(t, err)
+	options.Register(fs, stock, featuregate.NewFeatureGate())
 	for name, values := range renderings {
 		command := container(t, renderFile(t, values)).Command
 		assert.NoErrorf(t, fs.Parse(command[1:]), "%s", name)

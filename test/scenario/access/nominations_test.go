@@ -179,11 +179,10 @@ func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Re
 	require.NoError(t, err)
 	factory, results := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(older)), prometheus.NewRegistry()
 	require.NoError(t, factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
-	nominator, err := nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Client: client,
+	nominator := nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Client: client,
 		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Group:  func(node *corev1.Node) (_, _ string) { return node.Name, node.Name },
 		Events: record.NewFakeRecorder(1000), ReadyTime: patience, Registerer: results, Clock: clock.RealClock{}})
-	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())

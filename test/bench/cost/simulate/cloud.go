@@ -38,19 +38,15 @@ type group struct {
 	nodes []*corev1.Node
 }
 
-func newCloud(m *mix.Mix) (*cloud, error) {
+func newCloud(m *mix.Mix) *cloud {
 	c := &cloud{byName: map[string]*group{}, byNode: map[string]*group{}, currency: pricing.Currency(m.Currency)}
 	for _, g := range m.Groups {
 		made := &group{Group: g, cloud: c}
 		c.groups = append(c.groups, made)
 		c.byName[g.Name] = made
 	}
-	book, err := pricing.NewBook(m.Region, nil)
-	if err != nil {
-		return nil, err
-	}
-	c.rates = groupprice.New(book, instancetypes.Embedded())
-	return c, nil
+	c.rates = groupprice.New(pricing.NewBook(m.Region, time.Time{}), instancetypes.Embedded())
+	return c
 }
 
 func (c *cloud) Name() string { return cloudprovider.AwsProviderName }

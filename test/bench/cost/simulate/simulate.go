@@ -128,11 +128,7 @@ func defaults() config.AutoscalingOptions {
 }
 
 func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, error) {
-	cloud, err := newCloud(m)
-	if err != nil {
-		return nil, err
-	}
-	s := &scaler{mix: m, cloud: cloud, templates: map[string]*framework.NodeInfo{}, result: &Result{Count: map[string]int{}}}
+	s := &scaler{mix: m, cloud: newCloud(m), templates: map[string]*framework.NodeInfo{}, result: &Result{Count: map[string]int{}}}
 	options := defaults()
 	volumes := volumeClaims(m.Pods)
 	options.CSINodeAwareSchedulingEnabled = len(volumes) > 0

@@ -38,7 +38,7 @@ func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (e
 		filter := leastcost.New(c, nil, devices, planLimit, clock.RealClock{})
 		return &chain{filter, cheapest{c}}, nil
 	case "least-waste":
-		return &chain{leastwaste.New(), cheapest{c}}, nil
+		return &chain{&leastwaste.Filter{}, cheapest{c}}, nil
 	case "least-waste-stock":
 		return &chain{waste.NewFilter(), lots}, nil
 	case "price":
