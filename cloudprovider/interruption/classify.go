@@ -26,6 +26,8 @@ const (
 	// A message waits for its work for patience before it returns to the queue. One of a lifecycle hook, which lasts two hours at most, waits
 	// for mostHidden, the longest time for which SQS hides a message.
 	patience, mostHidden = 10 * time.Minute, 12 * time.Hour
+	// A cordon waits readTime for a reading of the group, so that it comes within a second.
+	readTime = 700 * time.Millisecond
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
 	// plannedAtOnce and hooksAtOnce bound the messages of planned drains and of lifecycle hooks that are handled at once. They may
@@ -147,7 +149,7 @@ func (h *Handler) readAgain(ctx context.Context, reading *sync.WaitGroup, instan
 	if i == nil || i.Lifecycle != "InService" {
 		return
 	}
-	waiting, read := context.WithTimeout(ctx, cordonTime)
+	waiting, read := context.WithTimeout(ctx, readTime)
 	reading.Go(func() {
 		defer read()
 		if err := h.readings.Join(ctx, group.Name, readGather); err != nil {
@@ -196,7 +198,7 @@ func putBack(ctx context.Context) outcome {
 func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Instance, g *group.Group) bool {
 	switch e.Kind {
 	case event.Rebalance: // Capacity Rebalancing has its own replacement first, and then ends the instance
-		return h.Rebalance != Drain || g.CapacityRebalance || i.Lifecycle.Leaving() || h.node(i.ID) == nil
+		return h.Rebalance != Drain || g.CapacityRebalance || g.LeftAlone(h.Clock.Now()).Down || i.Lifecycle.Leaving() || h.node(i.ID) == nil
 	case event.StateChange:
 		node := h.node(i.ID)
 		if !i.Lifecycle.Leaving() && node == nil {

@@ -36,8 +36,8 @@ type reason struct {
 	Ends     bool      `json:"ends,omitempty"`
 	Deadline time.Time `json:"deadline"`      // when the instance is terminated, or the drain given up
 	Began    time.Time `json:"began"`         // when the message came
-	ARN      string    `json:"arn,omitempty"` // of the scheduled change
-	Said     time.Time `json:"said,omitzero"` // when AWS said so, by its clock
+	ARN      string    `json:"arn,omitempty"` // of the scheduled change, or the name of the lifecycle hook
+	Said     time.Time `json:"said,omitzero"` // when AWS said so, by its clock, or when a hook's timeout was read, by ours
 	over     bool      // the change is done or called off
 	// extended is the deadline of a drain that was taken up again after its deadline, otherwise zero. The deadline in the
 	// annotation stays, and by it the node is put back into use.
@@ -66,7 +66,7 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 		}
 		r.ARN, r.Said = e.ARN, e.Time
 	case event.TerminateHook:
-		r.Deadline, r.Text = now.Add(hookTime), "Auto Scaling ends the instance"
+		r.Deadline, r.Text, r.ARN = now.Add(hookTime), "Auto Scaling ends the instance", e.Hook
 		if e.State == event.ReplaceRootVolume {
 			r.Text = "Auto Scaling replaces the root volume of the instance"
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -24,8 +25,8 @@ const hookPrefix = "asg-autoscaler"
 // seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
-// lateAfter is the age at which a new message gets a heartbeat at once. The hook's look-up and heartbeatEvery follow within the 30 seconds.
-const lateAfter = 5 * time.Second
+// A reading of a group that takes longer than slowReading has heartbeats beside it.
+const slowReading = 5 * time.Second
 
 // Auto Scaling may end hundreds of instances at once, and would throttle a call for each. So a reading of a group waits readGather
 // for other messages, and a look-up of a hook's timeout waits hookGather.
@@ -49,10 +50,13 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	id := e.Instances[0]
 	instance, owner := h.Groups.Snapshot().Instance(id)
 	if instance == nil || !isHeld(g, instance) {
-		if err := h.readings.Join(ctx, e.Group, readGather); err != nil {
-			if h.Clock.Now().Sub(announced) < hookTime { // the action waits, whatever the readings show
-				_ = h.heartbeat(ctx, e)
-			}
+		recent, cancel := context.WithTimeout(ctx, hookTime-h.Clock.Now().Sub(announced)) // the action waits, whatever the readings show
+		defer cancel()
+		stop := h.heartbeats(recent, e, slowReading)
+		err := h.readings.Join(ctx, e.Group, readGather)
+		stop()
+		if err != nil {
+			_ = h.heartbeat(recent, e)
 			return queue.Retry(retryLater), putBack(ctx)
 		}
 		instance, owner = h.Groups.Snapshot().Instance(id)
@@ -74,30 +78,24 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return h.complete(ctx, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
-	late := m.Receives > 1 || r.Began.Sub(announced) > lateAfter
-	if late { // the last leader's last heartbeat may be nearly as old as the hook's timeout
-		_ = h.heartbeat(ctx, e)
-	}
-	if occupied {
-		r.Deadline = r.Began.Add(max(hookTime, h.timeouts.Join(ctx, hookOf{e.Group, e.Hook}, hookGather)))
-	}
 	j, ok := h.begin(ctx, id, e.Group, r)
 	if !ok {
 		return queue.Retry(retryLater), putBack(ctx)
 	}
+	var look sync.WaitGroup
+	defer look.Wait()
+	if occupied {
+		look.Go(func() { h.lengthen(ctx, j, r, hookOf{e.Group, e.Hook}) })
+	}
 	defer h.hooks.Add(-1)
 	if h.hooks.Add(1) > hooksAtOnce {
-		if !late {
-			_ = h.heartbeat(ctx, e) // which logs it. The next return of the message is another
-		}
+		_ = h.heartbeat(ctx, e) // which logs it. The next return of the message is another
 		return queue.Retry(retryLater), postponed
 	}
-	beating, stop := context.WithCancel(ctx)
-	var beats sync.WaitGroup
-	beats.Go(func() { h.heartbeats(beating, e) })
+	// The first one comes at once if the last leader's last one may be old.
+	stop := h.heartbeats(ctx, e, heartbeatEvery-h.Clock.Now().Sub(announced))
 	result, out := h.await(ctx, []*job{j}, "", mostHidden) // the message may be gone, and nothing else completes the action
 	stop()
-	beats.Wait()
 	if result == queue.Done() {
 		if i, _ := h.Groups.Snapshot().Instance(id); i != nil && i.Lifecycle.Counts() {
 			h.recall(id) // it stays, with another root volume, and may be interrupted
@@ -116,6 +114,22 @@ func isHeld(g *group.Group, i *group.Instance) bool {
 	return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume()
 }
 
+// lengthen gives the drain of a job for a hook the hook's own timeout, counted from its beginning, if that is longer.
+func (h *Handler) lengthen(ctx context.Context, j *job, r reason, of hookOf) {
+	timeout := h.timeouts.Join(ctx, of, hookGather)
+	c := j.current()
+	r.Deadline, r.Said = c.Began.Add(timeout), h.Clock.Now()
+	if c.ARN != r.ARN || !r.Deadline.After(c.drainBy()) || !h.has(j.instance) {
+		return
+	}
+	j.escalate(r)
+	for _, node := range h.nodes(j.instance) {
+		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Its lifecycle hook gives its pods time until %s",
+			r.Deadline.UTC().Format(time.RFC3339))
+		h.cordon(ctx, j, node, annotation{Excluded: true})
+	}
+}
+
 // heartbeatTimeout is the hook's own timeout, zero if unknown.
 func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, take func() []struct{}) time.Duration {
 	take()
@@ -129,14 +143,19 @@ func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, take func() [
 	return time.Duration(aws.ToInt32(out.LifecycleHooks[0].HeartbeatTimeout)) * time.Second
 }
 
-// heartbeats extends a lifecycle action until ctx ends, or the action is over.
-func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
-	for {
-		sleep(ctx, h.Clock, heartbeatEvery)
-		if ctx.Err() != nil || isOver(h.heartbeat(ctx, e)) {
-			return
+// heartbeats extends a lifecycle action after a pause and then again and again, until stop is called, ctx ends, or the action is over.
+func (h *Handler) heartbeats(ctx context.Context, e event.Event, pause time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beats sync.WaitGroup
+	beats.Go(func() {
+		for ; ; pause = heartbeatEvery {
+			sleep(ctx, h.Clock, pause)
+			if ctx.Err() != nil || isOver(h.heartbeat(ctx, e)) {
+				return
+			}
 		}
-	}
+	})
+	return func() { cancel(); beats.Wait() }
 }
 
 func (h *Handler) heartbeat(ctx context.Context, e event.Event) error {

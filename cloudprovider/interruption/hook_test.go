@@ -1,16 +1,22 @@
 package interruption_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -36,8 +42,11 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 	for _, tt := range []struct {
 		name, without string
 		timeout, want time.Duration
+		slow, again   bool // the look-up is slow, the message comes again and then to another leader
 	}{
 		{name: "longer than ten minutes", timeout: 20 * time.Minute, want: 20 * time.Minute},
+		{name: "that AWS is slow to state", slow: true, timeout: 20 * time.Minute, want: 20 * time.Minute},
+		{name: "of a message that comes again", again: true, timeout: 20 * time.Minute, want: 20 * time.Minute},
 		{name: "extended by heartbeats", timeout: time.Minute, want: 10 * time.Minute},
 		{name: "unknown", without: action, timeout: 20 * time.Minute, want: 10 * time.Minute},
 	} {
@@ -45,9 +54,24 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 			inBubble(t, within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 				w.policed(tt.without)
 				w.refused.Store(true)
-				w.running()
+				if tt.slow {
+					w.aws.Inject(fakeaws.Fault{Action: "DescribeLifecycleHooks", Latency: ms(9_000)})
+				}
+				id, stop := w.inService()[0], w.running()
 				began := time.Now()
 				require.NoError(t, w.aws.SetDesired("spot", 0))
+				time.Sleep(900 * time.Millisecond)
+				assert.Equal(t, 1, w.cordoned(), "nodes cordoned within a second")
+				time.Sleep(time.Minute)
+				var said struct{ Deadline time.Time }
+				require.NoError(t, json.Unmarshal([]byte(w.nodes()[id].Annotations[interruption.Taint]), &said))
+				assert.WithinDuration(t, began.Add(tt.want), said.Deadline, 2*time.Second, "the deadline on the node")
+				if tt.again {
+					w.send(hookMessage(id, time.Now()))
+					time.Sleep(3 * time.Minute)
+					stop()
+					w.running()
+				}
 				w.within(tt.want+time.Minute, "the pod is deleted against its budget", func() bool {
 					calls := w.pods.Calls()
 					return len(calls) > 0 && calls[len(calls)-1].Verb == "delete"
@@ -84,24 +108,49 @@ func TestHookIsCompletedAfterFaults(t *testing.T) {
 	}
 }
 
+type slowGroups struct{ *asg.Cache }
+
+func (s slowGroups) Reread(ctx context.Context, name string) (*group.Group, error) {
+	time.Sleep(33 * time.Second)
+	return s.Cache.Reread(ctx, name)
+}
+
+type slowHooks struct{ awsclient.Hooks }
+
+func (s slowHooks) DescribeLifecycleHooks(ctx context.Context, in *autoscaling.DescribeLifecycleHooksInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error) {
+	time.Sleep(33 * time.Second)
+	return s.Hooks.DescribeLifecycleHooks(ctx, in, o...)
+}
+
 func TestShortHookOutlastsItsReadings(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		fault fakeaws.Fault
 		shown string // the state of the instance by old readings
+		slow  bool   // answers come after the SDK's third try
 	}{
 		{name: "that fail", fault: fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"}},
+		{name: "that are slow", fault: fakeaws.Fault{Action: "none"}, slow: true},
 		{name: "that are old", fault: fakeaws.Fault{Action: "none"}, shown: "InService"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
 				w.run(l.instance, "a")
+				w.refused.Store(true)
 				l.state.Store(tt.shown)
-				w.running(func(o *interruption.Options) { o.Groups = l })
+				w.running(func(o *interruption.Options) {
+					if o.Groups = l; tt.slow {
+						o.Groups, o.Hooks = slowGroups{w.cache}, slowHooks{o.Hooks}
+					}
+				})
 				w.aws.Inject(tt.fault)
 				require.NoError(t, w.aws.SetDesired("spot", 0))
 				time.Sleep(100 * time.Second)
+				g, _ := w.aws.Group("spot")
+				require.Len(t, g.Instances, 1, "instances that wait for their hook")
+				w.refused.Store(false)
 				w.aws.ClearFaults()
 				l.state.Store("")
 				w.waitTerminated(l.instance)

@@ -55,7 +55,7 @@ func (j *job) escalate(r reason) (changed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
-		if changed = j.reason.planned(); r.updates(j.reason) {
+		if changed = j.reason.planned(); r.updates(j.reason) && j.reason.Began.Before(r.Began) {
 			r.Began = j.reason.Began // it has had its turn
 		}
 		j.reason = r

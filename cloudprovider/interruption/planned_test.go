@@ -18,6 +18,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -404,6 +405,26 @@ func TestRecommendationIsLeftToCapacityRebalancing(t *testing.T) {
 		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 2 && len(w.inService()) == 2,
 			"%d evictions, desired %d, in service %v, want a drained node with one replacement", w.evictions("a"), w.desired(), w.inService())
 	})
+}
+
+// The group is to lose no node, and AWS does not take this one.
+func TestRecommendationIsOnlyCountedWhileItsGroupIsLeftAlone(t *testing.T) {
+	for name, leave := range map[string]func(g *fakeaws.AutoScalingGroup){
+		"by its tag":                   func(g *fakeaws.AutoScalingGroup) { g.Tags[group.TagPaused] = "scale-down" },
+		"while Terminate is suspended": func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = []string{group.ProcessTerminate} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := scalingGroup(0, 2, 5)
+			leave(&g)
+			inUse(t, g, func(t *testing.T, w *world, id string) {
+				w.running(drainOnRebalance)
+				w.send(recommendation(id, time.Now()))
+				w.wait("counted", func() bool { return w.handled()["counted rebalance-recommendation"] == 1 })
+				time.Sleep(20 * time.Second)
+				assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "nodes cordoned, evictions and terminations")
+			})
+		})
+	}
 }
 
 // Beside a plugin nobody counts the pods of the node.
