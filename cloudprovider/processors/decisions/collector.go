@@ -66,6 +66,7 @@ type Collector struct {
 
 	earlier
 	starting map[string]unjoined // instances whose node is not Ready yet, by ID
+	seen     *aws.View           // by the last loop before its scale-up, nil before the first
 	taints   taints.TaintConfig
 
 	// For the goroutine that puts a loop into words:

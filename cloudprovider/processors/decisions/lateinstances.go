@@ -16,7 +16,7 @@ import (
 )
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
-// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up.
+// Where the process has seen no node of the group come, it is late after unknownJoin, and always halfway to where the core gives it up.
 const (
 	patience    = 3
 	leastJoin   = time.Minute
@@ -29,10 +29,12 @@ type unjoined struct {
 	whole string // name of its Auto Scaling group
 	since time.Time
 	stays bool // past the time at which the core gives up others
+	early bool // it was there before that moment
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
-// instances that the core gave up, and shows the provider how long nodes took to be Ready.
+// instances that the core gave up, and shows the provider how long nodes took to be Ready. It leaves out instances that were there before the
+// core saw them: at its start, or because it reads a group every two minutes while it does not raise it.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	defer c.setLate()
 	gone, view := maps.Clone(c.unjoined), c.Provider.View() // functions of the Record read the map
@@ -44,10 +46,13 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
 				stays = gone[id].stays
 			}
-			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays}
+			before, known := gone[id]
+			early := before.early || !known && (c.seen == nil || c.seen.Snapshot().GroupOf(id) != nil)
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays, early}
 			delete(gone, id)
 		}
 	}
+	c.seen = cmp.Or(c.now.view, c.seen)
 	if len(gone)+len(c.starting) == 0 {
 		return
 	}
@@ -57,11 +62,11 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	for _, node := range nodes {
 		id := nodemeta.InstanceOf(node)
 		u, starts := c.starting[id]
-		if joined, now := gone[id]; now {
+		if joined, now := gone[id]; now && !joined.early {
 			u, starts = joined, true
 			joins[u.whole] = node.CreationTimestamp.Sub(u.since)
-			delete(gone, id)
 		}
+		delete(gone, id)
 		if starts && nodemeta.Ready(node) {
 			c.Provider.Started(u.group, nodemeta.ReadySince(node).Sub(u.since))
 		} else if starts {

@@ -37,6 +37,7 @@ type ToHelp struct{ *Collector }
 
 func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	h.now.toHelp = slices.Clone(pods)
+	h.now.view = h.Provider.View() // End takes a later one
 	return pods, nil
 }
 

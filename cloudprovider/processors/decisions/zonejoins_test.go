@@ -13,15 +13,57 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
+// joinsAfter has the core see the instances of the group, and their nodes join after that time.
+func (w *world) joinsAfter(took time.Duration, group string) {
+	w.T.Helper()
+	nodes := w.ready(group)
+	w.loop()
+	w.at = w.at.Add(took)
+	for _, node := range nodes {
+		if _, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name); err != nil {
+			node.CreationTimestamp = metav1.NewTime(w.at)
+			w.join(node)
+		}
+	}
+	w.loop()
+}
+
+// Nobody knows when these instances were launched: the first was there before this process, the second the core sees a minute after it came.
+func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	w.joinsAfter(10*time.Second, "web")
+	require.NoError(t, w.AWS.SetDesired("web", 2))
+	w.Reread()
+	w.ready("web")
+	w.loop()
+	w.at = w.at.Add(time.Minute)
+	w.joinsAfter(10*time.Second, "web")
+	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"), waiting("web-2", "web", "1500m"))
+	w.loop()
+	w.ready("web")
+	w.loop()
+	starting := func() decision.Node {
+		nodes := w.loop().Nodes
+		at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
+		require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
+		return nodes[at]
+	}
+	w.at = w.at.Add(115 * time.Second)
+	n := starting()
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before two minutes", n)
+	w.at = w.at.Add(10 * time.Second)
+	n = starting()
+	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
+}
+
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
 func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 1, 9, nil), "abc")), options(), true)
-	node := w.ready("web")[0]
+	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	w.put(waiting("web-0", "web", "1"))
 	w.loop()
-	w.at = w.at.Add(50 * time.Second)
-	node.CreationTimestamp = metav1.NewTime(w.at)
-	w.join(node)
-	w.loop()
+	w.joinsAfter(50*time.Second, "web")
 	w.NeedZones("web")
 	zone := "web/" + awsworld.ZoneA
 	w.Eventually(func() string {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
@@ -32,10 +34,17 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		if _, counted := spare[name]; !counted {
 			spare[name] = m.spare(name, going)
 		}
-		if spare[name]--; spare[name] < 0 {
-			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
+		asked := 0 // instances that AWS may refuse to launch. It would not let the node go then, which is drained by that time
+		_, moves := move.StateOf(c.Node)
+		if g := m.provider.View().AutoScalingGroup(name); g != nil && !moves && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
+			asked = g.Booked + g.FailedInstances()
 		}
-		return spare[name] < 0
+		if spare[name] <= asked {
+			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
+			return true
+		}
+		spare[name]--
+		return false
 	})
 	if len(stay) > 0 {
 		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))

@@ -3,6 +3,7 @@ package scaledown
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,10 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // deleting are the nodes that the core is deleting.
@@ -125,6 +129,28 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 	removable, _ := removals(noneOf{}).FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
 		[]simulator.NodeToBeRemoved{{Node: a[2]}, {Node: a[4]}})
 	assert.Len(t, removable, 1, "with one gone of two that may go, more may be removed, want one")
+}
+
+// AWS may refuse to launch, and then refuses to end a node of the minimum, which is drained by then.
+func TestNodesThatAWSMayNotLaunchLetNoOtherNodeGo(t *testing.T) {
+	w := awsworld.NewDivided(t, func(c *fakeaws.Config) { c.Delays.Synchronous = fakeaws.Duration(time.Minute) }, awsworld.Divided("a", "m5.large", 2, 2, 9))
+	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneC).IncreaseSize(1))
+	node := w.Nodes("a/" + awsworld.ZoneB)[0]
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), Clock: clock.RealClock{}})
+	for _, tt := range []struct {
+		name        string
+		annotations map[string]string
+		goes        bool
+	}{
+		{name: "not needed"},
+		{name: "asked to go", annotations: map[string]string{string(nodemeta.RemovalRequested): "true"}},
+		{name: "replaced first", annotations: map[string]string{string(nodemeta.RemovalRequested): nodemeta.ReplaceFirst}, goes: true},
+		{name: "moved", annotations: map[string]string{move.Annotation: `{"reason":"` + move.Rotation + `"}`}, goes: true},
+	} {
+		node.Annotations = tt.annotations
+		goes, stay := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{{Node: node}})
+		assert.Truef(t, len(goes)+len(stay) == 1 && (len(goes) == 1) == tt.goes, "a node that is %s goes: %v", tt.name, len(goes) == 1)
+	}
 }
 
 func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {

@@ -59,6 +59,7 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		shadow bool
+		least  int // the minimum size of the group
 		before int // nodes that the first loop finds, and that have not come
 		own    int // that the first loop asks for
 		raise  int // by another after it
@@ -69,11 +70,12 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "by the leader of a shadow", shadow: true, raise: 5, want: thrice, open: true},
 		{name: "before the first loop of a shadow", shadow: true, before: 5, want: thrice, open: true},
 		{name: "before the first loop of a leader", before: 5, want: thrice, open: true},
+		{name: "nodes that the minimum keeps although they never come", least: 5, before: 5},
 		{name: "by a person, while a leader runs", raise: 5, want: thrice, open: true},
 		{name: "by a leader itself", own: 5, want: thrice, open: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.NodeGroupDefaults.MaxNodeProvisionTime = time.Hour })
+			w := newWorld(t, map[string]zone{"a": {min: tt.least, max: 9}}, func(o *config.AutoscalingOptions) { o.NodeGroupDefaults.MaxNodeProvisionTime = time.Hour })
 			w.limits = []estimator.Threshold{estimator.NewStaticThreshold(1, 0)}
 			if tt.shadow {
 				w.pretended = map[string]int{}

@@ -105,7 +105,10 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 		value = nodemeta.ReplaceFirst
 	}
 	at := slices.IndexFunc(r.Groups, func(g decision.Group) bool { return g.Name == answer.Node.Group && g.Desired <= g.Min })
-	if at >= 0 && !going(&answer.Node) && !(replace && r.Groups[at].State == decision.GroupReady) {
+	mayGrow := func(g decision.Group) bool { // the autoscaler waits for the end of a cool-down, or asks in another zone
+		return g.AutoScaling == r.Groups[at].AutoScaling && g.State != decision.GroupFull && g.State != decision.GroupPaused
+	}
+	if at >= 0 && !going(&answer.Node) && !(replace && slices.ContainsFunc(r.Groups, mayGrow)) {
 		g := &r.Groups[at]
 		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
 		if replace {

@@ -26,7 +26,7 @@ type removal struct {
 	patches []string
 	reports []decision.Node // for one look after the other, the last one for all later ones. Behind them the node is gone
 	least   int             // the group's minimum, of 3 nodes
-	full    bool            // its maximum is the same
+	states  string          // of its zone groups, the node's first, "" for ready
 	shadow  *decision.Shadow
 	lost    bool // the answer to the patch
 }
@@ -39,9 +39,10 @@ func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/status.json":
 		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1},
-			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3, State: decision.GroupReady}}}
-		if report.Shadow = w.shadow; w.full {
-			report.Groups[0].State, report.Groups[0].Reason = decision.GroupFull, decision.Reason{Message: "full", Remedy: "raise it"}
+			Shadow: w.shadow, Groups: []decision.Group{{Name: "other", AutoScaling: "other", State: decision.GroupReady}}}
+		for at, state := range strings.Fields(cmp.Or(w.states, "ready")) {
+			report.Groups = append(report.Groups, decision.Group{Name: "web" + strings.Repeat("/b", at), AutoScaling: "web", Min: w.least, Desired: 3,
+				State: decision.GroupState(state), Reason: decision.Reason{Message: state, Remedy: "raise it"}})
 		}
 		if len(w.reports) > 0 {
 			report.Nodes = w.reports[:1]
@@ -82,7 +83,7 @@ func TestRemove(t *testing.T) {
 		stderr  string
 		written bool
 		value   string // written, "" for nothing or true
-		full    bool   // the group has its maximum size
+		states  string // of the group's zone groups, the node's first, "" for ready
 		shadow  *decision.Shadow
 		lost    bool   // the answer to the patch
 		asked   string // the value of an earlier request
@@ -94,8 +95,12 @@ func TestRemove(t *testing.T) {
 		{name: "the group's minimum", args: []string{"n"}, reports: []decision.Node{before}, least: 3, exit: ExitFindings,
 			stderr: `node n cannot go: group "web" has its minimum size of 3`},
 		{name: "replaced first", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, value: "replace", stdout: "asked the autoscaler to remove node n|node n is gone|"},
-		{name: "no replacement beyond the maximum", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, full: true, exit: ExitFindings,
+		{name: "no replacement beyond the maximum", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, states: "full paused", exit: ExitFindings,
 			stderr: `node n cannot go: group "web" has its minimum size of 3, and no replacement can come: full: raise it`},
+		{name: "replaced after a cool-down", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, states: "cool-down", value: "replace",
+			stdout: "asked the autoscaler to remove node n|node n is gone|"},
+		{name: "replaced in another zone", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, states: "full ready", value: "replace",
+			stdout: "asked the autoscaler to remove node n|node n is gone|"},
 		{name: "goes already", args: []string{"n"}, reports: []decision.Node{leaving, leaving}, least: 3, written: true,
 			stdout: "asked the autoscaler to remove node n|its instance is being terminated|node n is gone|"},
 		{name: "is drained for an interruption", args: []string{"n"}, least: 3, written: true,
@@ -119,7 +124,7 @@ func TestRemove(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"},
-				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, full: tt.full, shadow: tt.shadow, lost: tt.lost}
+				Spec: corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1"}}, reports: tt.reports, least: tt.least, states: tt.states, shadow: tt.shadow, lost: tt.lost}
 			nodemeta.RemovalRequested.Set(w.node, tt.asked)
 			server := httptest.NewServer(w)
 			defer server.Close()

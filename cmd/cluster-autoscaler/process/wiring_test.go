@@ -351,7 +351,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}}}
 	with := parts{assembly: &assembly{cloud: &cloud{provider: w.Provider}}, draining: &podlist.Draining{}}
 	with.features.requests.injector = adding{pod}
-	p := &Process{decisions: decisions.New(decisions.Config{})}
+	p := &Process{decisions: decisions.New(decisions.Config{Provider: w.Provider})}
 	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
