@@ -72,13 +72,13 @@ func (c *Consolidate) Refuse(name string, now time.Time) { c.kept.Add(name, firs
 
 func (c *Consolidate) Refused(name string, now time.Time) bool { return c.kept.Lasts(name, now) }
 
-// See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
+// See ends the plan once its nodes are gone, one of them is kept, none has begun to move for too long, or none will.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
 	maps.DeleteFunc(c.moved, func(_ string, at [2]time.Time) bool { return now.Sub(at[1]) >= once })
 	if c.Plan == nil {
 		return
 	}
-	moving := false
+	moving, waits := false, false
 	for _, n := range nodes {
 		if !slices.Contains(c.Plan.Nodes, n.Name) {
 			continue
@@ -89,6 +89,7 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 			return
 		}
 		moving = moving || begun && n.Instance.Lifecycle.Counts()
+		waits = waits || !begun && !c.holdsMoved(n, now)
 	}
 	limit := begins
 	if c.done > 0 {
@@ -97,9 +98,12 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	switch {
 	case moving:
 		c.since = now
-	case now.Sub(c.since) >= limit && c.Stays: // others have their turn
-		c.Drop(now)
-	case c.done == len(c.Plan.Nodes), now.Sub(c.since) >= limit:
+	case c.Stays && (c.done == 0 || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
+		for _, name := range c.Plan.Nodes {
+			c.kept.Add(name, FirstRefusal, now)
+		}
+		c.Plan = nil
+	case c.done > 0 && !waits, now.Sub(c.since) >= limit:
 		c.Plan = nil
 	}
 }

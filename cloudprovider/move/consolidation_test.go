@@ -83,7 +83,14 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		c.See([]Node{node(nil)}, late)
 		assert.Equalf(t, !stays, c.MayGo(node(nil), 0, late), "may go at once after a plan that did not begin, stays %t", stays)
 	}
-	c := &Consolidate{On: true} // of the next leader
+	c, soon := &Consolidate{On: true}, now.Add(30*time.Second)
+	c.Adopt(Plan{Nodes: []string{"a"}}, now)
+	c.Stays = true
+	c.See([]Node{node(nil)}, soon)
+	assert.Nil(t, c.Plan, "something holds its node before it has begun")
+	assert.False(t, c.MayGo(node(nil), 0, soon.Add(59*time.Second)), "others have their turn")
+	assert.True(t, c.MayGo(node(nil), 0, soon.Add(time.Minute)), "a rollout has ended")
+	c = &Consolidate{On: true} // of the next leader
 	if _, due := c.Due(node(&placing), now); due {
 		t.Error("a move goes on without its plan")
 	}
@@ -103,4 +110,12 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	assert.NotNil(t, c.Plan, "the plan, while the pods of its first node start")
 	c.See([]Node{node(nil)}, now.Add(20*time.Minute))
 	assert.Nil(t, c.Plan)
+	got := newHost("a", "small", "2", 0.1, "1") // a pod that comes for one of the first node
+	got.Pods[0].CreationTimestamp = metav1.NewTime(now)
+	pods := func() []*corev1.Pod { return []*corev1.Pod{got.Pods[0].Pod} }
+	c.Adopt(Plan{Nodes: []string{"b", "a"}}, now)
+	c.Began(pods(), now)
+	c.Removed("b")
+	c.See([]Node{{Node: got.Node, Instance: &group.Instance{}, Pods: pods}}, now.Add(time.Minute))
+	assert.Nil(t, c.Plan, "none of the others may go within the hour")
 }

@@ -478,7 +478,9 @@ func (k *packer) offer(items []item, acceptable func(*packHost) bool) *packHost 
 	}
 	for at := range k.offers {
 		o := &k.offers[at]
-		if o.Price > 0 && acceptable(o) && within(sum, o.free) && !slices.ContainsFunc(items, func(i item) bool { return o.holds[i.apart] || !i.mayRunOn(o.Node) }) {
+		if o.Price > 0 && acceptable(o) && within(sum, o.free) && !slices.ContainsFunc(items, func(i item) bool {
+			return o.holds[i.apart] || o.accelerated && !i.anywhere || !i.mayRunOn(o.Node)
+		}) {
 			return o
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // Annotation is on a node that is to be replaced. It holds its State as JSON, by which the next leader goes on.
 const Annotation = "asg-autoscaler.github.io/move"
 
-// Taint keeps new pods off a node that is about to be drained. The core leaves taints of this prefix out of the nodes that a group would add.
+// Taint keeps new pods off a node that is about to be drained. A node that is to go for its price gets them last until then, by the effect
+// PreferNoSchedule. The core leaves taints of this prefix out of the nodes that a group would add.
 const Taint = "status-taint.cluster-autoscaler.kubernetes.io/asg-autoscaler-move"
 
 // Step says how far a move is.
@@ -45,7 +46,7 @@ type State struct {
 	Launches    int       `json:"launches,omitempty"`    // how often, in this step
 	Failures    int       `json:"failures,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"`
-	Closed      bool      `json:"closed,omitempty"`   // the node has Taint
+	Closed      bool      `json:"closed,omitempty"`   // the node takes no new pod, by Taint
 	Boot        string    `json:"boot,omitempty"`     // the boot ID before the reboot
 	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a try
 }

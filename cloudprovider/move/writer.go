@@ -81,8 +81,12 @@ func (w *Writer) write(name string, s *State) error {
 			delete(node.Annotations, Annotation)
 		} else {
 			metav1.SetMetaDataAnnotation(&node.ObjectMeta, Annotation, s.Text())
-			if s.Closed {
-				node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: Taint, Value: s.Reason, Effect: corev1.TaintEffectNoSchedule})
+			effect := corev1.TaintEffectNoSchedule
+			if !s.Closed { // pods that wait come first, and may need its room
+				effect = corev1.TaintEffectPreferNoSchedule
+			}
+			if s.Closed || s.Reason == Consolidation && s.Step == Placing {
+				node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: Taint, Value: s.Reason, Effect: effect})
 			}
 		}
 		_, err = w.client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})

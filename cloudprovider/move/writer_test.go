@@ -51,6 +51,33 @@ func TestWriterWritesTheLastState(t *testing.T) {
 	}
 }
 
+// A node that is drained next takes no new pod. One that is to go for its price gets new pods last until then, unless it waits.
+func TestWriterTaintsByTheState(t *testing.T) {
+	closed := move.State{Reason: move.Consolidation, Step: move.Placing, Closed: true}
+	for _, tt := range []struct {
+		state move.State
+		want  corev1.TaintEffect
+	}{
+		{state: move.State{Reason: move.Consolidation, Step: move.Placing}, want: corev1.TaintEffectPreferNoSchedule},
+		{state: move.State{Reason: move.Rotation, Step: move.Placing}},
+		{state: closed, want: corev1.TaintEffectNoSchedule},
+		{state: closed.Failed(time.Now())},
+	} {
+		client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"},
+			Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: move.Taint, Effect: corev1.TaintEffectPreferNoSchedule}}}})
+		move.NewWriter(t.Context(), client, interruption.RebootAsked).Write("a", &tt.state)
+		require.Eventuallyf(t, func() bool {
+			n, err := client.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
+			require.NoError(t, err)
+			var got corev1.TaintEffect
+			for _, taint := range n.Spec.Taints {
+				got += taint.Effect
+			}
+			return n.Annotations[move.Annotation] == tt.state.Text() && got == tt.want
+		}, 10*time.Second, 10*time.Millisecond, "want the taint %q with %+v", tt.want, tt.state)
+	}
+}
+
 // EC2 has been asked to reboot the instance since the caller saw the node.
 func TestWriterLeavesAReboot(t *testing.T) {
 	client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "asked", Annotations: map[string]string{

@@ -182,6 +182,45 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 	w.untilSizes("0 big, 1 small")
 }
 
+// New pods come to a node that goes only where no other node has room, until the plan fails: its room is there for pods that wait.
+func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.untilSizes("1 big, 1 small")
+	untilTainted := func(want ...corev1.TaintEffect) {
+		t.Helper()
+		w.untilConsolidated(func(*decision.Report) bool {
+			n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
+			require.NoError(t, err)
+			var got []corev1.TaintEffect
+			for _, taint := range n.Spec.Taints {
+				if taint.Key == move.Taint {
+					got = append(got, taint.Effect)
+				}
+			}
+			return slices.Equal(want, got)
+		})
+	}
+	untilTainted(corev1.TaintEffectPreferNoSchedule)
+	w.consolidation.Reason.Drop(w.clock.Now())
+	untilTainted()
+	assert.Equal(t, "", w.evicted())
+}
+
+// A pod of one workload crashes. Its node waits, and others go in its place.
+func TestNodeWithACrashingPodMakesRoom(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	crashing := running("small-pod-0", "small-set-0", "900m", "small-0")
+	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
+	w.put(crashing)
+	began := w.clock.Now()
+	w.untilConsolidated(func(*decision.Report) bool {
+		p := w.consolidation.Reason.Plan
+		return p != nil && !slices.Contains(p.Nodes, "small-0")
+	})
+	assert.Less(t, w.clock.Since(began), 3*time.Minute)
+	w.untilSizes("0 big, 2 small")
+}
+
 // The group launches another type than the plan counts on, and nobody knows what that costs.
 func TestNewNodeWithoutAPriceReplacesNone(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")

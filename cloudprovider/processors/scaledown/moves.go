@@ -203,7 +203,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.states[n.Name] = s
 			rests = rests && (s.Step != move.Placing || !m.blocked[n.Name].IsZero() || !i.Lifecycle.Counts())
 		}
-		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
+		if _, under := m.written[n.Name]; !under && s.Step != move.Placing && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
 			var state *move.State
 			if moves {
 				state = &s
@@ -434,6 +434,7 @@ func asksRestart(k *scaledownstatus.UnremovableNode) bool {
 // restarts reports whether a node waits for the restart of Deployments whose pods ask for it. The node takes no new pod before that begins.
 func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
 	s, now := m.states[n.Name], m.Clock.Now()
+	shown, _ := move.StateOf(n)
 	deployments := move.Deployments(podsOn(ctx, n.Name))
 	if s.Step != move.Placing || len(deployments) == 0 || !s.Restarted.IsZero() && now.Sub(s.Restarted) >= move.RestartTime {
 		return false
@@ -443,7 +444,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 	case !s.Closed:
 		s.Closed = true
 		m.set(n.Name, &s)
-	case s.Restarted.IsZero() && taints.HasTaint(n, move.Taint):
+	case s.Restarted.IsZero() && shown.Closed:
 		s.Restarted = now
 		m.Writer.Restart(deployments, now)
 		m.set(n.Name, &s)

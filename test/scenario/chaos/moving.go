@@ -353,7 +353,7 @@ func inMove(step string, body []byte) bool {
 	case atLaunched:
 		return has("replacement") && !has(toBeDeletedTaint)
 	case atClosed:
-		return has(move.Taint) && !has("restarted") && !has(toBeDeletedTaint)
+		return has("closed") && !has("restarted") && !has(toBeDeletedTaint)
 	case atRestart:
 		return has("restarted") && !has(toBeDeletedTaint)
 	}

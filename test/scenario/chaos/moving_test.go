@@ -76,8 +76,8 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 		return body
 	}
 	placing := move.State{Reason: move.Rotation, Step: move.Placing}
-	launched, restarted := placing, placing
-	launched.Replacement, restarted.Restarted = "web", time.Now()
+	launched, closed, restarted := placing, placing, placing
+	launched.Replacement, closed.Closed, restarted.Restarted = "web", true, time.Now()
 	for _, tt := range []struct {
 		name string
 		body []byte
@@ -87,7 +87,7 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 		{"a move that waits", write(move.State{Reason: move.Rotation, Step: move.Waiting}), nil},
 		{"a move that begins", write(placing), []string{atPlacing}},
 		{"a launch", write(launched), []string{atLaunched}},
-		{"a closed node", write(placing, move.Taint), []string{atPlacing, atClosed}},
+		{"a closed node", write(closed, move.Taint), []string{atPlacing, atClosed}},
 		{"a restart", write(restarted, move.Taint), []string{atPlacing, atRestart}},
 		{"a drain", write(launched, toBeDeletedTaint), []string{atTainted}},
 		{"a reboot that begins", write(move.State{Reason: move.Repair, Step: move.Rebooting}), []string{atRebooting}},
