@@ -36,7 +36,7 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		}
 		asked := 0 // instances that AWS may refuse to launch. It would not let the node go then, which is drained by that time
 		_, moves := move.StateOf(c.Node)
-		if g := m.provider.View().AutoScalingGroup(name); g != nil && !moves && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
+		if g := m.View().AutoScalingGroup(name); g != nil && !moves && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
 			asked = g.Booked + g.FailedInstances()
 		}
 		if spare[name] <= asked {

@@ -136,7 +136,7 @@ func TestNodesThatAWSMayNotLaunchLetNoOtherNodeGo(t *testing.T) {
 	w := awsworld.NewDivided(t, func(c *fakeaws.Config) { c.Delays.Synchronous = fakeaws.Duration(time.Minute) }, awsworld.Divided("a", "m5.large", 2, 2, 9))
 	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneC).IncreaseSize(1))
 	node := w.Nodes("a/" + awsworld.ZoneB)[0]
-	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Nodes: corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), Clock: clock.RealClock{}})
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
 	for _, tt := range []struct {
 		name        string
 		annotations map[string]string
@@ -148,7 +148,7 @@ func TestNodesThatAWSMayNotLaunchLetNoOtherNodeGo(t *testing.T) {
 		{name: "moved", annotations: map[string]string{move.Annotation: `{"reason":"` + move.Rotation + `"}`}, goes: true},
 	} {
 		node.Annotations = tt.annotations
-		goes, stay := r.FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{{Node: node}})
+		goes, stay := r.FilterUnremovableNodes(listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{{Node: node}})
 		assert.Truef(t, len(goes)+len(stay) == 1 && (len(goes) == 1) == tt.goes, "a node that is %s goes: %v", tt.name, len(goes) == 1)
 	}
 }
