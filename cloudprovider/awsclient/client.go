@@ -69,11 +69,13 @@ func (c *Clients) Calls() []Calls {
 // Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. The SDK's adaptive mode is not the default: it never lifts its limit again after one
 // throttled call, and a quiet cluster's limit is so low that each burst of calls waits for seconds.
 func New(ctx context.Context, o Options) (*Clients, error) {
-	metric := newRequestMetric(o.Registerer)
-	cfg, regionFrom, err := o.load(ctx, metric)
+	cfg, regionFrom, err := o.load(ctx)
 	if err != nil {
 		return nil, err
 	}
+	metric := newRequestMetric(o.Registerer)
+	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), refuseRepeatedPages, metric.attach)
+	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)
 	autoscalingOptions := func(s *autoscaling.Options) {
 		override(&s.EndpointResolverV2, o.CloudConfig, "autoscaling", cfg.Region)
 	}
@@ -98,8 +100,8 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}, nil
 }
 
-// load returns the SDK's configuration with the region, the metric and the user agent set, and the source of the region.
-func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Config, regionFrom string, err error) {
+// load returns the SDK's configuration with the region set, and the source of the region.
+func (o Options) load(ctx context.Context) (cfg aws.Config, regionFrom string, err error) {
 	client := o.HTTPClient
 	if client == nil {
 		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
@@ -118,21 +120,21 @@ func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Confi
 		if o.Region, err = regionFromIMDS(ctx, cfg); err != nil {
 			return aws.Config{}, "", err
 		}
-		cfg, _, err = o.load(ctx, metric) // anew, because the credentials of a role keep the region with which they were loaded
+		cfg, _, err = o.load(ctx) // anew, because the credentials of a role keep the region with which they were loaded
 		return cfg, "instance metadata", err
 	}
-	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), refuseRepeatedPages, metric.attach)
-	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)
 	return cfg, regionFrom, nil
 }
+
+// ErrNoRegion is the error of New where only the instance metadata service could name the region, and does not. It may answer later.
+var ErrNoRegion = errors.New("no AWS region: set --asg-region or the environment variable AWS_REGION")
 
 func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, imdsRegionTimeout)
 	defer cancel()
 	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
 	if err != nil {
-		return "", errors.Join(errors.New("no AWS region: set --asg-region or the environment variable AWS_REGION"),
-			fmt.Errorf("ask the instance metadata service for it: %w", err))
+		return "", errors.Join(ErrNoRegion, fmt.Errorf("ask the instance metadata service for it: %w", err))
 	}
 	return out.Region, nil
 }

@@ -192,8 +192,8 @@ func behind(nodes []*Observed) []*Observed {
 }
 
 // shareLabels finds the labels that most nodes carry, and the odd ones. Where most nodes carry a key and no value of it has a majority, as in
-// a group of half on-demand and half spot nodes, the newest node has the value of the next one, if another node has it, too.
-// A value that follows the zone is the next node's in that zone.
+// a group of half on-demand and half spot nodes, the newest node has the value of the next one, if another node has it, too, and none with
+// another value came in the minute before it: a launch may bring both. A value that follows the zone is the next node's in that zone.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
@@ -215,7 +215,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 			if count[[2]string{key, value}] < minLabelledNodes {
 				continue
 			}
-			if n := newest[key]; n == nil || o.newer(n) {
+			if n := newest[key]; n == nil || o.created.After(n.created) {
 				newest[key] = o
 			}
 			before, known := inZone[[2]string{key, o.zone}]
@@ -231,6 +231,10 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		}
 	}
 	for key, o := range newest {
+		several[key] = several[key] && !slices.ContainsFunc(nodes, func(n *Observed) bool {
+			value, has := n.labels[key]
+			return has && value != o.labels[key] && count[[2]string{key, value}] >= minLabelledNodes && o.created.Sub(n.created) <= settledAfter
+		})
 		if _, shared := l.labels[key]; !shared && several[key] && usual(key) {
 			l.labels[key] = o.labels[key]
 		}

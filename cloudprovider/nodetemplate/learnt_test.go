@@ -159,15 +159,13 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 }
 
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
-	of := func(counts [3]int, older, zonal bool) (nodes []*corev1.Node) {
+	of := func(counts [3]int, later time.Duration, zonal bool) (nodes []*corev1.Node) {
 		kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
 		kinds[2].CreationTimestamp = metav1.Time{Time: noon}
 		if zonal {
 			kinds[2].Spec.ProviderID = "aws:///us-west-2c/i-0123456789abcdef0"
 		}
-		if !older {
-			kinds[0].CreationTimestamp = metav1.Time{Time: noon.Add(time.Second)}
-		}
+		kinds[0].CreationTimestamp = metav1.Time{Time: noon.Add(later)}
 		for i, n := range counts {
 			nodes = append(nodes, slices.Repeat(kinds[i:i+1], n)...)
 		}
@@ -178,7 +176,9 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		present, gone [3]int // nodes with the label, without its key, and with another value
 		want          bool
 		stray         bool // beside them
-		older, zonal  bool // than the ones with another value, which are in another zone
+		older         bool // than the ones with another value, else newer, by two minutes
+		together      bool // by a minute alone
+		zonal         bool // the ones with another value are in another zone
 		odd           bool // the next node is not expected to carry it
 	}{
 		{name: "one node alone", present: [3]int{1, 0}},
@@ -193,6 +193,9 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "all nodes are gone", gone: [3]int{2, 0}, want: true},
 		{name: "half of the nodes, the others have another value and are older", present: [3]int{2, 0, 2}, want: true},
 		{name: "half of the nodes, the others have another value and are newer", present: [3]int{2, 0, 2}, older: true, odd: true},
+		{name: "half of the nodes, others came with another value in the minute before", present: [3]int{2, 0, 2}, together: true},
+		{name: "half of the nodes, others came with another value in the minute after", present: [3]int{2, 0, 2}, older: true, together: true},
+		{name: "some that came together, and no value has a majority", present: [3]int{2, 1, 2}, together: true},
 		{name: "half of the nodes, the others are newer and in another zone", present: [3]int{2, 0, 2}, older: true, zonal: true},
 		{name: "most nodes are in another zone with another value", present: [3]int{2, 0, 3}, older: true, zonal: true},
 		{name: "most nodes are in this zone, and the others with another value in another", present: [3]int{3, 0, 2}, zonal: true},
@@ -204,12 +207,18 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		{name: "one value for each node", present: [3]int{1, 0, 1}, odd: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := learntM5Large(t)
-			present := of(tt.present, tt.older, tt.zonal)
+			in, later := learntM5Large(t), 2*time.Minute
+			if tt.together {
+				later = time.Minute
+			}
+			if tt.older {
+				later = -later
+			}
+			present := of(tt.present, later, tt.zonal)
 			if tt.stray {
 				present = append(present, realM5Large(labelled("team", "x")))
 			}
-			in.Learnt = Conclude(observed("m5.large", present...), observed("m5.large", of(tt.gone, tt.older, tt.zonal)...),
+			in.Learnt = Conclude(observed("m5.large", present...), observed("m5.large", of(tt.gone, later, tt.zonal)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
 			got := template.Labels["team"] == "dsp"

@@ -28,11 +28,6 @@ type Observed struct {
 	zone         string
 }
 
-// newer reports whether the node came after the other one. Of two that came in the same second it is the one that is later by name.
-func (o *Observed) newer(than *Observed) bool {
-	return cmp.Or(o.created.Compare(than.created), strings.Compare(o.Node, than.Node)) > 0
-}
-
 type measured struct{ capacity, allocatable amounts }
 
 const (

@@ -43,6 +43,26 @@ func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
 		NodeBytesMap: map[string][]byte{"web": marshal(t, info.Node())}}
 }
 
+// A question may be slow to read, and the calls of a core must not wait for that.
+func TestQuestionIsReadBesideOtherCalls(t *testing.T) {
+	s, w := emptyServer(t)
+	r := onePod(t, w)
+	r.Options = append(r.Options, r.Options[0])
+	s.loop.Lock()
+	defer s.loop.Unlock()
+	refused := make(chan error, 1)
+	go func() {
+		_, err := (&chooser{Server: s}).BestOptions(t.Context(), r)
+		refused <- err
+	}()
+	select {
+	case err := <-refused:
+		assert.ErrorContains(t, err, "web")
+	case <-time.After(10 * time.Second):
+		assert.Fail(t, "a malformed question waits for another call")
+	}
+}
+
 // FuzzChoice asks two expanders for a choice among two options. Whatever a caller writes, nothing panics, and the choice is one of them.
 func FuzzChoice(f *testing.F) {
 	s, w := emptyServer(f)

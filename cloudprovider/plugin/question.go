@@ -29,16 +29,16 @@ type chooser struct {
 // BestOptions answers with the option that the expander chooses. It passes over groups that can launch nothing now, and answers with
 // none if all are such groups.
 func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest) (*protos.BestOptionsResponse, error) {
-	c.loop.Lock()
-	defer c.loop.Unlock()
-	if err := ctx.Err(); err != nil { // the core has given up waiting for the choice before
-		return nil, err
-	}
 	with := c.parts.Load()
 	daemonSets, _ := with.DaemonSets.List(labels.Everything()) // the lister reads a cache
 	options, infos, err := readOptions(r, with.Provider.View().NodeGroup, daemonSets)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	c.loop.Lock() // not before the question is read, which may take long
+	defer c.loop.Unlock()
+	if err := ctx.Err(); err != nil { // the core has given up waiting for the choice before
+		return nil, err
 	}
 	response := &protos.BestOptionsResponse{}
 	options = with.launchable(options, infos)

@@ -272,6 +272,19 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	assert.NoError(t, err, "a later question")
 }
 
+func TestPanicEndsTheCallAlone(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "web")
+	p.choosing = func() { panic("no idea") }
+	asked, ask := question(t, options, infos), protos.NewExpanderClient(p.dial(t))
+	_, err := ask.BestOptions(t.Context(), asked)
+	assert.Equal(t, codes.Internal, status.Code(err))
+	assert.ErrorContains(t, err, "no idea")
+	p.choosing = func() {}
+	_, err = ask.BestOptions(t.Context(), asked)
+	assert.NoError(t, err, "the next answer")
+}
+
 func TestNewCertificatesCountForTheNextConnection(t *testing.T) {
 	p := listen(t)
 	before := p.dial(t)

@@ -51,9 +51,17 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	core, ours := p.core, p.options.AWS
 	var err error
 	c := &cloud{}
-	if c.clients, err = awsclient.New(ctx, awsclient.Options{
-		Region: ours.Region, CloudConfig: p.cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
-	}); err != nil {
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		c.clients, err = awsclient.New(ctx, awsclient.Options{
+			Region: ours.Region, CloudConfig: p.cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
+		})
+		if !errors.Is(err, awsclient.ErrNoRegion) || p.guard != nil || ctx.Err() != nil {
+			break
+		}
+		klog.FromContext(ctx).Error(err, "Nothing names the region, trying again", "in", pause)
+		_ = awsclient.Pause(ctx, clock.RealClock{}, pause) // the next try ends with ctx
+	}
+	if err != nil {
 		return nil, err
 	}
 	if ours.Region == "" {

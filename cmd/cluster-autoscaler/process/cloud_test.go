@@ -1,6 +1,11 @@
 package process
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,10 +19,53 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
+
+// They may come up later than the process, as behind an agent on the node.
+func TestLeaderWaitsForTheInstanceMetadataToNameTheRegion(t *testing.T) {
+	server := awsworld.NewAWS(t, nil, awsworld.Group("web", "m5.large", 0, 0, 9, nil)).AWS
+	var asked atomic.Int64
+	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case asked.Add(1) == 1:
+			http.Error(w, "not yet", http.StatusBadRequest)
+		case r.Method == http.MethodPut:
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "60")
+			_, _ = io.WriteString(w, "token")
+		default:
+			_, _ = io.WriteString(w, `{"region": "`+server.Region()+`"}`)
+		}
+	}))
+	t.Cleanup(metadata.Close)
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_CONFIG_FILE": os.DevNull,
+		"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.URL} {
+		t.Setenv(name, value)
+	}
+	c, err := newCloudOf(t, func(p *Process) {})
+	require.NoError(t, err)
+	assert.Equal(t, server.Region(), c.clients.Region)
+	assert.NotNil(t, c.cache.Snapshot().Group("web"))
+
+	asked.Store(0)
+	_, err = newCloudOf(t, func(p *Process) { p.guard = dryrun.New(func(error) {}) })
+	assert.ErrorContains(t, err, "--asg-region", "a dry run, want no wait")
+}
+
+// newCloudOf makes the cloud of a process that scales the group web, and that change alters.
+func newCloudOf(t *testing.T, change func(*Process)) (*cloud, error) {
+	factory := kubeinformers.NewSharedInformerFactory(fake.NewClientset(), 0)
+	p := &Process{registerer: prometheus.NewRegistry(), catalogue: instancetypes.Embedded(),
+		record: decision.New(decision.Process{}, clock.RealClock{})}
+	p.decisions = p.newDecisions()
+	p.core.NodeGroups, p.options.AWS.RefreshInterval = []string{"0:9:web"}, time.Minute
+	change(p)
+	return p.newCloud(t.Context(), t.Context(), aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {}})
+}
 
 // The first loop may have a burst of pods to place.
 func TestFirstLoopGoesByLiveSpotPrices(t *testing.T) {
@@ -37,14 +85,9 @@ func TestFirstLoopGoesByLiveSpotPrices(t *testing.T) {
 			}, awsworld.Group("web", "m5.large", 0, 0, 9, nil)).AWS
 			tt.fault.Action = "DescribeSpotPriceHistory"
 			server.Inject(tt.fault)
-			factory := kubeinformers.NewSharedInformerFactory(fake.NewClientset(), 0)
-			p := &Process{registerer: prometheus.NewRegistry(), catalogue: instancetypes.Embedded(),
-				record: decision.New(decision.Process{}, clock.RealClock{})}
-			p.decisions = p.newDecisions()
-			p.core.NodeGroups = []string{"0:9:web"}
-			p.options.AWS.Region, p.options.AWS.SpotPrices, p.options.AWS.RefreshInterval = server.Region(), options.SpotPricesLive, time.Minute
-			c, err := p.newCloud(t.Context(), t.Context(), aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-				Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {}})
+			c, err := newCloudOf(t, func(p *Process) {
+				p.options.AWS.Region, p.options.AWS.SpotPrices = server.Region(), options.SpotPricesLive
+			})
 			require.NoError(t, err)
 			cost, known := c.provider.Costs().NodeCost("web", nil, 1)
 			assert.True(t, known && cost.Estimated != tt.want && (cost.PerHour == 0.7) == tt.want, "cost of a node %v", cost)
