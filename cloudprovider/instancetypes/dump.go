@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 const dumpSource = "ec2:DescribeInstanceTypes"
@@ -26,7 +27,7 @@ func ReadFile(path string) ([]Type, error) {
 		return nil, fmt.Errorf("instance types of %q: %w", path, err)
 	}
 	for i := range types {
-		types[i].Source = dumpSource + " in " + filepath.Base(path) + ", " + info.ModTime().UTC().Format(dateLayout)
+		types[i].Source = dumpSource + " in " + filepath.Base(path) + ", " + info.ModTime().UTC().Format(time.DateOnly)
 	}
 	return types, nil
 }
