@@ -43,11 +43,11 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}}
 	refused := map[*Observed]bool{}
-	refuse := func(o *Observed, why string) {
-		refused[o] = true
-		if slices.Contains(present, o) {
+	refuse := func(o *Observed, why string) bool {
+		if refused[o] = why != ""; refused[o] && slices.Contains(present, o) {
 			l.refuse(o, why)
 		}
+		return refused[o]
 	}
 	byType := map[string][]*Observed{}
 	for _, o := range all {
@@ -55,20 +55,10 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	for name, nodes := range byType {
 		t, known := facts(name)
-		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
-			why, wrong := o.implausible(t, known)
-			if wrong {
-				refuse(o, why)
-			}
-			return wrong
-		})
+		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool { return refuse(o, o.implausible(t, known)) })
 		if !reservedAlike(nodes, t) {
 			nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
-				keeps := o.reservesMuch(t)
-				if keeps {
-					refuse(o, "a node offers pods at least half of what it has, or the memory that the EKS images leave")
-				}
-				return keeps
+				return o.reservesMuch(t) && refuse(o, "a node offers pods at least half of what it has, or the memory that the EKS images leave")
 			})
 		}
 		for _, o := range behind(nodes) {
@@ -109,7 +99,7 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(instanceType string) (instancetypes.Type, bool)) bool {
 	t, known := facts(instanceType)
 	o := figuresOf(node, instanceType)
-	if _, wrong := o.implausible(t, known); wrong {
+	if o.implausible(t, known) != "" {
 		return known
 	}
 	if l == nil {
