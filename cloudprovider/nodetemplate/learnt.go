@@ -186,50 +186,39 @@ func behind(nodes []*Observed) []*Observed {
 // A value that follows the zone is the next node's in that zone.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
-	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
-	inZone, several := map[[2]string]string{}, map[string]bool{} // values of several nodes by key and zone, and keys with several in a zone
+	byKey := map[string][]*Observed{}
 	for _, o := range nodes {
-		for key, value := range o.labels {
-			count[[2]string{key, value}]++
-			keys[key]++
+		for key := range o.labels {
+			byKey[key] = append(byKey[key], o)
 		}
 	}
-	values := map[string]int{} // of several nodes, by key
-	for label, carriers := range count {
-		if carriers >= minLabelledNodes {
-			values[label[0]]++
+	for key, carriers := range byKey {
+		usual, count := 2*len(carriers) > len(nodes), map[string]int{}
+		for _, o := range carriers {
+			count[o.labels[key]]++
 		}
-	}
-	for _, o := range nodes {
-		for key, value := range o.labels {
-			if count[[2]string{key, value}] < minLabelledNodes {
-				continue
+		shared := slices.DeleteFunc(carriers, func(o *Observed) bool { return count[o.labels[key]] < minLabelledNodes })
+		inZone, values, several := map[string]string{}, map[string]bool{}, false // shared values, and whether a zone has several
+		for _, o := range shared {
+			value := o.labels[key]
+			before, known := inZone[o.zone]
+			inZone[o.zone], values[value] = value, true
+			several = several || known && before != value
+		}
+		for value := range values {
+			if 2*count[value] > len(nodes) && (several || len(values) == 1) {
+				l.labels[key] = value
 			}
-			if n := newest[key]; n == nil || o.newer(n) {
-				newest[key] = o
+		}
+		if _, found := l.labels[key]; !found && several && usual {
+			l.labels[key] = slices.MaxFunc(shared, (*Observed).compareAge).labels[key]
+		}
+		next, found := l.labels[key]
+		for value, number := range count {
+			stays := values[value] && !found && !several && usual
+			if 2*number <= len(nodes) && !stays && (!found || value != next) {
+				l.odd[[2]string{key, value}] = true
 			}
-			before, known := inZone[[2]string{key, o.zone}]
-			inZone[[2]string{key, o.zone}] = value
-			several[key] = several[key] || known && before != value
-		}
-	}
-	usual := func(key string) bool { return 2*keys[key] > len(nodes) }
-	for label, carriers := range count {
-		zonal := values[label[0]] > 1 && !several[label[0]]
-		if 2*carriers > len(nodes) && carriers >= minLabelledNodes && !zonal {
-			l.labels[label[0]] = label[1]
-		}
-	}
-	for key, o := range newest {
-		if _, shared := l.labels[key]; !shared && several[key] && usual(key) {
-			l.labels[key] = o.labels[key]
-		}
-	}
-	for label, carriers := range count {
-		value, shared := l.labels[label[0]]
-		stays := carriers >= minLabelledNodes && !shared && !several[label[0]] && usual(label[0])
-		if 2*carriers <= len(nodes) && !stays && (!shared || value != label[1]) {
-			l.odd[label] = true
 		}
 	}
 }

@@ -28,9 +28,9 @@ type Observed struct {
 	zone         string
 }
 
-// newer reports whether the node came after the other one. Of two that came in the same second it is the one that is later by name.
-func (o *Observed) newer(than *Observed) bool {
-	return cmp.Or(o.created.Compare(than.created), strings.Compare(o.Node, than.Node)) > 0
+// compareAge compares when nodes came. Of two that came in the same second the newer one is later by name.
+func (o *Observed) compareAge(other *Observed) int {
+	return cmp.Or(o.created.Compare(other.created), strings.Compare(o.Node, other.Node))
 }
 
 type measured struct{ capacity, allocatable amounts }
