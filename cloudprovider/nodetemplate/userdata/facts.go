@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -154,10 +153,6 @@ func (b *budget) unreadable(what, expected string) {
 func show(s string) string {
 	const marks = len(markStart) + len(markEnd)
 	s = s[:min(len(s), marks*maxShown)]
-	s = strings.ToValidUTF8(marksShown.Replace(s), "")
-	for len(s) > maxShown {
-		_, size := utf8.DecodeLastRuneInString(s[:maxShown+1])
-		s = s[:maxShown+1-size]
-	}
-	return s
+	s = marksShown.Replace(s)
+	return strings.ToValidUTF8(s[:min(len(s), maxShown)], "")
 }
