@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,7 +53,9 @@ func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	for _, taint := range d.Taints {
 		t.taint(taint, Source{Kind: SourceTag, Detail: taintPrefix + taint.Key})
 	}
-	slices.SortFunc(t.Taints, compareTaints)
+	slices.SortFunc(t.Taints, func(a, b corev1.Taint) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
+	})
 	return problems
 }
 
@@ -61,10 +64,5 @@ func (t *Template) taint(taint corev1.Taint, source Source) {
 		return
 	}
 	t.Sources.Taints[taintName(taint)] = source
-	same := func(have corev1.Taint) bool { return have.MatchTaint(&taint) }
-	if i := slices.IndexFunc(t.Taints, same); i >= 0 {
-		t.Taints[i] = taint
-		return
-	}
-	t.Taints = append(t.Taints, taint)
+	t.Taints = append(slices.DeleteFunc(t.Taints, func(have corev1.Taint) bool { return have.MatchTaint(&taint) }), taint)
 }

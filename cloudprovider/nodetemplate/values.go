@@ -59,10 +59,6 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	return nil
 }
 
-func compareTaints(a, b corev1.Taint) int {
-	return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Value, b.Value))
-}
-
 func (d *Declared) readResource(name, value string) *Problem {
 	key := corev1.ResourceName(name)
 	known := !Extended(key) || strings.Contains(name, "/") || strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) ||

@@ -237,9 +237,6 @@ func (s settings) taint(what string, taint corev1.Taint) {
 	default:
 		s.Taints = slices.DeleteFunc(s.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
 		s.Taints = append(s.Taints, taint)
-		slices.SortFunc(s.Taints, func(a, b corev1.Taint) int {
-			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
-		})
 	}
 }
 
