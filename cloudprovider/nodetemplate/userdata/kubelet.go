@@ -296,14 +296,14 @@ func (s settings) reserve(reservation *nodetemplate.Reservation, what string, li
 			return
 		}
 		name := corev1.ResourceName(p.key)
-		q, expected, ok := nodetemplate.ParseQuantity(p.value)
+		q, expected := nodetemplate.ParseQuantity(p.value)
 		switch {
 		case s.unresolvedIn(what, p.key, p.value):
 			reservation.Whole = false // the amount is unknown: the image's is safer than none
 		case p.key == "pid":
 		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
-		case !ok:
+		case expected != "":
 			reservation.Whole = false
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
 		default:
@@ -357,11 +357,9 @@ func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 		}
 		return t, ""
 	}
-	q, expected, ok := nodetemplate.ParseQuantity(s)
-	if !ok {
+	if t.Quantity, expected = nodetemplate.ParseQuantity(s); expected != "" {
 		return t, expected + ", or a percentage"
 	}
-	t.Quantity = q
 	return t, ""
 }
 
