@@ -36,11 +36,6 @@ const (
 	retryLater = 15 * time.Second
 )
 
-// pauseAfter is the pause of a message that returns to the queue, by the number of its receptions.
-func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
-	return pauses[min(max(m.Receives, 1), len(pauses))-1]
-}
-
 // classify decides what to do about an event, and returns once that is done.
 func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) (queue.Result, outcome) {
 	now := h.Clock.Now()
