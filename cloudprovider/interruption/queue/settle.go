@@ -32,7 +32,7 @@ type settled struct {
 // settle applies the result, together with others, and returns when SQS has answered. A failure heals itself: the message becomes visible
 // and is handled again.
 func (c *Consumer) settle(ctx context.Context, m types.Message, r Result) {
-	_ = c.settles.Join(ctx, r.done, gatherFor, settled{aws.ToString(m.ReceiptHandle), r.after})
+	_ = c.settles.Join(ctx, r.done, gatherFor, settled{aws.ToString(m.ReceiptHandle), r.After})
 }
 
 // settleAll deletes the messages, or changes their visibility, ten by a call, whether ctx has ended or not.
