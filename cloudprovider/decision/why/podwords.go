@@ -125,7 +125,7 @@ func (s *search) objects(said decision.Reason) []string {
 			objects = append(objects, quote(c.Name))
 		}
 	case decision.CodePodAffinity:
-		objects = s.near(said.About == ownAffinity, said.About == ownAntiAffinity)
+		objects = s.near(said.About)
 	case decision.CodeTopologySpread:
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
@@ -145,18 +145,14 @@ func (s *search) objects(said decision.Reason) []string {
 }
 
 // near are the pods and places that the required pod affinity, or anti-affinity, names.
-func (s *search) near(affinity, antiAffinity bool) []string {
-	a := s.pod.Spec.Affinity
-	if a == nil {
-		return nil
-	}
+func (s *search) near(about string) (objects []string) {
 	var terms []corev1.PodAffinityTerm
-	if affinity && a.PodAffinity != nil {
+	switch a := cmp.Or(s.pod.Spec.Affinity, &corev1.Affinity{}); {
+	case about == ownAffinity && a.PodAffinity != nil:
 		terms = a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	} else if antiAffinity && a.PodAntiAffinity != nil {
+	case about == ownAntiAffinity && a.PodAntiAffinity != nil:
 		terms = a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	}
-	var objects []string
 	for _, term := range terms {
 		objects = append(objects, fmt.Sprintf("pods with %s in the same %s", clean(metav1.FormatLabelSelector(term.LabelSelector), maxName), clean(term.TopologyKey, maxName)))
 	}
