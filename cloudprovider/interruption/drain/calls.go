@@ -16,9 +16,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// listed lists the pods to move from the API server, in one call for each node. The cache may lack pods that the scheduler
+// listed lists the pods of the nodes from the API server, in one call for each node. The cache may lack pods that the scheduler
 // bound while a node was being cordoned.
-func (d *Drainer) listed(ctx context.Context, nodes []string, moves func(*corev1.Pod) bool) (pods []*corev1.Pod, err error) {
+func (d *Drainer) listed(ctx context.Context, nodes []string) (pods []*corev1.Pod, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	for _, node := range nodes {
@@ -28,9 +28,7 @@ func (d *Drainer) listed(ctx context.Context, nodes []string, moves func(*corev1
 			return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
 		}
 		for n := range list.Items {
-			if pod := &list.Items[n]; moves(pod) {
-				pods = append(pods, pod)
-			}
+			pods = append(pods, &list.Items[n])
 		}
 	}
 	return pods, nil

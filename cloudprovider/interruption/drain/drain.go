@@ -2,6 +2,7 @@ package drain
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,19 +85,14 @@ func (d *Drainer) evictionSlots(pod *corev1.Pod) []chan struct{} {
 }
 
 // Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
-func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes, d.moves)) > 0 }
+func (d *Drainer) Occupied(nodes ...string) bool {
+	return slices.ContainsFunc(d.cached(nodes), func(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) })
+}
 
-func (d *Drainer) moves(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) }
-
-// cached are the pods to move according to the cache. They are shared and must not be changed.
-func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1.Pod {
-	var pods []*corev1.Pod
+// cached are the pods of the nodes according to the cache. They are shared and must not be changed.
+func (d *Drainer) cached(nodes []string) (pods []*corev1.Pod) {
 	for _, node := range nodes {
-		for _, pod := range nodemeta.PodsOn(d.Pods, node) {
-			if moves(pod) {
-				pods = append(pods, pod)
-			}
-		}
+		pods = append(pods, nodemeta.PodsOn(d.Pods, node)...)
 	}
 	return pods
 }

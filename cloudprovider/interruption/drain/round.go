@@ -108,14 +108,15 @@ func (r *round) settle(ctx context.Context) {
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	var err error
-	pods := slices.DeleteFunc(r.cached(r.nodes(), r.moves), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
+	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, max(left, time.Second))
 			defer cancel()
 		}
-		pods, err = r.listed(ctx, r.nodes(), r.moves)
+		pods, err = r.listed(ctx, r.nodes())
+		pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !r.moves(pod) })
 	}
 	names := r.nodes() // another node may have got a name meanwhile
 	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !slices.Contains(names, pod.Spec.NodeName) })
