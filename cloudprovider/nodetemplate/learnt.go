@@ -102,10 +102,7 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 	if o.implausible(t, known) != "" {
 		return known
 	}
-	if l == nil {
-		l = &Learnt{}
-	}
-	if m, seen := l.types[instanceType]; seen {
+	if m, seen := cmp.Or(l, &Learnt{}).types[instanceType]; seen {
 		return o.measured.less(m)
 	}
 	return known && o.reservesMuch(t)

@@ -103,11 +103,7 @@ func leastVolumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (
 // volumeBytes returns the size of the volume for the pods' data, or 0, and whether the image sets that size. It is the root
 // volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its operating system, /dev/xvdb its data).
 func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
-	var image launchspec.Image
-	if l.Image != nil {
-		image = *l.Image
-	}
-	devices := rootDevices
+	image, devices := cmp.Or(l.Image, &launchspec.Image{}), rootDevices
 	switch {
 	case family == nodetemplate.Bottlerocket || family == "" && likeBottlerocket(l.BlockDevices):
 		devices = []string{bottlerocketData}
