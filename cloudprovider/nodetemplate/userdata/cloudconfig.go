@@ -53,11 +53,9 @@ func (r *reader) writtenFile(item any, nesting int) {
 		return
 	}
 	if strings.Contains(encoding, "b64") || strings.Contains(encoding, "base64") {
-		decoded, ok := decodeBase64(content)
-		if !ok {
+		if content = decodeBase64(content); content == "" {
 			return
 		}
-		content = decoded
 	}
 	content, ok := r.inflate(content)
 	if !ok || !r.spend(len(content)) {
