@@ -16,7 +16,7 @@ type Facts struct {
 	// AMIFamily is the family of images this user data is written for, by its Form, "" when nothing was found. It is a guess: a
 	// known image overrules it.
 	AMIFamily   nodetemplate.AMIFamily
-	ClusterName string // "" when not stated
+	ClusterName string // "" when not stated, with an unresolved expression when only the node can know it
 
 	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
 	InstanceStore, Mirrored bool
