@@ -366,8 +366,8 @@ func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 // kubeletConfig reads a configuration of kubelet, laid over the image's own, or of kubeadm join, that user data writes to a file.
 func (r *reader) kubeletConfig(text string) {
 	for _, doc := range r.yamlDocuments(text, kubeletKind.FindStringSubmatch(text)[1]) {
-		if textAt(doc, "kind") == "JoinConfiguration" {
-			r.addKubeletArgs(joinArgs(at(doc, "nodeRegistration")), r.conditions > 0)
+		if at[string](doc, "kind") == "JoinConfiguration" {
+			r.addKubeletArgs(joinArgs(at[any](doc, "nodeRegistration")), r.conditions > 0)
 			continue
 		}
 		if r.conditions == 0 {
@@ -382,17 +382,17 @@ func (r *reader) kubeletConfig(text string) {
 // list of names and values.
 func joinArgs(registration any) (args []string) {
 	var taints []string
-	for _, item := range listAt(registration, "taints") {
-		taints = append(taints, textAt(item, "key")+"="+textAt(item, "value")+":"+textAt(item, "effect"))
+	for _, item := range at[[]any](registration, "taints") {
+		taints = append(taints, at[string](item, "key")+"="+at[string](item, "value")+":"+at[string](item, "effect"))
 	}
 	if len(taints) > 0 {
 		args = append(args, "--register-with-taints="+strings.Join(taints, ","))
 	}
-	for _, p := range sortedPairs(mapAt(registration, "kubeletExtraArgs")) {
+	for _, p := range sortedPairs(at[object](registration, "kubeletExtraArgs")) {
 		args = append(args, "--"+p.key+"="+p.value)
 	}
-	for _, item := range listAt(registration, "kubeletExtraArgs") {
-		args = append(args, "--"+textAt(item, "name")+"="+textAt(item, "value"))
+	for _, item := range at[[]any](registration, "kubeletExtraArgs") {
+		args = append(args, "--"+at[string](item, "name")+"="+at[string](item, "value"))
 	}
 	return args
 }
@@ -405,13 +405,13 @@ func (s settings) applyConfig(config map[string]any) {
 	if value, ok := config["podsPerCore"].(string); ok {
 		s.podsPerCore("kubelet podsPerCore", value)
 	}
-	*s.reservedCPUs = cmp.Or(textAt(config, "reservedSystemCPUs"), *s.reservedCPUs)
-	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
-	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
-	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))
-	for _, item := range listAt(config, "registerWithTaints") {
+	*s.reservedCPUs = cmp.Or(at[string](config, "reservedSystemCPUs"), *s.reservedCPUs)
+	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")))
+	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(at[object](config, "systemReserved")))
+	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")))
+	for _, item := range at[[]any](config, "registerWithTaints") {
 		s.taint("kubelet registerWithTaints", corev1.Taint{
-			Key: textAt(item, "key"), Value: textAt(item, "value"), Effect: corev1.TaintEffect(textAt(item, "effect")),
+			Key: at[string](item, "key"), Value: at[string](item, "value"), Effect: corev1.TaintEffect(at[string](item, "effect")),
 		})
 	}
 }
