@@ -175,21 +175,16 @@ func (h *Handler) node(instance string) *corev1.Node {
 func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Result {
 	e, err := event.Parse(m.Body)
 	if why, bad := errors.AsType[*event.Unusable](err); bad {
-		return h.discard(ctx, m, why)
+		h.metrics.received.WithLabelValues(string(unusable)).Inc()
+		h.metrics.handled.WithLabelValues(string(unusable), string(why.Reason)).Inc()
+		klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", why.Reason, "err", why)
+		return queue.Done()
 	}
 	h.metrics.received.WithLabelValues(string(e.Kind)).Inc()
 	result, out := h.classify(ctx, m, e)
 	h.metrics.handled.WithLabelValues(string(e.Kind), string(out)).Inc()
 	klog.FromContext(ctx).V(3).Info("Dealt with a message", "kind", e.Kind, "event", e.ID, "instances", e.Instances, "outcome", out)
 	return result
-}
-
-// discard counts an unusable message.
-func (h *Handler) discard(ctx context.Context, m queue.Message, why *event.Unusable) queue.Result {
-	h.metrics.received.WithLabelValues(string(unusable)).Inc()
-	h.metrics.handled.WithLabelValues(string(unusable), string(why.Reason)).Inc()
-	klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", why.Reason, "err", why)
-	return queue.Done()
 }
 
 func (h *Handler) reportMoved(pod *corev1.Pod, forced, held bool) {

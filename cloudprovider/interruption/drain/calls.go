@@ -71,11 +71,6 @@ type try struct {
 	held    bool
 }
 
-// pause returns the time until the pod may be tried again.
-func (t try) pause() time.Duration {
-	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
-}
-
 // outcome is the answer to one eviction or deletion.
 type outcome struct {
 	pod    *corev1.Pod

@@ -152,7 +152,7 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	var due []*corev1.Pod
 	for _, pod := range pods {
 		t := r.tried[pod.UID]
-		pause := t.pause()
+		pause := min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 		_, moved := r.moved[pod.UID]
 		if moved {
 			pause = askMost // the cache has yet to show it
