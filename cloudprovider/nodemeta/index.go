@@ -49,9 +49,7 @@ func indexed[T any](objects cache.Indexer, index, key string) []T {
 	found, _ := objects.ByIndex(index, key) // fails without the index
 	list := make([]T, 0, len(found))
 	for _, object := range found {
-		if one, ok := object.(T); ok {
-			list = append(list, one)
-		}
+		list = append(list, object.(T)) // which the index has looked at
 	}
 	return list
 }
