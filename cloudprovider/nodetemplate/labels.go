@@ -40,12 +40,9 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
 	}
 	t.addZone(in)
-	if in.Learnt != nil {
-		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen, or on its newest"})
-	}
-	if in.UserData != nil {
-		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})
-	}
+	learnt, userData := cmp.Or(in.Learnt, &Learnt{}), cmp.Or(in.UserData, &UserData{})
+	t.promiseAll(learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen, or on its newest"})
+	t.promiseAll(userData.Labels, Source{Kind: SourceUserData, Detail: userData.Form})
 	t.addNodegroupLabels(in, d)
 	problems := t.addTagLabels(in, d)
 	problems = append(problems, t.pinZone(in)...)

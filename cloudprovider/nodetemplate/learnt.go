@@ -224,17 +224,12 @@ func (l *Learnt) Equal(o *Learnt) bool { return reflect.DeepEqual(l, o) }
 
 // measured returns the observed figures of type t. It ignores figures that no such machine can have.
 func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
-	if in.Learnt != nil {
-		m, ok = in.Learnt.types[t.Name]
-	}
+	m, ok = cmp.Or(in.Learnt, &Learnt{}).types[t.Name]
 	return m, ok && near(m.capacity, t)
 }
 
 func (in *Input) refusals() (problems []Problem) {
-	if in.Learnt == nil {
-		return nil
-	}
-	for _, r := range in.Learnt.refused {
+	for _, r := range cmp.Or(in.Learnt, &Learnt{}).refused {
 		problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.node, Value: r.figures, Reason: ReasonImplausibleNode,
 			Expected: "the figures of a sound node: " + r.why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
 	}

@@ -31,24 +31,20 @@ var eksEffects = map[string]corev1.TaintEffect{
 // source's value. A malformed taint of the EKS node group affects no other. Start-up taints are left out, and so are taints of the
 // user data that the group's nodes have lost: an agent that is not in our list takes them off.
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
-	if in.UserData != nil {
-		for _, taint := range in.UserData.Taints {
-			if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
-				t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
-			}
+	for _, taint := range cmp.Or(in.UserData, &UserData{}).Taints {
+		if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
+			t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 		}
 	}
 	var problems []Problem
-	if in.Nodegroup != nil {
-		for _, taint := range in.Nodegroup.Taints {
-			effect, ok := eksEffects[taint.Effect]
-			if !ok {
-				problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
-					Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
-				continue
-			}
-			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
+	for _, taint := range cmp.Or(in.Nodegroup, &Nodegroup{}).Taints {
+		effect, ok := eksEffects[taint.Effect]
+		if !ok {
+			problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
+				Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
+			continue
 		}
+		t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
 	}
 	for _, taint := range d.Taints {
 		t.taint(taint, Source{Kind: SourceTag, Detail: taintPrefix + taint.Key})
