@@ -69,7 +69,6 @@ func (r *Record) SetProcess(p Process, calls func() []Call) {
 	})
 }
 
-// SetHolder sets the name of the replica that holds the lease.
 func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Holder = name }) }
 
 // Looped replaces everything that a loop finds out in one change. The Record takes over the lists that words returns, and calls it, if
@@ -109,7 +108,6 @@ func (r *Record) ShadowFrom(shadow func() *Shadow) { r.change(func(f *facts) { f
 // SetCluster sets the name of the cluster, which may turn out late.
 func (r *Record) SetCluster(name string) { r.change(func(f *facts) { f.process.Cluster = name }) }
 
-// Observe has the one observer called from now on.
 func (r *Record) Observe(o Observer) { r.change(func(*facts) { r.observer = o }) }
 
 func (r *Record) Launched(l Launch) {

@@ -26,7 +26,6 @@ var Embedded = sync.OnceValue(func() *Catalogue {
 	return c
 })
 
-// Lookup returns the facts of the type called name, and whether the catalogue has it.
 func (c *Catalogue) Lookup(name string) (Type, bool) {
 	t, ok := c.types[name]
 	return t, ok

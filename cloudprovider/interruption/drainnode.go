@@ -301,7 +301,6 @@ const (
 	leaveTime = 5 * time.Second
 )
 
-// plan is the current plan for the nodes of a job.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}

@@ -149,7 +149,6 @@ func (h *Handler) heartbeat(ctx context.Context, e event.Event) error {
 	return err
 }
 
-// tokenOf returns the token of a lifecycle action, nil if it has none.
 func tokenOf(e event.Event) *string {
 	if e.Token == "" {
 		return nil

@@ -44,7 +44,6 @@ func PodsOn(pods cache.Indexer, node string) []*corev1.Pod {
 	return indexed[*corev1.Pod](pods, byNode, node)
 }
 
-// indexed returns the objects that have the key in the index.
 func indexed[T any](objects cache.Indexer, index, key string) []T {
 	found, _ := objects.ByIndex(index, key) // fails without the index
 	list := make([]T, 0, len(found))

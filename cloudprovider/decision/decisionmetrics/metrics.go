@@ -85,7 +85,6 @@ func (m *Metrics) Launched(l decision.Launch) {
 // PodAsked counts a pod for which AWS is asked for a node after the time. A sum that falls would be a reset to Prometheus.
 func (m *Metrics) PodAsked(waited time.Duration) { m.asked.Observe(max(0, waited.Seconds())) }
 
-// PodReady counts a pod that is ready after the time.
 func (m *Metrics) PodReady(waited time.Duration) { m.ready.Observe(max(0, waited.Seconds())) }
 
 // reason returns the code as the value of a label. An empty value would be no label to Prometheus.

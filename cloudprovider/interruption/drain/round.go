@@ -97,7 +97,6 @@ func (r *round) end(ctx context.Context, endCalls func()) Result {
 	return result
 }
 
-// settle waits for all calls under way.
 func (r *round) settle(ctx context.Context) {
 	for len(r.asking) > 0 {
 		r.record(ctx, <-r.outcomes)

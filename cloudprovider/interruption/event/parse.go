@@ -83,7 +83,6 @@ var readers = map[string]func(Event, json.RawMessage) (Event, error){
 	"aws.autoscaling/EC2 Instance Terminate Unsuccessful":            fromActivity(TerminateFailed),
 }
 
-// reader reads a detail of one form.
 func reader[T any](from func(Event, T) (Event, error)) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
 		var d T

@@ -161,7 +161,6 @@ func splitParts(body, delimiter string) []string {
 	return parts
 }
 
-// transferDecode undoes the Content-Transfer-Encoding of a MIME entity.
 func (r *reader) transferDecode(body, encoding string) (string, bool) {
 	switch strings.ToLower(encoding) {
 	case "base64":
