@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 )
 
 // listed lists the pods of the nodes from the API server, in one call for each node. The cache may lack pods that the scheduler
@@ -45,10 +45,8 @@ func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 
 // delete deletes the pod against its budget, with the shorter of its own grace and the time that is left.
 func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
-	grace := max(1, int64(math.Floor(deadline.Sub(d.Clock.Now()).Seconds())))
-	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
-		grace = min(grace, max(1, *own))
-	}
+	left := int64(deadline.Sub(d.Clock.Now()) / time.Second)
+	grace := max(1, min(left, ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, left)))
 	return once(ctx, deleteTime, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
 		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
 }
