@@ -39,8 +39,7 @@ func (r *reader) bottlerocket(text string) {
 			"their number in a tag node-template/resources/nvidia.com/gpu, for each share or part of a GPU counts as one")
 	}
 	for _, unit := range at[object](settings, "bootstrap-commands") {
-		m, _ := unit.(map[string]any)
-		if mode := at[string](m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {
+		if mode := at[string](unit, "mode"); (mode == "always" || mode == "once") && bindsKubelet(at[[]any](unit, "commands")) {
 			r.bottlerocketDisks = true
 		}
 	}
@@ -54,10 +53,9 @@ func tomlWork(text string) int {
 
 // bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder. A command that names
 // no folder takes that one too (bottlerocket-os/bottlerocket-core-kit#15 and #632, read 2026-11).
-func bindsKubelet(commands any) bool {
-	list, _ := commands.([]any)
-	return slices.ContainsFunc(list, func(command any) bool {
-		words, _ := command.([]any)
+func bindsKubelet(commands []any) bool {
+	return slices.ContainsFunc(commands, func(command any) bool {
+		words := at[[]any](command)
 		if len(words) < 3 || words[1] != "ephemeral-storage" || words[2] != "bind" {
 			return false
 		}
@@ -91,8 +89,7 @@ func (s settings) bottlerocketTaints(taints map[string]any) {
 			values = []any{taints[key]}
 		}
 		for _, value := range values {
-			spec, _ := value.(string)
-			s.taintSpec("node-taints", key+"="+spec)
+			s.taintSpec("node-taints", key+"="+at[string](value))
 		}
 	}
 }

@@ -53,9 +53,7 @@ func (r *reader) evaluate(specs []any) Facts {
 		expression = cmp.Or(at[string](spec, "kubelet", "maxPodsExpression"), expression)
 		localStorage = cmp.Or(at[string](spec, "instance", "localStorage", "strategy"), localStorage)
 		for _, flag := range at[[]any](spec, "kubelet", "flags") {
-			if s, ok := flag.(string); ok {
-				flags = append(flags, r.splitArgs(s)...)
-			}
+			flags = append(flags, r.splitArgs(at[string](flag))...)
 		}
 		config = r.merge(config, at[object](spec, "kubelet", "config"))
 	}

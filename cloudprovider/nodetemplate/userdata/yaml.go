@@ -140,8 +140,7 @@ func (b *budget) merge(dst, src map[string]any) map[string]any {
 			break
 		}
 		if m, ok := src[key].(map[string]any); ok {
-			below, _ := dst[key].(map[string]any)
-			dst[key] = b.merge(below, m)
+			dst[key] = b.merge(at[object](dst, key), m)
 			continue
 		}
 		dst[key] = src[key]
