@@ -130,11 +130,8 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 			}
 		}
 	}
-	tags := slices.Collect(maps.Keys(in.Tags))
-	if in.Nodegroup != nil {
-		tags = slices.AppendSeq(tags, maps.Keys(in.Nodegroup.Tags))
-	}
-	for _, key := range tags {
+	ofNodegroup := cmp.Or(in.Nodegroup, &nodetemplate.Nodegroup{}).Tags
+	for _, key := range slices.AppendSeq(slices.Collect(maps.Keys(in.Tags)), maps.Keys(ofNodegroup)) {
 		_, resource, _ := strings.Cut(key, "node-template/resources/")
 		problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool {
 			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") ||
