@@ -26,20 +26,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// Deadline decides about pods that disruption budgets hold back until the last seconds.
-type Deadline string
-
+// Answers to disruption budgets that hold pods back until the last seconds, and to rebalance recommendations.
 const (
-	Force Deadline = "force" // they are deleted, with the grace that is left
-	Leave Deadline = "leave" // they end with the instance
-)
-
-// OnRebalance decides about rebalance recommendations.
-type OnRebalance string
-
-const (
-	Count OnRebalance = "count"
-	Drain OnRebalance = "drain"
+	Force = "force" // the pods are deleted, with the grace that is left
+	Leave = "leave" // they end with the instance
+	Count = "count" // recommendations are counted
+	Drain = "drain" // their nodes are drained
 )
 
 // groups reads and changes the Auto Scaling groups. Implemented by asg.Cache.
@@ -65,9 +57,8 @@ type Options struct {
 	// Nodes and Pods are informers of all nodes and pods. New adds indexes to them.
 	Nodes, Pods cache.SharedIndexInformer
 	Events      record.EventRecorder
-	// AtDeadline and Rebalance are the flags of these names.
-	AtDeadline Deadline
-	Rebalance  OnRebalance
+	// AtDeadline is Force or Leave, Rebalance is Count or Drain.
+	AtDeadline, Rebalance string
 	// Draining is called when the drain of a node begins, with the name of its Auto Scaling group and why AWS takes it. It must return
 	// at once, and may be called by several goroutines.
 	Draining func(node, group, reason string)
