@@ -13,10 +13,8 @@ func IndexByInstance(nodes cache.SharedIndexInformer) error {
 		return nil
 	}
 	return nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
-		if node, ok := object.(*corev1.Node); ok {
-			if id := InstanceOf(node); id != "" {
-				return []string{id}, nil
-			}
+		if id := InstanceOf(object.(*corev1.Node)); id != "" {
+			return []string{id}, nil
 		}
 		return nil, nil
 	}})
