@@ -194,13 +194,8 @@ func (t *Template) addZone(in *Input) {
 
 // addNodegroupLabels sets EKS's labels. Without an answer from EKS, name and capacity type follow from the Auto Scaling group.
 func (t *Template) addNodegroupLabels(in *Input, d Declared) {
-	name, capacityType := d.ManagedNodegroup, ""
-	switch in.CapacityType {
-	case awsmessage.Spot:
-		capacityType = "SPOT"
-	case awsmessage.OnDemand:
-		capacityType = "ON_DEMAND"
-	}
+	name := d.ManagedNodegroup
+	capacityType := map[string]string{awsmessage.Spot: "SPOT", awsmessage.OnDemand: "ON_DEMAND"}[in.CapacityType]
 	if in.Nodegroup != nil {
 		t.promiseAll(in.Nodegroup.Labels, Source{Kind: SourceNodegroup, Detail: "labels"})
 		name, capacityType = in.Nodegroup.Name, cmp.Or(in.Nodegroup.CapacityType, capacityType)

@@ -66,18 +66,9 @@ func windowsRelease(l *launchspec.LaunchSpec) string {
 	return release
 }
 
-// architectureOf returns the image's architecture in the words of instancetypes, or "".
-func architectureOf(i *launchspec.Image) string {
-	switch {
-	case i == nil:
-		return ""
-	case i.Architecture == "x86_64" || i.Architecture == "i386":
-		return instancetypes.ArchitectureAMD64
-	case i.Architecture == "arm64":
-		return instancetypes.ArchitectureARM64
-	}
-	return ""
-}
+// architectures are those of images, in the words of instancetypes.
+var architectures = map[string]string{"x86_64": instancetypes.ArchitectureAMD64, "i386": instancetypes.ArchitectureAMD64,
+	"arm64": instancetypes.ArchitectureARM64}
 
 // The devices that the images of EKS and of Canonical boot from, and Bottlerocket's second volume, which holds the data.
 const (

@@ -71,9 +71,9 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
 			if facts, ok := facts(lt.Name); ok {
-				image := cmp.Or(lt.Image, l.Image)
-				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectureOf(image),
-					LabelsGPUs: image != nil && labelsGPUs.MatchString(image.Name)})
+				image := cmp.Or(lt.Image, l.Image, &launchspec.Image{})
+				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectures[image.Architecture],
+					LabelsGPUs: labelsGPUs.MatchString(image.Name)})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}
