@@ -101,20 +101,14 @@ func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes
 	case image.RootDevice != "":
 		devices = []string{image.RootDevice}
 	}
-	for _, device := range devices {
-		if size := sizeOf(l.BlockDevices, device); size > 0 {
-			return size, false
-		}
+	if size := sizeOf(l.BlockDevices, devices...); size > 0 {
+		return size, false
 	}
 	if l.Nodegroup != nil && l.Nodegroup.DiskSizeGiB > 0 {
 		return int64(l.Nodegroup.DiskSizeGiB) * gib, false
 	}
-	for _, device := range devices {
-		if size := sizeOf(image.BlockDevices, device); size > 0 {
-			return size, true
-		}
-	}
-	return 0, false
+	size := sizeOf(image.BlockDevices, devices...)
+	return size, size > 0
 }
 
 // likeBottlerocket distinguishes Bottlerocket's two volumes from a root volume with a further one.
@@ -123,10 +117,13 @@ func likeBottlerocket(devices []launchspec.BlockDevice) bool {
 	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib
 }
 
-func sizeOf(devices []launchspec.BlockDevice, name string) int64 {
-	for _, b := range devices {
-		if strings.EqualFold(b.Device, name) {
-			return int64(b.SizeGiB) * gib
+// sizeOf is the size of the first of the named devices that has one, or 0.
+func sizeOf(devices []launchspec.BlockDevice, names ...string) int64 {
+	for _, name := range names {
+		for _, b := range devices {
+			if strings.EqualFold(b.Device, name) && b.SizeGiB > 0 {
+				return int64(b.SizeGiB) * gib
+			}
 		}
 	}
 	return 0
