@@ -50,12 +50,10 @@ var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(
 func windowsRelease(l *launchspec.LaunchSpec) string {
 	release := ""
 	for i, t := range l.Types {
-		year := ""
-		if image := cmp.Or(t.Image, l.Image); image != nil {
-			for _, text := range []string{image.Description, image.Name} {
-				if match := windowsName.FindStringSubmatch(text); match != nil {
-					year = match[1]
-				}
+		year, image := "", cmp.Or(t.Image, l.Image, &launchspec.Image{})
+		for _, text := range []string{image.Description, image.Name} {
+			if match := windowsName.FindStringSubmatch(text); match != nil {
+				year = match[1]
 			}
 		}
 		if i > 0 && year != release {

@@ -93,9 +93,9 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 func Facts(l *launchspec.LaunchSpec, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
 	return func(name string) (instancetypes.Type, bool) {
 		facts, ok := catalogue.Lookup(name)
-		if l != nil && ok {
-			if i := slices.IndexFunc(l.Types, func(t launchspec.Type) bool { return t.Name == name }); i >= 0 && l.Types[i].VCPUs > 0 {
-				facts.VCPU = min(facts.VCPU, l.Types[i].VCPUs)
+		for _, t := range cmp.Or(l, &launchspec.LaunchSpec{}).Types {
+			if t.Name == name && t.VCPUs > 0 {
+				facts.VCPU = min(facts.VCPU, t.VCPUs)
 			}
 		}
 		return facts, ok
