@@ -141,7 +141,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	for i := range problems {
 		problems[i].Group = in.Group
 	}
-	if facts.Found() {
+	if facts.Form != "" {
 		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
 			in.AMIFamily = facts.AMIFamily

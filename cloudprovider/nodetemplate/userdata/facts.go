@@ -22,8 +22,6 @@ type Facts struct {
 	InstanceStore, Mirrored bool
 }
 
-func (f Facts) Found() bool { return f.Form != "" }
-
 const (
 	FormBootstrap    = "bootstrap.sh"
 	FormNodeConfig   = "nodeadm NodeConfig"
