@@ -53,13 +53,9 @@ type Seen struct {
 	Learnt *nodetemplate.Learnt // from the group's real nodes, the same pointer while the facts are the same, or nil
 }
 
-// Build makes the template of g in the region from the facts of AWS and of the cluster.
-func (s Seen) Build(g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	return s.Rebuild(nil, g, region, catalogue)
-}
-
-// Rebuild is Build, but returns the template before if that was built from the same. A nil before was built from nothing.
-func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+// Build makes the template of g in the region from the facts of AWS and of the cluster. It returns the template before if that was built
+// from the same. A nil one was built from nothing.
+func (s Seen) Build(before *Template, g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	k := key{launch: g.LaunchSpec, catalogue: catalogue, seen: s, region: region, zone: g.Zone, capacityType: capacityType(g), zones: g.Zones, tags: g.Tags}
 	if before != nil && before.key.equal(k) {
 		return before
