@@ -93,6 +93,7 @@ type Reason struct {
 	// For the process itself:
 	About  string `json:"-"` // the tag's key, the resource or the rule of the scheduler that it is about, where the code leaves that open
 	Passes bool   `json:"-"` // it passes by itself
+	OfPod  bool   `json:"-"` // it holds for every node
 }
 
 // Group is a node group: an Auto Scaling group, or its part in one zone.
