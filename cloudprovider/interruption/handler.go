@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -46,7 +47,7 @@ type groups interface {
 type Options struct {
 	Groups groups
 	Hooks  awsclient.Hooks
-	EC2    reboots
+	EC2    *ec2.Client
 	SQS    queue.API
 	// Queue is the name or URL of the queue. If it is empty, the Handler reads none and only finishes drains that are under
 	// way.
