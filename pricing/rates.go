@@ -100,9 +100,9 @@ func (r *Rates) fitAccelerators(samples []sample) {
 		if rest <= leastShare*s.perHour || s.GPU.Fraction > 0 {
 			continue
 		}
-		for _, a := range s.Accelerators() {
-			m := model{a.Name, s.GPU.Name}
-			each[m] = append(each[m], rest/float64(a.Count))
+		for resource, count := range s.Accelerators() {
+			m := model{resource, s.GPU.Name}
+			each[m] = append(each[m], rest/float64(count))
 		}
 	}
 	for m, rate := range Medians(each) {

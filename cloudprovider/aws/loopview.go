@@ -90,7 +90,7 @@ func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 		return made.(*framework.NodeInfo), nil
 	}
 	if t.Seen.Learnt != nil && g != nil {
-		t = fromgroup.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
+		t = fromgroup.Seen{CNI: t.Seen.CNI}.Build(nil, g, v.region, v.catalogue)
 	}
 	info, err := nodeInfo(t)
 	if err == nil {
@@ -134,7 +134,7 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 
 func (p *Provider) add(v, before *View, g *group.Group) {
 	id := g.ID()
-	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
+	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Build(before.templates[id], g, p.region, v.catalogue)
 	ng := before.byID[id]
 	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone, since: p.clock.Now()}

@@ -60,8 +60,8 @@ func node(t *testing.T, group, instanceType string) *corev1.Node {
 		corev1.ResourceCPU:    *resource.NewQuantity(int64(facts.VCPU), resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(facts.MemoryBytes, resource.BinarySI),
 	}
-	for _, r := range facts.Accelerators() {
-		capacity[corev1.ResourceName(r.Name)] = *resource.NewQuantity(int64(r.Count), resource.DecimalSI)
+	for name, count := range facts.Accelerators() {
+		capacity[corev1.ResourceName(name)] = *resource.NewQuantity(int64(count), resource.DecimalSI)
 	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Labels: map[string]string{corev1.LabelInstanceTypeStable: instanceType}},
 		Status: corev1.NodeStatus{Capacity: capacity, Allocatable: capacity}}

@@ -24,7 +24,7 @@ func (f facts) report() *Report {
 	slices.SortFunc(calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
 	return &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
 		Groups: words.Groups, Pods: words.Pods, PodsLeft: words.left, Searches: words.Searches, Nodes: words.Nodes,
-		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: calls, Shadow: f.shadow()}
+		Launches: orEmpty(f.launches), Timeline: orEmpty(f.timeline), Calls: calls, Shadow: f.shadow()}
 }
 
 // bounded returns the lists in the order of the Report, with texts and lists within the bounds.
@@ -86,23 +86,10 @@ func (w Words) bounded(region string) Words {
 	return w
 }
 
-// added appends an element to a list of which the last ones matter, and drops others now and then. It never changes an element
-// within the length of the list.
-func added[T any](list []T, element T, size int) []T {
-	if len(list) >= 2*size {
-		list = slices.Clone(latest(list, size))
-	}
-	return append(list, element)
+// newest returns a new list of the element and the first ones of a list, of the size at most.
+func newest[T any](element T, list []T, size int) []T {
+	return append([]T{element}, list[:min(len(list), size-1)]...)
 }
-
-// newest returns the last elements of a list, newest first.
-func newest[T any](list []T, size int) []T {
-	list = slices.Clone(latest(orEmpty(list), size))
-	slices.Reverse(list)
-	return list
-}
-
-func latest[T any](list []T, size int) []T { return list[max(0, len(list)-size):] }
 
 // first returns the first elements of a list. It keeps none of the others alive.
 func first[T any](list []T, size int) []T {

@@ -22,7 +22,7 @@ type Record struct {
 	making sync.Mutex // held by the reader that makes a Report
 }
 
-// facts are everything a Report is made of. A copy may be read without a lock: lists only grow behind its end, or are replaced.
+// facts are everything a Report is made of. A copy may be read without a lock: lists are replaced, and never changed.
 type facts struct {
 	at       time.Time
 	process  Process
@@ -32,8 +32,8 @@ type facts struct {
 	once     func() Words // the same within the bounds, made once
 	calls    func() []Call
 	shadow   func() *Shadow
-	launches []Launch // oldest first
-	timeline []Entry  // oldest first
+	launches []Launch // newest first
+	timeline []Entry  // newest first
 	spend    Spend
 }
 
@@ -69,7 +69,6 @@ func (r *Record) SetProcess(p Process, calls func() []Call) {
 	})
 }
 
-// SetHolder sets the name of the replica that holds the lease.
 func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Holder = name }) }
 
 // Looped replaces everything that a loop finds out in one change. The Record takes over the lists that words returns, and calls it, if
@@ -109,13 +108,12 @@ func (r *Record) ShadowFrom(shadow func() *Shadow) { r.change(func(f *facts) { f
 // SetCluster sets the name of the cluster, which may turn out late.
 func (r *Record) SetCluster(name string) { r.change(func(f *facts) { f.process.Cluster = name }) }
 
-// Observe has the one observer called from now on.
 func (r *Record) Observe(o Observer) { r.change(func(*facts) { r.observer = o }) }
 
 func (r *Record) Launched(l Launch) {
 	if o := r.change(func(f *facts) {
 		l.Outcome.clip(f.process.Region)
-		f.launches = added(f.launches, l, maxLaunches)
+		f.launches = newest(l, f.launches, maxLaunches)
 	}); o != nil {
 		o.Launched(l)
 	}
@@ -128,25 +126,21 @@ func (r *Record) Decided(e Entry) {
 		if e.At.IsZero() {
 			e.At = f.at
 		}
-		f.timeline = folded(added(f.timeline, e, maxEntries))
+		f.timeline = folded(newest(e, f.timeline, maxEntries))
 	}); o != nil {
 		o.Decided(e)
 	}
 }
 
-// folded returns the timeline in which the failed launch at the end counts the earlier one that is the same, and replaces it.
+// folded returns the timeline in which a failed launch, if it is the newest, counts the earlier one that is the same, and replaces it.
 func folded(timeline []Entry) []Entry {
-	at := len(timeline) - 1
-	e := timeline[at]
-	if e.Kind != LaunchFailed {
-		return timeline
-	}
-	for i := at - 1; i >= 0; i-- {
-		if was := timeline[i]; was.Kind == e.Kind && was.Group == e.Group && was.Node == e.Node && was.Reason == e.Reason {
-			timeline = slices.Clone(timeline)
-			timeline[at].Times = max(1, was.Times) + 1
-			return slices.Delete(timeline, i, i+1)
-		}
+	e := &timeline[0]
+	at := slices.IndexFunc(timeline[1:], func(was Entry) bool {
+		return e.Kind == LaunchFailed && was.Kind == e.Kind && was.Group == e.Group && was.Node == e.Node && was.Reason == e.Reason
+	}) + 1
+	if at > 0 {
+		e.Times = max(1, timeline[at].Times) + 1
+		timeline = slices.Delete(timeline, at, at+1)
 	}
 	return timeline
 }

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,11 @@ func (r Reading) Then(remedy string, now time.Time) string {
 	return remedy
 }
 
+var noMinutesOrSeconds = regexp.MustCompile(`([hm])(0m)?0s$`)
+
+// Span is a duration in a text for people, such as "2h" or "1h30m".
+func Span(d time.Duration) string { return noMinutesOrSeconds.ReplaceAllString(d.String(), "$1") }
+
 // Silence is the Trigger of a plugin's loop that no call of a core began.
 const Silence = "silence of the core"
 
@@ -87,6 +93,7 @@ type Reason struct {
 	// For the process itself:
 	About  string `json:"-"` // the tag's key, the resource or the rule of the scheduler that it is about, where the code leaves that open
 	Passes bool   `json:"-"` // it passes by itself
+	OfPod  bool   `json:"-"` // it holds for every node
 }
 
 // Group is a node group: an Auto Scaling group, or its part in one zone.

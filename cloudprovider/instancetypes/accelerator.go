@@ -31,20 +31,15 @@ func (t Type) Accelerator() (resource string, count int) {
 	return "", 0
 }
 
-type Resource struct {
-	Name  string
-	Count int
-}
-
-// Accelerators returns, by name, every resource under which a node of this type publishes its accelerators once their
-// device plugin runs. A Neuron device and its cores are the same hardware under two names.
-func (t Type) Accelerators() []Resource {
-	name, count := t.Accelerator()
-	var resources []Resource
-	for _, r := range []Resource{{name, count}, {ResourceNeuronCore, t.NeuronCores}} {
-		if r.Name != "" && r.Count > 0 {
-			resources = append(resources, r)
-		}
+// Accelerators returns the number of each resource, by name, under which a node of this type publishes its accelerators once
+// their device plugin runs. A Neuron device and its cores are the same hardware under two names.
+func (t Type) Accelerators() map[string]int {
+	counts := map[string]int{}
+	if name, count := t.Accelerator(); count > 0 {
+		counts[name] = count
 	}
-	return resources
+	if t.NeuronCores > 0 {
+		counts[ResourceNeuronCore] = t.NeuronCores
+	}
+	return counts
 }

@@ -18,16 +18,16 @@ func TestEveryGPUHasAResource(t *testing.T) {
 }
 
 func TestNeuronDevicesAndTheirCoresArePublishedBoth(t *testing.T) {
-	for name, want := range map[string][]Resource{
-		"m5.large":      nil,
-		"g5.48xlarge":   {{"nvidia.com/gpu", 8}},
-		"g6f.large":     {{"nvidia.com/gpu", 1}},
-		"g4ad.xlarge":   {{"amd.com/gpu", 1}},
-		"dl1.24xlarge":  {{"habana.ai/gaudi", 8}},
-		"inf1.6xlarge":  {{"aws.amazon.com/neuron", 4}, {"aws.amazon.com/neuroncore", 16}},
-		"inf2.24xlarge": {{"aws.amazon.com/neuron", 6}, {"aws.amazon.com/neuroncore", 12}},
-		"trn1.32xlarge": {{"aws.amazon.com/neuron", 16}, {"aws.amazon.com/neuroncore", 32}},
-		"trn2.48xlarge": {{"aws.amazon.com/neuron", 16}, {"aws.amazon.com/neuroncore", 64}},
+	for name, want := range map[string]map[string]int{
+		"m5.large":      {},
+		"g5.48xlarge":   {"nvidia.com/gpu": 8},
+		"g6f.large":     {"nvidia.com/gpu": 1},
+		"g4ad.xlarge":   {"amd.com/gpu": 1},
+		"dl1.24xlarge":  {"habana.ai/gaudi": 8},
+		"inf1.6xlarge":  {"aws.amazon.com/neuron": 4, "aws.amazon.com/neuroncore": 16},
+		"inf2.24xlarge": {"aws.amazon.com/neuron": 6, "aws.amazon.com/neuroncore": 12},
+		"trn1.32xlarge": {"aws.amazon.com/neuron": 16, "aws.amazon.com/neuroncore": 32},
+		"trn2.48xlarge": {"aws.amazon.com/neuron": 16, "aws.amazon.com/neuroncore": 64},
 	} {
 		typ, _ := Embedded().Lookup(name)
 		assert.Emptyf(t, cmp.Diff(want, typ.Accelerators()), "%s: resources (-want +got)", name)

@@ -9,18 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 //go:embed data/instance_types.json
 var embeddedList string
 
 // Catalogue is an immutable set of instance types by name.
-type Catalogue struct {
-	types  []Type    // sorted by Name, which is unique
-	source string    // where the list was taken from, in words
-	date   time.Time // when, at midnight UTC
-}
+type Catalogue struct{ types map[string]Type }
 
 // Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
 var Embedded = sync.OnceValue(func() *Catalogue {
@@ -31,27 +26,18 @@ var Embedded = sync.OnceValue(func() *Catalogue {
 	return c
 })
 
-// Lookup returns the facts of the type called name, and whether the catalogue has it.
 func (c *Catalogue) Lookup(name string) (Type, bool) {
-	i, ok := slices.BinarySearchFunc(c.types, name, func(t Type, name string) int {
-		return strings.Compare(t.Name, name)
-	})
-	if !ok {
-		return Type{}, false
-	}
-	return c.types[i], true
+	t, ok := c.types[name]
+	return t, ok
 }
 
-func (c *Catalogue) Names() []string {
-	names := make([]string, len(c.types))
-	for i, t := range c.types {
-		names[i] = t.Name
-	}
-	return names
-}
+// Names returns the names of all types, sorted.
+func (c *Catalogue) Names() []string { return slices.Sorted(maps.Keys(c.types)) }
 
-// Types returns all types, sorted by name. The caller owns the slice.
-func (c *Catalogue) Types() []Type { return slices.Clone(c.types) }
+// Types returns all types, sorted by name.
+func (c *Catalogue) Types() []Type {
+	return slices.SortedFunc(maps.Values(c.types), func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+}
 
 // With returns a catalogue with the facts of newer added, or in the place of older facts of the same name. Facts that EC2 does
 // not publish survive where newer lacks them: a measured memory, the Neuron cores and the pod interfaces of the same hardware.
@@ -60,17 +46,12 @@ func (c *Catalogue) With(newer ...Type) *Catalogue {
 	if len(newer) == 0 {
 		return c
 	}
-	byName := make(map[string]Type, len(c.types)+len(newer))
-	for _, t := range c.types {
-		byName[t.Name] = t
-	}
+	types := make(map[string]Type, len(c.types)+len(newer))
+	maps.Copy(types, c.types)
 	for _, t := range newer {
-		old, _ := c.Lookup(t.Name)
-		byName[t.Name] = t.completedBy(old)
+		types[t.Name] = t.completedBy(c.types[t.Name])
 	}
-	types := slices.Collect(maps.Values(byName))
-	sortTypes(types)
-	return &Catalogue{types: types, source: c.source, date: c.date}
+	return &Catalogue{types}
 }
 
 // completedBy returns t with the facts it lacks and EC2 does not publish, from older facts of the same type, if there are any.
@@ -85,12 +66,6 @@ func (t Type) completedBy(old Type) Type {
 	return t
 }
 
-func sortTypes(types []Type) {
-	slices.SortFunc(types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
-}
-
-const dateLayout = "2006-01-02"
-
 // parse reads the built-in list. A fact that a type lacks is zero: none, or not known.
 func parse(list string) (*Catalogue, error) {
 	var read struct {
@@ -100,18 +75,15 @@ func parse(list string) (*Catalogue, error) {
 	if err := json.Unmarshal([]byte(list), &read); err != nil {
 		return nil, err
 	}
-	date, err := time.Parse(dateLayout, read.Date)
-	if err != nil {
-		return nil, err
-	}
-	for i := range read.Types {
-		if err := read.Types[i].validate(); err != nil {
+	types := make(map[string]Type, len(read.Types))
+	for _, t := range read.Types {
+		if err := t.validate(); err != nil {
 			return nil, err
 		}
-		read.Types[i].Source = read.Source + ", " + read.Date
+		t.Source = read.Source + ", " + read.Date
+		types[t.Name] = t
 	}
-	sortTypes(read.Types)
-	return &Catalogue{types: read.Types, source: read.Source, date: date}, nil
+	return &Catalogue{types}, nil
 }
 
 func (t Type) validate() error {

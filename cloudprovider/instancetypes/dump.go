@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 const dumpSource = "ec2:DescribeInstanceTypes"
@@ -26,7 +27,7 @@ func ReadFile(path string) ([]Type, error) {
 		return nil, fmt.Errorf("instance types of %q: %w", path, err)
 	}
 	for i := range types {
-		types[i].Source = dumpSource + " in " + filepath.Base(path) + ", " + info.ModTime().UTC().Format(dateLayout)
+		types[i].Source = dumpSource + " in " + filepath.Base(path) + ", " + info.ModTime().UTC().Format(time.DateOnly)
 	}
 	return types, nil
 }
@@ -72,38 +73,33 @@ type dumpType struct {
 	BareMetal     bool
 	ProcessorInfo struct{ SupportedArchitectures []string }
 	VCPUInfo      struct{ DefaultVCPUs int }
-	MemoryInfo    dumpSize
-	GPUInfo       struct{ GPUs []dumpGPU }
-	NeuronInfo    struct{ NeuronDevices []dumpNeuron }
-
+	MemoryInfo    struct{ SizeInMiB int64 }
+	GPUInfo       struct {
+		GPUs []struct {
+			Name, Manufacturer     string
+			Count, LogicalGPUCount int
+			GPUPartitionSize       float64
+			MemoryInfo             struct{ SizeInMiB int64 }
+		}
+	}
+	NeuronInfo struct {
+		NeuronDevices []struct {
+			Count    int
+			CoreInfo struct{ Count, Version int }
+		}
+	}
 	InstanceStorageInfo struct {
 		TotalSizeInGB int64
 		NVMESupport   string
 	}
-	NetworkInfo dumpNetwork
-}
-
-type dumpSize struct{ SizeInMiB int64 }
-
-type dumpGPU struct {
-	Name, Manufacturer     string
-	Count, LogicalGPUCount int
-	GPUPartitionSize       float64
-	MemoryInfo             dumpSize
-}
-
-type dumpNeuron struct {
-	Count    int
-	CoreInfo struct{ Count, Version int }
-}
-
-type dumpNetwork struct {
-	IPv4AddressesPerInterface int
-	MaximumNetworkInterfaces  int
-	DefaultNetworkCardIndex   int
-	NetworkCards              []struct{ NetworkCardIndex, MaximumNetworkInterfaces int }
-	EFASupported              bool
-	EFAInfo                   struct{ MaximumEFAInterfaces int }
+	NetworkInfo struct {
+		IPv4AddressesPerInterface int
+		MaximumNetworkInterfaces  int
+		DefaultNetworkCardIndex   int
+		NetworkCards              []struct{ NetworkCardIndex, MaximumNetworkInterfaces int }
+		EFASupported              bool
+		EFAInfo                   struct{ MaximumEFAInterfaces int }
+	}
 }
 
 func (in dumpType) facts() Type {
@@ -117,7 +113,8 @@ func (in dumpType) facts() Type {
 	}
 	for _, g := range in.GPUInfo.GPUs {
 		t.GPU.Manufacturer, t.GPU.Name, t.GPU.MemoryBytes = g.Manufacturer, g.Name, g.MemoryInfo.SizeInMiB*mib
-		t.GPU.Count += g.published()
+		// The driver shows a fraction of a card as one GPU, though EC2 does not count it as a whole one.
+		t.GPU.Count += cmp.Or(max(0, g.LogicalGPUCount), max(1, g.Count))
 		if g.GPUPartitionSize > 0 && g.GPUPartitionSize < 1 {
 			t.GPU.Fraction = g.GPUPartitionSize
 		}
@@ -144,12 +141,4 @@ func (in dumpType) facts() Type {
 		t.EFAInterfaces = in.NetworkInfo.EFAInfo.MaximumEFAInterfaces
 	}
 	return t
-}
-
-// published counts the GPUs that the driver shows: a fraction of a card shows as one, though EC2 does not count it as a whole one.
-func (g dumpGPU) published() int {
-	if g.LogicalGPUCount > 0 {
-		return g.LogicalGPUCount
-	}
-	return max(1, g.Count)
 }

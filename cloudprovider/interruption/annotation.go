@@ -87,17 +87,11 @@ func (m annotation) resumed(now time.Time) reason {
 // into use. Only a later word of AWS puts the deadline off.
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	node = node.DeepCopy()
-	if node.Annotations == nil {
-		node.Annotations = map[string]string{}
-	}
-	if node.Labels == nil {
-		node.Labels = map[string]string{}
-	}
 	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
 	_, excluded := node.Labels[labelExcluded]
 	m.Cordoned, m.Excluded = !node.Spec.Unschedulable || cordonedByCore(node) || tainted(node), m.Excluded && !excluded
 	if m.Excluded {
-		node.Labels[labelExcluded] = "true"
+		metav1.SetMetaDataLabel(&node.ObjectMeta, labelExcluded, "true")
 	}
 	if before, already := annotationOf(node); already {
 		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded || m.Excluded
@@ -111,7 +105,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	node.Spec.Unschedulable = true
 	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.Kind), Effect: corev1.TaintEffectNoSchedule})
 	text, _ := json.Marshal(m) // of times and words, which cannot fail
-	node.Annotations[Taint] = string(text)
+	metav1.SetMetaDataAnnotation(&node.ObjectMeta, Taint, string(text))
 	return node
 }
 

@@ -106,7 +106,6 @@ func (r reason) endsAtDeadline() bool {
 	return true
 }
 
-// drainBy is the deadline of the drain.
 func (r reason) drainBy() time.Time {
 	if r.extended.IsZero() {
 		return r.Deadline
@@ -149,5 +148,4 @@ func (r reason) rank() int {
 	return 0
 }
 
-// poolIsShort reports whether the instance's pool is short of capacity.
 func (r reason) poolIsShort() bool { return r.Kind == event.SpotInterruption }

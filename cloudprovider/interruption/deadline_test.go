@@ -182,9 +182,9 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 			if result == queue.Done() {
 				break
 			}
-			assert.Truef(t, result.After() <= tt.most,
-				"hidden from others for %v after %v, want at most %v", result.After(), received.Sub(sent), tt.most)
-			received = received.Add(result.After().Truncate(time.Second) + 30*time.Millisecond) // SQS takes whole seconds
+			assert.Truef(t, result.After <= tt.most,
+				"hidden from others for %v after %v, want at most %v", result.After, received.Sub(sent), tt.most)
+			received = received.Add(result.After.Truncate(time.Second) + 30*time.Millisecond) // SQS takes whole seconds
 		}
 		if over := received.Sub(sent) - tt.until; receives > tt.receptions || over < 0 || over > 2*time.Second {
 			t.Errorf("deleted at the %dth reception, %v after it was sent; want fewer than %d, and %v",
@@ -195,12 +195,12 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 
 func TestForeignMessageOfUnknownAgeIsNotReadInALoop(t *testing.T) {
 	h, m := &Handler{}, queue.Message{Received: time.Now(), Receives: 1}
-	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result.After() != ownersPause {
-		t.Errorf("comes again after %v, want %v", result.After(), ownersPause)
+	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result.After != ownersPause {
+		t.Errorf("comes again after %v, want %v", result.After, ownersPause)
 	}
 	timed := event.Event{Time: m.Received.Add(-time.Minute)}
-	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result.After() != ownersPause {
-		t.Errorf("comes again after %v, want %v", result.After(), ownersPause)
+	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result.After != ownersPause {
+		t.Errorf("comes again after %v, want %v", result.After, ownersPause)
 	}
 	timed.Time = m.Received.Add(-ownersTime - time.Second)
 	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result != queue.Done() {

@@ -300,7 +300,6 @@ const (
 	leaveTime = 5 * time.Second
 )
 
-// plan is the current plan for the nodes of a job.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
@@ -310,14 +309,10 @@ func (h *Handler) plan(j *job) drain.Plan {
 		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
 		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
 	}
-	switch node := h.node(j.instance); {
-	case node == nil:
-	case nodemeta.DrainedByCore(node) && !c.endsAtDeadline():
-		p.HandsOff = func(*corev1.Pod) bool { return true }
-	case nodemeta.DrainedByCore(node):
+	if h.drainedByCore(j) {
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on
 		// another node, and takes one that is gone for evicted (evictPod, read 2026-11).
-		p.HandsOff = comesAgain
+		p.HandsOff = func(pod *corev1.Pod) bool { return !c.endsAtDeadline() || comesAgain(pod) }
 	}
 	return p
 }

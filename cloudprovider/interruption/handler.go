@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -26,20 +27,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// Deadline decides about pods that disruption budgets hold back until the last seconds.
-type Deadline string
-
+// Answers to disruption budgets that hold pods back until the last seconds, and to rebalance recommendations.
 const (
-	Force Deadline = "force" // they are deleted, with the grace that is left
-	Leave Deadline = "leave" // they end with the instance
-)
-
-// OnRebalance decides about rebalance recommendations.
-type OnRebalance string
-
-const (
-	Count OnRebalance = "count"
-	Drain OnRebalance = "drain"
+	Force = "force" // the pods are deleted, with the grace that is left
+	Leave = "leave" // they end with the instance
+	Count = "count" // recommendations are counted
+	Drain = "drain" // their nodes are drained
 )
 
 // groups reads and changes the Auto Scaling groups. Implemented by asg.Cache.
@@ -54,7 +47,7 @@ type groups interface {
 type Options struct {
 	Groups groups
 	Hooks  awsclient.Hooks
-	EC2    reboots
+	EC2    *ec2.Client
 	SQS    queue.API
 	// Queue is the name or URL of the queue. If it is empty, the Handler reads none and only finishes drains that are under
 	// way.
@@ -65,9 +58,8 @@ type Options struct {
 	// Nodes and Pods are informers of all nodes and pods. New adds indexes to them.
 	Nodes, Pods cache.SharedIndexInformer
 	Events      record.EventRecorder
-	// AtDeadline and Rebalance are the flags of these names.
-	AtDeadline Deadline
-	Rebalance  OnRebalance
+	// AtDeadline is Force or Leave, Rebalance is Count or Drain.
+	AtDeadline, Rebalance string
 	// Draining is called when the drain of a node begins, with the name of its Auto Scaling group and why AWS takes it. It must return
 	// at once, and may be called by several goroutines.
 	Draining func(node, group, reason string)
@@ -175,21 +167,16 @@ func (h *Handler) node(instance string) *corev1.Node {
 func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Result {
 	e, err := event.Parse(m.Body)
 	if why, bad := errors.AsType[*event.Unusable](err); bad {
-		return h.discard(ctx, m, why)
+		h.metrics.received.WithLabelValues(string(unusable)).Inc()
+		h.metrics.handled.WithLabelValues(string(unusable), string(why.Reason)).Inc()
+		klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", why.Reason, "err", why)
+		return queue.Done()
 	}
 	h.metrics.received.WithLabelValues(string(e.Kind)).Inc()
 	result, out := h.classify(ctx, m, e)
 	h.metrics.handled.WithLabelValues(string(e.Kind), string(out)).Inc()
 	klog.FromContext(ctx).V(3).Info("Dealt with a message", "kind", e.Kind, "event", e.ID, "instances", e.Instances, "outcome", out)
 	return result
-}
-
-// discard counts an unusable message.
-func (h *Handler) discard(ctx context.Context, m queue.Message, why *event.Unusable) queue.Result {
-	h.metrics.received.WithLabelValues(string(unusable)).Inc()
-	h.metrics.handled.WithLabelValues(string(unusable), string(why.Reason)).Inc()
-	klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", why.Reason, "err", why)
-	return queue.Done()
 }
 
 func (h *Handler) reportMoved(pod *corev1.Pod, forced, held bool) {

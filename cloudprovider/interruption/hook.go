@@ -36,7 +36,7 @@ const readGather, hookGather = 100 * time.Millisecond, time.Second
 type hookOf struct{ group, hook string }
 
 // A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings, and so
-// between heartbeats until one shows what the message says.
+// between heartbeats, by the receptions of the message, until a reading shows what it says.
 const hookSettle = 2 * time.Minute
 
 var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, heartbeatEvery}
@@ -71,7 +71,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return queue.Done(), stale // terminated or detached
 	case !isHeld(g, instance) && h.Clock.Now().Sub(announced) < hookSettle:
 		_ = h.heartbeat(ctx, e)
-		return queue.Retry(pauseAfter(m, hookPauses)), postponed
+		return queue.Retry(hookPauses[min(max(m.Receives, 1), len(hookPauses))-1]), postponed
 	case !isHeld(g, instance):
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):
@@ -168,7 +168,6 @@ func (h *Handler) heartbeat(ctx context.Context, e event.Event) error {
 	return err
 }
 
-// tokenOf returns the token of a lifecycle action, nil if it has none.
 func tokenOf(e event.Event) *string {
 	if e.Token == "" {
 		return nil

@@ -134,7 +134,6 @@ func (s *jobs) has(instance string) bool {
 	return s.underWay[instance] != nil
 }
 
-// end publishes a job's outcome.
 func (s *jobs) end(j *job, out outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +151,6 @@ func (s *jobs) end(j *job, out outcome) {
 	close(j.done)
 }
 
-// remember records that the instance was dealt with.
 func (s *jobs) remember(instance string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,11 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// reboots is implemented by the EC2 client of the SDK.
-type reboots interface {
-	RebootInstances(context.Context, *ec2.RebootInstancesInput, ...func(*ec2.Options)) (*ec2.RebootInstancesOutput, error)
-}
-
 // beginReboot begins the job of a node that is to be rebooted (package move). Pods of a node that is not Ready are of no use and may be
 // stuck. The reboot waits for them as long as the end of an instance after a warning, and then takes place if the node is still not Ready.
 func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.Time) {

@@ -20,10 +20,7 @@ func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
 	reused := h.forget(now, h.Groups.Snapshot())
 	for _, object := range h.Nodes.GetStore().List() {
-		node, ok := object.(*corev1.Node)
-		if !ok {
-			continue
-		}
+		node := object.(*corev1.Node)
 		switch m, ok := annotationOf(node); {
 		case ctx.Err() != nil:
 		case ok || tainted(node) && h.inGroup(nodemeta.InstanceOf(node)):

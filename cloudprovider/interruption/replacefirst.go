@@ -63,7 +63,6 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node
 	return true
 }
 
-// drainedByCore reports whether the core moves the pods of the instance.
 func (h *Handler) drainedByCore(j *job) bool {
 	node := h.node(j.instance)
 	return node != nil && nodemeta.DrainedByCore(node)

@@ -114,7 +114,6 @@ func (h *Handler) hasOther(ctx context.Context, instance string, drained []*core
 	return false
 }
 
-// notTerminated explains to people why an instance was not terminated.
 func notTerminated(group string, err error) string {
 	text := fmt.Sprintf("Auto Scaling group %q did not terminate the instance: %s", group, awsclient.Brief(err))
 	if awsclient.IsDenied(err) {

@@ -13,10 +13,8 @@ func IndexByInstance(nodes cache.SharedIndexInformer) error {
 		return nil
 	}
 	return nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
-		if node, ok := object.(*corev1.Node); ok {
-			if id := InstanceOf(node); id != "" {
-				return []string{id}, nil
-			}
+		if id := InstanceOf(object.(*corev1.Node)); id != "" {
+			return []string{id}, nil
 		}
 		return nil, nil
 	}})
@@ -44,14 +42,11 @@ func PodsOn(pods cache.Indexer, node string) []*corev1.Pod {
 	return indexed[*corev1.Pod](pods, byNode, node)
 }
 
-// indexed returns the objects that have the key in the index.
 func indexed[T any](objects cache.Indexer, index, key string) []T {
 	found, _ := objects.ByIndex(index, key) // fails without the index
 	list := make([]T, 0, len(found))
 	for _, object := range found {
-		if one, ok := object.(T); ok {
-			list = append(list, one)
-		}
+		list = append(list, object.(T)) // which the index has looked at
 	}
 	return list
 }

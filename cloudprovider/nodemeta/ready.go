@@ -29,7 +29,6 @@ func ReadySince(node *corev1.Node) time.Time {
 // taintDeleted is what the core sets on a node that it removes.
 const taintDeleted = "ToBeDeletedByClusterAutoscaler"
 
-// DrainedByCore reports whether the core's scale-down drains the node.
 func DrainedByCore(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
 }

@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,12 +41,9 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
 	}
 	t.addZone(in)
-	if in.Learnt != nil {
-		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen, or on its newest"})
-	}
-	if in.UserData != nil {
-		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})
-	}
+	learnt, userData := cmp.Or(in.Learnt, &Learnt{}), cmp.Or(in.UserData, &UserData{})
+	t.promiseAll(learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen, or on its newest"})
+	t.promiseAll(userData.Labels, Source{Kind: SourceUserData, Detail: userData.Form})
 	t.addNodegroupLabels(in, d)
 	problems := t.addTagLabels(in, d)
 	problems = append(problems, t.pinZone(in)...)
@@ -134,6 +132,56 @@ func (t *Template) addTypeLabels(in *Input) {
 	}
 }
 
+// regionOfZone matches the region at the beginning of a zone's name. Local and Wavelength Zones carry more than one letter
+// after it: us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
+var regionOfZone = regexp.MustCompile(`^[a-z]+(?:-[a-z]+)+-[0-9]+`)
+
+func (in *Input) region() string {
+	if in.Region != "" || len(in.Zones) == 0 {
+		return in.Region
+	}
+	return regionOfZone.FindString(slices.Min(in.Zones))
+}
+
+// zone returns the zone the template stands for, and whether every node of the group will be in it. Among several it is AWS's first, as in the stock
+// provider's template: a pod that fits there wakes the group.
+func (in *Input) zone() (name string, promised bool) {
+	switch zones := slices.Compact(slices.Clone(in.Zones)); {
+	case in.PinnedZone != "":
+		return in.PinnedZone, true
+	case len(zones) > 0:
+		return zones[0], len(zones) == 1
+	}
+	return "", false
+}
+
+// pinZone replaces all zone labels by the pinned zone, and reports who declared another. A declared zone ID never matches the
+// zone's name, so whoever declares one gets a problem for each pinned zone.
+func (t *Template) pinZone(in *Input) []Problem {
+	zone := in.PinnedZone
+	if zone == "" {
+		return nil
+	}
+	var problems []Problem
+	for _, key := range zoneLabels {
+		value, source := t.Labels[key], t.Sources.Labels[key]
+		if source.Declared() && value != zone {
+			// It does not name the pinned zone, so that it is the same for each of them.
+			p := Problem{Group: in.Group, Subject: string(source.Kind) + " label", Key: key, Value: value, Reason: ReasonPinnedZone,
+				Expected: "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in"}
+			if source.Kind == SourceTag {
+				p.Subject, p.Key = "", labelPrefix+key
+			}
+			problems = append(problems, p)
+		}
+		delete(t.Labels, key)
+		delete(t.Assumed, key)
+		delete(t.Sources.Labels, key)
+	}
+	t.addZone(in)
+	return problems
+}
+
 func (t *Template) addZone(in *Input) {
 	switch zone, promised := in.zone(); {
 	case zone == "":
@@ -146,13 +194,8 @@ func (t *Template) addZone(in *Input) {
 
 // addNodegroupLabels sets EKS's labels. Without an answer from EKS, name and capacity type follow from the Auto Scaling group.
 func (t *Template) addNodegroupLabels(in *Input, d Declared) {
-	name, capacityType := d.ManagedNodegroup, ""
-	switch in.CapacityType {
-	case awsmessage.Spot:
-		capacityType = "SPOT"
-	case awsmessage.OnDemand:
-		capacityType = "ON_DEMAND"
-	}
+	name := d.ManagedNodegroup
+	capacityType := map[string]string{awsmessage.Spot: "SPOT", awsmessage.OnDemand: "ON_DEMAND"}[in.CapacityType]
 	if in.Nodegroup != nil {
 		t.promiseAll(in.Nodegroup.Labels, Source{Kind: SourceNodegroup, Detail: "labels"})
 		name, capacityType = in.Nodegroup.Name, cmp.Or(in.Nodegroup.CapacityType, capacityType)

@@ -43,11 +43,11 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}}
 	refused := map[*Observed]bool{}
-	refuse := func(o *Observed, why string) {
-		refused[o] = true
-		if slices.Contains(present, o) {
+	refuse := func(o *Observed, why string) bool {
+		if refused[o] = why != ""; refused[o] && slices.Contains(present, o) {
 			l.refuse(o, why)
 		}
+		return refused[o]
 	}
 	byType := map[string][]*Observed{}
 	for _, o := range all {
@@ -55,20 +55,10 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	for name, nodes := range byType {
 		t, known := facts(name)
-		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
-			why, wrong := o.implausible(t, known)
-			if wrong {
-				refuse(o, why)
-			}
-			return wrong
-		})
+		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool { return refuse(o, o.implausible(t, known)) })
 		if !reservedAlike(nodes, t) {
 			nodes = slices.DeleteFunc(nodes, func(o *Observed) bool {
-				keeps := o.reservesMuch(t)
-				if keeps {
-					refuse(o, "a node offers pods at least half of what it has, or the memory that the EKS images leave")
-				}
-				return keeps
+				return o.reservesMuch(t) && refuse(o, "a node offers pods at least half of what it has, or the memory that the EKS images leave")
 			})
 		}
 		for _, o := range behind(nodes) {
@@ -109,13 +99,10 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(instanceType string) (instancetypes.Type, bool)) bool {
 	t, known := facts(instanceType)
 	o := figuresOf(node, instanceType)
-	if _, wrong := o.implausible(t, known); wrong {
+	if o.implausible(t, known) != "" {
 		return known
 	}
-	if l == nil {
-		l = &Learnt{}
-	}
-	if m, seen := l.types[instanceType]; seen {
+	if m, seen := cmp.Or(l, &Learnt{}).types[instanceType]; seen {
 		return o.measured.less(m)
 	}
 	return known && o.reservesMuch(t)
@@ -196,54 +183,44 @@ func behind(nodes []*Observed) []*Observed {
 // another value came in the minute before it: a launch may bring both. A value that follows the zone is the next node's in that zone.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
-	count, keys, newest := map[[2]string]int{}, map[string]int{}, map[string]*Observed{}
-	inZone, several := map[[2]string]string{}, map[string]bool{} // values of several nodes by key and zone, and keys with several in a zone
+	byKey := map[string][]*Observed{}
 	for _, o := range nodes {
-		for key, value := range o.labels {
-			count[[2]string{key, value}]++
-			keys[key]++
+		for key := range o.labels {
+			byKey[key] = append(byKey[key], o)
 		}
 	}
-	values := map[string]int{} // of several nodes, by key
-	for label, carriers := range count {
-		if carriers >= minLabelledNodes {
-			values[label[0]]++
+	for key, carriers := range byKey {
+		usual, count := 2*len(carriers) > len(nodes), map[string]int{}
+		for _, o := range carriers {
+			count[o.labels[key]]++
 		}
-	}
-	for _, o := range nodes {
-		for key, value := range o.labels {
-			if count[[2]string{key, value}] < minLabelledNodes {
-				continue
+		shared := slices.DeleteFunc(carriers, func(o *Observed) bool { return count[o.labels[key]] < minLabelledNodes })
+		inZone, values, several := map[string]string{}, map[string]bool{}, false // shared values, and whether a zone has several
+		for _, o := range shared {
+			value := o.labels[key]
+			before, known := inZone[o.zone]
+			inZone[o.zone], values[value] = value, true
+			several = several || known && before != value
+		}
+		for value := range values {
+			if 2*count[value] > len(nodes) && (several || len(values) == 1) {
+				l.labels[key] = value
 			}
-			if n := newest[key]; n == nil || o.created.After(n.created) {
-				newest[key] = o
+		}
+		if _, found := l.labels[key]; !found && several && usual {
+			newest := slices.MaxFunc(shared, func(a, b *Observed) int { return a.created.Compare(b.created) })
+			if several = !slices.ContainsFunc(shared, func(o *Observed) bool {
+				return o.labels[key] != newest.labels[key] && newest.created.Sub(o.created) <= settledAfter
+			}); several {
+				l.labels[key] = newest.labels[key]
 			}
-			before, known := inZone[[2]string{key, o.zone}]
-			inZone[[2]string{key, o.zone}] = value
-			several[key] = several[key] || known && before != value
 		}
-	}
-	usual := func(key string) bool { return 2*keys[key] > len(nodes) }
-	for label, carriers := range count {
-		zonal := values[label[0]] > 1 && !several[label[0]]
-		if 2*carriers > len(nodes) && carriers >= minLabelledNodes && !zonal {
-			l.labels[label[0]] = label[1]
-		}
-	}
-	for key, o := range newest {
-		several[key] = several[key] && !slices.ContainsFunc(nodes, func(n *Observed) bool {
-			value, has := n.labels[key]
-			return has && value != o.labels[key] && count[[2]string{key, value}] >= minLabelledNodes && o.created.Sub(n.created) <= settledAfter
-		})
-		if _, shared := l.labels[key]; !shared && several[key] && usual(key) {
-			l.labels[key] = o.labels[key]
-		}
-	}
-	for label, carriers := range count {
-		value, shared := l.labels[label[0]]
-		stays := carriers >= minLabelledNodes && !shared && !several[label[0]] && usual(label[0])
-		if 2*carriers <= len(nodes) && !stays && (!shared || value != label[1]) {
-			l.odd[label] = true
+		next, found := l.labels[key]
+		for value, number := range count {
+			stays := values[value] && !found && !several && usual
+			if 2*number <= len(nodes) && !stays && (!found || value != next) {
+				l.odd[[2]string{key, value}] = true
+			}
 		}
 	}
 }
@@ -252,17 +229,12 @@ func (l *Learnt) Equal(o *Learnt) bool { return reflect.DeepEqual(l, o) }
 
 // measured returns the observed figures of type t. It ignores figures that no such machine can have.
 func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
-	if in.Learnt != nil {
-		m, ok = in.Learnt.types[t.Name]
-	}
+	m, ok = cmp.Or(in.Learnt, &Learnt{}).types[t.Name]
 	return m, ok && near(m.capacity, t)
 }
 
 func (in *Input) refusals() (problems []Problem) {
-	if in.Learnt == nil {
-		return nil
-	}
-	for _, r := range in.Learnt.refused {
+	for _, r := range cmp.Or(in.Learnt, &Learnt{}).refused {
 		problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.node, Value: r.figures, Reason: ReasonImplausibleNode,
 			Expected: "the figures of a sound node: " + r.why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
 	}

@@ -145,20 +145,21 @@ func (a amounts) or(b amounts) amounts {
 		diskBytes: cmp.Or(a.diskBytes, b.diskBytes), pods: cmp.Or(a.pods, b.pods)}
 }
 
-// implausible says why the next node cannot look like this one, however much it reserves. A node must report what every node reports (a
-// kubelet may be configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
-func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wrong bool) {
+// implausible says why the next node cannot look like this one, however much it reserves, "" if it can. A node must report what every
+// node reports (a kubelet may be configured not to count its disk), must not contradict itself, and must be near the catalogue's figures,
+// if they are known.
+func (o *Observed) implausible(t instancetypes.Type, known bool) string {
 	c, a := o.measured.capacity, o.measured.allocatable
 	switch {
 	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
-		return "a node offers pods CPU, memory and a number of pods", true
+		return "a node offers pods CPU, memory and a number of pods"
 	case a.least(c) != a:
-		return "more is allocatable than there is", true
+		return "more is allocatable than there is"
 	case known && !near(c, t):
 		return fmt.Sprintf("EC2 states %d CPUs and %s for the type, of which a node has half the CPUs and three quarters of the memory at least",
-			t.VCPU, text(binary(t.MemoryBytes))), true
+			t.VCPU, text(binary(t.MemoryBytes)))
 	}
-	return "", false
+	return ""
 }
 
 // reservesMuch reports whether a node offers pods less than half of what it has, and less memory than the EKS images would leave them.

@@ -48,10 +48,7 @@ type amounts struct {
 
 // unreserved computes the part of capacity left for pods as the node does itself.
 func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
-	var ud UserData
-	if in.UserData != nil {
-		ud = *in.UserData
-	}
+	ud := cmp.Or(in.UserData, &UserData{})
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
 		return ud.KubeReserved.of(name, usual) + ud.SystemReserved.of(name, 0)
 	}

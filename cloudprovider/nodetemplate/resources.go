@@ -137,13 +137,12 @@ func (t *Template) addHugePages(in *Input) {
 
 // addAccelerators sets each accelerator that every member has, to the least number of them, never to zero.
 func (t *Template) addAccelerators(in *Input) {
-	for _, r := range in.Members[0].Type.Accelerators() {
-		count := r.Count
+	for name, count := range in.Members[0].Type.Accelerators() {
 		for _, m := range in.Members[1:] {
-			count = min(count, countOf(m.Type, r.Name))
+			count = min(count, m.Type.Accelerators()[name])
 		}
 		if count > 0 {
-			t.declare(corev1.ResourceName(r.Name), decimal(int64(count)), Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name})
+			t.declare(corev1.ResourceName(name), decimal(int64(count)), Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name})
 		}
 	}
 }
@@ -165,15 +164,6 @@ func (t *Template) addInterfaces(in *Input) {
 	if in.Family() == Windows && addresses > 0 {
 		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
 	}
-}
-
-func countOf(t instancetypes.Type, name string) int {
-	for _, r := range t.Accelerators() {
-		if r.Name == name {
-			return r.Count
-		}
-	}
-	return 0
 }
 
 // declare sets a resource in capacity and allocatable alike. Zero removes an extended resource.

@@ -25,7 +25,7 @@ const (
 // Declared holds the facts that a group's tags declare about its nodes.
 type Declared struct {
 	Labels    map[string]string
-	Taints    []corev1.Taint // sorted, one per key
+	Taints    []corev1.Taint // one per key
 	Resources corev1.ResourceList
 	Options   Options
 
@@ -62,7 +62,6 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 	for _, key := range misplaced {
 		report(key, d.readMisplaced(key[strings.Index(key, templatePrefix):], tags[key], read))
 	}
-	slices.SortFunc(d.Taints, compareTaints)
 	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
 	return d, problems
 }

@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,29 +31,27 @@ var eksEffects = map[string]corev1.TaintEffect{
 // source's value. A malformed taint of the EKS node group affects no other. Start-up taints are left out, and so are taints of the
 // user data that the group's nodes have lost: an agent that is not in our list takes them off.
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
-	if in.UserData != nil {
-		for _, taint := range in.UserData.Taints {
-			if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
-				t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
-			}
+	for _, taint := range cmp.Or(in.UserData, &UserData{}).Taints {
+		if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
+			t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 		}
 	}
 	var problems []Problem
-	if in.Nodegroup != nil {
-		for _, taint := range in.Nodegroup.Taints {
-			effect, ok := eksEffects[taint.Effect]
-			if !ok {
-				problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
-					Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
-				continue
-			}
-			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
+	for _, taint := range cmp.Or(in.Nodegroup, &Nodegroup{}).Taints {
+		effect, ok := eksEffects[taint.Effect]
+		if !ok {
+			problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
+				Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
+			continue
 		}
+		t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
 	}
 	for _, taint := range d.Taints {
 		t.taint(taint, Source{Kind: SourceTag, Detail: taintPrefix + taint.Key})
 	}
-	slices.SortFunc(t.Taints, compareTaints)
+	slices.SortFunc(t.Taints, func(a, b corev1.Taint) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
+	})
 	return problems
 }
 
@@ -61,10 +60,5 @@ func (t *Template) taint(taint corev1.Taint, source Source) {
 		return
 	}
 	t.Sources.Taints[taintName(taint)] = source
-	same := func(have corev1.Taint) bool { return have.MatchTaint(&taint) }
-	if i := slices.IndexFunc(t.Taints, same); i >= 0 {
-		t.Taints[i] = taint
-		return
-	}
-	t.Taints = append(t.Taints, taint)
+	t.Taints = append(slices.DeleteFunc(t.Taints, func(have corev1.Taint) bool { return have.MatchTaint(&taint) }), taint)
 }

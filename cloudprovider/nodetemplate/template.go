@@ -87,12 +87,7 @@ var acceleratorDrivers = map[string]string{"nvidia.com": "gpu.nvidia.com", "amd.
 
 // SharesAccelerators reports whether the driver shares accelerators out by dynamic resource allocation.
 func SharesAccelerators(driver string) bool {
-	for _, known := range acceleratorDrivers {
-		if known == driver {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(slices.Collect(maps.Values(acceleratorDrivers)), driver)
 }
 
 // Shares reports whether the driver shares out accelerators of the vendor of this one.

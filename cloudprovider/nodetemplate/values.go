@@ -59,10 +59,6 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	return nil
 }
 
-func compareTaints(a, b corev1.Taint) int {
-	return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Value, b.Value))
-}
-
 func (d *Declared) readResource(name, value string) *Problem {
 	key := corev1.ResourceName(name)
 	known := !Extended(key) || strings.Contains(name, "/") || strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) ||
@@ -88,28 +84,28 @@ var quantityForm = regexp.MustCompile(`^[+]?[0-9.]{1,32}([eE][+-]?[0-9]{1,2}|[A-
 // maxQuantity is far above any machine, and far below the overflow of quantities.
 var maxQuantity = resource.MustParse("1Ei")
 
-// ParseQuantity reads an amount that a node can have: a Kubernetes quantity of 0 to 1Ei. It is safe on text from anybody. If ok
-// is false, expected describes a valid value in words.
-func ParseQuantity(s string) (q resource.Quantity, expected string, ok bool) {
+// ParseQuantity reads an amount that a node can have: a Kubernetes quantity of 0 to 1Ei. It is safe on text from anybody. For
+// another text, expected describes a valid value in words.
+func ParseQuantity(s string) (q resource.Quantity, expected string) {
 	const form = "a Kubernetes quantity, not negative"
 	if !quantityForm.MatchString(s) {
-		return q, form, false
+		return q, form
 	}
 	q, err := resource.ParseQuantity(s)
 	switch {
 	case err != nil:
-		return q, form, false
+		return q, form
 	case q.Cmp(maxQuantity) > 0:
-		return q, "a quantity no larger than 1Ei", false
+		return q, "a quantity no larger than 1Ei"
 	}
-	return q, "", true
+	return q, ""
 }
 
 // parseQuantity reads the value of a resources tag. If a node cannot have it, expected describes a valid value.
 func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity, expected string) {
-	q, expected, ok := ParseQuantity(value)
+	q, expected = ParseQuantity(value)
 	switch {
-	case !ok:
+	case expected != "":
 		return q, expected
 	case q.IsZero() && (name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourcePods):
 		return q, "a quantity above zero"

@@ -25,14 +25,8 @@ func lasting(c decision.Code) int {
 
 // byUrgency compares reasons: by their order, and of one code the one first that does not pass by itself.
 func byUrgency(a, b decision.Reason) int {
-	order := lasting(a.Code) - lasting(b.Code)
-	switch {
-	case order != 0 || a.Passes == b.Passes:
-		return order
-	case a.Passes:
-		return 1
-	}
-	return -1
+	passes := map[bool]int{true: 1}
+	return cmp.Or(lasting(a.Code)-lasting(b.Code), passes[a.Passes]-passes[b.Passes])
 }
 
 // cannotGrow is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next

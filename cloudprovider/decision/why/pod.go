@@ -135,7 +135,7 @@ func resourcesOf(p decision.Reason) []string { return strings.Split(p.About, ", 
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
 func (s *search) spread() {
-	at := slices.IndexFunc(s.all, func(c candidate) bool { return c.Verdict == decision.Rejected && ofPod(c.Reason) })
+	at := slices.IndexFunc(s.all, func(c candidate) bool { return c.Verdict == decision.Rejected && c.Reason.OfPod })
 	for i := range s.all {
 		if c := &s.all[i]; at >= 0 && c.Verdict == decision.Skipped {
 			c.failing = append(c.failing, scheduler(s.all[at].Reason))

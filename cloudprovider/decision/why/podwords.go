@@ -125,7 +125,7 @@ func (s *search) objects(said decision.Reason) []string {
 			objects = append(objects, quote(c.Name))
 		}
 	case decision.CodePodAffinity:
-		objects = s.near(said.About == ownAffinity, said.About == ownAntiAffinity)
+		objects = s.near(said.About)
 	case decision.CodeTopologySpread:
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
@@ -145,18 +145,14 @@ func (s *search) objects(said decision.Reason) []string {
 }
 
 // near are the pods and places that the required pod affinity, or anti-affinity, names.
-func (s *search) near(affinity, antiAffinity bool) []string {
-	a := s.pod.Spec.Affinity
-	if a == nil {
-		return nil
-	}
+func (s *search) near(about string) (objects []string) {
 	var terms []corev1.PodAffinityTerm
-	if affinity && a.PodAffinity != nil {
+	switch a := cmp.Or(s.pod.Spec.Affinity, &corev1.Affinity{}); {
+	case about == ownAffinity && a.PodAffinity != nil:
 		terms = a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	} else if antiAffinity && a.PodAntiAffinity != nil {
+	case about == ownAntiAffinity && a.PodAntiAffinity != nil:
 		terms = a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	}
-	var objects []string
 	for _, term := range terms {
 		objects = append(objects, fmt.Sprintf("pods with %s in the same %s", clean(metav1.FormatLabelSelector(term.LabelSelector), maxName), clean(term.TopologyKey, maxName)))
 	}
@@ -305,25 +301,23 @@ func ofInstance(key string) bool {
 // look is the next step about a reason of the scheduler, such as the command that shows the objects.
 func (s *search) look(said decision.Reason) string {
 	namespace := shell(s.pod.Namespace)
-	switch said.About {
-	case theirAntiAffinity:
+	switch {
+	case said.About == theirAntiAffinity:
 		return "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"
-	case noSpreadLabel:
+	case said.About == noSpreadLabel:
 		return "give the nodes of a group that label, and state it by its tag k8s.io/cluster-autoscaler/node-template/label/LABEL, " +
 			"or set whenUnsatisfiable: ScheduleAnyway"
-	}
-	switch said.Code {
-	case decision.CodePorts:
+	case said.Code == decision.CodePorts:
 		return "let the pod use another host port, or none"
-	case decision.CodeVolume:
+	case said.Code == decision.CodeVolume:
 		if claims := s.claims(); len(claims) > 0 {
 			return fmt.Sprintf("kubectl -n %s describe pvc %s", namespace, shell(claims[0]))
 		}
-	case decision.CodeResourceClaim:
+	case said.Code == decision.CodeResourceClaim:
 		return fmt.Sprintf("kubectl -n %s describe resourceclaims", namespace)
-	case decision.CodePodAffinity:
+	case said.Code == decision.CodePodAffinity:
 		return "loosen the pod's affinity, or prefer it instead of requiring it"
-	case decision.CodeTopologySpread:
+	case said.Code == decision.CodeTopologySpread:
 		return "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"
 	}
 	return ""

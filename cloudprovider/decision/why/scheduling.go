@@ -55,10 +55,8 @@ var plugins = []struct {
 }
 
 // ClaimsUnread is the reason in the place of the plugin DynamicResources where the autoscaler reads no resource claims.
-var ClaimsUnread = decision.Reason{Code: decision.CodeResourceClaim, Message: claimsUnread, About: claimsUnread,
+var ClaimsUnread = decision.Reason{Code: decision.CodeResourceClaim, Message: "the autoscaler cannot read resource claims", OfPod: true,
 	Remedy: "grant list and watch on the kinds of resource.k8s.io/v1 (manifests/deploy/rbac.yaml), which Kubernetes serves since 1.34"}
-
-const claimsUnread = "the autoscaler cannot read resource claims"
 
 // Scheduling translates a failing plugin of the scheduler and its reasons, for one group. detail is what else is known, such as
 // the core's debug text, and may be "".
@@ -69,24 +67,11 @@ func Scheduling(plugin string, reasons []string, detail string) decision.Reason 
 			if !p.theirs {
 				said = ""
 			}
-			return decision.Reason{Code: p.code, Message: p.says + inBrackets(said), About: p.says}
+			return decision.Reason{Code: p.code, Message: p.says + inBrackets(said), About: p.says, OfPod: p.ofPod}
 		}
 	}
 	said = cmp.Or(said, detail)
 	return decision.Reason{Code: decision.CodeScheduling, Message: "the scheduler's plugin " + quote(plugin) + " refuses the pod" + inBrackets(said)}
-}
-
-// ofPod reports whether a reason of the scheduler's holds for every node.
-func ofPod(r decision.Reason) bool {
-	if r.About == claimsUnread {
-		return true
-	}
-	for _, p := range plugins {
-		if p.ofPod && p.says == r.About {
-			return true
-		}
-	}
-	return false
 }
 
 // inBrackets puts the scheduler's own words behind ours.

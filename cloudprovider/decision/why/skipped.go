@@ -40,15 +40,11 @@ const (
 )
 
 func (r Refusal) Reasons() []string {
-	switch {
-	case r.Text != "":
-		return []string{r.Text}
-	case r.Cap.Of != "":
-		return []string{string(r.Kind) + " (" + r.Cap.Of + ")"}
-	case r.Class != "":
-		return []string{string(r.Kind) + " (" + r.Class + ")"}
+	text := cmp.Or(r.Text, string(r.Kind))
+	if detail := cmp.Or(r.Cap.Of, r.Class); detail != "" && r.Text == "" {
+		text += " (" + detail + ")"
 	}
-	return []string{string(r.Kind)}
+	return []string{text}
 }
 
 // Skipped says why a group cannot grow now. A nil group is one about which nothing is known.

@@ -36,10 +36,8 @@ func clean(s string, limit int) string {
 	return awsmessage.Clip(s, limit)
 }
 
-// quote quotes a name from outside.
 func quote(name string) string { return strconv.Quote(clean(name, maxName)) }
 
-// shell quotes text for a POSIX shell if it is not one plain word.
 func shell(s string) string { return shellword.Quote(clean(s, maxGroup)) }
 
 // Named is a list of quoted names behind their kind, such as `groups "a" and "b"`, or their number where there are many.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,11 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 )
 
-// listed lists the pods to move from the API server, in one call for each node. The cache may lack pods that the scheduler
+// listed lists the pods of the nodes from the API server, in one call for each node. The cache may lack pods that the scheduler
 // bound while a node was being cordoned.
-func (d *Drainer) listed(ctx context.Context, nodes []string, moves func(*corev1.Pod) bool) (pods []*corev1.Pod, err error) {
+func (d *Drainer) listed(ctx context.Context, nodes []string) (pods []*corev1.Pod, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	for _, node := range nodes {
@@ -28,9 +28,7 @@ func (d *Drainer) listed(ctx context.Context, nodes []string, moves func(*corev1
 			return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
 		}
 		for n := range list.Items {
-			if pod := &list.Items[n]; moves(pod) {
-				pods = append(pods, pod)
-			}
+			pods = append(pods, &list.Items[n])
 		}
 	}
 	return pods, nil
@@ -47,10 +45,8 @@ func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 
 // delete deletes the pod against its budget, with the shorter of its own grace and the time that is left.
 func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
-	grace := max(1, int64(math.Floor(deadline.Sub(d.Clock.Now()).Seconds())))
-	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
-		grace = min(grace, max(1, *own))
-	}
+	left := int64(deadline.Sub(d.Clock.Now()) / time.Second)
+	grace := max(1, min(left, ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, left)))
 	return once(ctx, deleteTime, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
 		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
 }
@@ -71,11 +67,6 @@ type try struct {
 	last    time.Time
 	refused int
 	held    bool
-}
-
-// pause returns the time until the pod may be tried again.
-func (t try) pause() time.Duration {
-	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 }
 
 // outcome is the answer to one eviction or deletion.

@@ -2,6 +2,7 @@ package drain
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -84,19 +86,14 @@ func (d *Drainer) evictionSlots(pod *corev1.Pod) []chan struct{} {
 }
 
 // Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
-func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes, d.moves)) > 0 }
+func (d *Drainer) Occupied(nodes ...string) bool {
+	return slices.ContainsFunc(d.cached(nodes), func(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) })
+}
 
-func (d *Drainer) moves(pod *corev1.Pod) bool { return Moves(pod, d.Clock.Now()) }
-
-// cached are the pods to move according to the cache. They are shared and must not be changed.
-func (d *Drainer) cached(nodes []string, moves func(*corev1.Pod) bool) []*corev1.Pod {
-	var pods []*corev1.Pod
+// cached are the pods of the nodes according to the cache. They are shared and must not be changed.
+func (d *Drainer) cached(nodes []string) (pods []*corev1.Pod) {
 	for _, node := range nodes {
-		for _, pod := range nodemeta.PodsOn(d.Pods, node) {
-			if moves(pod) {
-				pods = append(pods, pod)
-			}
-		}
+		pods = append(pods, nodemeta.PodsOn(d.Pods, node)...)
 	}
 	return pods
 }
@@ -117,12 +114,8 @@ func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() 
 	return r.run(ctx, plan)
 }
 
-const (
-	// The Cluster Autoscaler gives up on a pod that is still terminating when its grace ended longTerminating ago.
-	longTerminating = 30 * time.Second
-	// defaultGrace is the grace of a pod that states none.
-	defaultGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
-)
+// The Cluster Autoscaler gives up on a pod that is still terminating when its grace ended longTerminating ago.
+const longTerminating = 30 * time.Second
 
 // Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for
 // scale-down, without the ones that keep a node because of a pod: this node goes anyway.
@@ -133,12 +126,6 @@ func Moves(pod *corev1.Pod, now time.Time) bool {
 // overdue reports whether the pod should have ended long ago. Its kubelet is dead, or a finalizer holds it, and a drain cannot
 // help it.
 func overdue(pod *corev1.Pod, now time.Time) bool {
-	if pod.DeletionTimestamp == nil {
-		return false
-	}
-	grace := defaultGrace
-	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
-		grace = time.Duration(*own) * time.Second
-	}
-	return pod.DeletionTimestamp.Add(grace + longTerminating).Before(now)
+	grace := time.Duration(ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
+	return pod.DeletionTimestamp != nil && pod.DeletionTimestamp.Add(grace+longTerminating).Before(now)
 }

@@ -97,7 +97,6 @@ func (r *round) end(ctx context.Context, endCalls func()) Result {
 	return result
 }
 
-// settle waits for all calls under way.
 func (r *round) settle(ctx context.Context) {
 	for len(r.asking) > 0 {
 		r.record(ctx, <-r.outcomes)
@@ -108,14 +107,15 @@ func (r *round) settle(ctx context.Context) {
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	var err error
-	pods := slices.DeleteFunc(r.cached(r.nodes(), r.moves), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
+	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, max(left, time.Second))
 			defer cancel()
 		}
-		pods, err = r.listed(ctx, r.nodes(), r.moves)
+		pods, err = r.listed(ctx, r.nodes())
+		pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !r.moves(pod) })
 	}
 	names := r.nodes() // another node may have got a name meanwhile
 	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !slices.Contains(names, pod.Spec.NodeName) })
@@ -151,7 +151,7 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	var due []*corev1.Pod
 	for _, pod := range pods {
 		t := r.tried[pod.UID]
-		pause := t.pause()
+		pause := min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 		_, moved := r.moved[pod.UID]
 		if moved {
 			pause = askMost // the cache has yet to show it

@@ -53,7 +53,11 @@ func parse(body []byte, mayBeWrapped bool) (Event, error) {
 	}
 	switch {
 	case m.DetailType != "":
-		return fromEventBridge(m)
+		read := readers[m.Source+"/"+m.DetailType]
+		if read == nil {
+			return Event{}, unusable(UnknownType, "%.64q of %.64q", m.DetailType, m.Source)
+		}
+		return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time)}, m.Detail)
 	case m.Event == testNotification:
 		return Event{}, unusable(Test, "")
 	case m.LifecycleTransition != "":
@@ -62,14 +66,6 @@ func parse(body []byte, mayBeWrapped bool) (Event, error) {
 		return parse([]byte(m.Message), false)
 	}
 	return Event{}, unusable(UnknownType, "neither an event nor a lifecycle action")
-}
-
-func fromEventBridge(m message) (Event, error) {
-	read := readers[m.Source+"/"+m.DetailType]
-	if read == nil {
-		return Event{}, unusable(UnknownType, "%.64q of %.64q", m.DetailType, m.Source)
-	}
-	return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time)}, m.Detail)
 }
 
 // readers read the details of the known events, by source and type.
@@ -87,7 +83,6 @@ var readers = map[string]func(Event, json.RawMessage) (Event, error){
 	"aws.autoscaling/EC2 Instance Terminate Unsuccessful":            fromActivity(TerminateFailed),
 }
 
-// reader reads a detail of one form.
 func reader[T any](from func(Event, T) (Event, error)) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
 		var d T

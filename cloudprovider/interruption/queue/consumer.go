@@ -39,6 +39,8 @@ const (
 	emptyPoll = time.Second
 	// afterPanic is the pause of a message whose handler panicked.
 	afterPanic = 5 * time.Minute
+	// inFlight bounds the messages that are handled at the same time.
+	inFlight = 1000
 )
 
 // API are the calls that a Consumer makes. It needs sqs:GetQueueUrl (unless given a URL), sqs:ReceiveMessage, sqs:DeleteMessage
@@ -65,16 +67,13 @@ type Message struct {
 // Result decides whether the Consumer deletes a handled message, or when the queue shows it again.
 type Result struct {
 	done  bool
-	after time.Duration
+	After time.Duration // until the message is visible again, zero if it is deleted
 }
 
 func Done() Result { return Result{done: true} }
 
 // Retry shows the message to all readers again after the time, at most 12 hours.
-func Retry(after time.Duration) Result { return Result{after: min(max(after, 0), 12*time.Hour)} }
-
-// After is the time after which the message is visible again, zero if it is deleted.
-func (result Result) After() time.Duration { return result.after }
+func Retry(after time.Duration) Result { return Result{After: min(max(after, 0), 12*time.Hour)} }
 
 // Handler handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
 type Handler func(ctx context.Context, m Message) Result
@@ -83,9 +82,7 @@ type Config struct {
 	API    API
 	Queue  string // name or URL
 	Handle Handler
-	// InFlight bounds the messages that are handled at the same time. 0 means 1000.
-	InFlight int
-	Clock    clock.WithTicker
+	Clock  clock.WithTicker
 	// Failed is called with the name of every call that failed.
 	Failed func(call string)
 }
@@ -102,8 +99,7 @@ type Consumer struct {
 }
 
 func New(c Config) *Consumer {
-	c.InFlight = cmp.Or(c.InFlight, 1000)
-	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
+	q := &Consumer{Config: c, slots: semaphore.NewWeighted(inFlight), hide: visibility, renewAfter: renewAfter}
 	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
 	return q
 }

@@ -65,6 +65,11 @@ func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (st
 	return w.run(queue.New(config))
 }
 
+// bounded reads the queue until the test ends, and handles no more messages at the same time.
+func (w *world) bounded(inFlight int64, handle queue.Handler) {
+	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}, Failed: func(string) {}}).Bound(inFlight))
+}
+
 func (w *world) run(c *queue.Consumer) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
@@ -202,12 +207,12 @@ func TestInFlightMessagesAreBounded(t *testing.T) {
 		now += by
 		most = max(most, now)
 	}
-	w.reading(func(context.Context, queue.Message) queue.Result {
+	w.bounded(7, func(context.Context, queue.Message) queue.Result {
 		count(1)
 		defer count(-1)
 		time.Sleep(5 * time.Millisecond)
 		return queue.Done()
-	}, func(c *queue.Config) { c.InFlight = 7 })
+	})
 	w.waitEmpty()
 	assert.Truef(t, most <= 7, "%d handled at once, want at most 7", most)
 }
@@ -332,7 +337,7 @@ func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 func TestSmallReceptionsReturnTheirSlots(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	together := make(chan struct{})
-	w.reading(func(ctx context.Context, m queue.Message) queue.Result {
+	w.bounded(12, func(ctx context.Context, m queue.Message) queue.Result {
 		d.note(m.Body)
 		if strings.HasPrefix(m.Body, "together") {
 			select {
@@ -341,7 +346,7 @@ func TestSmallReceptionsReturnTheirSlots(t *testing.T) {
 			}
 		}
 		return queue.Done()
-	}, func(c *queue.Config) { c.InFlight = 12 })
+	})
 	for n := range 30 { // each by its own call, which could have brought ten
 		body := fmt.Sprint(n)
 		w.send(body)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -32,7 +33,7 @@ type settled struct {
 // settle applies the result, together with others, and returns when SQS has answered. A failure heals itself: the message becomes visible
 // and is handled again.
 func (c *Consumer) settle(ctx context.Context, m types.Message, r Result) {
-	_ = c.settles.Join(ctx, r.done, gatherFor, settled{aws.ToString(m.ReceiptHandle), r.after})
+	_ = c.settles.Join(ctx, r.done, gatherFor, settled{aws.ToString(m.ReceiptHandle), r.After})
 }
 
 // settleAll deletes the messages, or changes their visibility, ten by a call, whether ctx has ended or not.
@@ -58,10 +59,7 @@ func (c *Consumer) delete(ctx context.Context, messages []settled) ([]types.Batc
 		in.Entries = append(in.Entries, types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(n)), ReceiptHandle: aws.String(m.receipt)})
 	}
 	out, err := c.API.DeleteMessageBatch(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	return out.Failed, nil
+	return cmp.Or(out, &sqs.DeleteMessageBatchOutput{}).Failed, err
 }
 
 func (c *Consumer) change(ctx context.Context, messages []settled) ([]types.BatchResultErrorEntry, error) {
@@ -71,10 +69,7 @@ func (c *Consumer) change(ctx context.Context, messages []settled) ([]types.Batc
 			Id: aws.String(strconv.Itoa(n)), ReceiptHandle: aws.String(m.receipt), VisibilityTimeout: int32(m.after / time.Second)})
 	}
 	out, err := c.API.ChangeMessageVisibilityBatch(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	return out.Failed, nil
+	return cmp.Or(out, &sqs.ChangeMessageVisibilityBatchOutput{}).Failed, err
 }
 
 func (c *Consumer) report(ctx context.Context, call string, refused []types.BatchResultErrorEntry, err error) {

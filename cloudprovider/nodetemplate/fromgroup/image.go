@@ -50,12 +50,10 @@ var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(
 func windowsRelease(l *launchspec.LaunchSpec) string {
 	release := ""
 	for i, t := range l.Types {
-		year := ""
-		if image := cmp.Or(t.Image, l.Image); image != nil {
-			for _, text := range []string{image.Description, image.Name} {
-				if match := windowsName.FindStringSubmatch(text); match != nil {
-					year = match[1]
-				}
+		year, image := "", cmp.Or(t.Image, l.Image, &launchspec.Image{})
+		for _, text := range []string{image.Description, image.Name} {
+			if match := windowsName.FindStringSubmatch(text); match != nil {
+				year = match[1]
 			}
 		}
 		if i > 0 && year != release {
@@ -66,18 +64,9 @@ func windowsRelease(l *launchspec.LaunchSpec) string {
 	return release
 }
 
-// architectureOf returns the image's architecture in the words of instancetypes, or "".
-func architectureOf(i *launchspec.Image) string {
-	switch {
-	case i == nil:
-		return ""
-	case i.Architecture == "x86_64" || i.Architecture == "i386":
-		return instancetypes.ArchitectureAMD64
-	case i.Architecture == "arm64":
-		return instancetypes.ArchitectureARM64
-	}
-	return ""
-}
+// architectures are those of images, in the words of instancetypes.
+var architectures = map[string]string{"x86_64": instancetypes.ArchitectureAMD64, "i386": instancetypes.ArchitectureAMD64,
+	"arm64": instancetypes.ArchitectureARM64}
 
 // The devices that the images of EKS and of Canonical boot from, and Bottlerocket's second volume, which holds the data.
 const (
@@ -103,31 +92,21 @@ func leastVolumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (
 // volumeBytes returns the size of the volume for the pods' data, or 0, and whether the image sets that size. It is the root
 // volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its operating system, /dev/xvdb its data).
 func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
-	var image launchspec.Image
-	if l.Image != nil {
-		image = *l.Image
-	}
-	devices := rootDevices
+	image, devices := cmp.Or(l.Image, &launchspec.Image{}), rootDevices
 	switch {
 	case family == nodetemplate.Bottlerocket || family == "" && likeBottlerocket(l.BlockDevices):
 		devices = []string{bottlerocketData}
 	case image.RootDevice != "":
 		devices = []string{image.RootDevice}
 	}
-	for _, device := range devices {
-		if size := sizeOf(l.BlockDevices, device); size > 0 {
-			return size, false
-		}
+	if size := sizeOf(l.BlockDevices, devices...); size > 0 {
+		return size, false
 	}
 	if l.Nodegroup != nil && l.Nodegroup.DiskSizeGiB > 0 {
 		return int64(l.Nodegroup.DiskSizeGiB) * gib, false
 	}
-	for _, device := range devices {
-		if size := sizeOf(image.BlockDevices, device); size > 0 {
-			return size, true
-		}
-	}
-	return 0, false
+	size := sizeOf(image.BlockDevices, devices...)
+	return size, size > 0
 }
 
 // likeBottlerocket distinguishes Bottlerocket's two volumes from a root volume with a further one.
@@ -136,10 +115,13 @@ func likeBottlerocket(devices []launchspec.BlockDevice) bool {
 	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib
 }
 
-func sizeOf(devices []launchspec.BlockDevice, name string) int64 {
-	for _, b := range devices {
-		if strings.EqualFold(b.Device, name) {
-			return int64(b.SizeGiB) * gib
+// sizeOf is the size of the first of the named devices that has one, or 0.
+func sizeOf(devices []launchspec.BlockDevice, names ...string) int64 {
+	for _, name := range names {
+		for _, b := range devices {
+			if strings.EqualFold(b.Device, name) && b.SizeGiB > 0 {
+				return int64(b.SizeGiB) * gib
+			}
 		}
 	}
 	return 0

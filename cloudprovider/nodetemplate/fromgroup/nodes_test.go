@@ -74,7 +74,7 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	server, cache := over(t, config)
 	nodes := nodesOf(t, server)
 	for _, g := range cache.Snapshot().Groups() {
-		template := fromgroup.Seen{}.Build(g, config.Region, instancetypes.Embedded())
+		template := fromgroup.Seen{}.Build(nil, g, config.Region, instancetypes.Embedded())
 		assert.Truef(t, template.Known() && len(template.Problems) == 0, "%s: problems %v", g.Name, template.Problems)
 		state, _ := server.Group(g.Name)
 		require.Lenf(t, state.Instances, g.DesiredCapacity, "%s has instances", g.Name)

@@ -53,13 +53,9 @@ type Seen struct {
 	Learnt *nodetemplate.Learnt // from the group's real nodes, the same pointer while the facts are the same, or nil
 }
 
-// Build makes the template of g in the region from the facts of AWS and of the cluster.
-func (s Seen) Build(g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	return s.Rebuild(nil, g, region, catalogue)
-}
-
-// Rebuild is Build, but returns the template before if that was built from the same. A nil before was built from nothing.
-func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+// Build makes the template of g in the region from the facts of AWS and of the cluster. It returns the template before if that was built
+// from the same. A nil one was built from nothing.
+func (s Seen) Build(before *Template, g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	k := key{launch: g.LaunchSpec, catalogue: catalogue, seen: s, region: region, zone: g.Zone, capacityType: capacityType(g), zones: g.Zones, tags: g.Tags}
 	if before != nil && before.key.equal(k) {
 		return before
@@ -71,9 +67,9 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
 			if facts, ok := facts(lt.Name); ok {
-				image := cmp.Or(lt.Image, l.Image)
-				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectureOf(image),
-					LabelsGPUs: image != nil && labelsGPUs.MatchString(image.Name)})
+				image := cmp.Or(lt.Image, l.Image, &launchspec.Image{})
+				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectures[image.Architecture],
+					LabelsGPUs: labelsGPUs.MatchString(image.Name)})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}
@@ -93,9 +89,9 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 func Facts(l *launchspec.LaunchSpec, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
 	return func(name string) (instancetypes.Type, bool) {
 		facts, ok := catalogue.Lookup(name)
-		if l != nil && ok {
-			if i := slices.IndexFunc(l.Types, func(t launchspec.Type) bool { return t.Name == name }); i >= 0 && l.Types[i].VCPUs > 0 {
-				facts.VCPU = min(facts.VCPU, l.Types[i].VCPUs)
+		for _, t := range cmp.Or(l, &launchspec.LaunchSpec{}).Types {
+			if t.Name == name && t.VCPUs > 0 {
+				facts.VCPU = min(facts.VCPU, t.VCPUs)
 			}
 		}
 		return facts, ok
@@ -130,11 +126,8 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 			}
 		}
 	}
-	tags := slices.Collect(maps.Keys(in.Tags))
-	if in.Nodegroup != nil {
-		tags = slices.AppendSeq(tags, maps.Keys(in.Nodegroup.Tags))
-	}
-	for _, key := range tags {
+	ofNodegroup := cmp.Or(in.Nodegroup, &nodetemplate.Nodegroup{}).Tags
+	for _, key := range slices.AppendSeq(slices.Collect(maps.Keys(in.Tags)), maps.Keys(ofNodegroup)) {
 		_, resource, _ := strings.Cut(key, "node-template/resources/")
 		problems = slices.DeleteFunc(problems, func(p nodetemplate.Problem) bool {
 			return p.Key == userdata.HugePages && strings.HasPrefix(resource, "hugepages-") ||
@@ -144,7 +137,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	for i := range problems {
 		problems[i].Group = in.Group
 	}
-	if facts.Found() {
+	if facts.Form != "" {
 		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
 			in.AMIFamily = facts.AMIFamily

@@ -19,7 +19,9 @@ func spotGroup() *group.Group {
 }
 
 // built is the template of g without any facts of a cluster.
-func built(g *group.Group) *Template { return Seen{}.Build(g, "us-west-2", instancetypes.Embedded()) }
+func built(g *group.Group) *Template {
+	return Seen{}.Build(nil, g, "us-west-2", instancetypes.Embedded())
+}
 
 func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 	for _, tt := range []struct {
@@ -38,7 +40,7 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 		g := spotGroup()
 		template := built(g)
 		tt.change(g)
-		assert.Equalf(t, tt.want, (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template, "%s: the template stayed", tt.name)
+		assert.Equalf(t, tt.want, (Seen{}).Build(template, g, "us-west-2", instancetypes.Embedded()) == template, "%s: the template stayed", tt.name)
 	}
 }
 
@@ -140,12 +142,12 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 
 func TestTemplateDependsOnMoreThanItsGroup(t *testing.T) {
 	g, catalogue := spotGroup(), instancetypes.Embedded()
-	template := Seen{}.Build(g, "us-west-2", catalogue)
+	template := Seen{}.Build(nil, g, "us-west-2", catalogue)
 	for name, again := range map[string]*Template{
-		"region":         Seen{}.Rebuild(template, g, "us-west-1", catalogue),
-		"catalogue":      Seen{}.Rebuild(template, g, "us-west-2", catalogue.With(instancetypes.Type{Name: "x9z.large"})),
-		"CNI":            Seen{CNI: nodetemplate.CNI{PrefixDelegation: true}}.Rebuild(template, g, "us-west-2", catalogue),
-		"observed facts": Seen{Learnt: &nodetemplate.Learnt{}}.Rebuild(template, g, "us-west-2", catalogue),
+		"region":         Seen{}.Build(template, g, "us-west-1", catalogue),
+		"catalogue":      Seen{}.Build(template, g, "us-west-2", catalogue.With(instancetypes.Type{Name: "x9z.large"})),
+		"CNI":            Seen{CNI: nodetemplate.CNI{PrefixDelegation: true}}.Build(template, g, "us-west-2", catalogue),
+		"observed facts": Seen{Learnt: &nodetemplate.Learnt{}}.Build(template, g, "us-west-2", catalogue),
 	} {
 		assert.Truef(t, again != template, "the template stayed although the %s changed", name)
 	}

@@ -71,7 +71,7 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 func stale(templates map[string]*fromgroup.Template, s *group.Snapshot) []string {
 	var names []string
 	for _, g := range s.Groups() {
-		if t := templates[g.Name]; (fromgroup.Seen{}).Rebuild(t, g, region, instancetypes.Embedded()) != t {
+		if t := templates[g.Name]; (fromgroup.Seen{}).Build(t, g, region, instancetypes.Embedded()) != t {
 			names = append(names, g.Name)
 		}
 	}
@@ -83,7 +83,7 @@ func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 	cache := read(t, groups)
 	templates := map[string]*fromgroup.Template{}
 	for _, g := range cache.Snapshot().Groups() {
-		templates[g.Name] = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded())
+		templates[g.Name] = fromgroup.Seen{}.Build(nil, g, region, instancetypes.Embedded())
 		require.Truef(t, templates[g.Name].Known() && len(templates[g.Name].Problems) == 0, "%s: problems %v", g.Name, templates[g.Name].Problems)
 	}
 	require.Len(t, templates, groups, "groups")
@@ -104,7 +104,7 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "long", Version: "$Latest"}}}})
 	g := cache.Snapshot().Group("long")
 	var template *fromgroup.Template
-	allocated := costlimit.Allocated(func() { template = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded()) })
+	allocated := costlimit.Allocated(func() { template = fromgroup.Seen{}.Build(nil, g, region, instancetypes.Embedded()) })
 	require.Equalf(t, "a", template.Labels["team"], "labels %v, want that of the user data", template.Labels)
 	assert.Truef(t, allocated <= 1<<17, "building the template allocates %d bytes: it reads the user data", allocated)
 }

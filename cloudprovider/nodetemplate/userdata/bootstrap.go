@@ -120,9 +120,6 @@ func (r *reader) callFacts(c call) Facts {
 	if c.windows {
 		f.Form, f.AMIFamily = FormPowerShell, nodetemplate.Windows
 	}
-	if hasUnresolved(f.ClusterName) {
-		f.ClusterName = ""
-	}
 	args := c.args
 	if !c.hasArgs {
 		args = r.kubeletEnv

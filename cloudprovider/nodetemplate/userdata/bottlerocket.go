@@ -21,26 +21,25 @@ func (r *reader) bottlerocket(text string) {
 		r.unreadable("TOML", "settings that can be parsed")
 		return
 	}
-	settings := mapAt(doc, "settings")
+	settings := at[object](doc, "settings")
 	if settings == nil {
 		return
 	}
-	r.settings = r.merge(r.settings, mapAt(settings, "kubernetes"))
+	r.settings = r.merge(r.settings, at[object](settings, "kubernetes"))
 	r.takenMemory(text)
 	// MIG has NVIDIA's strategy "single", by which each part counts as a GPU (nvidia-k8s-device-plugin of bottlerocket-core-kit, read 2026-11).
-	nvidia := at(settings, "kubelet-device-plugins", "nvidia")
-	strategy := textAt(nvidia, "device-sharing-strategy")
+	nvidia := at[any](settings, "kubelet-device-plugins", "nvidia")
+	strategy := at[string](nvidia, "device-sharing-strategy")
 	switch shared := strategy == "time-slicing" || strategy == "mps"; {
-	case shared && at(nvidia, strategy, "rename-by-default") != false:
+	case shared && at[any](nvidia, strategy, "rename-by-default") != false:
 		r.problem("nvidia.com/gpu.shared", "", nodetemplate.ReasonUnresolved,
 			"their number in a tag node-template/resources/nvidia.com/gpu.shared, for nodes have these and no nvidia.com/gpu")
-	case shared || textAt(nvidia, "device-partitioning-strategy") == "mig":
+	case shared || at[string](nvidia, "device-partitioning-strategy") == "mig":
 		r.problem("nvidia.com/gpu", "", nodetemplate.ReasonUnresolved,
 			"their number in a tag node-template/resources/nvidia.com/gpu, for each share or part of a GPU counts as one")
 	}
-	for _, unit := range mapAt(settings, "bootstrap-commands") {
-		m, _ := unit.(map[string]any)
-		if mode := textAt(m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {
+	for _, unit := range at[object](settings, "bootstrap-commands") {
+		if mode := at[string](unit, "mode"); (mode == "always" || mode == "once") && bindsKubelet(at[[]any](unit, "commands")) {
 			r.bottlerocketDisks = true
 		}
 	}
@@ -54,10 +53,9 @@ func tomlWork(text string) int {
 
 // bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder. A command that names
 // no folder takes that one too (bottlerocket-os/bottlerocket-core-kit#15 and #632, read 2026-11).
-func bindsKubelet(commands any) bool {
-	list, _ := commands.([]any)
-	return slices.ContainsFunc(list, func(command any) bool {
-		words, _ := command.([]any)
+func bindsKubelet(commands []any) bool {
+	return slices.ContainsFunc(commands, func(command any) bool {
+		words := at[[]any](command)
 		if len(words) < 3 || words[1] != "ephemeral-storage" || words[2] != "bind" {
 			return false
 		}
@@ -67,18 +65,18 @@ func bindsKubelet(commands any) bool {
 
 // bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.
 func (r *reader) bottlerocketFacts() Facts {
-	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.settings, "cluster-name")}
+	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: at[string](r.settings, "cluster-name")}
 	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
-	setting := func(key string) []pair { return sortedPairs(mapAt(r.settings, key)) }
+	setting := func(key string) []pair { return sortedPairs(at[object](r.settings, key)) }
 	s := r.settingsOf(&f)
 	s.labels("node-labels", setting("node-labels"))
-	s.bottlerocketTaints(mapAt(r.settings, "node-taints"))
+	s.bottlerocketTaints(at[object](r.settings, "node-taints"))
 	if value, ok := r.settings["max-pods"]; ok {
 		s.maxPods("max-pods", fmt.Sprint(value))
 	}
 	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
 	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
-	s.reserveCPUs(textAt(r.settings, "reserved-cpus"))
+	s.reserveCPUs(at[string](r.settings, "reserved-cpus"))
 	s.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
 	return f
 }
@@ -91,8 +89,7 @@ func (s settings) bottlerocketTaints(taints map[string]any) {
 			values = []any{taints[key]}
 		}
 		for _, value := range values {
-			spec, _ := value.(string)
-			s.taintSpec("node-taints", key+"="+spec)
+			s.taintSpec("node-taints", key+"="+at[string](value))
 		}
 	}
 }

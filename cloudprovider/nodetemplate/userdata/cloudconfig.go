@@ -9,11 +9,11 @@ import (
 // cloudConfig reads the commands and files of a cloud-config document, in cloud-init's order.
 func (r *reader) cloudConfig(text string, nesting int) {
 	for _, doc := range r.yamlDocuments(text, "cloud-config") {
-		r.commands(listAt(doc, "bootcmd"), nesting)
-		for _, item := range listAt(doc, "write_files") {
+		r.commands(at[[]any](doc, "bootcmd"), nesting)
+		for _, item := range at[[]any](doc, "write_files") {
 			r.writtenFile(item, nesting)
 		}
-		r.commands(listAt(doc, "runcmd"), nesting)
+		r.commands(at[[]any](doc, "runcmd"), nesting)
 	}
 }
 
@@ -47,17 +47,15 @@ const (
 )
 
 func (r *reader) writtenFile(item any, nesting int) {
-	path, content := textAt(item, "path"), textAt(item, "content")
-	encoding := strings.ToLower(textAt(item, "encoding"))
+	path, content := at[string](item, "path"), at[string](item, "content")
+	encoding := strings.ToLower(at[string](item, "encoding"))
 	if strings.HasPrefix(path, eksctlScripts) {
 		return
 	}
 	if strings.Contains(encoding, "b64") || strings.Contains(encoding, "base64") {
-		decoded, ok := decodeBase64(content)
-		if !ok {
+		if content = decodeBase64(content); content == "" {
 			return
 		}
-		content = decoded
 	}
 	content, ok := r.inflate(content)
 	if !ok || !r.spend(len(content)) {

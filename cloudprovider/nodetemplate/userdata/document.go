@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"io"
 	"mime"
 	"mime/quotedprintable"
@@ -17,9 +18,7 @@ func (r *reader) document(text, contentType string, nesting int) {
 		return
 	}
 	if contentType == nodeConfigType { // nodeadm decodes it, whatever the header says
-		if decoded, ok := decodeBase64(text); ok {
-			text = decoded
-		}
+		text = cmp.Or(decodeBase64(text), text)
 	}
 	if text, ok := r.inflate(text); ok && r.spend(len(text)) {
 		r.dispatch(clean(text), contentType, nesting)
@@ -162,15 +161,14 @@ func splitParts(body, delimiter string) []string {
 	return parts
 }
 
-// transferDecode undoes the Content-Transfer-Encoding of a MIME entity.
 func (r *reader) transferDecode(body, encoding string) (string, bool) {
 	switch strings.ToLower(encoding) {
 	case "base64":
-		decoded, ok := decodeBase64(body)
-		if !ok {
+		decoded := decodeBase64(body)
+		if decoded == "" {
 			r.unreadable("MIME", "base64 as the Content-Transfer-Encoding says")
 		}
-		return decoded, ok
+		return decoded, decoded != ""
 	case "quoted-printable":
 		if !r.spend(4 * len(body)) {
 			return "", false

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -17,13 +16,11 @@ type Facts struct {
 	// AMIFamily is the family of images this user data is written for, by its Form, "" when nothing was found. It is a guess: a
 	// known image overrules it.
 	AMIFamily   nodetemplate.AMIFamily
-	ClusterName string // "" when not stated
+	ClusterName string // "" when not stated, with an unresolved expression when only the node can know it
 
 	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
 	InstanceStore, Mirrored bool
 }
-
-func (f Facts) Found() bool { return f.Form != "" }
 
 const (
 	FormBootstrap    = "bootstrap.sh"
@@ -154,10 +151,6 @@ func (b *budget) unreadable(what, expected string) {
 func show(s string) string {
 	const marks = len(markStart) + len(markEnd)
 	s = s[:min(len(s), marks*maxShown)]
-	s = strings.ToValidUTF8(marksShown.Replace(s), "")
-	for len(s) > maxShown {
-		_, size := utf8.DecodeLastRuneInString(s[:maxShown+1])
-		s = s[:maxShown+1-size]
-	}
-	return s
+	s = marksShown.Replace(s)
+	return strings.ToValidUTF8(s[:min(len(s), maxShown)], "")
 }

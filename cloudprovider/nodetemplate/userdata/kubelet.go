@@ -237,9 +237,6 @@ func (s settings) taint(what string, taint corev1.Taint) {
 	default:
 		s.Taints = slices.DeleteFunc(s.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
 		s.Taints = append(s.Taints, taint)
-		slices.SortFunc(s.Taints, func(a, b corev1.Taint) int {
-			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
-		})
 	}
 }
 
@@ -299,14 +296,14 @@ func (s settings) reserve(reservation *nodetemplate.Reservation, what string, li
 			return
 		}
 		name := corev1.ResourceName(p.key)
-		q, expected, ok := nodetemplate.ParseQuantity(p.value)
+		q, expected := nodetemplate.ParseQuantity(p.value)
 		switch {
 		case s.unresolvedIn(what, p.key, p.value):
 			reservation.Whole = false // the amount is unknown: the image's is safer than none
 		case p.key == "pid":
 		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
-		case !ok:
+		case expected != "":
 			reservation.Whole = false
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
 		default:
@@ -360,19 +357,17 @@ func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 		}
 		return t, ""
 	}
-	q, expected, ok := nodetemplate.ParseQuantity(s)
-	if !ok {
+	if t.Quantity, expected = nodetemplate.ParseQuantity(s); expected != "" {
 		return t, expected + ", or a percentage"
 	}
-	t.Quantity = q
 	return t, ""
 }
 
 // kubeletConfig reads a configuration of kubelet, laid over the image's own, or of kubeadm join, that user data writes to a file.
 func (r *reader) kubeletConfig(text string) {
 	for _, doc := range r.yamlDocuments(text, kubeletKind.FindStringSubmatch(text)[1]) {
-		if textAt(doc, "kind") == "JoinConfiguration" {
-			r.addKubeletArgs(joinArgs(at(doc, "nodeRegistration")), r.conditions > 0)
+		if at[string](doc, "kind") == "JoinConfiguration" {
+			r.addKubeletArgs(joinArgs(at[any](doc, "nodeRegistration")), r.conditions > 0)
 			continue
 		}
 		if r.conditions == 0 {
@@ -387,17 +382,17 @@ func (r *reader) kubeletConfig(text string) {
 // list of names and values.
 func joinArgs(registration any) (args []string) {
 	var taints []string
-	for _, item := range listAt(registration, "taints") {
-		taints = append(taints, textAt(item, "key")+"="+textAt(item, "value")+":"+textAt(item, "effect"))
+	for _, item := range at[[]any](registration, "taints") {
+		taints = append(taints, at[string](item, "key")+"="+at[string](item, "value")+":"+at[string](item, "effect"))
 	}
 	if len(taints) > 0 {
 		args = append(args, "--register-with-taints="+strings.Join(taints, ","))
 	}
-	for _, p := range sortedPairs(mapAt(registration, "kubeletExtraArgs")) {
+	for _, p := range sortedPairs(at[object](registration, "kubeletExtraArgs")) {
 		args = append(args, "--"+p.key+"="+p.value)
 	}
-	for _, item := range listAt(registration, "kubeletExtraArgs") {
-		args = append(args, "--"+textAt(item, "name")+"="+textAt(item, "value"))
+	for _, item := range at[[]any](registration, "kubeletExtraArgs") {
+		args = append(args, "--"+at[string](item, "name")+"="+at[string](item, "value"))
 	}
 	return args
 }
@@ -410,13 +405,13 @@ func (s settings) applyConfig(config map[string]any) {
 	if value, ok := config["podsPerCore"].(string); ok {
 		s.podsPerCore("kubelet podsPerCore", value)
 	}
-	*s.reservedCPUs = cmp.Or(textAt(config, "reservedSystemCPUs"), *s.reservedCPUs)
-	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
-	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
-	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))
-	for _, item := range listAt(config, "registerWithTaints") {
+	*s.reservedCPUs = cmp.Or(at[string](config, "reservedSystemCPUs"), *s.reservedCPUs)
+	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")))
+	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(at[object](config, "systemReserved")))
+	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")))
+	for _, item := range at[[]any](config, "registerWithTaints") {
 		s.taint("kubelet registerWithTaints", corev1.Taint{
-			Key: textAt(item, "key"), Value: textAt(item, "value"), Effect: corev1.TaintEffect(textAt(item, "effect")),
+			Key: at[string](item, "key"), Value: at[string](item, "value"), Effect: corev1.TaintEffect(at[string](item, "effect")),
 		})
 	}
 }

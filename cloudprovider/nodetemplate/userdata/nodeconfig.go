@@ -11,10 +11,10 @@ import (
 // readNodeConfigs keeps the NodeConfigs of a text. nodeadm lays files below /etc/eks/nodeadm.d over the NodeConfigs of the user data.
 func (r *reader) readNodeConfigs(text string, file bool) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
-		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {
+		if !strings.HasPrefix(at[string](doc, "apiVersion"), "node.eks.aws/") || at[string](doc, "kind") != "NodeConfig" {
 			continue
 		}
-		switch spec := at(doc, "spec"); {
+		switch spec := at[any](doc, "spec"); {
 		case r.conditions > 0:
 			if len(r.branches) < maxNesting {
 				r.branches = append(r.branches, spec)
@@ -49,21 +49,16 @@ func (r *reader) evaluate(specs []any) Facts {
 		if !r.spend(wordWork) {
 			break
 		}
-		cluster = cmp.Or(textAt(spec, "cluster", "name"), cluster)
-		expression = cmp.Or(textAt(spec, "kubelet", "maxPodsExpression"), expression)
-		localStorage = cmp.Or(textAt(spec, "instance", "localStorage", "strategy"), localStorage)
-		for _, flag := range listAt(spec, "kubelet", "flags") {
-			if s, ok := flag.(string); ok {
-				flags = append(flags, r.splitArgs(s)...)
-			}
+		cluster = cmp.Or(at[string](spec, "cluster", "name"), cluster)
+		expression = cmp.Or(at[string](spec, "kubelet", "maxPodsExpression"), expression)
+		localStorage = cmp.Or(at[string](spec, "instance", "localStorage", "strategy"), localStorage)
+		for _, flag := range at[[]any](spec, "kubelet", "flags") {
+			flags = append(flags, r.splitArgs(at[string](flag))...)
 		}
-		config = r.merge(config, mapAt(spec, "kubelet", "config"))
+		config = r.merge(config, at[object](spec, "kubelet", "config"))
 	}
-	f := Facts{AMIFamily: nodetemplate.AL2023, Mirrored: strings.EqualFold(localStorage, "RAID10")}
+	f := Facts{AMIFamily: nodetemplate.AL2023, ClusterName: cluster, Mirrored: strings.EqualFold(localStorage, "RAID10")}
 	f.Form, f.InstanceStore = FormNodeConfig, f.Mirrored || strings.EqualFold(localStorage, "RAID0")
-	if !hasUnresolved(cluster) {
-		f.ClusterName = cluster
-	}
 	r.settingsOf(&f).apply(slices.Concat(flags, r.kubeletArgs), r.kubelet, r.kubeletInBranch, config)
 	f.PodsExpression = nodetemplate.PodsExpression(expression)
 	if expression != "" && !(r.spend(expressionWork*len(expression)) && f.PodsExpression.Understood()) {

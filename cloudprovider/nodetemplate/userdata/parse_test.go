@@ -180,7 +180,7 @@ func TestBottlerocketOnLocalDisks(t *testing.T) {
 		{name: "no table", data: "[settings]\nbootstrap-commands = 3\n[settings.kubernetes]\ncluster-name = 'c'\n"},
 	} {
 		f, problems := Parse(tt.data, nodetemplate.Bottlerocket)
-		assert.Truef(t, f.InstanceStore == tt.want && f.Found() && len(problems) == 0,
+		assert.Truef(t, f.InstanceStore == tt.want && f.Form != "" && len(problems) == 0,
 			"%s: local disks hold the pods' data: %t, want %t; problems %v", tt.name, f.InstanceStore, tt.want, problems)
 	}
 }
@@ -274,7 +274,7 @@ func TestOtherForms(t *testing.T) {
 	} {
 		for _, data := range []string{tt.data, encode(tt.data)} {
 			f, problems := Parse(data, tt.family)
-			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || f.IgnoreAddresses != tt.kubelets || len(problems) != tt.problems || f.Found() != (tt.form != ""),
+			assert.Falsef(t, f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || f.IgnoreAddresses != tt.kubelets || len(problems) != tt.problems,
 				"%s: want form %q, pods %d (kubelet's own: %t), family %q, %d problems, got\n%s", tt.name, tt.form, tt.pods, tt.kubelets, tt.want, tt.problems, describe(f, problems))
 		}
 	}

@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"io"
@@ -17,16 +18,16 @@ func (r *reader) unwrap(data string) (string, bool) {
 	if strings.TrimSpace(data) == "" {
 		return "", false
 	}
-	if decoded, ok := decodeBase64(data); ok {
-		data = decoded
-	}
-	return r.inflate(data)
+	return r.inflate(cmp.Or(decodeBase64(data), data))
 }
 
-// decodeBase64 decodes standard base64 with or without padding and line breaks.
-func decodeBase64(s string) (string, bool) {
+// decodeBase64 decodes standard base64 with or without padding and line breaks. It returns "" for any other text.
+func decodeBase64(s string) string {
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(s), ""), "="))
-	return string(b), err == nil && len(b) > 0
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // inflate unpacks gzip, however often it was packed, within the budget. Other text it returns unchanged.

@@ -117,27 +117,17 @@ func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
 	return nil, nil
 }
 
-func at(value any, keys ...string) any {
+// object is what YAML, JSON and TOML keep under keys.
+type object = map[string]any
+
+// at returns the text, object or list below the keys. It is empty where there is none, or something else.
+func at[T any](value any, keys ...string) T {
 	for _, key := range keys {
-		m, _ := value.(map[string]any)
+		m, _ := value.(object)
 		value = m[key]
 	}
-	return value
-}
-
-func textAt(value any, keys ...string) string {
-	s, _ := at(value, keys...).(string)
-	return s
-}
-
-func mapAt(value any, keys ...string) map[string]any {
-	m, _ := at(value, keys...).(map[string]any)
-	return m
-}
-
-func listAt(value any, keys ...string) []any {
-	list, _ := at(value, keys...).([]any)
-	return list
+	found, _ := value.(T)
+	return found
 }
 
 // merge lays src over dst, map by map, and replaces lists and scalars. Both may share values afterwards.
@@ -150,8 +140,7 @@ func (b *budget) merge(dst, src map[string]any) map[string]any {
 			break
 		}
 		if m, ok := src[key].(map[string]any); ok {
-			below, _ := dst[key].(map[string]any)
-			dst[key] = b.merge(below, m)
+			dst[key] = b.merge(at[object](dst, key), m)
 			continue
 		}
 		dst[key] = src[key]

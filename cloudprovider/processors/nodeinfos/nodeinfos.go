@@ -195,9 +195,9 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 	if of := sizes[name]; of != nil {
 		return of(t)
 	}
-	for _, r := range t.Accelerators() {
-		if whole := corev1.ResourceName(r.Name); name == whole || nodetemplate.Divides(name, whole) {
-			return int64(r.Count)
+	for whole, count := range t.Accelerators() {
+		if string(name) == whole || nodetemplate.Divides(name, corev1.ResourceName(whole)) {
+			return int64(count)
 		}
 	}
 	return 0

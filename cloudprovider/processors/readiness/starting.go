@@ -326,8 +326,7 @@ func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceNam
 		return v.Former(node)
 	}
 	facts, known := v.Catalogue().Lookup(i.Type)
-	return known && nodetemplate.IsAccelerator(device) &&
-		!slices.ContainsFunc(facts.Accelerators(), func(r instancetypes.Resource) bool { return r.Name == string(device) })
+	return known && nodetemplate.IsAccelerator(device) && facts.Accelerators()[string(device)] == 0
 }
 
 // inSlices reports whether such a driver publishes devices of the node in resource slices. A slice may be left without any.

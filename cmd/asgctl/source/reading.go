@@ -154,7 +154,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
 	r.build = func(g *group.Group) *fromgroup.Template {
-		return fromgroup.Seen{}.Build(g, regionOf(g.Name), catalogue)
+		return fromgroup.Seen{}.Build(nil, g, regionOf(g.Name), catalogue)
 	}
 	for _, g := range r.Groups {
 		template := r.build(g)

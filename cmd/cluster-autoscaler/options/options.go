@@ -62,9 +62,8 @@ type AWS struct {
 	RefreshInterval, MotionInterval time.Duration // between readings of all groups, and of those in motion
 	PodSettleTime, PodSettleLimit   time.Duration
 
-	InterruptionQueue    string // name or URL, empty: no queue is read
-	InterruptionDeadline interruption.Deadline
-	Rebalance            interruption.OnRebalance
+	InterruptionQueue               string // name or URL, empty: no queue is read
+	InterruptionDeadline, Rebalance string
 
 	Rotate, Repair         bool
 	RotateAge              time.Duration // of the oldest nodes, 0 for any
@@ -171,9 +170,9 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --asg-pod-settle-time.")
 	fs.StringVar(&a.InterruptionQueue, "asg-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+
 		"recommendations, scheduled changes and lifecycle actions. The autoscaler drains nodes before their instances go, and replaces each node once. If empty: it reads no queue.")
-	fs.StringVar((*string)(&a.InterruptionDeadline), "asg-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
+	fs.StringVar(&a.InterruptionDeadline, "asg-interruption-deadline", interruption.Force, "What happens to pods that a disruption budget still holds back in "+
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
-	fs.StringVar((*string)(&a.Rebalance), "asg-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
+	fs.StringVar(&a.Rebalance, "asg-rebalance", interruption.Count, "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time. A group with Capacity Rebalancing replaces the instance itself.")
 	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, image, instance type or zone has changed, "+
 		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age and that lifetime count.")
@@ -228,8 +227,8 @@ func (a *AWS) Validate() error {
 	}
 	for _, choice := range []struct{ flag, value, one, other string }{
 		{"asg-spot-prices", a.SpotPrices, SpotPricesOff, SpotPricesLive},
-		{"asg-interruption-deadline", string(a.InterruptionDeadline), string(interruption.Force), string(interruption.Leave)},
-		{"asg-rebalance", string(a.Rebalance), string(interruption.Count), string(interruption.Drain)},
+		{"asg-interruption-deadline", a.InterruptionDeadline, interruption.Force, interruption.Leave},
+		{"asg-rebalance", a.Rebalance, interruption.Count, interruption.Drain},
 		{"asg-nominate", a.Nominate, NominateOn, NominateOff},
 		{"asg-status-page", a.StatusPage, StatusPageOn, StatusPageOff},
 		{"asg-profile", a.Profile, ProfileStandard, ProfileConservative},
