@@ -64,6 +64,14 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
 	reserved := group.Group{Source: launchspec.Source{Segments: [][]string{{"on-demand-capacity-reservation", "on-demand"}}}}
 	assert.Truef(t, reserved.Reserved() && !reserved.PaidAhead() && reserved.Pool("", "").Own, "reserved segments: pool %+v", reserved.Pool("", ""))
+	for _, tt := range []struct {
+		of       launchspec.LaunchSpec
+		reserved bool
+	}{{launchspec.LaunchSpec{Tenancy: "host"}, true}, {launchspec.LaunchSpec{Reserved: true}, true}, {launchspec.LaunchSpec{Tenancy: "dedicated"}, false},
+		{launchspec.LaunchSpec{OwnCapacity: true}, false}} {
+		g := group.Group{Launch: &tt.of}
+		assert.Truef(t, g.Reserved() == tt.reserved && g.Pool("", "").Own, "%+v: pool %+v", tt.of, g.Pool("", ""))
+	}
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {

@@ -79,7 +79,7 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 		delays := quick
 		delays.Terminate = ms(3100) // AWS lists what it ends for a while
 		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(asksEC2)
-		window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
+		window := func() time.Time { return time.Now().Truncate(ledger.TokenAge) } // in which AWS repeats answers
 		began := window()
 		for round := range 3 { // each from nothing, each by a process that has just started
 			w.aws.ResetCalls()

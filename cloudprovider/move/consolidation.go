@@ -78,7 +78,7 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	if c.Plan == nil {
 		return
 	}
-	moving, waits := false, false
+	moving, leaves, waits := false, false, false
 	for _, n := range nodes {
 		if !slices.Contains(c.Plan.Nodes, n.Name) {
 			continue
@@ -89,6 +89,7 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 			return
 		}
 		moving = moving || begun && n.Instance.Lifecycle.Counts()
+		leaves = leaves || begun && !n.Instance.Lifecycle.Counts() // Removed will count it
 		waits = waits || !begun && !c.holdsMoved(n, now)
 	}
 	limit := begins
@@ -98,12 +99,12 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	switch {
 	case moving:
 		c.since = now
-	case c.Stays && (c.done == 0 || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
+	case c.Stays && (c.done == 0 && !leaves || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
 		for _, name := range c.Plan.Nodes {
 			c.kept.Add(name, FirstRefusal, now)
 		}
 		c.Plan = nil
-	case c.done > 0 && !waits, now.Sub(c.since) >= limit:
+	case c.done > 0 && !waits && !leaves, now.Sub(c.since) >= limit:
 		c.Plan = nil
 	}
 }

@@ -12,8 +12,8 @@ import (
 // Annotation is on a node that is to be replaced. It holds its State as JSON, by which the next leader goes on.
 const Annotation = "asg-autoscaler.github.io/move"
 
-// Taint keeps new pods off a node that is about to be drained. A node that is to go for its price gets them last until then, by the effect
-// PreferNoSchedule. The core leaves taints of this prefix out of the nodes that a group would add.
+// Taint keeps new pods off a node that is about to be drained. kube-scheduler prefers other nodes to one that is to go for its price, by the
+// effect PreferNoSchedule. The core leaves taints of this prefix out of the nodes that a group would add.
 const Taint = "status-taint.cluster-autoscaler.kubernetes.io/asg-autoscaler-move"
 
 // Step says how far a move is.

@@ -77,7 +77,7 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	}
 	done := make(chan error, 1)
 	p.late.Go(func() {
-		err := guarded(func() error { return g.DeleteNodes(nodes) })
+		err := g.DeleteNodes(nodes)
 		part, some := errors.AsType[*asg.TerminationError](err)
 		if some && len(part.Stays) < len(nodes) && nodes[0].Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" {
 			klog.FromContext(ctx).Error(err, "Some nodes of a batch stayed, marked for minutes", "nodeGroup", g.Id(), "nodes", len(nodes))

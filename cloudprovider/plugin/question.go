@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -27,8 +29,14 @@ type chooser struct {
 }
 
 // BestOptions answers with the option that the expander chooses. It passes over groups that can launch nothing now, and answers with
-// none if all are such groups.
-func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest) (*protos.BestOptionsResponse, error) {
+// none if all are such groups. Anybody may ask, so a panic ends the call alone.
+func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest) (response *protos.BestOptionsResponse, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			klog.FromContext(ctx).Error(nil, "Recovered from a panic", "cause", cause, "stack", string(debug.Stack()))
+			err = status.Errorf(codes.Internal, "the expander has an error: %v", cause)
+		}
+	}()
 	with := c.parts.Load()
 	daemonSets, _ := with.DaemonSets.List(labels.Everything()) // the lister reads a cache
 	options, infos, err := readOptions(r, with.Provider.View().NodeGroup, daemonSets)
@@ -40,7 +48,7 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if err := ctx.Err(); err != nil { // the core has given up waiting for the choice before
 		return nil, err
 	}
-	response := &protos.BestOptionsResponse{}
+	response = &protos.BestOptionsResponse{}
 	options = with.launchable(options, infos)
 	if len(options) == 0 {
 		return response, nil

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"path"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +27,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	expanderprotos "k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -151,7 +149,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	began := time.Now()
 	if err = ctx.Err(); err == nil {
-		err = guarded(func() error { response, err = handle(ctx, request); return err })
+		response, err = handle(ctx, request)
 	}
 	switch {
 	case errors.Is(err, cloudprovider.ErrNotImplemented):
@@ -161,17 +159,6 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	}
 	s.durations.WithLabelValues(path.Base(info.FullMethod), status.Code(err).String()).Observe(time.Since(began).Seconds())
 	return response, err
-}
-
-// guarded has a panic end a call alone, and not the process.
-func guarded(call func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			klog.ErrorS(nil, "Recovered from a panic", "cause", cause, "stack", string(debug.Stack()))
-			err = status.Errorf(codes.Internal, "the plugin has an error: %v", cause)
-		}
-	}()
-	return call()
 }
 
 // admit judges a call by its headers, before its request is read. It must not wait.

@@ -33,8 +33,8 @@ const (
 
 // Previous leaders.
 const (
-	TokenAge        = 3 * time.Minute  // the time for which an equal launch is a repetition: as long as a pool without capacity rests
-	PredecessorCall = 10 * time.Second // the longest that a previous leader's launch may still be in progress
+	TokenAge        = cooldown.ShortestPoolCoolDown // the time for which an equal launch is a repetition: a refusal is no news for as long
+	PredecessorCall = 10 * time.Second              // the longest that a previous leader's launch may still be in progress
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
 	ClockSkew           = 2 * time.Second // bounds the difference between AWS's clock and ours. Ended instances are listed for longer

@@ -35,8 +35,9 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 			spare[name] = m.spare(name, going)
 		}
 		asked := 0 // instances that AWS may refuse to launch. It would not let the node go then, which is drained by that time
-		_, moves := move.StateOf(c.Node)
-		if g := m.View().AutoScalingGroup(name); g != nil && !moves && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
+		s, _ := move.StateOf(c.Node)
+		another := s.Step == move.Placing && s.Reason != move.Consolidation && s.Reason != move.Schedule // is there before it goes
+		if g := m.View().AutoScalingGroup(name); g != nil && !another && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
 			asked = g.Booked + g.FailedInstances()
 		}
 		if spare[name] <= asked {

@@ -70,7 +70,8 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "by the leader of a shadow", shadow: true, raise: 5, want: thrice, open: true},
 		{name: "before the first loop of a shadow", shadow: true, before: 5, want: thrice, open: true},
 		{name: "before the first loop of a leader", before: 5, want: thrice, open: true},
-		{name: "nodes that the minimum keeps although they never come", least: 5, before: 5},
+		{name: "nodes of the minimum before the first loop of a leader", least: 5, before: 5, want: thrice, open: true},
+		{name: "few nodes that the minimum keeps although they never come", least: 3, before: 3, want: thrice},
 		{name: "by a person, while a leader runs", raise: 5, want: thrice, open: true},
 		{name: "by a leader itself", own: 5, want: thrice, open: true},
 	} {

@@ -106,7 +106,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	at := slices.IndexFunc(r.Groups, func(g decision.Group) bool { return g.Name == answer.Node.Group && g.Desired <= g.Min })
 	mayGrow := func(g decision.Group) bool { // the autoscaler waits for the end of a cool-down, or asks in another zone
-		return g.AutoScaling == r.Groups[at].AutoScaling && g.State != decision.GroupFull && g.State != decision.GroupPaused
+		return g.AutoScaling == r.Groups[at].AutoScaling && (g.State == decision.GroupReady || g.State == decision.GroupCoolDown)
 	}
 	if at >= 0 && !going(&answer.Node) && !(replace && slices.ContainsFunc(r.Groups, mayGrow)) {
 		g := &r.Groups[at]

@@ -74,7 +74,10 @@ type assembly struct {
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
 // starts live until working ends. Waiting ends with ctx.
 func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
-	client := kubernetes.NewForConfigOrDie(p.kube)
+	client, err := kubernetes.NewForConfig(p.kube)
+	if err != nil {
+		return nil, err
+	}
 	reads := client.Discovery().RESTClient()
 	off, served := informers.SwitchOff(ctx, reads, &p.core)
 	p.off = off

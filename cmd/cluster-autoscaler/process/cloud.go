@@ -45,18 +45,21 @@ type cloud struct {
 	provider *aws.Provider
 }
 
+// regionPatience is the longest pause between tries to learn the region from the instance metadata, which may not answer yet. All last a minute or two.
+const regionPatience = 30 * time.Second
+
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
 // but not beyond ctx. Writes are bounded by working instead, so that a write under way when ctx ends may be finished.
 func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud, error) {
 	core, ours := p.core, p.options.AWS
 	var err error
 	c := &cloud{}
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+	for pause := time.Second; ; pause *= 2 {
 		c.clients, err = awsclient.New(ctx, awsclient.Options{
 			Region: ours.Region, CloudConfig: p.cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
 		})
-		if !errors.Is(err, awsclient.ErrNoRegion) || p.guard != nil || ctx.Err() != nil {
-			break
+		if !errors.Is(err, awsclient.ErrNoRegion) || p.guard != nil || ctx.Err() != nil || pause > regionPatience {
+			break // another replica may know it
 		}
 		klog.FromContext(ctx).Error(err, "Nothing names the region, trying again", "in", pause)
 		_ = awsclient.Pause(ctx, clock.RealClock{}, pause) // the next try ends with ctx

@@ -89,7 +89,10 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 // assemblePlugin builds the parts of a plugin. It returns when all caches are filled. Waiting ends with ctx.
 func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugin.Parts, error) {
 	var parts plugin.Parts
-	client := kubernetes.NewForConfigOrDie(p.kube)
+	client, err := kubernetes.NewForConfig(p.kube)
+	if err != nil {
+		return nil, parts, err
+	}
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
 	p.measure()
