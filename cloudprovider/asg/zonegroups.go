@@ -88,8 +88,9 @@ func (z ZonalGroups) asks(g *group.Group) (asked, allowed bool, problem *launchs
 	case z == ZonalOff || tag == "false":
 		return false, false, nil
 	case tagged && tag != "true":
-		return false, true, &launchspec.Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
-			Remedy: "set it to true to have one node group per zone, or to false"}
+		return z == ZonalAll, true, &launchspec.Problem{Reason: ReasonZonalTag,
+			Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
+			Remedy:  "set it to true to have one node group per zone, or to false"}
 	}
 	return tagged || z == ZonalAll, true, nil
 }

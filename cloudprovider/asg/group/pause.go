@@ -116,6 +116,6 @@ func (g *Group) PauseProblem() []launchspec.Problem {
 		return nil
 	}
 	cause, remedy := g.Pause.Why(g.Name)
-	return []launchspec.Problem{{Reason: ReasonPausedTag, Remedy: remedy,
+	return []launchspec.Problem{{Reason: ReasonPausedTag, Blocks: true, Remedy: remedy,
 		Message: fmt.Sprintf("it is paused%s: it is %q, and an example is %q", cause, g.Tags[TagPaused], "scale-up until=2026-12-01T06:00Z")}}
 }

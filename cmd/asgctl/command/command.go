@@ -110,7 +110,7 @@ func (c *cli) root() *cobra.Command {
 		Use: asgctl, Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
 It reads from AWS, or from files that the AWS CLI has written (--from). top, shadow, moves and plan read from a running one. Only prices refresh
-writes files, only account --launch changes anything in AWS, and only remove and moves resume change anything in the cluster.
+leaves files, only account --launch changes anything in AWS, and only remove and moves resume change anything in the cluster.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.read.Version, SilenceErrors: true, SilenceUsage: true,
