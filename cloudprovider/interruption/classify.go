@@ -26,8 +26,6 @@ const (
 	// A message waits for its work for patience before it returns to the queue. One of a lifecycle hook, which lasts two hours at most, waits
 	// for mostHidden, the longest time for which SQS hides a message.
 	patience, mostHidden = 10 * time.Minute, 12 * time.Hour
-	// A cordon waits readTime for a reading of the group, so that it comes within a second.
-	readTime = 700 * time.Millisecond
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
 	// plannedAtOnce and hooksAtOnce bound the messages of planned drains and of lifecycle hooks that are handled at once. They may
@@ -144,7 +142,7 @@ func (h *Handler) readAgain(ctx context.Context, reading *sync.WaitGroup, instan
 	if i == nil || i.Lifecycle != "InService" {
 		return
 	}
-	waiting, read := context.WithTimeout(ctx, readTime)
+	waiting, read := context.WithTimeout(ctx, cordonTime)
 	reading.Go(func() {
 		defer read()
 		if err := h.readings.Join(ctx, group.Name, readGather); err != nil {

@@ -31,7 +31,8 @@ const (
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
 	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. By default the API server waits ten seconds
-	// for a webhook that hangs, and it stores nothing for a caller that has left. Evictions wait cordonTime for the cordon.
+	// for a webhook that hangs, and it stores nothing for a caller that has left. Evictions wait cordonTime for the cordon, and the cordon as
+	// long for a reading of the group.
 	writeRetry, writeTime, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second
 )
 

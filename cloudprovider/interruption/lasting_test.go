@@ -123,7 +123,7 @@ func TestInstanceThatEndsIsCordonedWhileItsGroupCannotBeRead(t *testing.T) {
 		w.running()
 		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Latency: fakeaws.Duration(25 * time.Second)})
 		w.send(stateChange(ends, "shutting-down"))
-		w.within(900*time.Millisecond, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.within(5*time.Second, "cordoned", func() bool { return w.cordoned() == 1 })
 		w.aws.ClearFaults()
 	})
 }
