@@ -45,7 +45,10 @@ func (e PodsExpression) program() cel.Program {
 	if issues.Err() != nil || ast.OutputType() != cel.IntType {
 		return nil
 	}
-	program, _ := env.Program(ast, cel.CostLimit(maxExpressionCost)) // nil with an error
+	program, err := env.Program(ast, cel.CostLimit(maxExpressionCost))
+	if err != nil {
+		return nil
+	}
 	return program
 }
 
