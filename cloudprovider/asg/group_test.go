@@ -69,7 +69,7 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 		reserved bool
 	}{{launchspec.LaunchSpec{Tenancy: "host"}, true}, {launchspec.LaunchSpec{Reserved: true}, true}, {launchspec.LaunchSpec{Tenancy: "dedicated"}, false},
 		{launchspec.LaunchSpec{OwnCapacity: true}, false}} {
-		g := group.Group{Launch: &tt.of}
+		g := group.Group{LaunchSpec: &tt.of}
 		assert.Truef(t, g.Reserved() == tt.reserved && g.Pool("", "").Own, "%+v: pool %+v", tt.of, g.Pool("", ""))
 	}
 }

@@ -110,6 +110,15 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	assert.NotNil(t, c.Plan, "the plan, while the pods of its first node start")
 	c.See([]Node{node(nil)}, now.Add(20*time.Minute))
 	assert.Nil(t, c.Plan)
+	c.Adopt(Plan{Nodes: []string{"b", "a"}, Saving: 0.2}, now)
+	c.Stays = true
+	c.See([]Node{ending}, soon)
+	assert.NotNil(t, c.Plan, "the plan, while its first node ends and a rollout keeps the other")
+	c.Stays = false
+	c.Removed("b")
+	c.See([]Node{ending}, soon)
+	c.Removed("a")
+	assert.InDelta(t, 0.3, c.Saved, 1e-9, "saved by both plans, whose last node was ending before it was counted")
 	got := newHost("a", "small", "2", 0.1, "1") // a pod that comes for one of the first node
 	got.Pods[0].CreationTimestamp = metav1.NewTime(now)
 	pods := func() []*corev1.Pod { return []*corev1.Pod{got.Pods[0].Pod} }

@@ -62,9 +62,13 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	for _, node := range nodes {
 		id := nodemeta.InstanceOf(node)
 		u, starts := c.starting[id]
-		if joined, now := gone[id]; now && !joined.early {
+		joined, now := gone[id]
+		switch took := node.CreationTimestamp.Sub(joined.since); {
+		case now && !joined.early:
 			u, starts = joined, true
-			joins[u.whole] = node.CreationTimestamp.Sub(u.since)
+			joins[u.whole] = took
+		case now && patience*took > unknownJoin: // it took at least as long
+			joins[joined.whole] = max(joins[joined.whole], took)
 		}
 		delete(gone, id)
 		if starts && nodemeta.Ready(node) {

@@ -57,6 +57,21 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
 }
 
+func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	w.joinsAfter(4*time.Minute, "web")
+	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"))
+	w.loop()
+	w.ready("web")
+	w.loop()
+	w.at = w.at.Add(7 * time.Minute)
+	nodes := w.loop().Nodes
+	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
+	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
+	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
+}
+
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
 func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
