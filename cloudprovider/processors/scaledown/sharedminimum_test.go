@@ -146,7 +146,7 @@ func TestNodesThatAWSMayNotLaunchLetNoOtherNodeGo(t *testing.T) {
 		{name: "asked to go", annotations: map[string]string{string(nodemeta.RemovalRequested): "true"}},
 		{name: "of a consolidation", annotations: map[string]string{move.Annotation: move.State{Reason: move.Consolidation, Step: move.Placing}.Text()}},
 		{name: "replaced first", annotations: map[string]string{string(nodemeta.RemovalRequested): nodemeta.ReplaceFirst}, goes: true},
-		{name: "moved", annotations: map[string]string{move.Annotation: `{"reason":"` + move.Rotation + `"}`}, goes: true},
+		{name: "moved", annotations: map[string]string{move.Annotation: move.State{Reason: move.Rotation, Step: move.Placing}.Text()}, goes: true},
 	} {
 		node.Annotations = tt.annotations
 		goes, stay := r.FilterUnremovableNodes(listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{{Node: node}})

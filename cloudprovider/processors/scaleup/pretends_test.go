@@ -76,7 +76,9 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "by a leader itself", own: 5, want: thrice, open: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, map[string]zone{"a": {min: tt.least, max: 9}}, func(o *config.AutoscalingOptions) { o.NodeGroupDefaults.MaxNodeProvisionTime = time.Hour })
+			w := newWorld(t, map[string]zone{"a": {min: tt.least, max: 9}}, func(o *config.AutoscalingOptions) {
+				o.NodeGroupDefaults.MaxNodeProvisionTime, o.OkTotalUnreadyCount = time.Hour, 3
+			})
 			w.limits = []estimator.Threshold{estimator.NewStaticThreshold(1, 0)}
 			if tt.shadow {
 				w.pretended = map[string]int{}

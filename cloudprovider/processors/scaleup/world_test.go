@@ -181,7 +181,7 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
 		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
 	require.NoError(w.t, err)
-	state := clusterstate.NewClusterStateRegistry(w.ctx.CloudProvider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
+	state := clusterstate.NewClusterStateRegistry(w.ctx.CloudProvider, clusterstate.ClusterStateRegistryConfig{OkTotalUnreadyCount: w.ctx.OkTotalUnreadyCount}, w.ctx.LogRecorder,
 		stdcmp.Or(w.backoff, coretest.NewBackoff()), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
