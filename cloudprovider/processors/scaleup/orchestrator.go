@@ -136,8 +136,8 @@ func (o *Orchestrator) Refresh() {
 
 // hearOthers registers the nodes that others asked for, or the core would take groups without them for broken, and not raise them. All
 // growth in a shadow is the leader's. The nodes that have yet to come of a node group that is new to this process are for a leader before
-// it. One that never comes stays in a group at its minimum size, where the core ends none, so as few as the core puts up with do not count
-// there. A leader registers its own growth as it asks, so it counts no other's while a raise of its own is open in the group.
+// it. One that never comes stays in a group at its minimum size, where the core ends none, so as few as the core puts up with beside a node
+// do not count there. A leader registers its own growth as it asks, so it counts no other's while a raise of its own is open in the group.
 func (o *Orchestrator) hearOthers() {
 	before := o.sizes
 	o.sizes = o.targetSizes()
@@ -147,7 +147,8 @@ func (o *Orchestrator) hearOthers() {
 		case known:
 			more = o.sizes[g.Id()] - was
 		case o.Coming != nil:
-			if more = o.Coming(g.Id()); o.sizes[g.Id()] <= g.MinSize() && more <= o.context.OkTotalUnreadyCount {
+			size := o.sizes[g.Id()]
+			if more = o.Coming(g.Id()); size <= g.MinSize() && more <= min(size-1, o.context.OkTotalUnreadyCount) {
 				more = 0
 			}
 		}

@@ -7,11 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
@@ -60,6 +62,7 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		name   string
 		shadow bool
 		least  int // the minimum size of the group
+		there  int // registered nodes
 		before int // nodes that the first loop finds, and that have not come
 		own    int // that the first loop asks for
 		raise  int // by another after it
@@ -71,7 +74,7 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "before the first loop of a shadow", shadow: true, before: 5, want: thrice, open: true},
 		{name: "before the first loop of a leader", before: 5, want: thrice, open: true},
 		{name: "nodes of the minimum before the first loop of a leader", least: 5, before: 5, want: thrice, open: true},
-		{name: "few nodes that the minimum keeps although they never come", least: 3, before: 3, want: thrice},
+		{name: "few nodes that the minimum keeps although they never come", least: 3, there: 1, before: 2, want: thrice, open: true},
 		{name: "by a person, while a leader runs", raise: 5, want: thrice, open: true},
 		{name: "by a leader itself", own: 5, want: thrice, open: true},
 	} {
@@ -85,10 +88,17 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 			}
 			o := w.start(Options{Pretended: w.pretended, Coming: func(string) int { return tt.before }})
 			a, asked := w.provider.GetNodeGroup("a"), tt.before+tt.own+tt.raise
+			var nodes []*apiv1.Node
+			if w.resize("a", tt.there); tt.there > 0 { // then the others are not booked
+				nodes = append(nodes, utiltest.BuildTestNode("there", 1000, 1<<30))
+				utiltest.SetNodeReadyState(nodes[0], true, time.Now().Add(-time.Hour))
+				w.provider.AddNode("a", nodes[0])
+				asked -= tt.before
+			}
 			for _, raise := range []int{tt.before, tt.raise} {
 				w.resize("a", raise)
 				o.Refresh()
-				require.NoError(t, w.state.UpdateNodes(nil, w.nodeInfos, time.Now()))
+				require.NoError(t, w.state.UpdateNodes(nodes, w.nodeInfos, time.Now()))
 				if w.resize("a", tt.own); tt.own > 0 {
 					w.state.RegisterScaleUp(a, tt.own, time.Now())
 				}
