@@ -16,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/utils/clock"
@@ -32,6 +33,9 @@ import (
 
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
+
+// taintShutdown is Kubernetes' on the node of a stopped instance.
+const taintShutdown = "node.cloudprovider.kubernetes.io/shutdown"
 
 type Options struct {
 	Cache     *asg.Cache
@@ -270,8 +274,9 @@ func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load()
 // would miss a node that is on its way.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	group := p.NodeGroupOf(node)
+	i, _ := p.View().Instance(node) // a newer reading would leave the core without the group of a node that it has in hand
 	switch looped := p.looped.Load(); {
-	case group == nil, p.Superseded(node), looped && p.InStandby(node), !looped && (p.Pretended != nil || p.isGoing(node)):
+	case group == nil, p.Superseded(node), looped && isStandby(i), !looped && (p.Pretended != nil || p.isGoing(node)):
 		return nil, nil
 	}
 	return group, nil
@@ -351,7 +356,8 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 // HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated
 // once EC2 confirms it, because it may have been detached. One that AWS takes now counts as gone where Capacity Rebalancing replaces it. Its
 // pods then wait for that replacement, by which the group is larger than desired. The target size of a weighted group counts it already.
-// The error says that an instance was in none of our groups, so that the core decides by itself.
+// One that is stopped outside our groups, as in a warm pool, counts as gone, too: many of them would make the cluster unhealthy, and the core would
+// launch nothing. The error says that an instance was in none of our groups, so that the core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {
@@ -364,7 +370,7 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if !ok || strings.HasPrefix(node.Name, "fargate") {
 		return true, cloudprovider.ErrNotImplemented
 	}
-	if p.Terminated(node) {
+	if p.Terminated(node) || taints.HasTaint(node, taintShutdown) {
 		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented

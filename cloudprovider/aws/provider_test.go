@@ -149,6 +149,11 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	_, err := w.HasInstance(awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0"))
 	assert.Truef(t, err == cloudprovider.ErrNotImplemented, "HasInstance of a stranger gave %v, want ErrNotImplemented", err)
 	other := awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
+	stopped := other.DeepCopy() // Kubernetes' cloud controller has seen so
+	stopped.Spec.Taints = []corev1.Taint{{Key: "node.cloudprovider.kubernetes.io/shutdown", Effect: corev1.TaintEffectNoSchedule}}
+	if got, err := w.HasInstance(stopped); got || err != nil {
+		t.Errorf("HasInstance of a stopped stranger, as in a warm pool, = %t, %v, want false", got, err)
+	}
 	other.Annotations = map[string]string{"k8s.io/cluster-autoscaler-enabled": "false"}
 	if got, err := w.HasInstance(other); got || err != nil {
 		t.Errorf("HasInstance of a node marked as not autoscaled = %t, %v, want false", got, err)

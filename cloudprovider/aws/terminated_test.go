@@ -45,6 +45,23 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 	})
 }
 
+// The core asks for the group of a node several times in a loop, and does not expect that it has none.
+func TestNodeInStandbyHasItsGroupUntilTheLoopEnds(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	w.NextLoop()
+	node := w.Nodes("a")[0]
+	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{nodemeta.InstanceOf(node)}}))
+	w.waitWhile("no reading shows the standby", func() bool {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		return !w.InStandby(node)
+	})
+	group, err := w.NodeGroupForNode(node)
+	assert.Truef(t, group != nil && err == nil, "group %v, error %v in the loop, want its group", group, err)
+	w.NextLoop()
+	group, err = w.NodeGroupForNode(node)
+	assert.Truef(t, group == nil && err == nil, "group %v, error %v in the next loop, want none", group, err)
+}
+
 func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.Deny("DescribeInstances")

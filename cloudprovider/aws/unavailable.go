@@ -34,6 +34,10 @@ func (p *Provider) InShiftedZone(node *corev1.Node) bool {
 // InStandby reports whether the node's instance is in standby or being detached. AWS does not let such an instance be terminated.
 func (p *Provider) InStandby(node *corev1.Node) bool {
 	i, _ := p.instanceNow(node)
+	return isStandby(i)
+}
+
+func isStandby(i *group.Instance) bool {
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
