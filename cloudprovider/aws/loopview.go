@@ -75,7 +75,7 @@ func (v *View) Former(node *corev1.Node) bool {
 		return false
 	}
 	origins := g.LaunchSpec.Origins
-	return len(origins) > 0 && !slices.Contains(origins, i.Origin)
+	return len(origins) > 0 && !slices.Contains(origins, i.Origin) && !slices.Contains(g.LaunchSpec.Next, i.Origin)
 }
 
 // DeclaredNodeInfo returns the NodeInfo of the template that the node group would have if nobody had observed its nodes. It makes one
