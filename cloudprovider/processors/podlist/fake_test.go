@@ -66,6 +66,7 @@ func TestPodsWithClaimsOfTheirOwnAreNotCopied(t *testing.T) {
 		"a claim by a template":     {claim(corev1.PodResourceClaim{ResourceClaimTemplateName: ptr.To("gpu")}), 1},
 		"a directory":               {volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}), 3},
 		"an ephemeral volume":       {volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}), 1},
+		"a pod that a gate holds":   {corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "queue"}}}, 1},
 	} {
 		all, err := (&Fakes{PodListProcessor: copying(2)}).Process(nil, []*corev1.Pod{{Spec: tt.spec}})
 		assert.Truef(t, err == nil && len(all) == tt.want, "%s: %d pods, error %v, want %d", name, len(all), err, tt.want)

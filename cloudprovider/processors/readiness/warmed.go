@@ -32,6 +32,7 @@ func (s *StartingNodes) join(ctx *cacontext.AutoscalingContext, all []*corev1.No
 			}
 		case outside && joined.IsZero():
 			s.joined[id] = now
+			delete(s.nodes, id) // of its time before
 		case outside:
 			if g := s.provider.NodeGroupOf(node); g != nil && now.Sub(joined) >= g.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime {
 				delete(s.joined, id)
