@@ -101,6 +101,15 @@ func (c *Cache) readActions(ctx context.Context, _ []string) (map[string][]group
 			}
 		}
 	}
+	now := c.byAWS(c.clock.Now())
+	for _, g := range c.groups.Snapshot().Groups() { // AWS no longer lists what it has just done, and the group's reading may be older
+		ran, _ := c.actions.Known().Of(g.Name)
+		for _, t := range ran {
+			if !t.From.After(now) && t.From.After(now.Add(-group.ActionLate)) && !slices.Contains(found[g.Name], t) {
+				found[g.Name] = append(found[g.Name], t)
+			}
+		}
+	}
 	return found, nil
 }
 

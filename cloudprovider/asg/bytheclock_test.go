@@ -132,6 +132,26 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 	}
 }
 
+// A look-up after the action shows nothing of it, or its next time. The group's reading is from before it.
+func TestSizesOfAnActionHoldUntilItsGroupIsRead(t *testing.T) {
+	t.Parallel()
+	for _, every := range []time.Duration{0, 24 * time.Hour} {
+		t.Run(every.String(), bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 6, 9)).with(func(o *asg.Options) { o.RefreshInterval = 10 * time.Minute }).actions()
+			least, most := 4, 7
+			w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(25 * time.Minute), Every: fakeaws.Duration(every),
+				Min: &least, Max: &most}))
+			began := time.Now()
+			w.running()
+			for _, at := range []time.Duration{24 * time.Minute, 25*time.Minute + 10*time.Second, 26*time.Minute + 10*time.Second, 26*time.Minute + 50*time.Second} {
+				time.Sleep(time.Until(began.Add(at)))
+				synctest.Wait()
+				assert.Equalf(t, "4 to 7", w.limits(), "the sizes after %s", at)
+			}
+		}))
+	}
+}
+
 // Another group has actions already.
 func TestScheduledActionIsSeenAtShortNotice(t *testing.T) {
 	t.Parallel()
