@@ -212,14 +212,16 @@ func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*fr
 	if len(options) == 0 {
 		return nil
 	}
+	ranks := map[string]int{}
+	for _, o := range options {
+		if id := o.NodeGroup.Id(); f.rank != nil {
+			ranks[id] = f.rank(id)
+		}
+	}
 	return []coreexpander.Option{slices.MinFunc(options, func(a, b coreexpander.Option) int {
 		x, y := a.NodeGroup.Id(), b.NodeGroup.Id()
-		byRank := 0
-		if f.rank != nil {
-			byRank = cmp.Compare(f.rank(x), f.rank(y))
-		}
 		sizeOfA, _ := a.NodeGroup.TargetSize()
 		sizeOfB, _ := b.NodeGroup.TargetSize()
-		return cmp.Or(byRank, cmp.Compare(sizeOfA, sizeOfB), strings.Compare(x, y))
+		return cmp.Or(cmp.Compare(ranks[x], ranks[y]), cmp.Compare(sizeOfA, sizeOfB), strings.Compare(x, y))
 	})}
 }

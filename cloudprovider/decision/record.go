@@ -135,8 +135,11 @@ func (r *Record) Decided(e Entry) {
 // folded returns the timeline in which a failed launch, if it is the newest, counts the earlier one that is the same, and replaces it.
 func folded(timeline []Entry) []Entry {
 	e := &timeline[0]
+	if e.Kind != LaunchFailed {
+		return timeline
+	}
 	at := slices.IndexFunc(timeline[1:], func(was Entry) bool {
-		return e.Kind == LaunchFailed && was.Kind == e.Kind && was.Group == e.Group && was.Node == e.Node && was.Reason == e.Reason
+		return was.Kind == e.Kind && was.Group == e.Group && was.Node == e.Node && was.Reason == e.Reason
 	}) + 1
 	if at > 0 {
 		e.Times = max(1, timeline[at].Times) + 1

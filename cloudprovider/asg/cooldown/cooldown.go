@@ -234,7 +234,7 @@ func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 // Latest returns the cool-down of any of the pools that ends last, or ended last and not long ago. Nothing has come from its pool since.
 func (l *List) Latest(group string, pools []Pool) (Period, bool) {
 	return l.lastToEnd(func(p Period) bool {
-		return slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
+		return (p.Group == "" || p.Group == group) && slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
 	})
 }
 

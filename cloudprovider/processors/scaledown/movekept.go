@@ -154,8 +154,11 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	best, size := own, 0
 	for _, ng := range view.NodeGroups() {
 		other := ng.(*aws.NodeGroup)
+		if other.AutoScalingGroup() != whole.Name {
+			continue
+		}
 		g := view.Group(other.Id())
-		if _, cools := p.CoolDown(g); other.AutoScalingGroup() == whole.Name && !cools && g.Failure == nil && roomOf(p, g) > 0 &&
+		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 &&
 			(best == own || g.TargetInstances() < size) {
 			best, size = other, g.TargetInstances()
 		}

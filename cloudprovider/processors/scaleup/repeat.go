@@ -2,6 +2,7 @@ package scaleup
 
 import (
 	stderrors "errors"
+	"maps"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -117,6 +118,7 @@ func (o *Orchestrator) addAsked(s *simulation, result *status.ScaleUpStatus, bef
 			grown[info.Group.Id()] -= asked[info.Group.Id()]
 		}
 	}
+	maps.DeleteFunc(grown, func(_ string, n int) bool { return n <= 0 })
 	return stderrors.Join(s.add(asked), s.add(grown))
 }
 
