@@ -33,7 +33,7 @@ type Consolidate struct {
 	Saved float64
 
 	since time.Time
-	done  int                     // nodes of the plan that it has removed
+	gone  []string                // nodes of the plan that it has removed. AWS may still be ending their instances
 	kept  Refusals                // nodes that could not go, and node groups for which AWS launched none
 	moved map[string][2]time.Time // when pods of a workload were first and last moved
 }
@@ -47,7 +47,7 @@ func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
-	c.Plan, c.since, c.done, c.Launched, c.Stays = &p, now, 0, false, false
+	c.Plan, c.since, c.gone, c.Launched, c.Stays = &p, now, nil, false, false
 }
 
 // Drop ends the plan and the moves of its nodes, which stay for a while.
@@ -62,7 +62,7 @@ func (c *Consolidate) Removed(node string) {
 	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, node) {
 		return
 	}
-	if c.done++; c.done == len(c.Plan.Nodes) {
+	if c.gone = append(c.gone, node); len(c.gone) == len(c.Plan.Nodes) {
 		c.Saved += c.Plan.Saving
 	}
 }
@@ -80,7 +80,7 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	}
 	moving, leaves, waits := false, false, false
 	for _, n := range nodes {
-		if !slices.Contains(c.Plan.Nodes, n.Name) {
+		if !slices.Contains(c.Plan.Nodes, n.Name) || slices.Contains(c.gone, n.Name) {
 			continue
 		}
 		s, begun := StateOf(n.Node)
@@ -93,18 +93,18 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 		waits = waits || !begun && !c.holdsMoved(n, now)
 	}
 	limit := begins
-	if c.done > 0 {
+	if len(c.gone) > 0 {
 		limit = goesOn
 	}
 	switch {
 	case moving:
 		c.since = now
-	case c.Stays && (c.done == 0 && !leaves || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
+	case c.Stays && (len(c.gone) == 0 && !leaves || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
 		for _, name := range c.Plan.Nodes {
 			c.kept.Add(name, FirstRefusal, now)
 		}
 		c.Plan = nil
-	case c.done > 0 && !waits && !leaves, now.Sub(c.since) >= limit:
+	case len(c.gone) > 0 && !waits && !leaves, now.Sub(c.since) >= limit:
 		c.Plan = nil
 	}
 }

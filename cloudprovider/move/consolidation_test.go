@@ -119,6 +119,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	c.See([]Node{ending}, soon)
 	c.Removed("a")
 	assert.InDelta(t, 0.3, c.Saved, 1e-9, "saved by both plans, whose last node was ending before it was counted")
+	c.See([]Node{ending}, soon)
+	assert.Nil(t, c.Plan, "the plan whose nodes are counted, while AWS ends the last one")
 	got := newHost("a", "small", "2", 0.1, "1") // a pod that comes for one of the first node
 	got.Pods[0].CreationTimestamp = metav1.NewTime(now)
 	pods := func() []*corev1.Pod { return []*corev1.Pod{got.Pods[0].Pod} }

@@ -33,8 +33,8 @@ type unjoined struct {
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
-// instances that the core gave up, and shows the provider how long nodes took to be Ready. It leaves out instances that were there before the
-// core saw them: at its start, or because it reads a group every two minutes while it does not raise it.
+// instances that the core gave up, and shows the provider how long nodes took to be Ready. Instances that were there before the core
+// saw them, at its start or because it reads a group every two minutes while it does not raise it, took at least as long.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	defer c.setLate()
 	gone, view := maps.Clone(c.unjoined), c.Provider.View() // functions of the Record read the map

@@ -239,9 +239,11 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time)
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
-		_, failed := c.Provider.RecentFailure(ng.Id()) // or was interrupted
 		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
-			failed || c.Reason.Refused(ng.Id(), now) {
+			c.Reason.Refused(ng.Id(), now) {
+			continue
+		}
+		if _, failed := c.Provider.RecentFailure(ng.Id()); failed { // or was interrupted
 			continue
 		}
 		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {

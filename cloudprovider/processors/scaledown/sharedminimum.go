@@ -36,7 +36,8 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		}
 		asked := 0 // instances that AWS may refuse to launch. It would not let the node go then, which is drained by that time
 		s, _ := move.StateOf(c.Node)
-		another := s.Step == move.Placing && s.Reason != move.Consolidation && s.Reason != move.Schedule // is there before it goes
+		another := s.Step == move.Placing && s.Reason != move.Consolidation && s.Reason != move.Schedule && // is there before it goes
+			!nodemeta.ToGo(c.Node)
 		if g := m.View().AutoScalingGroup(name); g != nil && !another && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
 			asked = g.Booked + g.FailedInstances()
 		}

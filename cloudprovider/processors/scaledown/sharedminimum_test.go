@@ -145,6 +145,8 @@ func TestNodesThatAWSMayNotLaunchLetNoOtherNodeGo(t *testing.T) {
 		{name: "not needed"},
 		{name: "asked to go", annotations: map[string]string{string(nodemeta.RemovalRequested): "true"}},
 		{name: "of a consolidation", annotations: map[string]string{move.Annotation: move.State{Reason: move.Consolidation, Step: move.Placing}.Text()}},
+		{name: "moved and asked to go", annotations: map[string]string{string(nodemeta.RemovalRequested): "true",
+			move.Annotation: move.State{Reason: move.Rotation, Step: move.Placing}.Text()}},
 		{name: "replaced first", annotations: map[string]string{string(nodemeta.RemovalRequested): nodemeta.ReplaceFirst}, goes: true},
 		{name: "moved", annotations: map[string]string{move.Annotation: move.State{Reason: move.Rotation, Step: move.Placing}.Text()}, goes: true},
 	} {

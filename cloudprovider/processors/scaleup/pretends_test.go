@@ -74,6 +74,7 @@ func TestCoreRaisesGroupsThatOthersHaveJustRaised(t *testing.T) {
 		{name: "before the first loop of a shadow", shadow: true, before: 5, want: thrice, open: true},
 		{name: "before the first loop of a leader", before: 5, want: thrice, open: true},
 		{name: "nodes of the minimum before the first loop of a leader", least: 5, before: 5, want: thrice, open: true},
+		{name: "few nodes of the minimum, and no other is there", least: 3, before: 3, want: thrice, open: true},
 		{name: "few nodes that the minimum keeps although they never come", least: 3, there: 1, before: 2, want: thrice, open: true},
 		{name: "by a person, while a leader runs", raise: 5, want: thrice, open: true},
 		{name: "by a leader itself", own: 5, want: thrice, open: true},

@@ -45,7 +45,8 @@ type cloud struct {
 	provider *aws.Provider
 }
 
-// regionPatience is the longest pause between tries to learn the region from the instance metadata, which may not answer yet. All last a minute or two.
+// regionPatience bounds the time between tries to learn the region from the instance metadata, which may not answer yet. The last try follows a pause
+// of half of it, up to a minute after the first.
 const regionPatience = 30 * time.Second
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
