@@ -105,7 +105,8 @@ func (c *Cache) readActions(ctx context.Context, _ []string) (map[string][]group
 	for _, g := range c.groups.Snapshot().Groups() { // AWS no longer lists what it has just done, and the group's reading may be older
 		ran, _ := c.actions.Known().Of(g.Name)
 		for _, t := range ran {
-			if !t.From.After(now) && t.From.After(now.Add(-group.ActionLate)) && !slices.Contains(found[g.Name], t) {
+			listed := slices.ContainsFunc(found[g.Name], func(f group.Timed) bool { return f.By == t.By && f.From.Equal(t.From) })
+			if !listed && !t.From.After(now) && t.From.After(now.Add(-group.ActionLate)) {
 				found[g.Name] = append(found[g.Name], t)
 			}
 		}

@@ -143,8 +143,7 @@ func withPromised(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.T
 	}
 	gone := weaker(live, t) && !among(nodes, live)
 	for name, promised := range t.Capacity {
-		device := strings.Contains(string(name), "/") // huge pages do not come later
-		if shown := live.Status.Allocatable[name]; shown.IsZero() && device && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
+		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
 			set(name, promised, t.Allocatable[name])
 		}
 	}
