@@ -51,10 +51,8 @@ func TestNodeInStandbyHasItsGroupUntilTheLoopEnds(t *testing.T) {
 	w.NextLoop()
 	node := w.Nodes("a")[0]
 	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{nodemeta.InstanceOf(node)}}))
-	w.waitWhile("no reading shows the standby", func() bool {
-		require.NoError(t, w.Cache.Refresh(t.Context()))
-		return !w.InStandby(node)
-	})
+	require.Eventually(t, func() bool { return w.Cache.Refresh(t.Context()) == nil && w.InStandby(node) }, 10*time.Second, 10*time.Millisecond,
+		"a reading shows the standby, in the same loop")
 	group, err := w.NodeGroupForNode(node)
 	assert.Truef(t, group != nil && err == nil, "group %v, error %v in the loop, want its group", group, err)
 	w.NextLoop()
