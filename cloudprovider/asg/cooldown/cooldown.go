@@ -84,8 +84,11 @@ func (p Period) Since() time.Time {
 // another way than the capacity type that failed. Then only its own failure counts.
 func (p Period) holdsFor(group string, pool Pool) bool {
 	otherWay := pool.Own || p.CapacityType != "" && pool.CapacityType == ""
-	return (p.Group == "" || p.Group == group) && p.has(pool) && !(otherWay && p.by != "" && p.by != group)
+	return p.concerns(group) && p.has(pool) && !(otherWay && p.by != "" && p.by != group)
 }
+
+// concerns reports whether the cool-down may hold for a pool of the group.
+func (p Period) concerns(group string) bool { return p.Group == "" || p.Group == group }
 
 // over reports whether the cool-down ended long ago. It counts for nothing then.
 func (p Period) over(now time.Time) bool {
@@ -201,7 +204,7 @@ func (l *List) Holding(group string, pools func() []Pool) []Period {
 	var latest []Period
 	for _, p := range slices.Backward(l.periods) {
 		pool := Period{Group: p.Group, Pool: p.Pool}
-		if now.Before(p.Until) && (p.Group == "" || p.Group == group) && !listed[pool] &&
+		if now.Before(p.Until) && p.concerns(group) && !listed[pool] &&
 			slices.ContainsFunc(own(), func(of Pool) bool { return p.holdsFor(group, of) }) {
 			listed[pool] = true
 			latest = append(latest, p)
@@ -234,7 +237,7 @@ func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 // Latest returns the cool-down of any of the pools that ends last, or ended last and not long ago. Nothing has come from its pool since.
 func (l *List) Latest(group string, pools []Pool) (Period, bool) {
 	return l.lastToEnd(func(p Period) bool {
-		return (p.Group == "" || p.Group == group) && slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
+		return p.concerns(group) && slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
 	})
 }
 
