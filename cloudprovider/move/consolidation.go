@@ -51,9 +51,11 @@ func (c *Consolidate) Adopt(p Plan, now time.Time) {
 }
 
 // Drop ends the plan and the moves of its nodes, which stay for a while.
-func (c *Consolidate) Drop(now time.Time) {
+func (c *Consolidate) Drop(now time.Time) { c.drop(firstPause, now) }
+
+func (c *Consolidate) drop(pause time.Duration, now time.Time) {
 	for _, name := range c.Plan.Nodes {
-		c.Refuse(name, now)
+		c.kept.Add(name, pause, now)
 	}
 	c.Plan = nil
 }
@@ -88,8 +90,8 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 			c.Drop(now)
 			return
 		}
-		moving = moving || begun && n.Instance.Lifecycle.Counts()
-		leaves = leaves || begun && !n.Instance.Lifecycle.Counts() // Removed will count it
+		counts := n.Instance.Lifecycle.Counts()
+		moving, leaves = moving || begun && counts, leaves || begun && !counts // Removed will count the latter
 		waits = waits || !begun && !c.holdsMoved(n, now)
 	}
 	limit := begins
@@ -100,10 +102,7 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	case moving:
 		c.since = now
 	case c.Stays && (len(c.gone) == 0 && !leaves || now.Sub(c.since) >= limit): // others have their turn, and a rollout may end soon
-		for _, name := range c.Plan.Nodes {
-			c.kept.Add(name, FirstRefusal, now)
-		}
-		c.Plan = nil
+		c.drop(FirstRefusal, now)
 	case len(c.gone) > 0 && !waits && !leaves, now.Sub(c.since) >= limit:
 		c.Plan = nil
 	}
