@@ -23,7 +23,7 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 	if len(candidates) == 0 {
 		return nil, nil
 	}
-	spare, going := map[string]int{}, going(ctx, scaleDown) // the first by Auto Scaling group
+	spare, asked, going := map[string]int{}, map[string]int{}, going(ctx, scaleDown) // the first two by Auto Scaling group
 	var stay []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
 		group := m.NodeGroupOf(c.Node)
@@ -32,16 +32,13 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
-			spare[name] = m.spare(name, going)
+			spare[name], asked[name] = m.spare(name, going)
 		}
-		asked := 0 // instances that AWS may refuse to launch. It would not let the node go then, which is drained by that time
-		s, _ := move.StateOf(c.Node)
-		another := s.Step == move.Placing && s.Reason != move.Consolidation && s.Reason != move.Schedule && // is there before it goes
-			!nodemeta.ToGo(c.Node)
-		if g := m.View().AutoScalingGroup(name); g != nil && !another && nodemeta.RemovalRequested.Of(c.Node) != nodemeta.ReplaceFirst {
-			asked = g.Booked + g.FailedInstances()
+		least := asked[name] // AWS would not let the node go if it refuses these, and the node is drained by then
+		if followed(c.Node) {
+			least = 0
 		}
-		if spare[name] <= asked {
+		if spare[name] <= least {
 			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
 			return true
 		}
@@ -62,18 +59,26 @@ func going(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext)
 	return slices.DeleteFunc(all, func(n *corev1.Node) bool { return !leavesSoon(n) && !slices.Contains(removing, n.Name) })
 }
 
-// spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that go.
-func (m sharedMinimum) spare(name string, going []*corev1.Node) int {
+// followed reports whether another node of the group is there before the node goes.
+func followed(n *corev1.Node) bool {
+	s, _ := move.StateOf(n)
+	moves := s.Step == move.Placing && s.Reason != move.Consolidation && s.Reason != move.Schedule && !nodemeta.ToGo(n)
+	return moves || nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst
+}
+
+// spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that go. Some are only asked for, and AWS may
+// refuse to launch these.
+func (m sharedMinimum) spare(name string, going []*corev1.Node) (spare, asked int) {
 	v := m.View()
 	g := v.AutoScalingGroup(name)
 	if g == nil {
-		return 0
+		return 0, 0
 	}
-	spare := g.TargetInstances() - g.MinInstances()
+	spare = g.TargetInstances() - g.MinInstances()
 	for _, node := range going {
 		if i, owner := v.Instance(node); owner == g && i.Lifecycle.Counts() {
 			spare--
 		}
 	}
-	return spare
+	return spare, g.Booked + g.FailedInstances()
 }
