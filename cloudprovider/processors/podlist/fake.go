@@ -32,7 +32,8 @@ type Fakes struct {
 // Process has the core add its pods to the list. They keep no node by a wish of the pod that they are copied from. A copy of a nominated pod
 // has no nomination, because the core would put all copies on that node. A buffer controls its pods, because the core tries equal pods without a
 // controller one by one. Copies of pods with claims of their own are left out: no group helps them, nor the real pods, if the core tries a
-// copy first. Copies of pods that a scheduling gate holds are left out, too. Copies of running pods of schedulers that Allowed lacks are left out like the pending ones.
+// copy first. Copies of pods that a scheduling gate holds are left out, too, and those of running pods of schedulers that Allowed lacks, like the
+// pending ones.
 func (f *Fakes) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	all, err := f.PodListProcessor.Process(ctx, pending)
 	from := min(len(pending), len(all))
