@@ -27,12 +27,14 @@ type annotation struct {
 	Terminating time.Time `json:"terminating,omitzero"` // when termination began, or the reboot
 }
 
-// annotationOf reads the annotation of a node. It reports false without one. Of one that somebody has spoilt it reads what comes before:
-// the reason may be of unknown kind, with a deadline that has passed.
+// annotationOf reads the annotation of a node. It reports false without one. If somebody has spoilt it, the reason may be of unknown
+// kind, with a deadline that has passed, and the cordon and the label count as ours.
 func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
 	text, annotated := node.Annotations[Taint]
 	if annotated { // few nodes are
-		_ = json.Unmarshal([]byte(text), &m)
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			m.Cordoned, m.Excluded = true, true
+		}
 	}
 	return m, annotated
 }

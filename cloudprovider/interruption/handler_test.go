@@ -302,13 +302,18 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, undo string
-		bare       bool // somebody has taken the annotation off
-		removed    bool // by the core
-		cordoned   bool // in the end
+		bare       bool   // somebody has taken the annotation off
+		spoilt     string // what somebody has made of the annotation
+		removed    bool   // by the core
+		cordoned   bool   // in the end
 	}{
 		{name: "cordoned by us", undo: "cordon,label"},
 		{name: "cordoned before", undo: "label", cordoned: true},
 		{name: "without the annotation", bare: true},
+		{name: "with the annotation cut off", undo: "cordon,label", spoilt: `{"kind":"spot-in`},
+		{name: "with a deadline that is no time", undo: "cordon,label",
+			spoilt: `{"kind":"scheduled-change","deadline":"soon","cordoned":true,"excluded":true}`},
+		{name: "with an annotation of no JSON", undo: "cordon,label", spoilt: "done"},
 		{name: "removed by the core", undo: "cordon,label", removed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -317,6 +322,9 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 			n := w.nodes()[spared]
 			if tt.bare {
 				delete(n.Annotations, interruption.Taint)
+			}
+			if tt.spoilt != "" {
+				n.Annotations[interruption.Taint] = tt.spoilt
 			}
 			if tt.removed {
 				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
