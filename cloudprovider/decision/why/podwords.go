@@ -272,7 +272,7 @@ func (s *search) remedy(list []candidate) string {
 	case r.code == decision.CodeZone:
 		return addSubnet("a subnet of that zone", list[0].group)
 	case r.refused || r.value == "":
-		return "change the pod's node affinity"
+		return "change the pod's node selector or affinity"
 	case r.among != "" || ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
@@ -293,7 +293,7 @@ func (s *search) remedy(list []candidate) string {
 // ofInstance reports whether the label comes from the instance, so that no tag of a group can change it.
 func ofInstance(key string) bool {
 	domain, _, _ := strings.Cut(key, "/")
-	return slices.Contains([]string{corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelHostname, "beta.kubernetes.io/arch", "beta.kubernetes.io/os"}, key) ||
+	return slices.Contains([]string{corev1.LabelArchStable, corev1.LabelOSStable, "beta.kubernetes.io/arch", "beta.kubernetes.io/os"}, key) ||
 		strings.HasSuffix(domain, "node.kubernetes.io") || strings.HasSuffix(domain, "topology.kubernetes.io") || domain == "topology.k8s.aws" ||
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
