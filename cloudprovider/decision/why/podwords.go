@@ -130,6 +130,9 @@ func (s *search) objects(said decision.Reason) []string {
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
 				objects = append(objects, fmt.Sprintf("%s with a skew of %d", clean(c.TopologyKey, maxName), c.MaxSkew))
+				if c.MinDomains != nil {
+					objects = append(objects, fmt.Sprintf("minDomains %d", *c.MinDomains))
+				}
 			}
 		}
 	case decision.CodePorts:
@@ -301,6 +304,7 @@ func ofInstance(key string) bool {
 // look is the next step about a reason of the scheduler, such as the command that shows the objects.
 func (s *search) look(said decision.Reason) string {
 	namespace := shell(s.pod.Namespace)
+	sets := func(c corev1.TopologySpreadConstraint) bool { return c.MinDomains != nil }
 	switch {
 	case said.About == theirAntiAffinity:
 		return "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"
@@ -317,6 +321,8 @@ func (s *search) look(said decision.Reason) string {
 		return fmt.Sprintf("kubectl -n %s describe resourceclaims", namespace)
 	case said.Code == decision.CodePodAffinity:
 		return "loosen the pod's affinity, or prefer it instead of requiring it"
+	case said.Code == decision.CodeTopologySpread && slices.ContainsFunc(s.pod.Spec.TopologySpreadConstraints, sets):
+		return "lower minDomains, or raise maxSkew"
 	case said.Code == decision.CodeTopologySpread:
 		return "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"
 	}
