@@ -26,9 +26,9 @@ func (c *Cache) Started(name string, took time.Duration) {
 	c.groups.look(name, func(e *entry) { e.starts = append(e.starts[max(0, len(e.starts)-startsKept+1):], took) })
 }
 
-// lead is how long before its time a minimum of the group holds.
+// lead is how long before its time a minimum of the group holds. Nodes out of a warm pool say little of those that come once it is empty.
 func (e *entry) lead() time.Duration {
-	if len(e.starts) == 0 {
+	if g := e.Group(); len(e.starts) == 0 || g != nil && g.WarmPool && slices.Max(e.starts) < unknownStart {
 		return unknownStart
 	}
 	return min(max(0, slices.Max(e.starts))+startReserve, longestStart)

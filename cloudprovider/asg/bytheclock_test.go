@@ -60,6 +60,26 @@ func TestScheduleWakesTheCore(t *testing.T) {
 	})(t)
 }
 
+// A node out of the warm pool is Ready sooner than the next one, if the pool is empty.
+func TestScheduleOfAGroupWithAWarmPoolCountsOnNone(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		pooled := scalingGroup("a", 0, 0, 9)
+		pooled.WarmPool = &fakeaws.WarmPool{Warmed: 1}
+		pooled.Tags[group.TagSchedule+"early"] = "30 any any any any for=10m min=2"
+		w := newWorld(t, pooled).running()
+		w.refresh()
+		w.cache.Started("a", 20*time.Second)
+		time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 27, 5, 0, time.UTC)))
+		synctest.Wait()
+		assert.Equal(t, "2 to 9", w.limits(), "three minutes before the time the sizes")
+		w.cache.Started("a", 5*time.Minute)
+		time.Sleep(time.Until(time.Date(2000, 1, 1, 1, 24, 50, 0, time.UTC)))
+		synctest.Wait()
+		assert.Equal(t, "2 to 9", w.limits(), "as long before the time as a cold start takes, the sizes")
+	})(t)
+}
+
 func TestScheduleLimitsWrites(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {

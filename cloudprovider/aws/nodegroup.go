@@ -294,6 +294,9 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 	}
 	node := t.Node(fmt.Sprintf("template-of-%s", t.Group))
 	nodemeta.Template.Mark(node)
+	if node.Status.NodeInfo.OperatingSystem == "windows" { // whose kube-proxy is a service
+		return framework.NewNodeInfo(node, nil), nil
+	}
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 

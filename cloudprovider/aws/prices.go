@@ -108,13 +108,16 @@ func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 // show brings the spend up to a view and the current prices.
 func (s *spend) show(v *View) {
 	pricer := s.costs.Pricer()
-	if total := s.total.Load(); v == s.view && pricer == total.pricer {
+	before, last := s.total.Load(), s.view
+	if v == last && pricer == before.pricer {
 		return
 	}
 	s.view = v
 	total := Spending{pricer: pricer, present: make(map[string]map[string]groupprice.Cost, len(v.groups)), ByGroup: make(map[string]pricing.Amount, len(v.groups))}
 	for id, g := range v.groups {
-		total.present[id] = pricer.Present(g)
+		if total.present[id] = before.present[id]; pricer != before.pricer || g != last.groups[id] {
+			total.present[id] = pricer.Present(g)
+		}
 		for _, cost := range total.present[id] {
 			total.Total, total.ByGroup[id] = total.Total.Plus(cost.Amount), total.ByGroup[id].Plus(cost.Amount)
 		}

@@ -460,6 +460,16 @@ func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 	}
 }
 
+func TestATemplateOfWindowsHasNoKubeProxy(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("windows", "m5.large", 0, 0, 3, map[string]string{template + "label/kubernetes.io/os": "windows"}),
+		awsworld.Group("linux", "m5.large", 0, 0, 3, nil))
+	for id, want := range map[string]int{"windows": 0, "linux": 1} {
+		info, err := w.NodeGroup(id).TemplateNodeInfo()
+		require.NoError(t, err)
+		assert.Lenf(t, info.Pods(), want, "pods of a node of %s", id)
+	}
+}
+
 func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	tag := template + "taint/dedicated"
 	w := newWorld(t, nil, awsworld.Group("g4dn-spot", "g4dn.xlarge", 0, 0, 3, map[string]string{tag: "nvidia.com/gpu=true"}), awsworld.Group("basic", "m5.large", 0, 0, 3, nil))

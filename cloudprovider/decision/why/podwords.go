@@ -130,6 +130,9 @@ func (s *search) objects(said decision.Reason) []string {
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
 				objects = append(objects, fmt.Sprintf("%s with a skew of %d", clean(c.TopologyKey, maxName), c.MaxSkew))
+				if c.MinDomains != nil {
+					objects = append(objects, fmt.Sprintf("minDomains %d", *c.MinDomains))
+				}
 			}
 		}
 	case decision.CodePorts:
@@ -272,7 +275,7 @@ func (s *search) remedy(list []candidate) string {
 	case r.code == decision.CodeZone:
 		return addSubnet("a subnet of that zone", list[0].group)
 	case r.refused || r.value == "":
-		return "change the pod's node affinity"
+		return "change the pod's node selector or affinity"
 	case r.among != "" || ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
@@ -293,7 +296,7 @@ func (s *search) remedy(list []candidate) string {
 // ofInstance reports whether the label comes from the instance, so that no tag of a group can change it.
 func ofInstance(key string) bool {
 	domain, _, _ := strings.Cut(key, "/")
-	return slices.Contains([]string{corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelHostname, "beta.kubernetes.io/arch", "beta.kubernetes.io/os"}, key) ||
+	return slices.Contains([]string{corev1.LabelArchStable, corev1.LabelOSStable, "beta.kubernetes.io/arch", "beta.kubernetes.io/os"}, key) ||
 		strings.HasSuffix(domain, "node.kubernetes.io") || strings.HasSuffix(domain, "topology.kubernetes.io") || domain == "topology.k8s.aws" ||
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
@@ -301,6 +304,7 @@ func ofInstance(key string) bool {
 // look is the next step about a reason of the scheduler, such as the command that shows the objects.
 func (s *search) look(said decision.Reason) string {
 	namespace := shell(s.pod.Namespace)
+	sets := func(c corev1.TopologySpreadConstraint) bool { return c.MinDomains != nil }
 	switch {
 	case said.About == theirAntiAffinity:
 		return "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"
@@ -317,6 +321,8 @@ func (s *search) look(said decision.Reason) string {
 		return fmt.Sprintf("kubectl -n %s describe resourceclaims", namespace)
 	case said.Code == decision.CodePodAffinity:
 		return "loosen the pod's affinity, or prefer it instead of requiring it"
+	case said.Code == decision.CodeTopologySpread && slices.ContainsFunc(s.pod.Spec.TopologySpreadConstraints, sets):
+		return "lower minDomains, or raise maxSkew"
 	case said.Code == decision.CodeTopologySpread:
 		return "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"
 	}

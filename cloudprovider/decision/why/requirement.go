@@ -210,7 +210,7 @@ func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, need podzone.Ne
 	} else if zone || e.Key == podzone.LabelZoneID {
 		r.code, r.id, r.weight = decision.CodeZone, "zone "+values, weightZone
 	}
-	if len(e.Values) > 0 && (e.Operator == corev1.NodeSelectorOpIn || e.Operator == "") {
+	if len(e.Values) > 0 && (e.Operator == corev1.NodeSelectorOpIn || e.Operator == "") && e.Key != corev1.LabelHostname { // which no group states
 		r.value = e.Values[0]
 	}
 	return []requirement{r}

@@ -67,6 +67,9 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		case now && !joined.early:
 			u, starts = joined, true
 			joins[u.whole] = took
+			if g := view.AutoScalingGroup(u.whole); g != nil && g.WarmPool { // the next one may not come out of it
+				joins[u.whole] = max(took, unknownJoin/patience)
+			}
 		case now && patience*took > unknownJoin: // it took at least as long
 			joins[joined.whole] = max(joins[joined.whole], took)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // joinsAfter has the core see the instances of the group, and their nodes join after that time.
@@ -55,6 +56,26 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w.at = w.at.Add(10 * time.Second)
 	n = starting()
 	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
+}
+
+// The first instance comes out of the warm pool. The second one starts cold.
+func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
+	pooled := awsworld.Group("web", "m5.large", 0, 0, 9, nil)
+	pooled.WarmPool = &fakeaws.WarmPool{Warmed: 1}
+	w := newWorld(t, onAWS(t, pooled), options(), true)
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	w.put(waiting("web-0", "web", "1500m"))
+	w.loop()
+	w.joinsAfter(15*time.Second, "web")
+	w.put(waiting("web-1", "web", "1500m"), waiting("web-2", "web", "1500m"))
+	w.loop()
+	w.ready("web")
+	w.loop()
+	w.at = w.at.Add(80 * time.Second)
+	nodes := w.loop().Nodes
+	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
+	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
+	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
 }
 
 func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {

@@ -31,11 +31,11 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 // kept for it any more. It counts like a change of a node, because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, pod := before.(*apiv1.Pod), after.(*apiv1.Pod)
-	if controllerOf(old) != controllerOf(pod) {
+	if ControllerOf(old) != ControllerOf(pod) {
 		t.made(old, -1)
 		defer t.made(pod, 1)
 	} else {
-		t.pods.owners.count(controllerOf(pod), 0, active(pod)-active(old))
+		t.pods.owners.count(ControllerOf(pod), 0, active(pod)-active(old))
 	}
 	same := old.UID == pod.UID
 	if !same { // its deletion was missed
@@ -62,7 +62,7 @@ func (t *Trigger) deletePod(obj any) {
 
 // made notes that the pod's controller has made it, or with -1 that it is gone.
 func (t *Trigger) made(pod *apiv1.Pod, pods int) {
-	if t.pods.owners.count(controllerOf(pod), pods, pods*active(pod)) {
+	if t.pods.owners.count(ControllerOf(pod), pods, pods*active(pod)) {
 		t.pods.wakeWaiter()
 	}
 }
@@ -74,7 +74,7 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 	if delay > 0 && t.clock.Since(pod.CreationTimestamp.Time) < delay {
 		return
 	}
-	if t.pods.addOf(controllerOf(pod), JointController(pod), t.clock.Now()) {
+	if t.pods.addOf(ControllerOf(pod), JointController(pod), t.clock.Now()) {
 		t.config.Coming()
 	}
 }
@@ -101,7 +101,7 @@ func JointController(pod *apiv1.Pod) types.UID {
 	if pod.Spec.SchedulerName != apiv1.DefaultSchedulerName {
 		return ""
 	}
-	return controllerOf(pod)
+	return ControllerOf(pod)
 }
 
 // active returns 1 for a pod that its controller counts, and 0 for one that has ended or is about to go.
@@ -112,8 +112,8 @@ func active(pod *apiv1.Pod) int {
 	return 1
 }
 
-// controllerOf is the UID of the pod's controller, or "".
-func controllerOf(pod *apiv1.Pod) types.UID {
+// ControllerOf is the UID of the pod's controller, or "".
+func ControllerOf(pod *apiv1.Pod) types.UID {
 	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
 		return controller.UID
 	}
@@ -133,6 +133,12 @@ func Unjudged(pod *apiv1.Pod) bool {
 
 // Unplaced reports whether the scheduler found no place for the pod, or has yet to look at it.
 func Unplaced(pod *apiv1.Pod) bool { return unschedulable(pod) || Unjudged(pod) }
+
+// Held reports whether the scheduler keeps a place for the pod until its gang has them all, as Volcano does.
+func Held(pod *apiv1.Pod) bool {
+	c := verdict(pod)
+	return c != nil && c.Status == apiv1.ConditionFalse && c.Reason == "Schedulable"
+}
 
 // Ungated reports whether the pod had gates that have gone, and the scheduler has yet to look at it. Until then their condition stays.
 func Ungated(pod *apiv1.Pod) bool {

@@ -35,12 +35,12 @@ type Launchable struct {
 // Process returns the groups that can grow, and their next nodes. A group whose nodes came up without an accelerator has none to give for a time.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
-	l.leftOut, l.reasons = nil, map[string]corestatus.Reasons{}
+	leftOut, reasons := []cloudprovider.NodeGroup(nil), map[string]corestatus.Reasons{}
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := l.Provider.View().Group(ng.Id())
 		if r := l.refusal(g, infos[ng.Id()], pods); r.Kind != "" {
-			l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
+			leftOut, reasons[ng.Id()] = append(leftOut, ng), r
 			continue
 		}
 		if devices := l.Provider.Withheld(g.Name); len(devices) > 0 {
@@ -57,6 +57,7 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 		}
 		able = append(able, candidate)
 	}
+	l.leftOut, l.reasons = leftOut, reasons
 	return able, infos, nil
 }
 
@@ -71,8 +72,11 @@ func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*c
 		return why.Refusal{Kind: why.RefusedDegraded}
 	}
 	if rest, cooling := l.Provider.CoolDown(g); cooling {
-		klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(), "pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
-		return why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}
+		r := why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}
+		if l.reasons[g.ID()] != corestatus.Reasons(r) { // once, and not in each scale-up
+			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(), "pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
+		}
+		return r
 	}
 	if by := l.Provider.Capped(g); by != nil {
 		return why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}

@@ -1,6 +1,11 @@
 package nodegroups
 
 import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +14,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -62,6 +68,30 @@ func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 	paused, degraded := why.Refusal{Kind: why.RefusedPaused}, why.Refusal{Kind: why.RefusedDegraded}
 	assert.Equal(t, map[string]corestatus.Reasons{"suspended": degraded, "unknown": degraded, "deleted": degraded, "unread": degraded, "placeholder": degraded,
 		"paused": paused, "misspelt": paused, "up": paused}, others, "reasons of the others")
+}
+
+// A group that cannot launch for minutes is in each scale-up, several a loop.
+func TestCoolDownIsLoggedOnce(t *testing.T) {
+	w, a, b := awsworld.NewDivided(t, nil, awsworld.Divided("g", "m5.large", 0, 0, 9)), "g/"+awsworld.ZoneA, "g/"+awsworld.ZoneB
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	defer klog.CaptureState().Restore()
+	flags, logged := flag.NewFlagSet("", flag.PanicOnError), &bytes.Buffer{}
+	klog.InitFlags(flags)
+	require.NoError(t, errors.Join(flags.Set("logtostderr", "false"), flags.Set("v", "2")))
+	klog.SetOutput(logged)
+	launchable := &Launchable{Provider: w.Provider}
+	for _, id := range []string{a, "", b, ""} {
+		if id != "" {
+			require.Error(t, w.Grow(id, 1), "launched where there is no capacity")
+		}
+		_, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
+		require.NoError(t, err)
+	}
+	klog.Flush()
+	for _, id := range []string{a, b} {
+		line := fmt.Sprintf("Passed over a node group that cannot launch now\" nodeGroup=%q", id)
+		assert.Equalf(t, 1, strings.Count(logged.String(), line), "lines about %s in %s", id, logged)
+	}
 }
 
 func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {

@@ -37,7 +37,7 @@ import (
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
 //     template declares.
 //   - It has the pods of today's DaemonSets. The copied node may have others.
-//   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
+//   - A template of Linux assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.

@@ -98,10 +98,11 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	stopping := batchv1.JobStatus{Terminating: ptr.To[int32](1)}
 	failing := batchv1.JobStatus{Terminating: ptr.To[int32](1),
 		Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue}}}
+	lost := batchv1.JobStatus{Active: 1, FailedIndexes: ptr.To("1")} // which gets no pod any more
 	resumed := batchv1.JobStatus{Active: 1, Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionFalse}}}
 	jobs, err := kubeutil.NewTestJobLister([]*batchv1.Job{{ObjectMeta: meta("queue"), Spec: queue},
 		{ObjectMeta: meta("done"), Spec: half, Status: batchv1.JobStatus{Succeeded: limit / 2}}, {ObjectMeta: meta("suspended"), Spec: waits},
-		{ObjectMeta: meta("stopping"), Spec: waits, Status: stopping}, {ObjectMeta: meta("failing"), Spec: half, Status: failing},
+		{ObjectMeta: meta("stopping"), Spec: waits, Status: stopping}, {ObjectMeta: meta("failing"), Spec: half, Status: failing}, {ObjectMeta: meta("lost"), Spec: few, Status: lost},
 		{ObjectMeta: meta("resumed"), Spec: few, Status: resumed}, {ObjectMeta: meta("few"), Spec: few, Status: batchv1.JobStatus{Active: 1}}})
 	require.NoError(t, err)
 	listers := kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, replicaSets, statefulSets)
@@ -111,7 +112,7 @@ func TestControllersThatLackTooMuchAreLeftOut(t *testing.T) {
 	core := podinjection.NewPodInjectionPodListProcessor(registry)
 	b := &Bounded{PodListProcessor: core, LeftOut: registry, Limit: limit, Clock: clock.RealClock{}}
 	pending := []*corev1.Pod{controlled("huge"), controlled("web"), controlled("sets"), controlled("queue"), controlled("few"),
-		controlled("stopping"), controlled("failing"), controlled("resumed"), controlled("deleted")} // pods that end have a node
+		controlled("stopping"), controlled("failing"), controlled("lost"), controlled("resumed"), controlled("deleted")} // pods that end have a node
 	for range 2 {
 		made := map[types.UID]int{}
 		all, err := b.Process(ctx, slices.Clone(pending))

@@ -64,10 +64,10 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 		}
 		stops := ptr.Deref(o.Spec.Suspend, false) || slices.ContainsFunc(o.Status.Conditions, stopped)
 		switch {
+		case ptr.Deref(o.Status.FailedIndexes, "") != "", stops && o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0:
+			leaveOut(o.UID) // likewise, and for indexes that have failed
 		case !stops:
 			see(o, want, o.Status.Active)
-		case o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0:
-			leaveOut(o.UID) // likewise
 		}
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(lacks), func(x, y types.UID) int { return lacks[y] - lacks[x] }) {

@@ -26,6 +26,8 @@ const judgeTime = time.Minute
 // there cause no scale-up. A planned pod stays pending however long kube-scheduler takes. Otherwise others would take its room. Pods whose
 // own claims a controller has yet to make wait: the core takes pods of one controller as equal whatever their claims, and no group helps
 // any of them if it tries such a pod first. Siblings belongs before all other processors.
+//
+// It also adds pods of a gang for which Volcano keeps places until it has one for each. Otherwise the others would be planned on these.
 type Siblings struct {
 	Claims corelisters.PersistentVolumeClaimLister
 	Clock  clock.PassiveClock
@@ -36,7 +38,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
 	for _, pod := range pending {
 		known[pod.UID] = true // the core counts pods that are not judged itself for --bypassed-scheduler-names
-		if controller := loop.JointController(pod); controller != "" {
+		if controller := loop.ControllerOf(pod); controller != "" {
 			controllers[controller] = true
 		}
 	}
@@ -51,13 +53,14 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
 		young := loop.Ungated(pod) || !pod.CreationTimestamp.Time.Before(oldest)
-		if pod.Status.Phase == corev1.PodPending && loop.Unplaced(pod) && !known[pod.UID] &&
-			(young && controllers[loop.JointController(pod)] || s.Plan.Has(pod.UID)) && s.hasClaims(pod) {
+		unplaced := loop.Unplaced(pod) && (young && controllers[loop.JointController(pod)] || s.Plan.Has(pod.UID))
+		if pod.Status.Phase == corev1.PodPending && !known[pod.UID] &&
+			(unplaced || loop.Held(pod) && controllers[loop.ControllerOf(pod)]) && s.hasClaims(pod) {
 			pending = append(pending, pod)
 		}
 	}
 	if added := len(pending) - judged; added > 0 {
-		klog.Background().V(2).Info("Counted pods that kube-scheduler has yet to judge, because it found no node for others like them", "pods", added, "judged", judged)
+		klog.Background().V(2).Info("Counted pods without a node, because the scheduler found none for others like them", "pods", added, "judged", judged)
 	}
 	return pending, nil
 }

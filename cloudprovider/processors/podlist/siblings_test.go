@@ -53,6 +53,8 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 		}
 	}
 	judged := pod("judged", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))
+	gang, placed := func(p *corev1.Pod) { p.Spec.SchedulerName = "volcano" }, condition(corev1.ConditionFalse, "Schedulable")
+	lacking := pod("lacking", "", of("gang"), gang, condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))
 	alone := func(p *corev1.Pod) { of("")(p); p.OwnerReferences = nil }
 	bypassed := pod("bypassed", "", of("web")) // as the core lists it for --bypassed-scheduler-names
 	for _, tt := range []struct {
@@ -70,6 +72,9 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			pod("ungated", "", of("web"), held, condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged", "ungated"}},
 		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
 			[]string{"judged"}},
+		{"pods of a gang that Volcano has places for, while it lacks others", []*corev1.Pod{lacking}, []*corev1.Pod{lacking,
+			pod("placed", "", of("gang"), gang, held, placed), pod("bound", "node-1", of("gang"), gang, placed), pod("unjudged", "", of("gang"), gang),
+			pod("complete", "", of("batch"), gang, placed)}, []string{"lacking", "placed"}},
 		{"a planned pod after its last sibling got a node", nil, []*corev1.Pod{pod("planned", "", of("web"), held), pod("bound", "node-1", of("web"))}, []string{"planned"}},
 		{"siblings without their own claims", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("unclaimed", "", of("web"), claims()),
 			pod("claimed", "", of("web"), claims("own")), pod("unmade", "", of("web"), ephemeral), pod("made", "", of("web"), ephemeral)},

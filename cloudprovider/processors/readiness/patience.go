@@ -6,8 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // A node counts as starting for three times as long as nodes of its group usually need from Ready until they show their accelerator,
@@ -27,16 +25,21 @@ const (
 	mostSamples = 9
 )
 
-// wait returns until when the node, which follow has seen, counts as starting.
-func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, all []*corev1.Node, uses func() usesOfNodes) time.Time {
+// wait returns until when the node, which follow has seen, counts as starting. The usual time is the median of the group's nodes that this
+// process watched. Before the first one, the first pod with an accelerator on a node bounds that node's time. The shortest of these times
+// counts, since pods may come late.
+func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, uses func() usesOfNodes) time.Time {
 	seen, group := s.nodes[node.Spec.ProviderID], s.provider.NodeGroupOf(node)
-	most := group.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime
-	longest := node.CreationTimestamp.Add(most)
+	longest := node.CreationTimestamp.Add(group.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime)
 	if t := s.provider.View().Template(group.Id()); t != nil && t.Options.MaxNodeStartupTime != nil {
 		return longest
 	}
-	usual := s.usual(group.AutoScalingGroup(), all, uses(), most)
-	until := seen.ready.Add(max(leastPatience, patience*usual) << min(max(0, s.failed[group.AutoScalingGroup()].count-1), mostDoublings))
+	name := group.AutoScalingGroup()
+	usual := uses().shortest[name]
+	if samples := slices.Sorted(slices.Values(s.took[name])); len(samples) > 0 {
+		usual = samples[len(samples)/2]
+	}
+	until := seen.ready.Add(max(leastPatience, patience*usual) << min(max(0, s.failed[name].count-1), mostDoublings))
 	if !seen.lost.IsZero() {
 		until = seen.lost.Add(brokenAfter)
 	}
@@ -44,27 +47,4 @@ func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Nod
 		return until
 	}
 	return longest
-}
-
-// usual returns how long nodes of the group need from Ready until they show their accelerator, or 0 where nothing is known. It is the
-// median of the nodes that this process watched. Before the first one, the first pod with an accelerator on a node bounds that node's
-// time. The shortest of these times counts, since pods may come late.
-func (s *StartingNodes) usual(group string, nodes []*corev1.Node, uses usesOfNodes, most time.Duration) time.Duration {
-	if samples := slices.Sorted(slices.Values(s.took[group])); len(samples) > 0 {
-		return samples[len(samples)/2]
-	}
-	shortest := time.Duration(0)
-	for _, node := range nodes {
-		bound, ready := uses.bound[node.Name], nodemeta.ReadySince(node)
-		if bound.IsZero() || ready.IsZero() || bound.Before(ready) || bound.Sub(ready) > most {
-			continue
-		}
-		if g := s.provider.NodeGroupOf(node); g == nil || g.AutoScalingGroup() != group {
-			continue
-		}
-		if took := bound.Sub(ready); shortest == 0 || took < shortest {
-			shortest = took
-		}
-	}
-	return shortest
 }

@@ -88,12 +88,12 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	copies := map[string]*corev1.Node{}
 	s.forget(all)
 	stillReady := make([]*corev1.Node, 0, len(ready))
-	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
+	uses := sync.OnceValue(func() usesOfNodes { return s.nodeUses(ctx, all) })
 	hasEBS := sync.OnceValue(func() bool {
 		return slices.ContainsFunc(all, func(n *corev1.Node) bool { return n.Labels[podzone.LabelEBSZone] != "" })
 	})
 	for _, node := range ready {
-		lacks, starts := s.awaited(ctx, node, s.follow(ctx, node, devices), all, uses)
+		lacks, starts := s.awaited(ctx, node, s.follow(ctx, node, devices), uses)
 		if starts {
 			copies[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
 			continue
@@ -114,8 +114,8 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 
 // awaited returns the resources for which a Ready node is waited for, of those that it lacks, and whether it counts as starting: not if it
 // is in use. It reports the end of the wait.
-func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, all []*corev1.Node,
-	uses func() usesOfNodes) (awaited []string, starts bool) {
+func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.Node, lacks []string, uses func() usesOfNodes) (
+	awaited []string, starts bool) {
 	if len(lacks) == 0 {
 		return nil, false
 	}
@@ -123,7 +123,7 @@ func (s *StartingNodes) awaited(ctx *cacontext.AutoscalingContext, node *corev1.
 	if used && (seen.lateShown || !seen.lost.IsZero()) {
 		return nil, false
 	}
-	if !s.clock.Now().Before(s.wait(ctx, node, all, uses)) {
+	if !s.clock.Now().Before(s.wait(ctx, node, uses)) {
 		s.reportLate(node, lacks)
 		return nil, false
 	}

@@ -9,17 +9,18 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// usesOfNodes records the pods on nodes, by node name.
+// usesOfNodes says what pods show of nodes.
 type usesOfNodes struct {
-	used  map[string]bool      // by other pods than the pods of every node
-	bound map[string]time.Time // when the first pod with an accelerator was bound to it
+	used     map[string]bool          // by other pods than the pods of every node, by node name
+	shortest map[string]time.Duration // from Ready until a pod with an accelerator was bound to a node, by Auto Scaling group
 }
 
-func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
-	uses := usesOfNodes{used: map[string]bool{}, bound: map[string]time.Time{}}
+func (s *StartingNodes) nodeUses(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) usesOfNodes {
+	uses, firsts := usesOfNodes{used: map[string]bool{}, shortest: map[string]time.Duration{}}, map[string]time.Time{}
 	if ctx.ListerRegistry == nil {
 		return uses
 	}
@@ -28,11 +29,21 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 		node := pod.Spec.NodeName
 		_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
 		bound := c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero()
-		if first := uses.bound[node]; bound && asksForAccelerator(pod) && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
-			uses.bound[node] = c.LastTransitionTime.Time
+		if first := firsts[node]; bound && asksForAccelerator(pod) && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
+			firsts[node] = c.LastTransitionTime.Time
 		}
 		if !podutil.IsPodTerminal(pod) && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
 			uses.used[node] = true
+		}
+	}
+	for _, node := range nodes {
+		first, ready, group := firsts[node.Name], nodemeta.ReadySince(node), s.provider.NodeGroupOf(node)
+		took := first.Sub(ready)
+		if first.IsZero() || ready.IsZero() || took < 0 || took > ctx.NodeGroupDefaults.MaxNodeStartupTime || group == nil {
+			continue
+		}
+		if shortest := uses.shortest[group.AutoScalingGroup()]; shortest == 0 || took < shortest {
+			uses.shortest[group.AutoScalingGroup()] = took
 		}
 	}
 	return uses

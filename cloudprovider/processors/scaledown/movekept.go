@@ -176,7 +176,8 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g := m.Provider.View().Group(group)
-	return g != nil && len(onTheWay(ctx, m.Provider, g, m.Clock.Now())) > 0
+	its := func(name, zone string) bool { return name == g.Name && (g.Zone == "" || zone == g.Zone) }
+	return g != nil && len(onTheWay(ctx, m.Provider, m.Clock.Now(), its)[g.Name]) > 0
 }
 
 // mayCome reports whether the node that was launched for a move may still come, after a try of that length.

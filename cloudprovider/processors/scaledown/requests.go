@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,6 @@ import (
 	"k8s.io/klog/v2"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -131,13 +131,13 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
-	known := map[string][]string{}
+	starting := r.starting(ctx)
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.awaitsGroup(n) && (r.starting(ctx, n, known) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
+		case r.awaitsGroup(n) && (starting(n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NotUnneededOtherReason)
 			if r.moves(n) {
 				r.Moves.hold(n.Name, move.HeldStarting, starts)
@@ -413,46 +413,50 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's Auto Scaling group is on its way. known caches the nodes on their way by group, for this
-// loop.
-func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, known map[string][]string) bool {
-	_, g := r.Provider.View().Instance(n)
-	if g == nil {
-		return false
+// starting returns a function that reports whether another node of an asked node's Auto Scaling group is on its way. It looks once for all of
+// these groups.
+func (r *Requests) starting(ctx *cacontext.AutoscalingContext) func(*corev1.Node) bool {
+	view := r.Provider.View()
+	known := sync.OnceValue(func() map[string][]string {
+		asked := map[string]bool{}
+		for _, n := range r.asked {
+			if _, g := view.Instance(n); g != nil {
+				asked[g.Name] = true
+			}
+		}
+		return onTheWay(ctx, r.Provider, r.Removals.rollback.clock.Now(), func(group, _ string) bool { return asked[group] })
+	})
+	return func(n *corev1.Node) bool {
+		_, g := view.Instance(n)
+		return g != nil && slices.ContainsFunc(known()[g.Name], func(name string) bool { return name != n.Name })
 	}
-	if _, seen := known[g.Name]; !seen {
-		known[g.Name] = onTheWay(ctx, r.Provider, g, r.Removals.rollback.clock.Now())
-	}
-	return slices.ContainsFunc(known[g.Name], func(name string) bool { return name != n.Name })
 }
 
-// onTheWay returns nodes of the group that are young and not of use yet, are being removed, or are upcoming for the core, with "" for
-// those that have not registered. It looks for no more than two. Instances that the core has given up do not count. A node is of use if it
-// is Ready, and so are the pods of its DaemonSets, because others may need what they do.
-func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, now time.Time) (names []string) {
-	view := p.View()
+// onTheWay returns, by Auto Scaling group, nodes that are young and not of use yet, are being removed, or are upcoming for the core, with ""
+// for those that have not registered. It looks where in says so, and for no more than two nodes of a group. Instances that the core has given
+// up do not count. A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may need what they do.
+func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, now time.Time, in func(group, zone string) bool) map[string][]string {
+	view, names := p.View(), map[string][]string{}
 	all, _ := ctx.AllNodeLister().List() // the loop's own list and its snapshot lack nodes that have registered and start
 	for _, n := range all {
-		i, of := p.InstanceOf(n)
-		if i == nil || !i.Lifecycle.Counts() || of.Name != g.Name || g.Zone != "" && i.Zone != g.Zone {
+		i, g := p.InstanceOf(n)
+		if i == nil || !i.Lifecycle.Counts() || !in(g.Name, i.Zone) || len(names[g.Name]) > 1 {
 			continue
 		}
 		isYoung := now.Sub(n.CreationTimestamp.Time) < young
 		if taints.HasToBeDeletedTaint(n) || isYoung && (!nodemeta.Ready(n) || lacksDaemonPods(ctx, n.Name)) {
-			names = append(names, n.Name)
-		}
-		if len(names) > 1 {
-			return names
+			names[g.Name] = append(names[g.Name], n.Name)
 		}
 	}
 	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		if o := view.Group(id); o == nil || o.Name != g.Name || g.Zone != "" && g.Zone != o.Zone {
+		g := view.Group(id)
+		if g == nil || !in(g.Name, g.Zone) {
 			continue
 		}
-		names = append(names, registered[id]...)
+		names[g.Name] = append(names[g.Name], registered[id]...)
 		if count > len(registered[id]) {
-			names = append(names, "")
+			names[g.Name] = append(names[g.Name], "")
 		}
 	}
 	return names
@@ -498,11 +502,11 @@ func (r *Requests) Publish() {
 	if len(r.asked) == 0 {
 		return // without a look at the report
 	}
-	report := r.Report()
+	report, byName := r.Report(), func(n decision.Node, name string) int { return strings.Compare(n.Name, name) }
 	for _, asked := range r.asked {
 		r.said[asked.Name] = said[asked.Name]
-		at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name })
-		if at < 0 {
+		at, shown := slices.BinarySearchFunc(report.Nodes, asked.Name, byName)
+		if !shown {
 			continue
 		}
 		n, moves := &report.Nodes[at], r.moves(asked)

@@ -33,9 +33,8 @@ func (c *counting) List() ([]*corev1.Node, error) {
 	return c.NodeLister.List()
 }
 
-// A node is removed. The others of its group wait for that. Itself and the nodes of other groups do not, and a loop looks at each group
-// once.
-func TestNodesOnTheWayAreLookedForOnceForAGroup(t *testing.T) {
+// A node is removed. The others of its group wait for that. Itself and the nodes of other groups do not, and a loop looks at all nodes once.
+func TestNodesOnTheWayAreLookedForOnce(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 2, 5, nil))
 	var nodes []*corev1.Node
 	for _, id := range w.IDs() {
@@ -47,18 +46,20 @@ func TestNodesOnTheWayAreLookedForOnceForAGroup(t *testing.T) {
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	ctx := &cacontext.AutoscalingContext{ClusterStateRegistry: state, AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 		ListerRegistry: kubernetes.NewListerRegistry(lister, lister, nil, nil, nil, nil, nil, nil, nil)}}
-	r, known := &Requests{Provider: w.Provider, Removals: &Removals{rollback: newRollback(clock.RealClock{})}}, map[string][]string{}
+	r := &Requests{Provider: w.Provider, Removals: &Removals{rollback: newRollback(clock.RealClock{})}, asked: nodes}
+	starting := r.starting(ctx)
 	require.Len(t, nodes, 8)
 	for at, n := range nodes {
-		assert.Equalf(t, at >= 1 && at < 6, r.starting(ctx, n, known), "node %d waits for another one", at)
+		assert.Equalf(t, at >= 1 && at < 6, starting(n), "node %d waits for another one", at)
 	}
-	assert.Equal(t, 2, lister.lists, "looks at all nodes, want one for each group")
+	assert.Equal(t, 1, lister.lists, "looks at all nodes, want one for all groups")
 	for id, want := range map[string]bool{"a": true, "a/" + awsworld.ZoneA: true, "a/" + awsworld.ZoneB: false} {
 		g := w.View().Group(id)
 		if id == "a" {
 			g = w.View().Snapshot().Group(id)
 		}
-		assert.Equalf(t, want, len(onTheWay(ctx, w.Provider, g, time.Now())) > 0, "a node of %s is on its way", id)
+		its := func(name, zone string) bool { return name == "a" && (g.Zone == "" || zone == g.Zone) }
+		assert.Equalf(t, want, len(onTheWay(ctx, w.Provider, time.Now(), its)["a"]) > 0, "a node of %s is on its way", id)
 	}
 }
 
