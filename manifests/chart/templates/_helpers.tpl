@@ -109,7 +109,7 @@ annotations:
 {{/* has prints "true" if a flag with a name of "names", a regular expression, is given and not false. */}}
 {{- define "asg.has" -}}
 {{- range include "asg.args" .root | fromYamlArray -}}
-{{- if and (regexMatch (printf "^--(%s)(=|$)" $.names) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
+{{- if and (regexMatch (printf "^--(%s)(=|$)" (replace "-" "[-_]" $.names)) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 

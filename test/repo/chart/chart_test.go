@@ -175,6 +175,8 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 		{"queue and conservative", queue + "\nprofile: conservative", "ClusterRole", []string{"rbac.yaml"}, nil},
 		{"queue and conservative and the pods are deleted", queue + "\nprofile: conservative\nextraArgs: {asg-interruption-deadline: force}", "ClusterRole",
 			[]string{"rbac.yaml", "rbac-interruption.yaml"}, nil},
+		{"underscores for hyphens", "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}\ncustomArgs: [--asg_interruption_queue=q, --enable_provisioning_requests, " +
+			"--capacity_buffer-controller_enabled=true, --capacity_quotas_enabled]", "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml", "rbac-interruption.yaml"}, nil},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}, nil},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}, nil},
 		{"cluster of a shadow", all + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}, nil},
