@@ -306,6 +306,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"two replicas of the plugin", base + "extraArgs: {asg-plugin-address: ':8087'}", "the same process of the plugin"},
 		{"shadow as a flag", base + "extraArgs: {shadow: true}", "Set the value shadow: true"},
 		{"lease of its own in another place", base + "customArgs: ['--leader-elect-resource-name=mine']", "extraArgs.leader-elect-resource-name"},
+		{"status of its own in another place", base + "customArgs: ['--status_config-map-name=mine']", "extraArgs.status-config-map-name"},
 		{"tags without a cluster", "autoDiscovery: {tags: [team-a]}", "extraArgs.node-group-auto-discovery"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
