@@ -38,7 +38,7 @@ func isAutoscaler(c corev1.Container) bool {
 	return slices.ContainsFunc(words, autoscaler.MatchString)
 }
 
-// Flags are the flags of a container, by name. A flag may be repeated.
+// Flags are the flags of a container, by name, which has hyphens. A flag may be repeated.
 type Flags map[string][]string
 
 func FlagsOf(c corev1.Container) Flags {
@@ -46,6 +46,7 @@ func FlagsOf(c corev1.Container) Flags {
 	for _, word := range words(c) {
 		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
 			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
+			name = nameOf(name)
 			found[name] = append(found[name], value)
 		}
 	}

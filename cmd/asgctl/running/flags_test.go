@@ -53,8 +53,9 @@ func TestFlagsOfDeployment(t *testing.T) {
 }
 
 func TestFlagsOfAContainer(t *testing.T) {
-	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on"}}
-	assert.Equal(t, Flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}}, FlagsOf(c))
+	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on",
+		"--asg_interruption-queue=my_queue"}}
+	assert.Equal(t, Flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-interruption-queue": {"my_queue"}}, FlagsOf(c))
 }
 
 // A flag stays as it is, each of its values, and a given one replaces it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -145,7 +146,7 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 	case errors.Is(err, context.DeadlineExceeded), apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err):
 		// Without the error's chain, because who shortens such an error shows its status alone.
 		return nil, fmt.Errorf("the API server does not reach port %d of pod %s: "+
-			"a security group of the nodes or a NetworkPolicy may keep it out: "+
+			"a security group of the nodes, a NetworkPolicy or a loopback --asg-status-address may keep it out: "+
 			"kubectl --namespace %s port-forward pod/%s %[1]d, and give --url http://127.0.0.1:%[1]d (%[5]v)",
 			port(pod), name, pod.Namespace, pod.Name, err)
 	case err != nil:
@@ -155,10 +156,18 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 	return decode(body, "pod "+name)
 }
 
-// port is the one the autoscaler's pod names, for --address can be any.
+// port is the port of the autoscaler's page. Without a flag of its address it is the first port that the container names.
 func port(pod *corev1.Pod) int {
-	autoscaler, _ := AutoscalerIn(&pod.Spec) // others may stand before it
-	for _, c := range slices.Concat([]corev1.Container{autoscaler}, pod.Spec.Containers) {
+	containers := pod.Spec.Containers
+	if autoscaler, runs := AutoscalerIn(&pod.Spec); runs { // others may stand before it
+		flags := FlagsOf(autoscaler)
+		_, stated, _ := net.SplitHostPort(cmp.Or(flags.Last("asg-status-address"), flags.Last("address")))
+		if port, err := strconv.Atoi(stated); err == nil {
+			return port
+		}
+		containers = []corev1.Container{autoscaler}
+	}
+	for _, c := range containers {
 		for _, p := range c.Ports {
 			return int(p.ContainerPort)
 		}

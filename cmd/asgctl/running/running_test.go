@@ -40,7 +40,7 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			_, err := Read(ctx, Options{Kubeconfig: loopback.Kubeconfig(t, server.URL)})
-			const want = "the API server does not reach port 8085 of pod kube-system/a: a security group of the nodes or a NetworkPolicy may keep it out: " +
+			const want = "the API server does not reach port 8085 of pod kube-system/a: a security group of the nodes, a NetworkPolicy or a loopback --asg-status-address may keep it out: " +
 				"kubectl --namespace kube-system port-forward pod/a 8085, and give --url http://127.0.0.1:8085 ("
 			assert.ErrorContains(t, err, want)
 		})
@@ -63,6 +63,10 @@ func TestPortIsTheAutoscalers(t *testing.T) {
 		{"plugin as a sidecar", corev1.PodSpec{InitContainers: []corev1.Container{plugin}, Containers: []corev1.Container{at("core", 8085, "--cloud-provider=externalgrpc")}}, 8086},
 		{"proxy in front", corev1.PodSpec{Containers: []corev1.Container{at("istio-proxy", 15090), at("cluster-autoscaler", 8085)}}, 8085},
 		{"another name", corev1.PodSpec{Containers: []corev1.Container{at("scaler", 9000)}}, 9000},
+		{"page of its own", corev1.PodSpec{Containers: []corev1.Container{at("cluster-autoscaler", 8085, "--address=:8085", "--asg-status-address=127.0.0.1:8086")}}, 8086},
+		{"another address", corev1.PodSpec{Containers: []corev1.Container{{Name: "cluster-autoscaler", Args: []string{"--address=:9090"}}}}, 9090},
+		{"address of the environment", corev1.PodSpec{Containers: []corev1.Container{at("cluster-autoscaler", 9090, "--address=$(ADDRESS)")}}, 9090},
+		{"port of the proxy alone", corev1.PodSpec{Containers: []corev1.Container{{Name: "cluster-autoscaler"}, at("istio-proxy", 15090)}}, 8085},
 		{"no port", corev1.PodSpec{Containers: []corev1.Container{{Name: "cluster-autoscaler"}}}, 8085},
 	} {
 		assert.Equal(t, tt.want, port(&corev1.Pod{Spec: tt.spec}), tt.name)

@@ -271,15 +271,16 @@ func (l *recorded) answers(name string) []any {
 }
 
 var (
-	// programs are the lists of a container that no decision needs.
-	programs = []string{"args", "command", "envFrom", "httpHeaders"}
+	// unread are the lists and maps of containers and volumes that no decision needs.
+	unread = []string{"args", "command", "envFrom", "httpHeaders", "mountOptions", "options", "volumeAttributes"}
 	// variables of the VPC CNI say how many pods a node takes, and whose it is.
 	variables = []string{"CLUSTER_NAME", "ENABLE_PREFIX_DELEGATION", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENABLE_POD_ENI"}
 	// domains end the keys of annotations that the core, an adapter or the scheduler reads.
 	domains = []string{"kubernetes.io", "k8s.io", "karpenter.sh", "asg-autoscaler.github.io"}
 )
 
-// redacted is an object without programs, their environment, annotations that nobody reads, and secrets of user data. All of these may be secret.
+// redacted is an object without programs, their environment, options of volumes, annotations that nobody reads, and secrets of
+// user data. All of these may be secret.
 func redacted(object any) json.RawMessage {
 	text, _ := json.Marshal(object) // an object of an API always has a JSON form
 	var plain any
@@ -298,8 +299,9 @@ func redact(v any) {
 	case map[string]any:
 		for name, inner := range v {
 			list, isList := inner.([]any)
+			_, isMap := inner.(map[string]any)
 			switch {
-			case isList && slices.Contains(programs, name):
+			case (isList || isMap) && slices.Contains(unread, name):
 				delete(v, name)
 			case isList && name == "env":
 				v[name] = slices.DeleteFunc(list, func(variable any) bool {

@@ -165,6 +165,17 @@ func TestRingIsBoundedInBytes(t *testing.T) {
 
 func TestRecordingHasNoSecrets(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
+	volumes := factory.Core().V1().PersistentVolumes().Informer()
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	options := map[string]string{"password": "secret"}
+	for name, source := range map[string]corev1.PersistentVolumeSource{
+		"csi":  {CSI: &corev1.CSIPersistentVolumeSource{Driver: "smb.csi.k8s.io", VolumeHandle: "share", VolumeAttributes: options}},
+		"flex": {FlexVolume: &corev1.FlexPersistentVolumeSource{Driver: "example.com/smb", Options: options}},
+	} {
+		require.NoError(t, volumes.GetStore().Add(&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: source, MountOptions: []string{"password=secret"}}}))
+	}
 	data := base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"secret\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))
 	answer(t, r, &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: []ec2types.LaunchTemplateVersion{
 		{LaunchTemplateId: awssdk.String("lt-1"), VersionNumber: awssdk.Int64(1), LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{UserData: &data}}, {}}})
@@ -176,9 +187,10 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 		assert.Falsef(t, strings.Contains(text, "secret") || strings.Contains(text, data), "%s has a secret:\n%s", file.Name, text)
 	}
 	for file, wants := range map[string][]string{
-		"kubernetes/api/v1/pods":             {"karpenter.sh/do-not-disrupt", "safe-to-evict", `"env":"prod"`, `"args":"none"`, "Unschedulable"},
-		"kubernetes/apis/apps/v1/daemonsets": {`"env":[{"name":"CLUSTER_NAME","value":"shop"}]`},
-		"launch-template-versions.json":      {base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"***\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))},
+		"kubernetes/api/v1/pods":              {"karpenter.sh/do-not-disrupt", "safe-to-evict", `"env":"prod"`, `"args":"none"`, "Unschedulable"},
+		"kubernetes/api/v1/persistentvolumes": {`{"driver":"smb.csi.k8s.io","volumeHandle":"share"}`, `{"driver":"example.com/smb"}`},
+		"kubernetes/apis/apps/v1/daemonsets":  {`"env":[{"name":"CLUSTER_NAME","value":"shop"}]`},
+		"launch-template-versions.json":       {base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"***\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))},
 	} {
 		for _, want := range wants {
 			assert.Containsf(t, read(t, archive, file), want, "%s lacks %s", file, want)

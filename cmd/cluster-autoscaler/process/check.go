@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
+	"google.golang.org/grpc/credentials"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -24,6 +27,11 @@ func (p *Process) check() (err error) {
 	}
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {
 		return fmt.Errorf("--expander=%s: %w", core.ExpanderNames, err)
+	}
+	_, err = credentials.NewClientTLSFromFile(core.GRPCExpanderCert, "")
+	if err != nil && slices.Contains(p.expanders, coreexpander.GRPCExpanderName) { // for which the core ends the process of a leader
+		return fmt.Errorf("--expander=%s needs the certificate of the server of grpc: --grpc-expander-cert=%s: %w; "+
+			"to mend it, name its file, or leave grpc out", core.ExpanderNames, core.GRPCExpanderCert, err)
 	}
 	if _, err := estimator.NewEstimatorBuilder(core.EstimatorName, nil, nil, nil, false); err != nil {
 		return fmt.Errorf("--estimator: %w", err)

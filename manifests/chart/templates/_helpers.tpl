@@ -109,7 +109,7 @@ annotations:
 {{/* has prints "true" if a flag with a name of "names", a regular expression, is given and not false. */}}
 {{- define "asg.has" -}}
 {{- range include "asg.args" .root | fromYamlArray -}}
-{{- if and (regexMatch (printf "^--(%s)(=|$)" $.names) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
+{{- if and (regexMatch (printf "^--(%s)(=|$)" (replace "-" "[-_]" $.names)) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -148,8 +148,8 @@ annotations:
 {{- if and (not .Values.shadow) (include "asg.has" (dict "root" . "names" "shadow")) }}
 {{- fail "The flag --shadow needs permissions of its own. Set the value shadow: true, and leave the flag out." }}
 {{- end }}
-{{- if regexMatch "(?m)^--(leader[-_]elect|lease)[-_]resource[-_]name" (join "\n" .Values.customArgs) }}
-{{- fail "The permission for the lease follows extraArgs.leader-elect-resource-name. Set that, and leave the flag out of customArgs." }}
+{{- if regexMatch "(?m)^--((leader[-_]elect|lease)[-_]resource|status[-_]config[-_]map)[-_]name" (join "\n" .Values.customArgs) }}
+{{- fail "The permissions for the lease and the status follow extraArgs.leader-elect-resource-name and extraArgs.status-config-map-name. Set these, and leave the flags out of customArgs." }}
 {{- end }}
 {{- if ne (printf "--namespace=%s" .Release.Namespace) (last (regexFindAll "(?m)^--namespace=.*$" (include "asg.args" . | fromYamlArray | join "\n") -1)) }}
 {{- fail "The permissions for the lease and the status are in the release's namespace. Install the release there, and leave the flag --namespace out." }}

@@ -175,6 +175,8 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 		{"queue and conservative", queue + "\nprofile: conservative", "ClusterRole", []string{"rbac.yaml"}, nil},
 		{"queue and conservative and the pods are deleted", queue + "\nprofile: conservative\nextraArgs: {asg-interruption-deadline: force}", "ClusterRole",
 			[]string{"rbac.yaml", "rbac-interruption.yaml"}, nil},
+		{"underscores for hyphens", "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}\ncustomArgs: [--asg_interruption_queue=q, --enable_provisioning_requests, " +
+			"--capacity_buffer-controller_enabled=true, --capacity_quotas_enabled]", "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml", "rbac-interruption.yaml"}, nil},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}, nil},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}, nil},
 		{"cluster of a shadow", all + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}, nil},
@@ -304,6 +306,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"two replicas of the plugin", base + "extraArgs: {asg-plugin-address: ':8087'}", "the same process of the plugin"},
 		{"shadow as a flag", base + "extraArgs: {shadow: true}", "Set the value shadow: true"},
 		{"lease of its own in another place", base + "customArgs: ['--leader-elect-resource-name=mine']", "extraArgs.leader-elect-resource-name"},
+		{"status of its own in another place", base + "customArgs: ['--status_config-map-name=mine']", "extraArgs.status-config-map-name"},
 		{"tags without a cluster", "autoDiscovery: {tags: [team-a]}", "extraArgs.node-group-auto-discovery"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},

@@ -43,9 +43,10 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 	file := filepath.Join(t.TempDir(), "loop.zip")
 	eventually(t, func(ctx context.Context) string { return r.recorded(ctx, file) })
 
+	unpacked := t.TempDir()
 	replay := func(arguments ...string) (code int, text string) {
 		cmd := exec.CommandContext(t.Context(), l.asgctl, append([]string{"replay", file}, arguments...)...)
-		cmd.Env = []string{"HOME=" + t.TempDir(), "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED=true", "KUBECONFIG=/nowhere"}
+		cmd.Env = []string{"HOME=" + t.TempDir(), "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED=true", "KUBECONFIG=/nowhere", "TMPDIR=" + unpacked}
 		out, _ := cmd.CombinedOutput()
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
@@ -57,6 +58,10 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 	for _, want := range []string{"Without a node: ", "The recorded loop decided otherwise:", "launching in " + r.name, "helpless in no group: ", "max-nodes-total"} {
 		assert.Truef(t, code == 3 && strings.Contains(text, want), "with fewer nodes the loop ends with %d, want %q in:\n%s", code, want, text)
 	}
+	code, text = replay("--", "--expander=grpc,random")
+	assert.Truef(t, code == 2 && strings.Contains(text, "leave grpc out"), "without the certificate of grpc the loop ends with %d:\n%s", code, text)
+	left, err := os.ReadDir(unpacked)
+	assert.Truef(t, err == nil && len(left) == 0, "the recordings are unpacked in %v, %v", left, err)
 }
 
 // loopFile asks for a recording. It returns code 0 and the error if there is no answer.
