@@ -161,11 +161,14 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		hook    bool
-		nodes   int // that the messages are about
+		nodes   int    // that the messages are about
+		fails   string // a call
 		message func(instance string) string
 	}{
 		{name: "planned drains", nodes: 2, message: advised},
 		{name: "lifecycle hooks", hook: true, nodes: 1, message: func(id string) string { return hookMessage(id, time.Now()) }},
+		{name: "lifecycle hooks of unknown timeout", hook: true, nodes: 1, fails: "DescribeLifecycleHooks",
+			message: func(id string) string { return hookMessage(id, time.Now()) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
@@ -178,6 +181,9 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 				w.run(ids[0], "held")
 				w.run(ids[1], "other")
 				w.refused.Store(true)
+				if tt.fails != "" {
+					w.aws.Inject(fakeaws.Fault{Action: tt.fails, Code: "InternalFailure", Status: 500})
+				}
 				w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = l })
 				for n := range 1000 {
 					w.send(tt.message(ids[n%tt.nodes]))
