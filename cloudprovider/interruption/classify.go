@@ -29,7 +29,7 @@ const (
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
 	// plannedAtOnce and hooksAtOnce bound the messages of planned drains and of lifecycle hooks that are handled at once. They may
-	// wait for hours, and a warning must find a free slot of the queue's 1000. plannedLater is the pause of the other planned drains.
+	// wait for hours, and a warning must find a free slot of the queue's 3000. plannedLater is the pause of the other planned drains.
 	// The other drains of hooks go on, and each return of their message is a heartbeat.
 	plannedAtOnce, hooksAtOnce, plannedLater = 500, 400, 5 * time.Minute
 	// retryLater is the pause of a message that waits for another job to end.

@@ -36,7 +36,7 @@ const (
 	writeRetry, writeTime, cordonTime = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second
 )
 
-// begin begins or joins the job of an instance. Where a planned drain has another reason by that, its nodes say so.
+// begin begins or joins the job of an instance. Where it has much less time by that, or was planned for another reason, its nodes say so.
 func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
 	j, changed, ok := h.jobs.begin(ctx, instance, group, r)
 	if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far

@@ -29,8 +29,8 @@ const heartbeatEvery = 15 * time.Second
 const slowReading = 5 * time.Second
 
 // Auto Scaling may end hundreds of instances at once, and would throttle a call for each. So a reading of a group waits readGather
-// for other messages, and a look-up of a hook's timeout waits hookGather.
-const readGather, hookGather = 100 * time.Millisecond, time.Second
+// for other messages, and a look-up of a hook's timeout waits hookGather. One that fails is tried again after hookAgain.
+const readGather, hookGather, hookAgain = 100 * time.Millisecond, time.Second, time.Minute
 
 // hookOf is a lifecycle hook of a group.
 type hookOf struct{ group, hook string }
@@ -84,8 +84,10 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	var look sync.WaitGroup
 	defer look.Wait()
+	awaited, over := context.WithCancel(ctx)
+	defer over()
 	if occupied {
-		look.Go(func() { h.lengthen(ctx, j, r, hookOf{e.Group, e.Hook}) })
+		look.Go(func() { h.lengthen(ctx, awaited, j, r, hookOf{e.Group, e.Hook}) })
 	}
 	defer h.hooks.Add(-1)
 	if h.hooks.Add(1) > hooksAtOnce {
@@ -114,9 +116,13 @@ func isHeld(g *group.Group, i *group.Instance) bool {
 	return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume()
 }
 
-// lengthen gives the drain of a job for a hook the hook's own timeout, counted from its beginning, if that is longer.
-func (h *Handler) lengthen(ctx context.Context, j *job, r reason, of hookOf) {
+// lengthen gives the drain of a job for a hook the hook's own timeout, counted from its beginning, if that is longer. Until awaited ends
+// it asks again for a timeout that AWS could not state. Other messages share its calls, which therefore do not end with awaited.
+func (h *Handler) lengthen(ctx, awaited context.Context, j *job, r reason, of hookOf) {
 	timeout := h.timeouts.Join(ctx, of, hookGather)
+	for timeout < 0 && awsclient.Pause(awaited, h.Clock, hookAgain) == nil {
+		timeout = h.timeouts.Join(ctx, of, hookGather)
+	}
 	c := j.current()
 	r.Deadline, r.Said = c.Began.Add(timeout), h.Clock.Now()
 	if c.ARN != r.ARN || !r.Deadline.After(c.drainBy()) || !h.has(j.instance) {
@@ -130,11 +136,16 @@ func (h *Handler) lengthen(ctx context.Context, j *job, r reason, of hookOf) {
 	}
 }
 
-// heartbeatTimeout is the hook's own timeout, zero if unknown.
+// heartbeatTimeout is the hook's own timeout, zero if it cannot be known, negative if AWS may state it later.
 func (h *Handler) heartbeatTimeout(ctx context.Context, of hookOf, take func() []struct{}) time.Duration {
 	take()
 	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(of.group),
 		LifecycleHookNames: []string{of.hook}})
+	if err != nil && !awsclient.IsRefusedForGood(err) {
+		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, trying again", "group", of.group, "hook", of.hook,
+			"err", awsclient.Brief(err), "in", hookAgain)
+		return -1
+	}
 	if err != nil || len(out.LifecycleHooks) == 0 {
 		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, the drain gets ten minutes",
 			"group", of.group, "hook", of.hook, "err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")

@@ -38,14 +38,19 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 }
 
 func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
-	const action = "autoscaling:DescribeLifecycleHooks"
+	const lookUp = "DescribeLifecycleHooks"
+	const action = "autoscaling:" + lookUp
 	for _, tt := range []struct {
 		name, without string
 		timeout, want time.Duration
-		slow, again   bool // the look-up is slow, the message comes again and then to another leader
+		fault         fakeaws.Fault
+		again         bool // the message comes again and then to another leader
 	}{
 		{name: "longer than ten minutes", timeout: 20 * time.Minute, want: 20 * time.Minute},
-		{name: "that AWS is slow to state", slow: true, timeout: 20 * time.Minute, want: 20 * time.Minute},
+		{name: "that AWS is slow to state", timeout: 20 * time.Minute, want: 20 * time.Minute,
+			fault: fakeaws.Fault{Action: lookUp, Latency: ms(9_000)}},
+		{name: "that AWS cannot state at first", timeout: 20 * time.Minute, want: 20 * time.Minute,
+			fault: fakeaws.Fault{Action: lookUp, Code: "InternalFailure", Status: 500, For: ms(30_000)}},
 		{name: "of a message that comes again", again: true, timeout: 20 * time.Minute, want: 20 * time.Minute},
 		{name: "extended by heartbeats", timeout: time.Minute, want: 10 * time.Minute},
 		{name: "unknown", without: action, timeout: 20 * time.Minute, want: 10 * time.Minute},
@@ -54,15 +59,15 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 			inBubble(t, within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 				w.policed(tt.without)
 				w.refused.Store(true)
-				if tt.slow {
-					w.aws.Inject(fakeaws.Fault{Action: "DescribeLifecycleHooks", Latency: ms(9_000)})
+				if tt.fault.Action != "" {
+					w.aws.Inject(tt.fault)
 				}
 				id, stop := w.inService()[0], w.running()
 				began := time.Now()
 				require.NoError(t, w.aws.SetDesired("spot", 0))
 				time.Sleep(900 * time.Millisecond)
 				assert.Equal(t, 1, w.cordoned(), "nodes cordoned within a second")
-				time.Sleep(time.Minute)
+				time.Sleep(90 * time.Second)
 				var said struct{ Deadline time.Time }
 				require.NoError(t, json.Unmarshal([]byte(w.nodes()[id].Annotations[interruption.Taint]), &said))
 				assert.WithinDuration(t, began.Add(tt.want), said.Deadline, 2*time.Second, "the deadline on the node")
@@ -81,6 +86,7 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 				}
 				if tt.without != "" {
 					w.denied(action)
+					assert.Len(t, w.aws.Denials(), 1, "look-ups that were denied")
 				}
 			})
 		})

@@ -50,12 +50,14 @@ func (j *job) current() reason {
 	return j.reason
 }
 
-// escalate replaces the job's reason by one that outranks it. It reports whether that was the reason of a planned drain.
+// escalate replaces the job's reason by one that outranks it. It reports whether that is news: the drain was planned, or ends much earlier
+// now. A copy of a message may differ by some seconds.
 func (j *job) escalate(r reason) (changed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if r.outranks(j.reason) {
-		if changed = j.reason.planned(); r.updates(j.reason) && j.reason.Began.Before(r.Began) {
+		changed = j.reason.planned() || r.drainBy().Before(j.reason.drainBy().Add(-2*minDrainTime))
+		if r.updates(j.reason) && j.reason.Began.Before(r.Began) {
 			r.Began = j.reason.Began // it has had its turn
 		}
 		j.reason = r

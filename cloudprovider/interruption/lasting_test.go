@@ -156,37 +156,47 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	}
 }
 
-// A thousand messages wait, as many as the queue has handled at once.
+// As many messages wait as the queue has handled at once.
 func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
+	hook := func(id string) string { return hookMessage(id, time.Now()) }
 	for _, tt := range []struct {
 		name    string
 		hook    bool
-		nodes   int // that the messages are about
-		message func(instance string) string
+		fails   string // a call
+		message func(n int, ids []string) string
 	}{
-		{name: "planned drains", nodes: 2, message: advised},
-		{name: "lifecycle hooks", hook: true, nodes: 1, message: func(id string) string { return hookMessage(id, time.Now()) }},
+		{name: "planned drains", message: func(n int, ids []string) string { return advised(ids[n%2]) }},
+		{name: "lifecycle hooks", hook: true, message: func(_ int, ids []string) string { return hook(ids[0]) }},
+		{name: "lifecycle hooks of unknown timeout", hook: true, fails: "DescribeLifecycleHooks",
+			message: func(_ int, ids []string) string { return hook(ids[0]) }},
+		{name: "lifecycle hooks, planned drains and other warnings", hook: true, message: func(n int, ids []string) string {
+			return []func(string) string{hook, advised, func(id string) string { return warning(id, time.Now()) }}[n%3](ids[n%3])
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+			inBubble(t, scalingGroup(0, 4, 5), func(t *testing.T, w *world) {
 				w.silent()
 				ids := w.inService()
 				l := &leaving{Cache: w.cache, instance: ids[0]}
 				if tt.hook {
 					l.state.Store("Terminating:Wait")
 				}
-				w.run(ids[0], "held")
-				w.run(ids[1], "other")
+				for n := range 3 {
+					w.run(ids[n], fmt.Sprint("held-", n))
+				}
 				w.refused.Store(true)
+				if tt.fails != "" {
+					w.aws.Inject(fakeaws.Fault{Action: tt.fails, Code: "InternalFailure", Status: 500})
+				}
 				w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = l })
-				for n := range 1000 {
-					w.send(tt.message(ids[n%tt.nodes]))
+				for n := range 3000 {
+					w.send(tt.message(n, ids))
 				}
 				w.wait("all messages received", func() bool { return w.aws.Queues()[0].Visible == 0 })
 				began := time.Now()
-				w.send(warning(ids[2], began))
-				w.wait("its node cordoned", func() bool { return w.nodes()[ids[2]].Spec.Unschedulable })
-				w.waitTerminated(ids[2])
+				w.send(warning(ids[3], began))
+				w.wait("its node cordoned", func() bool { return w.nodes()[ids[3]].Spec.Unschedulable })
+				w.waitTerminated(ids[3])
 				took := time.Since(began)
 				assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
 			})
@@ -197,7 +207,7 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 // The autoscaler was down for hours, or may not delete messages. AWS throttles a call for each.
 func TestOldHooksDoNotDelayWarnings(t *testing.T) {
 	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-		for n := range 1500 {
+		for n := range 4500 {
 			w.send(hookMessage(fmt.Sprintf("i-0%016x", n), time.Now().Add(-3*time.Hour)))
 		}
 		w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: "Throttling", Percent: 95})

@@ -459,17 +459,29 @@ func TestHookOutlastsPlannedDrain(t *testing.T) {
 }
 
 // Without the warning's words the node would say that there is time.
-func TestNodeOfAPlannedDrainSaysThatAWSTakesItSoon(t *testing.T) {
-	for name, full := range map[string]bool{"before the evictions": true, "after they have begun": false} {
-		t.Run(name, func(t *testing.T) {
+func TestDrainedNodeSaysThatAWSTakesItSoon(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		hook, full bool
+	}{
+		{name: "before the evictions of a planned drain", full: true},
+		{name: "after they have begun"},
+		{name: "in a drain for a lifecycle hook", hook: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 				w.refused.Store(true)
-				w.full.Store(full)
+				w.full.Store(tt.full)
+				l, first := &leaving{Cache: w.cache, instance: warned}, advised(warned)
+				if tt.hook {
+					l.state.Store("Terminating:Wait")
+					first = hookMessage(warned, time.Now())
+				}
 				events, told := record.NewFakeRecorder(1000), make(chan string, 10)
 				w.running(drainOnRebalance, func(o *interruption.Options) {
-					o.Events, o.Draining = events, func(_, _, reason string) { told <- reason }
+					o.Groups, o.Events, o.Draining = l, events, func(_, _, reason string) { told <- reason }
 				})
-				w.send(advised(warned))
+				w.send(first)
 				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
 				time.Sleep(time.Minute)
 				w.send(warning(warned, time.Now()))
@@ -478,6 +490,8 @@ func TestNodeOfAPlannedDrainSaysThatAWSTakesItSoon(t *testing.T) {
 					reason, _, _ := interruption.Draining(w.nodes()[warned])
 					return strings.HasPrefix(reason, soon) && !interruption.Planned(w.nodes()[warned])
 				})
+				w.send(warning(warned, time.Now().Add(-5*time.Second))) // a copy, which is no news
+				time.Sleep(5 * time.Second)
 				<-told
 				assert.Truef(t, len(told) == 1 && strings.HasPrefix(<-told, soon), "told %d times after the first one", len(told))
 				said := 0
@@ -488,7 +502,11 @@ func TestNodeOfAPlannedDrainSaysThatAWSTakesItSoon(t *testing.T) {
 				}
 				assert.Equal(t, 1, said, "events")
 				w.refused.Store(false)
-				w.waitTerminated(warned)
+				w.waitEmptyQueue()
+				assert.Equal(t, 1, w.evictions("a"), "evictions")
+				if !tt.hook {
+					w.waitTerminated(warned)
+				}
 			})
 		})
 	}

@@ -39,8 +39,8 @@ const (
 	emptyPoll = time.Second
 	// afterPanic is the pause of a message whose handler panicked.
 	afterPanic = 5 * time.Minute
-	// inFlight bounds the messages that are handled at the same time.
-	inFlight = 1000
+	// inFlight bounds the messages that are handled at the same time. Each takes about 12 KiB. A warning stays until its node is gone.
+	inFlight = 3000
 )
 
 // API are the calls that a Consumer makes. It needs sqs:GetQueueUrl (unless given a URL), sqs:ReceiveMessage, sqs:DeleteMessage
