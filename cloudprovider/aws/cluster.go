@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -50,11 +50,11 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// otherCNIs are the DaemonSets of CNIs that give pods no addresses of the VPC, as kOps and the projects' own manifests name them (read 2026-11).
-// On EKS some of them run beside the VPC CNI, for their network policies.
-var otherCNIs = []types.NamespacedName{{Namespace: cniNamespace, Name: "cilium"}, {Namespace: cniNamespace, Name: "calico-node"},
-	{Namespace: "calico-system", Name: "calico-node"}, {Namespace: cniNamespace, Name: "canal"}, {Namespace: "kube-flannel", Name: "kube-flannel-ds"},
-	{Namespace: cniNamespace, Name: "kube-flannel-ds"}, {Namespace: cniNamespace, Name: "kube-router"}, {Namespace: cniNamespace, Name: "antrea-agent"}}
+// otherCNIs are the DaemonSets of CNIs that give pods no addresses of the VPC, as kOps, RKE2, Talos and the projects' own manifests
+// name them (read 2026-11). On EKS some of them run beside the VPC CNI, for their network policies.
+var otherCNIs = []string{"kube-system/cilium", "kube-system/calico-node", "calico-system/calico-node", "kube-system/canal",
+	"kube-system/rke2-canal", "kube-flannel/kube-flannel-ds", "kube-system/kube-flannel-ds", "kube-system/kube-flannel",
+	"kube-system/kube-router", "kube-system/antrea-agent"}
 
 // cniOf reads the settings of the cluster's VPC CNI, and whether another CNI is there in its place. Anything but a Boolean is off.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
@@ -63,8 +63,9 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 		on, _ := strconv.ParseBool(env[name])
 		return on
 	}
-	other := env == nil && slices.ContainsFunc(otherCNIs, func(of types.NamespacedName) bool {
-		_, err := daemonSets.DaemonSets(of.Namespace).Get(of.Name)
+	other := env == nil && slices.ContainsFunc(otherCNIs, func(other string) bool {
+		namespace, name, _ := strings.Cut(other, "/")
+		_, err := daemonSets.DaemonSets(namespace).Get(name)
 		return err == nil
 	})
 	return nodetemplate.CNI{PrefixDelegation: isOn("ENABLE_PREFIX_DELEGATION"), CustomNetworking: isOn("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"),

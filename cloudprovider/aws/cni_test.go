@@ -37,15 +37,22 @@ const (
 )
 
 func TestSettingsOfTheCNI(t *testing.T) {
-	elsewhere, cilium := awsNode(prefixDelegation, "true"), awsNode(prefixDelegation, "true")
-	elsewhere.Namespace, cilium.Name = "default", "cilium"
+	elsewhere := awsNode(prefixDelegation, "true")
+	elsewhere.Namespace = "default"
+	named := func(name string) *appsv1.DaemonSet {
+		other := awsNode(prefixDelegation, "true")
+		other.Name = name
+		return other
+	}
 	for _, tt := range []struct {
 		name string
 		set  *appsv1.DaemonSet
 		want nodetemplate.CNI
 	}{
 		{name: "no CNI"},
-		{name: "another CNI", set: cilium, want: nodetemplate.CNI{Other: true}},
+		{name: "another CNI", set: named("cilium"), want: nodetemplate.CNI{Other: true}},
+		{name: "another CNI of RKE2", set: named("rke2-canal"), want: nodetemplate.CNI{Other: true}},
+		{name: "another CNI of Talos", set: named("kube-flannel"), want: nodetemplate.CNI{Other: true}},
 		{name: "one of that name elsewhere", set: elsewhere},
 		{name: "nothing set", set: awsNode()},
 		{name: "as EKS installs it", set: awsNode(prefixDelegation, "false", customNetworking, "false")},

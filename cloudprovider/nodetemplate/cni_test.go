@@ -62,3 +62,18 @@ func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
 	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
 	assert.EqualValues(t, 29, template.Capacity.Pods().Value(), "pods on a node of no managed group, want the plain 29")
 }
+
+// The t3.medium of kOps in testdata/real_nodes.csv leaves pods 3857272Ki.
+func TestUnknownImageReservesNoMemoryForEachPodOfAnotherCNI(t *testing.T) {
+	for name, in := range map[string]Input{"another CNI": {CNI: CNI{Other: true}}, "kubelet's own number": {UserData: &UserData{IgnoreAddresses: true}}} {
+		for kind, mib := range map[string]int64{"t3.medium": 3200, "t3.small": 1400, "t3.micro": 500} {
+			template, _ := building(t, in, kind)
+			memory := template.Allocatable.Memory()
+			assert.EqualValuesf(t, 110, template.Capacity.Pods().Value(), "%s: pods on a %s", name, kind)
+			assert.Truef(t, memory.Value() >= mib<<20, "%s: a %s leaves pods %s, want %d MiB or more", name, kind, memory, mib)
+		}
+	}
+	bottlerocket, _ := building(t, Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, "t3.medium")
+	memory := bottlerocket.Allocatable.Memory().Value() / mib
+	assert.Truef(t, memory < 2400, "Bottlerocket leaves pods %d MiB, want no more than its reservation for each of 110 pods does", memory)
+}

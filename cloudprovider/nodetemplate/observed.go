@@ -166,8 +166,8 @@ func (o *Observed) implausible(t instancetypes.Type, known bool) string {
 func (o *Observed) reservesMuch(t instancetypes.Type) bool {
 	c, a := o.measured.capacity, o.measured.allocatable
 	kept := c
-	kept.pods = min(kept.pods, mostPods)
-	left := (&Input{}).unreserved(t, kept, Declared{})
+	kept.pods = max(min(kept.pods, mostPods), int64(t.ENIMaxPods()))
+	left := (&Input{AMIFamily: Bottlerocket}).unreserved(t, kept, Declared{})
 	return float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis) ||
 		float64(a.memoryBytes)+float64(o.hugePages) < min(leastOfferedToPods*float64(c.memoryBytes), float64(left.memoryBytes))
 }

@@ -126,13 +126,13 @@ func ImageHugePages(t instancetypes.Type) int64 {
 }
 
 // reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after them,
-// count the pods that the interfaces can address, even if kubelet gets another number. Bottlerocket counts kubelet's number.
-// For an unknown image the larger one is safe. nodeadm counts the result of an expression instead of the addresses, whatever
-// number kubelet gets (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read 2026-11). For an expression that is not
-// understood, kubelet's default is the least safe number.
+// count the pods that the interfaces can address, even if kubelet gets another number. Bottlerocket counts kubelet's number, and
+// its user data names the family. No other image is known that reserves so much: kOps' reserves nothing. nodeadm counts the result
+// of an expression instead of the addresses, whatever number kubelet gets (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read
+// 2026-11). For an expression that is not understood, kubelet's default is the least safe number.
 func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	addressable := int64(t.ENIMaxPods())
-	if addressable == 0 {
+	if addressable == 0 || in.Family() == Bottlerocket {
 		return effective
 	}
 	if in.UserData != nil && in.UserData.PodsExpression != "" && in.Family() == AL2023 {
@@ -142,13 +142,7 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 		}
 		return pods
 	}
-	switch in.Family() {
-	case AL2, AL2023, Ubuntu:
-		return addressable
-	case Bottlerocket:
-		return effective
-	}
-	return max(addressable, effective)
+	return addressable
 }
 
 // Parts of a volume that its file system does not offer, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has

@@ -161,7 +161,8 @@ func (t *Template) addInterfaces(in *Input) {
 	if in.CNI.PodInterfaces && in.Family() != Windows && branches > 0 {
 		t.declare(instancetypes.ResourcePodENI, decimal(int64(branches)), Source{Kind: SourceCNI, Detail: "security groups for pods"})
 	}
-	if in.Family() == Windows && addresses > 0 {
+	ofEKS := !in.CNI.Other || in.UserData != nil || in.Nodegroup != nil // its Windows images bring their CNI, whatever Linux has
+	if in.Family() == Windows && ofEKS && addresses > 0 {
 		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
 	}
 }

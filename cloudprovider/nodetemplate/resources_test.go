@@ -117,7 +117,7 @@ func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 	}{
 		{name: "Amazon Linux counts addresses", in: Input{AMIFamily: AL2023, UserData: &UserData{MaxPods: 110}}, want: 29},
 		{name: "Bottlerocket counts what kubelet gets", in: Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, want: 110},
-		{name: "unknown, more set", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "unknown, more set", in: Input{UserData: &UserData{MaxPods: 110}}, want: 29},
 		{name: "unknown, fewer set", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
 		{name: "by the EKS node group's image", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, UserData: &UserData{MaxPods: 8}}, want: 8},
 		{name: "AL2 with prefixes", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2_x86_64"}, CNI: CNI{PrefixDelegation: true}}, want: 29},

@@ -39,3 +39,22 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 		})
 	}
 }
+
+// EKS's images bring its CNI for Windows, whatever DaemonSet Linux has.
+func TestOnlyWindowsNodesOfEKSCountAddresses(t *testing.T) {
+	other := CNI{Other: true}
+	for _, tt := range []struct {
+		name string
+		in   Input
+		want int64
+	}{
+		{name: "VPC CNI", want: 9},
+		{name: "another CNI", in: Input{CNI: other}},
+		{name: "another CNI for Linux, bootstrap of EKS", in: Input{CNI: other, UserData: &UserData{}}, want: 9},
+		{name: "another CNI for Linux, EKS node group", in: Input{CNI: other, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, want: 9},
+	} {
+		tt.in.AMIFamily = Windows
+		template, _ := building(t, tt.in, "m5.large")
+		assert.Equalf(t, tt.want, value(template.Allocatable, ResourcePrivateIPv4), "%s: addresses", tt.name)
+	}
+}

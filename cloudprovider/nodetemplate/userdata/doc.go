@@ -7,8 +7,8 @@
 //
 // The package promises:
 //   - It is pure. It executes and fetches nothing. In a shell script it understands words, quotes, here-documents and plain
-//     assignments, and no more. An expression that only the node can evaluate, such as $(curl …), is left out, and a Problem
-//     names it.
+//     assignments, and no more. An expression that only the node can evaluate, such as $(curl …) or one of a Jinja template, is
+//     left out, and a Problem names it.
 //   - Anybody may have written user data. Its unpacked size, its nesting and the work spent on it are bounded: none takes more
 //     than 50 ms or 64 MiB of memory. Text that cannot be understood makes a Problem, never an error or a panic.
 //   - It reads each user data once. It remembers up to 32 MiB of them, and is safe for concurrent use.

@@ -21,9 +21,16 @@ func (r *reader) document(text, contentType string, nesting int) {
 		text = cmp.Or(decodeBase64(text), text)
 	}
 	if text, ok := r.inflate(text); ok && r.spend(len(text)) {
-		r.dispatch(clean(text), contentType, nesting)
+		text = clean(text)
+		if strings.HasPrefix(text, "## template: jinja") && r.spend(6*len(text)) {
+			text = jinja.ReplaceAllLiteralString(text, unresolved(""))
+		}
+		r.dispatch(text, contentType, nesting)
 	}
 }
+
+// jinja matches an expression that cloud-init replaces by a fact of the instance.
+var jinja = regexp.MustCompile(`{{[^{}]*}}`)
 
 // enter spends the work of a text of n bytes within other texts, and reports whether it may be read.
 func (r *reader) enter(nesting, n int) bool {

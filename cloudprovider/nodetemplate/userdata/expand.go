@@ -148,7 +148,8 @@ func (s *shell) assign(name, value string, conditional bool) {
 }
 
 // Expanded text has an expression that only the node can evaluate as its name between these two marks, without a name where it
-// is no plain variable. The marks are of Unicode's private use area. clean removes them from outside text.
+// is no plain variable. The marks are of Unicode's private use area. clean removes them from outside text, but a pair without a name,
+// which stands for Jinja in files within it.
 const (
 	markStart = "\ue000"
 	markEnd   = "\ue001"
@@ -159,11 +160,11 @@ func unresolved(name string) string { return markStart + name + markEnd }
 func hasUnresolved(s string) bool { return strings.Contains(s, markStart) }
 
 var (
-	withoutMarks = strings.NewReplacer(markStart, "?", markEnd, "?", "\x00", "", "\r\n", "\n")
+	withoutMarks = strings.NewReplacer(markStart+markEnd, markStart+markEnd, markStart, "?", markEnd, "?", "\x00", "", "\r\n", "\n")
 	marksShown   = strings.NewReplacer(markStart+markEnd, "$(…)", markStart, "${", markEnd, "}")
 )
 
-// clean prepares text from outside: no marks, no NULs, Unix line ends, and UTF-8 only, without which no YAML or TOML can be parsed.
+// clean prepares text from outside: no marks with names, no NULs, Unix line ends, and UTF-8 only, without which no YAML or TOML can be parsed.
 func clean(s string) string {
 	s = strings.ToValidUTF8(strings.TrimPrefix(s, "\ufeff"), "?")
 	if !strings.ContainsAny(s, "\x00\r") && !strings.Contains(s, markStart) && !strings.Contains(s, markEnd) {

@@ -367,6 +367,8 @@ func hostile(t testing.TB) map[string]string {
 		"brackets":             zip(t, strings.Repeat("<", 250_000)),
 		"settings":             zip(t, strings.Repeat("[ settings ", 22_000)),
 		"environment":          zip(t, script+"cat <<''\n"+strings.Repeat("KUBELET_ARGS=-"+strings.Repeat("'", 100)+"\n", 2000)),
+		"templates":            zip(t, "## template: jinja\n#cloud-config\na: "+strings.Repeat("{{}}", 60_000)),
+		"open templates":       zip(t, "## template: jinja\n"+strings.Repeat("{{ ", 80_000)),
 		"kinds":                script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
 	}
 	for _, opener := range []string{"$(", "((", "$((", "{ ", "(", "`\\", "\"$(", "${a:-", "a&&", "a|", "! ", "((-", "if ", "case x in x) ", "f()", "[[ (", "<(",
@@ -377,6 +379,39 @@ func hostile(t testing.TB) map[string]string {
 		require.Truef(t, len(data) <= maxRawBytes, "%s has %d bytes", name, len(data))
 	}
 	return all
+}
+
+// cloud-init renders user data with this header alone, as Cluster API's. In other user data kubelet gets the braces as they are.
+func TestJinjaIsLeftToTheNode(t *testing.T) {
+	const header, config = "## template: jinja\n", "#cloud-config\nwrite_files:\n- path: /run/kubeadm/join.yaml\n  content: |\n" +
+		"    kind: JoinConfiguration\n    nodeRegistration:\n      name: {{ ds.meta_data.local_hostname }}\n" +
+		"      taints: [{key: a, value: '{{ v1.zone }}', effect: NoSchedule}]\n      kubeletExtraArgs:\n" +
+		"        max-pods: {{ ds.meta_data.pods }}\n        node-labels: \"a=1,rack={{ ds.meta_data.availability_zone }}\"\n"
+	const script = "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels=a=1,rack={{ v1.availability_zone }}'\n"
+	quoted := strings.Replace(config, "name: {{ ds.meta_data.local_hostname }}", "name: n", 1)
+	quoted = strings.Replace(quoted, "{{ ds.meta_data.pods }}", "'{{ ds.meta_data.pods }}'", 1)
+	for _, tt := range []struct {
+		name, data string
+		want       []nodetemplate.Reason
+		kubelets   bool // pods are kubelet's own
+	}{
+		{name: "Cluster API", data: header + config, want: []nodetemplate.Reason{nodetemplate.ReasonUnresolved, nodetemplate.ReasonUnresolved, nodetemplate.ReasonUnresolved}},
+		{name: "a part", data: "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/jinja2\n\n" + header + config + "--b--\n", want: []nodetemplate.Reason{nodetemplate.ReasonUnresolved, nodetemplate.ReasonUnresolved, nodetemplate.ReasonUnresolved}},
+		{name: "script", data: header + script, want: []nodetemplate.Reason{nodetemplate.ReasonUnresolved}},
+		{name: "script without the header", data: script, want: []nodetemplate.Reason{nodetemplate.ReasonLabelValue}},
+		{name: "cloud-config without the header", data: quoted, kubelets: true,
+			want: []nodetemplate.Reason{nodetemplate.ReasonKubeletSetting, nodetemplate.ReasonLabelValue, nodetemplate.ReasonTaintValue}},
+	} {
+		facts, problems := Parse(tt.data, "")
+		var reasons []nodetemplate.Reason
+		for _, p := range problems {
+			reasons = append(reasons, p.Reason)
+		}
+		slices.Sort(reasons)
+		assert.Equalf(t, tt.want, reasons, "%s: reasons of %v", tt.name, problems)
+		assert.Equalf(t, map[string]string{"a": "1"}, facts.Labels, "%s: labels", tt.name)
+		assert.Equalf(t, tt.kubelets, facts.IgnoreAddresses, "%s: pods are kubelet's own", tt.name)
+	}
 }
 
 func TestHostileUserDataEndsInAProblem(t *testing.T) {

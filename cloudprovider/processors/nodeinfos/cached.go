@@ -1,8 +1,10 @@
 package nodeinfos
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,10 +33,12 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		if group == nil || t == nil || nodemeta.Template.On(info.Node()) {
 			continue
 		}
-		zones, zone := v.Group(id).Zones, nodemeta.Zone(info.Node().Spec.ProviderID) // owners of a cluster may change the node's labels
-		outside := zone != "" && len(zones) > 0 && !slices.Contains(zones, zone)
-		if !outside && !ofFormerType(info.Node(), v.Group(id)) && !redivided(info.Node(), nodes, t) &&
-			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) && !refused(v, group, t, info.Node()) {
+		g, facts := v.Group(id), fromgroup.Facts(v.Group(id).LaunchSpec, v.Catalogue())
+		own, zone := stated(v, info.Node())
+		// A script may have written the region for the zone.
+		outside := len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(its string) bool { return strings.HasPrefix(its, zone) })
+		if !outside && !ofFormerType(own, g) && !redivided(info.Node(), nodes, t) && !t.Seen.Learnt.Refuses(info.Node(), own, facts) &&
+			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) {
 			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
 			continue
 		}
@@ -63,11 +67,21 @@ func (n *Provider) soundFirst(v *aws.View, nodes []*corev1.Node) []*corev1.Node 
 	return slices.Concat(sound, weak, former)
 }
 
-// ofFormerType reports whether the node group launches no more instances of the node's type.
-func ofFormerType(node *corev1.Node, g *group.Group) bool {
-	own := node.Labels[corev1.LabelInstanceTypeStable]
-	return own != "" && g != nil && g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 &&
-		!slices.ContainsFunc(g.LaunchSpec.Types, func(t launchspec.Type) bool { return t.Name == own })
+// stated returns the node's type and zone: AWS's while the instance lives, for owners of a cluster change labels and write provider IDs.
+func stated(v *aws.View, node *corev1.Node) (instanceType, zone string) {
+	if i, _ := v.Instance(node); i != nil {
+		return i.Type, i.Zone
+	}
+	return node.Labels[corev1.LabelInstanceTypeStable], nodemeta.Zone(node.Spec.ProviderID)
+}
+
+// ofFormerType reports whether the node group launches no more instances of a node's type. The label of a node that is gone may name no type,
+// as on k3s. A search for types with an image that could not be read may have had the wrong architecture.
+func ofFormerType(own string, g *group.Group) bool {
+	return strings.Contains(own, ".") && g != nil && g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 &&
+		!slices.ContainsFunc(g.LaunchSpec.Types, func(t launchspec.Type) bool {
+			return t.Name == own || t.Search != nil && cmp.Or(t.Image, g.LaunchSpec.Image, &launchspec.Image{}).Architecture == ""
+		})
 }
 
 // redivided reports whether a node that is gone lacks the parts that a tag states for the next one. A node that lives overrules the tag.
@@ -78,15 +92,6 @@ func redivided(node *corev1.Node, nodes []*corev1.Node, t *fromgroup.Template) b
 		}
 	}
 	return false
-}
-
-// refused reports whether the figures of the node are not the figures of the group's next node.
-func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *corev1.Node) bool {
-	var launch *launchspec.LaunchSpec
-	if whole := v.AutoScalingGroup(group.AutoScalingGroup()); whole != nil {
-		launch = whole.LaunchSpec
-	}
-	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], fromgroup.Facts(launch, v.Catalogue()))
 }
 
 // corrected returns info without its odd labels, or with the values that the template promises for their keys, and with the taints that

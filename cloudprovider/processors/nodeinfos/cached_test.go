@@ -3,6 +3,7 @@ package nodeinfos
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -181,6 +183,51 @@ func TestLiveNodeOfAFormerTypeIsNoModelForTheNext(t *testing.T) {
 			w.Reread()
 			w.Eventually(func() string { return cmp.Diff([]string{tt.now}, w.View().Template("a").InstanceTypes) })
 			check("after it", tt.now)
+		})
+	}
+}
+
+// k3s labels its nodes with its own name in place of the type, and people write provider IDs by hand.
+func TestAWSStatesTypeAndZoneOfALiveNode(t *testing.T) {
+	const region = "cn-northwest-1"
+	most := 2
+	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
+		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}
+	for _, tt := range []struct {
+		name    string
+		version fakeaws.LaunchTemplateVersion
+		label   string // of the type
+		zone    string // in the provider ID
+	}{
+		{name: "program for a type", label: "k3s", zone: awsworld.ZoneA},
+		{name: "region for a zone", label: "m5.large", zone: region},
+		{name: "no zone", label: "m5.large"},
+		{name: "architecture of an image that may not be read", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0arm", Requirements: requirements}, label: "m6g.large", zone: awsworld.ZoneA},
+		{name: "label of another type", label: "m5.xlarge", zone: awsworld.ZoneA},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.version.ImageID == "" {
+				tt.version = fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}
+			}
+			w := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+				c.Images = []fakeaws.Image{{ID: "ami-0arm", Architecture: "arm64"}}
+				c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{tt.version}})
+			}, awsworld.Group("a", "workers", 0, 1, 5, nil))
+			w.AWS.Deny("DescribeImages")
+			w = w.RestartedWith(nil)
+			w.Eventually(func() string { return cmp.Diff(1, len(w.View().Group("a").Instances)) })
+			real := w.Members("a", map[string]string{"team": "dsp", corev1.LabelInstanceTypeStable: tt.label})
+			instance, _ := w.View().Instance(real[0])
+			require.NotNil(t, instance)
+			real[0].Spec.ProviderID = nodemeta.ProviderID(tt.zone, instance.ID)
+			real[0].Spec.Taints = []corev1.Taint{{Key: "dedicated", Value: "a", Effect: corev1.TaintEffectNoSchedule}}
+			w.Cluster.Put(t, real...)
+			infos := newProvider(w)
+			live := next(w, infos, "a", real...)
+			assert.Equal(t, []any{"dsp", real[0].Spec.Taints}, []any{live.Labels["team"], live.Spec.Taints}, "label and taints of the next node beside the live one")
+			w.Cluster.Drop(t, real...)
+			w.Emptied("a")
+			assert.Equal(t, !strings.Contains(tt.label, "xlarge"), next(w, infos, "a").Labels["team"] != "", "at zero the last node counts for the next")
 		})
 	}
 }

@@ -58,7 +58,8 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			all, _ := devices.NodeResourceSlices(node.Name)
 			published := ofDriver(all)
 			seen.byDriver = seen.byDriver || len(published) > 0
-			if len(seen.slices) == 0 && !ofFormerType(node, n.provider.View().Group(group.Id())) {
+			own, _ := stated(n.provider.View(), node)
+			if len(seen.slices) == 0 && !ofFormerType(own, n.provider.View().Group(group.Id())) {
 				seen.slices = published
 			}
 			s.nodes[group.AutoScalingGroup()] = seen
