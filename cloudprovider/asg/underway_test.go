@@ -84,7 +84,7 @@ func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
 		for at := range 250 {
 			config.AutoScalingGroups = append(config.AutoScalingGroups, scalingGroup(fmt.Sprint("g", at), 0, 0, 10))
 		}
-		inBubble(t, config, func(o *asg.Options) { o.LaunchMode, o.MotionInterval, o.NoPredecessor = mode, time.Hour, true }, func(w *world) {
+		inBubble(config, func(o *asg.Options) { o.LaunchMode, o.MotionInterval, o.NoPredecessor = mode, time.Hour, true }, func(w *world) {
 			w.aws.ResetCalls()
 			for at := range 250 {
 				w.start(fmt.Sprint("g", at), "", 1)
@@ -94,7 +94,7 @@ func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
 			for at := range 250 {
 				assert.Equal(t, 1, w.desired(fmt.Sprint("g", at)), "desired capacity")
 			}
-		})
+		})(t)
 	}
 }
 

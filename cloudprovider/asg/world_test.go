@@ -514,19 +514,20 @@ func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n in
 	return cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
 }
 
-// inBubble runs a test with a running Cache in a bubble, in which time passes only when all are waiting. The real clients call the emulated AWS
+// inBubble is a test with a running Cache in a bubble, in which time passes only when all are waiting. The real clients call the emulated AWS
 // without a network.
-func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
-	t.Helper()
-	t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
-			o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
-		}).with(change)
-		_, stop := w.runningUntil()
-		defer stop()
-		test(w)
-	})
+func inBubble(config fakeaws.Config, change func(*asg.Options), test func(*world)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
+				o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
+			}).with(change)
+			_, stop := w.runningUntil()
+			defer stop()
+			test(w)
+		})
+	}
 }
 
 // takes is how long it takes until ok returns "", do being done every second. It is five minutes at most.

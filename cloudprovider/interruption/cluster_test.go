@@ -70,41 +70,39 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 		{name: "name that EC2 shows late", outcome: "no-node spot-interruption", known: 4 * time.Second, ended: 1,
 			message: func(id string) string { return warning(id, time.Now()) }},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-				w.silent()
-				began := time.Now()
-				ends, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
-				node := w.nodes()[ends]
-				require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
-				w.running(func(o *interruption.Options) {
-					o.Elsewhere = func(instance string) (cause, remedy string) {
-						if instance == ends && (tt.known == 0 || time.Since(began) < tt.known) {
-							return "it may be node k3s", "state its provider ID"
-						}
-						return "", ""
+		t.Run(tt.name, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+			w.silent()
+			began := time.Now()
+			ends, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
+			node := w.nodes()[ends]
+			require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+			w.running(func(o *interruption.Options) {
+				o.Elsewhere = func(instance string) (cause, remedy string) {
+					if instance == ends && (tt.known == 0 || time.Since(began) < tt.known) {
+						return "it may be node k3s", "state its provider ID"
 					}
-				})
-				w.send(tt.message(ends))
-				time.Sleep(20 * time.Second)
-				if tt.shown {
-					node.ResourceVersion = ""
-					_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
-					require.NoError(t, err)
-					w.run(ends, "a")
+					return "", ""
 				}
-				w.within(15*time.Minute, "handled", func() bool { return w.handled()[tt.outcome] == 1 })
-				w.waitEmptyQueue()
-				assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && (w.evictions("a") == 1) == tt.shown,
-					"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
 			})
-		})
+			w.send(tt.message(ends))
+			time.Sleep(20 * time.Second)
+			if tt.shown {
+				node.ResourceVersion = ""
+				_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+				require.NoError(t, err)
+				w.run(ends, "a")
+			}
+			w.within(15*time.Minute, "handled", func() bool { return w.handled()[tt.outcome] == 1 })
+			w.waitEmptyQueue()
+			assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && (w.evictions("a") == 1) == tt.shown,
+				"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
+		}))
 	}
 }
 
 // A new leader reads the queue before its first loop. The other cluster drains the instance, which has no node here.
 func TestHookOfAnotherClusterIsLeftToIt(t *testing.T) {
-	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.state("b")
 		require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[w.inService()[0]].Name, metav1.DeleteOptions{}))
 		w.running(func(o *interruption.Options) {
@@ -113,12 +111,12 @@ func TestHookOfAnotherClusterIsLeftToIt(t *testing.T) {
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.wait("the message is put back for others", func() bool { return w.handled()["left-to-others lifecycle-terminate"] > 0 })
 		assert.Zero(t, w.aws.Calls()["CompleteLifecycleAction"], "completed actions")
-	})
+	})(t)
 }
 
 // The core asks another replica, so no loop of this one sees its nodes.
 func TestInstanceIsTerminatedWhereNoLoopRuns(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.state("b")
 		warned, nodes, began := w.inService()[0], slices.Collect(maps.Keys(w.nodes())), time.Now()
 		w.running(func(o *interruption.Options) {
@@ -131,5 +129,5 @@ func TestInstanceIsTerminatedWhereNoLoopRuns(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.within(2*time.Minute, "the instance is gone", func() bool { return !slices.Contains(w.inService(), warned) })
 		assert.Equal(t, 1, w.desired(), "desired")
-	})
+	})(t)
 }

@@ -92,7 +92,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 
 // The core evicts one priority after the other (--drain-priority-config). It goes by name, and would evict the next pod of a StatefulSet, too.
 func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
 		warned := w.inService()[0]
 		node := w.nodes()[warned]
@@ -113,7 +113,7 @@ func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
 		w.waitTerminated(warned)
 		w.waitEmptyQueue()
 		assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "handled %v, want no pod deleted by force", w.handled())
-	})
+	})(t)
 }
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {

@@ -96,31 +96,29 @@ func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 		{name: "a pod that never runs, and a group at its maximum", most: 2, waits: 23 * time.Second, end: 30 * time.Second},
 		{name: "a pod that never runs, and a full group", most: 5, full: true, waits: 23 * time.Second, end: 30 * time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
-				w.silent()
-				warned, other := w.inService()[0], w.inService()[1]
-				owned := func(p *corev1.Pod) {
-					p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
-				}
-				w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-				w.create("b", owned) // the ReplicaSet's next
-				w.running(func(o *interruption.Options) { o.Full = func(group string) bool { return tt.full && group == "spot" } })
-				w.send(warning(warned, time.Now()))
-				time.Sleep(tt.waits)
-				assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
-				if tt.ready {
-					pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
-					require.NoError(t, err)
-					pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-					_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
-					require.NoError(t, err)
-				}
-				time.Sleep(tt.end - tt.waits)
-				w.waitTerminated(warned)
-				assert.Equal(t, 1, w.terminations(), "terminations")
-			})
-		})
+		t.Run(tt.name, inBubble(scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
+			w.silent()
+			warned, other := w.inService()[0], w.inService()[1]
+			owned := func(p *corev1.Pod) {
+				p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+			}
+			w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+			w.create("b", owned) // the ReplicaSet's next
+			w.running(func(o *interruption.Options) { o.Full = func(group string) bool { return tt.full && group == "spot" } })
+			w.send(warning(warned, time.Now()))
+			time.Sleep(tt.waits)
+			assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
+			if tt.ready {
+				pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
+				require.NoError(t, err)
+				pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+				_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
+				require.NoError(t, err)
+			}
+			time.Sleep(tt.end - tt.waits)
+			w.waitTerminated(warned)
+			assert.Equal(t, 1, w.terminations(), "terminations")
+		}))
 	}
 }
 
@@ -282,7 +280,7 @@ func (w *world) annotate(instance, undo string, deadline time.Time, more ...stri
 }
 
 func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		late := w.inService()[0]
 		w.run(late, "a")
 		w.refused.Store(true)
@@ -295,7 +293,7 @@ func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 		w.refused.Store(false)
 		w.waitTerminated(late)
 		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "evicted %v, desired %d", w.allEvicted(), w.desired())
-	})
+	})(t)
 }
 
 func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
@@ -341,7 +339,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 
 // With cordonOnly that tool evicts nothing.
 func TestNodeOfTerminationHandlerIsReplacedFirst(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		node := w.nodes()[warned]
 		node.Spec.Unschedulable = true
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
@@ -357,11 +355,11 @@ func TestNodeOfTerminationHandlerIsReplacedFirst(t *testing.T) {
 		w.waitEmptyQueue()
 		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1 && w.terminations() == 1,
 			"%d evictions, desired %d after %d terminations", w.evictions("a"), w.desired(), w.terminations())
-	})
+	})(t)
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
-	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
 		ids := w.inService()
 		for n, id := range ids[:2] {
 			w.run(id, fmt.Sprint("pod-", n))
@@ -376,7 +374,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 		assert.Equal(t, 1, w.cordoned(), "nodes of the group cordoned at once")
 		w.refused.Store(false)
 		w.wait("one instance terminated", func() bool { return w.desired() == 2 })
-	})
+	})(t)
 }
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {

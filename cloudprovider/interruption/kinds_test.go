@@ -89,7 +89,7 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 }
 
 func TestEvictionWaitsForTheCore(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		warned := w.inService()[0]
 		w.run(warned, "a")
 		woken := make(chan struct{}, 100)
@@ -105,5 +105,5 @@ func TestEvictionWaitsForTheCore(t *testing.T) {
 		assert.Truef(t, took >= 3*time.Second, "evicted and gone after %v, though the core has not decided", took)
 		w.waitEmptyQueue() // the job has ended
 		assert.Empty(t, h.NodesBeingDrained(), "still being drained")
-	})
+	})(t)
 }

@@ -48,7 +48,7 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
-	inBubble(t, scalingGroup(0, 4, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 4, 5), func(t *testing.T, w *world) {
 		w.silent()
 		ids := w.inService()
 		for _, id := range ids[:3] {
@@ -66,7 +66,7 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 		w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
 		w.waitEmptyQueue()
 		assert.Equal(t, 1, w.aws.Queues()[0].Received-received, "times the message was received, want once")
-	})
+	})(t)
 }
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
@@ -116,7 +116,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 func TestReservedInstanceIsReplacedByTheCoreInAGroupThatRebalances(t *testing.T) {
 	g := scalingGroup(0, 2, 5)
 	g.CapacityRebalance = true
-	inBubble(t, g, func(t *testing.T, w *world) {
+	inBubble(g, func(t *testing.T, w *world) {
 		ends := w.inService()[0]
 		w.run(ends, "a")
 		w.refused.Store(true)
@@ -127,14 +127,14 @@ func TestReservedInstanceIsReplacedByTheCoreInAGroupThatRebalances(t *testing.T)
 		w.refused.Store(false)
 		w.waitTerminated(ends)
 		assert.Equal(t, 1, w.desired(), "desired")
-	})
+	})(t)
 }
 
 // AWS has launched no replacement. It does so once the instance is terminated, and the pods wait for that.
 func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
 	g := scalingGroup(0, 2, 5)
 	g.CapacityRebalance = true
-	inBubble(t, g, func(t *testing.T, w *world) {
+	inBubble(g, func(t *testing.T, w *world) {
 		w.silent()
 		warned := w.inService()[0]
 		owned := func(p *corev1.Pod) {
@@ -146,7 +146,7 @@ func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.within(40*time.Second, "terminated", func() bool { return w.terminations() > 0 })
 		w.wait("replaced", func() bool { return len(w.inService()) == 2 })
-	})
+	})(t)
 }
 
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.

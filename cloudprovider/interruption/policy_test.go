@@ -45,7 +45,7 @@ func (w *world) evictions(pod string) int {
 // The instance is drained all the same. Then it waits until the hook's time is over.
 func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 	const action = "autoscaling:CompleteLifecycleAction"
-	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.running()
 		require.NoError(t, w.aws.SetDesired("spot", 0))
@@ -54,7 +54,7 @@ func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 		if g, _ := w.aws.Group("spot"); w.evictions("a") != 1 || len(g.Instances) != 1 {
 			t.Errorf("%d evictions, instances %+v, want a drained instance that waits", w.evictions("a"), g.Instances)
 		}
-	})
+	})(t)
 }
 
 // within gives the hook of the group another timeout.
@@ -65,7 +65,7 @@ func within(timeout time.Duration, g fakeaws.AutoScalingGroup) fakeaws.AutoScali
 
 func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 	const action = "autoscaling:RecordLifecycleActionHeartbeat"
-	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.refused.Store(true)
 		w.running()
@@ -73,11 +73,11 @@ func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 		w.within(2*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 		w.denied(action)
 		assert.Equal(t, 0, w.evictions("a"), "evictions")
-	})
+	})(t)
 }
 
 func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
-	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed("")
 		w.refused.Store(true)
 		w.running()
@@ -90,7 +90,7 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		w.wait("the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 		denials := w.aws.Denials()
 		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
-	})
+	})(t)
 }
 
 func (w *world) allEvicted() map[string]int {

@@ -99,9 +99,8 @@ func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 }
 
 // inUse is inBubble for an instance on whose node the pod a runs. AWS announces nothing by itself.
-func inUse(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) {
-	t.Helper()
-	inBubble(t, g, func(t *testing.T, w *world) {
+func inUse(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) func(*testing.T) {
+	return inBubble(g, func(t *testing.T, w *world) {
 		w.silent()
 		instance := w.inService()[0]
 		w.run(instance, "a")
@@ -148,12 +147,13 @@ func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.Aut
 	return w, w.inService()[0]
 }
 
-// inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
+// inBubble is a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
 // emulated AWS without a network.
-func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
+func inBubble(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
+	}
 }
 
 // background runs until the test, or the returned function, ends it.

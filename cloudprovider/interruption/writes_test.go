@@ -68,14 +68,14 @@ func (n hangingNodes) Update(ctx context.Context, node *corev1.Node, o metav1.Up
 
 // The API server waits ten seconds for a webhook that may fail, and then stores what the caller still waits for.
 func TestNodeIsCordonedBehindAHangingWebhook(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		c := &hanging{Interface: w.cluster, stores: 10 * time.Second}
 		c.first.Store(1000)
 		w.refused.Store(true)
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(warning(warned, time.Now()))
 		w.within(20*time.Second, "cordoned", func() bool { return w.cordoned() == 1 })
-	})
+	})(t)
 }
 
 func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
@@ -87,22 +87,20 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 		{"once", 1, 15 * time.Second},
 		{"always", 1000, 40 * time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-				c := &hanging{Interface: w.cluster}
-				c.first.Store(tt.hangs)
-				w.running(func(o *interruption.Options) { o.Cordons = c })
-				w.send(warning(warned, time.Now()))
-				w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
-				assert.Truef(t, w.evictions("a") == 1, "%d evictions, want one", w.evictions("a"))
-			})
-		})
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+			c := &hanging{Interface: w.cluster}
+			c.first.Store(tt.hangs)
+			w.running(func(o *interruption.Options) { o.Cordons = c })
+			w.send(warning(warned, time.Now()))
+			w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
+			assert.Truef(t, w.evictions("a") == 1, "%d evictions, want one", w.evictions("a"))
+		}))
 	}
 }
 
 // The core decides nothing about a node that is not cordoned, so the evictions do not wait for it.
 func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		c, events := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}, record.NewFakeRecorder(1000)
 		c.first.Store(10000)
 		w.running(func(o *interruption.Options) { o.Cordons, o.Events, o.Wake = c, events, func() {} })
@@ -115,11 +113,11 @@ func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
 		}
 		c.first.Store(0)
 		w.within(5*time.Second, "cordoned, or gone", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
-	})
+	})(t)
 }
 
 func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
-	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		w.silent()
 		w.annotate(w.inService()[0], "cordon,label", time.Now().Add(-6*time.Minute))
 		c, events := &hanging{Interface: w.cluster}, record.NewFakeRecorder(1000)
@@ -133,13 +131,13 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
-	})
+	})(t)
 }
 
 // The core has lifted its cordon, and a webhook refuses to let the node be cordoned again.
 func TestWarningDuringAPlannedDrainThatCannotCordonIsNotHeldUp(t *testing.T) {
 	const byCore = "ToBeDeletedByClusterAutoscaler"
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		set := func(change func(*corev1.Node)) {
 			node := w.nodes()[warned]
 			change(node)
@@ -163,12 +161,12 @@ func TestWarningDuringAPlannedDrainThatCannotCordonIsNotHeldUp(t *testing.T) {
 		require.Zero(t, w.evictions("a"), "evictions")
 		w.send(warning(warned, time.Now()))
 		w.within(25*time.Second, "evicted", func() bool { return w.evictions("a") == 1 })
-	})
+	})(t)
 }
 
 // AWS says but once that its change is over.
 func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 		w.full.Store(true)
 		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
 		w.running(func(o *interruption.Options) { o.Cordons = c })
@@ -183,5 +181,5 @@ func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
 			w.cordoned(), w.evictions("a"), w.terminations())
-	})
+	})(t)
 }
