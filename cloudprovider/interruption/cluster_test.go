@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -46,12 +45,11 @@ func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
 	w.state("b")
-	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
+	w.unregister(warned)
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
-	assert.Truef(t, w.terminations() == 0 && w.desired() == 2,
-		"%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
+	w.ended(0, 2, 0)
 }
 
 // The node runs pods, and nobody knows that it is the instance's.
@@ -73,9 +71,8 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 		t.Run(tt.name, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 			w.silent()
 			began := time.Now()
-			ends, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
-			node := w.nodes()[ends]
-			require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+			ends := w.inService()[0]
+			node := w.unregister(ends)
 			w.running(func(o *interruption.Options) {
 				o.Elsewhere = func(instance string) (cause, remedy string) {
 					if instance == ends && (tt.known == 0 || time.Since(began) < tt.known) {
@@ -87,9 +84,7 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 			w.send(tt.message(ends))
 			time.Sleep(20 * time.Second)
 			if tt.shown {
-				node.ResourceVersion = ""
-				_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
-				require.NoError(t, err)
+				w.register(node)
 				w.run(ends, "a")
 			}
 			w.within(15*time.Minute, "handled", func() bool { return w.handled()[tt.outcome] == 1 })
@@ -104,7 +99,7 @@ func TestInstanceThatMayBeANodeWithoutEC2sProviderIDIsLeftToAWS(t *testing.T) {
 func TestHookOfAnotherClusterIsLeftToIt(t *testing.T) {
 	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.state("b")
-		require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[w.inService()[0]].Name, metav1.DeleteOptions{}))
+		w.unregister(w.inService()[0])
 		w.running(func(o *interruption.Options) {
 			o.SeeCluster = func() { w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"}) }
 		})

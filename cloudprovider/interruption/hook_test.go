@@ -27,13 +27,11 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(g, func(t *testing.T, w *world) {
 		w.running()
-		err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1])
-		require.NoError(t, err)
+		require.NoError(t, w.cache.Terminate(t.Context(), "spot", w.inService()[:1]))
 		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
 		time.Sleep(9 * time.Minute)
-		if calls := w.aws.Calls(); calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"] > 0 {
-			t.Errorf("the hook of another tool was completed or extended: %v", calls)
-		}
+		calls := w.aws.Calls()
+		assert.Zero(t, calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"], "completions and heartbeats of the hook of another tool")
 	})(t)
 }
 
@@ -191,8 +189,7 @@ func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 	const instances = 90 // the fake API server watches a hundred at once
 	for name, end := range map[string]func(t *testing.T, w *world){
 		"ended by us": func(t *testing.T, w *world) {
-			err := w.cache.Terminate(t.Context(), "spot", w.inService())
-			require.NoError(t, err)
+			require.NoError(t, w.cache.Terminate(t.Context(), "spot", w.inService()))
 		},
 		"ended by Auto Scaling": func(t *testing.T, w *world) { require.NoError(t, w.aws.SetDesired("spot", 0)) },
 	} {
@@ -232,9 +229,7 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 		t.Run(tt.name, inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 			const beside = "i-0aaaaaaaaaaaaaaaa"
 			if tt.node {
-				_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"},
-					Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}}, metav1.CreateOptions{})
-				require.NoError(t, err)
+				w.register(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}})
 			}
 			if tt.pod {
 				w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })

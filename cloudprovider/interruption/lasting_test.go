@@ -55,8 +55,7 @@ func TestFailedLaunchIsLeftToAWSWhichSaysWhy(t *testing.T) {
 		w.silent()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Dies: ms(10_000)})
 		w.running()
-		err := w.cache.Increase(t.Context(), "spot", 1)
-		require.NoError(t, err)
+		require.NoError(t, w.cache.Increase(t.Context(), "spot", 1))
 		var starting string
 		w.wait("a starting instance in a reading", func() bool {
 			for _, i := range w.cache.Snapshot().Group("spot").Instances {
@@ -83,12 +82,11 @@ func TestInstanceThatEndsWithoutANodeIsLeftToAWS(t *testing.T) {
 		t.Run(state, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 			w.silent()
 			ends := w.inService()[0]
-			require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[ends].Name, metav1.DeleteOptions{}))
+			w.unregister(ends)
 			w.running()
 			w.send(stateChange(ends, state))
 			w.waitEmptyQueue()
-			assert.Truef(t, w.terminations() == 0 && w.desired() == 2,
-				"%d terminations, desired %d, want none and two", w.terminations(), w.desired())
+			w.ended(0, 2, 0)
 		}))
 	}
 }
@@ -134,10 +132,9 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 			warned := w.inService()[0]
 			w.run(warned, "a", "b")
 			stale := w.nodes()[warned].DeepCopy()
-			stale.Name, stale.ResourceVersion, stale.UID = name, "", "stale"
+			stale.Name, stale.UID = name, "stale"
 			stale.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
-			_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), stale, metav1.CreateOptions{})
-			require.NoError(t, err)
+			w.register(stale)
 			w.create("c", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = name, corev1.PodRunning })
 			w.running()
 			w.send(warning(warned, time.Now()))
@@ -182,8 +179,7 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 			w.send(warning(ids[2], began))
 			w.wait("its node cordoned", func() bool { return w.nodes()[ids[2]].Spec.Unschedulable })
 			w.waitTerminated(ids[2])
-			took := time.Since(began)
-			assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
+			assert.LessOrEqual(t, time.Since(began), 10*time.Second, "from its warning until an empty node is dealt with")
 		}))
 	}
 }
@@ -217,12 +213,9 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 			w.running(drainOnRebalance, func(o *interruption.Options) { seen = o.Nodes.GetStore() })
 			w.send(recommendation(leaves, time.Now()))
 			w.wait("an eviction refused", func() bool { return len(w.pods.Calls()) > 0 })
-			nodes, old := w.cluster.CoreV1().Nodes(), w.nodes()[leaves]
-			require.NoError(t, nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}))
-			fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
-				Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + cmp.Or(tt.instance, leaves)}}
-			_, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{})
-			require.NoError(t, err)
+			old := w.unregister(leaves)
+			w.register(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
+				Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + cmp.Or(tt.instance, leaves)}})
 			w.wait("the handler knows the new node", func() bool {
 				n, exists, _ := seen.GetByKey(old.Name)
 				return exists && n.(*corev1.Node).UID == "new"
@@ -240,16 +233,14 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 func TestNodeThatComesBeforeItsInstanceEndsIsDrained(t *testing.T) {
 	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
-		warned, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
-		node := w.nodes()[warned]
-		require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+		warned := w.inService()[0]
+		node := w.unregister(warned)
 		w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied", For: fakeaws.Duration(10 * time.Second)})
 		w.running()
 		w.send(warning(warned, time.Now()))
 		w.wait("a termination refused", func() bool { return w.terminations() > 0 })
-		node.ResourceVersion, node.UID = "", "new"
-		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
-		require.NoError(t, err)
+		node.UID = "new"
+		w.register(node)
 		w.run(warned, "a")
 		w.waitTerminated(warned)
 		assert.Equal(t, 1, w.evictions("a"), "evictions")
@@ -262,21 +253,19 @@ func TestNodeThatComesWhileItsInstanceEndsIsDrained(t *testing.T) {
 	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(g, func(t *testing.T, w *world) {
 		w.silent()
-		warned, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
-		node := w.nodes()[warned]
-		require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+		warned := w.inService()[0]
+		node := w.unregister(warned)
 		w.running()
 		w.send(warning(warned, time.Now()))
 		time.Sleep(20 * time.Second)
 		require.Equal(t, 1, w.terminations(), "terminations before the node comes")
-		node.ResourceVersion, node.UID = "", "new"
-		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
-		require.NoError(t, err)
+		node.UID = "new"
+		w.register(node)
 		w.run(warned, "a")
 		w.within(20*time.Second, "its pod moved", func() bool { return w.evictions("a") == 1 })
 		w.waitEmptyQueue()
-		assert.Truef(t, w.cordoned() == 1 && w.terminations() == 1 && w.desired() == 1,
-			"%d nodes cordoned, %d terminations, desired %d", w.cordoned(), w.terminations(), w.desired())
+		assert.Equal(t, 1, w.cordoned(), "nodes cordoned")
+		w.ended(1, 1, 1)
 	})(t)
 }
 
@@ -423,14 +412,12 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 				w.send(warning(warned, time.Now()))
 				w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 				if tt.asks {
-					err := w.cache.Increase(t.Context(), "spot", 1)
-					require.NoError(t, err)
+					require.NoError(t, w.cache.Increase(t.Context(), "spot", 1))
 				}
 				w.refused.Store(false)
 				w.waitTerminated(warned)
 				w.wait("the others in service", func() bool { return len(w.inService()) == tt.stays })
-				assert.Truef(t, w.desired() == tt.desired && w.evictions("a") == 1,
-					"desired %d, %d evictions, want %d and one", w.desired(), w.evictions("a"), tt.desired)
+				w.ended(1, tt.desired, 1)
 			})(t)
 		})
 	}
@@ -455,8 +442,7 @@ func TestStopInWarmPoolEndsNoNode(t *testing.T) {
 					w.send(event)
 				}
 				time.Sleep(40 * time.Second)
-				err = w.cache.Increase(t.Context(), "spot", 1)
-				require.NoError(t, err)
+				require.NoError(t, w.cache.Increase(t.Context(), "spot", 1))
 				w.wait("in service, with its node", func() bool { return slices.Contains(w.inService(), warmed) && w.nodes()[warmed] != nil })
 				if late { // otherwise the node is not Ready yet
 					node := w.nodes()[warmed]
@@ -505,9 +491,8 @@ func TestPanicBreaksOneDrainOff(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.waitTerminated(warned)
 		w.waitEmptyQueue()
-		if got := w.handled(); got["broken spot-interruption"] != 1 || w.evictions("a") != 1 {
-			t.Errorf("handled %v, %d evictions, want one drain broken off and done again", got, w.evictions("a"))
-		}
+		assert.Equalf(t, 1, w.handled()["broken spot-interruption"], "drains broken off, handled %v", w.handled())
+		assert.Equal(t, 1, w.evictions("a"), "evictions by the drain that is done again")
 	})(t)
 }
 
@@ -601,7 +586,6 @@ func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
 		w.waitEmptyQueue()
-		n := groups.noted.Load()
-		assert.Truef(t, n == 1, "the pool is noted %d times after two copies of a warning, want once", n)
+		assert.EqualValues(t, 1, groups.noted.Load(), "times the pool is noted after two copies of a warning")
 	})(t)
 }

@@ -83,8 +83,7 @@ func TestPlannedDrainWaitsUntilItsPodsHaveAPlace(t *testing.T) {
 				w.refused.Store(false)
 				w.waitTerminated(leaves)
 				w.waitEmptyQueue()
-				assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "%d evictions, desired %d, want one, and no replacement by AWS",
-					w.evictions("a"), w.desired())
+				w.ended(1, 1, 1)
 			})(t)
 		})
 	}
@@ -114,7 +113,7 @@ func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 			}
 			w.within(2*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 			w.waitEmptyQueue()
-			assert.Truef(t, w.evictions("a")+w.terminations() == 0, "%d evictions, %d terminations, want none", w.evictions("a"), w.terminations())
+			w.ended(0, 2, 0)
 		}))
 	}
 }
@@ -167,8 +166,7 @@ func TestChangeThatAWSCallsOffIsNotDrainedFor(t *testing.T) {
 			}
 			w.waitEmptyQueue()
 			time.Sleep(5 * time.Hour)
-			assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
-				w.cordoned(), w.evictions("a"), w.terminations())
+			assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "nodes cordoned, evictions and terminations")
 		}))
 	}
 }
@@ -220,24 +218,19 @@ func TestPlannedDrainWaitsForItsNode(t *testing.T) {
 	} {
 		t.Run(tt.name, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 			w.silent()
-			starts, nodes := w.inService()[0], w.cluster.CoreV1().Nodes()
-			node := w.nodes()[starts]
-			require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+			starts := w.inService()[0]
+			node := w.unregister(starts)
 			w.running()
 			w.send(tt.message(starts))
 			time.Sleep(tt.after)
-			require.Truef(t, w.terminations() == 0 && w.desired() == 2, "%d terminations, desired %d, want an instance that may join the cluster",
-				w.terminations(), w.desired())
+			w.ended(0, 2, 0) // it may join the cluster
 			if tt.joins {
-				node.ResourceVersion = ""
-				_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
-				require.NoError(t, err)
+				w.register(node)
 				w.run(starts, "a")
 			}
 			w.within(3*time.Minute, "dealt with", func() bool { return w.handled()[tt.outcome+" scheduled-change"] == 1 })
 			w.waitEmptyQueue()
-			assert.Truef(t, w.terminations() == tt.ended && w.desired() == 2-tt.ended && w.evictions("a") == tt.evicted,
-				"%d terminations, desired %d, %d evictions", w.terminations(), w.desired(), w.evictions("a"))
+			w.ended(tt.ended, 2-tt.ended, tt.evicted)
 		}))
 	}
 }
@@ -303,7 +296,6 @@ func TestNodeOfAGroupThatIsNoLongerOursIsPutBackIntoUse(t *testing.T) {
 
 // The core takes its taint off after two minutes, and its cordon with it. It has left a pod.
 func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
-	const byCore = "ToBeDeletedByClusterAutoscaler"
 	for _, tt := range []struct {
 		name    string
 		resumed bool // by the next leader
@@ -336,16 +328,15 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 				time.Sleep(time.Minute)
 				require.Len(t, h.NodesBeingDrained(), 1, "nodes whose pods count as pending")
 			}
-			node := w.nodes()[leaves]
-			node.Spec.Unschedulable = true
-			node.Spec.Taints = append(node.Spec.Taints,
-				corev1.Taint{Key: byCore, Value: fmt.Sprint(since.Unix()), Effect: corev1.TaintEffectNoSchedule},
-				corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &since})
-			if tt.person {
-				slices.Reverse(node.Spec.Taints)
-			}
-			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			w.edit(leaves, func(n *corev1.Node) {
+				n.Spec.Unschedulable = true
+				n.Spec.Taints = append(n.Spec.Taints,
+					corev1.Taint{Key: byCore.Key, Value: fmt.Sprint(since.Unix()), Effect: corev1.TaintEffectNoSchedule},
+					corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &since})
+				if tt.person {
+					slices.Reverse(n.Spec.Taints)
+				}
+			})
 			if !tt.later {
 				begin()
 			}
@@ -353,14 +344,12 @@ func TestPodsThatTheCoreLeavesNeedAPlaceFirst(t *testing.T) {
 			w.waits()
 			require.Empty(t, h.NodesBeingDrained(), "nodes whose pods count twice, here and in the core")
 
-			node = w.nodes()[leaves]
-			node.Spec.Unschedulable = false
-			node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == byCore })
-			_, err = w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			w.edit(leaves, func(n *corev1.Node) {
+				n.Spec.Unschedulable, n.Spec.Taints = false, slices.DeleteFunc(n.Spec.Taints, isByCore)
+			})
 			time.Sleep(time.Minute)
 			w.waits()
-			require.Equal(t, []string{node.Name}, h.NodesBeingDrained(), "nodes whose pods count as pending")
+			require.Equal(t, []string{w.nodes()[leaves].Name}, h.NodesBeingDrained(), "nodes whose pods count as pending")
 			if tt.gaveUp {
 				time.Sleep(2*time.Hour + 50*time.Minute)
 				w.within(10*time.Minute, "given up", func() bool { return w.handled()["gave-up scheduled-change"] == 1 })
@@ -636,26 +625,14 @@ func TestNodeOfAnotherProcessStaysCordoned(t *testing.T) {
 		{"detached after its reboot", []string{"group", "spot", "kind", "reboot", "terminating", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}, false},
 	} {
 		t.Run(tt.name, inBubble(scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
-			_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
+			w.register(&corev1.Node{
 				ObjectMeta: metav1.ObjectMeta{Name: "unknown", Labels: map[string]string{"a": "b"}},
 				Spec:       corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + unknown},
 				Status:     corev1.NodeStatus{Conditions: ready},
-			}, metav1.CreateOptions{})
-			require.NoError(t, err)
+			})
 			w.annotate(unknown, "cordon,label", time.Now().Add(-6*time.Minute), tt.more...)
 			w.handler().Reconcile(t.Context())
 			assert.Equal(t, tt.cordon, w.nodes()[unknown].Spec.Unschedulable, "cordoned")
 		}))
 	}
-}
-
-func TestAnnotationNamesTheGroup(t *testing.T) {
-	inUse(scalingGroup(0, 1, 5), func(t *testing.T, w *world, warned string) {
-		w.refused.Store(true)
-		w.running()
-		w.send(warning(warned, time.Now()))
-		w.wait("annotated", func() bool {
-			return strings.Contains(w.nodes()[warned].Annotations[interruption.Taint], `"group":"spot"`)
-		})
-	})(t)
 }

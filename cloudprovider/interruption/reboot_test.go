@@ -23,12 +23,11 @@ func (w *world) reboots() int { return w.aws.Calls()["RebootInstances"] }
 
 // toReboot has a repair want the instance rebooted, since some time.
 func (w *world) toReboot(instance string, since time.Duration) {
-	node := w.nodes()[instance]
-	s := move.State{Why: move.Why{Cause: "it is broken", Reboot: true}, Reason: move.Repair, Step: move.Rebooting, Boot: node.Status.NodeInfo.BootID,
-		Since: time.Now().Add(-since), Began: time.Now().Add(-since)}
-	metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
-	_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{})
-	require.NoError(w.t, err)
+	w.edit(instance, func(n *corev1.Node) {
+		s := move.State{Why: move.Why{Cause: "it is broken", Reboot: true}, Reason: move.Repair, Step: move.Rebooting, Boot: n.Status.NodeInfo.BootID,
+			Since: time.Now().Add(-since), Began: time.Now().Add(-since)}
+		metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, s.Text())
+	})
 }
 
 // setReady is the kubelet, or the control plane while it is silent.
@@ -103,10 +102,7 @@ func TestRebootIsGivenUp(t *testing.T) {
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
 		{name: "a person keeps its node", before: func(w *world, id string) {
-			n := w.nodes()[id]
-			n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
-			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(w.t, err)
+			w.edit(id, func(n *corev1.Node) { n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true" })
 		}},
 		{name: "it has rebooted by itself", before: func(w *world, id string) {
 			n := w.nodes()[id]
@@ -115,10 +111,7 @@ func TestRebootIsGivenUp(t *testing.T) {
 			require.NoError(w.t, err)
 		}},
 		{name: "the core drains it", before: func(w *world, id string) {
-			n := w.nodes()[id]
-			n.Spec.Taints = []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
-			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(w.t, err)
+			w.edit(id, func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{byCore} })
 		}},
 	} {
 		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
@@ -151,10 +144,7 @@ func TestNodeWhoseRebootIsTakenBackKeepsItsPods(t *testing.T) {
 			w.toReboot(id, 0)
 			w.wait("its cordon", func() bool { return w.cordoned() == 1 })
 			time.Sleep(time.Minute)
-			n := w.nodes()[id]
-			delete(n.Annotations, move.Annotation)
-			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			w.edit(id, func(n *corev1.Node) { delete(n.Annotations, move.Annotation) })
 			w.within(10*time.Second, "back in use", func() bool { return w.back(id) })
 			time.Sleep(time.Hour)
 			assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.terminations(), w.evictions("a")}, "reboots, terminations, evictions")
@@ -202,11 +192,8 @@ func TestNodeWhoseBootIsForgottenIsNotBackAtOnce(t *testing.T) {
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		w.annotate(id, "cordon,label", time.Now().Add(10*time.Minute), "kind", "reboot", "terminating", time.Now().UTC().Format(time.RFC3339))
-		node := w.nodes()[id]
 		s := move.State{Reason: move.Repair, Step: move.Waiting, Since: time.Now(), Began: time.Now()}
-		metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
-		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-		require.NoError(t, err)
+		w.edit(id, func(n *corev1.Node) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, s.Text()) })
 		w.running()
 		time.Sleep(20 * time.Minute)
 		assert.False(t, w.back(id), "back in use while its instance may reboot")

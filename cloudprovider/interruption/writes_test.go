@@ -127,8 +127,7 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 		if len(events.Events) > 0 {
 			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
 		}
-		n := c.most.Load()
-		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
+		assert.EqualValues(t, 1, c.most.Load(), "writes of one node at once")
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
 	})(t)
@@ -136,26 +135,15 @@ func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
 
 // The core has lifted its cordon, and a webhook refuses to let the node be cordoned again.
 func TestWarningDuringAPlannedDrainThatCannotCordonIsNotHeldUp(t *testing.T) {
-	const byCore = "ToBeDeletedByClusterAutoscaler"
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-		set := func(change func(*corev1.Node)) {
-			node := w.nodes()[warned]
-			change(node)
-			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-			require.NoError(t, err)
-		}
-		set(func(n *corev1.Node) {
-			n.Spec.Unschedulable = true
-			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: byCore, Effect: corev1.TaintEffectNoSchedule})
-		})
+		w.edit(warned, func(n *corev1.Node) { n.Spec.Unschedulable, n.Spec.Taints = true, append(n.Spec.Taints, byCore) })
 		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(change("REBOOT_MAINTENANCE", time.Now().Add(3*time.Hour), warned))
 		w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
 		c.first.Store(10000)
-		set(func(n *corev1.Node) {
-			n.Spec.Unschedulable = false
-			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == byCore })
+		w.edit(warned, func(n *corev1.Node) {
+			n.Spec.Unschedulable, n.Spec.Taints = false, slices.DeleteFunc(n.Spec.Taints, isByCore)
 		})
 		time.Sleep(time.Minute)
 		require.Zero(t, w.evictions("a"), "evictions")
@@ -179,7 +167,6 @@ func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 		time.Sleep(5 * time.Hour)
-		assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
-			w.cordoned(), w.evictions("a"), w.terminations())
+		assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "nodes cordoned, evictions and terminations")
 	})(t)
 }
