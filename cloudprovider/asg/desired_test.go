@@ -177,9 +177,8 @@ func member(id, state string) types.Instance {
 
 func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.InService = ms(20000) // until then they are still ours to withdraw
-	w, now := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).timed()
+	// until then they are still ours to withdraw
+	w, now := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(20000) }, scalingGroup("a", 0, 1, 10)).timed()
 	w.calls.between.Store(true)
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
@@ -499,9 +498,8 @@ func (w *world) withdraw(n int) int {
 
 func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
-	w := newWorldWith(t, delays, scalingGroup("a", 0, 3, 10)).started()
+	// readings show the instance that another's lowering ends
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(20000) }, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, desired := range []int{8, 2} {
 		w.setDesired(desired)

@@ -163,9 +163,7 @@ func (w *world) withinNextWrite(kind fakeaws.DeedKind, done func(instances, term
 
 func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	t.Parallel()
-	slow := quick
-	slow.Terminate = ms(60_000)
-	w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(60_000) }, scalingGroup("a", 0, 3, 10)).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increasesTo(1, 4) // want the 4 that were asked for: AWS replaced an instance meanwhile
 }
@@ -343,9 +341,8 @@ func movesInstances(t *testing.T, w *world) {
 func TestInstanceMovedBetweenTwoRaisesIsNotRestored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		slow := quick
-		slow.InService = ms(60_000) // AWS ends no other instance before
-		w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
+		// AWS ends no other instance before
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(60_000) }, scalingGroup("a", 0, 3, 10)).started()
 		w.increase(2)
 		time.Sleep(4 * time.Second)
 		w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))

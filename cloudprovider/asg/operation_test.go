@@ -68,9 +68,9 @@ func pausesScaleDown(t *testing.T, bake time.Duration) {
 func TestRefreshWithADesiredConfiguration(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
-		a, delays := scalingGroup("a", 0, 3, 9), quick
-		a.MaintenancePolicy, delays.InService = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 110}, fakeaws.Duration(5*time.Minute)
-		w := newWorldWith(t, delays, a).running()
+		a := scalingGroup("a", 0, 3, 9)
+		a.MaintenancePolicy = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 110}
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = fakeaws.Duration(5 * time.Minute) }, a).running()
 		newer := workers("m5.large")
 		newer.Versions = append(newer.Versions, newer.Versions[0])
 		w.must(w.aws.PutLaunchTemplate(newer))

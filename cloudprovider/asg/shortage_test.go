@@ -105,9 +105,7 @@ func TestOnlyAnInstanceInServiceEndsTheProblemOfDeadOnes(t *testing.T) {
 func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	delays := quick
-	delays.InService = ms(500)
-	w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
@@ -246,10 +244,8 @@ func TestFailuresOfShortage(t *testing.T) {
 		{name: "that passes by itself", failed: failedLaunch("An internal error has occurred"), began: 5 * time.Second, ended: 5 * time.Second},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			delays := quick
-			delays.Listed = fakeaws.Duration(time.Hour)
 			now := clocktesting.NewFakeClock(time.Now())
-			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = []types.Activity{tt.failed}
 			w.running()
@@ -273,9 +269,7 @@ func TestFailuresOfShortage(t *testing.T) {
 func TestExpiredCredentialsPostponeALookByAMinuteAtMost(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
-		delays := quick
-		delays.Listed = fakeaws.Duration(time.Hour)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).running()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).running()
 		w.setDesired(2) // somebody else's
 		looks := func() int { return w.aws.Calls()[activitiesCall] }
 		until := func(n int) {

@@ -296,9 +296,7 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 func TestFailedLaunchThatAReadingHasShownIsAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Unlisted = ms(400)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Unlisted = ms(400) }, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 		w.start("a", "", 2)
 		time.Sleep(time.Duration(quick.Synchronous) + 100*time.Millisecond)
