@@ -155,10 +155,10 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).with(at(now)).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
-				if !launches {
-					require.Error(t, w.cache.Increase(t.Context(), "a", 2), "launched where there is no capacity")
-				} else if err := w.aws.SetDesired("same", 1); err != nil {
-					t.Fatal(err)
+				if launches {
+					w.must(w.aws.SetDesired("same", 1))
+				} else {
+					w.failsToIncrease("a", 2)
 				}
 				now.Step(3 * time.Second)
 				w.waitWhile("the instance is not listed", func() bool { w.refresh(); return launches && len(w.group("same").Instances) == 0 })
@@ -252,11 +252,6 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
 	w := onSpot(t).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
-	err := w.cache.Increase(t.Context(), "spot", 3)
-	g := w.group("spot")
-	require.NoError(t, err)
-	for _, i := range g.Instances {
-		assert.Equal(t, "us-west-2b", i.Zone, "launched in")
-	}
-	assert.Equal(t, 3, len(g.Instances), "instances")
+	w.must(w.cache.Increase(t.Context(), "spot", 3))
+	assert.Equal(t, map[string]int{"b": 3}, w.perZone("spot"), "instances by zone")
 }

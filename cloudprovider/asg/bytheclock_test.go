@@ -85,7 +85,7 @@ func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
 	w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &one}))
 	w.refresh()
 	w.aws.ClearShortages()
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
 	got := w.desired("a")

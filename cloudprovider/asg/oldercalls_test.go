@@ -123,8 +123,7 @@ func (w *world) steady(name string, n int) {
 	if g := w.group(name); state.Desired != n || w.inService(name) != n || g.DesiredCapacity != n || len(g.Counted()) != n {
 		w.t.Errorf("%s has %d of %d instances in service, and %d of %d are known, want %d", name, w.inService(name), state.Desired, len(g.Counted()), g.DesiredCapacity, n)
 	}
-	kills := w.kills()
-	assert.Truef(w.t, len(kills) == 0, "AWS ended %v by its own choice", kills)
+	assert.Empty(w.t, w.kills(), "AWS ended by its own choice")
 }
 
 // spans takes the group through scale-ups and scale-downs, in more than 20 minutes, and returns how long each took. Around each of them, readings
@@ -180,8 +179,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 }
 
 func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
-	config := usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20))
-	inBubble(config, nil, func(w *world) {
+	inBubble(usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20)), nil, func(w *world) {
 		time.Sleep(10 * time.Second)
 		usualUp, usualDown := w.grows("b", 5), w.shrinks("b", 2)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Latency: fakeaws.Duration(time.Hour)})
@@ -221,8 +219,7 @@ func (w *world) wish(call, name string) error {
 }
 
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
-	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30)}
-	config := usual(groups...)
+	config := usual(scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30))
 	for _, tt := range []struct {
 		call   string
 		fault  fakeaws.Fault
@@ -259,8 +256,7 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 			time.Sleep(14 * time.Minute)
 			assert.Empty(w.t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
 			time.Sleep(2 * time.Minute)
-			got := fallbacks(w.cache)
-			assert.Truef(w.t, got == nil, "problems %v after 16 minutes, want none", got)
+			assert.Empty(w.t, fallbacks(w.cache), "problems after 16 minutes")
 			if wish("a"); asked() == before || !slices.Equal(fallbacks(w.cache), []string{tt.reason}) {
 				w.t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
 			}
@@ -298,8 +294,7 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 				for _, g := range groups {
 					assert.NoErrorf(w.t, w.wish(call, g.Name), "%s", g.Name)
 				}
-				took := time.Since(began)
-				assert.Truef(w.t, took <= 20*time.Second, "%d wishes took %s, want 20 s at most", len(groups), took)
+				assert.LessOrEqual(w.t, time.Since(began), 20*time.Second, "all wishes took")
 				for _, g := range groups {
 					w.steady(g.Name, tt.want)
 				}
@@ -327,9 +322,8 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 
 // AWS launches in each zone, answers with a fault, and the reading after that is older. No desired capacity can make up for it.
 func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
-	config := usual(zonal("a", 0, 0, 20))
 	synchronously := func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }
-	inBubble(config, synchronously, func(w *world) {
+	inBubble(usual(zonal("a", 0, 0, 20)), synchronously, func(w *world) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
@@ -351,24 +345,21 @@ func TestLaunchThatIsRefusedAfterALostAnswerIsKept(t *testing.T) {
 }
 
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
-	config := usual(zonal("a", 0, 0, 20))
 	for name, fault := range troubles {
-		t.Run(name, inBubble(config, nil, func(w *world) {
+		t.Run(name, inBubble(usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
 			fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 			w.aws.Inject(fault)
 			w.must(w.cache.Increase(w.t.Context(), "a", 6))
 			w.steady("a", 6)
-			got := fallbacks(w.cache)
-			assert.Truef(w.t, got == nil, "problems %v, want none: AWS answered in other zones", got)
+			assert.Empty(w.t, fallbacks(w.cache), "problems: AWS answered in other zones")
 		}))
 	}
 }
 
 func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
-		config := usual(g)
 		for name, fault := range troubles {
-			t.Run(name+" "+zones, inBubble(config, nil, func(w *world) {
+			t.Run(name+" "+zones, inBubble(usual(g), nil, func(w *world) {
 				fault.Action = launchCall
 				w.aws.Inject(fault)
 				err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
@@ -386,12 +377,11 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
 func TestSynchronousModeRetries(t *testing.T) {
-	config := usual(scalingGroup("a", 0, 0, 20))
-	inBubble(config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
+	inBubble(usual(scalingGroup("a", 0, 0, 20)), func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
-			err := w.cache.Increase(w.t.Context(), "a", 3)
-			assert.Truef(w.t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
+			w.failsToIncrease("a", 3)
+			w.wantDesired(0)
 			_, rests := w.cache.CoolDown(w.group("a"))
 			assert.Truef(w.t, rests && fallbacks(w.cache) == nil, "left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			time.Sleep(time.Minute)
@@ -417,8 +407,8 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 					}
 					assert.NoErrorf(w.t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
 					w.steady("a", 2)
-					n := w.aws.Calls()[desiredCall]
-					assert.Truef(w.t, n == 0 && fallbacks(w.cache) == nil, "%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
+					assert.Zero(w.t, w.aws.Calls()[desiredCall], "raises beside a slow launch")
+					assert.Empty(w.t, fallbacks(w.cache), "problems")
 				})(t)
 			})
 		}
@@ -436,27 +426,23 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 		{fault: fakeaws.Fault{Code: "ValidationError", Message: missing}, off: true},
 		{fault: fakeaws.Fault{Code: "UnsupportedOperation"}, off: true},
 	} {
-		t.Run(tt.fault.Code+" "+tt.fault.Message, func(t *testing.T) {
-			config := usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100))
-			inBubble(config, nil, func(w *world) {
-				time.Sleep(10 * time.Second)
-				tt.fault.Action, tt.fault.Params, tt.fault.Times = terminateCall, batchOnly, 1
-				w.aws.Inject(tt.fault)
-				for _, step := range []struct {
-					group string
-					after time.Duration
-					one   bool // call
-				}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
-					time.Sleep(step.after)
-					w.aws.ResetCalls()
-					w.must(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
-					if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
-						w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
-					}
+		t.Run(tt.fault.Code+" "+tt.fault.Message, inBubble(usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100)), nil, func(w *world) {
+			time.Sleep(10 * time.Second)
+			tt.fault.Action, tt.fault.Params, tt.fault.Times = terminateCall, batchOnly, 1
+			w.aws.Inject(tt.fault)
+			for _, step := range []struct {
+				group string
+				after time.Duration
+				one   bool // call
+			}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
+				time.Sleep(step.after)
+				w.aws.ResetCalls()
+				w.must(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
+				if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
+					w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 				}
-				got := fallbacks(w.cache)
-				assert.Truef(w.t, got == nil, "problems %v where AWS takes one instance a call, want none", got)
-			})(t)
-		})
+			}
+			assert.Empty(w.t, fallbacks(w.cache), "problems where AWS takes one instance a call")
+		}))
 	}
 }
