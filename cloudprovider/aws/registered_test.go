@@ -140,6 +140,5 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 	registered.Spec.ProviderID = full
 	require.NoError(t, store.Update(registered))
 	w.NextLoop()
-	got := w.Nodes("a")[0].Spec.ProviderID
-	assert.Truef(t, got == full, "its ID is %q after a list that succeeded, want %q", got, full)
+	assert.Equal(t, full, w.Nodes("a")[0].Spec.ProviderID, "its ID after a list that succeeded")
 }

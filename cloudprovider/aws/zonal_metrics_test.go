@@ -47,8 +47,7 @@ func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
 	w.wantProblems(nil)
-	diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs())
-	assert.Truef(t, diff == "", "node groups (-want +got):\n%s", diff)
+	assert.Equal(t, []string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs(), "node groups")
 }
 
 func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
