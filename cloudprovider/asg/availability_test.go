@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,13 +48,11 @@ func TestFailureCoolsDownPools(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
-			err := w.cache.Increase(t.Context(), "a", 2)
-			require.Truef(t, err != nil && strings.Contains(err.Error(), tt.code), "error = %v, want one with %s", err, tt.code)
+			require.ErrorContains(t, w.cache.Increase(t.Context(), "a", 2), tt.code)
 			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
 				rest, resting := w.cache.CoolDown(w.group(name))
-				if resting != want || resting && (rest.Class != tt.class || rest.Until.Sub(now.Now()) != tt.rest) {
-					t.Errorf("group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
-				}
+				assert.Truef(t, resting == want && (!want || rest.Class == tt.class && rest.Until.Sub(now.Now()) == tt.rest),
+					"group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
 			}
 		}))
 	}

@@ -131,8 +131,7 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 
 // The --nodes flags name its zones alone, and the owner has taken these out.
 func TestDroppedGroupLacksTheZoneOfItsFlag(t *testing.T) {
-	discovery, err := ownership.ParseDiscovery([]string{"0:3:web/us-east-1a"}, nil)
-	require.NoError(t, err)
+	discovery := named(t, "0:3:web/us-east-1a")
 	require.False(t, discovery.Selects("web", []string{"us-east-1b", "us-east-1c"}, nil))
 	p := discovery.Dropped(&group.Group{Name: "web"}, time.Time{}, map[string]string{})
 	assert.Equal(t, "it is no longer served since 00:00:00 UTC: --nodes names none of its zones", p.Message)

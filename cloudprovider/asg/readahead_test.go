@@ -48,9 +48,7 @@ func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {
 			time.Sleep(tt.later)
 			before := w.aws.Calls()[readCall]
 			w.increase(3)
-			if got := w.aws.Calls()[readCall] - before; got != tt.readings || w.desired("a") != tt.want {
-				t.Errorf("%d readings and %d desired, want %d and %d", got, w.desired("a"), tt.readings, tt.want)
-			}
+			assert.Equal(t, [2]int{tt.readings, tt.want}, [2]int{w.aws.Calls()[readCall] - before, w.desired("a")}, "readings, and desired capacity")
 		}))
 	}
 }
