@@ -149,7 +149,8 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
 		t.Run(name, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
-			w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).with(at(now)).started()
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
+				with(at(now)).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if launches {

@@ -121,7 +121,7 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 	require.NoError(t, err)
 	discovery.Join = ownership.JoinAny
 	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
-	assert.Regexp(t, ": its tag k8s.io/cluster-autoscaler/enabled is missing$", p.Message)
+	assert.Regexp(t, `: its tag k8s\.io/cluster-autoscaler/enabled is missing$`, p.Message)
 	for key, value := range map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/main": "owned", ownedBy + "main": "owned", "team": "true"} {
 		discovery := ownership.Discovery{Filters: []ownership.TagFilter{{{Key: key}}}}
 		p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{})

@@ -44,7 +44,8 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 					w.refresh()
 					g := w.group("a")
 					assert.Equal(t, tt.wantDesired, w.desired("a"), "desired capacity")
-					assert.Equal(t, [3]int{tt.wantInstances, 0, tt.wantInstances}, [3]int{len(g.Counted()), g.Missing(), g.TargetInstances()}, "instances, missing, and a target in nodes")
+					assert.Equal(t, [3]int{tt.wantInstances, 0, tt.wantInstances}, [3]int{len(g.Counted()), g.Missing(), g.TargetInstances()},
+						"instances, missing, and a target in nodes")
 				}))
 			}
 		}

@@ -71,7 +71,8 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 			w.started()
 			assert.LessOrEqual(t, time.Since(begun), 8*time.Second, "the start took")
 			g := w.group("g")
-			assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image == nil && len(g.Problems) == 0, "launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
+			assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image == nil && len(g.Problems) == 0,
+				"launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
 		}))
 	}
 }

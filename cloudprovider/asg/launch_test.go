@@ -242,7 +242,7 @@ func TestRaisedGroups(t *testing.T) {
 				want = map[string]int{desiredCall: 2}
 			}
 			calls := w.aws.Calls()
-			assert.Equalf(t, [2]int{want[launchCall], want[desiredCall]}, [2]int{calls[launchCall], calls[desiredCall]}, "launches and raises in %v", calls)
+			assert.Equal(t, [2]int{want[launchCall], want[desiredCall]}, [2]int{calls[launchCall], calls[desiredCall]}, "launches and raises")
 			w.wantDesired(2)
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.aws.ResetCalls()
@@ -463,7 +463,7 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 			w.listed(5)
 		}
 		w.increase(2)
-		assert.Equal(t, [2]int{7, 7}, [2]int{w.desired("a"), w.group("a").DesiredCapacity}, "desired capacity, want 5 of the other writer and 2 of ours")
+		assert.Equal(t, [2]int{7, 7}, [2]int{w.desired("a"), w.group("a").DesiredCapacity}, "5 of the other writer and 2 of ours")
 	})
 }
 

@@ -31,7 +31,7 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 		require.NoError(t, <-done)
 		for range 2 {
 			g := w.group("a")
-			assert.Equal(t, [3]int{4, 0, 4}, [3]int{g.DesiredCapacity, g.Missing(), g.TargetInstances()}, "desired, missing and the target after the launch")
+			assert.Equal(t, [3]int{4, 0, 4}, [3]int{g.DesiredCapacity, g.Missing(), g.TargetInstances()}, "desired, missing and target")
 			w.refresh()
 		}
 		w.aws.Deny(launchCall)

@@ -209,7 +209,8 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
 		now := clockAt(2 * time.Minute) // no window of tokens has just begun
-		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(5000) }, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(5000) }, both, scalingGroup("b", 0, 0, 9)).
+			with(at(clockAt(time.Minute))).started()
 		w.increase(1)
 		next := w.with(at(now)).started()
 		next.must(next.cache.Terminate(t.Context(), "a", next.ids("a")))

@@ -243,7 +243,8 @@ func TestFailuresOfShortage(t *testing.T) {
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			now := clocktesting.NewFakeClock(time.Now())
-			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).
+				with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = []types.Activity{tt.failed}
 			w.running()

@@ -47,7 +47,7 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, scalingGroup("a", 0, tt.instances, 300)).started()
 		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
-		assert.Equalf(t, [2]int{tt.calls, 0}, [2]int{w.aws.Calls()[terminateCall], w.desired("a")}, "calls for %d instances, and desired capacity", tt.instances)
+		assert.Equalf(t, [2]int{tt.calls, 0}, [2]int{w.aws.Calls()[terminateCall], w.desired("a")}, "calls, and desired: %d instances", tt.instances)
 	}
 }
 

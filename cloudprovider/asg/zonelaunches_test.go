@@ -239,7 +239,7 @@ func TestZoneLimitsSelectGroup(t *testing.T) {
 	w := newWorldOf(t, having(divided("a", 0, 3, 9), divided("b", 0, 3, 9)), named(t, "0:2:a/us-west-2b")).with(synchronous).started()
 	require.Equal(t, []string{"a"}, names(w.cache.Snapshot()), "groups")
 	w.isDivided(true, "named by one of its zones")
-	assert.Equal(t, [2]int{2, 7}, [2]int{w.view("b").MostInstances(), w.view("c").MostInstances()}, "most instances in b, and in c all that is left")
+	assert.Equal(t, [2]int{2, 7}, [2]int{w.view("b").MostInstances(), w.view("c").MostInstances()}, "most in b, and in c all that is left")
 }
 
 func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {

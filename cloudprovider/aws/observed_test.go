@@ -133,9 +133,8 @@ func TestNewestDeletedNodesCount(t *testing.T) {
 	}
 	k.Remember(nodetemplate.Observe(awsworld.M5Large("n5", "", nil), "m5.large", now), now)
 	names := k.Deleted()
-	if first, last := names[0], names[len(names)-1]; len(names) != aws.MaxDeleted || first != "n3" || last != "n5" {
-		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(names), first, last, aws.MaxDeleted)
-	}
+	assert.Len(t, names, aws.MaxDeleted)
+	assert.Equal(t, [2]string{"n3", "n5"}, [2]string{names[0], names[len(names)-1]}, "first and last")
 }
 
 func TestRemovedLabelIsNoLongerPromised(t *testing.T) {

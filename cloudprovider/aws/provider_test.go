@@ -449,7 +449,7 @@ func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {
 		w.NextLoop()
 	}
 	_, err := w.NodeGroup("unknown").TemplateNodeInfo()
-	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "TemplateNodeInfo of the unknown type: the core does not complain over this one each loop")
+	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "TemplateNodeInfo of the unknown type, of which the core does not complain each loop")
 	w.promised("known")
 	w.wantEvent("x9z.large")
 }

@@ -91,9 +91,8 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 			for range 3 {
 				registered.Read(t.Context())
 			}
-			if diff := cmp.Diff(step.want, registered.IDs(t.Context())); diff != "" || lister.lists != step.lists {
-				t.Errorf("%s: listed %d times, want %d; registered (-want +got):\n%s", step.name, lister.lists, step.lists, diff)
-			}
+			assert.Equalf(t, step.want, registered.IDs(t.Context()), "%s: registered", step.name)
+			assert.Equalf(t, step.lists, lister.lists, "%s: listed", step.name)
 		}
 	})
 }

@@ -33,9 +33,9 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 		has, err := w.HasInstance(reclaimed)
 		return has || err != nil
 	})
-	if has, err := w.HasInstance(detached); !has || err != cloudprovider.ErrNotImplemented {
-		t.Errorf("HasInstance of a detached instance = %t, %v, want that it is not ours to judge", has, err)
-	}
+	has, err := w.HasInstance(detached)
+	assert.True(t, has, "HasInstance of a detached instance")
+	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "it is not ours to judge")
 	assert.True(t, w.has(standby), "HasInstance of an instance in standby")
 	w.waitWhile("an instance in standby has a node group, although its size does not count it", func() bool {
 		w.Reread()

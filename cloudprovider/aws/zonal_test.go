@@ -97,7 +97,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	require.NoError(t, w.Cache.IncreaseZones(t.Context(), "a", map[string]int{awsworld.ZoneC: 1})[awsworld.ZoneC])
 	after, _ := w.AWS.Group("a")
 	young := after.Instances[len(before.Instances)]
-	assert.Equal(t, "a/"+awsworld.ZoneC, w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))), "an instance younger than the loop belongs to")
+	assert.Equal(t, "a/"+awsworld.ZoneC, w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))), "a young instance belongs to")
 }
 
 func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
@@ -164,9 +164,8 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	for _, id := range w.IDs() {
 		targets += w.Target(id)
 	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 4 || targets != 4 || len(state.Instances) != 3 {
-		t.Errorf("%d desired, targets of %d and %d instances, want 4, 4 and 3: three were withdrawn", state.Desired, targets, len(state.Instances))
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, [3]int{4, 4, 3}, [3]int{state.Desired, targets, len(state.Instances)}, "desired, targets and instances: three were withdrawn")
 }
 
 // twoTypes has a policy of both types, wholly on demand.

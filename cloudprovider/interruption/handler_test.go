@@ -74,8 +74,8 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	// The age of the event counts from when its message was received, so a busy machine adds what it took from there to here.
 	late := got.Deadline.Sub(began.Add(2 * time.Minute))
 	assert.Truef(t, late >= 0 && late <= time.Since(began), "deadline %v, want two minutes after %v", got.Deadline, began)
-	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Group != "spot" || got.Reason != want ||
-		got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
+	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Group != "spot" ||
+		got.Reason != want || got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
 		t.Errorf("got %+v, want the reason %q, and what is to be undone", got, want)
 	}
 }

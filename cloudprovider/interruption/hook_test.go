@@ -31,7 +31,7 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
 		time.Sleep(9 * time.Minute)
 		calls := w.aws.Calls()
-		assert.Zero(t, calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"], "completions and heartbeats of the hook of another tool")
+		assert.Zero(t, calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"], "calls for the hook of another tool")
 	})(t)
 }
 

@@ -51,9 +51,8 @@ func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.wait("a denied completion", func() bool { return len(w.aws.Denials()) > 0 })
 		w.denied(action)
-		if g, _ := w.aws.Group("spot"); w.evictions("a") != 1 || len(g.Instances) != 1 {
-			t.Errorf("%d evictions, instances %+v, want a drained instance that waits", w.evictions("a"), g.Instances)
-		}
+		g, _ := w.aws.Group("spot")
+		assert.Equal(t, [2]int{1, 1}, [2]int{w.evictions("a"), len(g.Instances)}, "evictions, and instances that wait")
 	})(t)
 }
 
@@ -83,13 +82,12 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		w.running()
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		time.Sleep(5 * time.Minute)
-		if g, _ := w.aws.Group("spot"); len(g.Instances) != 1 {
-			t.Fatal("the instance is gone undrained")
-		}
+		g, _ := w.aws.Group("spot")
+		require.Len(t, g.Instances, 1, "instances that are drained")
 		w.refused.Store(false)
 		w.wait("the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-		denials := w.aws.Denials()
-		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+		assert.Empty(t, w.aws.Denials(), "denied")
 	})(t)
 }
 

@@ -395,5 +395,6 @@ func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAu
 // ended fails the test unless so many instances were terminated, so many are desired, and the pod a was evicted so many times.
 func (w *world) ended(terminations, desired, evictions int) {
 	w.t.Helper()
-	assert.Equal(w.t, [3]int{terminations, desired, evictions}, [3]int{w.terminations(), w.desired(), w.evictions("a")}, "terminations, desired, evictions")
+	want, got := [3]int{terminations, desired, evictions}, [3]int{w.terminations(), w.desired(), w.evictions("a")}
+	assert.Equal(w.t, want, got, "terminations, desired capacity, evictions")
 }
