@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,13 +48,11 @@ func TestFailureCoolsDownPools(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
-			err := w.cache.Increase(t.Context(), "a", 2)
-			require.Truef(t, err != nil && strings.Contains(err.Error(), tt.code), "error = %v, want one with %s", err, tt.code)
+			require.ErrorContains(t, w.cache.Increase(t.Context(), "a", 2), tt.code)
 			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
 				rest, resting := w.cache.CoolDown(w.group(name))
-				if resting != want || resting && (rest.Class != tt.class || rest.Until.Sub(now.Now()) != tt.rest) {
-					t.Errorf("group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
-				}
+				assert.Truef(t, resting == want && (!want || rest.Class == tt.class && rest.Until.Sub(now.Now()) == tt.rest),
+					"group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
 			}
 		}))
 	}
@@ -151,15 +148,15 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			now, delays := clockAt(time.Minute), quick
-			delays.InService = ms(500)
-			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).with(at(now)).started()
+			now := clockAt(time.Minute)
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
+				with(at(now)).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
-				if !launches {
-					require.Error(t, w.cache.Increase(t.Context(), "a", 2), "launched where there is no capacity")
-				} else if err := w.aws.SetDesired("same", 1); err != nil {
-					t.Fatal(err)
+				if launches {
+					w.must(w.aws.SetDesired("same", 1))
+				} else {
+					w.failsToIncrease("a", 2)
 				}
 				now.Step(3 * time.Second)
 				w.waitWhile("the instance is not listed", func() bool { w.refresh(); return launches && len(w.group("same").Instances) == 0 })
@@ -253,11 +250,6 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
 	w := onSpot(t).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
-	err := w.cache.Increase(t.Context(), "spot", 3)
-	g := w.group("spot")
-	require.NoError(t, err)
-	for _, i := range g.Instances {
-		assert.Equal(t, "us-west-2b", i.Zone, "launched in")
-	}
-	assert.Equal(t, 3, len(g.Instances), "instances")
+	w.must(w.cache.Increase(t.Context(), "spot", 3))
+	assert.Equal(t, map[string]int{"b": 3}, w.perZone("spot"), "instances by zone")
 }

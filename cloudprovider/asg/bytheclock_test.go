@@ -53,9 +53,8 @@ func TestScheduleWakesTheCore(t *testing.T) {
 			}
 			time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.until)))
 			synctest.Wait()
-			if woken := w.wakes(); w.limits() != step.sizes || woken != step.woken {
-				t.Errorf("at %s the sizes are %s and the core was woken: %t, want %s and %t", time.Now().UTC().Format(time.TimeOnly), w.limits(), woken, step.sizes, step.woken)
-			}
+			assert.Equalf(t, step.sizes, w.limits(), "the sizes %s after midnight", step.until)
+			assert.Equalf(t, step.woken, w.wakes(), "the core was woken %s after midnight", step.until)
 		}
 	})(t)
 }
@@ -86,8 +85,8 @@ func TestScheduleLimitsWrites(t *testing.T) {
 		scheduled := scalingGroup("a", 0, 3, 9)
 		scheduled.Tags[group.TagSchedule+"always"] = "any any any any any for=1h min=3 max=4"
 		w := newWorld(t, scheduled).running()
-		err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
-		assert.Truef(t, err != nil && w.desired("a") == 3, "an instance below the minimum went: error %v", err)
+		assert.Error(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]), "termination below the minimum")
+		w.wantDesired(3)
 		w.increasesTo(5, 4) // want the maximum of 4
 		state, _ := w.aws.Group("a")
 		assert.Truef(t, state.Min == 0 && state.Max == 9, "AWS's sizes are %d to %d, want them as they were", state.Min, state.Max)
@@ -105,11 +104,11 @@ func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
 	w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &one}))
 	w.refresh()
 	w.aws.ClearShortages()
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
-	got := w.desired("a")
-	assert.Truef(t, got == 4 && w.limits() == "0 to 1", "desired capacity is %d, and the sizes are %s, want 4 beyond a maximum of 1", got, w.limits())
+	assert.Equal(t, 4, w.desired("a"), "desired capacity")
+	assert.Equal(t, "0 to 1", w.limits(), "sizes")
 }
 
 // actions has the Cache see scheduled actions.
@@ -140,14 +139,14 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 			} {
 				time.Sleep(time.Until(began.Add(step.at)))
 				synctest.Wait() // for a reading at this very moment
-				if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
-					t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
-				}
+				surplus, _ := w.group("a").Surplus()
+				assert.Equalf(t, step.sizes, w.limits(), "the sizes after %s", step.at)
+				assert.Equalf(t, step.surplus, surplus, "the surplus after %s", step.at)
 				b := w.group("b")
 				assert.Truef(t, b.MinSize == 0 && b.MaxSize == 9, "another group has sizes from %d to %d", b.MinSize, b.MaxSize)
 			}
-			calls := w.described("DescribeScheduledActions")
-			assert.Truef(t, calls <= 75, "%d calls in two hours, want one in a minute until the action is over, and one in ten minutes then", calls)
+			// One in a minute until the action is over, and one in ten minutes then.
+			assert.LessOrEqual(t, w.described("DescribeScheduledActions"), 75, "calls in two hours")
 		}))
 	}
 }

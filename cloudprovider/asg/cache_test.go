@@ -3,7 +3,6 @@ package asg_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,11 +38,18 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 	return g
 }
 
+// named is the discovery by the values of --nodes.
+func named(t *testing.T, nodes ...string) ownership.Discovery {
+	t.Helper()
+	discovery, err := ownership.ParseDiscovery(nodes, nil)
+	require.NoError(t, err)
+	return discovery
+}
+
 func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	t.Parallel()
-	discovery, err := ownership.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
-	require.NoError(t, err)
-	w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)), discovery).started()
+	w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)),
+		named(t, "0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a")).started()
 	assert.Empty(t, cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()), "absent names (-want +got)")
 	assert.Nil(t, w.cache.Snapshot().Group("b"), "a group in which no flag names a zone")
 }
@@ -83,11 +89,8 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 		{"0:0:a", 2, 2}, // or to terminate below them
 	} {
 		t.Run(tt.flag, func(t *testing.T) {
-			discovery, err := ownership.ParseDiscovery([]string{tt.flag, "0:1:a"}, nil)
-			require.NoError(t, err)
-			w := newWorldOf(t, having(scalingGroup("a", 2, 2, 6)), discovery).started()
-			g := w.group("a")
-			assert.Truef(t, g.MinSize == tt.least && g.MaxSize == tt.most, "limits are %d to %d, want %d to %d", g.MinSize, g.MaxSize, tt.least, tt.most)
+			w := newWorldOf(t, having(scalingGroup("a", 2, 2, 6)), named(t, tt.flag, "0:1:a")).started()
+			assert.Equal(t, [2]int{tt.least, tt.most}, [2]int{w.group("a").MinSize, w.group("a").MaxSize}, "limits")
 		})
 	}
 }
@@ -177,19 +180,17 @@ func TestTroubleOfAWSDoesNotCountAsUnread(t *testing.T) {
 		{"no answer", fakeaws.Fault{Body: fakeaws.Lost}, time.Hour},
 		{"garbage", fakeaws.Fault{Body: fakeaws.Garbled}, time.Hour},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, scalingGroup("a", 0, 0, 3)).started()
-				time.Sleep(time.Hour)
-				tt.fault.Action = "DescribeAutoScalingGroups"
-				w.aws.Inject(tt.fault)
-				require.Error(t, w.cache.Refresh(t.Context()))
-				assert.Equal(t, tt.want, w.cache.Unread().Truncate(time.Hour))
-				w.aws.ClearFaults()
-				w.refresh()
-				assert.Less(t, w.cache.Unread(), time.Minute, "after a reading")
-			})
-		})
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			w := newWorld(t, scalingGroup("a", 0, 0, 3)).started()
+			time.Sleep(time.Hour)
+			tt.fault.Action = "DescribeAutoScalingGroups"
+			w.aws.Inject(tt.fault)
+			require.Error(t, w.cache.Refresh(t.Context()))
+			assert.Equal(t, tt.want, w.cache.Unread().Truncate(time.Hour))
+			w.aws.ClearFaults()
+			w.refresh()
+			assert.Less(t, w.cache.Unread(), time.Minute, "after a reading")
+		}))
 	}
 }
 
@@ -214,19 +215,16 @@ func TestUnreadCountsFromTheEndOfAWSsTrouble(t *testing.T) {
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
-	flags, err := ownership.ParseDiscovery([]string{"0:3:a", "0:3:b", "0:3:c"}, nil)
-	require.NoError(t, err)
 	for name, fault := range map[string]fakeaws.Fault{
 		"AWS leaves it out":      {Action: "none"},
 		"an endpoint refuses it": {Group: "a", Code: "ValidationError", Message: "AutoScalingGroup name not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, discovery := range []ownership.Discovery{discovered, flags} {
+			for _, discovery := range []ownership.Discovery{discovered, named(t, "0:3:a", "0:3:b", "0:3:c")} {
 				w := newWorldOf(t, having(scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3), scalingGroup("c", 0, 0, 3)), discovery).started()
 				w.must(w.aws.DeleteGroup("a"))
 				w.aws.Inject(fault)
-				err := w.cache.Increase(t.Context(), "a", 1)
-				assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
+				assert.ErrorIs(t, w.cache.Increase(t.Context(), "a", 1), asg.ErrGroupNotFound, "Increase of a deleted group")
 				w.refresh()
 				assert.Empty(t, cmp.Diff([]string{"b", "c"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
 			}
@@ -242,7 +240,6 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 		return g
 	}
 	eks := broken("eks", "doomed", "1")
-	eks.Tags = maps.Clone(eks.Tags)
 	eks.Tags["eks:cluster-name"], eks.Tags["eks:nodegroup-name"] = "prod", "ng"
 	doomed := fakeaws.LaunchTemplate{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
@@ -263,8 +260,8 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 		assert.Truef(t, g.LaunchSpec == nil && len(g.Problems) > 0 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceMissing &&
 			g.Problems[0].Message == want[0] && g.Problems[0].Remedy == want[1], "group %q launches %+v with problems %+v, want nothing and %q", name, g.LaunchSpec, g.Problems, want)
 	}
-	sound := w.group("sound")
-	assert.Truef(t, sound.LaunchSpec != nil && len(sound.Problems) == 0, "the sound group launches %+v with problems %v, want facts and none", sound.LaunchSpec, sound.Problems)
+	assert.NotNil(t, w.group("sound").LaunchSpec, "launch facts of the sound group")
+	assert.Empty(t, w.group("sound").Problems, "problems of the sound group")
 }
 
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
@@ -323,10 +320,8 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 
 func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
 	t.Parallel()
-	suspended := scalingGroup("a", 0, 0, 3)
-	suspended.SuspendedProcesses = []string{"AZRebalance", "Launch"}
-	rebalance := scalingGroup("b", 0, 0, 3)
-	rebalance.SuspendedProcesses = []string{"AZRebalance"}
+	suspended, rebalance := scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)
+	suspended.SuspendedProcesses, rebalance.SuspendedProcesses = []string{"AZRebalance", "Launch"}, []string{"AZRebalance"}
 	w := newWorld(t, suspended, rebalance).started()
 	assert.Truef(t, w.group("a").Blocked() && !w.group("b").Blocked(),
 		"problems are %+v and %+v, want the first group alone blocked", w.group("a").Problems, w.group("b").Problems)
@@ -334,12 +329,10 @@ func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
 
 func TestPolicyTypes(t *testing.T) {
 	t.Parallel()
-	percent := func(n int) *int { return &n }
 	mixed := func(overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
-		g := scalingGroup("g", 0, 0, 9)
-		g.LaunchTemplate = nil
-		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"},
-			Overrides: overrides, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: percent(0)}}
+		g := mixing(scalingGroup("g", 0, 0, 9), overrides...)
+		g.MixedInstancesPolicy.LaunchTemplate.Version = "$Latest"
+		g.MixedInstancesPolicy.Distribution.OnDemandPercentageAboveBaseCapacity = new(int)
 		return g
 	}
 	configured := scalingGroup("g", 0, 0, 9)
@@ -417,8 +410,8 @@ func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 	for range 3 {
 		w.refresh()
 	}
-	after := w.group("a").LaunchSpec
-	assert.Truef(t, after == before && before != nil, "launch facts went from %p to %p without a change", before, after)
+	require.NotNil(t, before)
+	assert.Same(t, before, w.group("a").LaunchSpec, "launch facts")
 }
 
 func TestSnapshotsDoNotChange(t *testing.T) {
@@ -427,9 +420,8 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 	s := w.cache.Snapshot()
 	before := *s.Group("a")
 	w.increase(1)
-	if after := s.Group("a"); after.DesiredCapacity != before.DesiredCapacity || !slices.Equal(after.Instances, before.Instances) {
-		t.Errorf("a snapshot taken before the write shows it: desired %d, was %d", after.DesiredCapacity, before.DesiredCapacity)
-	}
+	assert.Equal(t, before.DesiredCapacity, s.Group("a").DesiredCapacity, "desired capacity in a snapshot taken before the write")
+	assert.Equal(t, before.Instances, s.Group("a").Instances, "instances in a snapshot taken before the write")
 	assert.Equal(t, 2, w.group("a").DesiredCapacity, "the newest snapshot shows a desired capacity after the write")
 }
 
@@ -439,9 +431,8 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 3))
 		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
 		w.running()
-		if g := w.group("a"); g.LaunchSpec != nil || len(g.Problems) != 1 {
-			t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
-		}
+		require.Nil(t, w.group("a").LaunchSpec, "launch facts")
+		require.Len(t, w.group("a").Problems, 1, "problems")
 		w.aws.ClearFaults(fault)
 		w.waitWhile("it has problems, or launches nothing", func() bool { g := w.group("a"); return g.LaunchSpec == nil || len(g.Problems) > 0 })
 	})

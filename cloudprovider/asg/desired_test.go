@@ -134,9 +134,8 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 	w.calls.old = w.past()
 	w.increase(3)
 	w.refresh()
-	if g := w.group("a"); g.DesiredCapacity != 3 || g.Requested != 3 || g.Withdrawable() != 3 {
-		t.Errorf("%d requested, %d withdrawable of a desired capacity of %d, want 3 of each", g.Requested, g.Withdrawable(), g.DesiredCapacity)
-	}
+	g := w.group("a")
+	assert.Equal(t, [3]int{3, 3, 3}, [3]int{g.DesiredCapacity, g.Requested, g.Withdrawable()}, "desired, requested and withdrawable")
 	w.calls.old = nil
 	w.withdraws(3, 3, 0)
 }
@@ -177,9 +176,8 @@ func member(id, state string) types.Instance {
 
 func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.InService = ms(20000) // until then they are still ours to withdraw
-	w, now := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).timed()
+	// until then they are still ours to withdraw
+	w, now := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(20000) }, scalingGroup("a", 0, 1, 10)).timed()
 	w.calls.between.Store(true)
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
@@ -227,9 +225,7 @@ func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 func TestStaleIncreaseAfterWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
-	w.staleAfter(func() {
-		w.withdraw(2)
-	})
+	w.staleAfter(func() { w.withdraw(2) })
 	w.increasesTo(1, 5)
 	assert.Equal(t, 1, w.group("a").Withdrawable(), "withdrawable")
 }
@@ -249,7 +245,7 @@ func TestForeignLoweringCountsAfterOneMinute(t *testing.T) {
 func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(2)
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	w.setDesired(1)
 	w.withdraws(1, 0, 1)
 }
@@ -290,22 +286,18 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 			w.refresh()
 			w.aws.ResetCalls()
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
-			isGone := func() {
-				w.listed(3)
-			}
 			w.calls.beforeRepeat = func() {
 				if tt.read {
-					isGone()
+					w.listed(3)
 					w.refresh()
 				}
 				tt.second.Action = terminateCall
 				w.aws.Inject(tt.second)
 			}
 			w.must(w.cache.Terminate(t.Context(), "a", ids[:1]))
-			isGone()
+			w.listed(3)
 			w.refresh()
-			g, calls := w.group("a"), w.aws.Calls()[terminateCall]
-			assert.Truef(t, g.DesiredCapacity == 3 && calls == 2, "desired capacity is %d after %d calls, want 3 after 2", g.DesiredCapacity, calls)
+			assert.Equal(t, [2]int{3, 2}, [2]int{w.group("a").DesiredCapacity, w.aws.Calls()[terminateCall]}, "desired capacity, and calls")
 		})
 	}
 }
@@ -454,8 +446,7 @@ func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 		w.refresh()
 	}
 	w.increase(1)
-	got := w.desired("a")
-	assert.Truef(t, got >= 10, "our increase set a desired capacity of %d, want at least the 10 of the other writer", got)
+	assert.GreaterOrEqual(t, w.desired("a"), 10, "desired capacity, want at least the 10 of the other writer")
 }
 
 func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
@@ -499,17 +490,16 @@ func (w *world) withdraw(n int) int {
 
 func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
-	w := newWorldWith(t, delays, scalingGroup("a", 0, 3, 10)).started()
+	// readings show the instance that another's lowering ends
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(20000) }, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, desired := range []int{8, 2} {
 		w.setDesired(desired)
 		w.waitWhile("the reading does not count", func() bool { w.refresh(); return w.group("a").DesiredCapacity != desired })
 	}
 	w.increase(2)
-	taken := w.withdraw(2)
-	assert.Truef(t, taken == 2 && w.desired("a") == 2, "withdrew %d of our 2, desired capacity is %d, want the other's 2", taken, w.desired("a"))
+	assert.Equal(t, 2, w.withdraw(2), "withdrew of our 2")
+	assert.Equal(t, 2, w.desired("a"), "desired capacity, want the other's 2")
 }
 
 func TestTerminationLowersForeignFloor(t *testing.T) {
@@ -522,9 +512,8 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.listed(4)
 	w.increase(1)
-	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 4 {
-		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the 4 that are left of the other's 5", taken, w.desired("a"))
-	}
+	assert.Equal(t, 1, w.withdraw(1), "withdrew of our 1")
+	assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that are left of the other's 5")
 }
 
 func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {

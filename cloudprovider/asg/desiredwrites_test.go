@@ -28,27 +28,22 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.setDesired(4) // the Cache does not know
-	err := w.cache.Increase(t.Context(), "a", 2)
-	g := w.group("a")
-	require.NoError(t, err)
-	got := w.desired("a")
-	assert.Truef(t, got == 6 && g.DesiredCapacity == 6, "desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
+	w.increase(2)
+	w.agreed(6) // 4 of the other writer and 2 of ours
 }
 
 func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.must(w.aws.SetLimits("a", 0, 3)) // the Cache does not know
-	err := w.cache.Increase(t.Context(), "a", 5)
-	if err != nil || w.group("a").DesiredCapacity != 3 || w.desired("a") != 3 {
-		t.Errorf("raised to %d, error %v, want the maximum of 3", w.desired("a"), err)
-	}
+	w.increase(5)
+	w.agreed(3)
 	w.aws.ResetCalls()
-	err = w.cache.Increase(t.Context(), "a", 1)
+	err := w.cache.Increase(t.Context(), "a", 1)
 	var limit *group.LimitError
 	assert.Truef(t, errors.As(err, &limit) && limit.Desired == 4 && limit.Limit == 3, "error = %v, want a LimitError of 4 over 3", err)
-	n := w.aws.Calls()["SetDesiredCapacity"]
-	assert.Truef(t, n == 0 && w.desired("a") == 3, "%d writes were made and desired is %d, want none and 3", n, w.desired("a"))
+	assert.Zero(t, w.aws.Calls()[desiredCall], "writes")
+	w.wantDesired(3)
 }
 
 func TestGarbledAnswerIsRetried(t *testing.T) {
@@ -90,24 +85,11 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 1, 4, 10)).started()
 	members := w.group("a").Instances
 	ids := []string{members[1].ID, members[2].ID}
-	err := w.cache.Terminate(t.Context(), "a", ids)
-	g := w.group("a")
-	require.NoError(t, err)
-	got := w.desired("a")
-	assert.Truef(t, got == 2 && g.DesiredCapacity == 2, "desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
-	// The core asks again before AWS is done: nothing more may go.
-	err = w.cache.Terminate(t.Context(), "a", ids)
-	assert.Truef(t, err == nil, "terminating the same instances again: %v, want success", err)
-	w.eventually(func() string {
-		state, _ := w.aws.Group("a")
-		left := []string{}
-		for _, i := range state.Instances {
-			left = append(left, i.ID)
-		}
-		return cmp.Diff([]string{members[0].ID, members[3].ID}, left)
-	})
-	got, kills := w.desired("a"), w.kills()
-	assert.Truef(t, got == 2 && len(kills) == 0, "desired capacity is %d and Auto Scaling killed %v, want 2 and none", got, kills)
+	w.must(w.cache.Terminate(t.Context(), "a", ids))
+	w.agreed(2)
+	w.must(w.cache.Terminate(t.Context(), "a", ids)) // the core asks again before AWS is done: nothing more may go
+	w.eventually(func() string { return cmp.Diff([]string{members[0].ID, members[3].ID}, w.members("a")) })
+	w.wantDesired(2)
 }
 
 func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
@@ -118,11 +100,8 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	w.setDesired(3) // two that another asked for
 	w.refresh()
 	w.increase(2)
-	taken, err := w.cache.Withdraw(t.Context(), "a", 9)
-	require.NoError(t, err)
-	got := w.desired("a")
-	assert.Truef(t, taken == 2 && got == 3 && w.group("a").DesiredCapacity == 3, "withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
-	assert.Empty(t, w.kills(), "Auto Scaling killed")
+	w.withdraws(9, 2, 3)
+	w.agreed(3)
 }
 
 // AWS failed to launch in one zone, and has begun to launch in the other.
@@ -183,9 +162,8 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 				if tt.code != "" {
 					w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: tt.code})
 				}
-				if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
-					t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
-				}
+				assert.Equal(t, tt.taken, w.withdraw(2), "withdrawn of 2")
+				assert.Equal(t, 3-tt.taken, w.desired("a"), "desired capacity")
 			})
 		}
 	}
@@ -280,7 +258,7 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = w.cache.Run(ctx) }()
 		written := make(chan error, 1)
-		go func() { err := w.cache.Increase(ctx, "a", 2); written <- err }()
+		go func() { written <- w.cache.Increase(ctx, "a", 2) }()
 		time.Sleep(100 * time.Millisecond) // AWS has the write, and does not answer yet
 		stopped := time.Now()
 		stop()
@@ -288,9 +266,8 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 		assert.GreaterOrEqual(t, time.Since(stopped), 200*time.Millisecond, "after its end Run has waited for the write for")
 		assert.Equal(t, 2, w.desired("a"), "desired capacity")
 		assert.NoError(t, <-written, "the write ended with")
-		if err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
-			t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
-		}
+		w.failsToIncrease("a", 1) // after the end
+		w.wantDesired(2)
 	})
 }
 
@@ -300,13 +277,11 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 1000), scalingGroup("b", 0, 5, 1000), scalingGroup("c", 0, 0, 10)).running()
 	var all sync.WaitGroup
 	repeat := func(do func(i int) error) {
-		all.Add(1)
-		go func() {
-			defer all.Done()
+		all.Go(func() {
 			for i := range 20 {
 				assert.NoError(t, do(i))
 			}
-		}()
+		})
 	}
 	ctx := context.WithoutCancel(t.Context())
 	repeat(func(int) error { return w.cache.Refresh(ctx) })
@@ -362,15 +337,11 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 			w.aws.Inject(fakeaws.Fault{Action: tt.call, Code: tt.code})
 			_, err := w.cache.Withdraw(t.Context(), "a", 3)
 			require.Error(t, err, "nothing was refused")
-			if wrong := shown(1, 0)(); wrong != "" {
-				t.Error("just after the failure: " + wrong)
-			}
+			assert.Empty(t, shown(1, 0)(), "just after the failure")
 			now.Step(5 * time.Second)
 			w.aws.ClearFaults()
 			w.refresh()
-			if wrong := shown(1, 0)(); wrong != "" {
-				t.Error("a moment later: " + wrong)
-			}
+			assert.Empty(t, shown(1, 0)(), "a moment later")
 			now.Step(tt.pause)
 			w.within(now, 10*time.Second, shown(4, 3))
 			w.calls.between.Store(true)
@@ -460,23 +431,20 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 		{"reading", 1, 1, 30 * time.Second},
 		{"lock of the group", 100, 3, 90 * time.Second}, // for the lock and for the write itself
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cache := asg.NewCache(asg.Options{AutoScaling: &silent{readings: tt.readings}, Clock: clock.RealClock{}, LaunchMode: asg.LaunchDesiredCapacity,
-					Discovery: discovered})
-				require.NoError(t, cache.Refresh(t.Context()))
-				for at := range tt.writes {
-					go func() {
-						time.Sleep(time.Duration(at) * time.Second)
-						began := time.Now()
-						err := cache.Increase(t.Context(), "a", 1)
-						took := time.Since(began)
-						assert.Truef(t, err != nil && took <= tt.most, "the write took %s and ended with %v, want an error within %s", took, err, tt.most)
-					}()
-				}
-				time.Sleep(5 * time.Minute)
-			})
-		})
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			cache := asg.NewCache(asg.Options{AutoScaling: &silent{readings: tt.readings}, Clock: clock.RealClock{}, LaunchMode: asg.LaunchDesiredCapacity,
+				Discovery: discovered})
+			require.NoError(t, cache.Refresh(t.Context()))
+			for at := range tt.writes {
+				go func() {
+					time.Sleep(time.Duration(at) * time.Second)
+					began := time.Now()
+					assert.Error(t, cache.Increase(t.Context(), "a", 1))
+					assert.LessOrEqual(t, time.Since(began), tt.most, "the write took")
+				}()
+			}
+			time.Sleep(5 * time.Minute)
+		}))
 	}
 }
 
@@ -490,14 +458,12 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 	}
 	w.setDesired(4)
 	w.refresh()
-	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
-		t.Errorf("group %+v, want its last reading", g)
-	}
+	assert.Equal(t, [2]int{3, 1}, [2]int{w.group("a").DesiredCapacity, w.group("b").DesiredCapacity}, "desired capacities")
 	_, err := w.cache.Reread(t.Context(), "a")
 	assert.Error(t, err, "a reading without the desired capacity counts")
-	if taken, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
-	}
+	taken, err := w.cache.Withdraw(t.Context(), "a", 1)
+	assert.Error(t, err)
+	assert.Equal(t, [2]int{0, 4}, [2]int{taken, w.desired("a")}, "withdrawn, and desired capacity")
 }
 
 func TestInstancesWithoutWeightHaveThatOfTheirType(t *testing.T) {
@@ -510,9 +476,9 @@ func TestInstancesWithoutWeightHaveThatOfTheirType(t *testing.T) {
 			}
 		}
 		w.refresh()
-		if now := w.group("a"); now.CountedCapacity() < 8 || now.Missing() != 0 {
-			t.Errorf("the instances count for %d, and %d are missing, want all of 8", now.CountedCapacity(), now.Missing())
-		}
+		now := w.group("a")
+		assert.GreaterOrEqual(t, now.CountedCapacity(), 8, "the instances count for")
+		assert.Zero(t, now.Missing(), "missing")
 	}
 }
 

@@ -121,8 +121,7 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 	require.NoError(t, err)
 	discovery.Join = ownership.JoinAny
 	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
-	want := "its tag k8s.io/cluster-autoscaler/enabled is missing"
-	assert.Truef(t, strings.HasSuffix(p.Message, ": "+want), "%q, want it to end with %q", p.Message, want)
+	assert.Regexp(t, `: its tag k8s\.io/cluster-autoscaler/enabled is missing$`, p.Message)
 	for key, value := range map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/main": "owned", ownedBy + "main": "owned", "team": "true"} {
 		discovery := ownership.Discovery{Filters: []ownership.TagFilter{{{Key: key}}}}
 		p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{})
@@ -132,8 +131,7 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 
 // The --nodes flags name its zones alone, and the owner has taken these out.
 func TestDroppedGroupLacksTheZoneOfItsFlag(t *testing.T) {
-	discovery, err := ownership.ParseDiscovery([]string{"0:3:web/us-east-1a"}, nil)
-	require.NoError(t, err)
+	discovery := named(t, "0:3:web/us-east-1a")
 	require.False(t, discovery.Selects("web", []string{"us-east-1b", "us-east-1c"}, nil))
 	p := discovery.Dropped(&group.Group{Name: "web"}, time.Time{}, map[string]string{})
 	assert.Equal(t, "it is no longer served since 00:00:00 UTC: --nodes names none of its zones", p.Message)
@@ -180,12 +178,7 @@ func TestDeletedGroupIsShownForMinutes(t *testing.T) {
 		w.must(w.aws.SetTags("untagged", map[string]*string{discoveryTag: nil}))
 		w.waitWhile("AWS still has the group", func() bool { _, has := w.aws.Group("deleted"); return has })
 		w.refresh()
-		shown := func() (names []string) {
-			for _, g := range w.cache.Snapshot().Foreign() {
-				names = append(names, g.Name)
-			}
-			return names
-		}
+		shown := func() []string { return foreign(w.cache.Snapshot()) }
 		assert.ElementsMatch(t, []string{"deleted", "untagged"}, shown())
 		for _, wait := range []time.Duration{11 * time.Minute, 40 * time.Minute} { // the alert for problems waits for 15 minutes
 			time.Sleep(wait)

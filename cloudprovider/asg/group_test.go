@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -32,13 +31,10 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 		!strings.Contains(foreign[0].Problems[0].Message, `"eks.amazonaws.com"`) {
 		t.Fatalf("left alone are %+v, want one with a problem that names its operator", foreign)
 	}
-	var refused *ownership.OtherClusterError
-	err := w.cache.Increase(t.Context(), "theirs", 1)
-	assert.Truef(t, errors.As(err, &refused), "Increase = %v, want an OtherClusterError", err)
-	err = w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID})
-	assert.Truef(t, errors.As(err, &refused), "Terminate = %v, want an OtherClusterError", err)
-	state, _ := w.aws.Group("theirs")
-	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group has %d instances of %d desired, want its 2", len(state.Instances), state.Desired)
+	ids := w.members("theirs")
+	isForeign(t, w.cache.Increase(t.Context(), "theirs", 1))
+	isForeign(t, w.cache.Terminate(t.Context(), "theirs", ids[:1]))
+	w.keeps("theirs", ids)
 }
 
 func TestCapacityTypeOfPolicy(t *testing.T) {
@@ -50,17 +46,15 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 		Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block", "on-demand"}, {"on-demand"}}}}
 	g.MaintenancePolicy, g.MaxInstanceLifetime = &fakeaws.MaintenancePolicy{MinHealthy: 90, MaxHealthy: 120}, fakeaws.Duration(48*time.Hour)
 	got := newWorld(t, g).started().group("g")
-	if want := (group.Maintenance{MinHealthyPercent: 90, MaxHealthyPercent: 120}); got.Maintenance != want || got.MaxInstanceLifetime != 48*time.Hour {
-		t.Errorf("maintenance policy %+v and lifetime %v, want %+v and two days", got.Maintenance, got.MaxInstanceLifetime, want)
-	}
+	assert.Equal(t, group.Maintenance{MinHealthyPercent: 90, MaxHealthyPercent: 120}, got.Maintenance, "maintenance policy")
+	assert.Equal(t, 48*time.Hour, got.MaxInstanceLifetime, "lifetime")
 	assert.Empty(t, cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments), "segments (-want +got)")
 	want := group.Reservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
 	assert.Empty(t, cmp.Diff(want, got.Reservations), "reservations (-want +got)")
 	assert.Truef(t, got.ZonalShift && got.ImpairedHealth == "IgnoreUnhealthy",
 		"zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
-	if mode, why := asg.AskedFor(got); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
-		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
-	}
+	mode, why := asg.AskedFor(got)
+	assert.Truef(t, mode == asg.LaunchDesiredCapacity && strings.Contains(why, "distribution segments"), "asked for by %s: %s", mode, why)
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
 	reserved := group.Group{Source: launchspec.Source{Segments: [][]string{{"on-demand-capacity-reservation", "on-demand"}}}}
 	assert.Truef(t, reserved.Reserved() && !reserved.PaidAhead() && reserved.Pool("", "").Own, "reserved segments: pool %+v", reserved.Pool("", ""))
@@ -182,11 +176,9 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	g := scalingGroup("a", 0, 2, 5)
 	g.ProtectNewInstances = true
 	w := newWorld(t, g).started()
-	if g := w.group("a"); !g.ProtectsNewInstances || !g.Instances[0].Protected {
-		t.Errorf("protection is not seen: %+v", g)
-	}
-	err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-	assert.Truef(t, err == nil && w.desired("a") == 0, "desired capacity is %d, error %v, want 0: naming an instance ends it", w.desired("a"), err)
+	assert.True(t, w.group("a").ProtectsNewInstances && w.group("a").Instances[0].Protected, "protection is seen")
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+	w.wantDesired(0) // naming an instance ends it
 }
 
 // The reading that each write makes shows the tag, which the last one before did not.
@@ -198,18 +190,16 @@ func TestPauseCountsForTheNextWrite(t *testing.T) {
 			paused := "true"
 			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &paused}))
 			asg.MakeStale(w.cache, "a")
-			err := w.cache.Terminate(t.Context(), "a", ids[:1])
-			assert.ErrorContains(t, err, `auto scaling group "a" is paused by its tag`, "termination")
-			assert.ErrorContains(t, w.cache.Increase(t.Context(), "a", 1), `auto scaling group "a" is paused by its tag`, "increase")
-			state, _ := w.aws.Group("a")
-			assert.Truef(t, state.Desired == 2 && slices.Equal(w.members("a"), ids), "the group became %+v, want it untouched", state)
+			const why = `auto scaling group "a" is paused by its tag`
+			assert.ErrorContains(t, w.cache.Terminate(t.Context(), "a", ids[:1]), why, "termination")
+			assert.ErrorContains(t, w.cache.Increase(t.Context(), "a", 1), why, "increase")
+			w.keeps("a", ids)
 			w.must(w.cache.Replace(t.Context(), "a", ids[:1])) // AWS takes it all the same
 			scaleDown := "scale-down"
 			w.must(w.aws.SetTags("a", map[string]*string{group.TagPaused: &scaleDown}))
 			w.refresh()
-			w.must(w.cache.Increase(t.Context(), "a", 1))
-			state, _ = w.aws.Group("a")
-			assert.Equal(t, 3, state.Desired, "desired capacity")
+			w.increase(1)
+			assert.Equal(t, 3, w.desired("a"), "desired capacity")
 		})
 	}
 }
@@ -219,11 +209,10 @@ func TestSuspendedTerminateProcessKeepsInstances(t *testing.T) {
 	g := scalingGroup("a", 0, 2, 5)
 	g.SuspendedProcesses = []string{"AZRebalance", "Terminate"}
 	w := newWorld(t, g).started()
-	if got := w.group("a").SuspendedProcesses; !slices.Equal(got, g.SuspendedProcesses) || w.group("a").Blocked() {
-		t.Errorf("suspended processes are %v, want %v, and a group that can grow", got, g.SuspendedProcesses)
-	}
-	err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
-	assert.Truef(t, err != nil && w.desired("a") == 2, "desired capacity is %d, error %v, want a refusal", w.desired("a"), err)
+	assert.Equal(t, g.SuspendedProcesses, w.group("a").SuspendedProcesses, "suspended processes")
+	assert.False(t, w.group("a").Blocked(), "the group cannot grow")
+	assert.Error(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]), "a termination")
+	w.wantDesired(2)
 }
 
 func TestLaunchModeOfGroup(t *testing.T) {

@@ -43,10 +43,9 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 					w.waitWhile("AWS has not launched all", func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) < tt.wantInstances })
 					w.refresh()
 					g := w.group("a")
-					if got := w.desired("a"); got != tt.wantDesired || len(g.Counted()) != tt.wantInstances || g.Missing() != 0 {
-						t.Errorf("%d desired, %d instances and %d missing, want %d, %d and none", got, len(g.Counted()), g.Missing(), tt.wantDesired, tt.wantInstances)
-					}
-					assert.Equal(t, tt.wantInstances, g.TargetInstances(), "a target in nodes")
+					assert.Equal(t, tt.wantDesired, w.desired("a"), "desired capacity")
+					assert.Equal(t, [3]int{tt.wantInstances, 0, tt.wantInstances}, [3]int{len(g.Counted()), g.Missing(), g.TargetInstances()},
+						"instances, missing, and a target in nodes")
 				}))
 			}
 		}
@@ -78,9 +77,8 @@ func TestHardwareOfUnknownTypesIsLaunchedOnce(t *testing.T) {
 			}
 			w.increase(8)
 			w.refresh()
-			if g := w.group("a"); w.desired("a") != 16 || len(g.Counted()) != 1 || g.Missing() != 0 {
-				t.Errorf("%d desired, %d instances and %d missing, want 16, one and none", w.desired("a"), len(g.Counted()), g.Missing())
-			}
+			g := w.group("a")
+			assert.Equal(t, [3]int{16, 1, 0}, [3]int{w.desired("a"), len(g.Counted()), g.Missing()}, "desired, instances and missing")
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -60,10 +59,8 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 			assert.Equal(t, 0, g.MinInstances(), "fewest instances of the group, want none")
 			assert.Empty(t, g.AtMin(g), "limits keep the instance, want none")
 			w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
-			w.eventually(func() string {
-				state, _ := w.aws.Group("a")
-				return cmp.Diff([2]int{}, [2]int{len(state.Instances), state.Desired})
-			})
+			w.listed(0)
+			w.wantDesired(0)
 		})
 	}
 }
@@ -92,8 +89,8 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 			assert.Equal(t, 2, w.group("a").TargetInstances(), "a target of")
 			w.eventuallyInService("a", 2)
 			w.refresh()
-			got := len(w.kills())
-			assert.Truef(t, got <= 0 && w.group("a").TargetInstances() == 2, "AWS ended %d instances, target %d, want none and 2", got, w.group("a").TargetInstances())
+			assert.Empty(t, w.kills(), "AWS ended")
+			assert.Equal(t, 2, w.group("a").TargetInstances(), "a target in the end")
 		}))
 	}
 }
@@ -105,12 +102,8 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 1})
 		before := w.ids("a")
-		first := true
 		w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) {
-			if !first {
-				return
-			}
-			first = false
+			w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) {}
 			w.aws.ClearShortages(shortage)
 			assert.NoError(t, w.aws.SetDesired("a", w.desired("a")+1))
 			w.eventuallyInService("a", 3)
@@ -134,8 +127,7 @@ func TestStartTakesOverNobodysRequest(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.setDesired(5)
 	w.started()
-	n := w.group("a").Withdrawable()
-	taken, err := w.cache.Withdraw(t.Context(), "a", 4)
-	got := w.desired("a")
-	assert.Truef(t, got == 5 && n == 0 && taken == 0, "desired capacity is %d, want 5 (withdrawable %d, taken %d, error %v)", got, n, taken, err)
+	assert.Equal(t, 0, w.group("a").Withdrawable(), "withdrawable")
+	taken, _ := w.cache.Withdraw(t.Context(), "a", 4)
+	assert.Equal(t, [2]int{0, 5}, [2]int{taken, w.desired("a")}, "withdrawn, and desired capacity")
 }

@@ -79,6 +79,20 @@ func (w *world) members(name string) []string {
 	return ids
 }
 
+// isForeign fails unless the error says that the group is another cluster's.
+func isForeign(t *testing.T, err error) (other *ownership.OtherClusterError) {
+	t.Helper()
+	require.ErrorAs(t, err, &other)
+	return other
+}
+
+// keeps fails unless the group has the instances alone, and as many are desired.
+func (w *world) keeps(name string, ids []string) {
+	w.t.Helper()
+	assert.Equalf(w.t, ids, w.members(name), "instances of %s", name)
+	assert.Equalf(w.t, len(ids), w.desired(name), "desired capacity of %s", name)
+}
+
 func foreign(s *group.Snapshot) []string {
 	var all []string
 	for _, g := range s.Foreign() {
@@ -164,12 +178,9 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 		"termination":     func() error { return w.cache.Terminate(t.Context(), "theirs", ids) },
 		"replacement":     func() error { return w.cache.Replace(t.Context(), "theirs", ids[:1]) },
 	} {
-		var other *ownership.OtherClusterError
-		err := write()
-		assert.Truef(t, errors.As(err, &other) && other.Group == "theirs", "%s: error %v, want an OtherClusterError", name, err)
+		assert.Equalf(t, "theirs", isForeign(t, write()).Group, "group of the error of the %s", name)
 	}
-	state, _ := w.aws.Group("theirs")
-	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2 && slices.Equal(w.members("theirs"), ids), "the group became %+v, want it untouched", state)
+	w.keeps("theirs", ids)
 }
 
 // The group is ours when the write begins. The reading that the write makes shows what it has become.
@@ -198,8 +209,7 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 				var other *ownership.OtherClusterError
 				assert.Truef(t, errors.As(err, &other) || (mode == asg.LaunchDesiredCapacity && errors.Is(err, asg.ErrNotAtomic)),
 					"error %v, want an OtherClusterError", err)
-				state, _ := w.aws.Group("g")
-				assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2 && slices.Equal(w.members("g"), ids), "the group became %+v, want it untouched", state)
+				w.keeps("g", ids)
 			})
 		}
 	}
@@ -246,8 +256,7 @@ func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 		w.started()
 		nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
-		got := asg.Cluster(w.cache)
-		assert.Truef(t, got == (launchspec.Statement{}), "our cluster is %v while most of its nodes are in an unread group, want none", got)
+		assert.Zero(t, asg.Cluster(w.cache), "our cluster while most of its nodes are in an unread group")
 		w.aws.ClearFaults(fault)
 		w = w.with(nil).started()
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
@@ -281,11 +290,9 @@ func TestUnreadTagsCountAsUnsent(t *testing.T) {
 	w.aws.ResetCalls()
 	err := w.cache.Terminate(t.Context(), "g", ids)
 	assert.Empty(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "instances that stay (-want +got)")
-	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 0 || calls[terminateCall] != 0 {
-		t.Errorf("calls %v, want no look for a call that was not made", calls)
-	}
-	err = w.cache.Terminate(t.Context(), "g", ids)
-	assert.Truef(t, err == nil && w.aws.Calls()[terminateCall] == 1, "error %v, calls %v, want both instances in one", err, w.aws.Calls())
+	assert.Zero(t, w.aws.Calls()[readCall]+w.aws.Calls()[terminateCall], "terminations, and looks for one that was not made")
+	w.must(w.cache.Terminate(t.Context(), "g", ids))
+	assert.Equal(t, 1, w.aws.Calls()[terminateCall], "calls for both instances")
 }
 
 func TestSettledNameOutlivesMajority(t *testing.T) {
@@ -301,8 +308,7 @@ func TestSettledNameOutlivesMajority(t *testing.T) {
 		{nodes: b, want: "b"},
 	} {
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: step.nodes})
-		got := asg.Cluster(w.cache).Cluster
-		assert.Truef(t, got == step.want, "with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
+		assert.Equalf(t, step.want, asg.Cluster(w.cache).Cluster, "our cluster with nodes %q", step.nodes)
 	}
 }
 
@@ -328,45 +334,30 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	assert.Empty(t, foreign(w.cache.Snapshot()), "groups of other clusters, want none any more")
 }
 
-func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
-	w := sharedAccount(t, "", ofCluster("g", "joins-a", 2), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
-	ids := w.members("g")
-	err := w.cache.Increase(t.Context(), "g", 1)
-	grown := w.group("g")
-	require.NoError(t, err)
-	launched := grown.Instances[len(grown.Instances)-1].ID
-	var other *ownership.OtherClusterError
-	if err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
-		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
-	}
-	err = w.cache.Terminate(t.Context(), "silent", w.members("silent"))
-	assert.NoError(t, err, "terminate in a group that states nothing")
-	err = w.cache.Terminate(t.Context(), "g", []string{launched})
-	assert.NoError(t, err, "terminate an instance that we launched")
-	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[1:]})
-	w.must(w.cache.Terminate(t.Context(), "g", ids))
-	w.waitWhile("the instances are still there", func() bool { state, _ := w.aws.Group("g"); return len(state.Instances) > 0 })
-}
-
 // A name in the VPC CNI may be another cluster's, as in a copied manifest.
-func TestStrangersStayWhileTheNetworkAloneNamesUs(t *testing.T) {
-	w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode, o.Discovery.Assumed = asg.LaunchAuto, true }).started()
-	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a"})
-	ids := w.members("g")
-	err := w.cache.Increase(t.Context(), "g", 1)
-	grown := w.group("g")
-	require.NoError(t, err)
-	launched := grown.Instances[len(grown.Instances)-1].ID
-	err = w.cache.Terminate(t.Context(), "g", ids[:1])
-	var other *ownership.OtherClusterError
-	assert.ErrorAs(t, err, &other)
-	assert.ErrorContains(t, err, "--asg-cluster-name")
-	w.must(w.cache.Terminate(t.Context(), "silent", w.members("silent")))
-	w.must(w.cache.Terminate(t.Context(), "g", []string{launched}))
-	w.waitWhile("the instance that we launched is still there", func() bool { return slices.Contains(w.members("g"), launched) })
-	assert.ElementsMatch(t, ids, w.members("g"), "instances")
-	w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: "a", Nodes: ids[1:]})
-	w.must(w.cache.Terminate(t.Context(), "g", ids[:1]))
+func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
+	for name, network := range map[string]string{"by nothing": "", "by the network alone": "a"} {
+		t.Run(name, func(t *testing.T) {
+			w := sharedAccount(t, "", ofCluster("g", "joins-a", 3), ofCluster("silent", "workers", 1)).
+				with(func(o *asg.Options) { o.LaunchMode, o.Discovery.Assumed = asg.LaunchAuto, network != "" }).started()
+			if network != "" {
+				w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: network})
+			}
+			ids := w.members("g")
+			w.must(w.cache.Increase(t.Context(), "g", 1))
+			launched := w.ids("g")[len(ids):]
+			err := w.cache.Terminate(t.Context(), "g", ids[:1])
+			assert.Equal(t, ids[0], isForeign(t, err).Instance, "instance of the error")
+			assert.ErrorContains(t, err, "--asg-cluster-name")
+			assert.NoError(t, w.cache.Terminate(t.Context(), "silent", w.members("silent")), "terminate in a group that states nothing")
+			assert.NoError(t, w.cache.Terminate(t.Context(), "g", launched), "terminate an instance that we launched")
+			w.waitWhile("the instance that we launched is still there", func() bool { return slices.Contains(w.members("g"), launched[0]) })
+			assert.ElementsMatch(t, ids, w.members("g"), "instances")
+			w.cache.SeeCluster(t.Context(), ownership.Evidence{Network: network, Nodes: ids[1:]})
+			w.must(w.cache.Terminate(t.Context(), "g", ids))
+			w.waitWhile("the instances are still there", func() bool { return len(w.members("g")) > 0 })
+		})
+	}
 }
 
 func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
@@ -440,23 +431,12 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: tt.code})
 			}
 			err := w.cache.Terminate(t.Context(), "g", ids)
-			left := map[string]bool{}
-			w.eventually(func() string {
-				state, _ := w.aws.Group("g")
-				clear(left)
-				for _, i := range state.Instances {
-					left[i.ID] = true
-				}
-				if left[ids[1]] && (tt.code == "" || !tt.stays) {
-					return "the instance of the newer version is still there"
-				}
-				if left[ids[0]] && !tt.stays {
-					return "the instance of the older version is still there"
-				}
-				return ""
+			left := func(at int) bool { return slices.Contains(w.members("g"), ids[at]) }
+			w.waitWhile("an instance that has to go is still there", func() bool {
+				return left(1) && (tt.code == "" || !tt.stays) || left(0) && !tt.stays
 			})
-			assert.Truef(t, left[ids[0]] == tt.stays && (err != nil) == tt.stays,
-				"the instance stays: %t, want %t; error: %v", left[ids[0]], tt.stays, err)
+			assert.Equalf(t, tt.stays, err != nil, "error: %v", err)
+			assert.Equal(t, tt.stays, left(0), "the instance of the older version stays")
 			if tt.code != "" && tt.stays {
 				return
 			}
@@ -490,8 +470,7 @@ func TestInstanceIsTerminatedWithoutEC2WhereItsGroupStatesOurCluster(t *testing.
 			terminate := func() bool {
 				w.refresh()
 				asg.Resolve(w.cache, t.Context())
-				err := w.cache.Terminate(t.Context(), "g", ids[1:])
-				return err == nil
+				return w.cache.Terminate(t.Context(), "g", ids[1:]) == nil
 			}
 			for range 59 {
 				assert.False(t, terminate(), "the instance is terminated within an hour")
@@ -508,9 +487,7 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	ids := w.members("g")
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}))
 	w.refresh()
-	var other *ownership.OtherClusterError
-	err := w.cache.Terminate(t.Context(), "g", ids[:1])
-	assert.Truef(t, errors.As(err, &other), "error %v before the new template was read, want an OtherClusterError", err)
+	isForeign(t, w.cache.Terminate(t.Context(), "g", ids[:1])) // before the new template was read
 	asg.Resolve(w.cache, t.Context())
 	w.must(w.cache.Terminate(t.Context(), "g", ids[:1]))
 }
@@ -519,11 +496,9 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("g", "tags-b", 2))
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
 	w.started()
-	var other *ownership.OtherClusterError
-	err := w.cache.Terminate(t.Context(), "g", w.members("g"))
-	assert.Truef(t, errors.As(err, &other), "error %v, want an OtherClusterError", err)
-	state, _ := w.aws.Group("g")
-	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group became %+v, want it untouched", state)
+	ids := w.members("g")
+	isForeign(t, w.cache.Terminate(t.Context(), "g", ids))
+	w.keeps("g", ids)
 }
 
 func TestForeignMovingGroupCostsNoReading(t *testing.T) {

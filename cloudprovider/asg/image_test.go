@@ -31,6 +31,15 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, g fakeaws.A
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
 }
 
+// small are the types of the list with two vCPUs.
+func small(types ...string) *fakeaws.InstanceRequirements {
+	most := 2
+	return &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: types}
+}
+
+// byParameter launches types of two architectures with an image that a parameter names.
+var byParameter = fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: small("m5.large", "m6g.large")}
+
 func TestImageFacts(t *testing.T) {
 	w := withImages(t, ofAL2023, scalingGroup("g", 0, 0, 3), al2023).started()
 	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
@@ -60,20 +69,17 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 			w.aws.Inject(tt.fault)
 			begun := time.Now()
 			w.started()
-			took := time.Since(begun)
-			assert.Truef(t, took <= 8*time.Second, "the start took %v", took)
-			if g := w.group("g"); g.LaunchSpec == nil || g.LaunchSpec.Image != nil || len(g.Problems) > 0 {
-				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
-			}
+			assert.LessOrEqual(t, time.Since(begun), 8*time.Second, "the start took")
+			g := w.group("g")
+			assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image == nil && len(g.Problems) == 0,
+				"launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
 		}))
 	}
 }
 
 func TestStartDoesNotWaitForManyNodegroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		most := 2
-		groups := []fakeaws.AutoScalingGroup{mixing(scalingGroup("by attributes", 0, 0, 3), fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
-			VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large"}}})}
+		groups := []fakeaws.AutoScalingGroup{mixing(scalingGroup("by attributes", 0, 0, 3), fakeaws.Override{Requirements: small("m5.large")})}
 		for n := range 60 {
 			g := managed(fmt.Sprintf("g%02d", n), 0, 0, 3)
 			g.Tags["eks:nodegroup-name"] = g.Name
@@ -145,10 +151,7 @@ func TestImagesOfAllPagesAreKnown(t *testing.T) {
 func TestImageParameterIsResolved(t *testing.T) {
 	arm := al2023
 	arm.Architecture = "arm64"
-	most := 2
-	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
-		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}},
-		scalingGroup("g", 0, 0, 3), arm).started()
+	w := withImages(t, byParameter, scalingGroup("g", 0, 0, 3), arm).started()
 	g := w.group("g")
 	require.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Image != nil && g.LaunchSpec.Image.ID == "ami-0abc" && g.LaunchSpec.ImageID == "resolve:ssm:/eks/ami",
 		"launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
@@ -164,7 +167,6 @@ func TestUnreadImageOfAParameterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	arm := al2023
 	arm.Architecture = "arm64"
-	most := 2
 	resolves := fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"ResolveAlias": "true"}}
 	for name, tt := range map[string]struct {
 		fault fakeaws.Fault
@@ -176,9 +178,7 @@ func TestUnreadImageOfAParameterIsWaitedFor(t *testing.T) {
 		"the parameter, for long":     {resolves, time.Hour, "m5.large"},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
-				VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}},
-				scalingGroup("g", 0, 0, 3), arm)
+			w := withImages(t, byParameter, scalingGroup("g", 0, 0, 3), arm)
 			tt.fault.Code, tt.fault.For = "InternalFailure", fakeaws.Duration(tt.lasts)
 			w.aws.Inject(tt.fault)
 			w.running()
@@ -262,25 +262,22 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 				others = append(others, plain(o.UserData))
 				assert.NotNil(t, o.Image, "another template has no image")
 			}
-			got := plain(launch.UserData)
-			assert.Truef(t, got == tt.want && slices.Equal(others, tt.others), "user data %q, and %q of others; want %q, %q", got, others, tt.want, tt.others)
+			assert.Equal(t, tt.want, plain(launch.UserData), "user data")
+			assert.Equal(t, tt.others, others, "user data of others")
 		})
 	}
 }
 
 func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
-	most := 2
-	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
-		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}
 	for _, tt := range []struct {
 		name    string
 		version fakeaws.LaunchTemplateVersion
 		denied  bool     // to read the image
 		want    []string // reasons
 	}{
-		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: requirements},
+		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: byParameter.Requirements},
 			want: []string{launchspec.ReasonImageUnread}},
-		{name: "types by requirements, images denied", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", Requirements: requirements},
+		{name: "types by requirements, images denied", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", Requirements: byParameter.Requirements},
 			denied: true, want: []string{launchspec.ReasonImageUnread}},
 		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}},
@@ -307,9 +304,6 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 func TestImageOfAnOverrideCounts(t *testing.T) {
 	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Name: "amazon-eks-node-al2023-arm64-standard-1.33-v20250801", Architecture: "arm64", RootDevice: "/dev/xvda"}
-	most := 2
-	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
-		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}
 	for _, tt := range []struct {
 		name      string
 		overrides []fakeaws.Override
@@ -317,11 +311,11 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 		image     string   // of the launch
 		origins   int
 	}{
-		{name: "types by requirements", overrides: []fakeaws.Override{{ImageID: "ami-0arm", Requirements: requirements}},
+		{name: "types by requirements", overrides: []fakeaws.Override{{ImageID: "ami-0arm", Requirements: byParameter.Requirements}},
 			want: []string{"m6g.large arm64"}, image: "ami-0arm"},
 		{name: "types by name", overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", ImageID: "ami-0arm"}},
 			want: []string{"m5.large x86_64", "m6g.large arm64"}, image: "ami-0abc"},
-		{name: "none of its own", overrides: []fakeaws.Override{{Requirements: requirements}}, want: []string{"m5.large x86_64"}, image: "ami-0abc", origins: 2},
+		{name: "none of its own", overrides: []fakeaws.Override{{Requirements: byParameter.Requirements}}, want: []string{"m5.large x86_64"}, image: "ami-0abc", origins: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := scalingGroup("g", 0, 0, 3)

@@ -18,8 +18,7 @@ func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	w.withdraw(2)
 	w.calls.afterWrite = nil
-	g := w.group("a")
-	assert.Truef(t, g.Requested == 1 && g.DesiredCapacity == 1, "%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
+	assert.Equal(t, [2]int{1, 1}, [2]int{w.group("a").Requested, w.group("a").DesiredCapacity}, "requested and desired")
 	w.increase(2)
 	w.withdraws(3, 3, 0)
 }
@@ -28,11 +27,8 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
-	err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
-	g := w.group("a")
-	require.NoError(t, err)
-	got := w.desired("a")
-	assert.Truef(t, g.DesiredCapacity == got && got == 2, "snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+	w.agreed(2)
 }
 
 func TestRequestWithLostAnswerIsOurs(t *testing.T) {

@@ -1,9 +1,7 @@
 package asg_test
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,17 +48,12 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	w.aws.ResetCalls()
-	err := w.cache.Increase(t.Context(), "a", 3)
-	g := w.group("a")
-	require.NoError(t, err)
-	assert.Truef(t, len(g.Counted()) == 4 && g.Missing() == 0 && g.DesiredCapacity == 4 && w.desired("a") == 4,
-		"%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
-	want := map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1}
-	assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls (-want +got)")
-	state, _ := w.aws.Group("a")
-	for _, i := range state.Instances {
-		assert.Truef(t, slices.Contains(w.ids("a"), i.ID), "instance %s of AWS is not known", i.ID)
-	}
+	w.increase(3)
+	assert.Empty(t, cmp.Diff(map[string]int{readCall: 1, launchCall: 1}, w.aws.Calls()), "calls (-want +got)")
+	w.knows(4, 4)
+	w.agreed(4)
+	assert.Zero(t, w.group("a").Missing(), "missing")
+	assert.Subset(t, w.ids("a"), w.members("a"), "instances that we know")
 }
 
 func TestInstancesAreSpreadOverZones(t *testing.T) {
@@ -87,9 +80,8 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
-	err := w.cache.Increase(t.Context(), "a", 6)
-	g := w.group("a")
-	require.Truef(t, err == nil && len(g.Counted()) == 6, "launched %d, error %v, want 6", len(g.Counted()), err)
+	w.increase(6)
+	w.knows(6, 6)
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.aws.ResetCalls()
 	w.increase(3)
@@ -160,11 +152,8 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	now.Step(20 * time.Minute) // no failure can be an old one
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	err := w.cache.Increase(t.Context(), "a", 5)
-	var failed *asg.LaunchError
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
-	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
-		"error = %v, want no capacity in %s", err, pool)
+	noCapacity(t, w.cache.Increase(t.Context(), "a", 5), pool)
 	assert.True(t, w.wakes(), "nobody is told that another group has to help")
 	for _, name := range []string{"a", "b"} { // b launches in the same pool
 		rest, resting := w.cache.CoolDown(w.group(name))
@@ -172,26 +161,31 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 			"group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
 	}
 	w.aws.ResetCalls()
-	if err := w.cache.Increase(t.Context(), "b", 5); !errors.As(err, &failed) || w.aws.Calls()[launchCall] != 0 {
-		t.Errorf("error = %v after %d calls, want a LaunchError without one", err, w.aws.Calls()[launchCall])
-	}
+	assert.ErrorAs(t, w.cache.Increase(t.Context(), "b", 5), new(*asg.LaunchError))
+	assert.Zero(t, w.aws.Calls()[launchCall], "calls")
 	now.Step(3*time.Minute + time.Second)
 	for _, name := range []string{"a", "b"} {
 		rest, resting := w.cache.CoolDown(w.group(name))
 		assert.Falsef(t, resting, "group %s still rests: %+v", name, rest)
 	}
 	w.aws.ResetCalls()
-	err = w.cache.Increase(t.Context(), "a", 5)
-	assert.Error(t, err, "launched where there is no capacity")
-	log := w.aws.CallLog()
-	assert.Equalf(t, 1, w.aws.Calls()[launchCall], "calls %+v, want one probe", log)
+	w.failsToIncrease("a", 5)
+	assert.Equalf(t, 1, w.aws.Calls()[launchCall], "calls %+v, want one probe", w.aws.CallLog())
 	now.Step(3*time.Minute + time.Second)
 	w.aws.ClearShortages(shortage)
 	w.aws.ResetCalls()
-	err = w.cache.Increase(t.Context(), "a", 5)
-	if g := w.group("a"); err != nil || len(g.Counted()) != 5 || w.aws.Calls()[launchCall] != 2 {
-		t.Errorf("launched %d by %d calls, error %v, want 5: one as a probe, then the rest", len(g.Counted()), w.aws.Calls()[launchCall], err)
-	}
+	w.increase(5)
+	w.knows(5, 5)
+	assert.Equal(t, 2, w.aws.Calls()[launchCall], "calls: one is a probe, and one launches the rest")
+}
+
+// noCapacity fails unless the error is about want of capacity in the pool alone.
+func noCapacity(t *testing.T, err error, pool cooldown.Pool) {
+	t.Helper()
+	var failed *asg.LaunchError
+	require.ErrorAs(t, err, &failed)
+	require.Truef(t, len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
+		"error = %v, want no capacity in %s", err, pool)
 }
 
 func TestRaisedGroups(t *testing.T) {
@@ -247,14 +241,9 @@ func TestRaisedGroups(t *testing.T) {
 			case tt.raised:
 				want = map[string]int{desiredCall: 2}
 			}
-			got := map[string]int{}
-			for _, call := range []string{launchCall, desiredCall} {
-				if n := w.aws.Calls()[call]; n > 0 {
-					got[call] = n
-				}
-			}
-			diff := cmp.Diff(want, got)
-			assert.Truef(t, diff == "" && w.desired("a") == 2, "desired capacity %d, calls (-want +got):\n%s", w.desired("a"), diff)
+			calls := w.aws.Calls()
+			assert.Equal(t, [2]int{want[launchCall], want[desiredCall]}, [2]int{calls[launchCall], calls[desiredCall]}, "launches and raises")
+			w.wantDesired(2)
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.aws.ResetCalls()
 			err := only.cache.Increase(t.Context(), "a", 1)
@@ -271,12 +260,11 @@ func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
 		w.increase(2)
 		calls := w.aws.Calls()[launchCall]
-		w.increase(1)
-		again := w.aws.Calls()[launchCall] - calls
-		assert.Truef(t, w.desired("a") == 3 && again == 0, "desired capacity %d, %d more launches, want 3, and none for a minute", w.desired("a"), again)
+		w.increasesTo(1, 3)
+		assert.Equal(t, calls, w.aws.Calls()[launchCall], "launches, want no more for a minute")
 		only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
-		err := only.cache.Increase(t.Context(), "a", 1)
-		assert.Truef(t, err != nil && w.desired("a") == 3, "in synchronous mode: error %v, desired capacity %d, want an error and 3", err, w.desired("a"))
+		only.failsToIncrease("a", 1)
+		w.wantDesired(3)
 	})
 }
 
@@ -285,9 +273,10 @@ func TestThrottledAtomicLaunchIsTriedAgainAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
-		if err := w.cache.IncreaseAtomically(t.Context(), "a", "", 2); err == nil || errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 0 {
-			t.Errorf("error %v, desired capacity %d, want the throttle and 0", err, w.desired("a"))
-		}
+		err := w.cache.IncreaseAtomically(t.Context(), "a", "", 2)
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, asg.ErrNotAtomic, "want the throttle")
+		w.wantDesired(0)
 	})
 }
 
@@ -298,8 +287,7 @@ func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	assert.Error(t, w.cache.Increase(t.Context(), "a", 1), "an increase with expired credentials succeeds")
 	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
 	w.increase(1)
-	got := w.aws.Calls()[launchCall]
-	assert.Truef(t, got == 2 && w.aws.Calls()[desiredCall] == 0, "%d launches and %d raises, want 2 and none", got, w.aws.Calls()[desiredCall])
+	assert.Equal(t, [2]int{2, 0}, [2]int{w.aws.Calls()[launchCall], w.aws.Calls()[desiredCall]}, "launches and raises")
 }
 
 func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
@@ -309,9 +297,7 @@ func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	for _, name := range []string{"a", "b", "a"} {
 		w.must(w.cache.Increase(t.Context(), name, 1))
 	}
-	want := map[string]int{launchCall: 2, desiredCall: 2}
-	got := map[string]int{launchCall: w.aws.Calls()[launchCall], desiredCall: w.aws.Calls()[desiredCall]}
-	assert.Empty(t, cmp.Diff(want, got), "calls (-want +got)")
+	assert.Equal(t, [2]int{2, 2}, [2]int{w.aws.Calls()[launchCall], w.aws.Calls()[desiredCall]}, "launches and raises")
 }
 
 func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
@@ -338,9 +324,8 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 			w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 			fault.Action, fault.Times = launchCall, 1
 			w.aws.Inject(fault)
-			err := w.cache.Increase(t.Context(), "a", 2)
-			g := w.group("a")
-			require.Truef(t, err == nil && len(g.Counted()) == 2, "launched %d, error %v, want 2", len(g.Counted()), err)
+			w.increase(2)
+			w.knows(2, 2)
 			w.awsHas(2, 2)
 		}))
 	}
@@ -349,18 +334,13 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Synchronous = ms(700)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Synchronous = ms(700) }, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
 		w.kill(1, true, func(w *world) error { return w.cache.Increase(t.Context(), "a", 3) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-		// Another number is not launched beside a launch of which nothing is known.
 		assert.Error(t, other.cache.Increase(t.Context(), "a", 4), "another number was launched beside a launch of which nothing is known")
-		// The same again is the same launch.
-		err := next.cache.Increase(t.Context(), "a", 3)
-		g := next.group("a")
-		assert.Truef(t, err == nil && len(g.Counted()) == 3, "launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
+		next.increase(3) // the same launch
+		next.knows(3, 3)
 		w.awsHas(3, 3)
 	})
 }
@@ -368,15 +348,11 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 func TestUnshownInstancesAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Listed = ms(500)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = ms(500) }, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(2)
 		for range 10 {
 			w.refresh()
-			if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 {
-				t.Fatalf("%d instances of %d desired, want 2 of 2 in every reading", len(g.Counted()), g.DesiredCapacity)
-			}
+			w.knows(2, 2)
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
@@ -385,21 +361,15 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 func TestAtomicLaunch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
-	g := w.group("a")
-	require.Truef(t, err == nil && len(g.Counted()) == 4, "launched %d, error %v, want 4", len(g.Counted()), err)
+	w.must(w.cache.IncreaseAtomically(t.Context(), "a", "", 3))
+	w.knows(4, 4)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 2})
-	err = w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
-	assert.Error(t, err, "no error although AWS had two of three")
-	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
-		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
-	}
-	var limit *group.LimitError
-	err = w.cache.IncreaseAtomically(t.Context(), "a", "", 7)
-	assert.Truef(t, errors.As(err, &limit) && w.desired("a") == 4, "error = %v, want a LimitError", err)
+	assert.Error(t, w.cache.IncreaseAtomically(t.Context(), "a", "", 3), "no error although AWS had two of three")
+	w.agreed(4) // two were given back
+	assert.ErrorAs(t, w.cache.IncreaseAtomically(t.Context(), "a", "", 7), new(*group.LimitError))
 	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
-	err = raised.cache.IncreaseAtomically(t.Context(), "a", "", 1)
-	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
+	assert.ErrorIs(t, raised.cache.IncreaseAtomically(t.Context(), "a", "", 1), asg.ErrNotAtomic)
+	w.wantDesired(4)
 }
 
 // AWS would take the desired capacity, launch nothing and list no failure.
@@ -479,49 +449,34 @@ func TestInstanceTooYoungToTerminateStays(t *testing.T) {
 func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
-	w.calls.beforeWrite = func() {
-		assert.NoError(t, w.aws.SetDesired("a", 5))
-	}
-	w.increase(2)
-	got, kills := w.desired("a"), w.kills()
-	assert.Truef(t, got == 7 && len(kills) == 0, "desired capacity is %d and Auto Scaling killed %v, want 5 of the other writer and 2 of ours", got, kills)
+	w.calls.beforeWrite = func() { assert.NoError(t, w.aws.SetDesired("a", 5)) }
+	w.increasesTo(2, 7) // 5 of the other writer and 2 of ours
 }
 
 func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 1, 20)).started()
-		once := true
 		w.calls.beforeWrite = func() {
-			if !once {
-				return
-			}
-			once = false
+			w.calls.beforeWrite = nil
 			assert.NoError(t, w.aws.SetDesired("a", 5))
 			w.listed(5)
 		}
-		err := w.cache.Increase(t.Context(), "a", 2)
-		g := w.group("a")
-		require.NoError(t, err)
-		got := w.desired("a")
-		assert.Truef(t, got == 7 && g.DesiredCapacity == 7, "desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
+		w.increase(2)
+		assert.Equal(t, [2]int{7, 7}, [2]int{w.desired("a"), w.group("a").DesiredCapacity}, "5 of the other writer and 2 of ours")
 	})
 }
 
 func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Synchronous = ms(700)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Synchronous = ms(700) }, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(1)
 		next := w.with(nil).started()
 		w.kill(1, true, func(w *world) error { return w.cache.Increase(t.Context(), "a", 2) })
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-		err := next.cache.Increase(t.Context(), "a", 2)
-		if g := next.group("a"); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
-			t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
-		}
+		next.increasesTo(2, 3)
+		next.knows(3, 3)
 	})
 }
 
@@ -529,11 +484,9 @@ func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
-	w.increase(2) // whose answer comes between the next one's decision and its write
-	err := next.cache.Increase(t.Context(), "a", 3)
-	if g := next.group("a"); err != nil || len(g.Counted()) != 4 || w.desired("a") != 4 {
-		t.Errorf("there are %d of %d desired, error %v, want 4: of the three, two had come", len(g.Counted()), w.desired("a"), err)
-	}
+	w.increase(2)          // whose answer comes between the next one's decision and its write
+	next.increasesTo(3, 4) // of the three, two had come
+	next.knows(4, 4)
 }
 
 // heavier is a divided group that may have instances which count for four of the others.
@@ -572,8 +525,8 @@ func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
 	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
-	err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4)
-	assert.Truef(t, err == nil && next.desired("a") == 4, "%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
+	w.must(zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4))
+	assert.Equal(t, 4, w.desired("a"), "units that are desired, want the 4 that had come")
 }
 
 func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
@@ -583,8 +536,8 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.AddShortage(shortage)
 	for _, name := range []string{"a", "b"} {
-		err := w.cache.Increase(t.Context(), name, 2)
-		assert.Truef(t, err == nil && w.desired(name) == 2, "group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
+		w.must(w.cache.Increase(t.Context(), name, 2))
+		assert.Equalf(t, 2, w.desired(name), "desired in group %s", name)
 	}
 	_, resting := w.cache.CoolDown(w.group("b"))
 	assert.False(t, resting, "the group rests, although it can be raised")
@@ -594,8 +547,7 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 
 	w = newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.AddShortage(shortage)
-	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want one that says that the group is not scaled zone by zone any more")
+	assert.ErrorIs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), asg.ErrNotZonal, "the group is not scaled zone by zone any more")
 	w.isDivided(false, "after the refusal")
 }
 

@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,33 +30,30 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 3, 9))
 	var tokens []string
-	for _, reverses := range []bool{false, true} {
+	for _, edit := range []func(*types.AutoScalingGroup){nil, func(g *types.AutoScalingGroup) { slices.Reverse(g.Instances) }} {
 		next := w.with(at(clockAt(time.Minute)))
-		next.calls.reverses, next.calls.neverAsk = reverses, true
+		next.calls.edit, next.calls.neverAsk = edit, true
 		token := make(chan string, 1)
 		next.calls.launching = func(in *autoscaling.LaunchInstancesInput) { token <- aws.ToString(in.ClientToken) }
 		next.started()
 		go func() { _ = next.cache.Increase(context.Background(), "a", 2) }()
 		tokens = append(tokens, <-token)
 	}
-	assert.Truef(t, tokens[0] == tokens[1], "tokens %q, want one", tokens)
+	assert.Equal(t, tokens[0], tokens[1], "tokens")
 }
 
 func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
-		t.Fatal("a group without capacity has launched")
-	}
+	w.with(at(clockAt(time.Minute))).started().failsToIncrease("a", 4)
 	w.aws.ClearShortages(shortage)
 	now := clockAt(2 * time.Minute)
 	next := w.with(at(now)).started()
 	for _, step := range []time.Duration{0, 5 * time.Second} {
 		now.Step(step)
-		if err := next.cache.Increase(t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
-			t.Errorf("%d are desired, error %v, want none while another launch may be under way", w.desired("a"), err)
-		}
+		next.failsToIncrease("a", 3) // another launch may be under way
+		w.wantDesired(0)
 	}
 	now.Step(6 * time.Second)
 	next.increasesTo(3, 3)
@@ -67,13 +65,9 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 	w := newWorld(t, divided("a", 0, 0, 9)).with(at(now)).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
 	done := make(chan error, 1)
-	go func() {
-		err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 1)
-		done <- err
-	}()
-	err := steps(w, now, func() bool { return true }, done)
-	calls := w.aws.Calls()[launchCall]
-	assert.Truef(t, err != nil && calls <= 7, "error %v after %d calls, want one after a few", err, calls)
+	go func() { done <- zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 1) }()
+	require.Error(t, steps(w, now, func() bool { return true }, done))
+	assert.LessOrEqual(t, w.aws.Calls()[launchCall], 7, "calls")
 }
 
 func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
@@ -83,10 +77,9 @@ func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 	w.end("a")
 	next := w.with(at(clockAt(61 * time.Minute))).started() // does not ask EC2, which would show that they are gone
 	w.aws.ResetCalls()
-	err := next.cache.Increase(t.Context(), "a", 2)
-	if state, _ := w.aws.Group("a"); err != nil || len(state.Instances) != 2 || w.aws.Calls()[launchCall] != 1 {
-		t.Errorf("AWS has %d instances after %d calls, error %v, want 2 after one", len(state.Instances), w.aws.Calls()[launchCall], err)
-	}
+	next.increase(2)
+	w.awsHas(2, 2)
+	assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls")
 }
 
 func TestFailureCountsFromSecondOfRequest(t *testing.T) {
@@ -108,9 +101,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 		"in an earlier one, the answer is lost and AWS's clock is ahead":   {began: -5 * time.Second, fault: lost, ahead: time.Minute},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			delays := quick
-			delays.Listed = fakeaws.Duration(time.Hour)
-			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9))
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9))
 			w.aws.SetClockSkew(tt.ahead)
 			w.running()
 			if tt.fault.Action != "" {
@@ -125,17 +116,6 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 			w.waitWhile("AWS has not been asked twice", func() bool { return w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil })
 			assert.Equal(t, tt.want, w.group("a").Failure != nil, "the failure counts")
 		}))
-	}
-}
-
-func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 9), scalingGroup("b", 0, 0, 9)).with(synchronous).started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
-	w.failsToIncrease("a", 1)
-	for name, want := range map[string]bool{"a": true, "b": false} {
-		_, resting := w.cache.CoolDown(w.group(name))
-		assert.Equalf(t, want, resting, "group %s rests", name)
 	}
 }
 
@@ -182,12 +162,11 @@ func TestOldFailureCausesNoProbe(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
-		require.Error(t, w.cache.Increase(t.Context(), name, 1), "a group without capacity has launched")
+		w.failsToIncrease(name, 1)
 		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
 	}
 	w.aws.ClearShortages(shortage)
 	w.aws.ResetCalls()
-	if err := w.cache.Increase(t.Context(), "a", 5); err != nil || w.aws.Calls()[launchCall] != 1 {
-		t.Errorf("error %v after %d calls, want 5 instances by one call", err, w.aws.Calls()[launchCall])
-	}
+	w.increase(5)
+	assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls for 5 instances")
 }

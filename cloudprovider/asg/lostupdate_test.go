@@ -47,10 +47,8 @@ func TestWithdrawalPlansFromTheNewestReading(t *testing.T) {
 func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 	w := short(t)
 	w.calls.loseAnswer = true
-	taken, err := w.cache.Withdraw(t.Context(), "a", 2)
-	if g := w.group("a"); taken != 2 || err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
-		t.Errorf("withdrew %d, error %v, desired capacity %d (returned %d), want 2 and 3", taken, err, w.desired("a"), g.DesiredCapacity)
-	}
+	w.withdraws(2, 2, 3)
+	w.agreed(3)
 }
 
 func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
@@ -58,7 +56,7 @@ func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 	w.withdraw(2)
 	// EC2 had been asked already, and Auto Scaling takes its time over what is too many.
 	w.aws.ClearShortages()
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
 	assert.Equal(t, 4, w.desired("a"), "desired capacity: one has arrived")
@@ -68,7 +66,7 @@ func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w := short(t)
 	w.withdraw(2)
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	w.setDesired(1)
 	asg.ReadMoving(w.cache, t.Context())
 	assert.Equal(t, 1, w.desired("a"), "desired capacity, want the 1 of the other writer")
@@ -86,7 +84,7 @@ func TestForeignLoweringAmidArrivalsStays(t *testing.T) {
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
 		w.aws.ClearShortages()
-		suspend(t, w, "Terminate")
+		w.must(w.aws.Suspend("a", "Terminate"))
 		arrive(t, w, 1)
 		w.setDesired(2)
 	}
@@ -97,7 +95,7 @@ func TestForeignLoweringAmidArrivalsStays(t *testing.T) {
 // The look after our withdrawal shows what another had set right before it, so that is known to be wanted.
 func TestForeignRaiseShownByAnOldReadingIsRestored(t *testing.T) {
 	w := short(t)
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	w.calls.beforeWrite = func() {
 		w.calls.beforeWrite = nil
 		w.aws.ClearShortages()
@@ -119,7 +117,7 @@ func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 	w := short(t)
 	w.withdraw(2)
 	w.aws.ClearShortages()
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	arrive(t, w, 1)
 	w.increase(1) // the one that has arrived is no excess that was always there
 	arrive(t, w, 1)
@@ -134,7 +132,7 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	w.increase(2)
 	w.withdraw(2)
 	w.aws.ClearShortages()
-	suspend(t, w, "Terminate")
+	w.must(w.aws.Suspend("a", "Terminate"))
 	arrive(t, w, 1)
 	w.staleAfter(func() {
 		w.must(w.aws.SetLimits("a", 0, 20))
@@ -163,9 +161,7 @@ func (w *world) withinNextWrite(kind fakeaws.DeedKind, done func(instances, term
 
 func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	t.Parallel()
-	slow := quick
-	slow.Terminate = ms(60_000)
-	w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(60_000) }, scalingGroup("a", 0, 3, 10)).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increasesTo(1, 4) // want the 4 that were asked for: AWS replaced an instance meanwhile
 }
@@ -212,7 +208,7 @@ func TestForeignRaiseBesideAReplacementIsRestored(t *testing.T) {
 		w.eventuallyInService("a", 3)
 		w.setDesired(6)
 		w.eventuallyInService("a", 6)
-		suspend(t, w, "Terminate")
+		w.must(w.aws.Suspend("a", "Terminate"))
 	}
 	w.increase(1)
 	assert.Equal(t, 7, w.desired("a"), "desired capacity, want ours above the other's 6")
@@ -275,23 +271,16 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 			w.calls.beforeWrite = func() {
 				w.calls.beforeRead = func() { // between the attempts
 					w.calls.beforeRead = nil
-					if tt.others == 0 {
-						return
+					if tt.others > 0 {
+						assert.NoError(t, w.aws.SetDesired("a", tt.others))
 					}
-					assert.NoError(t, w.aws.SetDesired("a", tt.others))
 				}
 			}
 			err := w.cache.Increase(t.Context(), "a", 1)
-			got := w.desired("a")
-			assert.Truef(t, got == tt.want && (err != nil) == tt.fails, "desired capacity is %d, error %v, want %d", got, err, tt.want)
+			assert.Equalf(t, tt.fails, err != nil, "error %v", err)
+			assert.Equal(t, tt.want, w.desired("a"), "desired capacity")
 		}))
 	}
-}
-
-// suspend suspends a process of the group "a".
-func suspend(t *testing.T, w *world, process string) {
-	t.Helper()
-	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{process}}))
 }
 
 // arrive has n more instances come up in the group "a" than are desired.
@@ -329,12 +318,7 @@ func movesInstances(t *testing.T, w *world) {
 	w.eventually(func() string {
 		w.refresh()
 		asg.ReadMoving(w.cache, t.Context())
-		state, _ := w.aws.Group("a")
-		zones := map[string]int{}
-		for _, i := range state.Instances {
-			zones[i.Zone]++
-		}
-		return cmp.Diff(map[string]int{"us-west-2a": 3, "us-west-2b": 2}, zones)
+		return cmp.Diff(map[string]int{"a": 3, "b": 2}, w.perZone("a"))
 	})
 	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for")
 }
@@ -343,9 +327,8 @@ func movesInstances(t *testing.T, w *world) {
 func TestInstanceMovedBetweenTwoRaisesIsNotRestored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		slow := quick
-		slow.InService = ms(60_000) // AWS ends no other instance before
-		w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
+		// AWS ends no other instance before
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(60_000) }, scalingGroup("a", 0, 3, 10)).started()
 		w.increase(2)
 		time.Sleep(4 * time.Second)
 		w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))

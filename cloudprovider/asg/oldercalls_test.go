@@ -123,8 +123,7 @@ func (w *world) steady(name string, n int) {
 	if g := w.group(name); state.Desired != n || w.inService(name) != n || g.DesiredCapacity != n || len(g.Counted()) != n {
 		w.t.Errorf("%s has %d of %d instances in service, and %d of %d are known, want %d", name, w.inService(name), state.Desired, len(g.Counted()), g.DesiredCapacity, n)
 	}
-	kills := w.kills()
-	assert.Truef(w.t, len(kills) == 0, "AWS ended %v by its own choice", kills)
+	assert.Empty(w.t, w.kills(), "AWS ended by its own choice")
 }
 
 // spans takes the group through scale-ups and scale-downs, in more than 20 minutes, and returns how long each took. Around each of them, readings
@@ -152,13 +151,13 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := usual(g)
 			span := func(t *testing.T, fault *fakeaws.Fault) (took []time.Duration) {
-				inBubble(t, config, nil, func(w *world) {
+				inBubble(config, nil, func(w *world) {
 					time.Sleep(10 * time.Second)
 					if fault != nil {
 						w.aws.Inject(*fault)
 					}
 					took = w.spans()
-				})
+				})(t)
 				return took
 			}
 			usual := span(t, nil)
@@ -180,8 +179,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 }
 
 func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
-	config := usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20))
-	inBubble(t, config, nil, func(w *world) {
+	inBubble(usual(scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20)), nil, func(w *world) {
 		time.Sleep(10 * time.Second)
 		usualUp, usualDown := w.grows("b", 5), w.shrinks("b", 2)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Latency: fakeaws.Duration(time.Hour)})
@@ -201,7 +199,7 @@ func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 		for _, why := range fallbacks(w.cache) {
 			assert.Truef(w.t, strings.HasPrefix(why, "a "), "problem %s of the trouble in a", why)
 		}
-	})
+	})(t)
 }
 
 // fallbacks are the reasons for which groups use an older call, by group.
@@ -221,8 +219,7 @@ func (w *world) wish(call, name string) error {
 }
 
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
-	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30)}
-	config := usual(groups...)
+	config := usual(scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30))
 	for _, tt := range []struct {
 		call   string
 		fault  fakeaws.Fault
@@ -231,55 +228,52 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 		{launchCall, fakeaws.Fault{Action: launchCall, Code: "InternalFailure"}, asg.ReasonLaunchUnanswered},
 		{terminateCall, fakeaws.Fault{Action: terminateCall, Params: batchOnly, Code: "InternalFailure"}, asg.ReasonBatchTerminationUnanswered},
 	} {
-		t.Run(tt.call, func(t *testing.T) {
-			inBubble(t, config, nil, func(w *world) {
-				time.Sleep(10 * time.Second)
-				fault := w.aws.Inject(tt.fault)
-				asked := func() (n int) {
-					for _, call := range w.aws.CallLog() {
-						if call.Action == tt.fault.Action && call.Faults > 0 {
-							n++
-						}
+		t.Run(tt.call, inBubble(config, nil, func(w *world) {
+			time.Sleep(10 * time.Second)
+			fault := w.aws.Inject(tt.fault)
+			asked := func() (n int) {
+				for _, call := range w.aws.CallLog() {
+					if call.Action == tt.fault.Action && call.Faults > 0 {
+						n++
 					}
-					return n
 				}
-				wish := func(name string) time.Duration {
-					began := time.Now()
-					assert.NoErrorf(w.t, w.wish(tt.call, name), "%s", name)
-					return time.Since(began)
-				}
-				for at, want := range [][]string{{"a " + tt.reason}, {"a " + tt.reason, "b " + tt.reason}, {tt.reason}} {
-					took := wish(string(rune('a' + at)))
-					assert.Truef(w.t, took <= 10*time.Second, "wish %d took %s", at+1, took)
-					assert.Emptyf(w.t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
-				}
-				before := asked()
-				if took := wish("d"); took > time.Second || asked() != before {
-					w.t.Errorf("a wish of another group took %s and asked AWS %d times by the newer call, want none", took, asked()-before)
-				}
-				time.Sleep(14 * time.Minute)
-				assert.Empty(w.t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
-				time.Sleep(2 * time.Minute)
-				got := fallbacks(w.cache)
-				assert.Truef(w.t, got == nil, "problems %v after 16 minutes, want none", got)
-				if wish("a"); asked() == before || !slices.Equal(fallbacks(w.cache), []string{tt.reason}) {
-					w.t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
-				}
-				time.Sleep(16 * time.Minute)
-				w.aws.ClearFaults(fault)
-				w.aws.ResetCalls()
-				for _, name := range []string{"b", "c"} {
-					wish(name)
-				}
-				older := desiredCall
-				if tt.call == terminateCall {
-					older = ""
-				}
-				if calls := w.aws.Calls(); calls[tt.call] != 2 || calls[older] != 0 || fallbacks(w.cache) != nil {
-					w.t.Errorf("calls %v and problems %v once the trouble is over, want two of the newer call", calls, fallbacks(w.cache))
-				}
-			})
-		})
+				return n
+			}
+			wish := func(name string) time.Duration {
+				began := time.Now()
+				assert.NoErrorf(w.t, w.wish(tt.call, name), "%s", name)
+				return time.Since(began)
+			}
+			for at, want := range [][]string{{"a " + tt.reason}, {"a " + tt.reason, "b " + tt.reason}, {tt.reason}} {
+				took := wish(string(rune('a' + at)))
+				assert.Truef(w.t, took <= 10*time.Second, "wish %d took %s", at+1, took)
+				assert.Emptyf(w.t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
+			}
+			before := asked()
+			if took := wish("d"); took > time.Second || asked() != before {
+				w.t.Errorf("a wish of another group took %s and asked AWS %d times by the newer call, want none", took, asked()-before)
+			}
+			time.Sleep(14 * time.Minute)
+			assert.Empty(w.t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
+			time.Sleep(2 * time.Minute)
+			assert.Empty(w.t, fallbacks(w.cache), "problems after 16 minutes")
+			if wish("a"); asked() == before || !slices.Equal(fallbacks(w.cache), []string{tt.reason}) {
+				w.t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
+			}
+			time.Sleep(16 * time.Minute)
+			w.aws.ClearFaults(fault)
+			w.aws.ResetCalls()
+			for _, name := range []string{"b", "c"} {
+				wish(name)
+			}
+			older := desiredCall
+			if tt.call == terminateCall {
+				older = ""
+			}
+			if calls := w.aws.Calls(); calls[tt.call] != 2 || calls[older] != 0 || fallbacks(w.cache) != nil {
+				w.t.Errorf("calls %v and problems %v once the trouble is over, want two of the newer call", calls, fallbacks(w.cache))
+			}
+		}))
 	}
 }
 
@@ -292,22 +286,19 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 		want   int
 	}{launchCall: {nil, 6}, terminateCall: {batchOnly, 2}} {
 		for trouble, fault := range troubles {
-			t.Run(call+" "+trouble, func(t *testing.T) {
-				inBubble(t, config, nil, func(w *world) {
-					time.Sleep(10 * time.Second)
-					fault.Action, fault.Params = call, tt.params
-					w.aws.Inject(fault)
-					began := time.Now()
-					for _, g := range groups {
-						assert.NoErrorf(w.t, w.wish(call, g.Name), "%s", g.Name)
-					}
-					took := time.Since(began)
-					assert.Truef(w.t, took <= 20*time.Second, "%d wishes took %s, want 20 s at most", len(groups), took)
-					for _, g := range groups {
-						w.steady(g.Name, tt.want)
-					}
-				})
-			})
+			t.Run(call+" "+trouble, inBubble(config, nil, func(w *world) {
+				time.Sleep(10 * time.Second)
+				fault.Action, fault.Params = call, tt.params
+				w.aws.Inject(fault)
+				began := time.Now()
+				for _, g := range groups {
+					assert.NoErrorf(w.t, w.wish(call, g.Name), "%s", g.Name)
+				}
+				assert.LessOrEqual(w.t, time.Since(began), 20*time.Second, "all wishes took")
+				for _, g := range groups {
+					w.steady(g.Name, tt.want)
+				}
+			}))
 		}
 	}
 }
@@ -316,7 +307,7 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 	g := heavier("a")
 	g.Zones, g.Tags = []string{"us-west-2a"}, map[string]string{discoveryTag: "true"}
-	inBubble(t, usual(g), nil, func(w *world) {
+	inBubble(usual(g), nil, func(w *world) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
@@ -326,82 +317,71 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 			assert.Truef(w.t, e.Kind != fakeaws.DesiredChanged || e.To >= e.From, "the desired capacity went from %d to %d", e.From, e.To)
 		}
 		assert.Equal(w.t, 4, w.desired("a"), "desired capacity in units, want the 4 that AWS launched")
-	})
+	})(t)
 }
 
 // AWS launches in each zone, answers with a fault, and the reading after that is older. No desired capacity can make up for it.
 func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
-	config := usual(zonal("a", 0, 0, 20))
 	synchronously := func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }
-	inBubble(t, config, synchronously, func(w *world) {
+	inBubble(usual(zonal("a", 0, 0, 20)), synchronously, func(w *world) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
 		w.must(w.cache.Increase(w.t.Context(), "a", 2))
 		assert.Equal(w.t, 2, w.desired("a"), "desired capacity")
-	})
+	})(t)
 }
 
 // AWS launches and answers with a fault, and throttles or refuses the call from then on.
 func TestLaunchThatIsRefusedAfterALostAnswerIsKept(t *testing.T) {
 	for _, code := range []string{"Throttling", "AccessDenied"} {
-		t.Run(code, func(t *testing.T) {
-			inBubble(t, usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
-				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true, Times: 1})
-				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-				w.must(w.cache.Increase(w.t.Context(), "a", 5))
-				w.steady("a", 5)
-			})
-		})
+		t.Run(code, inBubble(usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true, Times: 1})
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
+			w.must(w.cache.Increase(w.t.Context(), "a", 5))
+			w.steady("a", 5)
+		}))
 	}
 }
 
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
-	config := usual(zonal("a", 0, 0, 20))
 	for name, fault := range troubles {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, config, nil, func(w *world) {
-				fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
-				w.aws.Inject(fault)
-				w.must(w.cache.Increase(w.t.Context(), "a", 6))
-				w.steady("a", 6)
-				got := fallbacks(w.cache)
-				assert.Truef(w.t, got == nil, "problems %v, want none: AWS answered in other zones", got)
-			})
-		})
+		t.Run(name, inBubble(usual(zonal("a", 0, 0, 20)), nil, func(w *world) {
+			fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
+			w.aws.Inject(fault)
+			w.must(w.cache.Increase(w.t.Context(), "a", 6))
+			w.steady("a", 6)
+			assert.Empty(w.t, fallbacks(w.cache), "problems: AWS answered in other zones")
+		}))
 	}
 }
 
 func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
-		config := usual(g)
 		for name, fault := range troubles {
-			t.Run(name+" "+zones, func(t *testing.T) {
-				inBubble(t, config, nil, func(w *world) {
-					fault.Action = launchCall
-					w.aws.Inject(fault)
-					err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
-					want := 0
-					if err == nil {
-						want = 3
-					}
-					done := strings.Contains(name, "does it")
-					assert.Truef(w.t, done == (err == nil), "error %v, want one: %t", err, !done)
-					w.steady("a", want)
-				})
-			})
+			t.Run(name+" "+zones, inBubble(usual(g), nil, func(w *world) {
+				fault.Action = launchCall
+				w.aws.Inject(fault)
+				err := w.cache.IncreaseAtomically(w.t.Context(), "a", zones, 3)
+				want := 0
+				if err == nil {
+					want = 3
+				}
+				done := strings.Contains(name, "does it")
+				assert.Truef(w.t, done == (err == nil), "error %v, want one: %t", err, !done)
+				w.steady("a", want)
+			}))
 		}
 	}
 }
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
 func TestSynchronousModeRetries(t *testing.T) {
-	config := usual(scalingGroup("a", 0, 0, 20))
-	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
+	inBubble(usual(scalingGroup("a", 0, 0, 20)), func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
-			err := w.cache.Increase(w.t.Context(), "a", 3)
-			assert.Truef(w.t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
+			w.failsToIncrease("a", 3)
+			w.wantDesired(0)
 			_, rests := w.cache.CoolDown(w.group("a"))
 			assert.Truef(w.t, rests && fallbacks(w.cache) == nil, "left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			time.Sleep(time.Minute)
@@ -409,7 +389,7 @@ func TestSynchronousModeRetries(t *testing.T) {
 		w.aws.ClearFaults(fault)
 		w.must(w.cache.Increase(w.t.Context(), "a", 3))
 		w.steady("a", 3)
-	})
+	})(t)
 }
 
 func TestSlowLaunchIsPolledByToken(t *testing.T) {
@@ -418,7 +398,7 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 			t.Run(slow.String()+" "+zone, func(t *testing.T) {
 				config := fakeaws.Config{Delays: fakeaws.Delays{Synchronous: fakeaws.Duration(slow)}, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 					AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
-				inBubble(t, config, nil, func(w *world) {
+				inBubble(config, nil, func(w *world) {
 					launch := func(ctx context.Context) error {
 						if zone == "" {
 							return w.cache.Increase(ctx, "a", 2)
@@ -427,9 +407,9 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 					}
 					assert.NoErrorf(w.t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
 					w.steady("a", 2)
-					n := w.aws.Calls()[desiredCall]
-					assert.Truef(w.t, n == 0 && fallbacks(w.cache) == nil, "%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
-				})
+					assert.Zero(w.t, w.aws.Calls()[desiredCall], "raises beside a slow launch")
+					assert.Empty(w.t, fallbacks(w.cache), "problems")
+				})(t)
 			})
 		}
 	}
@@ -446,27 +426,23 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 		{fault: fakeaws.Fault{Code: "ValidationError", Message: missing}, off: true},
 		{fault: fakeaws.Fault{Code: "UnsupportedOperation"}, off: true},
 	} {
-		t.Run(tt.fault.Code+" "+tt.fault.Message, func(t *testing.T) {
-			config := usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100))
-			inBubble(t, config, nil, func(w *world) {
-				time.Sleep(10 * time.Second)
-				tt.fault.Action, tt.fault.Params, tt.fault.Times = terminateCall, batchOnly, 1
-				w.aws.Inject(tt.fault)
-				for _, step := range []struct {
-					group string
-					after time.Duration
-					one   bool // call
-				}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
-					time.Sleep(step.after)
-					w.aws.ResetCalls()
-					w.must(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
-					if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
-						w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
-					}
+		t.Run(tt.fault.Code+" "+tt.fault.Message, inBubble(usual(scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100)), nil, func(w *world) {
+			time.Sleep(10 * time.Second)
+			tt.fault.Action, tt.fault.Params, tt.fault.Times = terminateCall, batchOnly, 1
+			w.aws.Inject(tt.fault)
+			for _, step := range []struct {
+				group string
+				after time.Duration
+				one   bool // call
+			}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
+				time.Sleep(step.after)
+				w.aws.ResetCalls()
+				w.must(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
+				if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
+					w.t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 				}
-				got := fallbacks(w.cache)
-				assert.Truef(w.t, got == nil, "problems %v where AWS takes one instance a call, want none", got)
-			})
-		})
+			}
+			assert.Empty(w.t, fallbacks(w.cache), "problems where AWS takes one instance a call")
+		}))
 	}
 }

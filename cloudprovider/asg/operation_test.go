@@ -34,33 +34,24 @@ func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 }
 
 func pausesScaleDown(t *testing.T, bake time.Duration) {
-	w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9))
-	w.running()
+	w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9)).running()
 	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
-	if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
-		t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
-	}
+	assert.Zero(t, w.leftAlone(10*time.Minute), "left alone after a termination of ours")
+	assert.Zero(t, w.described(refreshes), "looks after a termination of ours")
 	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a", Bake: fakeaws.Duration(bake)}))
 	w.must(w.aws.Suspend("a", "InstanceRefresh"))
 	p := w.leftAlone(2 * time.Minute)
 	assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
 		"during an instance refresh %+v is left alone, want scale-down", p)
-	if p := w.group("b").LeftAlone(time.Now()); p != (group.Pause{}) {
-		t.Errorf("of another group %+v is left alone", p)
-	}
-	if p := w.leftAlone(time.Hour); !p.Down {
-		t.Errorf("an hour later %+v is left alone, want scale-down", p)
-	}
-	n := w.described(refreshes)
-	assert.Truef(t, n <= 35, "%d looks in an hour, want at most one in two minutes", n)
+	assert.Zero(t, w.group("b").LeftAlone(time.Now()), "left alone of another group")
+	assert.True(t, w.leftAlone(time.Hour).Down, "scale-down is left alone an hour later")
+	assert.LessOrEqual(t, w.described(refreshes), 35, "looks in an hour, want at most one in two minutes")
 	w.must(w.aws.Resume("a", "InstanceRefresh"))
-	if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) {
-		t.Errorf("after the end %+v is left alone", p)
-	}
+	assert.Zero(t, w.leftAlone(5*time.Minute), "left alone after the end")
 	time.Sleep(10 * time.Minute)
 	before := w.described(refreshes)
 	time.Sleep(time.Hour)
-	assert.Truef(t, w.described(refreshes) == before, "%d looks without a sign of a refresh", w.described(refreshes)-before)
+	assert.Equal(t, before, w.described(refreshes), "looks without a sign of a refresh")
 }
 
 // The new instances start from what the refresh says. The first one comes before an old one leaves, and the group states it once all have
@@ -68,9 +59,9 @@ func pausesScaleDown(t *testing.T, bake time.Duration) {
 func TestRefreshWithADesiredConfiguration(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
-		a, delays := scalingGroup("a", 0, 3, 9), quick
-		a.MaintenancePolicy, delays.InService = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 110}, fakeaws.Duration(5*time.Minute)
-		w := newWorldWith(t, delays, a).running()
+		a := scalingGroup("a", 0, 3, 9)
+		a.MaintenancePolicy = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 110}
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = fakeaws.Duration(5 * time.Minute) }, a).running()
 		newer := workers("m5.large")
 		newer.Versions = append(newer.Versions, newer.Versions[0])
 		w.must(w.aws.PutLaunchTemplate(newer))
@@ -100,14 +91,12 @@ func TestRefreshOfRootVolumesPausesScaleDown(t *testing.T) {
 		a.SuspendedProcesses = []string{"InstanceRefresh"}
 		w := newWorld(t, a).running()
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
-		p := w.leftAlone(10 * time.Minute)
-		assert.Equal(t, group.Pause{}, p, "left alone without a sign")
+		assert.Zero(t, w.leftAlone(10*time.Minute), "left alone without a sign")
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ReplaceRootVolume, Group: "a", Each: fakeaws.Duration(5 * time.Minute)}))
 		before := w.described(refreshes)
-		p = w.leftAlone(2 * time.Minute)
-		assert.Truef(t, p.Down && w.described(refreshes)-before <= 3, "%+v is left alone after %d looks, want scale-down after one or two", p, w.described(refreshes)-before)
-		p = w.with(nil).started().group("a").LeftAlone(time.Now())
-		assert.Truef(t, p.Down, "a new leader leaves %+v alone, want scale-down", p)
+		assert.True(t, w.leftAlone(2*time.Minute).Down, "scale-down is left alone")
+		assert.LessOrEqual(t, w.described(refreshes)-before, 3, "looks, want one or two")
+		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now()).Down, "a new leader leaves scale-down alone")
 	})(t)
 }
 
@@ -125,8 +114,7 @@ func TestSignRightAfterALookIsLookedAtSoon(t *testing.T) {
 		}
 		w.must(w.aws.SetNodegroupStatus("a", "UPDATING", ""))
 		w.must(w.aws.SetLimits("a", 0, 11))
-		p := w.leftAlone(25 * time.Second)
-		assert.Truef(t, p.Down, "%+v is left alone, want scale-down", p)
+		assert.True(t, w.leftAlone(25*time.Second).Down, "scale-down is left alone")
 	})(t)
 }
 
@@ -142,8 +130,7 @@ func TestStartSeesInstanceRefresh(t *testing.T) {
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
 		w.must(w.aws.Suspend("a", "InstanceRefresh"))
 		time.Sleep(time.Minute)
-		p := w.with(nil).started().group("a").LeftAlone(time.Now())
-		assert.Truef(t, p.Down, "a new leader leaves %+v alone, want scale-down", p)
+		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now()).Down, "a new leader leaves scale-down alone")
 	})(t)
 }
 
@@ -153,8 +140,8 @@ func TestDeniedLookForInstanceRefreshChangesNothing(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 3, 9)).running()
 		w.aws.Deny(refreshes)
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
-		p := w.leftAlone(5 * time.Minute)
-		assert.Truef(t, p == (group.Pause{}) && len(w.group("a").Problems) == 0, "%+v is left alone with problems %+v, want neither", p, w.group("a").Problems)
+		assert.Zero(t, w.leftAlone(5*time.Minute), "left alone")
+		assert.Empty(t, w.group("a").Problems, "problems")
 		n := w.described(refreshes)
 		assert.Truef(t, n != 0 && n <= 6, "%d looks that AWS denied, want a few", n)
 	})(t)
@@ -206,11 +193,10 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 			text := p.Operation.Text
 			p.Operation = (launchspec.Operation{})
 			assert.Truef(t, p == tt.want && (text != "") == p.Down, "%+v is left alone because %q, want %+v", p, text, tt.want)
-			got, want := w.group("a").EKSRepairs, tt.status == "ACTIVE"
-			assert.Equal(t, want, got, "EKS repairs the nodes")
-			if g := w.group("a"); len(g.Problems) != tt.problems || g.LaunchSpec != spec {
-				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)
-			}
+			g := w.group("a")
+			assert.Equal(t, tt.status == "ACTIVE", g.EKSRepairs, "EKS repairs the nodes")
+			assert.Len(t, g.Problems, tt.problems, "problems")
+			assert.True(t, g.LaunchSpec == spec, "the launch spec is the same")
 			if tt.status == "UPDATING" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeNodegroup", Code: "ExpiredToken", Times: 1})
 				before := w.described("DescribeNodegroup")
@@ -218,26 +204,21 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 					time.Sleep(time.Second)
 				}
 				for range 20 {
-					p := w.leftAlone(time.Second)
-					assert.Truef(t, p.Down, "%+v is left alone after a look with credentials that have just expired", p)
+					assert.True(t, w.leftAlone(time.Second).Down, "scale-down is left alone after a look with credentials that have just expired")
 					for _, problem := range w.group("a").Problems {
 						assert.NotContains(t, problem.Remedy, "allow", "remedy")
 					}
 				}
 				assert.Greater(t, w.described("DescribeNodegroup"), before+1, "looks, want another one within seconds")
 				denied := w.aws.Deny("DescribeNodegroup")
-				p := w.leftAlone(4 * time.Minute)
-				assert.Truef(t, p == (group.Pause{}), "%+v is left alone though nobody will see the end", p)
+				assert.Zero(t, w.leftAlone(4*time.Minute), "left alone though nobody will see the end")
 				w.aws.ClearFaults(denied)
 			}
 			w.must(w.aws.SetNodegroupStatus("a", "ACTIVE", ""))
-			if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
-				t.Errorf("%+v is left alone four minutes after the end", p)
-			}
+			assert.Zero(t, w.leftAlone(4*time.Minute), "left alone four minutes after the end")
 			before := w.described("DescribeNodegroup")
-			if time.Sleep(time.Hour); w.described("DescribeNodegroup")-before > 8 {
-				t.Errorf("%d looks in an hour without news", w.described("DescribeNodegroup")-before)
-			}
+			time.Sleep(time.Hour)
+			assert.LessOrEqual(t, w.described("DescribeNodegroup")-before, 8, "looks in an hour without news")
 		}))
 	}
 }

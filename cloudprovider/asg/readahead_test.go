@@ -37,31 +37,27 @@ func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {
 		{name: "after a killed leader", ahead: 1, follows: true, readings: 1, want: 3},
 		{name: "desired capacity", mode: asg.LaunchDesiredCapacity, between: func(w *world) { w.setDesired(4) }, readings: 2, want: 7}, // before and after
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, having(scalingGroup("a", 0, 0, 10)), func(o *asg.Options) {
-				o.NoPredecessor, o.LaunchMode, o.MotionInterval = !tt.follows, tt.mode, time.Hour
-			}, func(w *world) {
-				time.Sleep(30 * time.Second) // a killed leader's instances may still appear, and no call of it lasts
-				w.ahead(tt.ahead)
-				if tt.between != nil {
-					tt.between(w)
-				}
-				time.Sleep(tt.later)
-				before := w.aws.Calls()[readCall]
-				w.increase(3)
-				if got := w.aws.Calls()[readCall] - before; got != tt.readings || w.desired("a") != tt.want {
-					t.Errorf("%d readings and %d desired, want %d and %d", got, w.desired("a"), tt.readings, tt.want)
-				}
-			})
-		})
+		t.Run(tt.name, inBubble(having(scalingGroup("a", 0, 0, 10)), func(o *asg.Options) {
+			o.NoPredecessor, o.LaunchMode, o.MotionInterval = !tt.follows, tt.mode, time.Hour
+		}, func(w *world) {
+			time.Sleep(30 * time.Second) // a killed leader's instances may still appear, and no call of it lasts
+			w.ahead(tt.ahead)
+			if tt.between != nil {
+				tt.between(w)
+			}
+			time.Sleep(tt.later)
+			before := w.aws.Calls()[readCall]
+			w.increase(3)
+			assert.Equal(t, [2]int{tt.readings, tt.want}, [2]int{w.aws.Calls()[readCall] - before, w.desired("a")}, "readings, and desired capacity")
+		}))
 	}
 }
 
 func TestReadingsAheadAreFew(t *testing.T) {
-	inBubble(t, having(scalingGroup("a", 0, 0, 10)), nil, func(w *world) {
+	inBubble(having(scalingGroup("a", 0, 0, 10)), nil, func(w *world) {
 		w.ahead(1)
 		w.ahead(0) // a second has not passed
 		time.Sleep(time.Second)
 		w.ahead(1)
-	})
+	})(t)
 }

@@ -21,21 +21,17 @@ import (
 func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Unlisted = ms(400)
-		w := newWorldWith(t, delays, divided("a", 0, 1, 20)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Unlisted = ms(400) }, divided("a", 0, 1, 20)).with(synchronous).started()
 		done := make(chan error, 1)
-		go func() { err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
+		go func() { done <- w.cache.Increase(t.Context(), "a", 3) }()
 		w.waitWhile("AWS has not launched", func() bool { return w.desired("a") < 4 })
 		w.refresh()
-		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
-			t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
-		}
+		g := w.group("a")
+		require.Equal(t, [2]int{4, 3}, [2]int{g.DesiredCapacity, g.Missing()}, "desired and missing amid the launch")
 		require.NoError(t, <-done)
 		for range 2 {
-			if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 0 || g.TargetInstances() != 4 {
-				t.Errorf("%d desired and %d missing after the launch, want 4 and none", g.DesiredCapacity, g.Missing())
-			}
+			g := w.group("a")
+			assert.Equal(t, [3]int{4, 0, 4}, [3]int{g.DesiredCapacity, g.Missing(), g.TargetInstances()}, "desired, missing and target")
 			w.refresh()
 		}
 		w.aws.Deny(launchCall)
@@ -48,18 +44,15 @@ func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.launching = func(*autoscaling.LaunchInstancesInput) {
-		assert.NoError(t, w.aws.SetDesired("a", 6))
+		w.setDesired(6)
 		w.refresh()
 	}
 	w.increase(1)
 	w.calls.launching = nil
 	w.refresh()
-	g := w.group("a")
-	assert.Truef(t, g.DesiredCapacity == 7 && w.desired("a") == 7, "%d desired, AWS says %d, want 7", g.DesiredCapacity, w.desired("a"))
+	w.agreed(7)
 	w.increase(1)
-	if g := w.group("a"); g.DesiredCapacity != 8 || w.desired("a") != 8 {
-		t.Errorf("%d desired, AWS says %d after another launch, want 8", g.DesiredCapacity, w.desired("a"))
-	}
+	w.agreed(8)
 }
 
 // A reading of before our launch shows an instance on its way out. It is newer than all readings before, and older than the launch.
@@ -93,8 +86,8 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 	go func() { read <- w.cache.Refresh(t.Context()) }()
 	<-begun
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(before, id) })
-	err := w.cache.Terminate(t.Context(), "a", launched)
-	require.Truef(t, err == nil && len(launched) == 1, "terminating %v: %v", launched, err)
+	require.Len(t, launched, 1, "launched instances")
+	w.must(w.cache.Terminate(t.Context(), "a", launched))
 	close(release)
 	require.NoError(t, <-read)
 	assert.Equal(t, 3, w.group("a").DesiredCapacity, "desired capacity by an old reading")
@@ -107,7 +100,7 @@ func TestInstancesInAnotherOrderHaveNotMoved(t *testing.T) {
 	w.eventuallyInService("a", 3)
 	w.refresh()
 	w.wakes()
-	w.calls.reverses = true
+	w.calls.edit = func(g *types.AutoScalingGroup) { slices.Reverse(g.Instances) }
 	w.refresh()
 	assert.False(t, w.wakes(), "the core is woken by instances in another order")
 }
@@ -180,9 +173,8 @@ func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) 
 			}
 			w.must(w.aws.SetPolicies(policy, `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "`+action+`", "Resource": "*"}]}`))
 			now.Step(16 * time.Minute)
-			if w.increase(1); w.aws.Calls()[launchCall] != 2 || w.desired("a") != 3 {
-				t.Errorf("%d launches, desired capacity %d once it is allowed, want 2 and 3", w.aws.Calls()[launchCall], w.desired("a"))
-			}
+			w.increasesTo(1, 3)
+			assert.Equal(t, 2, w.aws.Calls()[launchCall], "launches once it is allowed")
 		})
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,9 +33,7 @@ func asksEC2(o *asg.Options) {
 func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Terminate = ms(2000)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(2000) }, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 		there := w.ids("a")
 		w.increase(2)
 		launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
@@ -49,10 +49,8 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	for _, denied := range []bool{false, true} {
 		t.Run(fmt.Sprintf("EC2 denied=%t", denied), bubbled(func(t *testing.T) {
 			w := newWorld(t, zonal("a", 0, 1, 10)).with(asksEC2).started()
-			err := w.cache.Increase(t.Context(), "a", 2)
-			g := w.group("a")
-			require.NoError(t, err)
-			there := g.Instances[0].ID
+			w.increase(2)
+			there := w.ids("a")[0]
 			next := w.with(nil).started()
 			next.end("a", there)
 			time.Sleep(3 * time.Second) // so that the clocks do not have to agree
@@ -76,9 +74,8 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Terminate = ms(3100) // AWS lists what it ends for a while
-		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(asksEC2)
+		// AWS lists what it ends for a while
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(3100) }, zonal("a", 0, 0, 10)).with(asksEC2)
 		window := func() time.Time { return time.Now().Truncate(ledger.TokenAge) } // in which AWS repeats answers
 		began := window()
 		for round := range 3 { // each from nothing, each by a process that has just started
@@ -116,10 +113,10 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 			assert.NoError(t, w.cache.Refresh(t.Context()))
 		},
 		"a reading lags behind another": func(t *testing.T, w *world, _ []string) {
-			for _, w.calls.lags = range []bool{false, true} {
-				assert.NoError(t, w.cache.Refresh(t.Context()))
-			}
-			w.calls.lags = false
+			assert.NoError(t, w.cache.Refresh(t.Context()))
+			w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances, g.DesiredCapacity = nil, aws.Int32(0) }
+			assert.NoError(t, w.cache.Refresh(t.Context()))
+			w.calls.edit = nil
 		},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
@@ -211,25 +208,23 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		both := mixing(scalingGroup("a", 0, 0, 9), fakeaws.Override{InstanceType: "m5.large"}, fakeaws.Override{InstanceType: "m5.xlarge"})
-		delays := quick
-		delays.Terminate = ms(5000)
 		now := clockAt(2 * time.Minute) // no window of tokens has just begun
-		w := newWorldWith(t, delays, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(5000) }, both, scalingGroup("b", 0, 0, 9)).
+			with(at(clockAt(time.Minute))).started()
 		w.increase(1)
 		next := w.with(at(now)).started()
 		next.must(next.cache.Terminate(t.Context(), "a", next.ids("a")))
 		now.Step(time.Second)
 		w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
-		err := next.cache.Increase(t.Context(), "b", 1)
-		require.Error(t, err, "a group without capacity has launched")
+		next.failsToIncrease("b", 1)
 		launches := 0
 		next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
 			if launches++; launches == 2 { // the first is answered with the instance that is going
 				w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
 			}
 		}
-		err = next.cache.Increase(t.Context(), "a", 1)
-		require.Truef(t, err != nil && launches == 2, "error %v after %d launches, want one after 2", err, launches)
+		next.failsToIncrease("a", 1)
+		require.Equal(t, 2, launches, "launches")
 		_, resting := next.cache.CoolDown(next.group("b"))
 		assert.True(t, resting, "the type is launched again that had no capacity a moment ago")
 	})
@@ -248,14 +243,6 @@ func edge() time.Time {
 // clockAt reads so much after the edge.
 func clockAt(after time.Duration) *clocktesting.FakeClock {
 	return clocktesting.NewFakeClock(edge().Add(after))
-}
-
-// slowly is a group in an AWS whose launches take a while.
-func slowly(t *testing.T, g fakeaws.AutoScalingGroup) *world {
-	t.Helper()
-	delays := quick
-	delays.Synchronous = ms(1000)
-	return newWorldWith(t, delays, g)
 }
 
 // kill has the process launch, and ends it at the call of that number: before the call reaches AWS, or before its answer comes.
@@ -323,7 +310,7 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s reached=%t", tt.way, tt.killed, tt.successor, tt.reached), bubbled(func(t *testing.T) {
-			w := slowly(t, divided("a", 0, 0, 20))
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Synchronous = ms(1000) }, divided("a", 0, 0, 20))
 			now := clockAt(tt.successor)
 			tokens := func(o *asg.Options) {
 				o.TokenTime = func(context.Context) (time.Time, error) { return edge().Add(tt.killed), nil }
@@ -340,10 +327,8 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 				return !tt.reached || len(state.Instances) == 3
 			}
 			assert.NoError(t, steps(next, now, over, done))
-			w.eventually(func() string {
-				state, _ := w.aws.Group("a")
-				return cmp.Diff([2]int{3, 3}, [2]int{len(state.Instances), state.Desired})
-			})
+			w.listed(3)
+			w.wantDesired(3)
 			next.knows(3, 3)
 		}))
 	}
@@ -357,7 +342,7 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	w.aws.ResetCalls()
 	w.increasesTo(3, 3) // want 3 without a wait
 	calls := w.aws.Calls()
-	assert.Truef(t, calls["DescribeAutoScalingGroups"] == 1 && calls[launchCall] == 1, "calls %v, want one reading and one launch", calls)
+	assert.Equalf(t, [2]int{1, 1}, [2]int{calls["DescribeAutoScalingGroups"], calls[launchCall]}, "readings and launches in %v", calls)
 }
 
 // AWS may carry out a predecessor's raise after the first reading of its successor.

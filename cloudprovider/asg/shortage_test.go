@@ -105,9 +105,7 @@ func TestOnlyAnInstanceInServiceEndsTheProblemOfDeadOnes(t *testing.T) {
 func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	delays := quick
-	delays.InService = ms(500)
-	w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
@@ -176,8 +174,8 @@ func TestDyingInstancesDoNotAddUp(t *testing.T) {
 				now.Step(16 * time.Minute) // the group is left alone no longer
 				w.aws.ResetCalls()
 				w.must(increase(w, 1))
-				got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]
-				assert.Truef(t, got == 1 && calls == 0, "a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
+				assert.Equal(t, 1, w.group("a").TargetInstances(), "target, want the instance that AWS still has to launch")
+				assert.Equal(t, 0, w.aws.Calls()[launchCall], "launches")
 				w.must(increase(w, 2))
 				w.wantDesired(3) // 2 more
 			}))
@@ -214,9 +212,7 @@ func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 			return w.counting(3, 2)()
 		})
 		w.within(now, 20*time.Second, w.counting(2, 2))
-		if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
-			t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
-		}
+		w.agreed(3)           // nobody asked for less
 		w.eventually(w.cools) // the reading shows in the group a moment before
 		w.aws.ResetCalls()
 		for range 600 {
@@ -246,10 +242,9 @@ func TestFailuresOfShortage(t *testing.T) {
 		{name: "that passes by itself", failed: failedLaunch("An internal error has occurred"), began: 5 * time.Second, ended: 5 * time.Second},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			delays := quick
-			delays.Listed = fakeaws.Duration(time.Hour)
 			now := clocktesting.NewFakeClock(time.Now())
-			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).with(func(o *asg.Options) { o.Clock = now })
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).
+				with(func(o *asg.Options) { o.Clock = now })
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = []types.Activity{tt.failed}
 			w.running()
@@ -262,9 +257,8 @@ func TestFailuresOfShortage(t *testing.T) {
 				return ""
 			})
 			_, resting := w.cache.CoolDown(w.group("a"))
-			if got := w.group("a").Overdue; got != tt.want || resting != tt.wantRest {
-				t.Errorf("%d overdue of 2, and the group is left alone: %t, want %d and %t", got, resting, tt.want, tt.wantRest)
-			}
+			assert.Equal(t, tt.want, w.group("a").Overdue, "overdue of 2")
+			assert.Equal(t, tt.wantRest, resting, "the group is left alone")
 		}))
 	}
 }
@@ -273,9 +267,7 @@ func TestFailuresOfShortage(t *testing.T) {
 func TestExpiredCredentialsPostponeALookByAMinuteAtMost(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
-		delays := quick
-		delays.Listed = fakeaws.Duration(time.Hour)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).running()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).running()
 		w.setDesired(2) // somebody else's
 		looks := func() int { return w.aws.Calls()[activitiesCall] }
 		until := func(n int) {

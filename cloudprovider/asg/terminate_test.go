@@ -47,9 +47,7 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, scalingGroup("a", 0, tt.instances, 300)).started()
 		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
-		if got := w.aws.Calls()[terminateCall]; got != tt.calls || w.desired("a") != 0 {
-			t.Errorf("%d instances took %d calls and left a desired capacity of %d, want %d and 0", tt.instances, got, w.desired("a"), tt.calls)
-		}
+		assert.Equalf(t, [2]int{tt.calls, 0}, [2]int{w.aws.Calls()[terminateCall], w.desired("a")}, "calls, and desired: %d instances", tt.instances)
 	}
 }
 
@@ -61,8 +59,8 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 		synctest.Wait()
 		w.must(w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second, nil))
 		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
-		err := <-removed
-		assert.Truef(t, err == nil && w.desired("a") == 0, "after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
+		w.must(<-removed)
+		assert.Equal(t, 0, w.desired("a"), "desired capacity after the long wait")
 	})
 }
 
@@ -108,10 +106,7 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	ids := w.ids("a")
 	w.must(w.aws.Reclaim(ids[1])) // the Cache does not know
-	w.waitWhile("AWS still has the reclaimed instance", func() bool {
-		state, _ := w.aws.Group("a")
-		return slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == ids[1] })
-	})
+	w.waitWhile("AWS still has the reclaimed instance", func() bool { return slices.Contains(w.members("a"), ids[1]) })
 	assert.NoError(t, w.cache.Terminate(t.Context(), "a", ids[:3]))
 	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
 	w.aws.ResetCalls()
@@ -126,9 +121,7 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 	ids := w.ids("a")
 	for at, want := range []int{1 + 3, 3} { // the first is found out
 		w.aws.ResetCalls()
-		if err := w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]); err != nil {
-			t.Error(err)
-		}
+		w.must(w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]))
 		assert.Equalf(t, want, w.aws.Calls()[terminateCall], "calls of termination %d of three instances", at+1)
 	}
 	assert.Equal(t, 0, w.desired("a"), "desired capacity")
@@ -136,24 +129,20 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 
 func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testRefusedInstanceStaysAndIsNamed)
-}
-
-func testRefusedInstanceStaysAndIsNamed(t *testing.T) {
-	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
-	ids := w.ids("a")
-	for _, code := range []string{"AccessDenied", "Throttling"} {
-		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
+		ids := w.ids("a")
+		for _, code := range []string{"AccessDenied", "Throttling"} {
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
+			err := w.cache.Terminate(t.Context(), "a", ids)
+			assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
+		}
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError", Times: 1})
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ValidationError"})
 		err := w.cache.Terminate(t.Context(), "a", ids)
-		assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
-	}
-	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError", Times: 1})
-	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ValidationError"})
-	err := w.cache.Terminate(t.Context(), "a", ids)
-	assert.Empty(t, cmp.Diff(ids[1:2], staying(t, err)), "instances that stay (-want +got)")
-	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
-		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
-	}
+		assert.Empty(t, cmp.Diff(ids[1:2], staying(t, err)), "instances that stay (-want +got)")
+		w.agreed(1) // two of three went
+	})
 }
 
 // AWS defers a termination to a change of the group that is under way, and says so with status 400. The node is drained by then.
@@ -197,9 +186,8 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 				if tt.stay && count == 1 {
 					left = count
 				}
-				got := staying(t, err)
-				assert.Truef(t, len(got) == left && w.desired("a") == left && w.group("a").DesiredCapacity == left,
-					"%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"), w.group("a").DesiredCapacity, left)
+				assert.Lenf(t, staying(t, err), left, "%s, %d instances: stay", tt.name, count)
+				w.agreed(left)
 			}
 		}
 	})
@@ -280,9 +268,8 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 			tt.fault.Action, tt.fault.Times = terminateCall, 1
 			w.aws.Inject(tt.fault)
 			err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-			if got := staying(t, err); len(got) != tt.stay || w.desired("a") != tt.stay || w.group("a").DesiredCapacity != tt.stay {
-				t.Errorf("%v stay, desired capacity is %d (snapshot %d), want %d", got, w.desired("a"), w.group("a").DesiredCapacity, tt.stay)
-			}
+			assert.Len(t, staying(t, err), tt.stay, "stay")
+			w.agreed(tt.stay)
 		}))
 	}
 }
@@ -309,9 +296,8 @@ func TestInstanceThatIsNotFoundAndRunsStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance not found in state InService"})
-	err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-	got := staying(t, err)
-	assert.Truef(t, len(got) == 1 && w.desired("a") == 1, "%v stay, desired capacity is %d, want the instance to stay", got, w.desired("a"))
+	assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", w.ids("a"))), 1, "stay")
+	w.wantDesired(1)
 }
 
 func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
@@ -335,19 +321,10 @@ func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	for n := 1; n <= 2; n++ { // by a call for one, and by a call for several
 		ids := w.ids("a")[:n]
 		w.must(w.cache.Replace(t.Context(), "a", ids))
-		if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
-			t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
-		}
-		w.eventually(func() string {
-			for _, id := range w.ids("a") {
-				if slices.Contains(ids, id) {
-					return id + " is still there"
-				}
-			}
-			if n := len(w.group("a").Counted()); n != 2 {
-				return "not replaced yet"
-			}
-			return ""
+		w.agreed(2) // the minimum
+		w.waitWhile("they are still there, or not replaced yet", func() bool {
+			there := slices.ContainsFunc(w.ids("a"), func(id string) bool { return slices.Contains(ids, id) })
+			return there || len(w.group("a").Counted()) != 2
 		})
 	}
 }
@@ -361,8 +338,7 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	w.must(w.cache.Terminate(t.Context(), "a", launched))
 	w.listed(1)
 	w.refresh()
-	g := w.group("a")
-	assert.Truef(t, g.DesiredCapacity == 1 && len(g.Instances) == 1, "%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
+	assert.Equal(t, [2]int{1, 1}, [2]int{len(w.ids("a")), w.group("a").DesiredCapacity}, "instances and desired capacity")
 }
 
 func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
@@ -373,7 +349,7 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == there[0] })
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure"})
 	ended := make(chan error, 1)
-	go func() { err := w.cache.Terminate(t.Context(), "a", fresh); ended <- err }()
+	go func() { ended <- w.cache.Terminate(t.Context(), "a", fresh) }()
 	var err error
 	w.eventually(func() string {
 		select {
@@ -387,8 +363,7 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 		return "the termination is under way"
 	})
 	assert.Empty(t, cmp.Diff(fresh, staying(t, err)), "instances that stay (-want +got)")
-	got := w.group("a").DesiredCapacity
-	assert.Truef(t, got == 2 && w.desired("a") == 2, "desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
+	w.agreed(2)
 }
 
 // The instance dies before a reading shows it.

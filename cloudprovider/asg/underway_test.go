@@ -2,7 +2,6 @@ package asg_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,15 +66,13 @@ func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
 	<-asked
 	w.refresh()
 	w.wantCounted("a", 3, 2, 0)
-	if g := w.group("a"); g.Missing() != 2 || g.TargetInstances() != 3 || g.Withdrawable() != 0 {
-		t.Errorf("missing %d of %d, withdrawable %d, want 2 of 3 and none", g.Missing(), g.TargetInstances(), g.Withdrawable())
-	}
+	g := w.group("a")
+	assert.Equal(t, [3]int{2, 3, 0}, [3]int{g.Missing(), g.TargetInstances(), g.Withdrawable()}, "missing, target and withdrawable")
 	release()
 	w.answered()
 	w.wantCounted("a", 3, 0, 0)
-	if got := w.desired("a"); got != 3 || len(w.group("a").Counted()) != 3 {
-		t.Errorf("AWS has a desired capacity of %d, we know %d instances, want 3", got, len(w.group("a").Counted()))
-	}
+	w.wantDesired(3)
+	w.knows(3, 3)
 }
 
 func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
@@ -84,7 +81,7 @@ func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
 		for at := range 250 {
 			config.AutoScalingGroups = append(config.AutoScalingGroups, scalingGroup(fmt.Sprint("g", at), 0, 0, 10))
 		}
-		inBubble(t, config, func(o *asg.Options) { o.LaunchMode, o.MotionInterval, o.NoPredecessor = mode, time.Hour, true }, func(w *world) {
+		inBubble(config, func(o *asg.Options) { o.LaunchMode, o.MotionInterval, o.NoPredecessor = mode, time.Hour, true }, func(w *world) {
 			w.aws.ResetCalls()
 			for at := range 250 {
 				w.start(fmt.Sprint("g", at), "", 1)
@@ -94,7 +91,7 @@ func TestBurstInManyGroupsReadsThemTogether(t *testing.T) {
 			for at := range 250 {
 				assert.Equal(t, 1, w.desired(fmt.Sprint("g", at)), "desired capacity")
 			}
-		})
+		})(t)
 	}
 }
 
@@ -140,8 +137,8 @@ func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {
 	release()
 	w.answered()
 	w.wantCounted("a", 6, 0, 0)
-	got, calls := w.desired("a"), w.aws.Calls()["LaunchInstances"]
-	assert.Truef(t, got == 6 && calls == 2, "AWS has a desired capacity of %d after %d launches, want 6 after 2", got, calls)
+	w.wantDesired(6)
+	assert.Equal(t, 2, w.aws.Calls()[launchCall], "launches")
 }
 
 func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
@@ -168,9 +165,7 @@ func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
 	w.start("a", "", 3)
 	w.start("a", "", 3)
 	w.wantCounted("a", 5, 4, 0)
-	var full *group.LimitError
-	err := w.cache.StartIncrease(t.Context(), "a", "", 1)
-	assert.Truef(t, errors.As(err, &full), "error = %v, want that the group is full", err)
+	assert.ErrorAs(t, w.cache.StartIncrease(t.Context(), "a", "", 1), new(*group.LimitError), "the group is full")
 	release()
 	w.answered()
 	w.wantDesired(5)
@@ -223,20 +218,16 @@ func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 	<-asked
 	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if taken, err := w.cache.Withdraw(soon, "a", 2); taken != 0 || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("withdrew %d, error %v, want none of what AWS has not accepted", taken, err)
-	}
+	taken, err := w.cache.Withdraw(soon, "a", 2)
+	assert.Zero(t, taken, "withdrawn of what AWS has not accepted")
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	ended := make(chan error, 1)
-	go func() {
-		err := w.cache.Terminate(t.Context(), "a", []string{victim})
-		ended <- err
-	}()
+	go func() { ended <- w.cache.Terminate(t.Context(), "a", []string{victim}) }()
 	release()
 	assert.NoError(t, <-ended)
 	w.answered()
 	w.wantCounted("a", 3, 0, 0)
-	kills := w.kills()
-	assert.Truef(t, w.desired("a") == 3 && len(kills) == 0, "AWS has a desired capacity of %d and ended %v, want 3 and none", w.desired("a"), kills)
+	w.wantDesired(3)
 }
 
 func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
@@ -260,8 +251,8 @@ func TestZonesUnderWayShareOneReading(t *testing.T) {
 	w.start("a", "us-west-2a", 2)
 	w.start("a", "us-west-2b", 1)
 	booked := map[string]int{"a": 3, "b": 2, "c": 1}
-	diff := cmp.Diff(booked, w.sizes())
-	assert.Truef(t, diff == "" && w.view("a").Booked == 2, "%d booked in a, sizes (-want +got):\n%s", w.view("a").Booked, diff)
+	assert.Equal(t, booked, w.sizes(), "sizes")
+	assert.Equal(t, 2, w.view("a").Booked, "booked in a")
 	w.answered()
 	assert.Empty(t, cmp.Diff(booked, w.sizes()), "sizes after the answer (-want +got)")
 	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()), "calls (-want +got)")
@@ -296,9 +287,7 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 func TestFailedLaunchThatAReadingHasShownIsAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		delays := quick
-		delays.Unlisted = ms(400)
-		w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
+		w := newWorldWith(t, func(d *fakeaws.Delays) { d.Unlisted = ms(400) }, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 		w.start("a", "", 2)
 		time.Sleep(time.Duration(quick.Synchronous) + 100*time.Millisecond)
@@ -351,7 +340,6 @@ func TestIncreaseEndsWithItsGroup(t *testing.T) {
 	w.waitWhile("the increase has not read the group", func() bool { calls := w.aws.Calls()["DescribeAutoScalingGroups"]; return calls < 2 })
 	stop() // awaits writes
 	w.wantDesired(0)
-	if g := w.group("a"); g.Booked != 0 || len(g.Failed) > 0 {
-		t.Errorf("%d booked and %d failed, want none in the new group", g.Booked, len(g.Failed))
-	}
+	assert.Zero(t, w.group("a").Booked, "booked in the new group")
+	assert.Empty(t, w.group("a").Failed, "failed in the new group")
 }

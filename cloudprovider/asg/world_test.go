@@ -52,7 +52,6 @@ type calls struct {
 	blank        int                                      // how many readings find nothing
 	neverAnswer  bool                                     // to a launch, as if the process had been killed meanwhile
 	launching    func(*autoscaling.LaunchInstancesInput)  // before a launch
-	reverses     bool                                     // readings list the instances the other way round
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
 	answersEmpty bool                                     // to a launch, as an endpoint does that does not know the call
 	loseAnswer   bool                                     // of a write
@@ -65,7 +64,6 @@ type calls struct {
 	pageSize     *int32                                   // of activities, whatever is asked for
 	endless      bool                                     // pages of activities are empty, and each names another one
 	between      atomic.Bool                              // AWS is between two tries to launch
-	lags         bool                                     // readings show no instance yet
 	untyped      bool                                     // answers to launches name no instance type
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
@@ -148,16 +146,6 @@ func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.D
 		all.Filters, in = nil, &all
 	}
 	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
-	if err == nil && c.reverses {
-		for _, g := range out.AutoScalingGroups {
-			slices.Reverse(g.Instances)
-		}
-	}
-	if err == nil && c.lags {
-		for i := range out.AutoScalingGroups {
-			out.AutoScalingGroups[i].Instances, out.AutoScalingGroups[i].DesiredCapacity = nil, aws.Int32(0)
-		}
-	}
 	for i := 0; err == nil && i < len(out.AutoScalingGroups); i++ {
 		if g := &out.AutoScalingGroups[i]; c.old != nil && *g.AutoScalingGroupName == *c.old.AutoScalingGroupName {
 			*g = *c.old
@@ -250,14 +238,14 @@ func workers(instanceType string) fakeaws.LaunchTemplate {
 // newWorld starts AWS with the groups and a Cache over it. The Cache has not read yet.
 func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	return newWorldWith(t, quick, groups...)
+	return newWorldOf(t, having(groups...), discovered)
 }
 
 // newWorldWith is newWorld with an AWS that takes its time.
-func newWorldWith(t *testing.T, delays fakeaws.Delays, groups ...fakeaws.AutoScalingGroup) *world {
+func newWorldWith(t *testing.T, change func(*fakeaws.Delays), groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	config := usual(groups...)
-	config.Delays = delays
+	config := having(groups...)
+	change(&config.Delays)
 	return newWorldOf(t, config, discovered)
 }
 
@@ -473,18 +461,16 @@ func (w *world) knows(counted, desired int) {
 	assert.Equal(w.t, [2]int{counted, desired}, [2]int{len(g.Counted()), g.DesiredCapacity}, "instances of the group that we know, and desired ones")
 }
 
+// agreed fails unless AWS and we have the desired capacity of the group "a".
+func (w *world) agreed(desired int) {
+	w.t.Helper()
+	w.wantDesired(desired)
+	assert.Equal(w.t, desired, w.group("a").DesiredCapacity, "desired capacity that we know")
+}
+
 func (w *world) eventuallyInService(name string, count int) {
 	w.t.Helper()
-	w.eventually(func() string {
-		state, _ := w.aws.Group(name)
-		in := 0
-		for _, i := range state.Instances {
-			if i.State == "InService" {
-				in++
-			}
-		}
-		return cmp.Diff(count, in)
-	})
+	w.eventually(func() string { return cmp.Diff(count, w.inService(name)) })
 }
 
 // expire has the calls of killed processes run into their timeout at the end of a bubble.
@@ -514,19 +500,20 @@ func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n in
 	return cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
 }
 
-// inBubble runs a test with a running Cache in a bubble, in which time passes only when all are waiting. The real clients call the emulated AWS
+// inBubble is a test with a running Cache in a bubble, in which time passes only when all are waiting. The real clients call the emulated AWS
 // without a network.
-func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
-	t.Helper()
-	t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
-			o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
-		}).with(change)
-		_, stop := w.runningUntil()
-		defer stop()
-		test(w)
-	})
+func inBubble(config fakeaws.Config, change func(*asg.Options), test func(*world)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
+				o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
+			}).with(change)
+			_, stop := w.runningUntil()
+			defer stop()
+			test(w)
+		})
+	}
 }
 
 // takes is how long it takes until ok returns "", do being done every second. It is five minutes at most.

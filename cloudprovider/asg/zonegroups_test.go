@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -162,8 +161,7 @@ func TestZonalGroups(t *testing.T) {
 			assert.Empty(t, w.aws.Calls(), "calls, want none")
 			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
 			assert.Truef(t, (err == nil) == (len(tt.want) == 3) || tt.name == "several processes suspended", "a launch in one zone gives %v", err)
-			n := w.aws.Calls()[desiredCall]
-			assert.Truef(t, n == 0, "the desired capacity was set %d times for a zone", n)
+			assert.Zero(t, w.aws.Calls()[desiredCall], "times the desired capacity was set for a zone")
 		}))
 	}
 }
@@ -185,13 +183,11 @@ func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	w.refresh()
 	ids, reasons := w.nodeGroups("a")
 	want := []string{"a/us-west-2c", "a/us-west-2b", "a/us-west-2a", "a/us-west-2d"}
-	diff := cmp.Diff(want, ids)
-	assert.Truef(t, diff == "" && len(reasons) == 0, "views, problems %v (-want +got):\n%s", reasons, diff)
+	assert.Equal(t, want, ids, "views")
+	assert.Empty(t, reasons, "problems")
 	views, _, _ := w.cache.NodeGroups(w.group("a"))
 	for at, sizes := range [][2]int{{4, 1}, {3, 1}, {1, 1}, {1, 1}} { // of 9, five are left
-		if v := views[at]; v.MaxSize != sizes[0] || v.DesiredCapacity != sizes[1] {
-			t.Errorf("%s has %d of at most %d, want %d of %d", v.ID(), v.DesiredCapacity, v.MaxSize, sizes[1], sizes[0])
-		}
+		assert.Equalf(t, sizes, [2]int{views[at].MaxSize, views[at].DesiredCapacity}, "most and desired in %s", views[at].ID())
 	}
 }
 
@@ -218,9 +214,9 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 				w.must(w.cache.Increase(t.Context(), "a", 1))
 			}
 			w.isDivided(true, "after 15 minutes")
-			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-			g := w.group("a")
-			assert.Truef(t, err == nil && w.perZone("a")["b"] >= 1 && len(g.Counted()) > 0, "error %v, want an instance", err)
+			w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1))
+			assert.NotZero(t, w.perZone("a")["b"], "instances in the zone")
+			assert.NotEmpty(t, w.group("a").Counted(), "instances that we know")
 		})
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -61,13 +60,10 @@ func TestInstancesLaunchInNamedZone(t *testing.T) {
 		{"us-west-2a", 1, map[string]int{"a": 2, "b": 1, "c": 5}},
 		{"us-west-2c", 101, map[string]int{"a": 2, "b": 1, "c": 106}},
 	} {
-		err := zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n)
-		g := w.group("a")
-		require.NoError(t, err)
+		w.must(zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n))
 		assert.Emptyf(t, cmp.Diff(more.want, w.perZone("a")), "instances by zone after %d more in %s (-want +got)", more.n, more.zone)
-		if diff := cmp.Diff(more.want, w.sizes()); diff != "" || g.Missing() != 0 || g.DesiredCapacity != w.desired("a") {
-			t.Errorf("%d missing of %d, and as views (-want +got):\n%s", g.Missing(), g.DesiredCapacity, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(more.want, w.sizes()), "views after %d more in %s (-want +got)", more.n, more.zone)
+		assert.Equal(t, [2]int{0, w.desired("a")}, [2]int{w.group("a").Missing(), w.group("a").DesiredCapacity}, "missing and desired")
 	}
 	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 3, launchCall: 4}, w.aws.Calls()), "calls (-want +got)")
 }
@@ -96,17 +92,15 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 				t.Run(string(mode)+" "+name+" "+code, bubbled(func(t *testing.T) {
 					w := newWorld(t, divided("a", 0, 3, 9)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 					w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-					drain(w.cache.Changed())
+					w.wakes()
 					err := launch(w)
 					assert.Truef(t, errors.Is(err, asg.ErrNotZonal) && strings.Contains(err.Error(), "us-west-2b") && strings.Contains(err.Error(), `"a"`),
 						"error = %v, want ErrNotZonal with group and zone", err)
 					assert.True(t, w.wakes(), "nobody is told that the group is another")
 					w.isDivided(false, "after the refusal")
-					got := w.perZone("a")
-					assert.Truef(t, w.desired("a") == 3 && got["b"] == 1, "%d desired, instances %v, want 3 as before", w.desired("a"), got)
-					if err := launch(w); !errors.Is(err, asg.ErrNotZonal) || w.aws.Calls()[launchCall] != 1 {
-						t.Errorf("again: error %v after %d calls, want ErrNotZonal without another", err, w.aws.Calls()[launchCall])
-					}
+					assert.Equal(t, [2]int{3, 1}, [2]int{w.desired("a"), w.perZone("a")["b"]}, "desired, and instances in the zone")
+					assert.ErrorIs(t, launch(w), asg.ErrNotZonal, "again")
+					assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls")
 					w.untouched()
 					for range 3 { // as long as it is denied, no launch in a zone fails
 						time.Sleep(16 * time.Minute)
@@ -137,23 +131,12 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newZonalWorld(t, divided("a", 0, 2, 4))
-			w.calls.beforeWrite = sync.OnceFunc(func() {
-				assert.NoError(t, tt.meanwhile(w))
-			})
-			err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
-			assert.Error(t, err, "the launch succeeded")
+			w.calls.beforeWrite = sync.OnceFunc(func() { assert.NoError(t, tt.meanwhile(w)) })
+			assert.Error(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1), "the launch succeeded")
 			w.isDivided(true, "after the refusal")
 			w.must(w.aws.SetLimits("a", 0, 9))
-			err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
-			assert.NoError(t, err, "with room again")
+			assert.NoError(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1), "with room again")
 		})
-	}
-}
-
-func drain(c <-chan struct{}) {
-	select {
-	case <-c:
-	default:
 	}
 }
 
@@ -176,28 +159,18 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newZonalWorld(t, divided("a", 0, 3, 9))
-			if err := change(w.aws); err != nil { // the Cache does not know
-				t.Fatal(err)
-			}
+			w.must(change(w.aws)) // the Cache does not know
 			w.isDivided(true, "by the reading before")
 			w.aws.ResetCalls()
-			for n := range 2 {
-				var err error
-				if n == 0 {
-					err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-				} else {
-					err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
-				}
-				assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want ErrNotZonal")
-				assert.True(t, w.wakes(), "nobody is told that the group is another")
-			}
-			assert.Truef(t, w.aws.Calls()[launchCall] == 0 && w.desired("a") == 3,
-				"%d launches, %d desired, want none and 3", w.aws.Calls()[launchCall], w.desired("a"))
+			assert.ErrorIs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), asg.ErrNotZonal)
+			assert.True(t, w.wakes(), "nobody is told that the group is another")
+			assert.ErrorIs(t, w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1), asg.ErrNotZonal)
+			assert.True(t, w.wakes(), "nobody is told that the group is another")
+			assert.Equal(t, [2]int{0, 3}, [2]int{w.aws.Calls()[launchCall], w.desired("a")}, "launches and desired capacity")
 			w.untouched()
 			w.isDivided(false, "by the reading for the launch")
-			if err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.group("a").DesiredCapacity != 4 { // as one group it goes on
-				t.Errorf("as one group: error %v, want 4 desired", err)
-			}
+			w.increase(1) // as one group it goes on
+			assert.Equal(t, 4, w.group("a").DesiredCapacity, "desired capacity as one group")
 		})
 	}
 }
@@ -206,18 +179,12 @@ func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	for _, zone := range []string{"us-west-2c", "us-west-2d"} { // one in which it has an instance, and one that it never had
-		if err := zoneIncrease(w.cache, t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
-			t.Errorf("a launch in %s: %v, want ErrNotZonal", zone, err)
-		}
-		if err := w.cache.IncreaseAtomically(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
-			t.Errorf("all or nothing in %s: %v, want ErrNotZonal", zone, err)
-		}
+		assert.ErrorIsf(t, zoneIncrease(w.cache, t.Context(), "a", zone, 1), asg.ErrNotZonal, "a launch in %s", zone)
+		assert.ErrorIsf(t, w.cache.IncreaseAtomically(t.Context(), "a", zone, 1), asg.ErrNotZonal, "all or nothing in %s", zone)
 	}
-	if v := w.view("c"); v.TargetInstances() != 1 || v.MaxInstances() != 1 || v.MostInstances() != 1 {
-		t.Errorf("the view of the zone has %d instances of at most %d, want 1 of 1", v.TargetInstances(), v.MostInstances())
-	}
-	assert.Truef(t, w.desired("a") == 3 && w.aws.Calls()[launchCall] == 0,
-		"%d desired after %d launches, want 3 and none", w.desired("a"), w.aws.Calls()[launchCall])
+	v := w.view("c")
+	assert.Equal(t, [3]int{1, 1, 1}, [3]int{v.TargetInstances(), v.MaxInstances(), v.MostInstances()}, "target and limits of the view of the zone")
+	assert.Equal(t, [2]int{0, 3}, [2]int{w.aws.Calls()[launchCall], w.desired("a")}, "launches and desired capacity")
 	w.untouched()
 }
 
@@ -232,19 +199,16 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 		assert.Truef(t, v.MinInstances() == want[0] && v.MostInstances() == want[2],
 			"%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
 	}
-	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5)
-	g := w.group("a")
-	require.Truef(t, err == nil && g.DesiredCapacity == 5, "error %v, want two more", err)
+	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5))
+	require.Equal(t, 5, w.group("a").DesiredCapacity, "desired capacity, want two more")
 	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	var limit *group.LimitError
 	assert.Truef(t, errors.As(err, &limit) && *limit == (group.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}),
 		"error = %v, want a LimitError of 4 over 3 of the view", err)
-	err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
-	assert.Truef(t, errors.As(err, &limit), "all or nothing: %v, want a LimitError", err)
+	assert.ErrorAs(t, w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1), &limit, "all or nothing")
 	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")), "instances by zone (-want +got)")
-	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
-	assert.Truef(t, errors.As(err, &limit), "beyond the maximum of the group: %v, want a LimitError", err)
+	assert.ErrorAs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1), &limit, "beyond the maximum of the group")
 	want := []group.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
 	assert.Empty(t, cmp.Diff(want, w.view("b").AtMax(w.group("a"))), "what keeps the view from growing (-want +got)")
 	w.untouched()
@@ -252,9 +216,7 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 
 func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	t.Parallel()
-	managed := scalingGroup("managed", 1, 1, 1)
-	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "shop", "workers"
-	config := having(scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed)
+	config := having(scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed("managed", 1, 1, 1))
 	discovery, err := ownership.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
 	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).started()
@@ -266,7 +228,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	} {
 		g := w.group(name)
 		assert.Emptyf(t, cmp.Diff(want, [2][]group.Limit{g.AtMin(g), g.AtMax(g)}), "%s, at its minimum and its maximum (-want +got)", name)
-		if n := g.ManagedNodegroup(); (n.Cluster == "shop" && n.Name == "workers") != (name == "managed") {
+		if n := g.ManagedNodegroup(); (n.Cluster == "prod" && n.Name == "workers") != (name == "managed") {
 			t.Errorf("%s is of the managed node group %q of cluster %q", name, n.Name, n.Cluster)
 		}
 	}
@@ -274,45 +236,35 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 
 func TestZoneLimitsSelectGroup(t *testing.T) {
 	t.Parallel()
-	config := having(divided("a", 0, 3, 9), divided("b", 0, 3, 9))
-	discovery, err := ownership.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
-	require.NoError(t, err)
-	w := newWorldOf(t, config, discovery).with(synchronous).started()
-	groups := w.cache.Snapshot().Groups()
-	require.Truef(t, len(groups) == 1 && groups[0].Name == "a", "groups %v, want a alone", groups)
+	w := newWorldOf(t, having(divided("a", 0, 3, 9), divided("b", 0, 3, 9)), named(t, "0:2:a/us-west-2b")).with(synchronous).started()
+	require.Equal(t, []string{"a"}, names(w.cache.Snapshot()), "groups")
 	w.isDivided(true, "named by one of its zones")
-	got, other := w.view("b").MostInstances(), w.view("c").MostInstances()
-	assert.Truef(t, got == 2 && other == 7, "at most %d and %d, want 2 in b, and all that is left in c", got, other)
+	assert.Equal(t, [2]int{2, 7}, [2]int{w.view("b").MostInstances(), w.view("c").MostInstances()}, "most in b, and in c all that is left")
 }
 
 func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c", Available: 1})
-	drain(w.cache.Changed())
-	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
-	var failed *asg.LaunchError
+	w.wakes()
 	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
-	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) == 1 && failed.Failures[0].Class == awsmessage.NoCapacity && failed.Failures[0].Pool == pool,
-		"error = %v, want no capacity in %s", err, pool)
+	noCapacity(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2), pool)
 	assert.True(t, w.wakes(), "nobody is told that another zone has to help")
-	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)
-	g := w.group("a")
-	assert.Truef(t, err == nil && len(g.Counted()) == 1, "where there is one: error %v, want it", err)
+	w.must(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)) // which has one
+	w.knows(1, 1)
 	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
 		if rest, rests := w.cache.CoolDown(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
 			t.Errorf("%s rests: %t (%+v), want %t", letter, rests, rest, want)
 		}
 	}
-	if _, rests := w.cache.CoolDown(w.group("a")); rests {
-		t.Error("the whole group rests")
-	}
+	_, rests := w.cache.CoolDown(w.group("a"))
+	assert.False(t, rests, "the whole group rests")
 	w.aws.ResetCalls()
-	if err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
-		t.Errorf("error = %v after %v, want a LaunchError without a launch", err, w.aws.Calls())
-	}
-	err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2)
-	assert.NoError(t, err, "in another zone")
+	var failed *asg.LaunchError
+	require.ErrorAs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2), &failed)
+	assert.Equal(t, pool, failed.Failures[0].Pool, "pool that is left alone")
+	assert.Len(t, w.aws.Calls(), 1, "calls, want a reading alone")
+	assert.NoError(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2), "in another zone")
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.untouched()
 }
@@ -322,17 +274,14 @@ func TestAtomicLaunchInZone(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	assert.Error(t, w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2), "no error although the zone had one of two")
 	assert.Equal(t, 0, w.desired("a"), "desired capacity: one was given back")
-	err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
-	g := w.group("a")
-	assert.Truef(t, err == nil && len(g.Counted()) == 2, "error %v, want two", err)
+	w.must(w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2))
+	w.knows(2, 2)
 	assert.Equal(t, 2, w.perZone("a")["c"], "instances in c")
 	w.untouched()
 }
 
 func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Synchronous = ms(500)
 	for _, tt := range []struct {
 		name string
 		next func(*asg.Options)
@@ -342,14 +291,13 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 		{"as one group", func(o *asg.Options) { o.ZonalGroups = asg.ZonalOff }, map[string]int{"": 5}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			w := newWorldWith(t, delays, divided("a", 0, 3, 9)).with(synchronous).started()
+			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Synchronous = ms(500) }, divided("a", 0, 3, 9)).with(synchronous).started()
 			w.kill(1, true, func(w *world) error { return zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2) })
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {
-				err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
-				g := next.group("a")
-				assert.Truef(t, err == nil && len(g.Counted()) == 5, "error %v, want the two that were launched before", err)
+				w.must(zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2))
+				next.knows(5, 5) // with the two that were launched before
 			}
 			next.eventually(func() string {
 				next.refresh()
@@ -385,8 +333,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	assert.Equal(t, 4, withdrawable(), "can be withdrawn through the views")
 	taken, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable())
 	assert.Truef(t, err == nil && taken == 2, "withdrew %d, %v, want what was missing in a", taken, err)
-	got := withdrawable()
-	assert.Truef(t, got == 2 && w.desired("a") == 5, "%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
+	assert.Equal(t, [2]int{2, 5}, [2]int{withdrawable(), w.desired("a")}, "can be withdrawn after that, and desired")
 	w.must(w.aws.Resume("a", "AZRebalance"))
 	next.refresh()
 	next.isDivided(false, "with AZRebalance resumed")
@@ -475,17 +422,14 @@ func TestZoneThatFailedForAMomentIsNotSilent(t *testing.T) {
 func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
-	err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want that the group is not scaled zone by zone")
+	assert.ErrorIs(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), asg.ErrNotZonal)
 	w.isDivided(false, "after the refusal")
 }
 
 func TestRefusalEndsWithSuspendedProcess(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "The Launch process of the AutoScalingGroup is suspended", Status: 400})
-	if err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
-		t.Fatal("nothing was refused")
-	}
+	require.Error(t, zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1), "before a reading has shown it")
 	w.aws.ClearFaults(fault)
 	for _, change := range []func(string, ...string) error{w.aws.Suspend, w.aws.Resume} {
 		require.NoError(t, change("a", "Launch"))

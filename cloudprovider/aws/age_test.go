@@ -45,13 +45,9 @@ func TestOldReadingForbidsActions(t *testing.T) {
 		if step.read {
 			require.NoError(t, w.Cache.Refresh(t.Context()))
 		}
-		err := w.Refresh()
-		require.Truef(t, err == nil, "Refresh: %v, want none whatever the age", err)
-		got := !w.TooOldToRemove()
-		assert.Truef(t, got == step.remove, "after %s removal is allowed: %t, want %t", w.Cache.Age(), got, step.remove)
-		if got := !w.TooOldToAdd(); got != step.add {
-			t.Errorf("after %s growth is allowed: %t, want %t", w.Cache.Age(), got, step.add)
-		}
+		require.NoError(t, w.Refresh(), "whatever the age")
+		assert.Equalf(t, step.remove, !w.TooOldToRemove(), "removal is allowed after %s", w.Cache.Age())
+		assert.Equalf(t, step.add, !w.TooOldToAdd(), "growth is allowed after %s", w.Cache.Age())
 		all := w.Events.All()
 		assert.Truef(t, len(all) == step.events && (step.says == "" || strings.Contains(all[len(all)-1], step.says)),
 			"after %s the events are %q, want %d, the last with %q", w.Cache.Age(), all, step.events, step.says)

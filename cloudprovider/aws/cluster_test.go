@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -36,15 +35,9 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	for range 3 {
 		w.NextLoop()
 	}
-	var ids []string
-	for _, ng := range w.NodeGroups() {
-		ids = append(ids, ng.Id())
-	}
-	assert.Equal(t, "ours silent", strings.Join(ids, " "), "node groups, want those that no other cluster has")
+	assert.Equal(t, []string{"ours", "silent"}, w.IDs(), "node groups, want those that no other cluster has")
 	stranger := awsworld.Node("stranger", instance("theirs"))
-	if ng, err := w.NodeGroupForNode(stranger); ng != nil || err != nil {
-		t.Errorf("the other cluster's node is of %v (error %v), want of none", ng, err)
-	}
+	assert.Empty(t, w.owner(stranger), "the node group of the other cluster's node")
 	assert.Error(t, before.IncreaseSize(1), "the other cluster's group grew")
 	_ = before.DeleteNodes([]*corev1.Node{stranger}) // that it was in vain shows below
 	if state, _ := w.AWS.Group("theirs"); state.Desired != 1 || len(state.Instances) != 1 || state.Instances[0].State != "InService" {
@@ -62,8 +55,7 @@ func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
 	w.NextLoop()
 	w.setTag("ours", ownerTag+"a", "owned")
 	w.Reread()
-	ids := w.IDs()
-	assert.Truef(t, len(ids) == 1 && ids[0] == "ours", "node groups %q, want ours alone", ids)
+	assert.Equal(t, []string{"ours"}, w.IDs(), "node groups")
 }
 
 func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -40,21 +39,17 @@ func (w world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
 func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 	for _, tt := range []struct{ nodes, calls int }{{30, 1}, {300, 3}} {
 		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), awsworld.Group("b", "m5.large", 0, 1, 1, nil))
-		failed := w.deleteAtOnce("a", w.Nodes("a"))
-		assert.Truef(t, failed == 0, "%d of %d deletions failed", failed, tt.nodes)
-		state, _ := w.AWS.Group("a")
-		if got := w.AWS.Calls()[terminateCall]; got != tt.calls || state.Desired != 0 || w.Target("a") != 0 {
-			t.Errorf("%d nodes took %d calls and left a desired capacity of %d, want %d and 0", tt.nodes, got, state.Desired, tt.calls)
-		}
-		assert.Equal(t, 1, w.Target("b"), "another group shrank, too")
+		assert.Zerof(t, w.deleteAtOnce("a", w.Nodes("a")), "of %d deletions failed", tt.nodes)
+		assert.Equalf(t, tt.calls, w.AWS.Calls()[terminateCall], "calls for %d nodes", tt.nodes)
+		w.desires("a", 0)
+		assert.Equal(t, [2]int{0, 1}, [2]int{w.Target("a"), w.Target("b")}, "target sizes of the group and of another one")
 	}
 }
 
 func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 3, 5, 5, nil))
 	assert.Equal(t, 3, w.deleteAtOnce("a", w.Nodes("a")), "deletions failed, want the 3 that the minimum asks for")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 3, state.Desired, "desired capacity, want the minimum of 3")
+	w.desires("a", 3)
 }
 
 func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
@@ -83,9 +78,8 @@ func TestForcedDeletionAtTheMinimumOfASlowAWS(t *testing.T) {
 	w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 10, 10, 20, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })}
 	w.AWS.Inject(fakeaws.Fault{Service: "autoscaling", Latency: ms(150)})
 	for at, n := range w.Nodes("a") {
-		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 		now.Step(5 * time.Second) // so that the group is read anew
-		assert.NoErrorf(t, w.NodeGroup("a").ForceDeleteNodes([]*corev1.Node{n}), "deletion %d", at)
+		assert.NoErrorf(t, w.NodeGroup("a").ForceDeleteNodes(withoutNode(n)), "deletion %d", at)
 	}
 }
 
@@ -106,8 +100,7 @@ func TestForcedDeletionLeavesInstancesOfAPausedGroup(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, map[string]string{group.TagPaused: "scale-down"}))
 	nodes := w.Nodes("a")
 	require.ErrorContains(t, w.NodeGroup("a").ForceDeleteNodes(nodes), group.TagPaused, "deletion of a registered node")
-	nodes[0].Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(nodes))
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(withoutNode(nodes...)))
 	assert.Zero(t, w.AWS.Calls()[terminateCall], "calls to terminate")
 }
 
@@ -116,9 +109,7 @@ func TestForcedDeletionLeavesInstancesThatMayBeAnotherClusters(t *testing.T) {
 	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	require.NoError(t, w.AWS.DeleteLaunchTemplate("m5.large"))
 	w = w.restartedWith(nil)
-	node := w.Nodes("a")[0]
-	node.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes([]*corev1.Node{node}))
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(withoutNode(w.Nodes("a")...)))
 	assert.Zero(t, w.AWS.Calls()[terminateCall], "calls to terminate")
 	w.desires("a", 1)
 }
@@ -139,6 +130,5 @@ func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
 func TestForcedDeletionShowsInSameLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 1, 5, nil))
 	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")))
-	got := w.states("a")
-	assert.Equal(t, "deleting", got[0], "the instance in the loop that deleted it")
+	assert.Equal(t, "deleting", w.states("a")[0], "the instance in the loop that deleted it")
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -60,11 +59,10 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Params: map[string]string{"AvailabilityZones.member.1": "cn-northwest-1a"}, Status: 500, Code: "InternalFailure"})
 	began := time.Now()
 	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3})
-	took := time.Since(began)
-	assert.Truef(t, took <= 15*time.Second, "the scale-up took %s, for a zone that gives no answer", took)
+	assert.LessOrEqual(t, time.Since(began), 15*time.Second, "the scale-up took, for a zone that gives no answer")
 	assert.ErrorContains(t, errs["web/cn-northwest-1a"], "not known", "error, want that nothing is known of the launch")
-	err := errs["web/cn-northwest-1b"]
-	assert.Truef(t, err == nil && w.Target("web/cn-northwest-1b") == 3, "error %v, %d instances in the other zone, want 3", err, w.Target("web/cn-northwest-1b"))
+	assert.NoError(t, errs["web/cn-northwest-1b"])
+	assert.Equal(t, 3, w.Target("web/cn-northwest-1b"), "instances in the other zone")
 	w.NextLoop()
 	cooling := func(id string) bool { _, is := w.CoolDown(w.View().Group(id)); return is }
 	assert.True(t, cooling("web/cn-northwest-1a") && !cooling("web/cn-northwest-1b"),
@@ -112,9 +110,8 @@ func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
 			failed++
 		}
 	}
-	state, _ := w.AWS.Group("web")
-	assert.Truef(t, failed == 1 && state.Desired == 4,
-		"%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
+	assert.Equalf(t, 1, failed, "views that failed: %v", errs)
+	w.desires("web", 4) // the maximum
 }
 
 // fiveGroups are groups that launch synchronously, a to e.
@@ -139,8 +136,7 @@ func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 	require.NoError(t, w.AwaitIncreases(t.Context()))
 	w.NextLoop()
 	for _, name := range names {
-		got := w.PerZone(name)[awsworld.ZoneA]
-		assert.Truef(t, got == 2 && w.Target(name) == 2, "%s has %d instances and a target of %d, want 2", name, got, w.Target(name))
+		assert.Equalf(t, [2]int{2, 2}, [2]int{w.PerZone(name)[awsworld.ZoneA], w.Target(name)}, "%s has instances, and a target", name)
 	}
 }
 
@@ -158,8 +154,8 @@ func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
 		t.Error("the failure did not wake the loop")
 	}
 	w.NextLoop()
-	diff := cmp.Diff([]string{failedIncrease, failedIncrease}, w.states("a"))
-	assert.Truef(t, diff == "" && w.Target("a") == 2, "target of %d, instances (-want +got):\n%s", w.Target("a"), diff)
+	assert.Equal(t, []string{failedIncrease, failedIncrease}, w.states("a"), "instances")
+	assert.Equal(t, 2, w.Target("a"), "target")
 	nodes := w.Nodes("a")
 	for _, n := range nodes {
 		assert.Equalf(t, "a", w.owner(n), "the failed instance %s is in", n.Name)
@@ -167,8 +163,8 @@ func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
 	}
 	w.AWS.ResetCalls()
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes))
-	got := w.Target("a")
-	assert.Truef(t, got == 0 && len(w.states("a")) == 0, "target of %d and instances %v in the same loop, want none", got, w.states("a"))
+	assert.Zero(t, w.Target("a"), "target in the same loop")
+	assert.Empty(t, w.states("a"), "instances in the same loop")
 	assert.Equal(t, 0, w.AWS.Calls()["SetDesiredCapacity"], "times the desired capacity was set for instances that AWS never accepted")
 }
 
@@ -222,9 +218,7 @@ func TestLoopEndsUnregisteredInstancesOfAllGroupsSideBySide(t *testing.T) {
 	w.NextLoop()
 	began := time.Now()
 	for _, id := range w.IDs() {
-		late := w.Nodes(id)
-		late[0].Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-		require.NoErrorf(t, w.NodeGroup(id).DeleteNodes(late), "removal from %s", id)
+		require.NoErrorf(t, w.NodeGroup(id).DeleteNodes(withoutNode(w.Nodes(id)...)), "removal from %s", id)
 	}
 	assert.Less(t, time.Since(began), 30*time.Second, "the loop took, which waits for two seconds in all, and not for each group")
 	g.opensFor(t, len(groups))
@@ -240,14 +234,13 @@ func TestLoopWaitsForNoLaunch(t *testing.T) {
 	<-g.asked
 	w.NextLoop()
 	assert.Empty(t, cmp.Diff([]string{"running", "running", "creating"}, w.states("a")), "instances beside the launch (-want +got)")
-	old := w.Nodes("a")[0]
-	old.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	assert.Error(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}), "an unregistered instance was deleted beside the launch")
+	old := withoutNode(w.Nodes("a")[0])
+	assert.Error(t, w.NodeGroup("a").DeleteNodes(old), "an unregistered instance was deleted beside the launch")
 	assert.NoError(t, w.NodeGroup("a").DecreaseTargetSize(-1))
 	close(g.open) // neither has waited for it
 	require.NoError(t, w.Outcome(w.NodeGroup("a")))
 	w.NextLoop()
 	w.desires("a", 3)
 	assert.Equal(t, 3, w.Target("a"), "target size")
-	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}), "once AWS has answered")
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes(old), "once AWS has answered")
 }

@@ -39,16 +39,8 @@ func newModel(groups cluster, prices prices) *Model {
 }
 
 func (c cluster) add(name, instanceType string, spot bool) {
-	c[name] = groupOf(name, instanceType, spot)
-}
-func groupOf(name, instanceType string, spot bool) *group.Group {
-	return &group.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
+	c[name] = &group.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
 		LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: []launchspec.Type{{Name: instanceType, Weight: 1}}}}
-}
-
-func bookOf(t *testing.T, region string) *pricing.Book {
-	t.Helper()
-	return pricing.NewBook(region, time.Time{})
 }
 
 // node is one of the group, with what its instance type has.
@@ -85,20 +77,19 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 	groups.add("unknown-type", "zz9.xlarge", false)
 	groups.add("unknown-type-spot", "zz9.xlarge", true)
 	for _, region := range []string{"us-east-1", "cn-north-1", "us-gov-east-1", "eu-west-3", "us-iso-east-1"} {
-		m := newModel(groups, bookOf(t, region))
+		m := newModel(groups, pricing.NewBook(region, time.Time{}))
 		for name := range groups {
 			got, err := m.NodePrice(node(t, name, "m5.large"), start, start.Add(time.Hour))
 			assert.Truef(t, err == nil && (got > 0) && !math.IsInf(got, 0), "%s: NodePrice(%s) = %v, %v, want a price", region, name, got, err)
-			if amount, ok := m.NodeCost(name, node(t, name, "m5.large"), 3); !ok || amount.PerHour < 2.9*got || amount.Currency == "" {
-				t.Errorf("%s: NodeCost(%s, 3) = %v, %v, want three times %v", region, name, amount, ok, got)
-			}
+			amount, ok := m.NodeCost(name, node(t, name, "m5.large"), 3)
+			assert.Truef(t, ok && amount.PerHour >= 2.9*got && amount.Currency != "",
+				"%s: NodeCost(%s, 3) = %v, %v, want three times %v", region, name, amount, ok, got)
 		}
-		if got, err := m.NodePrice(node(t, "foreign", "c5.large"), start, start.Add(time.Hour)); err != nil || !(got > 0) {
-			t.Errorf("%s: NodePrice() of a node of no group = %v, %v, want a price", region, got, err)
-		}
-		if amount, ok := m.NodeCost("foreign", node(t, "foreign", "c5.large"), 1); ok {
-			t.Errorf("%s: NodeCost() of no group = %v, want none", region, amount)
-		}
+		foreign := node(t, "foreign", "c5.large")
+		got, err := m.NodePrice(foreign, start, start.Add(time.Hour))
+		assert.Truef(t, err == nil && got > 0, "%s: NodePrice() of a node of no group = %v, %v, want a price", region, got, err)
+		amount, ok := m.NodeCost("foreign", foreign, 1)
+		assert.Falsef(t, ok, "%s: NodeCost() of no group = %v, want none", region, amount)
 	}
 }
 
@@ -108,7 +99,7 @@ func TestAGroupThatCannotBeReadIsPricedByTheTypeOfItsNode(t *testing.T) {
 	groups := cluster{"unread": {Name: "unread"}, "mixed": {Name: "mixed", Source: mixed, DesiredCapacity: 1}}
 	groups.add("unknown-type", "zz9.xlarge", false)
 	groups.add("read", "m5.large", false)
-	book := bookOf(t, "us-east-1")
+	book := pricing.NewBook("us-east-1", time.Time{})
 	m, p4d := newModel(groups, book), node(t, "foreign", "p4d.24xlarge")
 	onDemand, _ := book.OnDemand("p4d.24xlarge")
 	spot, _ := book.Spot("p4d.24xlarge", nil)
@@ -144,7 +135,7 @@ func TestNothingHasAPriceWithoutAnyOfTheCurrency(t *testing.T) {
 func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 	groups := cluster{}
 	groups.add("web", "m5.large", false)
-	m := newModel(groups, bookOf(t, "us-east-1"))
+	m := newModel(groups, pricing.NewBook("us-east-1", time.Time{}))
 	for _, tt := range []struct {
 		time time.Duration
 		want float64
@@ -155,7 +146,7 @@ func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 }
 
 func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
-	m := newModel(cluster{}, bookOf(t, "us-east-1"))
+	m := newModel(cluster{}, pricing.NewBook("us-east-1", time.Time{}))
 	price := func(requests ...string) float64 {
 		got, err := m.PodPrice(pod(requests...), start, start.Add(time.Hour))
 		assert.Truef(t, err == nil && got >= 0, "PodPrice(%v) = %v, %v", requests, got, err)
@@ -172,7 +163,7 @@ func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
 }
 
 func TestThePricerIsNewWhenPricesAre(t *testing.T) {
-	book := bookOf(t, "us-east-1")
+	book := pricing.NewBook("us-east-1", time.Time{})
 	m := newModel(cluster{}, book)
 	before := m.Pricer()
 	assert.True(t, m.Pricer() == before, "another pricer without need")
@@ -236,7 +227,7 @@ func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, region := range []string{"us-east-1", "us-west-2", "cn-northwest-1", "us-iso-east-1"} {
-				filter := price.NewFilter(provider{model: newModel(groups, bookOf(t, region))}, preferred{}, price.SimpleNodeUnfitness)
+				filter := price.NewFilter(provider{model: newModel(groups, pricing.NewBook(region, time.Time{}))}, preferred{}, price.SimpleNodeUnfitness)
 				var options []expander.Option
 				infos := map[string]*framework.NodeInfo{}
 				for _, o := range tt.options {

@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 )
 
 func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
@@ -56,8 +55,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	if l := w.View().Late(second); !strings.HasPrefix(l.Cause, "EC2's instance status check fails") || l.Remedy != "" || strings.Join(l.Console, "") != "kernel panic" {
 		t.Errorf("why: %+v", l)
 	}
-	l := w.View().Late(first)
-	assert.Equalf(t, "", l.Cause, "why %+v for an instance that is not late", l)
+	assert.Empty(t, w.View().Late(first).Cause, "why for an instance that is not late")
 
 	// It stays when the core ends the instance, though the others have joined, and goes once another one joins.
 	w.SetLate(late())
@@ -83,8 +81,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	w.SetLate(late(first))
 	w.SetLate(late())
 	assert.Equal(t, "", problem(), "problem, want none once another instance has joined")
-	calls := w.AWS.Calls()
-	assert.Truef(t, calls["DescribeInstanceStatus"] <= 2, "%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
+	assert.LessOrEqual(t, w.AWS.Calls()["DescribeInstanceStatus"], 2, "calls for the status, want one for each late instance")
 }
 
 // The bootstrap completes the hook of such a group, which may wait for longer than the core does.
@@ -133,10 +130,7 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 3, 5, nil))
-			late, node := w.Nodes("g"), awsworld.Node("server-1", tt.id)
-			for _, n := range late {
-				n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-			}
+			late, node := withoutNode(w.Nodes("g")...), awsworld.Node("server-1", tt.id)
 			node.CreationTimestamp.Time = time.Now()
 			registered := []*corev1.Node{node}
 			if !tt.alone {
@@ -175,10 +169,7 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 
 func TestControlPlaneKeepsNoInstance(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 2, 5, nil))
-	late, node := w.Nodes("g"), awsworld.Node("kind-control-plane", "kind://docker/kind/kind-control-plane")
-	for _, n := range late {
-		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	}
+	late, node := withoutNode(w.Nodes("g")...), awsworld.Node("kind-control-plane", "kind://docker/kind/kind-control-plane")
 	node.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
 	w.register(node)
 	require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:1]))
@@ -251,7 +242,7 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	start.Network = lookup.Network{}
 	registered["i-2"] = "aws:///a/i-2"
 	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
-	assert.Truef(t, cause == "nothing wrong was found in AWS", "%q, want no reason that the node of the same start refutes", cause)
+	assert.Equal(t, "nothing wrong was found in AWS", cause, "want no reason that the node of the same start refutes")
 	delete(registered, "i-2")
 	start.Roles = append(start.Roles, "arn:aws:iam::1:role/nodes")
 	g.LaunchSpec.UserData = "eA=="

@@ -133,9 +133,8 @@ func TestNewestDeletedNodesCount(t *testing.T) {
 	}
 	k.Remember(nodetemplate.Observe(awsworld.M5Large("n5", "", nil), "m5.large", now), now)
 	names := k.Deleted()
-	if first, last := names[0], names[len(names)-1]; len(names) != aws.MaxDeleted || first != "n3" || last != "n5" {
-		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(names), first, last, aws.MaxDeleted)
-	}
+	assert.Len(t, names, aws.MaxDeleted)
+	assert.Equal(t, [2]string{"n3", "n5"}, [2]string{names[0], names[len(names)-1]}, "first and last")
 }
 
 func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
@@ -148,8 +147,7 @@ func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
 		}
 		nodes.Put(t, real...)
 		w.NextLoop()
-		got := w.promised("a").Labels["team"]
-		assert.Truef(t, got == label, "label is %q, want the nodes' %q", got, label)
+		assert.Equal(t, label, w.promised("a").Labels["team"], "label, want the nodes'")
 	}
 }
 
@@ -319,21 +317,12 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 		nodes.Put(t, all...)
 		w.Reread()
 	}
-	again := 0
-	for name, template := range w.templates() {
-		if before[name] != template {
-			again++
-		}
-	}
-	assert.Truef(t, again == 0, "%d templates were built again", again)
+	assert.Empty(t, w.rebuiltSince(before), "templates that were built again")
 	for i := range 2 {
 		other := heartbeat(all[2*7+i])
 		other.Labels["team"] = "other"
 		nodes.Put(t, other)
 	}
 	w.NextLoop()
-	for name, template := range w.templates() {
-		built := before[name] != template
-		assert.Truef(t, built == (name == "group-0007"), "%s: built again: %t", name, built)
-	}
+	assert.Equal(t, []string{"group-0007"}, w.rebuiltSince(before), "templates that were built again")
 }

@@ -35,8 +35,7 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 			assert.Truef(t, ng.MinSize() == want.least && ng.MaxSize() == want.most,
 				"sizes from %d to %d, want %d to %d", ng.MinSize(), ng.MaxSize(), want.least, want.most)
 			node := w.Nodes("a")[:1]
-			got := w.Keeps(node[0])
-			assert.Truef(t, got != want.down, "nodes are left alone: %t", got)
+			assert.Equal(t, !want.down, w.Keeps(node[0]), "nodes are left alone")
 			w.AWS.ResetCalls()
 			err := w.Grow("a", 1)
 			assert.Equalf(t, want.up, err == nil, "growth: %v", err)
@@ -53,8 +52,7 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, map[string]string{group.TagPaused: "true until=" + end.Format(time.RFC3339)}),
 		func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
 	for _, most := range []int{1, 5} {
-		got := w.NodeGroup("a").MaxSize()
-		assert.Truef(t, got == most, "at %s the maximum is %d, want %d", now.Now(), got, most)
+		assert.Equalf(t, most, w.NodeGroup("a").MaxSize(), "the maximum at %s", now.Now())
 		now.Step(2 * time.Hour)
 	}
 }

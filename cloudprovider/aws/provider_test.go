@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -64,13 +63,7 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 		{name: "garbage", providerID: "aws:///../../etc"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := w.NodeGroupForNode(awsworld.Node("n", tt.providerID))
-			require.NoError(t, err)
-			if tt.want == "" {
-				assert.Truef(t, got == nil, "belongs to %v, want to none", got)
-				return
-			}
-			assert.Truef(t, got != nil && got.Id() == tt.want, "belongs to %v, want %q", got, tt.want)
+			assert.Equal(t, tt.want, w.owner(awsworld.Node("n", tt.providerID)), "belongs to")
 		})
 	}
 }
@@ -142,26 +135,17 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	nodes := w.Nodes("a")
 	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	assert.Equal(t, 1, w.Target("a"), "target size")
-	for at, want := range []bool{false, true} {
-		got, err := w.HasInstance(nodes[at])
-		assert.Truef(t, got == want && err == nil, "HasInstance(%d) = %t, %v, want %t", at, got, err, want)
-	}
-	_, err := w.HasInstance(awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0"))
-	assert.Truef(t, err == cloudprovider.ErrNotImplemented, "HasInstance of a stranger gave %v, want ErrNotImplemented", err)
+	assert.Equal(t, [2]bool{false, true}, [2]bool{w.has(nodes[0]), w.has(nodes[1])}, "the instances are there")
 	other := awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
+	_, err := w.HasInstance(other)
+	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "HasInstance of a stranger")
 	stopped := other.DeepCopy() // Kubernetes' cloud controller has seen so
 	stopped.Spec.Taints = []corev1.Taint{{Key: "node.cloudprovider.kubernetes.io/shutdown", Effect: corev1.TaintEffectNoSchedule}}
-	if got, err := w.HasInstance(stopped); got || err != nil {
-		t.Errorf("HasInstance of a stopped stranger, as in a warm pool, = %t, %v, want false", got, err)
-	}
+	assert.False(t, w.has(stopped), "HasInstance of a stopped stranger, as in a warm pool")
 	other.Annotations = map[string]string{"k8s.io/cluster-autoscaler-enabled": "false"}
-	if got, err := w.HasInstance(other); got || err != nil {
-		t.Errorf("HasInstance of a node marked as not autoscaled = %t, %v, want false", got, err)
-	}
+	assert.False(t, w.has(other), "HasInstance of a node marked as not autoscaled")
 	nodes[1].Annotations = other.Annotations
-	if got, err := w.HasInstance(nodes[1]); !got || err != nil {
-		t.Errorf("HasInstance of a group's own node with that mark = %t, %v, want true", got, err)
-	}
+	assert.True(t, w.has(nodes[1]), "HasInstance of a group's own node with that mark")
 }
 
 // The target size of a weighted group counts AWS's replacement already.
@@ -171,28 +155,25 @@ func TestWarnedInstanceIsGoneForTheCoreWhereCapacityRebalancingReplacesIt(t *tes
 	w := newWorld(t, nil, plain, rebalanced, weighted)
 	for name, want := range map[string]bool{"plain": true, "rebalanced": false, "weighted": true} {
 		node := w.Nodes(name)[0]
-		has, err := w.HasInstance(node)
-		assert.Truef(t, has && err == nil, "%s before the warning: %t, %v", name, has, err)
+		assert.Truef(t, w.has(node), "%s before the warning", name)
 		node.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(event.SpotInterruption), Effect: corev1.TaintEffectNoSchedule}}
-		has, err = w.HasInstance(node)
-		assert.Truef(t, has == want && err == nil, "%s: %t, %v, want %t", name, has, err, want)
+		assert.Equalf(t, want, w.has(node), "%s", name)
 		for _, kind := range []event.Kind{event.Reboot, event.ReservationEnd, event.Rebalance} {
 			node.Spec.Taints[0].Value = string(kind)
-			has, err = w.HasInstance(node)
-			assert.Truef(t, has && err == nil, "%s after %s: %t, %v", name, kind, has, err)
+			assert.Truef(t, w.has(node), "%s after %s", name, kind)
 		}
 	}
 }
 
 func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	unregistered := w.Nodes("a")[0]
-	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	w.Cluster.Put(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
-	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "ip-10-0-0-1", "error, want one that names the node")
+	unregistered := withoutNode(w.Nodes("a")...)
+	node := awsworld.Node("ip-10-0-0-1", unregistered[0].Spec.ProviderID)
+	w.Cluster.Put(t, node)
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(unregistered), "ip-10-0-0-1", "error, want one that names the node")
 	w.desires("a", 1)
-	w.Cluster.Drop(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
-	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "an instance that is still unregistered could not be deleted")
+	w.Cluster.Drop(t, node)
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes(unregistered), "an instance that is still unregistered could not be deleted")
 }
 
 func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
@@ -221,15 +202,13 @@ func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
 			w.register(registered)
 			left := w.unregistered("a", registered)
 			assert.Equalf(t, tt.foreign, len(left) > 0, "the core takes %q for unregistered, want any: %t", left, tt.foreign)
-			owner, err := w.NodeGroupForNode(registered)
-			assert.Truef(t, err == nil && (owner == nil) == tt.foreign, "the node is in %v (%v), want in none: %t", owner, err, tt.foreign)
+			assert.Equal(t, tt.foreign, w.owner(registered) == "", "the node is in no group")
 			// The core remembers instances for two minutes, so it may still know this one by another ID.
-			stale := awsworld.Node(full, full)
-			stale.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+			stale := withoutNode(awsworld.Node(full, full))
 			if tt.foreign {
 				return
 			}
-			assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}), "ip-10-0-0-1", "error, want one that names the node")
+			assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(stale), "ip-10-0-0-1", "error, want one that names the node")
 			w.desires("a", 1)
 		})
 	}
@@ -241,8 +220,7 @@ func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
 	other := "aws:////" + full[strings.LastIndex(full, "/")+1:]
 	for range 5 {
 		w.register(awsworld.Node("old", full), awsworld.Node("new", other))
-		got := w.Nodes("a")[0].Spec.ProviderID
-		require.Truef(t, got == other, "the instance is %q, want %q in every loop", got, other)
+		require.Equal(t, other, w.Nodes("a")[0].Spec.ProviderID, "the instance in every loop")
 	}
 }
 
@@ -257,10 +235,7 @@ func TestCoreLeavesItsTaintOnNodeThatEnds(t *testing.T) {
 		known []bool
 	}{{"before the first loop", []bool{false, true}}, {"in a loop", []bool{true, true}}} {
 		for at, node := range nodes {
-			group, err := w.NodeGroupForNode(node)
-			if known := group != nil; err != nil || known != when.known[at] {
-				t.Errorf("%s: node %d is in a group: %t, error %v, want %t", when.name, at, known, err, when.known[at])
-			}
+			assert.Equalf(t, when.known[at], w.owner(node) != "", "%s: node %d is in a group", when.name, at)
 		}
 		w.NextLoop()
 	}
@@ -277,8 +252,7 @@ func TestCoreLeavesItsTaintOnNodeThatEndedMeanwhile(t *testing.T) {
 			require.NoError(t, w.Cache.Refresh(t.Context()))
 		}
 		for at, node := range nodes {
-			group, err := w.NodeGroupForNode(node)
-			assert.Truef(t, group == nil && err == nil, "the end takes %v: node %d is in group %v, error %v, want none", takes, at, group, err)
+			assert.Emptyf(t, w.owner(node), "the end takes %v: node %d is in group", takes, at)
 		}
 	}
 }
@@ -290,12 +264,9 @@ func (failingNodes) List(labels.Selector) ([]*corev1.Node, error) { return nil, 
 
 func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	unregistered := w.Nodes("a")[0]
-	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 	w.SetNodeLister(failingNodes{})
-	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "no cache", "error, want the lister's")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 1, state.Desired, "desired capacity")
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(withoutNode(w.Nodes("a")...)), "no cache", "error, want the lister's")
+	w.desires("a", 1)
 }
 
 func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
@@ -317,8 +288,7 @@ func TestPlaceholderOfAnotherWriterIsNotDeleted(t *testing.T) {
 	require.NoError(t, w.AWS.SetDesired("a", 2))
 	w.Reread()
 	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(w.Nodes("a")[1:]), "not ours", "error, want that it is not ours to withdraw")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 2, state.Desired, "desired capacity")
+	w.desires("a", 2)
 }
 
 func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
@@ -332,10 +302,8 @@ func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
 
 func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	err := w.NodeGroup("a").AtomicIncreaseSize(1)
-	assert.Truef(t, err == cloudprovider.ErrNotImplemented, "error = %v, want ErrNotImplemented, on which the core raises the size as usual", err)
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 1, state.Desired, "desired capacity")
+	assert.Equal(t, cloudprovider.ErrNotImplemented, w.NodeGroup("a").AtomicIncreaseSize(1), "error, on which the core raises the size as usual")
+	w.desires("a", 1)
 }
 
 func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
@@ -346,8 +314,8 @@ func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	w.Eventually(func() string { return cmp.Diff([]string{"running", failed, failed}, w.states("a")) })
 	w.stopLaunching("a")
 	w.eventuallyDeletes("a", w.Nodes("a")[1:])
-	state, _ := w.AWS.Group("a")
-	assert.Truef(t, state.Desired == 1 && w.Target("a") == 1, "desired capacity is %d and target size %d, want 1 and 1", state.Desired, w.Target("a"))
+	w.desires("a", 1)
+	assert.Equal(t, 1, w.Target("a"), "target size")
 }
 
 func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
@@ -384,8 +352,8 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 			require.NoError(t, w.Grow("a", 2))
 			if tt.refuse {
 				w.AWS.Deny("SetDesiredCapacity")
-			} else if err := w.AWS.SetLimits("a", 2, 20); err != nil {
-				t.Fatal(err)
+			} else {
+				require.NoError(t, w.AWS.SetLimits("a", 2, 20))
 			}
 			w.Reread()
 			failing := func() []*corev1.Node {
@@ -434,8 +402,7 @@ func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	require.NoError(t, w.Grow("a", 2))
 	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{awsworld.Node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}))
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 3, state.Desired, "desired capacity")
+	w.desires("a", 3)
 }
 
 func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
@@ -454,10 +421,7 @@ func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 		"template has %s GPUs on the node and %d for the scheduler, want 1", gpus.String(), info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"])
 	want := map[string]string{"nvidia.com/gpu": "true", "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
 		"node.kubernetes.io/instance-type": "g4dn.xlarge", "topology.kubernetes.io/region": "cn-northwest-1", "topology.kubernetes.io/zone": "cn-northwest-1a"}
-	for key, value := range want {
-		got := info.Node().Labels[key]
-		assert.Truef(t, got == value, "label %s is %q, want %q", key, got, value)
-	}
+	assert.Subset(t, info.Node().Labels, want, "labels")
 }
 
 func TestATemplateOfWindowsHasNoKubeProxy(t *testing.T) {
@@ -476,23 +440,16 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	for range 3 {
 		w.Reread()
 	}
-	events := w.Events.All()
-	require.Len(t, events, 1, "events, want exactly one")
-	for _, part := range []string{"g4dn-spot", tag, "nvidia.com/gpu=true", "<value>:<effect>", "for example"} {
-		assert.Containsf(t, events[0], part, "event %q does not mention %q", events[0], part)
-	}
-	want := `
+	w.wantEvent("g4dn-spot", tag, "nvidia.com/gpu=true", "<value>:<effect>", "for example")
+	assert.Empty(t, w.differs(`
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE asg_autoscaler_node_group_problems gauge
 asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid-taint-form"} 1
-`
-	assert.NoError(t, testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "asg_autoscaler_node_group_problems"))
+`, "asg_autoscaler_node_group_problems"))
 	assert.NoError(t, w.Grow("g4dn-spot", 1), "the group does not scale")
-	right := "nvidia:NoSchedule"
-	require.NoError(t, w.AWS.SetTags("g4dn-spot", map[string]*string{tag: &right}))
+	w.setTag("g4dn-spot", tag, "nvidia:NoSchedule")
 	w.Reread()
-	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_node_group_problems")
-	assert.Truef(t, err == nil && n == 0, "%d problems in the metric after the tag was mended (error %v), want none", n, err)
+	w.wantProblems(nil)
 }
 
 func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {
@@ -501,13 +458,10 @@ func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {
 	for range 3 {
 		w.NextLoop()
 	}
-	if _, err := w.NodeGroup("unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("TemplateNodeInfo of the unknown type gave %v, want ErrNotImplemented, over which the core does not complain each loop", err)
-	}
-	_, err := w.NodeGroup("known").TemplateNodeInfo()
-	assert.NoError(t, err, "TemplateNodeInfo of the other group")
-	events := w.Events.All()
-	assert.Truef(t, len(events) == 1 && strings.Contains(events[0], "x9z.large"), "events = %q, want one about x9z.large", events)
+	_, err := w.NodeGroup("unknown").TemplateNodeInfo()
+	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "TemplateNodeInfo of the unknown type, of which the core does not complain each loop")
+	w.promised("known")
+	w.wantEvent("x9z.large")
 }
 
 func TestTypeOutsideTheCatalogueIsLookedUp(t *testing.T) {
@@ -556,18 +510,14 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 4, 500, nil), awsworld.Group("b", "m5.large", 0, 0, 500, nil))
 	var all sync.WaitGroup
 	repeat := func(do func(i int)) {
-		all.Add(1)
-		go func() {
-			defer all.Done()
+		all.Go(func() {
 			for i := range 30 {
 				do(i)
 			}
-		}()
+		})
 	}
 	repeat(func(int) { w.NextLoop() })
-	repeat(func(int) {
-		assert.NoError(t, w.Grow("b", 1))
-	})
+	repeat(func(int) { assert.NoError(t, w.Grow("b", 1)) })
 	repeat(func(i int) {
 		if nodes := w.Nodes("a"); i%10 == 0 && len(nodes) > 0 {
 			assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
@@ -584,8 +534,7 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 		}
 	})
 	all.Wait()
-	state, _ := w.AWS.Group("b")
-	assert.Equal(t, 30, state.Desired, "desired capacity of b")
+	w.desires("b", 30)
 }
 
 func TestNodeWhoseInstanceRunsAsAnotherIsInNoGroup(t *testing.T) {

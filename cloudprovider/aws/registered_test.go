@@ -91,9 +91,8 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 			for range 3 {
 				registered.Read(t.Context())
 			}
-			if diff := cmp.Diff(step.want, registered.IDs(t.Context())); diff != "" || lister.lists != step.lists {
-				t.Errorf("%s: listed %d times, want %d; registered (-want +got):\n%s", step.name, lister.lists, step.lists, diff)
-			}
+			assert.Equalf(t, step.want, registered.IDs(t.Context()), "%s: registered", step.name)
+			assert.Equalf(t, step.lists, lister.lists, "%s: listed", step.name)
 		}
 	})
 }
@@ -140,6 +139,5 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 	registered.Spec.ProviderID = full
 	require.NoError(t, store.Update(registered))
 	w.NextLoop()
-	got := w.Nodes("a")[0].Spec.ProviderID
-	assert.Truef(t, got == full, "its ID is %q after a list that succeeded, want %q", got, full)
+	assert.Equal(t, full, w.Nodes("a")[0].Spec.ProviderID, "its ID after a list that succeeded")
 }

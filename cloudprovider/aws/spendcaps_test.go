@@ -46,13 +46,10 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{group.TagSpendCap: "1.1"}))
 	sizes := func(a, b int) {
 		t.Helper()
-		got := [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}
-		assert.Truef(t, got == [2]int{a, b}, "the groups may have %v nodes, want %d and %d", got, a, b)
+		assert.Equal(t, [2]int{a, b}, [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}, "most nodes of the groups")
 	}
 	sizes(4, 1)
-	if err := w.NodeGroup("b").IncreaseSize(1); err != nil { // it counts before AWS has answered
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("b").IncreaseSize(1)) // it counts before AWS has answered
 	sizes(3, 1)
 	for _, increase := range []func(int) error{w.NodeGroup("a").IncreaseSize, w.NodeGroup("a").AtomicIncreaseSize} {
 		assert.ErrorContains(t, increase(3), "an hour on cluster", "three more nodes, want an error with the cap")
@@ -107,13 +104,11 @@ func TestGroupsBelowTheirMinimumShareTheSpendCap(t *testing.T) {
 	require.NoError(t, err)
 	w := capped(t, 4, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
 	least := func() [2]int { return [2]int{w.NodeGroup("a").MinSize(), w.NodeGroup("b").MinSize()} }
-	got := least()
-	assert.Truef(t, got == [2]int{3, 1}, "the groups are to have %v nodes, want 3 and 1", got)
+	assert.Equal(t, [2]int{3, 1}, least(), "the groups are to have")
 	for id, count := range map[string]int{"a": 3, "b": 1} {
 		assert.NoError(t, w.Grow(id, count))
 	}
-	got = least()
-	assert.Truef(t, got == [2]int{3, 1}, "the groups are to have %v nodes after that, want 3 and 1", got)
+	assert.Equal(t, [2]int{3, 1}, least(), "the groups are to have after that")
 }
 
 // The core may raise groups at the same time (--parallel-scale-up), and another process asks from several goroutines.

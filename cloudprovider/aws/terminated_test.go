@@ -33,15 +33,13 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 		has, err := w.HasInstance(reclaimed)
 		return has || err != nil
 	})
-	if has, err := w.HasInstance(detached); !has || err != cloudprovider.ErrNotImplemented {
-		t.Errorf("HasInstance of a detached instance = %t, %v, want that it is not ours to judge", has, err)
-	}
-	has, err := w.HasInstance(standby)
-	assert.Truef(t, has && err == nil, "HasInstance of an instance in standby = %t, %v, want that it is there", has, err)
+	has, err := w.HasInstance(detached)
+	assert.True(t, has, "HasInstance of a detached instance")
+	assert.Equal(t, cloudprovider.ErrNotImplemented, err, "it is not ours to judge")
+	assert.True(t, w.has(standby), "HasInstance of an instance in standby")
 	w.waitWhile("an instance in standby has a node group, although its size does not count it", func() bool {
 		w.Reread()
-		group, err := w.NodeGroupForNode(standby)
-		return group != nil || err != nil
+		return w.owner(standby) != ""
 	})
 }
 
@@ -53,11 +51,9 @@ func TestNodeInStandbyHasItsGroupUntilTheLoopEnds(t *testing.T) {
 	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{nodemeta.InstanceOf(node)}}))
 	require.Eventually(t, func() bool { return w.Cache.Refresh(t.Context()) == nil && w.InStandby(node) }, 10*time.Second, 10*time.Millisecond,
 		"a reading shows the standby, in the same loop")
-	group, err := w.NodeGroupForNode(node)
-	assert.Truef(t, group != nil && err == nil, "group %v, error %v in the loop, want its group", group, err)
+	assert.Equal(t, "a", w.owner(node), "group in the loop")
 	w.NextLoop()
-	group, err = w.NodeGroupForNode(node)
-	assert.Truef(t, group == nil && err == nil, "group %v, error %v in the next loop, want none", group, err)
+	assert.Empty(t, w.owner(node), "group in the next loop")
 }
 
 func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
@@ -83,9 +79,7 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 		state, _ := w.AWS.Group("a")
 		return slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id })
 	})
-	if err := w.Grow("a", 1); err != nil { // reads the group, and the loop goes on by that reading
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 1)) // reads the group, and the loop goes on by that reading
 	w.NextLoop()
 	w.waitWhile("the reclaimed instance is not known to be gone", func() bool { has, err := w.HasInstance(reclaimed); return has || err != nil })
 }
@@ -97,8 +91,7 @@ func TestPresentInstanceIsNotLookedUp(t *testing.T) {
 	w.setTag("a", "team", "dsp")
 	w.Reread()
 	w.LookUpTerminated(t.Context())
-	n := w.AWS.Calls()["DescribeInstances"]
-	assert.Truef(t, n == 0, "%d calls about instances of a group that lost none", n)
+	assert.Zero(t, w.AWS.Calls()["DescribeInstances"], "calls about instances of a group that lost none")
 }
 
 // A group loses its tag while the core drains one of its nodes. The instance stays, and after a success the core would leave its taint on the
@@ -109,8 +102,7 @@ func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {
 	require.NoError(t, w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: nil}))
 	w.Reread()
 	assert.Error(t, group.DeleteNodes([]*corev1.Node{node}), "the deletion is reported as done, though nobody has terminated the instance")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 2, state.Desired, "desired capacity of a group of somebody else")
+	w.desires("a", 2) // which is somebody else's
 }
 
 // An instance has registered again under another name. Its pods run on the new node, and the core removes the old one.

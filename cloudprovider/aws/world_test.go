@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -207,6 +208,14 @@ func (w world) eventuallyDeletes(id string, nodes []*corev1.Node) {
 	})
 }
 
+// withoutNode marks the nodes as the core does which stand for instances that have none.
+func withoutNode(nodes ...*corev1.Node) []*corev1.Node {
+	for _, n := range nodes {
+		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	}
+	return nodes
+}
+
 // desires fails unless AWS has the desired capacity.
 func (w world) desires(group string, want int) {
 	w.T.Helper()
@@ -229,4 +238,24 @@ func (w world) owner(n *corev1.Node) string {
 		return ""
 	}
 	return ng.Id()
+}
+
+// has is HasInstance of the node.
+func (w world) has(n *corev1.Node) bool {
+	w.T.Helper()
+	has, err := w.HasInstance(n)
+	require.NoError(w.T, err)
+	return has
+}
+
+// young is the node of the first instance of the group, which AWS has launched since the loop began.
+func (w world) young(group string) *corev1.Node {
+	w.T.Helper()
+	require.Eventually(w.T, func() bool {
+		err := w.Cache.Refresh(w.T.Context())
+		g := w.Cache.Snapshot().Group(group)
+		return err == nil && g != nil && len(g.Instances) > 0
+	}, 10*time.Second, 10*time.Millisecond, "the new group has no instance")
+	young := w.Cache.Snapshot().Group(group).Instances[0]
+	return awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))
 }

@@ -140,13 +140,11 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 		})
 		for _, name := range []string{"a", "a/" + awsworld.ZoneB} {
 			for _, n := range w.everyNode(name) {
-				got := w.owner(n)
-				assert.Truef(t, got == name, "round %d: a node of %s is in %q", round, name, got)
+				assert.Equalf(t, name, w.owner(n), "round %d: a node is in", round)
 			}
 		}
 		assert.NoErrorf(t, w.Grow("a/"+awsworld.ZoneB, 1), "round %d", round)
-		state, _ := w.AWS.Group("a/" + awsworld.ZoneB)
-		assert.Equalf(t, 2, state.Desired, "round %d: desired in the group of the name", round)
+		w.desires("a/"+awsworld.ZoneB, 2)
 		require.NoError(t, w.AWS.DeleteGroup("a/"+awsworld.ZoneB))
 		w.Eventually(func() string {
 			w.Reread()
@@ -161,13 +159,7 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)))
-	name := "a/" + awsworld.ZoneB
-	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group(name) == nil || len(w.Cache.Snapshot().Group(name).Instances) == 0; {
-		err := w.Cache.Refresh(t.Context())
-		require.Truef(t, err == nil && !time.Now().After(end), "the new group has no instance, error %v", err)
-	}
-	young := w.Cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
-	assert.Equal(t, "", w.owner(awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))), "the node group of its node, want none")
+	assert.Empty(t, w.owner(w.young("a/"+awsworld.ZoneB)), "the node group of its node, of which this loop knows nothing")
 }
 
 func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
@@ -207,8 +199,7 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	w.AWS.Deny("LaunchInstances")
 	assert.ErrorIs(t, w.Grow("a/"+awsworld.ZoneB, 2), asg.ErrNotZonal, "error, want ErrNotZonal")
 	assert.Empty(t, cmp.Diff(asViews, w.IDs()), "node groups within the same loop (-want +got)")
-	state, _ := w.AWS.Group("a")
-	assert.Equal(t, 3, state.Desired, "desired, want 3 as before")
+	w.desires("a", 3) // as before
 	select {
 	case <-w.Changed():
 	default:
@@ -222,13 +213,9 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	w.NextLoop()
 	w.desires("a", 5)
 	assert.Equal(t, 5, w.Target("a"), "target size")
-	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], "AccessDenied") && !strings.Contains(events[0], "not authorized") ||
-		!strings.Contains(events[0], "autoscaling:LaunchInstances") {
-		t.Errorf("events %q, want one that says what to allow", events)
-	}
-	if got := w.gauges("asg_autoscaler_node_group_problems"); len(got) != 1 || got[`asg_autoscaler_node_group_problems{node_group=a,reason=zonal-not-possible}`] != 1 {
-		t.Errorf("problems %v, want zonal-not-possible", got)
-	}
+	w.wantEvent("autoscaling:LaunchInstances")
+	assert.Regexp(t, "AccessDenied|not authorized", w.Events.All()[0])
+	w.wantProblems(map[string]float64{"a zonal-not-possible": 1})
 }
 
 func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {

@@ -47,8 +47,7 @@ func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
 	w.wantProblems(nil)
-	diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs())
-	assert.Truef(t, diff == "", "node groups (-want +got):\n%s", diff)
+	assert.Equal(t, []string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs())
 }
 
 func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
@@ -123,7 +122,6 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 	}
 	off, tagged := run(asg.ZonalOff), run(asg.ZonalTagged)
 	assert.Empty(t, cmp.Diff(off, tagged), "with views for tagged groups, of which there are none (-off +tagged)")
-	if diff := cmp.Diff([]string{"garbled", "one", "suspended", "three"}, off.IDs); diff != "" || off.Calls["LaunchInstances"] == 0 || off.Calls["DescribeInstanceTypeOfferings"] > 0 {
-		t.Errorf("calls %v, node groups (-want +got):\n%s", off.Calls, diff)
-	}
+	assert.Equal(t, []string{"garbled", "one", "suspended", "three"}, off.IDs, "node groups")
+	assert.Truef(t, off.Calls["LaunchInstances"] > 0 && off.Calls["DescribeInstanceTypeOfferings"] == 0, "calls %v", off.Calls)
 }

@@ -27,11 +27,8 @@ func TestDividedGroupHasOneNodeGroupPerZone(t *testing.T) {
 	} {
 		ng := w.NodeGroup(id)
 		assert.Equalf(t, want, [3]int{ng.MinSize(), w.Target(id), ng.MaxSize()}, "%s has least, target and most of", id)
-		if want := fmt.Sprintf("%s (%d:%d)", id, want[0], want[2]); ng.Debug() != want {
-			t.Errorf("%s shows itself as %q, want %q", id, ng.Debug(), want)
-		}
-		got := len(w.Nodes(id))
-		assert.Truef(t, got == want[1], "%s has %d nodes, want %d", id, got, want[1])
+		assert.Equal(t, fmt.Sprintf("%s (%d:%d)", id, want[0], want[2]), ng.Debug(), "how it shows itself")
+		assert.Lenf(t, w.Nodes(id), want[1], "nodes of %s", id)
 	}
 	for id, want := range map[string]string{"a/" + awsworld.ZoneA: "a", "b": "b", "a": "a", "unknown": "unknown"} {
 		assert.Equalf(t, want, w.GroupName(id), "the group behind %s", id)
@@ -66,7 +63,7 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	for id, zone := range map[string]string{"views/" + awsworld.ZoneA: awsworld.ZoneA, "views/" + awsworld.ZoneB: awsworld.ZoneB, "views/" + awsworld.ZoneC: awsworld.ZoneC, "whole": awsworld.ZoneA} {
 		labels := w.promised(id).Labels
 		for _, key := range podzone.NameLabels {
-			assert.Truef(t, labels[key] == zone, "%s promises %s %q", id, key, labels[key])
+			assert.Equalf(t, zone, labels[key], "%s promises %s", id, key)
 		}
 	}
 	w.Reread()
@@ -83,8 +80,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
 	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {
-		got := w.owner(awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
-		assert.Truef(t, got == "a/"+i.Zone, "the node in %s belongs to %q", i.Zone, got)
+		assert.Equal(t, "a/"+i.Zone, w.owner(awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID))), "the node belongs to")
 	}
 	for placeholder, want := range map[string]string{
 		"aws:///" + awsworld.ZoneB + "/i-placeholder-a/" + awsworld.ZoneB + "-3":              "a/" + awsworld.ZoneB,
@@ -101,9 +97,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	require.NoError(t, w.Cache.IncreaseZones(t.Context(), "a", map[string]int{awsworld.ZoneC: 1})[awsworld.ZoneC])
 	after, _ := w.AWS.Group("a")
 	young := after.Instances[len(before.Instances)]
-	if got := w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))); got != "a/"+awsworld.ZoneC {
-		t.Errorf("an instance younger than the loop belongs to %q, want a/%s", got, awsworld.ZoneC)
-	}
+	assert.Equal(t, "a/"+awsworld.ZoneC, w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))), "a young instance belongs to")
 }
 
 func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
@@ -124,10 +118,8 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 			delete(left, zone)
 		}
 		assert.Emptyf(t, cmp.Diff(left, w.PerZone("a")), "instances by zone after one in %s was deleted (-want +got)", zone)
-		there, err := w.HasInstance(deleted)
-		assert.Truef(t, !there && err == nil, "the node that was deleted in %s: %t, %v; want it gone", zone, there, err)
-		got := w.Target("a/" + zone)
-		assert.Truef(t, got == left[zone], "target in %s is %d right after, want %d", zone, got, left[zone])
+		assert.Falsef(t, w.has(deleted), "the node that was deleted in %s is there", zone)
+		assert.Equalf(t, left[zone], w.Target("a/"+zone), "target in %s right after", zone)
 	}
 	for _, e := range w.AWS.Events() {
 		assert.Truef(t, e.Kind != fakeaws.ScaleInKill, "AWS ended %s by its own choice", e.Instance)
@@ -172,9 +164,8 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	for _, id := range w.IDs() {
 		targets += w.Target(id)
 	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 4 || targets != 4 || len(state.Instances) != 3 {
-		t.Errorf("%d desired, targets of %d and %d instances, want 4, 4 and 3: three were withdrawn", state.Desired, targets, len(state.Instances))
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, [3]int{4, 4, 3}, [3]int{state.Desired, targets, len(state.Instances)}, "desired, targets and instances: three were withdrawn")
 }
 
 // twoTypes has a policy of both types, wholly on demand.
@@ -217,8 +208,7 @@ func TestZoneGroupPromisesOfferedTypesOnly(t *testing.T) {
 	}
 	assert.Empty(t, w.rebuiltSince(before), "templates were built again although nothing changed")
 	require.NoError(t, w.Grow("two/"+awsworld.ZoneB, 1))
-	got := types("two/" + awsworld.ZoneB)
-	assert.Truef(t, slices.Equal(got, []string{"c5.large"}), "after a launch within the loop %v are promised in b", got)
+	assert.Equal(t, []string{"c5.large"}, types("two/"+awsworld.ZoneB), "promised in b after a launch within the loop")
 	w.Reread()
 	assert.Empty(t, w.rebuiltSince(before), "templates were built again after a launch")
 	assert.Equal(t, 1, w.AWS.Calls()["DescribeInstanceTypeOfferings"], "times EC2 was asked where types are offered, want once")

@@ -126,8 +126,7 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 		require.Truef(t, ok && m.Deadline.Equal(c.Deadline),
 			"after %d resumptions the deadline on the node is %v, want %v", n, m.Deadline, c.Deadline)
 		resumed := m.resumed(now)
-		left := resumed.drainBy().Sub(now)
-		assert.Truef(t, left == notice, "resumption %d has %v for the pods, want %v", n, left, notice)
+		assert.Equalf(t, notice, resumed.drainBy().Sub(now), "time for the pods at resumption %d", n)
 		node = cordoned(node, annotation{reason: resumed, Terminating: now})
 		node = cordoned(node, annotation{reason: reasonFor(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
 	}
@@ -195,21 +194,15 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 
 func TestForeignMessageOfUnknownAgeIsNotReadInALoop(t *testing.T) {
 	h, m := &Handler{}, queue.Message{Received: time.Now(), Receives: 1}
-	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result.After != ownersPause {
-		t.Errorf("comes again after %v, want %v", result.After, ownersPause)
+	left := func(e event.Event) queue.Result {
+		result, _ := h.leaveToOthers(m, e, ownersTime, ownersPause)
+		return result
 	}
-	timed := event.Event{Time: m.Received.Add(-time.Minute)}
-	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result.After != ownersPause {
-		t.Errorf("comes again after %v, want %v", result.After, ownersPause)
-	}
-	timed.Time = m.Received.Add(-ownersTime - time.Second)
-	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result != queue.Done() {
-		t.Error("is left to others although it is old")
-	}
+	assert.Equal(t, ownersPause, left(event.Event{}).After, "it comes again after")
+	assert.Equal(t, ownersPause, left(event.Event{Time: m.Received.Add(-time.Minute)}).After, "it comes again after")
+	assert.Equal(t, queue.Done(), left(event.Event{Time: m.Received.Add(-ownersTime - time.Second)}), "once it is old")
 	m.Receives = 100
-	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result != queue.Done() {
-		t.Error("is left to others after a hundred receptions")
-	}
+	assert.Equal(t, queue.Done(), left(event.Event{}), "after a hundred receptions")
 }
 
 func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
@@ -223,8 +216,7 @@ func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
 		{planned, planned}, {advice, planned}, {hook, hook}, {planned, hook}, {warning, warning}, {planned, warning},
 	} {
 		j.escalate(step.hear)
-		got := j.current()
-		assert.Truef(t, got.Kind == step.want.Kind, "after %s: %s, want %s", step.hear.Kind, got.Kind, step.want.Kind)
+		assert.Equalf(t, step.want.Kind, j.current().Kind, "after %s", step.hear.Kind)
 	}
 }
 
@@ -264,8 +256,7 @@ func TestAChangeStartsByAWSClock(t *testing.T) {
 		got := startTime(queue.Message{Received: tt.received}, event.Event{Starts: ours.Add(tt.starts)}, ours)
 		assert.Equalf(t, tt.within, got.Sub(ours), "%s: starts in", tt.name)
 	}
-	none := startTime(queue.Message{Received: ours.Add(time.Hour)}, event.Event{}, ours)
-	assert.True(t, none.IsZero(), "without a time: "+none.String())
+	assert.Zero(t, startTime(queue.Message{Received: ours.Add(time.Hour)}, event.Event{}, ours), "without a time")
 }
 
 // Anybody can write the time of beginning on the node. Once a resumed drain seemed to last 292 years.

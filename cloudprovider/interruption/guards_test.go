@@ -76,12 +76,8 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	w, ended := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
 	w.silent()
 	w.run(ended, "a")
-	node := w.nodes()[ended]
-	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
-	_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	err = w.cache.Terminate(t.Context(), "spot", []string{ended})
-	require.NoError(t, err)
+	w.edit(ended, func(n *corev1.Node) { n.Spec.Taints = append(n.Spec.Taints, byCore) })
+	require.NoError(t, w.cache.Terminate(t.Context(), "spot", []string{ended}))
 	w.wait("it is leaving", func() bool { i, _ := w.cache.Snapshot().Instance(ended); return i != nil && i.Lifecycle.Leaving() })
 	w.running()
 	w.send(stateChange(ended, "shutting-down"))
@@ -92,18 +88,15 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 
 // The core evicts one priority after the other (--drain-priority-config). It goes by name, and would evict the next pod of a StatefulSet, too.
 func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
 		warned := w.inService()[0]
-		node := w.nodes()[warned]
 		w.run(warned, "low", "high")
 		w.create("named-0", func(p *corev1.Pod) {
-			p.Spec.NodeName, p.Status.Phase = node.Name, corev1.PodRunning
+			p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning
 			p.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: "named", Controller: ptr.To(true)}}
 		})
-		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
-		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-		require.NoError(t, err)
+		w.edit(warned, func(n *corev1.Node) { n.Spec.Taints = append(n.Spec.Taints, byCore) })
 		w.running()
 		w.send(warning(warned, time.Now()))
 		w.within(5*time.Second, "evicted", func() bool { return w.evictions("low") == 1 && w.evictions("high") == 1 })
@@ -113,7 +106,7 @@ func TestWarningDuringTheCoresDrainEvictsWhatStays(t *testing.T) {
 		w.waitTerminated(warned)
 		w.waitEmptyQueue()
 		assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "handled %v, want no pod deleted by force", w.handled())
-	})
+	})(t)
 }
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -66,17 +65,17 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 		t.Errorf("unschedulable %v, labels %v, taints %v", n.Spec.Unschedulable, n.Labels, n.Spec.Taints)
 	}
 	var got struct {
-		Kind, Reason       string
-		Began, Deadline    time.Time
-		Terminating        *time.Time
-		Cordoned, Excluded bool
+		Kind, Group, Reason string
+		Began, Deadline     time.Time
+		Terminating         *time.Time
+		Cordoned, Excluded  bool
 	}
 	require.NoError(t, json.Unmarshal([]byte(n.Annotations[interruption.Taint]), &got))
 	// The age of the event counts from when its message was received, so a busy machine adds what it took from there to here.
 	late := got.Deadline.Sub(began.Add(2 * time.Minute))
 	assert.Truef(t, late >= 0 && late <= time.Since(began), "deadline %v, want two minutes after %v", got.Deadline, began)
-	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Reason != want ||
-		got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
+	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Group != "spot" ||
+		got.Reason != want || got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
 		t.Errorf("got %+v, want the reason %q, and what is to be undone", got, want)
 	}
 }
@@ -96,31 +95,26 @@ func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 		{name: "a pod that never runs, and a group at its maximum", most: 2, waits: 23 * time.Second, end: 30 * time.Second},
 		{name: "a pod that never runs, and a full group", most: 5, full: true, waits: 23 * time.Second, end: 30 * time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
-				w.silent()
-				warned, other := w.inService()[0], w.inService()[1]
-				owned := func(p *corev1.Pod) {
-					p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
-				}
-				w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-				w.create("b", owned) // the ReplicaSet's next
-				w.running(func(o *interruption.Options) { o.Full = func(group string) bool { return tt.full && group == "spot" } })
-				w.send(warning(warned, time.Now()))
-				time.Sleep(tt.waits)
-				assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
-				if tt.ready {
-					pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
-					require.NoError(t, err)
-					pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-					_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
-					require.NoError(t, err)
-				}
-				time.Sleep(tt.end - tt.waits)
-				w.waitTerminated(warned)
-				assert.Equal(t, 1, w.terminations(), "terminations")
-			})
-		})
+		t.Run(tt.name, inBubble(scalingGroup(0, 2, tt.most), func(t *testing.T, w *world) {
+			w.silent()
+			warned, other := w.inService()[0], w.inService()[1]
+			w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+			w.create("b", owned) // the ReplicaSet's next
+			w.running(func(o *interruption.Options) { o.Full = func(group string) bool { return tt.full && group == "spot" } })
+			w.send(warning(warned, time.Now()))
+			time.Sleep(tt.waits)
+			assert.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
+			if tt.ready {
+				pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
+				require.NoError(t, err)
+				pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+				_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
+				require.NoError(t, err)
+			}
+			time.Sleep(tt.end - tt.waits)
+			w.waitTerminated(warned)
+			assert.Equal(t, 1, w.terminations(), "terminations")
+		}))
 	}
 }
 
@@ -160,9 +154,6 @@ func (c countingIndexer) count(list []any) []any {
 func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
-	owned := func(p *corev1.Pod) {
-		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
-	}
 	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
 	const crowd = 1000
 	for n := range crowd {
@@ -252,8 +243,7 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 				}
 			})
 			w.waitTerminated(warned)
-			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evictions("a") == 1,
-				"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.allEvicted())
+			w.ended(1, 1, 1)
 			assert.Equal(t, int32(1), groups.noted.Load(), "times the next leader notes the pool that EC2 takes back")
 		})
 	}
@@ -262,27 +252,22 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 // annotate leaves a node as a process does that dies during a drain. More are further fields of the annotation, each with its value.
 func (w *world) annotate(instance, undo string, deadline time.Time, more ...string) {
 	w.t.Helper()
-	node := w.nodes()[instance]
-	node.Spec.Unschedulable = true
-	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: interruption.Taint, Value: "spot-interruption", Effect: corev1.TaintEffectNoSchedule})
-	node.Labels[corev1.LabelNodeExcludeBalancers] = "true"
 	state := map[string]any{"kind": "spot-interruption", "deadline": deadline.UTC(), "cordoned": strings.Contains(undo, "cordon"), "excluded": strings.Contains(undo, "label")}
 	for n := 0; n+1 < len(more); n += 2 {
 		state[more[n]] = more[n+1]
 	}
 	text, err := json.Marshal(state)
 	require.NoError(w.t, err)
-	if node.Annotations == nil {
-		node.Annotations = map[string]string{}
-	}
-	node.Annotations[interruption.Taint] = string(text)
-	if _, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{}); err != nil {
-		w.t.Fatal(err)
-	}
+	w.edit(instance, func(n *corev1.Node) {
+		n.Spec.Unschedulable = true
+		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: interruption.Taint, Value: "spot-interruption", Effect: corev1.TaintEffectNoSchedule})
+		n.Labels[corev1.LabelNodeExcludeBalancers] = "true"
+		metav1.SetMetaDataAnnotation(&n.ObjectMeta, interruption.Taint, string(text))
+	})
 }
 
 func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		late := w.inService()[0]
 		w.run(late, "a")
 		w.refused.Store(true)
@@ -295,7 +280,7 @@ func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 		w.refused.Store(false)
 		w.waitTerminated(late)
 		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1, "evicted %v, desired %d", w.allEvicted(), w.desired())
-	})
+	})(t)
 }
 
 func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
@@ -319,21 +304,20 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, spared := parallelWorld(t, scalingGroup(0, 1, 5))
 			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
-			n := w.nodes()[spared]
-			if tt.bare {
-				delete(n.Annotations, interruption.Taint)
-			}
-			if tt.spoilt != "" {
-				n.Annotations[interruption.Taint] = tt.spoilt
-			}
-			if tt.removed {
-				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
-			}
-			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			w.edit(spared, func(n *corev1.Node) {
+				if tt.bare {
+					delete(n.Annotations, interruption.Taint)
+				}
+				if tt.spoilt != "" {
+					n.Annotations[interruption.Taint] = tt.spoilt
+				}
+				if tt.removed {
+					n.Spec.Taints = append(n.Spec.Taints, byCore)
+				}
+			})
 			events := record.NewFakeRecorder(100)
 			w.handler(func(o *interruption.Options) { o.Events = events }).Reconcile(t.Context())
-			n = w.nodes()[spared]
+			n := w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
 			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && !excluded && !tainted && w.terminations() == 0,
@@ -349,12 +333,11 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 
 // With cordonOnly that tool evicts nothing.
 func TestNodeOfTerminationHandlerIsReplacedFirst(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-		node := w.nodes()[warned]
-		node.Spec.Unschedulable = true
-		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
-		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-		require.NoError(t, err)
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		w.edit(warned, func(n *corev1.Node) {
+			n.Spec.Unschedulable = true
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
+		})
 		w.refused.Store(true)
 		h := w.handler()
 		w.background(h.Run)
@@ -363,13 +346,12 @@ func TestNodeOfTerminationHandlerIsReplacedFirst(t *testing.T) {
 		w.refused.Store(false)
 		w.waitTerminated(warned)
 		w.waitEmptyQueue()
-		assert.Truef(t, w.evictions("a") == 1 && w.desired() == 1 && w.terminations() == 1,
-			"%d evictions, desired %d after %d terminations", w.evictions("a"), w.desired(), w.terminations())
-	})
+		w.ended(1, 1, 1)
+	})(t)
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
-	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
 		ids := w.inService()
 		for n, id := range ids[:2] {
 			w.run(id, fmt.Sprint("pod-", n))
@@ -384,7 +366,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 		assert.Equal(t, 1, w.cordoned(), "nodes of the group cordoned at once")
 		w.refused.Store(false)
 		w.wait("one instance terminated", func() bool { return w.desired() == 2 })
-	})
+	})(t)
 }
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
@@ -393,9 +375,7 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 		w.run(id, id+"-a", id+"-b")
 	}
 	w.running()
-	if err := w.aws.SetDesired("spot", 1); err != nil { // Auto Scaling chooses one
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetDesired("spot", 1)) // Auto Scaling chooses one
 	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
 	w.waitEmptyQueue()
 	assert.Lenf(t, w.allEvicted(), 2, "evicted %v", w.allEvicted())

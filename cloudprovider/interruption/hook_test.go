@@ -25,16 +25,14 @@ import (
 func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 	g := hooked(scalingGroup(0, 2, 5))
 	g.LifecycleHooks[0].Name = "copy-logs"
-	inBubble(t, g, func(t *testing.T, w *world) {
+	inBubble(g, func(t *testing.T, w *world) {
 		w.running()
-		err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1])
-		require.NoError(t, err)
+		require.NoError(t, w.cache.Terminate(t.Context(), "spot", w.inService()[:1]))
 		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
 		time.Sleep(9 * time.Minute)
-		if calls := w.aws.Calls(); calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"] > 0 {
-			t.Errorf("the hook of another tool was completed or extended: %v", calls)
-		}
-	})
+		calls := w.aws.Calls()
+		assert.Zero(t, calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"], "calls for the hook of another tool")
+	})(t)
 }
 
 func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
@@ -55,41 +53,39 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 		{name: "extended by heartbeats", timeout: time.Minute, want: 10 * time.Minute},
 		{name: "unknown", without: action, timeout: 20 * time.Minute, want: 10 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
-				w.policed(tt.without)
-				w.refused.Store(true)
-				if tt.fault.Action != "" {
-					w.aws.Inject(tt.fault)
-				}
-				id, stop := w.inService()[0], w.running()
-				began := time.Now()
-				require.NoError(t, w.aws.SetDesired("spot", 0))
-				time.Sleep(900 * time.Millisecond)
-				assert.Equal(t, 1, w.cordoned(), "nodes cordoned within a second")
-				time.Sleep(90 * time.Second)
-				var said struct{ Deadline time.Time }
-				require.NoError(t, json.Unmarshal([]byte(w.nodes()[id].Annotations[interruption.Taint]), &said))
-				assert.WithinDuration(t, began.Add(tt.want), said.Deadline, 2*time.Second, "the deadline on the node")
-				if tt.again {
-					w.send(hookMessage(id, time.Now()))
-					time.Sleep(3 * time.Minute)
-					stop()
-					w.running()
-				}
-				w.within(tt.want+time.Minute, "the pod is deleted against its budget", func() bool {
-					calls := w.pods.Calls()
-					return len(calls) > 0 && calls[len(calls)-1].Verb == "delete"
-				})
-				if took := time.Since(began); took < tt.want-15*time.Second || took > tt.want {
-					t.Errorf("it is deleted after %v, want shortly before %v are over", took, tt.want)
-				}
-				if tt.without != "" {
-					w.denied(action)
-					assert.Len(t, w.aws.Denials(), 1, "look-ups that were denied")
-				}
+		t.Run(tt.name, inBubble(within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+			w.policed(tt.without)
+			w.refused.Store(true)
+			if tt.fault.Action != "" {
+				w.aws.Inject(tt.fault)
+			}
+			id, stop := w.inService()[0], w.running()
+			began := time.Now()
+			require.NoError(t, w.aws.SetDesired("spot", 0))
+			time.Sleep(900 * time.Millisecond)
+			assert.Equal(t, 1, w.cordoned(), "nodes cordoned within a second")
+			time.Sleep(90 * time.Second)
+			var said struct{ Deadline time.Time }
+			require.NoError(t, json.Unmarshal([]byte(w.nodes()[id].Annotations[interruption.Taint]), &said))
+			assert.WithinDuration(t, began.Add(tt.want), said.Deadline, 2*time.Second, "the deadline on the node")
+			if tt.again {
+				w.send(hookMessage(id, time.Now()))
+				time.Sleep(3 * time.Minute)
+				stop()
+				w.running()
+			}
+			w.within(tt.want+time.Minute, "the pod is deleted against its budget", func() bool {
+				calls := w.pods.Calls()
+				return len(calls) > 0 && calls[len(calls)-1].Verb == "delete"
 			})
-		})
+			if took := time.Since(began); took < tt.want-15*time.Second || took > tt.want {
+				t.Errorf("it is deleted after %v, want shortly before %v are over", took, tt.want)
+			}
+			if tt.without != "" {
+				w.denied(action)
+				assert.Len(t, w.aws.Denials(), 1, "look-ups that were denied")
+			}
+		}))
 	}
 }
 
@@ -101,16 +97,14 @@ func TestHookIsCompletedAfterFaults(t *testing.T) {
 		{"credentials that expired", fakeaws.Fault{Times: 1, Code: "InvalidClientTokenId", Status: 403}},
 		{"a fault of AWS for two minutes", fakeaws.Fault{For: fakeaws.Duration(2 * time.Minute), Code: "InternalFailure", Status: 500}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
-				w.running()
-				tt.fault.Action = "CompleteLifecycleAction"
-				w.aws.Inject(tt.fault)
-				require.NoError(t, w.aws.SetDesired("spot", 0))
-				w.within(5*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-				w.waitEmptyQueue()
-			})
-		})
+		t.Run(tt.name, inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+			w.running()
+			tt.fault.Action = "CompleteLifecycleAction"
+			w.aws.Inject(tt.fault)
+			require.NoError(t, w.aws.SetDesired("spot", 0))
+			w.within(5*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
+			w.waitEmptyQueue()
+		}))
 	}
 }
 
@@ -140,35 +134,33 @@ func TestShortHookOutlastsItsReadings(t *testing.T) {
 		{name: "that are slow", fault: fakeaws.Fault{Action: "none"}, slow: true},
 		{name: "that are old", fault: fakeaws.Fault{Action: "none"}, shown: "InService"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
-				l := &leaving{Cache: w.cache, instance: w.inService()[0]}
-				w.run(l.instance, "a")
-				w.refused.Store(true)
-				l.state.Store(tt.shown)
-				w.running(func(o *interruption.Options) {
-					if o.Groups = l; tt.slow {
-						o.Groups, o.Hooks = slowGroups{w.cache}, slowHooks{o.Hooks}
-					}
-				})
-				w.aws.Inject(tt.fault)
-				require.NoError(t, w.aws.SetDesired("spot", 0))
-				time.Sleep(100 * time.Second)
-				g, _ := w.aws.Group("spot")
-				require.Len(t, g.Instances, 1, "instances that wait for their hook")
-				w.refused.Store(false)
-				w.aws.ClearFaults()
-				l.state.Store("")
-				w.waitTerminated(l.instance)
-				assert.Equal(t, 1, w.evictions("a"), "evictions")
+		t.Run(tt.name, inBubble(within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+			l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+			w.run(l.instance, "a")
+			w.refused.Store(true)
+			l.state.Store(tt.shown)
+			w.running(func(o *interruption.Options) {
+				if o.Groups = l; tt.slow {
+					o.Groups, o.Hooks = slowGroups{w.cache}, slowHooks{o.Hooks}
+				}
 			})
-		})
+			w.aws.Inject(tt.fault)
+			require.NoError(t, w.aws.SetDesired("spot", 0))
+			time.Sleep(100 * time.Second)
+			g, _ := w.aws.Group("spot")
+			require.Len(t, g.Instances, 1, "instances that wait for their hook")
+			w.refused.Store(false)
+			w.aws.ClearFaults()
+			l.state.Store("")
+			w.waitTerminated(l.instance)
+			assert.Equal(t, 1, w.evictions("a"), "evictions")
+		}))
 	}
 }
 
 // The last leader's last heartbeat is some time ago.
 func TestShortHookOutlastsAChangeOfLeader(t *testing.T) {
-	inBubble(t, within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(30*time.Second, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		id := w.inService()[0]
 		w.run(id, "a")
 		w.refused.Store(true)
@@ -179,12 +171,12 @@ func TestShortHookOutlastsAChangeOfLeader(t *testing.T) {
 		w.refused.Store(false)
 		w.waitTerminated(id)
 		assert.Equal(t, 1, w.evictions("a"), "evictions")
-	})
+	})(t)
 }
 
 // SQS drops a message at the end of its retention, hidden or not. Nothing else has the autoscaler complete the hook.
 func TestHookIsCompletedAfterItsMessageIsGone(t *testing.T) {
-	inBubble(t, within(30*time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(30*time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		require.NoError(t, w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Retention: fakeaws.Duration(5 * time.Minute)}))
 		id := w.inService()[0]
 		w.run(id, "a")
@@ -195,7 +187,7 @@ func TestHookIsCompletedAfterItsMessageIsGone(t *testing.T) {
 		w.refused.Store(false)
 		w.waitTerminated(id)
 		assert.Equal(t, 1, w.aws.Calls()["CompleteLifecycleAction"], "completions")
-	})
+	})(t)
 }
 
 // AWS throttles a call for each.
@@ -203,28 +195,25 @@ func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
 	const instances = 90 // the fake API server watches a hundred at once
 	for name, end := range map[string]func(t *testing.T, w *world){
 		"ended by us": func(t *testing.T, w *world) {
-			err := w.cache.Terminate(t.Context(), "spot", w.inService())
-			require.NoError(t, err)
+			require.NoError(t, w.cache.Terminate(t.Context(), "spot", w.inService()))
 		},
 		"ended by Auto Scaling": func(t *testing.T, w *world) { require.NoError(t, w.aws.SetDesired("spot", 0)) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, hooked(scalingGroup(0, instances, instances)), func(t *testing.T, w *world) {
-				for id, node := range w.nodes() {
-					w.create("of-"+id, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = node.Name, corev1.PodRunning })
-				}
-				w.running()
-				w.aws.ResetCalls()
-				end(t, w)
-				began := time.Now()
-				w.wait("all instances gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-				most := 10 + int(time.Since(began)/(2*time.Second)) // the Cache itself reads a group in motion every two seconds
-				calls := w.aws.Calls()
-				assert.LessOrEqual(t, calls["DescribeAutoScalingGroups"], most, "readings of the group")
-				assert.LessOrEqual(t, calls["DescribeLifecycleHooks"], 10, "look-ups of the hook")
-				assert.Equal(t, instances, calls["CompleteLifecycleAction"], "completed actions")
-			})
-		})
+		t.Run(name, inBubble(hooked(scalingGroup(0, instances, instances)), func(t *testing.T, w *world) {
+			for id, node := range w.nodes() {
+				w.create("of-"+id, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = node.Name, corev1.PodRunning })
+			}
+			w.running()
+			w.aws.ResetCalls()
+			end(t, w)
+			began := time.Now()
+			w.wait("all instances gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
+			most := 10 + int(time.Since(began)/(2*time.Second)) // the Cache itself reads a group in motion every two seconds
+			calls := w.aws.Calls()
+			assert.LessOrEqual(t, calls["DescribeAutoScalingGroups"], most, "readings of the group")
+			assert.LessOrEqual(t, calls["DescribeLifecycleHooks"], 10, "look-ups of the hook")
+			assert.Equal(t, instances, calls["CompleteLifecycleAction"], "completed actions")
+		}))
 	}
 }
 
@@ -243,25 +232,21 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 		{name: "detached", group: "spot", want: "stale", node: true, pod: true},
 		{name: "of another cluster", group: "theirs", want: "left-to-others"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
-				const beside = "i-0aaaaaaaaaaaaaaaa"
-				if tt.node {
-					_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"},
-						Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}}, metav1.CreateOptions{})
-					require.NoError(t, err)
-				}
-				if tt.pod {
-					w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })
-				}
-				w.running()
-				if tt.code != "" {
-					w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: tt.code})
-				}
-				w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
-				w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
-				assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")
-			})
-		})
+		t.Run(tt.name, inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+			const beside = "i-0aaaaaaaaaaaaaaaa"
+			if tt.node {
+				w.register(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "beside"}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/" + beside}})
+			}
+			if tt.pod {
+				w.create("on-beside", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = "beside", corev1.PodRunning })
+			}
+			w.running()
+			if tt.code != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "CompleteLifecycleAction", Code: tt.code})
+			}
+			w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
+			w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
+			assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")
+		}))
 	}
 }

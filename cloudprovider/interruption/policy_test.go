@@ -45,16 +45,15 @@ func (w *world) evictions(pod string) int {
 // The instance is drained all the same. Then it waits until the hook's time is over.
 func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 	const action = "autoscaling:CompleteLifecycleAction"
-	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.running()
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.wait("a denied completion", func() bool { return len(w.aws.Denials()) > 0 })
 		w.denied(action)
-		if g, _ := w.aws.Group("spot"); w.evictions("a") != 1 || len(g.Instances) != 1 {
-			t.Errorf("%d evictions, instances %+v, want a drained instance that waits", w.evictions("a"), g.Instances)
-		}
-	})
+		g, _ := w.aws.Group("spot")
+		assert.Equal(t, [2]int{1, 1}, [2]int{w.evictions("a"), len(g.Instances)}, "evictions, and instances that wait")
+	})(t)
 }
 
 // within gives the hook of the group another timeout.
@@ -65,7 +64,7 @@ func within(timeout time.Duration, g fakeaws.AutoScalingGroup) fakeaws.AutoScali
 
 func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 	const action = "autoscaling:RecordLifecycleActionHeartbeat"
-	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.refused.Store(true)
 		w.running()
@@ -73,24 +72,23 @@ func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 		w.within(2*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 		w.denied(action)
 		assert.Equal(t, 0, w.evictions("a"), "evictions")
-	})
+	})(t)
 }
 
 func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
-	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed("")
 		w.refused.Store(true)
 		w.running()
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		time.Sleep(5 * time.Minute)
-		if g, _ := w.aws.Group("spot"); len(g.Instances) != 1 {
-			t.Fatal("the instance is gone undrained")
-		}
+		g, _ := w.aws.Group("spot")
+		require.Len(t, g.Instances, 1, "instances that are drained")
 		w.refused.Store(false)
 		w.wait("the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
-		denials := w.aws.Denials()
-		assert.Truef(t, w.evictions("a") == 1 && len(denials) <= 0, "%d evictions, denied %+v, want a drained instance", w.evictions("a"), denials)
-	})
+		assert.Equal(t, 1, w.evictions("a"), "evictions")
+		assert.Empty(t, w.aws.Denials(), "denied")
+	})(t)
 }
 
 func (w *world) allEvicted() map[string]int {

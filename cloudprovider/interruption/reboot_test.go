@@ -23,12 +23,11 @@ func (w *world) reboots() int { return w.aws.Calls()["RebootInstances"] }
 
 // toReboot has a repair want the instance rebooted, since some time.
 func (w *world) toReboot(instance string, since time.Duration) {
-	node := w.nodes()[instance]
-	s := move.State{Why: move.Why{Cause: "it is broken", Reboot: true}, Reason: move.Repair, Step: move.Rebooting, Boot: node.Status.NodeInfo.BootID,
-		Since: time.Now().Add(-since), Began: time.Now().Add(-since)}
-	metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
-	_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{})
-	require.NoError(w.t, err)
+	w.edit(instance, func(n *corev1.Node) {
+		s := move.State{Why: move.Why{Cause: "it is broken", Reboot: true}, Reason: move.Repair, Step: move.Rebooting, Boot: n.Status.NodeInfo.BootID,
+			Since: time.Now().Add(-since), Began: time.Now().Add(-since)}
+		metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, s.Text())
+	})
 }
 
 // setReady is the kubelet, or the control plane while it is silent.
@@ -67,26 +66,24 @@ func TestRebootedNodeIsDrainedAndComesBack(t *testing.T) {
 		{name: "its kubelet is silent", full: true, silent: true, most: time.Minute, evicted: 1},
 		{name: "its kubelet is silent, and a budget holds its pod", refused: true, silent: true, least: time.Minute, most: 4 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				w.full.Store(tt.full)
-				w.refused.Store(tt.refused)
-				if tt.silent {
-					w.setReady(id, corev1.ConditionUnknown)
-				}
-				boot, began := w.nodes()[id].Status.NodeInfo.BootID, time.Now()
-				w.running()
-				w.toReboot(id, 0)
-				w.within(tt.most, "a reboot", func() bool { return w.reboots() == 1 })
-				assert.GreaterOrEqual(t, time.Since(began), tt.least)
-				w.comesBack(id, boot)
-				time.Sleep(time.Hour)
-				assert.Equal(t, []int{1, 0, 2, tt.evicted}, []int{w.reboots(), w.terminations(), w.desired(), w.evictions("a")}, "reboots, terminations, desired, evictions")
-				assert.Contains(t, w.inService(), id)
-				assert.True(t, w.back(id))
-			})
-		})
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			w.full.Store(tt.full)
+			w.refused.Store(tt.refused)
+			if tt.silent {
+				w.setReady(id, corev1.ConditionUnknown)
+			}
+			boot, began := w.nodes()[id].Status.NodeInfo.BootID, time.Now()
+			w.running()
+			w.toReboot(id, 0)
+			w.within(tt.most, "a reboot", func() bool { return w.reboots() == 1 })
+			assert.GreaterOrEqual(t, time.Since(began), tt.least)
+			w.comesBack(id, boot)
+			time.Sleep(time.Hour)
+			assert.Equal(t, []int{1, 0, 2, tt.evicted}, []int{w.reboots(), w.terminations(), w.desired(), w.evictions("a")}, "reboots, terminations, desired, evictions")
+			assert.Contains(t, w.inService(), id)
+			assert.True(t, w.back(id))
+		}))
 	}
 }
 
@@ -105,10 +102,7 @@ func TestRebootIsGivenUp(t *testing.T) {
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
 		{name: "a person keeps its node", before: func(w *world, id string) {
-			n := w.nodes()[id]
-			n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
-			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(w.t, err)
+			w.edit(id, func(n *corev1.Node) { n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true" })
 		}},
 		{name: "it has rebooted by itself", before: func(w *world, id string) {
 			n := w.nodes()[id]
@@ -117,27 +111,22 @@ func TestRebootIsGivenUp(t *testing.T) {
 			require.NoError(w.t, err)
 		}},
 		{name: "the core drains it", before: func(w *world, id string) {
-			n := w.nodes()[id]
-			n.Spec.Taints = []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
-			_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), n, metav1.UpdateOptions{})
-			require.NoError(w.t, err)
+			w.edit(id, func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{byCore} })
 		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				w.toReboot(id, tt.since)
-				tt.before(w, id)
-				w.running()
-				time.Sleep(tt.after + 10*time.Second)
-				w.wait("back in use", func() bool {
-					return w.nodes()[id].Annotations[interruption.Taint] == "" && !w.nodes()[id].Spec.Unschedulable
-				})
-				time.Sleep(time.Hour)
-				assert.Equal(t, []int{tt.reboots, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
-				assert.Empty(t, w.nodes()[id].Annotations[interruption.Taint])
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			w.toReboot(id, tt.since)
+			tt.before(w, id)
+			w.running()
+			time.Sleep(tt.after + 10*time.Second)
+			w.wait("back in use", func() bool {
+				return w.nodes()[id].Annotations[interruption.Taint] == "" && !w.nodes()[id].Spec.Unschedulable
 			})
-		})
+			time.Sleep(time.Hour)
+			assert.Equal(t, []int{tt.reboots, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
+			assert.Empty(t, w.nodes()[id].Annotations[interruption.Taint])
+		}))
 	}
 }
 
@@ -147,36 +136,31 @@ func TestNodeWhoseRebootIsTakenBackKeepsItsPods(t *testing.T) {
 		"they wait for a place":  func(w *world) { w.full.Store(true) },
 		"a budget holds its pod": func(w *world) { w.refused.Store(true) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				before(w)
-				events := record.NewFakeRecorder(100)
-				w.running(func(o *interruption.Options) { o.Events = events })
-				w.toReboot(id, 0)
-				w.wait("its cordon", func() bool { return w.cordoned() == 1 })
-				time.Sleep(time.Minute)
-				n := w.nodes()[id]
-				delete(n.Annotations, move.Annotation)
-				_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
-				require.NoError(t, err)
-				w.within(10*time.Second, "back in use", func() bool { return w.back(id) })
-				time.Sleep(time.Hour)
-				assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.terminations(), w.evictions("a")}, "reboots, terminations, evictions")
-				assert.Empty(t, w.nodes()[id].Annotations[move.Annotation])
-				var said string
-				for len(events.Events) > 0 {
-					said += <-events.Events + "\n"
-				}
-				assert.Contains(t, said, "Put back into use: nobody wants its reboot any more")
-			})
-		})
+		t.Run(name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			before(w)
+			events := record.NewFakeRecorder(100)
+			w.running(func(o *interruption.Options) { o.Events = events })
+			w.toReboot(id, 0)
+			w.wait("its cordon", func() bool { return w.cordoned() == 1 })
+			time.Sleep(time.Minute)
+			w.edit(id, func(n *corev1.Node) { delete(n.Annotations, move.Annotation) })
+			w.within(10*time.Second, "back in use", func() bool { return w.back(id) })
+			time.Sleep(time.Hour)
+			assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.terminations(), w.evictions("a")}, "reboots, terminations, evictions")
+			assert.Empty(t, w.nodes()[id].Annotations[move.Annotation])
+			var said string
+			for len(events.Events) > 0 {
+				said += <-events.Events + "\n"
+			}
+			assert.Contains(t, said, "Put back into use: nobody wants its reboot any more")
+		}))
 	}
 }
 
 // The handler has not seen yet that its reboot has been taken back.
 func TestRebootIsTakenBackWhileEC2IsToBeAsked(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		var once sync.Once
 		w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -200,25 +184,22 @@ func TestRebootIsTakenBackWhileEC2IsToBeAsked(t *testing.T) {
 		w.within(time.Minute, "back in use", func() bool { return w.back(id) })
 		time.Sleep(time.Hour)
 		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
-	})
+	})(t)
 }
 
 // Its move has forgotten the boot before the reboot.
 func TestNodeWhoseBootIsForgottenIsNotBackAtOnce(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		w.annotate(id, "cordon,label", time.Now().Add(10*time.Minute), "kind", "reboot", "terminating", time.Now().UTC().Format(time.RFC3339))
-		node := w.nodes()[id]
 		s := move.State{Reason: move.Repair, Step: move.Waiting, Since: time.Now(), Began: time.Now()}
-		metav1.SetMetaDataAnnotation(&node.ObjectMeta, move.Annotation, s.Text())
-		_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-		require.NoError(t, err)
+		w.edit(id, func(n *corev1.Node) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, s.Text()) })
 		w.running()
 		time.Sleep(20 * time.Minute)
 		assert.False(t, w.back(id), "back in use while its instance may reboot")
 		w.within(15*time.Minute, "back in use", func() bool { return w.back(id) })
 		assert.Zero(t, w.reboots())
-	})
+	})(t)
 }
 
 func TestNextLeaderRebootsOnce(t *testing.T) {
@@ -226,21 +207,19 @@ func TestNextLeaderRebootsOnce(t *testing.T) {
 		"between drain and reboot": func(w *world, id string) bool { return w.nodes()[id].Labels[corev1.LabelNodeExcludeBalancers] != "" },
 		"after the call":           func(w *world, _ string) bool { return w.reboots() == 1 },
 	} {
-		t.Run(name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				boot := w.nodes()[id].Status.NodeInfo.BootID
-				stop := w.running()
-				w.toReboot(id, 0)
-				w.wait("its last moment", func() bool { return dies(w, id) })
-				stop()
-				w.running()
-				w.comesBack(id, boot)
-				time.Sleep(time.Hour)
-				assert.Equal(t, []int{1, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
-				assert.True(t, w.back(id))
-			})
-		})
+		t.Run(name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			boot := w.nodes()[id].Status.NodeInfo.BootID
+			stop := w.running()
+			w.toReboot(id, 0)
+			w.wait("its last moment", func() bool { return dies(w, id) })
+			stop()
+			w.running()
+			w.comesBack(id, boot)
+			time.Sleep(time.Hour)
+			assert.Equal(t, []int{1, 0, 2}, []int{w.reboots(), w.terminations(), w.desired()}, "reboots, terminations, desired")
+			assert.True(t, w.back(id))
+		}))
 	}
 }
 
@@ -257,32 +236,30 @@ func TestRebootLeavesNoPodsToANodeThatWorks(t *testing.T) {
 		{name: "the next leader comes late, and its kubelet is still silent", begins: corev1.ConditionUnknown, later: corev1.ConditionUnknown,
 			away: 10 * time.Minute, reboots: 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				w.refused.Store(true)
-				w.setReady(id, tt.begins)
-				stop := w.running()
-				w.toReboot(id, 0)
-				w.wait("cordoned", func() bool { return w.cordoned() == 1 })
-				if tt.away > 0 {
-					stop()
-					time.Sleep(tt.away)
-					w.running()
-				}
-				time.Sleep(2 * time.Second)
-				w.setReady(id, tt.later)
-				time.Sleep(16 * time.Minute)
-				assert.Equal(t, []int{tt.reboots, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
-				assert.Equal(t, tt.reboots == 0, w.back(id), "back in use")
-			})
-		})
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			w.refused.Store(true)
+			w.setReady(id, tt.begins)
+			stop := w.running()
+			w.toReboot(id, 0)
+			w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+			if tt.away > 0 {
+				stop()
+				time.Sleep(tt.away)
+				w.running()
+			}
+			time.Sleep(2 * time.Second)
+			w.setReady(id, tt.later)
+			time.Sleep(16 * time.Minute)
+			assert.Equal(t, []int{tt.reboots, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
+			assert.Equal(t, tt.reboots == 0, w.back(id), "back in use")
+		}))
 	}
 }
 
 // The instance would boot under the pods that have come back to its node.
 func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		w.full.Store(true)
 		stop := w.running()
@@ -294,11 +271,11 @@ func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
 		w.wait("back in use", func() bool { return w.back(id) })
 		time.Sleep(time.Hour)
 		assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.evictions("a"), w.terminations()}, "reboots, evictions, terminations")
-	})
+	})(t)
 }
 
 func TestRebootIsTriedAgainWhereItsMoveBeginsAnew(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		w.refused.Store(true)
 		w.running()
@@ -308,12 +285,12 @@ func TestRebootIsTriedAgainWhereItsMoveBeginsAnew(t *testing.T) {
 		w.refused.Store(false)
 		w.toReboot(id, 0) // its condition was gone, and is back
 		w.within(time.Minute, "a reboot", func() bool { return w.reboots() == 1 })
-	})
+	})(t)
 }
 
 // AWS announces to end the instance in two weeks, and its message may come to the next leader after reconcile.
 func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		w.full.Store(true)
 		stop := w.running()
@@ -326,7 +303,7 @@ func TestPlannedChangeOverrulesARebootForTheNextLeaderToo(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.waits()
 		assert.Equal(t, []int{0, 0}, []int{w.reboots(), w.terminations()}, "reboots, terminations")
-	})
+	})(t)
 }
 
 func TestWarningOverrulesAReboot(t *testing.T) {
@@ -334,24 +311,22 @@ func TestWarningOverrulesAReboot(t *testing.T) {
 		"its pods wait for a place": func(w *world, _ string) bool { return w.cordoned() == 1 },
 		"it boots":                  func(w *world, _ string) bool { return w.reboots() == 1 },
 	} {
-		t.Run(name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
-				w.versioned()
-				w.full.Store(true)
-				w.running()
-				w.toReboot(id, 0)
-				w.within(10*time.Minute, name, func() bool { return when(w, id) })
-				w.send(warning(id, time.Now()))
-				w.waitTerminated(id)
-				w.waitEmptyQueue()
-				assert.Equal(t, []int{1, 1, 1}, []int{w.evictions("a"), w.terminations(), w.desired()}, "evictions, terminations, desired")
-			})
-		})
+		t.Run(name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+			w.versioned()
+			w.full.Store(true)
+			w.running()
+			w.toReboot(id, 0)
+			w.within(10*time.Minute, name, func() bool { return when(w, id) })
+			w.send(warning(id, time.Now()))
+			w.waitTerminated(id)
+			w.waitEmptyQueue()
+			assert.Equal(t, []int{1, 1, 1}, []int{w.evictions("a"), w.terminations(), w.desired()}, "evictions, terminations, desired")
+		}))
 	}
 }
 
 func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		boot := w.nodes()[id].Status.NodeInfo.BootID
 		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true})
@@ -361,24 +336,24 @@ func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.False(t, w.back(id), "it takes pods and may reboot under them")
 		w.comesBack(id, boot)
-	})
+	})(t)
 }
 
 // Budgets of moves say how many reboot at once.
 func TestSecondNodeOfAGroupNeedNotWaitForTheBootOfTheFirst(t *testing.T) {
-	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.versioned()
 		w.running()
 		for _, id := range w.inService() {
 			w.toReboot(id, 0)
 		}
 		w.within(2*time.Minute, "both are rebooted", func() bool { return w.reboots() == 2 })
-	})
+	})(t)
 }
 
 func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 	const action = "ec2:RebootInstances"
-	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		id := w.inService()[0]
 		w.versioned()
 		w.policed(action)
@@ -398,5 +373,5 @@ func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 		}
 		assert.Contains(t, said, "Put back into use: EC2 did not reboot the instance: ")
 		assert.Equal(t, 1, strings.Count(said, "; allow ec2:RebootInstances on it"), said)
-	})
+	})(t)
 }

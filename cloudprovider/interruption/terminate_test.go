@@ -25,8 +25,7 @@ func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
 			`Auto Scaling group "spot" did not terminate the instance: ScalingActivityInProgress: wait`},
 		{errors.New("no route to host"), `Auto Scaling group "spot" did not terminate the instance: no route to host`},
 	} {
-		got := notTerminated("spot", tt.err)
-		assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
+		assert.Equal(t, tt.want, notTerminated("spot", tt.err))
 	}
 }
 

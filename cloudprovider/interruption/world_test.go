@@ -99,9 +99,8 @@ func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 }
 
 // inUse is inBubble for an instance on whose node the pod a runs. AWS announces nothing by itself.
-func inUse(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) {
-	t.Helper()
-	inBubble(t, g, func(t *testing.T, w *world) {
+func inUse(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instance string)) func(*testing.T) {
+	return inBubble(g, func(t *testing.T, w *world) {
 		w.silent()
 		instance := w.inService()[0]
 		w.run(instance, "a")
@@ -130,10 +129,8 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	})
 	desired := g.Desired
 	w.wait("every instance in service, with its node", func() bool { return len(w.inService()) == desired && len(w.nodes()) >= desired })
-	for _, node := range w.nodes() {
-		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-		_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
-		require.NoError(t, err)
+	for id := range w.nodes() {
+		w.setReady(id, corev1.ConditionTrue)
 	}
 	require.NoError(t, w.cache.Start(t.Context()))
 	w.background(w.cache.Run)
@@ -148,12 +145,13 @@ func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.Aut
 	return w, w.inService()[0]
 }
 
-// inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
+// inBubble is a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
 // emulated AWS without a network.
-func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
+func inBubble(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
+	}
 }
 
 // background runs until the test, or the returned function, ends it.
@@ -259,6 +257,35 @@ func (w *world) nodes() map[string]*corev1.Node {
 	return nodes
 }
 
+// edit changes the node of the instance.
+func (w *world) edit(instance string, change func(*corev1.Node)) {
+	w.t.Helper()
+	node := w.nodes()[instance]
+	change(node)
+	_, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{})
+	require.NoError(w.t, err)
+}
+
+// byCore is the taint of the core on a node that it removes.
+var byCore = corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}
+
+func isByCore(t corev1.Taint) bool { return t.Key == byCore.Key }
+
+// unregister deletes the node of the instance, and register creates one.
+func (w *world) unregister(instance string) *corev1.Node {
+	w.t.Helper()
+	node := w.nodes()[instance]
+	require.NoError(w.t, w.cluster.CoreV1().Nodes().Delete(w.t.Context(), node.Name, metav1.DeleteOptions{}))
+	return node
+}
+
+func (w *world) register(node *corev1.Node) {
+	w.t.Helper()
+	node.ResourceVersion = ""
+	_, err := w.cluster.CoreV1().Nodes().Create(w.t.Context(), node, metav1.CreateOptions{})
+	require.NoError(w.t, err)
+}
+
 // inService are the instances of the group that are in service, sorted.
 func (w *world) inService() []string {
 	var ids []string
@@ -282,6 +309,11 @@ func (w *world) run(instance string, names ...string) {
 	for _, name := range names {
 		w.create(name, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[instance].Name, corev1.PodRunning })
 	}
+}
+
+// owned is a pod of the one ReplicaSet.
+func owned(p *corev1.Pod) {
+	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
 }
 
 func (w *world) create(name string, change ...func(*corev1.Pod)) {
@@ -359,3 +391,10 @@ func (w *world) count(name string) map[string]int {
 }
 
 func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }
+
+// ended fails the test unless so many instances were terminated, so many are desired, and the pod a was evicted so many times.
+func (w *world) ended(terminations, desired, evictions int) {
+	w.t.Helper()
+	want, got := [3]int{terminations, desired, evictions}, [3]int{w.terminations(), w.desired(), w.evictions("a")}
+	assert.Equal(w.t, want, got, "terminations, desired capacity, evictions")
+}

@@ -68,14 +68,14 @@ func (n hangingNodes) Update(ctx context.Context, node *corev1.Node, o metav1.Up
 
 // The API server waits ten seconds for a webhook that may fail, and then stores what the caller still waits for.
 func TestNodeIsCordonedBehindAHangingWebhook(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		c := &hanging{Interface: w.cluster, stores: 10 * time.Second}
 		c.first.Store(1000)
 		w.refused.Store(true)
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(warning(warned, time.Now()))
 		w.within(20*time.Second, "cordoned", func() bool { return w.cordoned() == 1 })
-	})
+	})(t)
 }
 
 func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
@@ -87,22 +87,20 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 		{"once", 1, 15 * time.Second},
 		{"always", 1000, 40 * time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-				c := &hanging{Interface: w.cluster}
-				c.first.Store(tt.hangs)
-				w.running(func(o *interruption.Options) { o.Cordons = c })
-				w.send(warning(warned, time.Now()))
-				w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
-				assert.Truef(t, w.evictions("a") == 1, "%d evictions, want one", w.evictions("a"))
-			})
-		})
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+			c := &hanging{Interface: w.cluster}
+			c.first.Store(tt.hangs)
+			w.running(func(o *interruption.Options) { o.Cordons = c })
+			w.send(warning(warned, time.Now()))
+			w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
+			assert.Truef(t, w.evictions("a") == 1, "%d evictions, want one", w.evictions("a"))
+		}))
 	}
 }
 
 // The core decides nothing about a node that is not cordoned, so the evictions do not wait for it.
 func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 		c, events := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}, record.NewFakeRecorder(1000)
 		c.first.Store(10000)
 		w.running(func(o *interruption.Options) { o.Cordons, o.Events, o.Wake = c, events, func() {} })
@@ -115,60 +113,46 @@ func TestRefusedCordonHardlyDelaysTheDrain(t *testing.T) {
 		}
 		c.first.Store(0)
 		w.within(5*time.Second, "cordoned, or gone", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
-	})
+	})(t)
 }
 
 func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
-	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+	inBubble(scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		w.silent()
 		w.annotate(w.inService()[0], "cordon,label", time.Now().Add(-6*time.Minute))
 		c, events := &hanging{Interface: w.cluster}, record.NewFakeRecorder(1000)
 		c.first.Store(1000)
 		w.running(func(o *interruption.Options) { o.Cordons, o.Events = c, events })
 		time.Sleep(time.Minute)
-		if len(events.Events) > 0 {
-			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
-		}
-		n := c.most.Load()
-		assert.Truef(t, n == 1, "%d writes of one node at once, want one", n)
+		require.Empty(t, events.Events, "events about a node that is still cordoned")
+		assert.EqualValues(t, 1, c.most.Load(), "writes of one node at once")
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
-	})
+	})(t)
 }
 
 // The core has lifted its cordon, and a webhook refuses to let the node be cordoned again.
 func TestWarningDuringAPlannedDrainThatCannotCordonIsNotHeldUp(t *testing.T) {
-	const byCore = "ToBeDeletedByClusterAutoscaler"
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
-		set := func(change func(*corev1.Node)) {
-			node := w.nodes()[warned]
-			change(node)
-			_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
-			require.NoError(t, err)
-		}
-		set(func(n *corev1.Node) {
-			n.Spec.Unschedulable = true
-			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: byCore, Effect: corev1.TaintEffectNoSchedule})
-		})
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
+		w.edit(warned, func(n *corev1.Node) { n.Spec.Unschedulable, n.Spec.Taints = true, append(n.Spec.Taints, byCore) })
 		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
 		w.running(func(o *interruption.Options) { o.Cordons = c })
 		w.send(change("REBOOT_MAINTENANCE", time.Now().Add(3*time.Hour), warned))
 		w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
 		c.first.Store(10000)
-		set(func(n *corev1.Node) {
-			n.Spec.Unschedulable = false
-			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == byCore })
+		w.edit(warned, func(n *corev1.Node) {
+			n.Spec.Unschedulable, n.Spec.Taints = false, slices.DeleteFunc(n.Spec.Taints, isByCore)
 		})
 		time.Sleep(time.Minute)
 		require.Zero(t, w.evictions("a"), "evictions")
 		w.send(warning(warned, time.Now()))
 		w.within(25*time.Second, "evicted", func() bool { return w.evictions("a") == 1 })
-	})
+	})(t)
 }
 
 // AWS says but once that its change is over.
 func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
 		w.full.Store(true)
 		c := &hanging{Interface: w.cluster, refuses: errors.New("a webhook refuses")}
 		w.running(func(o *interruption.Options) { o.Cordons = c })
@@ -181,7 +165,6 @@ func TestNodeThatCannotBePutBackAtOnceIsNotDrainedAgain(t *testing.T) {
 		c.first.Store(0)
 		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
 		time.Sleep(5 * time.Hour)
-		assert.Truef(t, w.cordoned()+w.evictions("a")+w.terminations() == 0, "%d nodes cordoned, %d evictions, %d terminations, want none",
-			w.cordoned(), w.evictions("a"), w.terminations())
-	})
+		assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "nodes cordoned, evictions and terminations")
+	})(t)
 }
