@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -133,9 +134,16 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	}
 	run.all(ctx, members)
 	if len(run.stays) > 0 {
-		return &TerminationError{Group: name, Stays: run.stays}
+		err = &TerminationError{Group: name, Stays: run.stays}
 	}
-	return nil
+	if awsclient.IsDenied(err) { // other nodes would be drained in vain
+		c.groups.update(name, func(e *entry) {
+			e.Change().Denied = group.Pause{Until: c.clock.Now().Add(deniedRetry), Operation: launchspec.Operation{
+				Text:   "AWS denied the termination of its instances: " + awsclient.Brief(err),
+				Remedy: "allow autoscaling:" + awsclient.Operation(err) + " on it: it is tried again after an hour, or after a restart"}}
+		})
+	}
+	return err
 }
 
 type termination struct {

@@ -142,11 +142,9 @@ func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 func testRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	ids := w.ids("a")
-	for _, code := range []string{"AccessDenied", "Throttling"} {
-		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
-		err := w.cache.Terminate(t.Context(), "a", ids)
-		assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
-	}
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling", Times: 1})
+	stay := staying(t, w.cache.Terminate(t.Context(), "a", ids))
+	assert.Empty(t, cmp.Diff(slices.Sorted(slices.Values(ids)), stay), "throttled: instances that stay (-want +got)")
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError", Times: 1})
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ValidationError"})
 	err := w.cache.Terminate(t.Context(), "a", ids)
@@ -154,6 +152,51 @@ func testRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
 	}
+}
+
+// The core would drain one node after the other for it, and then the first one again.
+func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, count := range []int{1, 2} {
+			a, b := scalingGroup("a", 0, 4, 10), scalingGroup("b", 0, 4, 10)
+			w := newWorld(t, a, b).started()
+			alone := func(name string) (cause, remedy string, down bool) {
+				p := w.group(name).LeftAlone(time.Now())
+				cause, remedy = p.Why(name)
+				return cause, remedy, p.Down
+			}
+			deny := func() string {
+				return w.aws.Inject(fakeaws.Fault{Group: "a", Action: terminateCall, Code: "AccessDenied"})
+			}
+			fault, ids := deny(), w.ids("a")
+			assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[:count])), count, "stay")
+			w.must(w.cache.Terminate(t.Context(), "b", w.ids("b")[:count]))
+			cause, remedy, down := alone("a")
+			assert.True(t, down)
+			assert.Contains(t, cause, "AccessDenied")
+			assert.Contains(t, remedy, "autoscaling:"+terminateCall)
+			_, _, down = alone("b")
+			assert.False(t, down, "another group is left alone, too")
+
+			time.Sleep(50 * time.Minute)
+			calls := w.aws.Calls()[terminateCall]
+			assert.ErrorContains(t, w.cache.Terminate(t.Context(), "a", ids[:count]), "is paused")
+			assert.Equal(t, calls, w.aws.Calls()[terminateCall], "calls, want none within an hour")
+			time.Sleep(15 * time.Minute)
+			assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[:count])), count, "stay after an hour")
+
+			w.must(w.aws.SetTags("a", map[string]*string{"k8s.io/cluster-autoscaler/ours": new("owned")}))
+			w.refresh()
+			_, _, down = alone("a")
+			assert.False(t, down, "it is left alone though its tags have changed")
+			w.cache.Terminate(t.Context(), "a", ids[:count])
+			w.aws.ClearFaults(fault)
+			w.must(w.cache.Replace(t.Context(), "a", ids[:count])) // as an interruption does
+			_, _, down = alone("a")
+			assert.False(t, down, "it is left alone after a success")
+		}
+	})
 }
 
 // AWS defers a termination to a change of the group that is under way, and says so with status 400. The node is drained by then.
