@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -195,6 +196,62 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 			w.must(w.cache.Replace(t.Context(), "a", ids[:count])) // as an interruption does
 			_, _, down = alone("a")
 			assert.False(t, down, "it is left alone after a success")
+		}
+	})
+}
+
+// Clusters share the account's rate. The pods of a node that stays would be evicted a second time.
+func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, count := range []int{1, 3} {
+			for name, tt := range map[string]struct {
+				throttled time.Duration
+				inUse     time.Duration // when pods may come to the first node again, 0 for never
+				stops     time.Duration // when the process is to end, 0 for never
+				stay      int
+				within    time.Duration
+			}{
+				"for a while":    {throttled: 10 * time.Second, within: 20 * time.Second},
+				"for ever":       {throttled: time.Hour, stay: count, within: 35 * time.Second},
+				"node in use":    {throttled: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
+				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 10 * time.Second},
+			} {
+				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
+				w.calls.repeats = true
+				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling", For: fakeaws.Duration(tt.throttled)})
+				began, ids := time.Now(), w.ids("a")
+				ctx, stop := context.WithCancel(t.Context())
+				if tt.stops > 0 {
+					time.AfterFunc(tt.stops, stop)
+				}
+				errs, growth := make([]error, count), time.Duration(0)
+				var callers sync.WaitGroup
+				for at, id := range ids {
+					callers.Go(func() {
+						errs[at] = w.cache.TerminateTogether(ctx, "a", []string{id}, false, 200*time.Millisecond, func(id string) error {
+							if id == ids[0] && tt.inUse > 0 && time.Since(began) > tt.inUse {
+								return errors.New("pods may come to it")
+							}
+							return nil
+						})
+					})
+				}
+				callers.Go(func() {
+					time.Sleep(7 * time.Second)
+					asked := time.Now()
+					w.increase(1)
+					growth = time.Since(asked)
+				})
+				callers.Wait()
+				stop()
+				took := time.Since(began)
+				stay := len(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+				assert.Truef(t, stay == tt.stay && w.desired("a") == stay+1 && took <= tt.within && growth < 8*time.Second,
+					"%s, %d instances: %d stay, %d are desired, after %s, and an increase took %s; want %d, %d, at most %s and 8s",
+					name, count, stay, w.desired("a"), took, growth, tt.stay, tt.stay+1, tt.within)
+				w.aws.ClearFaults()
+			}
 		}
 	})
 }
