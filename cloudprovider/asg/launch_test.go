@@ -599,6 +599,23 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w.isDivided(false, "after the refusal")
 }
 
+// The older call would need the subscription, too, and fail minutes later.
+func TestAccountThatMayNotLaunchAtAllIsALaunchFailure(t *testing.T) {
+	t.Parallel()
+	for code, message := range map[string]string{
+		"OptInRequired": "In order to use this AWS Marketplace product you need to accept terms and subscribe.",
+		"Blocked":       "This account is currently blocked and not recognized as a valid account.",
+	} {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.AddShortage(fakeaws.Shortage{Code: code, Message: message})
+		assert.ErrorContains(t, w.cache.Increase(t.Context(), "a", 1), message)
+		assert.Emptyf(t, w.cache.Fallbacks(), "%s: fallbacks", code)
+		assert.Zerof(t, w.aws.Calls()[desiredCall], "%s: raises of the desired capacity", code)
+		p, refused := w.cache.Refused(w.group("a"))
+		assert.Truef(t, refused && p.Class == awsmessage.Permission, "%s: cool-down %+v", code, p)
+	}
+}
+
 // LaunchInstances itself was allowed.
 func TestDenialWithoutAnActionNamesTheMissingOne(t *testing.T) {
 	t.Parallel()
