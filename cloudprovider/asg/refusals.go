@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -84,17 +85,13 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	}
 }
 
-// denials returns the action that IAM does not allow, by group. A denial lasts until a launch succeeds.
-func (r *refusals) denials() map[string]string {
+// denials returns the refusals for want of a permission, by group. Each lasts until a launch succeeds.
+func (r *refusals) denials() map[string]refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	actions := map[string]string{}
-	for group, last := range r.groups {
-		if last.denied != "" {
-			actions[group] = last.denied
-		}
-	}
-	return actions
+	denials := maps.Clone(r.groups)
+	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return last.denied == "" })
+	return denials
 }
 
 func (r *refusals) remedy(denied bool) string {
