@@ -551,6 +551,37 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w.isDivided(false, "after the refusal")
 }
 
+// A further Allow changes nothing.
+func TestExplicitDenyOfALaunchIsTheOneToMend(t *testing.T) {
+	t.Parallel()
+	const deny = "an explicit deny in a service control policy: arn:aws:organizations::123456789012:policy/o-1/service_control_policy/p-1"
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "AccessDenied", Status: 403,
+		Message: "User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:LaunchInstances with " + deny})
+	w.increase(1)
+	problems := w.cache.Fallbacks()
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0].Remedy, "from the explicit deny of autoscaling:LaunchInstances in a service control policy: arn:aws:organizations:")
+	assert.NotContains(t, problems[0].Remedy, `"Effect":"Allow"`)
+}
+
+// The older call would need the subscription, too, and fail minutes later.
+func TestAccountThatMayNotLaunchAtAllIsALaunchFailure(t *testing.T) {
+	t.Parallel()
+	for code, message := range map[string]string{
+		"OptInRequired": "In order to use this AWS Marketplace product you need to accept terms and subscribe.",
+		"Blocked":       "This account is currently blocked and not recognized as a valid account.",
+	} {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.AddShortage(fakeaws.Shortage{Code: code, Message: message})
+		assert.ErrorContains(t, w.cache.Increase(t.Context(), "a", 1), message)
+		assert.Emptyf(t, w.cache.Fallbacks(), "%s: fallbacks", code)
+		assert.Zerof(t, w.aws.Calls()[desiredCall], "%s: raises of the desired capacity", code)
+		p, refused := w.cache.Refused(w.group("a"))
+		assert.Truef(t, refused && p.Class == awsmessage.Permission, "%s: cool-down %+v", code, p)
+	}
+}
+
 // LaunchInstances itself was allowed.
 func TestDenialWithoutAnActionNamesTheMissingOne(t *testing.T) {
 	t.Parallel()

@@ -282,8 +282,10 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 // deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
 // Auto Scaling's own, so this counts as a refusal of the call.
 func (c *Cache) deniedIn(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
-	denied := func(e types.LaunchInstancesError) bool { return meaningOf(g, o, e).Class == awsmessage.Permission }
-	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
+	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool {
+		m := meaningOf(g, o, e)
+		return m.Class != awsmessage.Permission || m.Action == "" && unnamed[aws.ToString(e.ErrorCode)] == ""
+	}) {
 		return nil
 	}
 	c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })

@@ -78,6 +78,8 @@ const (
 	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
 	settleTime  = 5 * time.Second
 	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance
+	// The termination of a drained node that AWS throttles is repeated each drainedPause, for drainedPatience. Other writes to the group go between.
+	drainedPause, drainedPatience = 5 * time.Second, 20 * time.Second
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
 	tagsMost            = time.Hour // for which instances of groups that state our cluster are spared where EC2 has never shown tags
@@ -95,7 +97,7 @@ const (
 	workingPatience   = 30 * time.Second
 	// A refused group is scaled by its desired capacity for synchronousRetry. Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
-	// A group without the permission for LaunchInstances is divided into zones again after deniedRetry.
+	// After deniedRetry a group that lacks the permission to launch is divided into zones again, and one that lacks the one to terminate loses nodes.
 	deniedRetry  = time.Hour
 	endedTimeout = 2 * time.Second // bounds the question whether launched instances have ended: the launch waits for the answer
 	// maxReplays bounds the replayed answers that one launch skips: a previous leader would have launched as often within ledger.TokenAge.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -28,17 +29,20 @@ func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	denials := c.refusals.denials()
 	for _, group := range slices.Sorted(maps.Keys(denials)) {
-		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity: AWS then chooses the zones, and a lack of capacity shows only later"
+		action, needed, instead := denials[group].denied, ", which LaunchInstances needs", "so instances are asked for by the desired capacity: AWS then chooses the zones, and a lack of capacity shows only later"
 		if action == "autoscaling:LaunchInstances" {
 			needed = ""
 		}
 		if c.refusals.mode == LaunchSynchronous {
 			instead = "and --asg-launch-mode=synchronous allows no other call"
 		}
+		remedy := fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role`, action)
+		if _, where, explicit := strings.Cut(denials[group].reason, "with an explicit deny in "); explicit {
+			remedy = fmt.Sprintf("except the autoscaler's role from the explicit deny of %s in %s", action, where)
+		}
 		fallbacks = append(fallbacks, Fallback{group, launchspec.Problem{Reason: ReasonLaunchDenied,
 			Message: fmt.Sprintf("IAM does not allow %s%s, %s", action, needed, instead),
-			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role`+"\n"+
-				"or do without LaunchInstances: --asg-launch-mode=desired-capacity", action)}})
+			Remedy:  remedy + "\nor do without LaunchInstances: --asg-launch-mode=desired-capacity"}})
 	}
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -31,8 +32,9 @@ type refusal struct {
 	until          time.Time
 }
 
-// unnamed are the actions of denials whose text names none, by their code.
-var unnamed = map[string]string{"SsmAccessDenied": "ssm:GetParameters", "UnauthorizedOperation": "ec2:CreateFleet",
+// unnamed are the actions of denials whose text names none, by their code. Other codes are about the account, whatever the call.
+var unnamed = map[string]string{"AccessDenied": "autoscaling:LaunchInstances", "AccessDeniedException": "autoscaling:LaunchInstances",
+	"NotAuthorized": "autoscaling:LaunchInstances", "Client.UnauthorizedOperation": "ec2:CreateFleet", "SsmAccessDenied": "ssm:GetParameters", "UnauthorizedOperation": "ec2:CreateFleet",
 	"AuthFailure.ServiceLinkedRoleCreationNotPermitted": "iam:CreateServiceLinkedRole"}
 
 func (r *refusals) of(group string) *notSynchronous {
@@ -66,10 +68,11 @@ func (r refusal) notSynchronous() *notSynchronous {
 
 // refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know the call.
 func (r *refusals) refused(ctx context.Context, group string, err error) {
-	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
+	now := refusal{reason: awsclient.Brief(err), until: r.clock.Now().Add(synchronousRetry)}
 	if awsclient.IsDenied(err) {
-		now.denied = cmp.Or(awsmessage.Of("", err.Error()).Action, unnamed[awsclient.Code(err)], "autoscaling:LaunchInstances")
+		now.denied = cmp.Or(awsmessage.Of("", err.Error()).Action, unnamed[awsclient.Code(err)])
 	}
+	now.remedy = r.remedy(now.denied != "")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	said := r.groups[group].reason == now.reason
@@ -82,22 +85,18 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	}
 }
 
-// denials returns the action that IAM does not allow, by group. A denial lasts until a launch succeeds.
-func (r *refusals) denials() map[string]string {
+// denials returns the refusals for want of a permission, by group. Each lasts until a launch succeeds.
+func (r *refusals) denials() map[string]refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	actions := map[string]string{}
-	for group, last := range r.groups {
-		if last.denied != "" {
-			actions[group] = last.denied
-		}
-	}
-	return actions
+	denials := maps.Clone(r.groups)
+	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return last.denied == "" })
+	return denials
 }
 
-func (r *refusals) remedy(err error) string {
+func (r *refusals) remedy(denied bool) string {
 	allow := ""
-	if awsclient.IsDenied(err) {
+	if denied {
 		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once, " +
 			"ssm:GetParameters if a parameter names the image, and ec2:RunInstances and iam:PassRole if the group's launch template asks for them; "
 	}

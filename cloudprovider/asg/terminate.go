@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -72,20 +73,23 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) error {
 // TerminateTogether is Terminate or Replace for several callers in one call. Callers with the same wait share it until the first one has waited
 // and holds the group lock. Interrupted instances have a wait of their own, because the batches of the scale-down may be minutes apart. The
 // error is about the caller's own instances. The first caller's context counts. An instance stays for which stays returns an error then, because
-// the caller may have waited for minutes. It makes no call, and is nil if nothing can have changed.
+// the caller may have waited for minutes. It makes no call, and is nil if nothing can have changed. No throttled call is repeated then.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration,
 	stays func(id string) error) error {
-	err := c.together.Join(ctx, togetherKey{name, replace}, wait, endings(ids, stays)...)
-	partial, some := errors.AsType[*TerminationError](err)
-	if !some {
-		return err
+	for began := c.clock.Now().Add(wait); ; wait = drainedPause {
+		err := c.together.Join(ctx, togetherKey{name, replace}, wait, endings(ids, stays)...)
+		if partial, some := errors.AsType[*TerminationError](err); some {
+			own := maps.Clone(partial.Stays)
+			maps.DeleteFunc(own, func(id string, _ error) bool { return !slices.Contains(ids, id) })
+			if len(own) == 0 {
+				return nil
+			}
+			err = &TerminationError{Group: name, Stays: own}
+		}
+		if stays == nil || !awsclient.IsThrottled(err) || ctx.Err() != nil || c.clock.Since(began) >= drainedPatience {
+			return err
+		}
 	}
-	own := maps.Clone(partial.Stays)
-	maps.DeleteFunc(own, func(id string, _ error) bool { return !slices.Contains(ids, id) })
-	if len(own) == 0 {
-		return nil
-	}
-	return &TerminationError{Group: name, Stays: own}
 }
 
 type togetherKey struct {
@@ -133,9 +137,16 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	}
 	run.all(ctx, members)
 	if len(run.stays) > 0 {
-		return &TerminationError{Group: name, Stays: run.stays}
+		err = &TerminationError{Group: name, Stays: run.stays}
 	}
-	return nil
+	if awsclient.IsDenied(err) { // other nodes would be drained in vain
+		c.groups.update(name, func(e *entry) {
+			e.Change().Denied = group.Pause{Until: c.clock.Now().Add(deniedRetry), Operation: launchspec.Operation{
+				Text:   "AWS denied the termination of its instances: " + awsclient.Brief(err),
+				Remedy: "allow autoscaling:" + awsclient.Operation(err) + " on it: it is tried again after an hour, or after a restart"}}
+		})
+	}
+	return err
 }
 
 type termination struct {

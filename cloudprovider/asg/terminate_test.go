@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -132,16 +133,115 @@ func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 		ids := w.ids("a")
-		for _, code := range []string{"AccessDenied", "Throttling"} {
-			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
-			err := w.cache.Terminate(t.Context(), "a", ids)
-			assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
-		}
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling", Times: 1})
+		stay := staying(t, w.cache.Terminate(t.Context(), "a", ids))
+		assert.Empty(t, cmp.Diff(slices.Sorted(slices.Values(ids)), stay), "throttled: instances that stay (-want +got)")
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError", Times: 1})
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ValidationError"})
 		err := w.cache.Terminate(t.Context(), "a", ids)
 		assert.Empty(t, cmp.Diff(ids[1:2], staying(t, err)), "instances that stay (-want +got)")
 		w.agreed(1) // two of three went
+	})
+}
+
+// The core would drain one node after the other for it, and then the first one again.
+func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, count := range []int{1, 2} {
+			a, b := scalingGroup("a", 0, 4, 10), scalingGroup("b", 0, 4, 10)
+			w := newWorld(t, a, b).started()
+			alone := func(name string) (cause, remedy string, down bool) {
+				p := w.group(name).LeftAlone(time.Now())
+				cause, remedy = p.Why(name)
+				return cause, remedy, p.Down
+			}
+			deny := func() string {
+				return w.aws.Inject(fakeaws.Fault{Group: "a", Action: terminateCall, Code: "AccessDenied"})
+			}
+			fault, ids := deny(), w.ids("a")
+			assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[:count])), count, "stay")
+			w.must(w.cache.Terminate(t.Context(), "b", w.ids("b")[:count]))
+			cause, remedy, down := alone("a")
+			assert.True(t, down)
+			assert.Contains(t, cause, "AccessDenied")
+			assert.Contains(t, remedy, "autoscaling:"+terminateCall)
+			_, _, down = alone("b")
+			assert.False(t, down, "another group is left alone, too")
+
+			time.Sleep(50 * time.Minute)
+			calls := w.aws.Calls()[terminateCall]
+			assert.ErrorContains(t, w.cache.Terminate(t.Context(), "a", ids[:count]), "is paused")
+			assert.Equal(t, calls, w.aws.Calls()[terminateCall], "calls, want none within an hour")
+			time.Sleep(15 * time.Minute)
+			assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[:count])), count, "stay after an hour")
+
+			w.must(w.aws.SetTags("a", map[string]*string{"k8s.io/cluster-autoscaler/ours": new("owned")}))
+			w.refresh()
+			_, _, down = alone("a")
+			assert.False(t, down, "it is left alone though its tags have changed")
+			w.cache.Terminate(t.Context(), "a", ids[:count])
+			w.aws.ClearFaults(fault)
+			w.must(w.cache.Replace(t.Context(), "a", ids[:count])) // as an interruption does
+			_, _, down = alone("a")
+			assert.False(t, down, "it is left alone after a success")
+		}
+	})
+}
+
+// Clusters share the account's rate. The pods of a node that stays would be evicted a second time.
+func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, count := range []int{1, 3} {
+			for name, tt := range map[string]struct {
+				throttled time.Duration
+				inUse     time.Duration // when pods may come to the first node again, 0 for never
+				stops     time.Duration // when the process is to end, 0 for never
+				stay      int
+				within    time.Duration
+			}{
+				"for a while":    {throttled: 10 * time.Second, within: 20 * time.Second},
+				"for ever":       {throttled: time.Hour, stay: count, within: 35 * time.Second},
+				"node in use":    {throttled: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
+				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 10 * time.Second},
+			} {
+				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
+				w.calls.repeats = true
+				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling", For: fakeaws.Duration(tt.throttled)})
+				began, ids := time.Now(), w.ids("a")
+				ctx, stop := context.WithCancel(t.Context())
+				if tt.stops > 0 {
+					time.AfterFunc(tt.stops, stop)
+				}
+				errs, growth := make([]error, count), time.Duration(0)
+				var callers sync.WaitGroup
+				for at, id := range ids {
+					callers.Go(func() {
+						errs[at] = w.cache.TerminateTogether(ctx, "a", []string{id}, false, 200*time.Millisecond, func(id string) error {
+							if id == ids[0] && tt.inUse > 0 && time.Since(began) > tt.inUse {
+								return errors.New("pods may come to it")
+							}
+							return nil
+						})
+					})
+				}
+				callers.Go(func() {
+					time.Sleep(7 * time.Second)
+					asked := time.Now()
+					w.increase(1)
+					growth = time.Since(asked)
+				})
+				callers.Wait()
+				stop()
+				took := time.Since(began)
+				stay := len(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+				assert.Truef(t, stay == tt.stay && w.desired("a") == stay+1 && took <= tt.within && growth < 8*time.Second,
+					"%s, %d instances: %d stay, %d are desired, after %s, and an increase took %s; want %d, %d, at most %s and 8s",
+					name, count, stay, w.desired("a"), took, growth, tt.stay, tt.stay+1, tt.within)
+				w.aws.ClearFaults()
+			}
+		}
 	})
 }
 

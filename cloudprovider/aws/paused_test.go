@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // The core looks at the sizes first. A change that it asks for all the same is refused.
@@ -55,6 +57,17 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 		assert.Equalf(t, most, w.NodeGroup("a").MaxSize(), "the maximum at %s", now.Now())
 		now.Step(2 * time.Hour)
 	}
+}
+
+func TestGroupWhoseTerminationsAreDeniedKeepsItsNodes(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 2, 5, nil))
+	w.AWS.Inject(fakeaws.Fault{Group: "a", Action: terminateCall, Code: "AccessDenied"})
+	nodes, others := w.Nodes("a"), w.Nodes("b")
+	require.ErrorContains(t, w.NodeGroup("a").DeleteNodes(nodes[:1]), "AccessDenied")
+	require.NoError(t, w.NodeGroup("b").DeleteNodes(others[:1]))
+	assert.True(t, w.Keeps(nodes[0]) && w.Keeps(nodes[1]), "its nodes are not left alone")
+	assert.False(t, w.Keeps(others[1]), "another group's node is left alone")
+	assert.Equal(t, 2, w.NodeGroup("a").MinSize(), "the size below which the core removes no node")
 }
 
 func TestUnreadablePauseIsAProblem(t *testing.T) {

@@ -33,7 +33,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 	h.begin(ctx, id, group.Name, r)
 }
 
-const unwanted = "nobody wants its reboot any more"
+const unwanted, rebootTries = "nobody wants its reboot any more", 3
 
 // takenBack returns why a planned drain is to end, or "": the machine of package move has taken its reboot back, or its group is no longer
 // ours, so that nobody here would end the instance.
@@ -81,7 +81,11 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 		default:
 			return broken
 		}
-		_, err := h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}})
+		once, err := func(o *ec2.Options) { o.RetryMaxAttempts = 1 }, error(nil) // the SDK would repeat one without an answer, too
+		for try := 0; try == 0 || try < rebootTries && awsclient.IsThrottled(err); try++ {
+			sleep(ctx, h.Clock, time.Duration(try)*time.Second)
+			_, err = h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}}, once)
+		}
 		if awsclient.IsRefused(err) || awsclient.IsThrottled(err) { // for its rate, which EC2 answers by 503
 			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
 			if awsclient.IsDenied(err) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -98,7 +99,10 @@ func TestRebootIsGivenUp(t *testing.T) {
 		{name: "a budget holds its pod", before: func(w *world, _ string) { w.refused.Store(true) }, after: 16 * time.Minute},
 		{name: "EC2 throttles the call", before: func(w *world, _ string) {
 			w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "Throttling"})
-		}, reboots: 1, after: time.Minute},
+		}, reboots: 3, after: time.Minute},
+		{name: "EC2 throttles the call for a moment", before: func(w *world, _ string) {
+			w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "Throttling", Times: 2})
+		}, reboots: 3, after: 31 * time.Minute},
 		{name: "it does not come back", before: func(*world, string) {}, reboots: 1, after: 31 * time.Minute},
 		{name: "too late to begin", before: func(*world, string) {}, since: 14 * time.Minute},
 		{name: "a person keeps its node", before: func(w *world, id string) {
@@ -337,6 +341,24 @@ func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
 		assert.False(t, w.back(id), "it takes pods and may reboot under them")
 		w.comesBack(id, boot)
 	})(t)
+}
+
+// The answer to a later try says nothing of the first.
+func TestNodeStaysCordonedWhereATryWithoutAnAnswerIsFollowedByThrottling(t *testing.T) {
+	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		boot := w.nodes()[id].Status.NodeInfo.BootID
+		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true, Times: 1})
+		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "RequestLimitExceeded", Status: 503})
+		w.running(func(o *interruption.Options) {
+			o.EC2 = ec2.New(o.EC2.Options(), func(e *ec2.Options) { e.RetryMaxAttempts = 3 }) // as outside of tests
+		})
+		w.toReboot(id, 0)
+		w.wait("the call", func() bool { return w.reboots() > 0 })
+		time.Sleep(time.Minute)
+		assert.False(t, w.back(id), "it takes pods and may reboot under them")
+		w.comesBack(id, boot)
+	})
 }
 
 // Budgets of moves say how many reboot at once.

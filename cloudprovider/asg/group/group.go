@@ -30,6 +30,7 @@ type Group struct {
 	Turns                time.Time            // when its sizes may change next by the clock, zero for never
 	RaisedByClock        bool                 // MinSize is higher than without them
 	Operation            launchspec.Operation // AWS's own work on the instances. See LeftAlone
+	Denied               Pause                // of terminations, since AWS denied one
 	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group, or may
 	Instances            []Instance           // in AWS's order, with those on their way out
 	Source               launchspec.Source    // of the group's instances: template, configuration or policy

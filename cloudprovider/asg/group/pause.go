@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,10 +49,10 @@ func (p Pause) At(now time.Time) Pause {
 	return p
 }
 
-// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances or terminates none. The group loses no
-// node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
+// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances, terminates none or denies it. The
+// group loses no node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
 func (g *Group) LeftAlone(now time.Time) Pause {
-	p, o := g.Pause.At(now), g.Operation
+	p, o := g.Pause.At(now), cmp.Or(g.Denied.At(now).Operation, g.Operation)
 	if o.Text == "" && g.Suspended(ProcessTerminate) {
 		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: shellword.ResumeProcess(g.Name, ProcessTerminate)}
 	}
