@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +101,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 	case byBudget: // another 429 is the API server's own, or a webhook's
 		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:
-		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
+		r.mayNotDelete = r.mayNotDelete || o.forced && strings.Contains(err.Error(), "cannot delete resource") // else a webhook guards it
 		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
 		r.reportStuck(pod, err)
 	}

@@ -148,7 +148,7 @@ func budgetFor(d time.Duration) func(*http.Request, podserver.Call) error {
 func forbidDeletions(otherwise func(*http.Request, podserver.Call) error) func(*http.Request, podserver.Call) error {
 	return func(r *http.Request, call podserver.Call) error {
 		if call.Verb == "delete" {
-			return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
+			return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New(`User "us" cannot delete resource "pods"`))
 		}
 		return otherwise(r, call)
 	}
@@ -632,6 +632,25 @@ func TestDrainOfQuickPodsEndsSoon(t *testing.T) {
 		require.NoError(t, err)
 		took := time.Since(began)
 		assert.Truef(t, took <= 500*time.Millisecond, "the drain took %v, want half a second", took)
+	})
+}
+
+func TestWebhookThatGuardsOnePodLeavesOthersToForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("guarded", grace(1)), pod("other", grace(1)))
+		c.Refuse = func(r *http.Request, call podserver.Call) error {
+			switch {
+			case call.Verb != "delete":
+				return budget()(r, call)
+			case call.Pod == "guarded":
+				return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden,
+					Reason: metav1.StatusReasonForbidden, Message: `admission webhook "guard" denied the request: no`}}
+			case c.times("delete", "other") == 1:
+				return apierrors.NewTooManyRequestsError("too many requests, please try again later")
+			}
+			return nil
+		}
+		assert.Equal(t, drain.Result{Forced: 1, Lost: 1}, c.drained(t, warned()).Result)
 	})
 }
 
