@@ -95,9 +95,9 @@ func (r *round) record(ctx context.Context, o outcome) {
 		}
 		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
 		r.Moved(pod, o.forced, held)
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err) && strings.Contains(err.Error(), "UID in"): // another pod has its name
 		r.absent[pod.UID] = true
-	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
+	case apierrors.IsConflict(err): // others write its budget
 	case byBudget: // another 429 is the API server's own, or a webhook's
 		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:

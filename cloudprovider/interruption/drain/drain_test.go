@@ -601,7 +601,7 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 				if forced {
 					plan.Force = in(0)
 				}
-				c.drained(t, plan)
+				assert.Equal(t, journey{Took: time.Second}, c.drained(t, plan))
 				object, err := c.Tracker.Get(podserver.Pods, "default", "db-0")
 				assert.Truef(t, err == nil && object.(*corev1.Pod).DeletionTimestamp == nil,
 					"the pod of the same name on another node was ended, error %v", err)
@@ -609,6 +609,20 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The API server gives up after ten seconds in which others changed the budget. Another pod stays on the node, so that nobody lists its pods.
+func TestPodIsAskedAgainAfterAContendedBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a", grace(5)), pod("held", grace(5)))
+		c.Refuse = func(r *http.Request, call podserver.Call) error {
+			if call.Pod == "a" && c.times("evict", "a") == 1 {
+				return apierrors.NewConflict(policyv1.Resource("poddisruptionbudgets"), "budget", errors.New("the object has been modified"))
+			}
+			return budget("held")(r, call)
+		}
+		assert.Equal(t, drain.Result{Evicted: 1, Lost: 1}, c.drained(t, drain.Plan{Deadline: in(30 * time.Second)}).Result)
+	})
 }
 
 func TestRefusedEvictionsSlowDown(t *testing.T) {
