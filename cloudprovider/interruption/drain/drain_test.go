@@ -259,6 +259,18 @@ func TestDrain(t *testing.T) {
 			},
 			plan: warned,
 			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}, Stuck: []string{"a"}}},
+		{name: "webhooks that hang delay the eviction", pods: []*corev1.Pod{pod("a", grace(5))},
+			world: func(_ *testing.T, c *cluster) {
+				c.Refuse = func(r *http.Request, _ podserver.Call) error {
+					select {
+					case <-r.Context().Done():
+					case <-time.After(20 * time.Second): // two of them, one after the other
+					}
+					return r.Context().Err()
+				}
+			},
+			plan: warned,
+			want: journey{Result: drain.Result{Evicted: 1}, Took: 25 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a pod that the cache lacks is moved",
 			world: func(t *testing.T, c *cluster) { c.stop(); c.add(t, pod("late", grace(5))) }, plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 5 * time.Second, Moved: []string{"late forced=false"}}},
@@ -387,8 +399,8 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 		want        drain.Result
 		took        time.Duration
 	}{
-		{"evictions hang", "evict", drain.Result{Forced: 25}, 65 * time.Second},
-		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 70 * time.Second},
+		{"evictions hang", "evict", drain.Result{Forced: 25}, 105 * time.Second},
+		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 110 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -403,7 +415,7 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 					}
 					return nil
 				}
-				got := c.drained(t, drain.Plan{Force: in(60 * time.Second), Deadline: in(70 * time.Second)})
+				got := c.drained(t, drain.Plan{Force: in(100 * time.Second), Deadline: in(110 * time.Second)})
 				diff := cmp.Diff(tt.want, got.Result)
 				assert.Truef(t, diff == "" && got.Took == tt.took, "after %v, want %v: %s", got.Took, tt.took, diff)
 				assert.Len(t, c.stuck, 25, "pods were reported stuck, want each once")
