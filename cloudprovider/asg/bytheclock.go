@@ -28,10 +28,14 @@ func (c *Cache) Started(name string, took time.Duration) {
 
 // lead is how long before its time a minimum of the group holds. Nodes out of a warm pool say little of those that come once it is empty.
 func (e *entry) lead() time.Duration {
-	if g := e.Group(); len(e.starts) == 0 || g != nil && g.WarmPool && slices.Max(e.starts) < unknownStart {
+	if len(e.starts) == 0 {
 		return unknownStart
 	}
-	return min(max(0, slices.Max(e.starts))+startReserve, longestStart)
+	least := time.Duration(0)
+	if g := e.Group(); g != nil && g.WarmPool {
+		least = unknownStart
+	}
+	return min(max(least, max(0, slices.Max(e.starts))+startReserve), longestStart)
 }
 
 // setSizes sets the sizes of a group of the entry that hold now, by AWS's clock, by which AWS acts. A minimum that holds ahead of its time stays

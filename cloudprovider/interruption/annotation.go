@@ -28,12 +28,12 @@ type annotation struct {
 }
 
 // annotationOf reads the annotation of a node. It reports false without one. If somebody has spoilt it, the reason may be of unknown
-// kind, with a deadline that has passed, and the cordon and the label count as ours.
+// kind, with a deadline that has passed. With the taint the cordon and the label count as ours then.
 func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
 	text, annotated := node.Annotations[Taint]
 	if annotated { // few nodes are
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
-			m.Cordoned, m.Excluded = true, true
+		if err := json.Unmarshal([]byte(text), &m); err != nil || m.Kind == "" {
+			m.Cordoned, m.Excluded = tainted(node), tainted(node)
 		}
 	}
 	return m, annotated

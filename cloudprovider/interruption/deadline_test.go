@@ -145,15 +145,18 @@ func TestAnnotationHasTheDeadlineOfItsReason(t *testing.T) {
 
 // A planned drain takes its node off load balancers after its first write.
 func TestLoadBalancersGetTheNodeBack(t *testing.T) {
-	node := cordoned(cordoned(&corev1.Node{}, annotation{}), annotation{Excluded: true})
+	spot := annotation{reason: reason{Kind: event.SpotInterruption}}
+	leaving := spot
+	leaving.Excluded = true
+	node := cordoned(cordoned(&corev1.Node{}, spot), leaving)
 	assert.Contains(t, node.Labels, labelExcluded, "a node whose pods leave")
-	again := cordoned(node, annotation{})
+	again := cordoned(node, spot)
 	assert.Contains(t, again.Labels, labelExcluded, "a node that is marked again")
 	assert.NotContains(t, uncordoned(again).Labels, labelExcluded, "a node back in use")
 	delete(again.Annotations, Taint)
-	assert.False(t, uncordoned(cordoned(again, annotation{})).Spec.Unschedulable, "a node whose annotation somebody has taken off")
+	assert.False(t, uncordoned(cordoned(again, spot)).Spec.Unschedulable, "a node whose annotation somebody has taken off")
 	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelExcluded: "by hand"}}}
-	assert.Equal(t, "by hand", uncordoned(cordoned(others, annotation{Excluded: true})).Labels[labelExcluded], "somebody else's label")
+	assert.Equal(t, "by hand", uncordoned(cordoned(others, leaving)).Labels[labelExcluded], "somebody else's label")
 }
 
 func TestAnnotationKeepsWhetherAWSEndsTheInstance(t *testing.T) {

@@ -298,7 +298,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 		{name: "with the annotation cut off", undo: "cordon,label", spoilt: `{"kind":"spot-in`},
 		{name: "with a deadline that is no time", undo: "cordon,label",
 			spoilt: `{"kind":"scheduled-change","deadline":"soon","cordoned":true,"excluded":true}`},
-		{name: "with an annotation of no JSON", undo: "cordon,label", spoilt: "done"},
+		{name: "with an empty object as annotation", undo: "cordon,label", spoilt: "{}"},
 		{name: "removed by the core", undo: "cordon,label", removed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -345,7 +345,7 @@ func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
 
 // The answer to a later try says nothing of the first.
 func TestNodeStaysCordonedWhereATryWithoutAnAnswerIsFollowedByThrottling(t *testing.T) {
-	inUse(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
 		boot := w.nodes()[id].Status.NodeInfo.BootID
 		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true, Times: 1})
@@ -358,7 +358,7 @@ func TestNodeStaysCordonedWhereATryWithoutAnAnswerIsFollowedByThrottling(t *test
 		time.Sleep(time.Minute)
 		assert.False(t, w.back(id), "it takes pods and may reboot under them")
 		w.comesBack(id, boot)
-	})
+	})(t)
 }
 
 // Budgets of moves say how many reboot at once.

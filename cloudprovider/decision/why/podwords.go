@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -130,7 +131,7 @@ func (s *search) objects(said decision.Reason) []string {
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
 				objects = append(objects, fmt.Sprintf("%s with a skew of %d", clean(c.TopologyKey, maxName), c.MaxSkew))
-				if c.MinDomains != nil {
+				if severalDomains(c) {
 					objects = append(objects, fmt.Sprintf("minDomains %d", *c.MinDomains))
 				}
 			}
@@ -301,10 +302,11 @@ func ofInstance(key string) bool {
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
 
+func severalDomains(c corev1.TopologySpreadConstraint) bool { return ptr.Deref(c.MinDomains, 1) > 1 }
+
 // look is the next step about a reason of the scheduler, such as the command that shows the objects.
 func (s *search) look(said decision.Reason) string {
 	namespace := shell(s.pod.Namespace)
-	sets := func(c corev1.TopologySpreadConstraint) bool { return c.MinDomains != nil }
 	switch {
 	case said.About == theirAntiAffinity:
 		return "loosen the anti-affinity of the running pods, or prefer it instead of requiring it"
@@ -321,7 +323,7 @@ func (s *search) look(said decision.Reason) string {
 		return fmt.Sprintf("kubectl -n %s describe resourceclaims", namespace)
 	case said.Code == decision.CodePodAffinity:
 		return "loosen the pod's affinity, or prefer it instead of requiring it"
-	case said.Code == decision.CodeTopologySpread && slices.ContainsFunc(s.pod.Spec.TopologySpreadConstraints, sets):
+	case said.Code == decision.CodeTopologySpread && slices.ContainsFunc(s.pod.Spec.TopologySpreadConstraints, severalDomains):
 		return "lower minDomains, or raise maxSkew"
 	case said.Code == decision.CodeTopologySpread:
 		return "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,13 +95,13 @@ func (r *round) record(ctx context.Context, o outcome) {
 		}
 		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
 		r.Moved(pod, o.forced, held)
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err) && strings.Contains(err.Error(), "UID in"): // another pod has its name
 		r.absent[pod.UID] = true
-	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
+	case apierrors.IsConflict(err): // others write its budget
 	case byBudget: // another 429 is the API server's own, or a webhook's
 		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:
-		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
+		r.mayNotDelete = r.mayNotDelete || o.forced && strings.Contains(err.Error(), "cannot delete resource") // else a webhook guards it
 		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
 		r.reportStuck(pod, err)
 	}

@@ -31,8 +31,8 @@ const (
 	evictionsAtOnce, evictionsInAll = 8, 160
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two
-	// minutes without moving the pod.
-	evictTime = 12 * time.Second
+	// minutes without moving the pod. Two webhooks that hang delay it by twenty seconds, by their default.
+	evictTime = 22 * time.Second
 	// deleteTime bounds one deletion, listTime one list of a node's pods.
 	deleteTime, listTime = 10 * time.Second, 10 * time.Second
 )

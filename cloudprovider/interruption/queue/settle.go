@@ -19,7 +19,7 @@ const (
 	// A result waits gatherFor for others to share its call.
 	gatherFor = 20 * time.Millisecond
 	// callsAtOnce bounds the calls of one batch of results.
-	callsAtOnce = 8
+	callsAtOnce = 16
 	// callLimit bounds the calls of one batch, and lastCallLimit their time after ctx has ended.
 	callLimit, lastCallLimit = 10 * time.Second, 800 * time.Millisecond
 )

@@ -552,7 +552,7 @@ func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 			budget(1)
 			w.client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 				late := running("late", "set-0", "500m", "small-0")
-				late.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(time.Minute))
+				late.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-time.Minute)) // by its kubelet
 				if !tt.ready {
 					late.Status.Conditions[0].Status = corev1.ConditionFalse
 				}

@@ -195,6 +195,24 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 	}
 }
 
+// The core stops at the first pod that blocks, which is another one in each loop. Events without end would have the filter of the node's events
+// drop others.
+func TestRequestedNodeNamesEachPodThatBlocksOnce(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "500m")
+	for _, name := range []string{"lone", "only"} {
+		pod := running(name, name, "100m", "small-0")
+		pod.OwnerReferences = nil
+		w.put(pod)
+	}
+	w.request(nodes[0])
+	named := map[string]bool{}
+	for range 30 {
+		named[w.node(w.loop(), "small-0").Pod] = true
+	}
+	assert.Equal(t, map[string]bool{"default/lone": true, "default/only": true}, named)
+	assert.Len(t, w.events.Events, 2)
+}
+
 // The pods that have come back would be evicted again and again.
 func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")

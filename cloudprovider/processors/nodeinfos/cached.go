@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -37,7 +38,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		own, zone := stated(v, info.Node())
 		// A script may have written the region for the zone.
 		outside := len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(its string) bool { return strings.HasPrefix(its, zone) })
-		if !outside && !ofFormerType(own, g) && !redivided(info.Node(), nodes, t) && !t.Seen.Learnt.Refuses(info.Node(), own, facts) &&
+		if !outside && !ofFormerType(own, g, v.Catalogue()) && !redivided(info.Node(), nodes, t) && !t.Seen.Learnt.Refuses(info.Node(), own, facts) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) {
 			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
 			continue
@@ -76,11 +77,13 @@ func stated(v *aws.View, node *corev1.Node) (instanceType, zone string) {
 }
 
 // ofFormerType reports whether the node group launches no more instances of a node's type. The label of a node that is gone may name no type,
-// as on k3s. A search for types with an image that could not be read may have had the wrong architecture.
-func ofFormerType(own string, g *group.Group) bool {
+// as on k3s. A search for types with an image that could not be read assumes x86_64.
+func ofFormerType(own string, g *group.Group, catalogue *instancetypes.Catalogue) bool {
+	its, _ := catalogue.Lookup(own)
 	return strings.Contains(own, ".") && g != nil && g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 &&
 		!slices.ContainsFunc(g.LaunchSpec.Types, func(t launchspec.Type) bool {
-			return t.Name == own || t.Search != nil && cmp.Or(t.Image, g.LaunchSpec.Image, &launchspec.Image{}).Architecture == ""
+			return t.Name == own || t.Search != nil && its.Architecture == instancetypes.ArchitectureARM64 &&
+				cmp.Or(t.Image, g.LaunchSpec.Image, &launchspec.Image{}).Architecture == ""
 		})
 }
 

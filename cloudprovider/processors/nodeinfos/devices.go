@@ -58,8 +58,9 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			all, _ := devices.NodeResourceSlices(node.Name)
 			published := ofDriver(all)
 			seen.byDriver = seen.byDriver || len(published) > 0
-			own, _ := stated(n.provider.View(), node)
-			if len(seen.slices) == 0 && !ofFormerType(own, n.provider.View().Group(group.Id())) {
+			v := n.provider.View()
+			own, _ := stated(v, node)
+			if len(seen.slices) == 0 && !ofFormerType(own, v.Group(group.Id()), v.Catalogue()) {
 				seen.slices = published
 			}
 			s.nodes[group.AutoScalingGroup()] = seen

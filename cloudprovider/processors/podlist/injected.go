@@ -64,7 +64,7 @@ func (b *Bounded) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 		}
 		stops := ptr.Deref(o.Spec.Suspend, false) || slices.ContainsFunc(o.Status.Conditions, stopped)
 		switch {
-		case ptr.Deref(o.Status.FailedIndexes, "") != "", stops && o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0:
+		case !stops && ptr.Deref(o.Status.FailedIndexes, "") != "", stops && o.Status.Active+ptr.Deref(o.Status.Terminating, 0) > 0:
 			leaveOut(o.UID) // likewise, and for indexes that have failed
 		case !stops:
 			see(o, want, o.Status.Active)

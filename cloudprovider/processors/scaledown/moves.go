@@ -114,7 +114,7 @@ func (m *Moves) late(tainted *corev1.Node) error {
 	}
 	for _, p := range m.PodsOn(tainted.Name) {
 		if p.DeletionTimestamp != nil || nodemeta.BelongsToNode(p) || !podutil.IsPodReady(p) ||
-			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(*began) {
+			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(began.Add(-clockSkew)) {
 			continue
 		}
 		budgets, _ := m.Budgets.GetPodPodDisruptionBudgets(p)

@@ -71,7 +71,7 @@ type Requests struct {
 	NeedsZone    func(*corev1.Pod) bool // whether the pod has to run in one particular zone
 
 	asked    []*corev1.Node    // as of the last loop
-	said     map[string]string // the cause of the last event, by node
+	said     map[string]string // the causes that were events, one a line, by node
 	replaced []string          // nodes whose replacement was asked for
 	refused  move.Refusals     // node groups that launched no replacement of a node that somebody asks to go
 	raised   time.Time         // when a replacement was last asked for
@@ -483,7 +483,8 @@ func (r *Requests) Publish() {
 	said := r.said
 	r.said = map[string]string{}
 	say := func(n *corev1.Node, cause, kind, event, message string) {
-		if r.said[n.Name] = cause; said[n.Name] != cause {
+		if r.said[n.Name] = cmp.Or(r.said[n.Name], said[n.Name]); !strings.Contains(r.said[n.Name], cause+"\n") {
+			r.said[n.Name] += cause + "\n"
 			r.Recorder.Event(n, kind, event, message)
 		}
 	}
@@ -504,7 +505,7 @@ func (r *Requests) Publish() {
 	}
 	report, byName := r.Report(), func(n decision.Node, name string) int { return strings.Compare(n.Name, name) }
 	for _, asked := range r.asked {
-		r.said[asked.Name] = said[asked.Name]
+		r.said[asked.Name] = cmp.Or(r.said[asked.Name], said[asked.Name])
 		at, shown := slices.BinarySearchFunc(report.Nodes, asked.Name, byName)
 		if !shown {
 			continue

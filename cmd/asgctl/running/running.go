@@ -146,7 +146,7 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 	case errors.Is(err, context.DeadlineExceeded), apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err):
 		// Without the error's chain, because who shortens such an error shows its status alone.
 		return nil, fmt.Errorf("the API server does not reach port %d of pod %s: "+
-			"a security group of the nodes, a NetworkPolicy or a loopback --asg-status-address may keep it out: "+
+			"a security group of the nodes, a NetworkPolicy or a loopback --address or --asg-status-address may keep it out: "+
 			"kubectl --namespace %s port-forward pod/%s %[1]d, and give --url http://127.0.0.1:%[1]d (%[5]v)",
 			port(pod), name, pod.Namespace, pod.Name, err)
 	case err != nil:

@@ -271,8 +271,8 @@ func (l *recorded) answers(name string) []any {
 }
 
 var (
-	// unread are the lists and maps of containers and volumes that no decision needs.
-	unread = []string{"args", "command", "envFrom", "httpHeaders", "mountOptions", "options", "volumeAttributes"}
+	// unread are the lists of containers and volumes that no decision needs.
+	unread = []string{"args", "command", "envFrom", "httpHeaders", "mountOptions"}
 	// variables of the VPC CNI say how many pods a node takes, and whose it is.
 	variables = []string{"CLUSTER_NAME", "ENABLE_PREFIX_DELEGATION", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENABLE_POD_ENI"}
 	// domains end the keys of annotations that the core, an adapter or the scheduler reads.
@@ -301,7 +301,7 @@ func redact(v any) {
 			list, isList := inner.([]any)
 			_, isMap := inner.(map[string]any)
 			switch {
-			case (isList || isMap) && slices.Contains(unread, name):
+			case isList && slices.Contains(unread, name), isMap && (name == "options" || name == "volumeAttributes"):
 				delete(v, name)
 			case isList && name == "env":
 				v[name] = slices.DeleteFunc(list, func(variable any) bool {

@@ -148,7 +148,7 @@ annotations:
 {{- if and (not .Values.shadow) (include "asg.has" (dict "root" . "names" "shadow")) }}
 {{- fail "The flag --shadow needs permissions of its own. Set the value shadow: true, and leave the flag out." }}
 {{- end }}
-{{- if regexMatch "(?m)^--((leader[-_]elect|lease)[-_]resource|status[-_]config[-_]map)[-_]name" (join "\n" .Values.customArgs) }}
+{{- if and .Values.rbac.create (regexMatch "(?m)^--((leader[-_]elect|lease)[-_]resource|status[-_]config[-_]map)[-_]name" (join "\n" .Values.customArgs)) }}
 {{- fail "The permissions for the lease and the status follow extraArgs.leader-elect-resource-name and extraArgs.status-config-map-name. Set these, and leave the flags out of customArgs." }}
 {{- end }}
 {{- if ne (printf "--namespace=%s" .Release.Namespace) (last (regexFindAll "(?m)^--namespace=.*$" (include "asg.args" . | fromYamlArray | join "\n") -1)) }}
