@@ -448,7 +448,7 @@ func (r *run) judgeReboot(node corev1.Node) {
 }
 
 // placeless says which pods of a node, and of others that are drained, have no place on other Ready nodes of the node's pool, "" for none. Pods that
-// wait take places first, and may go on waiting. A node without such pods moves none: a new leader drains it again, maybe beside another one.
+// wait take places first, and may go on waiting.
 func placeless(node corev1.Node, nodes map[string]corev1.Node, pods []corev1.Pod) string {
 	type place struct {
 		name  string
@@ -502,9 +502,6 @@ func placeless(node corev1.Node, nodes map[string]corev1.Node, pods []corev1.Pod
 		if leaves && app != agent && app != wholePods && poolOf(app) == node.Labels[poolLabel] {
 			homeless = append(homeless, pod)
 		}
-	}
-	if !slices.ContainsFunc(homeless, func(p corev1.Pod) bool { return p.Spec.NodeName == node.Name }) {
-		return ""
 	}
 	slices.SortFunc(homeless, func(a, b corev1.Pod) int { // those that wait first, and among them the largest
 		if (a.Spec.NodeName == "") != (b.Spec.NodeName == "") {
