@@ -121,9 +121,6 @@ func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext,
 	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
 }
 
-// clockSkew is how far our clock may be ahead of the API server's and of kubelets'.
-const clockSkew = 2 * time.Minute
-
 // Listers leave out pods whose grace ended long ago from nodes under removal. The core's rules skip such a pod, and its drain evicts it all the same,
 // waits for it, and fails. It is often the sickness of its node that holds the pod.
 type Listers struct{ kubernetes.ListerRegistry }
@@ -134,7 +131,7 @@ type withoutOverdue Listers
 
 func (l withoutOverdue) List() ([]*corev1.Pod, error) {
 	pods, err := l.ListerRegistry.AllPodLister().List()
-	now := time.Now().Add(-clockSkew)
+	now := time.Now()
 	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool {
 		if !drain.IsPodLongTerminating(pod, now) {
 			return false
