@@ -95,9 +95,10 @@ const (
 	throttledPatience = 5 * time.Second
 	contendedPatience = 6 * time.Second
 	workingPatience   = 30 * time.Second
-	// A refused group is scaled by its desired capacity for synchronousRetry. Somebody may allow the call meanwhile.
+	// A group is scaled by its desired capacity for synchronousRetry after a refusal, and loses no nodes for as long after a denied termination.
+	// Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
-	// After deniedRetry a group that lacks the permission to launch is divided into zones again, and one that lacks the one to terminate loses nodes.
+	// A group without the permission for LaunchInstances is divided into zones again after deniedRetry.
 	deniedRetry  = time.Hour
 	endedTimeout = 2 * time.Second // bounds the question whether launched instances have ended: the launch waits for the answer
 	// maxReplays bounds the replayed answers that one launch skips: a previous leader would have launched as often within ledger.TokenAge.

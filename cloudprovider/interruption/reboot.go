@@ -82,7 +82,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			return broken
 		}
 		once, err := func(o *ec2.Options) { o.RetryMaxAttempts = 1 }, error(nil) // the SDK would repeat one without an answer, too
-		for try := 0; try == 0 || try < rebootTries && awsclient.IsThrottled(err); try++ {
+		for try := 0; try == 0 || try < rebootTries && (awsclient.IsThrottled(err) || awsclient.IsUnsent(err)); try++ {
 			sleep(ctx, h.Clock, time.Duration(try)*time.Second)
 			_, err = h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}}, once)
 		}

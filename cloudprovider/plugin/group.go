@@ -83,6 +83,9 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 			klog.FromContext(ctx).Error(err, "Some nodes of a batch stayed, marked for minutes", "nodeGroup", g.Id(), "nodes", len(nodes))
 			err = nil
 		}
+		if err != nil && ctx.Err() != nil {
+			klog.FromContext(ctx).Error(err, "Nodes stayed whose deletion was answered, marked for minutes", "nodeGroup", g.Id(), "nodes", len(nodes))
+		}
 		done <- err
 	})
 	var soon <-chan time.Time

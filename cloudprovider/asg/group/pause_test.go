@@ -69,6 +69,7 @@ func TestEachDirectionIsLeftAloneForItsReason(t *testing.T) {
 		tag       string
 		operation launchspec.Operation
 		suspended []string
+		denied    bool   // a termination, a minute ago
 		up, down  string // why, "" for not left alone
 		end       bool   // for the first of them
 	}{
@@ -82,9 +83,14 @@ func TestEachDirectionIsLeftAloneForItsReason(t *testing.T) {
 		{name: "no termination", suspended: terminate, down: suspended},
 		{name: "no termination, paused for scale-up", tag: "scale-up", suspended: terminate, up: tag, down: suspended},
 		{name: "no termination, paused for scale-down", tag: "scale-down", suspended: terminate, down: tag},
+		{name: "termination denied", denied: true, down: ", because AWS denied it"},
+		{name: "termination denied before an end", denied: true, operation: deletes, up: ", because EKS deletes it", down: ", because EKS deletes it"},
 		{name: "no termination during an update", operation: updates, suspended: terminate, down: ", because EKS updates it"},
 	} {
 		g := &Group{Name: "web", Operation: tt.operation, SuspendedProcesses: tt.suspended}
+		if tt.denied {
+			g.Denied = Pause{Until: end, Operation: launchspec.Operation{Text: "AWS denied it"}}
+		}
 		if tt.tag != "" {
 			g.Pause = ReadPause(map[string]string{TagPaused: tt.tag})
 		}

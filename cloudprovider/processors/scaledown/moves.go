@@ -104,6 +104,9 @@ func NewMoves(m Moves) *Moves {
 	return &m
 }
 
+// clockSkew is how far our clock may be ahead of the kubelets'.
+const clockSkew = 2 * time.Minute
+
 // late says which pod has become Ready on a node that moves since the core tainted it, and may not go by its budget. The core looks at the pods
 // once, so this one would end with the instance. Other removals end it, as in stock: it may come again each time, and nothing stops them after
 // three tries. Any goroutine may call late.

@@ -40,7 +40,7 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			_, err := Read(ctx, Options{Kubeconfig: loopback.Kubeconfig(t, server.URL)})
-			const want = "the API server does not reach port 8085 of pod kube-system/a: a security group of the nodes, a NetworkPolicy or a loopback --asg-status-address may keep it out: " +
+			const want = "the API server does not reach port 8085 of pod kube-system/a: a security group of the nodes, a NetworkPolicy or a loopback --address or --asg-status-address may keep it out: " +
 				"kubectl --namespace kube-system port-forward pod/a 8085, and give --url http://127.0.0.1:8085 ("
 			assert.ErrorContains(t, err, want)
 		})

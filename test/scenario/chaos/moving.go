@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -411,11 +412,16 @@ func (r *run) judgePlaces(ctx context.Context, name string) {
 		return
 	}
 	r.moves.mu.Lock()
+	again := r.moves.drained[node.UID]
 	r.moves.drained[node.UID] = true
 	r.moves.mu.Unlock()
 	r.note("the drain of node %s begins: %s", name, node.Annotations[move.Annotation])
 	r.judgeRepair(node)
-	if missing := placeless(node, nodes, list.Items); missing != "" {
+	missing := placeless(node, nodes, list.Items)
+	if again && !strings.Contains(missing, strconv.Quote(name)) { // a new leader drains an empty node again, maybe beside another one
+		return
+	}
+	if missing != "" {
 		r.moves.mu.Lock()
 		strict := r.moves.strict
 		r.moves.mu.Unlock()
