@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -443,12 +445,41 @@ func (w *world) comesAndStays(set, node string) {
 	}
 }
 
-// A rotation has moved a pod. No consolidation moves its successor within an hour.
-func TestConsolidationLeavesPodsThatARotationMoved(t *testing.T) {
-	w := newDearWorld(t, 0, 3, "900m")
-	w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
-	w.untilConsolidated(func(*decision.Report) bool { return w.evicted() == "small-pod-0" })
-	w.comesAndStays("small-set-0", "small-1")
+// A pod was evicted, whoever wanted its node to go. No consolidation moves its successor within an hour.
+func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
+	gone := func(w *world) bool { return w.evicted() == "small-pod-0" }
+	for name, evict := range map[string]func(*world, *corev1.Node) (evicted func(*world) bool){
+		"by a rotation": func(w *world, _ *corev1.Node) func(*world) bool {
+			w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
+			return gone
+		},
+		"by a request": func(w *world, n *corev1.Node) func(*world) bool {
+			w.request(n)
+			return gone
+		},
+		"by the core": func(w *world, n *corev1.Node) func(*world) bool {
+			drained := &scaledownstatus.ScaleDownNode{Node: n, EvictedPods: []*corev1.Pod{running("small-pod-0", "small-set-0", "900m", n.Name)}}
+			w.asked.Removals.Process(w.core.(*core.StaticAutoscaler).AutoscalingContext,
+				&scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{drained}})
+			return func(*world) bool { return true }
+		},
+		"by the drain of an interruption": func(w *world, n *corev1.Node) func(*world) bool {
+			w.put(taken(n, event.SpotInterruption))
+			w.loop()
+			return func(*world) bool { return true }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 0, 3, "900m")
+			w.consolidation.Reason.On = false
+			w.loop() // takes the taints of an earlier leader off
+			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
+			require.NoError(t, err)
+			evicted := evict(w, cached.DeepCopy())
+			w.untilConsolidated(func(*decision.Report) bool { return evicted(w) })
+			w.comesAndStays("small-set-0", "small-1")
+		})
+	}
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
