@@ -216,7 +216,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n), Pods: pods})
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n),
+			Cordoned: n.Spec.Unschedulable && (!beingDrained(n) || interruption.Rebooting(n)), Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
