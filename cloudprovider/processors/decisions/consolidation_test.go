@@ -393,9 +393,10 @@ func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
 	assert.Equal(t, "2 big, 1 small", w.sizes())
 }
 
-// The new pod of a restarted Deployment gets the room that the plan has for the old one.
+// The new pod of a restarted Deployment gets the room that the plan has for the old one, whose disruption budget lets no pod go.
 func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "900m")
+	w.put(noneMayGo())
 	for i := range 2 {
 		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
@@ -429,6 +430,25 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(old))
 	w.untilSizes("0 big, 1 small")
 	assert.Equal(t, "", w.evicted(), "evicted")
+}
+
+// noneMayGo is a disruption budget of all pods that lets none go.
+func noneMayGo() *policyv1.PodDisruptionBudget {
+	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
+}
+
+// A restart of one Deployment would not help the other pod of the node.
+func TestBudgetOfAnotherPodKeepsItsNode(t *testing.T) {
+	w := newDearWorld(t, 0, 2, "500m")
+	w.put(noneMayGo())
+	for i := range 2 {
+		pod := running(fmt.Sprint("asking-", i), fmt.Sprint("asking-set-", i), "100m", fmt.Sprint("small-", i))
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		w.put(pod)
+	}
+	w.stays("0 big, 2 small", 20)
+	assert.Nil(t, w.consolidation.Reason.Plan)
 }
 
 // comesAndStays has a new pod come to a node. No consolidation moves it within the next hour.
@@ -665,8 +685,7 @@ func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
 func TestConsolidationThatABudgetKeepsMakesRoom(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
 	w.untilAdopted()
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("", "", "1", "").Labels}}})
+	w.put(noneMayGo())
 	began := w.clock.Now()
 	w.untilConsolidated(func(r *decision.Report) bool {
 		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Move != nil && !n.Move.Retry.IsZero() })
