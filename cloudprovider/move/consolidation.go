@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// No consolidation moves pods that a move of any reason has moved within once.
+	// No consolidation moves pods that were evicted or restarted within once, for any reason.
 	once = time.Hour
 	// A plan must begin within begins. After that another one may be better. Between two of its nodes it may wait for goesOn, because pods that
 	// have moved may start slowly.
@@ -147,8 +147,8 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, no move has moved them in the last hour, and no plan has failed on the
-// node.
+// MayGo reports whether the pods of a node have been there for long enough, nothing has evicted them in the last hour, and no plan has failed
+// on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
 	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
@@ -159,8 +159,8 @@ func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	})
 }
 
-// holdsMoved reports whether the node has a pod that may have come for one that has moved in the last hour. Creation times are whole seconds, by
-// another clock, which may be a few seconds behind.
+// holdsMoved reports whether the node has a pod that may have come for one that was evicted in the last hour. Creation times are whole
+// seconds, by another clock, which may be a few seconds behind.
 func (c *Consolidate) holdsMoved(n Node, now time.Time) bool {
 	return len(c.moved) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
 		at, moved := c.moved[workload(p)]

@@ -162,7 +162,8 @@ func (r *round) proven(n Node) bool {
 	pods := r.leaving(n)
 	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
 	ready := nodemeta.ReadySince(n.Node)
-	return nodemeta.Ready(n.Node) && !ready.After(since) &&
+	return nodemeta.Ready(n.Node) && !ready.After(since) && !n.Cordoned &&
+		!slices.ContainsFunc(r.Reasons, func(reason Reason) bool { return !reason.Judged(n) }) &&
 		(len(old) > 0 || len(pods) == 0 || r.now.Sub(ready) >= 3*r.Proof && slices.ContainsFunc(pods, podutil.IsPodReady)) &&
 		!slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
 			return nodemeta.BelongsToNode(p) && !podutil.IsPodReady(p) && r.readyElsewhere(p)

@@ -67,7 +67,7 @@ type round struct {
 	sizes      map[string]int            // nodes by group
 	to         map[target]int            // nodes that move
 	failures   map[target]int
-	conforming map[string][]Node // nodes that are as they should be, by group
+	conforming map[string][]Node // nodes that are as their group launches them now, by group
 	proofs     map[string]bool   // whether one of them is proven, by group, as far as somebody has asked
 	closed     map[string]string // why no node moves now, by reason
 	workloads  map[string]string // of the pods of nodes that move, with the node
@@ -157,6 +157,9 @@ func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
 func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, reason := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
+	if reason >= 0 && r.Reasons[reason].Name() == Repair {
+		r.conforms(n)
+	}
 	if s.Step == Rebooting {
 		r.reboots(n, s, reason >= 0 && r.Reasons[reason].Name() == s.Reason, undue)
 		return due, false
@@ -237,17 +240,18 @@ func (r *round) reboots(n Node, s State, due bool, undue time.Time) {
 	r.ending(n, s, undue)
 }
 
-// conforms enters a node that is as it should be.
+// conforms enters a node that is as its group launches them now. If it does not work, or somebody has cordoned it, it proves nothing.
 func (r *round) conforms(n Node) {
 	for _, reason := range r.Reasons {
 		if stops, ok := reason.(interface{ Stopped(n Node) string }); ok && stops.Stopped(n) != "" {
 			r.hold(n, Why{Cause: "it does not work"}, reason.Name(), HeldSick, stops.Stopped(n))
 		}
-		if !reason.Judged(n) {
+		_, due := reason.Due(n, r.now)
+		if reason.Name() != Repair && (due || !reason.Judged(n)) {
 			return
 		}
 	}
-	if n.Instance.Lifecycle == "InService" && !r.LeftAlone(n) {
+	if n.Instance.Lifecycle == "InService" && (n.Cordoned || !r.LeftAlone(n)) {
 		r.conforming[n.Group.Name] = append(r.conforming[n.Group.Name], n)
 	}
 }

@@ -32,7 +32,10 @@ func (l labelled) Due(n move.Node, _ time.Time) (move.Why, bool) {
 	return move.Why{Cause: "it is old", Target: target, Ends: n.Labels["ends"] != ""}, due
 }
 
-func (l labelled) Judged(move.Node) bool { return true }
+func (l labelled) Judged(n move.Node) bool {
+	_, due := n.Labels[string(l)]
+	return !due && (l != move.Repair || n.Labels["sick"] == "")
+}
 
 // fleet is a cluster for one Decide.
 type fleet struct {
@@ -231,6 +234,29 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "its DaemonSet is Ready nowhere", fleet: func(f *fleet) { f.node("a-1", changed); agent(f, corev1.ConditionFalse, corev1.ConditionFalse) }, want: "a-1 placing"},
 		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
 			want: "a-1 placing, a-2 placing"},
+		{name: "the first new node is repaired", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", broken); big(f, "a") },
+			want: "a-2 placing, a-1 held: first-move"},
+		{name: "the first new node does not work, and its repair is stopped", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", map[string]string{"sick": "true"})
+		}, want: "a-1 held: first-move"},
+		{name: "a new node does not work, and another one is proven", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", map[string]string{"sick": "true"})
+			f.node("a-3", nil)
+		}, want: "a-1 placing"},
+		{name: "a node that does not work is not new", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", map[string]string{move.Repair: "", move.Rotation: "v2"})
+			big(f, "a")
+		}, want: "a-2 placing, a-1 placing"},
+		{name: "somebody has cordoned the first new node", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", nil)
+			f.alone["a-2"], f.nodes[1].Cordoned = true, true
+		}, want: "a-1 held: first-move"},
+		{name: "the first new node is left alone", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", nil); f.alone["a-2"] = true },
+			want: "a-1 placing"},
 		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
 		{name: "it is terminated", fleet: func(f *fleet) {
 			state(f.node("a-1", nil), rotation)

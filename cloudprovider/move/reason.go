@@ -14,6 +14,7 @@ type Node struct {
 	Instance *group.Instance
 	Group    *group.Group // the whole Auto Scaling group
 	Leaving  bool         // it is drained and goes soon, or EC2 has been asked to reboot it
+	Cordoned bool         // by somebody, or for a reboot, and for no other drain
 	// Pods returns the pods on the node in a new list, DaemonSets' pods included.
 	Pods func() []*corev1.Pod
 }

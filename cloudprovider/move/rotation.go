@@ -54,9 +54,10 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 	return r.aged(n, age)
 }
 
-// Judged reports whether the node could be compared with what AWS would launch now.
+// Judged reports whether the node could be compared with what AWS would launch now. A node too young to be due may have an older image.
 func (r Rotate) Judged(n Node) bool {
-	return !r.Unread(n, "") && !n.Group.Blocked() && slices.Contains(n.Group.LaunchSpec.Next, n.Instance.Origin)
+	return !r.Unread(n, "") && !n.Group.Blocked() && slices.Contains(n.Group.LaunchSpec.Next, n.Instance.Origin) &&
+		(!NeedsImages(n.Group) || slices.Contains(n.Group.LaunchSpec.NextImages, r.image(n.Instance)))
 }
 
 // Unread reports whether what AWS would launch now is not known, as when a new leader cannot read it yet, or the image of the node, unless the

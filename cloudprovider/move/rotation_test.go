@@ -104,6 +104,17 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 	}
 }
 
+// A parameter names another image since a young node started. The node is not due yet, and is no proof of the new image.
+func TestNodeWithAnOlderImageIsNotAsItShouldBe(t *testing.T) {
+	for image, judged := range map[string]bool{"ami-1": false, "ami-2": true} {
+		n := aged(10*time.Minute, "uid")
+		n.Group.LaunchSpec.NextImages, n.Instance.ImageID = []string{"ami-2"}, image
+		_, due := Rotate{}.Due(n, now)
+		assert.Falsef(t, due, "%s: due", image)
+		assert.Equalf(t, judged, Rotate{}.Judged(n), "%s: as it should be", image)
+	}
+}
+
 func TestRotationByAge(t *testing.T) {
 	tagged := func(text string) func(*Node) { return func(n *Node) { n.Group.Tags[TagRotateAge] = text } }
 	life := func(days int) func(*Node) {

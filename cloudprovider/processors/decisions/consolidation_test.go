@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -391,9 +393,10 @@ func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
 	assert.Equal(t, "2 big, 1 small", w.sizes())
 }
 
-// The new pod of a restarted Deployment gets the room that the plan has for the old one.
+// The new pod of a restarted Deployment gets the room that the plan has for the old one, whose disruption budget lets no pod go.
 func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "900m")
+	w.put(noneMayGo())
 	for i := range 2 {
 		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
@@ -429,6 +432,25 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
+// noneMayGo is a disruption budget of all pods that lets none go.
+func noneMayGo() *policyv1.PodDisruptionBudget {
+	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
+}
+
+// A restart of one Deployment would not help the other pod of the node.
+func TestBudgetOfAnotherPodKeepsItsNode(t *testing.T) {
+	w := newDearWorld(t, 0, 2, "500m")
+	w.put(noneMayGo())
+	for i := range 2 {
+		pod := running(fmt.Sprint("asking-", i), fmt.Sprint("asking-set-", i), "100m", fmt.Sprint("small-", i))
+		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		w.put(pod)
+	}
+	w.stays("0 big, 2 small", 20)
+	assert.Nil(t, w.consolidation.Reason.Plan)
+}
+
 // comesAndStays has a new pod come to a node. No consolidation moves it within the next hour.
 func (w *world) comesAndStays(set, node string) {
 	w.T.Helper()
@@ -443,12 +465,41 @@ func (w *world) comesAndStays(set, node string) {
 	}
 }
 
-// A rotation has moved a pod. No consolidation moves its successor within an hour.
-func TestConsolidationLeavesPodsThatARotationMoved(t *testing.T) {
-	w := newDearWorld(t, 0, 3, "900m")
-	w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
-	w.untilConsolidated(func(*decision.Report) bool { return w.evicted() == "small-pod-0" })
-	w.comesAndStays("small-set-0", "small-1")
+// A pod was evicted, whoever wanted its node to go. No consolidation moves its successor within an hour.
+func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
+	gone := func(w *world) bool { return w.evicted() == "small-pod-0" }
+	for name, evict := range map[string]func(*world, *corev1.Node) (evicted func(*world) bool){
+		"by a rotation": func(w *world, _ *corev1.Node) func(*world) bool {
+			w.machine.Reasons = append([]move.Reason{rotating{"small-0": true}}, w.machine.Reasons...)
+			return gone
+		},
+		"by a request": func(w *world, n *corev1.Node) func(*world) bool {
+			w.request(n)
+			return gone
+		},
+		"by the core": func(w *world, n *corev1.Node) func(*world) bool {
+			drained := &scaledownstatus.ScaleDownNode{Node: n, EvictedPods: []*corev1.Pod{running("small-pod-0", "small-set-0", "900m", n.Name)}}
+			w.asked.Removals.Process(w.core.(*core.StaticAutoscaler).AutoscalingContext,
+				&scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{drained}})
+			return func(*world) bool { return true }
+		},
+		"by the drain of an interruption": func(w *world, n *corev1.Node) func(*world) bool {
+			w.put(taken(n, event.SpotInterruption))
+			w.loop()
+			return func(*world) bool { return true }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 0, 3, "900m")
+			w.consolidation.Reason.On = false
+			w.loop() // takes the taints of an earlier leader off
+			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
+			require.NoError(t, err)
+			evicted := evict(w, cached.DeepCopy())
+			w.untilConsolidated(func(*decision.Report) bool { return evicted(w) })
+			w.comesAndStays("small-set-0", "small-1")
+		})
+	}
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
@@ -634,8 +685,7 @@ func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
 func TestConsolidationThatABudgetKeepsMakesRoom(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
 	w.untilAdopted()
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("", "", "1", "").Labels}}})
+	w.put(noneMayGo())
 	began := w.clock.Now()
 	w.untilConsolidated(func(r *decision.Report) bool {
 		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Move != nil && !n.Move.Retry.IsZero() })

@@ -267,7 +267,7 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		_, stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, c.within, now)
+		_, stays, err := c.try(ctx, p, onceRestarted{ctx.RemainingPdbTracker}, c.within, now)
 		switch {
 		case errors.Is(err, errNoTime): // others may have more luck meanwhile
 			klog.V(2).InfoS("Gave up the try of a consolidation, the next one has more time", "nodes", p.Nodes, "into", p.Into, "after", c.within)

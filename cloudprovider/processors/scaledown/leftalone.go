@@ -149,6 +149,16 @@ func (b Budgets) RemovePods(pods []*corev1.Pod) {
 	b.RemainingPdbTracker.RemovePods(slices.DeleteFunc(slices.Clone(pods), podlist.IsFake))
 }
 
+// onceRestarted has no budget for pods whose Deployment is restarted before their node is drained.
+type onceRestarted struct{ pdb.RemainingPdbTracker }
+
+func (b onceRestarted) MatchingPdbs(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
+	if len(move.Deployments([]*corev1.Pod{pod})) > 0 {
+		return nil
+	}
+	return b.RemainingPdbTracker.MatchingPdbs(pod)
+}
+
 // doNotDisrupt blocks the drain for a pod that asks to be left alone. It reads the clock and not the time of the loop: FreshCandidates reads
 // it before, so the rule keeps no node for a pod whose time FreshCandidates has seen end.
 type doNotDisrupt struct{ clock clock.PassiveClock }

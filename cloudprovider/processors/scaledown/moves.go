@@ -200,6 +200,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			continue
 		}
 		byName[n.Name] = n
+		if m.Consolidation != nil && taints.HasTaint(n, interruption.Taint) {
+			m.Consolidation.Reason.Began(slices.DeleteFunc(m.PodsOn(n.Name), nodemeta.BelongsToNode), now)
+		}
 		newest := m.newest(n, now)
 		s, moves := move.StateOf(newest)
 		if moves {
@@ -216,7 +219,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && i.ImageID == "" && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n), Pods: pods})
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n),
+			Cordoned: n.Spec.Unschedulable && (!beingDrained(n) || interruption.Rebooting(n)), Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -459,17 +463,17 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 	return true
 }
 
-// began notes that nodes are drained. The core itself counts their pods as pending from now on.
+// began notes that nodes are drained, whoever wants them to go. The core itself counts their pods as pending from now on.
 func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatus.ScaleDownNode) {
 	for _, n := range nodes {
+		if m.Consolidation != nil {
+			m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
+		}
 		if s, moves := m.states[n.Node.Name]; moves {
 			m.draining[n.Node.Name] = s.Reason
 			delete(m.placeless, n.Node.Name)
 			if s.Reason == move.Consolidation {
 				m.close(n.Node.Name)
-			}
-			if m.Consolidation != nil {
-				m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
 	}
