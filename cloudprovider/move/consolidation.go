@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// No consolidation moves pods that were evicted or restarted within once, for any reason.
+	// No consolidation moves pods that a move, a request or an interruption has evicted within once.
 	once = time.Hour
 	// A plan must begin within begins. After that another one may be better. Between two of its nodes it may wait for goesOn, because pods that
 	// have moved may start slowly.
@@ -147,7 +147,7 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, nothing has evicted them in the last hour, and no plan has failed
+// MayGo reports whether the pods of a node have been there for long enough, none was evicted in the last hour, and no plan has failed
 // on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)

@@ -17,8 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/autoscaler/cluster-autoscaler/core"
-	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -476,12 +474,6 @@ func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
 		"by a request": func(w *world, n *corev1.Node) func(*world) bool {
 			w.request(n)
 			return gone
-		},
-		"by the core": func(w *world, n *corev1.Node) func(*world) bool {
-			drained := &scaledownstatus.ScaleDownNode{Node: n, EvictedPods: []*corev1.Pod{running("small-pod-0", "small-set-0", "900m", n.Name)}}
-			w.asked.Removals.Process(w.core.(*core.StaticAutoscaler).AutoscalingContext,
-				&scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{drained}})
-			return func(*world) bool { return true }
 		},
 		"by the drain of an interruption": func(w *world, n *corev1.Node) func(*world) bool {
 			w.put(taken(n, event.SpotInterruption))

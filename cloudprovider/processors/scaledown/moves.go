@@ -463,7 +463,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 	return true
 }
 
-// began notes that nodes are drained, whoever wants them to go. The core itself counts their pods as pending from now on.
+// began notes that nodes are drained for moves or requests. The core itself counts their pods as pending from now on.
 func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatus.ScaleDownNode) {
 	for _, n := range nodes {
 		if m.Consolidation != nil {

@@ -54,7 +54,7 @@ func NewRemovals(o Options) *Removals {
 		o.Core.FilterUnremovableNodes,
 	}}
 	if o.Moves != nil {
-		r.rollback.began, r.rollback.ended = o.Moves.began, o.Moves.removed
+		r.rollback.ended = o.Moves.removed
 	}
 	if o.DryRun {
 		r.filters = append(r.filters, drainNothing)

@@ -225,6 +225,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		r.stayed[k.Node.Name] = k
 	}
 	if r.Moves != nil {
+		r.Moves.began(ctx, r.Removals.begun)
 		for _, k := range kept.UnremovableNodes {
 			if s, moves := r.Moves.states[k.Node.Name]; moves && s.Restarted.IsZero() && asksRestart(k) {
 				k = r.butForBudgets(&own, k, destinations, now)

@@ -48,14 +48,12 @@ type rollback struct {
 	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
 	known    map[string]bool      // nodes whose taint of the core stood at the start, or that this process removes: other taints are another autoscaler's
 	isMember func(*corev1.Node) bool
-	began    func(*cacontext.AutoscalingContext, []*scaledownstatus.ScaleDownNode)
 	ended    func(node string, result scaledownstatus.NodeDeleteResult)
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
 	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{},
-		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false },
-		began: func(*cacontext.AutoscalingContext, []*scaledownstatus.ScaleDownNode) {}, ended: func(string, scaledownstatus.NodeDeleteResult) {}}
+		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, scaledownstatus.NodeDeleteResult) {}}
 }
 
 // process takes back the taints of removals that failed. After an error it pauses, because the API server may be unwell and the loop waits for
@@ -69,7 +67,6 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	}
 	r.chosen, r.broken = nil, false
 	maps.DeleteFunc(r.again, func(_ string, at time.Time) bool { return at.Before(now) })
-	r.began(ctx, s.ScaledDownNodes)
 	for name, result := range s.NodeDeleteResults {
 		r.ended(name, result)
 		if result.ResultType != scaledownstatus.NodeDeleteOk {
