@@ -2,7 +2,6 @@ package leastcost
 
 import (
 	"cmp"
-	"encoding/binary"
 	"maps"
 	"math"
 	"slices"
@@ -77,19 +76,19 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 // the list counts as fit if the list has one with the same needs. It does not count where pods on other nodes matter, for then
 // the list may be complete.
 func (d *demand) classify(candidates []candidate) {
-	perNode := d.perNode(candidates)
+	limits := d.limits(candidates)
 	d.shareAbility()
 	scores := d.preferences.scores(d.pods, candidates, d.able)
 	index := make(map[string]int)
 	separation := separations(d.pods)
 	for i, pod := range d.pods {
 		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
-			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload + keyOf(scores[i])
+			limits[i].workload + keyOf(scores[i])
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores[i]})
+			d.classes = append(d.classes, class{request: d.requests[i], limit: limits[i], separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classes[at].count++
@@ -131,20 +130,19 @@ func (d *demand) shareAbility() {
 	}
 }
 
-// nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold.
+// nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold together.
 type nodeLimit struct {
 	most     int
-	workload string // or rule, "" where the limit is that of the pod's class
+	workload string // or rule, "" for no limit
 }
 
-// perNode returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
+// limits returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
 // than they did in each packing of the core, where fewer nodes were enough. Where a pod may run depends on other nodes in other
 // ways, too. Then the least mean in the core's packings counts, whosoever the pods are.
-func (d *demand) perNode(candidates []candidate) []nodeLimit {
+func (d *demand) limits(candidates []candidate) []nodeLimit {
 	list := make([]nodeLimit, len(d.pods))
 	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
 	for i, pod := range d.pods {
-		list[i] = nodeLimit{most: math.MaxInt32}
 		skew, off := skewOverNodes(pod), keptOff(pod)
 		own := slices.IndexFunc(off, func(r rule) bool { return r.concerns(pod) }) // others like it, too
 		switch {
@@ -157,6 +155,7 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 			}
 			d.able[i].each(func(c int) { listed[list[i].workload][c]++ })
 		case dependsOnOthers(pod):
+			list[i] = nodeLimit{math.MaxInt32, workloadOf(pod)}
 			d.able[i].each(func(c int) { list[i].most = min(list[i].most, mean(len(candidates[c].option.Pods), candidates[c])) })
 		}
 	}

@@ -95,6 +95,40 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	}
 }
 
+// Preferences and the lists of groups at their limits make several classes of a workload's pods.
+func TestLimitPerNodeHoldsForAllPodsOfAWorkload(t *testing.T) {
+	web := overNodes(replicas("web", 12, "100m", "100Mi"))
+	anyway := each(web, func(_ int, pod *apiv1.Pod) {
+		constraints := &pod.Spec.TopologySpreadConstraints
+		*constraints = append(*constraints, spreadAnyway([]*apiv1.Pod{pod})[0].Spec.TopologySpreadConstraints...)
+	})
+	resized := each(web, func(i int, pod *apiv1.Pod) {
+		pod.Spec.Containers[0].Resources.Requests = requests(fmt.Sprintf("%dm", 100+i), "100Mi")
+	})
+	for _, tt := range []struct {
+		name    string
+		options []expander.Option
+		want    map[string]int // nodes
+	}{
+		{"spread over groups anyway", []expander.Option{option("on-demand", 12, anyway), option("spot", 12, anyway)}, map[string]int{"on-demand": 6, "spot": 6}},
+		{"a group near its limit", []expander.Option{option("on-demand", 12, web), option("spot", 4, web[:4])}, map[string]int{"on-demand": 12}},
+		{"requests differ", []expander.Option{option("on-demand", 12, resized)}, map[string]int{"on-demand": 12}},
+		{"requests differ on two nodes of the core", []expander.Option{option("on-demand", 2, resized)}, map[string]int{"on-demand": 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFilter(flat{"on-demand": 1, "spot": 1}, nil)
+			f.Preferences.Percent = 5
+			got := map[string]int{}
+			for _, e := range f.Explain(tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")}) {
+				if e.PlannedNodes > 0 {
+					got[e.NodeGroup] = e.PlannedNodes
+				}
+			}
+			assert.Equal(t, tt.want, got, "planned nodes by group")
+		})
+	}
+}
+
 // near makes pods need one of an owner on their node, or in their zone.
 func near(topologyKey, owner string, pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {

@@ -16,7 +16,7 @@ type class struct {
 	count      int          // of pods
 	pods       []*apiv1.Pod // by namespace and name
 	fits       bits         // the shapes that have room for one
-	perNode    int          // how many of them one node may hold, whatever it offers
+	limit      nodeLimit    // beside what a node offers
 	separation separation   // from pods of which classes
 	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference, or none that counts
 	wide       bits         // the shapes that have room for one, the less preferred ones included
@@ -42,6 +42,22 @@ func (p *problem) counts() (counts, all []int) {
 		counts, all = append(counts, class.count), append(all, c)
 	}
 	return counts, all
+}
+
+// fitting is how many pods of a class, and most at the most, have a place in the room of a node beside the others there.
+func (p *problem) fitting(c int, room amounts, most int, others []share) int {
+	class := &p.classes[c]
+	count := class.request.fitting(room, most)
+	if class.limit.workload == "" || count == 0 {
+		return count
+	}
+	left := class.limit.most
+	for _, sh := range others {
+		if p.classes[sh.class].limit.workload == class.limit.workload {
+			left -= sh.count
+		}
+	}
+	return min(count, left)
 }
 
 func (p *problem) addShapes(candidates []candidate, d *demand) {
