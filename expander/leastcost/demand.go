@@ -132,13 +132,13 @@ func (d *demand) shareAbility() {
 
 // nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold together.
 type nodeLimit struct {
-	most     int
+	most     int    // 0 for as many as the shape's nodes hold in the core's packing
 	workload string // or rule, "" for no limit
 }
 
 // limits returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
 // than they did in each packing of the core, where fewer nodes were enough. Where a pod may run depends on other nodes in other
-// ways, too. Then the least mean in the core's packings counts, whosoever the pods are.
+// ways, too. Then the mean in the core's packing on such nodes counts, whosoever the pods are.
 func (d *demand) limits(candidates []candidate) []nodeLimit {
 	list := make([]nodeLimit, len(d.pods))
 	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
@@ -155,8 +155,7 @@ func (d *demand) limits(candidates []candidate) []nodeLimit {
 			}
 			d.able[i].each(func(c int) { listed[list[i].workload][c]++ })
 		case dependsOnOthers(pod):
-			list[i] = nodeLimit{math.MaxInt32, workloadOf(pod)}
-			d.able[i].each(func(c int) { list[i].most = min(list[i].most, mean(len(candidates[c].option.Pods), candidates[c])) })
+			list[i] = nodeLimit{0, workloadOf(pod)}
 		}
 	}
 	for i := range list {

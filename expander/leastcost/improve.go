@@ -105,7 +105,7 @@ func (pl *planner) forward(of *packing, room []int) {
 			class := &p.classes[sh.class]
 			for k := range byShape[node.shape] {
 				to := &byShape[node.shape][k]
-				count := p.fitting(sh.class, to.room, sh.count, of.nodes[to.node].shares)
+				count := p.fitting(sh.class, node.shape, to.room, sh.count, of.nodes[to.node].shares)
 				if count <= 0 || class.separation.from(to.present) {
 					continue
 				}

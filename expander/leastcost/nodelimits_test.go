@@ -163,6 +163,20 @@ func TestPodsThatMustBeNearEachOtherAreNotDivided(t *testing.T) {
 	}
 }
 
+// The core fills large nodes further than small ones. Four pods that only a third group takes do not change that.
+func TestPodsNearRunningOnesFillEachNodeAsTheCoreDoes(t *testing.T) {
+	web := near(apiv1.LabelTopologyZone, "cache", replicas("web", 60, "1200m", "2Gi"))
+	options, infos, prices := offered([]offer{
+		{"small", 60, template("2", "4Gi"), 1, web}, {"large", 5, template("16", "32Gi"), 8, web},
+		{"gpu", 4, template("4", "16Gi", "1"), 6, replicas("gpu", 4, "1", "1Gi", "1")},
+	})
+	planned := map[string]int{}
+	for _, e := range newFilter(prices, nil).Explain(options, infos) {
+		planned[e.NodeGroup] = e.PlannedNodes
+	}
+	assert.Equal(t, map[string]int{"small": 0, "large": 5, "gpu": 4}, planned, "nodes")
+}
+
 // Pods that must be near each other do not have all pods go to the group that takes the most of them.
 func TestDearGroupThatTakesMorePodsGetsTheFewThatNeedIt(t *testing.T) {
 	web, gpu := replicas("web", 40, "1", "1Gi"), replicas("gpu", 1, "1", "1Gi")
