@@ -78,9 +78,23 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 func (d *demand) classify(candidates []candidate) {
 	limits := d.limits(candidates)
 	d.shareAbility()
+	for c := range candidates {
+		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
+	}
+	d.checkPromises(candidates)
+	for i, pod := range d.pods {
+		if prefers(pod) { // no candidate that lacks what it asks for
+			fit := newBits(len(candidates))
+			d.able[i].each(func(c int) {
+				if d.requests[i].within(d.offered[c]) {
+					fit.set(c)
+				}
+			})
+			d.able[i] = fit
+		}
+	}
 	scores := d.preferences.scores(d.pods, candidates, d.able)
-	index := make(map[string]int)
-	separation := separations(d.pods)
+	index, separation := make(map[string]int), separations(d.pods)
 	for i, pod := range d.pods {
 		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
 			limits[i].workload + keyOf(scores[i])
@@ -94,10 +108,6 @@ func (d *demand) classify(candidates []candidate) {
 		d.classes[at].count++
 		d.classes[at].pods = append(d.classes[at].pods, pod)
 	}
-	for c := range candidates {
-		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
-	}
-	d.checkPromises(candidates)
 }
 
 // shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources. Only a pod of
@@ -140,8 +150,7 @@ type nodeLimit struct {
 // than they did in each packing of the core, where fewer nodes were enough. Where a pod may run depends on other nodes in other
 // ways, too. Then the mean in the core's packing on such nodes counts, whosoever the pods are.
 func (d *demand) limits(candidates []candidate) []nodeLimit {
-	list := make([]nodeLimit, len(d.pods))
-	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
+	list, listed := make([]nodeLimit, len(d.pods)), make(map[string][]int) // pods of each workload spread over nodes, by candidate
 	for i, pod := range d.pods {
 		skew, off := skewOverNodes(pod), keptOff(pod)
 		own := slices.IndexFunc(off, func(r rule) bool { return r.concerns(pod) }) // others like it, too
