@@ -2,7 +2,6 @@ package leastcost
 
 import (
 	"cmp"
-	"encoding/binary"
 	"maps"
 	"math"
 	"slices"
@@ -77,28 +76,38 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 // the list counts as fit if the list has one with the same needs. It does not count where pods on other nodes matter, for then
 // the list may be complete.
 func (d *demand) classify(candidates []candidate) {
-	perNode := d.perNode(candidates)
+	limits := d.limits(candidates)
 	d.shareAbility()
+	for c := range candidates {
+		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
+	}
+	d.checkPromises(candidates)
+	for i, pod := range d.pods {
+		if prefers(pod) { // no candidate that lacks what it asks for
+			fit := newBits(len(candidates))
+			d.able[i].each(func(c int) {
+				if d.requests[i].within(d.offered[c]) {
+					fit.set(c)
+				}
+			})
+			d.able[i] = fit
+		}
+	}
 	scores := d.preferences.scores(d.pods, candidates, d.able)
-	index := make(map[string]int)
-	separation := separations(d.pods)
+	index, separation := make(map[string]int), separations(d.pods)
 	for i, pod := range d.pods {
 		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
-			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload + keyOf(scores[i])
+			limits[i].workload + keyOf(scores[i])
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores[i]})
+			d.classes = append(d.classes, class{request: d.requests[i], limit: limits[i], separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classes[at].count++
 		d.classes[at].pods = append(d.classes[at].pods, pod)
 	}
-	for c := range candidates {
-		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
-	}
-	d.checkPromises(candidates)
 }
 
 // shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources. Only a pod of
@@ -131,20 +140,18 @@ func (d *demand) shareAbility() {
 	}
 }
 
-// nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold.
+// nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold together.
 type nodeLimit struct {
-	most     int
-	workload string // or rule, "" where the limit is that of the pod's class
+	most     int    // 0 for as many as the shape's nodes hold in the core's packing
+	workload string // or rule, "" for no limit
 }
 
-// perNode returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
+// limits returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
 // than they did in each packing of the core, where fewer nodes were enough. Where a pod may run depends on other nodes in other
-// ways, too. Then the least mean in the core's packings counts, whosoever the pods are.
-func (d *demand) perNode(candidates []candidate) []nodeLimit {
-	list := make([]nodeLimit, len(d.pods))
-	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
+// ways, too. Then the mean in the core's packing on such nodes counts, whosoever the pods are.
+func (d *demand) limits(candidates []candidate) []nodeLimit {
+	list, listed := make([]nodeLimit, len(d.pods)), make(map[string][]int) // pods of each workload spread over nodes, by candidate
 	for i, pod := range d.pods {
-		list[i] = nodeLimit{most: math.MaxInt32}
 		skew, off := skewOverNodes(pod), keptOff(pod)
 		own := slices.IndexFunc(off, func(r rule) bool { return r.concerns(pod) }) // others like it, too
 		switch {
@@ -157,7 +164,7 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 			}
 			d.able[i].each(func(c int) { listed[list[i].workload][c]++ })
 		case dependsOnOthers(pod):
-			d.able[i].each(func(c int) { list[i].most = min(list[i].most, mean(len(candidates[c].option.Pods), candidates[c])) })
+			list[i] = nodeLimit{0, workloadOf(pod)}
 		}
 	}
 	for i := range list {

@@ -12,7 +12,7 @@
 //
 // A plan keeps the limits of a node that the pods and templates state. It does not know which pods others must be near, or how pods
 // spread over zones. The core knows, and filled the nodes of its options accordingly: the planned nodes hold no more such pods than
-// those (perNode, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
+// those (limits, checkPromises). Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
 // core finds pods pending, and scales up again. If pending pods must be near each other there is no plan: of the options with the most of
 // these pods the one with the lowest cost for what its pods are worth counts, with the nodes that the core filled.
 //

@@ -132,7 +132,7 @@ func (f *filler) greedy(order []int, s int, values []float64, left []int) float6
 			continue
 		}
 		class := &f.problem.classes[c]
-		count := class.request.fitting(f.room, min(left[c], class.perNode))
+		count := f.problem.fitting(c, s, f.room, left[c], f.chosen)
 		if count <= 0 || class.separation.from(present) {
 			if misses++; misses > maxMisses {
 				break

@@ -105,7 +105,7 @@ func (pl *planner) forward(of *packing, room []int) {
 			class := &p.classes[sh.class]
 			for k := range byShape[node.shape] {
 				to := &byShape[node.shape][k]
-				count := class.request.fitting(to.room, min(sh.count, class.perNode-of.nodes[to.node].has(sh.class)))
+				count := p.fitting(sh.class, node.shape, to.room, sh.count, of.nodes[to.node].shares)
 				if count <= 0 || class.separation.from(to.present) {
 					continue
 				}
@@ -184,14 +184,4 @@ func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
 	}
 	*to = part
 	return true
-}
-
-func (n *planned) has(class int) int {
-	count := 0
-	for _, sh := range n.shares {
-		if sh.class == class {
-			count += sh.count
-		}
-	}
-	return count
 }

@@ -95,6 +95,40 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	}
 }
 
+// Preferences and the lists of groups at their limits make several classes of a workload's pods.
+func TestLimitPerNodeHoldsForAllPodsOfAWorkload(t *testing.T) {
+	web := overNodes(replicas("web", 12, "100m", "100Mi"))
+	anyway := each(web, func(_ int, pod *apiv1.Pod) {
+		constraints := &pod.Spec.TopologySpreadConstraints
+		*constraints = append(*constraints, spreadAnyway([]*apiv1.Pod{pod})[0].Spec.TopologySpreadConstraints...)
+	})
+	resized := each(web, func(i int, pod *apiv1.Pod) {
+		pod.Spec.Containers[0].Resources.Requests = requests(fmt.Sprintf("%dm", 100+i), "100Mi")
+	})
+	for _, tt := range []struct {
+		name    string
+		options []expander.Option
+		want    map[string]int // nodes
+	}{
+		{"spread over groups anyway", []expander.Option{option("on-demand", 12, anyway), option("spot", 12, anyway)}, map[string]int{"on-demand": 6, "spot": 6}},
+		{"a group near its limit", []expander.Option{option("on-demand", 12, web), option("spot", 4, web[:4])}, map[string]int{"on-demand": 12}},
+		{"requests differ", []expander.Option{option("on-demand", 12, resized)}, map[string]int{"on-demand": 12}},
+		{"requests differ on two nodes of the core", []expander.Option{option("on-demand", 2, resized)}, map[string]int{"on-demand": 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFilter(flat{"on-demand": 1, "spot": 1}, nil)
+			f.Preferences.Percent = 5
+			got := map[string]int{}
+			for _, e := range f.Explain(tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")}) {
+				if e.PlannedNodes > 0 {
+					got[e.NodeGroup] = e.PlannedNodes
+				}
+			}
+			assert.Equal(t, tt.want, got, "planned nodes by group")
+		})
+	}
+}
+
 // near makes pods need one of an owner on their node, or in their zone.
 func near(topologyKey, owner string, pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {
@@ -127,6 +161,20 @@ func TestPodsThatMustBeNearEachOtherAreNotDivided(t *testing.T) {
 		assert.Truef(t, len(best) == 1 && len(best[0].Pods) == 40+len(tt.pods) && tt.whole == (len(chosen) == 0) && len(later) == 0,
 			"%s: chose %v, planned %v, want a whole option %t", tt.name, summary(best), chosen, tt.whole)
 	}
+}
+
+// The core fills large nodes further than small ones. Four pods that only a third group takes do not change that.
+func TestPodsNearRunningOnesFillEachNodeAsTheCoreDoes(t *testing.T) {
+	web := near(apiv1.LabelTopologyZone, "cache", replicas("web", 60, "1200m", "2Gi"))
+	options, infos, prices := offered([]offer{
+		{"small", 60, template("2", "4Gi"), 1, web}, {"large", 5, template("16", "32Gi"), 8, web},
+		{"gpu", 4, template("4", "16Gi", "1"), 6, replicas("gpu", 4, "1", "1Gi", "1")},
+	})
+	planned := map[string]int{}
+	for _, e := range newFilter(prices, nil).Explain(options, infos) {
+		planned[e.NodeGroup] = e.PlannedNodes
+	}
+	assert.Equal(t, map[string]int{"small": 0, "large": 5, "gpu": 4}, planned, "nodes")
 }
 
 // Pods that must be near each other do not have all pods go to the group that takes the most of them.

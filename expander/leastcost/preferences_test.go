@@ -23,19 +23,25 @@ func spreadAnyway(pods []*apiv1.Pod) []*apiv1.Pod {
 }
 
 // bought is a node of 4 CPUs.
-func bought(capacityType string) *framework.NodeInfo {
-	info := template("4", "16Gi")
+func bought(capacityType string, gpus ...string) *framework.NodeInfo {
+	info := template(append([]string{"4", "16Gi"}, gpus...)...)
 	info.Node().Labels = map[string]string{capacity: capacityType}
 	return info
 }
 
 func TestPlansFollowPreferences(t *testing.T) {
-	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"), "of-db": bought("on-demand"), "reserved": bought("reserved")}
+	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"), "of-db": bought("on-demand"), "reserved": bought("reserved"),
+		"small": template("2", "8Gi"), "gpu-spot": bought("spot", "1"), "gpu-on-demand": bought("on-demand", "1")}
+	templates["small"].Node().Labels = map[string]string{capacity: "a"}
 	web, db := replicas("web", 8, "1", "1Gi"), replicas("db", 8, "1", "1Gi")
 	limited := preferring("spot", web)
 	ranked := each(replicas("web", 12, "1", "1Gi"), func(_ int, pod *apiv1.Pod) {
 		affine(prefer(100, capacity, "spot"), prefer(50, capacity, "reserved"))(&pod.Spec)
 	})
+	train := replicas("train", 4, "4", "1Gi", "1")
+	gpus := func(web, train []*apiv1.Pod) []expander.Option {
+		return []expander.Option{option("small", 4, web), option("gpu-on-demand", 6, web, train), option("gpu-spot", 6, web, train)}
+	}
 	both := func(pods ...[]*apiv1.Pod) []expander.Option {
 		return []expander.Option{option("spot", 9, pods...), option("on-demand", 9, pods...)}
 	}
@@ -64,6 +70,10 @@ func TestPlansFollowPreferences(t *testing.T) {
 		{name: "a node more costs too much", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web[:1]), preferring("on-demand", db[:1])), percent: 5, want: map[string]int{"on-demand": 2}},
 		{name: "spread", prices: flat{"spot": 1, "on-demand": 1.02}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
 		{name: "spread over prices that differ", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 8}},
+		{name: "a cheaper group has too little", prices: flat{"small": 1, "gpu-spot": 5, "gpu-on-demand": 5}, options: gpus(preferring("spot", web), preferring("spot", train)),
+			percent: 5, want: map[string]int{"small": 8, "gpu-spot": 4}},
+		{name: "spread without a cheaper group that has too little", prices: flat{"small": 1, "gpu-spot": 5, "gpu-on-demand": 5}, options: gpus(spreadAnyway(web), spreadAnyway(train)),
+			percent: 5, want: map[string]int{"small": 8, "gpu-spot": 2, "gpu-on-demand": 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(tt.prices, nil)

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"cmp"
 	"encoding/binary"
 	"strconv"
 
@@ -16,7 +17,7 @@ type class struct {
 	count      int          // of pods
 	pods       []*apiv1.Pod // by namespace and name
 	fits       bits         // the shapes that have room for one
-	perNode    int          // how many of them one node may hold, whatever it offers
+	limit      nodeLimit    // beside what a node offers
 	separation separation   // from pods of which classes
 	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference, or none that counts
 	wide       bits         // the shapes that have room for one, the less preferred ones included
@@ -27,6 +28,7 @@ type shape struct {
 	offered amounts
 	cost    float64 // of one node per hour, penalty included, above 0
 	limit   int     // nodes that all its groups can add
+	mean    int     // of the pods on a node in the core's packing for the first of them
 	groups  []int   // candidates, by index, in their order
 }
 
@@ -42,6 +44,22 @@ func (p *problem) counts() (counts, all []int) {
 		counts, all = append(counts, class.count), append(all, c)
 	}
 	return counts, all
+}
+
+// fitting is how many pods of a class, and most at the most, have a place in the room of a shape's node beside the others there.
+func (p *problem) fitting(c, s int, room amounts, most int, others []share) int {
+	class := &p.classes[c]
+	count := class.request.fitting(room, most)
+	if class.limit.workload == "" || count == 0 {
+		return count
+	}
+	left := cmp.Or(class.limit.most, p.shapes[s].mean)
+	for _, sh := range others {
+		if p.classes[sh.class].limit.workload == class.limit.workload {
+			left -= sh.count
+		}
+	}
+	return min(count, left)
 }
 
 func (p *problem) addShapes(candidates []candidate, d *demand) {
@@ -63,7 +81,7 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 		if !ok {
 			i = len(p.shapes)
 			known[key] = i
-			p.shapes = append(p.shapes, shape{offered: d.offered[c], cost: candidates[c].unit})
+			p.shapes = append(p.shapes, shape{offered: d.offered[c], cost: candidates[c].unit, mean: mean(len(candidates[c].option.Pods), candidates[c])})
 		}
 		p.shapes[i].groups = append(p.shapes[i].groups, c)
 		p.shapes[i].limit += candidates[c].option.NodeCount

@@ -39,7 +39,7 @@ func (pl *planner) estimate() {
 		_, worth := pl.filler.fill(s, pl.values, counts, sample)
 		for c := range pl.problem.classes {
 			if class := &pl.problem.classes[c]; class.fits.has(s) {
-				worth = max(worth, pl.values[c]*float64(class.request.fitting(shape.offered, min(class.count, class.perNode))))
+				worth = max(worth, pl.values[c]*float64(pl.problem.fitting(c, s, shape.offered, class.count, nil)))
 			}
 		}
 		pl.upper[s] = worth / shape.cost
