@@ -31,11 +31,11 @@ func (e *entry) lead() time.Duration {
 	if len(e.starts) == 0 {
 		return unknownStart
 	}
-	least := time.Duration(0)
+	lead := max(0, slices.Max(e.starts)) + startReserve
 	if g := e.Group(); g != nil && g.WarmPool {
-		least = unknownStart
+		lead = max(lead, unknownStart)
 	}
-	return min(max(least, max(0, slices.Max(e.starts))+startReserve), longestStart)
+	return min(lead, longestStart)
 }
 
 // setSizes sets the sizes of a group of the entry that hold now, by AWS's clock, by which AWS acts. A minimum that holds ahead of its time stays

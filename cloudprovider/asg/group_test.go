@@ -32,8 +32,8 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 		t.Fatalf("left alone are %+v, want one with a problem that names its operator", foreign)
 	}
 	ids := w.members("theirs")
-	isForeign(t, w.cache.Increase(t.Context(), "theirs", 1))
-	isForeign(t, w.cache.Terminate(t.Context(), "theirs", ids[:1]))
+	_ = isForeign(t, w.cache.Increase(t.Context(), "theirs", 1))
+	_ = isForeign(t, w.cache.Terminate(t.Context(), "theirs", ids[:1]))
 	w.keeps("theirs", ids)
 }
 

@@ -487,7 +487,7 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	ids := w.members("g")
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}))
 	w.refresh()
-	isForeign(t, w.cache.Terminate(t.Context(), "g", ids[:1])) // before the new template was read
+	_ = isForeign(t, w.cache.Terminate(t.Context(), "g", ids[:1])) // before the new template was read
 	asg.Resolve(w.cache, t.Context())
 	w.must(w.cache.Terminate(t.Context(), "g", ids[:1]))
 }
@@ -497,7 +497,7 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
 	w.started()
 	ids := w.members("g")
-	isForeign(t, w.cache.Terminate(t.Context(), "g", ids))
+	_ = isForeign(t, w.cache.Terminate(t.Context(), "g", ids))
 	w.keeps("g", ids)
 }
 

@@ -92,8 +92,6 @@ func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string
 	}
 }
 
-const terminateAction = "TerminateInstanceInAutoScalingGroup"
-
 type togetherKey struct {
 	group   string
 	replace bool
@@ -141,12 +139,13 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	if len(run.stays) > 0 {
 		err = &TerminationError{Group: name, Stays: run.stays}
 	}
-	if awsclient.IsDenied(err) && awsclient.Operation(err) == terminateAction { // other nodes would be drained in vain
+	const action = "TerminateInstanceInAutoScalingGroup"
+	if awsclient.IsDenied(err) && awsclient.Operation(err) == action { // other nodes would be drained in vain
 		c.groups.update(name, func(e *entry) {
 			e.Change().Denied = group.Pause{Until: c.clock.Now().Add(synchronousRetry), Operation: launchspec.Operation{
 				Text: "AWS denied the termination of its instances: " + awsclient.Brief(err),
-				Remedy: "allow autoscaling:" + terminateAction + " on it, by no explicit deny and with the tag that a policy asks for: " +
-					"it is tried again after " + synchronousRetry.String() + ", or a change of its tags"}}
+				Remedy: "allow autoscaling:" + action + " on it, and deny it nowhere: it is tried again after " + synchronousRetry.String() +
+					", or a change of its tags"}}
 		})
 	}
 	return err

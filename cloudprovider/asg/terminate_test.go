@@ -180,7 +180,7 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 			w.refresh()
 			_, _, down = alone("a")
 			assert.False(t, down, "it is left alone though its tags have changed")
-			w.cache.Terminate(t.Context(), "a", ids[:count])
+			assert.Error(t, w.cache.Terminate(t.Context(), "a", ids[:count]))
 			w.aws.ClearFaults(fault)
 			w.must(w.cache.Replace(t.Context(), "a", ids[:count])) // as an interruption does
 			_, _, down = alone("a")

@@ -44,7 +44,7 @@ func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (
 	}
 	if changed {
 		for _, node := range h.nodes(instance) {
-			if m, _ := annotationOf(node); !m.planned() && !m.Terminating.IsZero() {
+			if m, _ := annotationOf(node); m.Kind != event.Reboot && !m.Terminating.IsZero() {
 				continue // it has ended by our own call
 			}
 			h.tell(node, j.group, "Cordoned and drained", j.current())

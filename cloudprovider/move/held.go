@@ -101,7 +101,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
 	}
 	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
-		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready for %s, with its pods and those of its DaemonSets", g.Name, r.Proof)
+		return HeldFirst, fmt.Sprintf("the first new node of group %q must work, not be cordoned, and have been Ready for %s, with its pods and those of its DaemonSets", g.Name, r.Proof)
 	}
 	if reason == Repair || due.Ends {
 		return "", ""

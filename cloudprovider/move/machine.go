@@ -105,9 +105,7 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		}
 	}
 	for _, n := range c.Starting {
-		if _, reason := r.due(n, now); reason < 0 {
-			r.conforms(n)
-		}
+		r.conforms(n)
 	}
 	slices.SortFunc(waiting, func(a, b candidate) int {
 		return cmp.Or(a.reason-b.reason, truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
@@ -157,7 +155,7 @@ func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
 func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, reason := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
-	if reason >= 0 && r.Reasons[reason].Name() == Repair {
+	if reason < 0 || r.Reasons[reason].Name() == Repair {
 		r.conforms(n)
 	}
 	if s.Step == Rebooting {
@@ -165,7 +163,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		return due, false
 	}
 	if reason < 0 {
-		switch r.conforms(n); {
+		switch {
 		case !begun:
 		case n.Leaving && !n.Instance.Lifecycle.Counts(): // it is gone
 		case n.Leaving, s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // which is still due, with too many others

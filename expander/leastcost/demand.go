@@ -143,7 +143,7 @@ func (d *demand) shareAbility() {
 // nodeLimit is how many pods of a workload, or of those with a rule for each other, one node may hold together.
 type nodeLimit struct {
 	most     int    // 0 for as many as the shape's nodes hold in the core's packing
-	workload string // or rule, "" for no limit
+	workload string // or rule, "near" for pods near others, each class for itself, "" for no limit
 }
 
 // limits returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
@@ -164,7 +164,7 @@ func (d *demand) limits(candidates []candidate) []nodeLimit {
 			}
 			d.able[i].each(func(c int) { listed[list[i].workload][c]++ })
 		case dependsOnOthers(pod):
-			list[i] = nodeLimit{0, workloadOf(pod)}
+			list[i] = nodeLimit{0, "near"}
 		}
 	}
 	for i := range list {

@@ -55,7 +55,7 @@ func (p *problem) fitting(c, s int, room amounts, most int, others []share) int 
 	}
 	left := cmp.Or(class.limit.most, p.shapes[s].mean)
 	for _, sh := range others {
-		if p.classes[sh.class].limit.workload == class.limit.workload {
+		if sh.class == c || class.limit.most > 0 && p.classes[sh.class].limit.workload == class.limit.workload {
 			left -= sh.count
 		}
 	}

@@ -3,6 +3,7 @@ package scaledown
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -149,14 +150,18 @@ func (b Budgets) RemovePods(pods []*corev1.Pod) {
 	b.RemainingPdbTracker.RemovePods(slices.DeleteFunc(slices.Clone(pods), podlist.IsFake))
 }
 
-// onceRestarted has no budget for pods whose Deployment is restarted before their node is drained.
+// onceRestarted lets budgets allow the eviction of pods whose Deployment is restarted before their node is drained.
 type onceRestarted struct{ pdb.RemainingPdbTracker }
 
 func (b onceRestarted) MatchingPdbs(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
+	budgets := b.RemainingPdbTracker.MatchingPdbs(pod)
 	if len(move.Deployments([]*corev1.Pod{pod})) > 0 {
-		return nil
+		for at, budget := range budgets {
+			budgets[at] = budget.DeepCopy()
+			budgets[at].Status.DisruptionsAllowed = math.MaxInt32
+		}
 	}
-	return b.RemainingPdbTracker.MatchingPdbs(pod)
+	return budgets
 }
 
 // doNotDisrupt blocks the drain for a pod that asks to be left alone. It reads the clock and not the time of the loop: FreshCandidates reads

@@ -104,9 +104,6 @@ func NewMoves(m Moves) *Moves {
 	return &m
 }
 
-// clockSkew is how far our clock may be ahead of the kubelets'.
-const clockSkew = 2 * time.Minute
-
 // late says which pod has become Ready on a node that moves since the core tainted it, and may not go by its budget. The core looks at the pods
 // once, so this one would end with the instance. Other removals end it, as in stock: it may come again each time, and nothing stops them after
 // three tries. Any goroutine may call late.
@@ -117,7 +114,7 @@ func (m *Moves) late(tainted *corev1.Node) error {
 	}
 	for _, p := range m.PodsOn(tainted.Name) {
 		if p.DeletionTimestamp != nil || nodemeta.BelongsToNode(p) || !podutil.IsPodReady(p) ||
-			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(began.Add(-clockSkew)) {
+			!podutil.GetPodReadyCondition(p.Status).LastTransitionTime.After(began.Add(-2*time.Minute)) { // by the kubelet's clock
 			continue
 		}
 		budgets, _ := m.Budgets.GetPodPodDisruptionBudgets(p)
@@ -200,8 +197,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			continue
 		}
 		byName[n.Name] = n
-		if m.Consolidation != nil && taints.HasTaint(n, interruption.Taint) {
-			m.Consolidation.Reason.Began(slices.DeleteFunc(m.PodsOn(n.Name), nodemeta.BelongsToNode), now)
+		if m.Consolidation != nil && taints.HasTaint(n, interruption.Taint) && !interruption.Planned(n) {
+			_, since, _ := interruption.Draining(n)
+			its := slices.DeleteFunc(m.PodsOn(n.Name), nodemeta.BelongsToNode)
+			m.Consolidation.Reason.Began(its, since) // with evictions before this loop
+			m.Consolidation.Reason.Began(its, now)
 		}
 		newest := m.newest(n, now)
 		s, moves := move.StateOf(newest)
@@ -356,7 +356,8 @@ func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*co
 		if nodemeta.Ready(n) { // but for the core
 			n = kubernetes.GetUnreadyNodeCopy(n, kubernetes.StartupNodes)
 		}
-		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Pods: func() []*corev1.Pod { return m.PodsOn(n.Name) }})
+		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Cordoned: n.Spec.Unschedulable && !beingDrained(n),
+			Pods: func() []*corev1.Pod { return m.PodsOn(n.Name) }})
 	}
 	return nodes
 }
