@@ -44,8 +44,9 @@ func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (
 	}
 	if changed {
 		for _, node := range h.nodes(instance) {
-			if m, _ := annotationOf(node); m.Kind != event.Reboot && !m.Terminating.IsZero() {
-				continue // it has ended by our own call
+			m, _ := annotationOf(node)
+			if m.Kind != event.Reboot && !m.Terminating.IsZero() && (r.Kind == event.StateChange || r.Kind == event.TerminateHook) {
+				continue // by our own call
 			}
 			h.tell(node, j.group, "Cordoned and drained", j.current())
 			h.cordon(ctx, j, node, annotation{Excluded: !j.current().planned()})

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// No consolidation moves pods that a move, a request or an interruption has evicted within once.
+	// No consolidation moves pods that a move, a request or an unplanned interruption has evicted within once.
 	once = time.Hour
 	// A plan must begin within begins. After that another one may be better. Between two of its nodes it may wait for goesOn, because pods that
 	// have moved may start slowly.
@@ -147,8 +147,8 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, none was evicted in the last hour, and no plan has failed
-// on the node.
+// MayGo reports whether the pods of a node have been there for long enough, none has come for one that was evicted within once, and no
+// plan has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
 	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {

@@ -224,6 +224,7 @@ func (r *round) reboots(n Node, s State, due bool, undue time.Time) {
 	hold, message := r.shut(n.Group, s.Reason, false)
 	switch {
 	case n.Leaving, due && hold == "":
+		delete(r.decision.Held, n.Name) // it may prove nothing, and is not held
 		return
 	case hold != "":
 		r.hold(n, s.Why, s.Reason, hold, message)

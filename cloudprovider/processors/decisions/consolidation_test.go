@@ -25,6 +25,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -491,6 +492,28 @@ func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
 			w.untilConsolidated(func(*decision.Report) bool { return evicted(w) })
 			w.comesAndStays("small-set-0", "small-1")
 		})
+	}
+}
+
+// A drain may have begun before the loop that sees it.
+func TestConsolidationLeavesPodsThatCameAfterTheMessage(t *testing.T) {
+	for kind, may := range map[event.Kind]bool{event.SpotInterruption: false, event.ScheduledChange: true} {
+		w := newDearWorld(t, 0, 3, "900m")
+		w.consolidation.Reason.On = false
+		w.loop()
+		cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
+		require.NoError(t, err)
+		drained := taken(cached.DeepCopy(), kind)
+		drained.Annotations = map[string]string{interruption.Taint: fmt.Sprintf(`{"kind":%q,"began":%q}`, kind, w.clock.Now().Add(-time.Minute).Format(time.RFC3339))}
+		fresh := running("new", "small-set-0", "900m", "small-1")
+		fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-30 * time.Second))
+		w.put(drained)
+		w.put(fresh)
+		w.loop()
+		n, err := w.factory.Core().V1().Nodes().Lister().Get("small-1")
+		require.NoError(t, err)
+		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		assert.Equalf(t, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(59*time.Minute)), "the new pod moves after %s", kind)
 	}
 }
 

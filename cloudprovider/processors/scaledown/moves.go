@@ -220,7 +220,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			imageless = append(imageless, i.ID)
 		}
 		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: leavesSoon(n) || interruption.RebootAsked(n),
-			Cordoned: n.Spec.Unschedulable && (!beingDrained(n) || interruption.Rebooting(n)), Pods: pods})
+			Cordoned: cordoned(n), Pods: pods})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -356,8 +356,7 @@ func (m *Moves) starting(ctx *cacontext.AutoscalingContext, known map[string]*co
 		if nodemeta.Ready(n) { // but for the core
 			n = kubernetes.GetUnreadyNodeCopy(n, kubernetes.StartupNodes)
 		}
-		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Cordoned: n.Spec.Unschedulable && !beingDrained(n),
-			Pods: func() []*corev1.Pod { return m.PodsOn(n.Name) }})
+		nodes = append(nodes, move.Node{Node: n, Instance: i, Group: g, Cordoned: cordoned(n), Pods: func() []*corev1.Pod { return m.PodsOn(n.Name) }})
 	}
 	return nodes
 }
@@ -382,6 +381,11 @@ func (m *Moves) leftAlone(n move.Node) bool {
 // beingDrained reports whether the core or the interruption drains the node.
 func beingDrained(n *corev1.Node) bool {
 	return taints.HasToBeDeletedTaint(n) || taints.HasTaint(n, interruption.Taint)
+}
+
+// cordoned reports whether somebody has cordoned the node, or a reboot, and no other drain.
+func cordoned(n *corev1.Node) bool {
+	return n.Spec.Unschedulable && (!beingDrained(n) || interruption.Rebooting(n))
 }
 
 // leavesSoon reports whether the node is drained and goes soon. A drain for a change that AWS plans may wait for weeks.
