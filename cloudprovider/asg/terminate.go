@@ -144,8 +144,8 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 		c.groups.update(name, func(e *entry) {
 			e.Change().Denied = group.Pause{Until: c.clock.Now().Add(synchronousRetry), Operation: launchspec.Operation{
 				Text: "AWS denied the termination of its instances: " + awsclient.Brief(err),
-				Remedy: "allow autoscaling:" + action + " on it, by the tag that a policy asks for, and deny it nowhere: it is tried again after " + synchronousRetry.String() +
-					", or a change of its tags"}}
+				Remedy: "allow autoscaling:" + action + " on it, by the tag that a policy asks for, and deny it nowhere: " +
+					"it is tried again after " + synchronousRetry.String() + ", or a change of its tags"}}
 		})
 	}
 	return err
