@@ -47,7 +47,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 	}, large, awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
-	w := newMovingWorld(t, on, o, true, m)
+	w := newMovingWorld(t, on, o, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
 			n.Labels = map[string]string{"disk": group, corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: awsworld.ZoneA}

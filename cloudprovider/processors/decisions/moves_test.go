@@ -57,7 +57,7 @@ func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, c
 		o.ScaleDownDelayAfterAdd = 100 * time.Hour
 	}
 	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	for i, n := range nodes {
@@ -668,7 +668,7 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &move.Machine{Reasons: []move.Reason{tt.reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true, m)
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), m)
 			nodes := w.ready("small")
 			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 			nodes[1].CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
@@ -694,7 +694,7 @@ func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	o := options()
 	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
 	m := &move.Machine{Reasons: []move.Reason{changed{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true, m)
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "new", "true")
@@ -841,7 +841,7 @@ func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
 	o.MaxDrainParallelism, o.ScaleDownDelayAfterAdd = 2, 100*time.Hour
 	o.NodeDeleteDelayAfterTaint = time.Hour // the drains outlast the test
 	on := onAWS(t, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 2, 5, nil), awsworld.Group("free", "m5.large", 0, 2, 5, nil))
-	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{soon{}}, Budgets: parseBudgets(t, "100%")})
+	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{soon{}}, Budgets: parseBudgets(t, "100%")})
 	moves := move.State{Reason: move.Rotation, Step: move.Placing, Since: w.clock.Now(), Began: w.clock.Now()}
 	for i, n := range append(w.ready("a"), w.ready("b")...) {
 		metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true")
@@ -947,7 +947,7 @@ func goAheadOfAnAction(t *testing.T, drained event.Kind) {
 		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
 	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
 	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
-	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
+	w := newMovingWorld(t, on, options(), &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
 		o.Actions = o.AutoScaling.(asg.ActionsAPI)
 	})
 	for i, n := range w.ready("small")[:3] {
@@ -992,7 +992,7 @@ func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.No
 	require.NoError(t, err)
 	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}, options()
 	o.ScaleDownUnreadyEnabled = true
-	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
+	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
 	return w, w.ready("small")
 }

@@ -43,7 +43,7 @@ func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Nod
 
 func newRequestWorldOf(t *testing.T, o config.AutoscalingOptions, least int, cpu string) (*world, []*corev1.Node) {
 	t.Helper()
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o)
 	nodes := w.ready("small")
 	w.join(nodes...) // the core taints them in the API server
 	for _, pod := range []*corev1.Pod{running("a", "a", cpu, "small-0"), running("b", "b", cpu, "small-1"), running("c", "c", "100m", "small-2")} {
@@ -404,7 +404,7 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 	for name, least := range map[string]int{"it goes": 0, "it stays for the minimum": 1} {
 		t.Run(name, func(t *testing.T) {
 			on := onAWS(t, awsworld.Group("asked", "m5.large", least, 1, 1, nil), awsworld.Group("small", "m5.large", 0, 2, 2, nil))
-			w := newWorld(t, on, options(), true)
+			w := newWorld(t, on, options())
 			node := w.ready("asked")[0]
 			nodemeta.RemovalRequested.Mark(node)
 			w.join(node)
@@ -446,7 +446,7 @@ func (l lookedAt) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *f
 
 // The pods fit nowhere else. A loop looks at eleven nodes, and no further one stands first for ever. The empty nodes go at once.
 func TestManyRequestedNodesTakeTurns(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options())
 	for i, n := range w.ready("small") {
 		nodemeta.RemovalRequested.Mark(n)
 		metav1.SetMetaDataLabel(&n.ObjectMeta, "name", n.Name)

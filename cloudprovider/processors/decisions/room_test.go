@@ -105,7 +105,7 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		o := options()
 		o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
 		m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true, m)
+		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, m)
 		node := w.ready("small")[0]
 		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
 		w.join(node)
@@ -152,7 +152,7 @@ func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
 			c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 		}, awsworld.Group("big", "m5.2xlarge", 0, 1, 5, nil), awsworld.Group("small", "m5.large", 0, 0, 5, nil))
-		w := newMovingWorld(t, on, o, true, m)
+		w := newMovingWorld(t, on, o, m)
 		node := w.ready("big")[0]
 		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
 		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))

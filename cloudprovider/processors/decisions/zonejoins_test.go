@@ -31,7 +31,7 @@ func (w *world) joinsAfter(took time.Duration, group string) {
 
 // Nobody knows when these instances were launched: the first was there before this process, the second the core sees a minute after it came.
 func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.joinsAfter(10*time.Second, "web")
 	require.NoError(t, w.AWS.SetDesired("web", 2))
@@ -62,7 +62,7 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 	pooled := awsworld.Group("web", "m5.large", 0, 0, 9, nil)
 	pooled.WarmPool = &fakeaws.WarmPool{Warmed: 1}
-	w := newWorld(t, onAWS(t, pooled), options(), true)
+	w := newWorld(t, onAWS(t, pooled), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.put(waiting("web-0", "web", "1500m"))
 	w.loop()
@@ -79,7 +79,7 @@ func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 }
 
 func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.joinsAfter(4*time.Minute, "web")
 	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"))
@@ -95,7 +95,7 @@ func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
 
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
 func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.put(waiting("web-0", "web", "1"))
 	w.loop()

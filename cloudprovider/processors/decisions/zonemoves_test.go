@@ -46,7 +46,7 @@ func newNamedZonesWorld(t *testing.T, g fakeaws.AutoScalingGroup, named []group.
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "larger",
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, g)
-	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute},
+	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute},
 		func(a *asg.Options) { a.Discovery.Named = named })
 	w.Eventually(func() string {
 		w.Reread()
