@@ -124,12 +124,11 @@ func TestNodeWhoseInstanceEndsHoldsNoConsolidation(t *testing.T) {
 		big.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
 	})
 	w.loop() // takes the taints of an earlier leader off
-	n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
-	require.NoError(t, err)
+	n := w.stored("big-0")
 	moves := move.State{Reason: move.Rotation, Step: move.Placing, Began: w.clock.Now(), Since: w.clock.Now()}
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
 	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(w.clock.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
-	n, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+	n, err := w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	w.put(n)
 	require.NoError(t, w.NodeGroup("big").DeleteNodes([]*corev1.Node{n}))
@@ -189,10 +188,8 @@ func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
 	untilTainted := func(want ...corev1.TaintEffect) {
 		t.Helper()
 		w.untilConsolidated(func(*decision.Report) bool {
-			n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
-			require.NoError(t, err)
 			var got []corev1.TaintEffect
-			for _, taint := range n.Spec.Taints {
+			for _, taint := range w.stored("big-0").Spec.Taints {
 				if taint.Key == move.Taint {
 					got = append(got, taint.Effect)
 				}
@@ -412,9 +409,7 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		return held(r) && w.restarts() == 1
 	})
 	w.Eventually(func() string { // the clock runs ahead of the cache
-		n, err := w.factory.Core().V1().Nodes().Lister().Get(from)
-		require.NoError(t, err)
-		if s, _ := move.StateOf(n); s.Restarted.IsZero() {
+		if s, _ := move.StateOf(w.cached(from)); s.Restarted.IsZero() {
 			return fmt.Sprintf("the cache has %+v", s)
 		}
 		return ""
@@ -455,10 +450,8 @@ func (w *world) comesAndStays(set, node string) {
 	fresh := running("new", set, "900m", node)
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.put(fresh)
-	n, err := w.factory.Core().V1().Nodes().Lister().Get(node)
-	require.NoError(w.T, err)
 	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
-		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		on := move.Node{Node: w.cached(node), Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
 		assert.Equalf(w.T, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
 	}
 }
@@ -485,9 +478,7 @@ func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
 			w := newDearWorld(t, 0, 3, "900m")
 			w.consolidation.Reason.On = false
 			w.loop() // takes the taints of an earlier leader off
-			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
-			require.NoError(t, err)
-			evicted := evict(w, cached.DeepCopy())
+			evicted := evict(w, w.cached("small-0"))
 			w.untilConsolidated(func(*decision.Report) bool { return evicted(w) })
 			w.comesAndStays("small-set-0", "small-1")
 		})
@@ -576,9 +567,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
-			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-1")
-			require.NoError(t, err)
-			other := cached.DeepCopy()
+			other := w.cached("small-1")
 			other.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b"
 			w.update(other)
 			for i := range 2 {
@@ -715,9 +704,7 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "2")
 	w.consolidation.Horizon = 4 * time.Hour
-	cached, err := w.factory.Core().V1().Nodes().Lister().Get("big-0")
-	require.NoError(t, err)
-	big := cached.DeepCopy()
+	big := w.cached("big-0")
 	for _, amounts := range []corev1.ResourceList{big.Status.Allocatable, big.Status.Capacity} {
 		amounts[corev1.ResourceCPU] = resource.MustParse("7910m")
 	}

@@ -768,10 +768,9 @@ func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
 			p.Reason.Message == `scale-up of group "small" is paused until 2126-12-01 06:00:00 UTC by its tag asg-autoscaler.github.io/paused`, "group paused %+v", p)
 		w.at = w.at.Add(6 * time.Minute)
 	}
-	cached, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-1", metav1.GetOptions{})
-	require.NoError(t, err)
-	assert.Truef(t, len(cached.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
-		"taints %v, evicted %q, calls %v, want none", cached.Spec.Taints, w.evicted(), w.AWS.Calls())
+	stored := w.stored("small-1")
+	assert.Truef(t, len(stored.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
+		"taints %v, evicted %q, calls %v, want none", stored.Spec.Taints, w.evicted(), w.AWS.Calls())
 }
 
 // The core looks into a blocked node every five minutes. In between it says only that it has done so.

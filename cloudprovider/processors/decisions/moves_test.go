@@ -152,9 +152,7 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
 	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q, want it to begin with %q", n.Reason.Message, want)
-	stored, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-	require.NoError(t, err)
-	s, _ := move.StateOf(stored)
+	s, _ := move.StateOf(w.stored("small-0"))
 	assert.Truef(t, s.Step == move.Placing && s.Replacement == "small" && s.Launches == 1, "the node says %+v", s)
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
@@ -265,9 +263,7 @@ func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
 				w.loop()
-				stored, err := w.client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
-				require.NoError(t, err)
-				return cmp.Diff("", stored.Annotations[move.Annotation])
+				return cmp.Diff("", w.stored(n.Name).Annotations[move.Annotation])
 			})
 			families, err := w.moves.Gather()
 			require.NoError(t, err)
@@ -607,8 +603,7 @@ func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
 	})
 	marked := func() (taint, annotation bool) {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-		require.NoError(t, err)
+		n := w.stored("small-0")
 		_, annotation = move.StateOf(n)
 		return taints.HasTaint(n, move.Taint), annotation
 	}
@@ -808,9 +803,7 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
 	})
 	restarted := func() bool {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-		require.NoError(t, err)
-		s, _ := move.StateOf(n)
+		s, _ := move.StateOf(w.stored("small-0"))
 		return !s.Restarted.IsZero()
 	}
 	w.untilMove(func(decision.Node) bool { return restarted() })
@@ -1030,18 +1023,15 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 		w.clock.Step(20 * time.Minute)
 		w.loop()
 	}
-	former, err := w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
-	require.NoError(t, err)
 	stop := nodes[0].DeepCopy()
-	stop.CreationTimestamp = metav1.NewTime(former.CreationTimestamp.Add(time.Minute))
+	stop.CreationTimestamp = metav1.NewTime(w.stored("former").CreationTimestamp.Add(time.Minute))
 	stop.Status.Conditions[0].Status, stop.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(w.clock.Now())
 	w.put(stop) // its containerd restarts, say
 	for range 3 {
 		w.clock.Step(10 * time.Second)
 		w.loop()
 	}
-	former, err = w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
-	require.NoError(t, err)
+	former := w.stored("former")
 	assert.Truef(t, len(former.Annotations) == 0 && len(former.Spec.Taints) == 1, "annotations %v and taints %v", former.Annotations, former.Spec.Taints)
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.desired() == 5, w.IsMember(nodes[0]), w.IsMember(nodes[2])},
 		"five are desired, the instance of two nodes is there, and that of the sick node")
@@ -1058,8 +1048,7 @@ func TestNodeThatIsRebootedStays(t *testing.T) {
 	silence(nodes[2])
 	w.join(nodes...)
 	state := func() move.State {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
-		require.NoError(t, err)
+		n := w.stored(nodes[2].Name)
 		s, _ := move.StateOf(n)
 		if shown, _ := move.StateOf(nodes[2]); shown.Step != s.Step { // the watch
 			nodes[2] = n
@@ -1128,17 +1117,12 @@ func TestRebootIsTakenBack(t *testing.T) {
 			}
 			silence(nodes[2])
 			w.join(nodes...)
-			written := func() *corev1.Node {
-				n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
-				require.NoError(t, err)
-				return n
-			}
-			step := func() move.Step { s, _ := move.StateOf(written()); return s.Step }
+			step := func() move.Step { s, _ := move.StateOf(w.stored(nodes[2].Name)); return s.Step }
 			w.Eventually(func() string {
 				w.loop()
 				return cmp.Diff(move.Rebooting, step())
 			})
-			n := taken(written(), event.Reboot)
+			n := taken(w.stored(nodes[2].Name), event.Reboot)
 			n.Annotations[interruption.Taint] = `{"kind":"reboot"}`
 			if tt.asked {
 				n.Annotations[interruption.Taint] = `{"kind":"reboot","terminating":"2026-11-26T12:00:00Z"}`
@@ -1157,7 +1141,7 @@ func TestRebootIsTakenBack(t *testing.T) {
 				return cmp.Diff(tt.want, step())
 			})
 			assert.Equal(t, 6, w.desired())
-			s, _ := move.StateOf(written())
+			s, _ := move.StateOf(w.stored(nodes[2].Name))
 			assert.Equal(t, tt.want == move.Rebooting, s.Boot != "", "a reboot that was taken back is still to come")
 		})
 	}

@@ -256,9 +256,7 @@ func TestRequestedNodeGoesWhichAConsolidationWouldKeep(t *testing.T) {
 		spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway)
 		w.put(pod)
 	}
-	cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
-	require.NoError(t, err)
-	n, now := cached.DeepCopy(), w.clock.Now()
+	n, now := w.cached("small-0"), w.clock.Now()
 	waits := move.State{Reason: move.Consolidation, Step: move.Waiting, Since: now, Began: now, Retry: now.Add(time.Hour)}
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, waits.Text())
 	nodemeta.RemovalRequested.Mark(n)

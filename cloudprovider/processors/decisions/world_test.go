@@ -301,6 +301,22 @@ func (w *world) put(objects ...runtime.Object) {
 	}
 }
 
+// stored is a node as the API server has it.
+func (w *world) stored(name string) *corev1.Node {
+	w.T.Helper()
+	n, err := w.client.CoreV1().Nodes().Get(w.T.Context(), name, metav1.GetOptions{})
+	require.NoError(w.T, err)
+	return n
+}
+
+// cached is a copy of a node as the loops see it.
+func (w *world) cached(name string) *corev1.Node {
+	w.T.Helper()
+	n, err := w.factory.Core().V1().Nodes().Lister().Get(name)
+	require.NoError(w.T, err)
+	return n.DeepCopy()
+}
+
 // onAWS starts an AWS that launches synchronously within some milliseconds.
 func onAWS(t testing.TB, groups ...fakeaws.AutoScalingGroup) *awsworld.World {
 	t.Helper()
