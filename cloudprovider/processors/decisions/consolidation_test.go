@@ -175,9 +175,7 @@ func cheaperReplaces(t *testing.T, age time.Duration) {
 		n := w.node(w.loop(), "big-0")
 		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
 	}
-	fresh = fresh.DeepCopy()
-	fresh.Spec.Taints = nil
-	w.update(fresh)
+	w.change(fresh, func(n *corev1.Node) { n.Spec.Taints = nil })
 	w.untilSizes("0 big, 1 small")
 }
 
@@ -567,9 +565,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
-			other := w.cached("small-1")
-			other.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b"
-			w.update(other)
+			w.change(w.cached("small-1"), func(n *corev1.Node) { n.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b" })
 			for i := range 2 {
 				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
 				tt.change(pod)

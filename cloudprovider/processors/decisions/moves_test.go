@@ -219,9 +219,7 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRotationWorld(t, "500m", func(pod *corev1.Pod) { pod.Annotations = tt.pod })
-			n := nodes[0].DeepCopy()
-			n.Annotations = tt.node
-			w.update(n)
+			w.change(nodes[0], func(n *corev1.Node) { n.Annotations = tt.node })
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
 				w.loop()

@@ -9,7 +9,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -46,9 +45,7 @@ func TestReplacementCountsAsAScaleUp(t *testing.T) {
 				w.AWS.AddShortage(s)
 			}
 			addedBefore, failedBefore := counted(t, added), counted(t, failed)
-			n := nodes[0].DeepCopy()
-			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-			w.update(n)
+			w.change(nodes[0], replacedFirst)
 			for range 3 {
 				w.loop()
 			}

@@ -74,12 +74,18 @@ func (w *world) update(node *corev1.Node) {
 	})
 }
 
+// change is update for a copy of the node with a change.
+func (w *world) change(node *corev1.Node, change func(*corev1.Node)) {
+	w.T.Helper()
+	node = node.DeepCopy()
+	change(node)
+	w.update(node)
+}
+
 // request asks for the removal of a node.
 func (w *world) request(node *corev1.Node) {
 	w.T.Helper()
-	node = node.DeepCopy()
-	nodemeta.RemovalRequested.Mark(node)
-	w.update(node)
+	w.change(node, func(n *corev1.Node) { nodemeta.RemovalRequested.Mark(n) })
 }
 
 // desired is the desired capacity of the group small.
@@ -128,10 +134,9 @@ func TestRequestedNodeGoes(t *testing.T) {
 // A dry run moves nothing, and may ask for the removal of a node that moves.
 func TestDryRunRemovesANodeThatMoves(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")
-	n := nodes[0].DeepCopy()
-	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, move.State{Reason: move.Rotation, Step: move.Placing}.Text())
-	w.update(n)
-	w.asked.Also = n.Name
+	moves := move.State{Reason: move.Rotation, Step: move.Placing}
+	w.change(nodes[0], func(n *corev1.Node) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text()) })
+	w.asked.Also = nodes[0].Name
 	w.loop()
 	w.gone(2)
 }
@@ -274,9 +279,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		w, nodes := newRequestWorld(t, least, "1800m")
 		w.put(running("full", "c", "1700m", "small-2"))
 		for _, n := range nodes[:2] {
-			n = n.DeepCopy()
-			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-			w.update(n)
+			w.change(n, replacedFirst)
 		}
 		for range 3 {
 			w.loop()
@@ -317,9 +320,7 @@ func TestScaleDownPausesAfterARequest(t *testing.T) {
 			if tt.desired > 3 {
 				w.put(running("full", "c", "1700m", "small-2"))
 			}
-			n := nodes[0].DeepCopy()
-			nodemeta.RemovalRequested.Set(n, tt.how)
-			w.update(n)
+			w.change(nodes[0], func(n *corev1.Node) { nodemeta.RemovalRequested.Set(n, tt.how) })
 			w.loop()
 			if tt.desired > 3 {
 				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
@@ -343,9 +344,7 @@ func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
 	w.put(running("full", "c", "1700m", "small-2"))
 	w.loop()
 	w.backoff.Backoff(w.NodeGroup("small"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
+	w.change(nodes[0], replacedFirst)
 	for range 3 {
 		w.loop()
 	}
@@ -359,9 +358,7 @@ func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
 	w, nodes := newRequestWorld(t, 3, "1800m")
 	require.NoError(t, w.AWS.SetLimits("small", 3, 3))
 	w.Reread()
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
+	w.change(nodes[0], replacedFirst)
 	w.loop()
 	o := w.node(w.loop(), "small-0")
 	if want := `group "small" has its minimum size of 3, and no replacement can come: group "small" has its maximum size of 3`; w.desired() != 3 || !strings.HasSuffix(o.Reason.Message, want) ||
@@ -374,9 +371,7 @@ func TestReplacementWaitsForRoomInTheCluster(t *testing.T) {
 	o := options()
 	o.MaxNodesTotal = 3
 	w, nodes := newRequestWorldOf(t, o, 3, "1800m")
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
+	w.change(nodes[0], replacedFirst)
 	w.loop()
 	got := w.node(w.loop(), "small-0").Reason
 	assert.Equal(t, 3, w.desired(), "desired")
