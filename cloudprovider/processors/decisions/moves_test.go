@@ -32,16 +32,25 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// outdated is a reason for nodes with the label outdated.
-type outdated struct{}
+// outdated is a reason for nodes with the label outdated. It is a rotation, or a repair.
+type outdated struct {
+	repair bool
+	why    move.Why // but for its cause. Nodes with the label ends end in any case.
+}
 
-func (outdated) Name() string { return move.Rotation }
+func (o outdated) Name() string {
+	if o.repair {
+		return move.Repair
+	}
+	return move.Rotation
+}
 
 func (outdated) Judged(move.Node) bool { return true }
 
-func (outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
+func (o outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
 	_, due := n.Labels["outdated"]
-	return move.Why{Cause: "launch template version 1, and new instances get 2"}, due
+	o.why.Cause, o.why.Ends = "launch template version 1, and new instances get 2", o.why.Ends || n.Labels["ends"] != ""
+	return o.why, due
 }
 
 // newRotationWorld has a group of three nodes with a Ready pod each. The node small-0 is outdated.
@@ -633,14 +642,8 @@ func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	assert.Equal(t, 5, w.desired(), "desired, want one for the minimum")
 }
 
-// changed is a reason for nodes with the label outdated, after a change of their group.
-type changed struct{ outdated }
-
-func (c changed) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := c.outdated.Due(n, now)
-	why.Target = "2"
-	return why, due
-}
+// changed is outdated after a change of the group.
+var changed = outdated{why: move.Why{Target: "2"}}
 
 // The core hides a new node that is not Ready for it.
 func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
@@ -655,8 +658,8 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 		pod    bool
 		want   move.Hold
 	}{
-		{name: "its change is not proven", reason: changed{}, ready: notReady, want: move.HeldFirst},
-		{name: "its start-up taint is there", reason: changed{}, ready: ready, taint: taints.StartupTaintPrefix + "cni", want: move.HeldFirst},
+		{name: "its change is not proven", reason: changed, ready: notReady, want: move.HeldFirst},
+		{name: "its start-up taint is there", reason: changed, ready: ready, taint: taints.StartupTaintPrefix + "cni", want: move.HeldFirst},
 		{name: "its pod is not Ready", reason: outdated{}, ready: notReady, pod: true, want: move.HeldRollout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -686,7 +689,7 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	o := options()
 	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
-	m := &move.Machine{Reasons: []move.Reason{changed{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+	m := &move.Machine{Reasons: []move.Reason{changed}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
 	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
@@ -702,23 +705,12 @@ func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 
-// sick is a reason for the repair of nodes with the label outdated.
-type sick struct{ outdated }
-
-func (sick) Name() string { return move.Repair }
-
-// ending is a reason for nodes that AWS is about to end.
-type ending struct{ outdated }
-
-func (e ending) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := e.outdated.Due(n, now)
-	why.Ends = true
-	return why, due
-}
+// ending is outdated for nodes that AWS is about to end.
+var ending = outdated{why: move.Why{Ends: true}}
 
 // The other node does not start in time, before or after their own new node is there.
 func TestRepairsAndNodesThatAWSEndsWaitForNoOtherNodes(t *testing.T) {
-	for name, reason := range map[string]move.Reason{"repair": sick{}, "AWS ends it": ending{}} {
+	for name, reason := range map[string]move.Reason{"repair": outdated{repair: true}, "AWS ends it": ending} {
 		for _, replaced := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, replaced %t", name, replaced), func(t *testing.T) {
 				cpu, size := "500m", 3
@@ -817,22 +809,13 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
 }
 
-// soon is a reason for the nodes of outdated that AWS is about to end: those with the label ends.
-type soon struct{ outdated }
-
-func (s soon) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := s.outdated.Due(n, now)
-	why.Ends = n.Labels["ends"] != ""
-	return why, due
-}
-
 // Two nodes may be drained at once. The core by itself would take both of one group before it takes one of the other.
 func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
 	o := options()
 	o.MaxDrainParallelism, o.ScaleDownDelayAfterAdd = 2, 100*time.Hour
 	o.NodeDeleteDelayAfterTaint = time.Hour // the drains outlast the test
 	on := onAWS(t, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 2, 5, nil), awsworld.Group("free", "m5.large", 0, 2, 5, nil))
-	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{soon{}}, Budgets: parseBudgets(t, "100%")})
+	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%")})
 	moves := move.State{Reason: move.Rotation, Step: move.Placing, Since: w.clock.Now(), Began: w.clock.Now()}
 	for i, n := range append(w.ready("a"), w.ready("b")...) {
 		metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true")
@@ -873,7 +856,7 @@ func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
 	})
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
-	w.machine.Reasons = []move.Reason{ending{}}
+	w.machine.Reasons = []move.Reason{ending}
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 

@@ -90,15 +90,6 @@ func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
 	})
 }
 
-// broken is a reason for the repair of nodes with the label outdated, as they are repaired in life.
-type broken struct{ sick }
-
-func (b broken) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := b.sick.Due(n, now)
-	why.IgnoresWishes = true
-	return why, due
-}
-
 // Nothing launches a node for the pods of the request before its booking has ended.
 func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 	one := func(t *testing.T, reason move.Reason) *world {
@@ -127,7 +118,7 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		})
 	})
 	t.Run("a repair waits for nobody", func(t *testing.T) {
-		w := one(t, broken{})
+		w := one(t, outdated{repair: true, why: move.Why{IgnoresWishes: true}}) // as nodes are repaired in life
 		w.Eventually(func() string {
 			w.loop()
 			return cmp.Diff(0, w.desired())
