@@ -980,24 +980,18 @@ func TestBackoffInTheMetricsEndsWithItsGroup(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("gone", "m5.large", 0, 0, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.backoff.Backoff(w.NodeGroup("gone"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}, w.at)
-	shown := func() (values []float64) {
-		families, err := legacyregistry.DefaultGatherer.Gather()
-		require.NoError(t, err)
-		for _, f := range families {
-			for _, m := range f.Metric {
-				if f.GetName() == "cluster_autoscaler_node_group_backoff_status" && m.Label[0].GetValue() == "gone" {
-					values = append(values, m.Gauge.GetValue())
-				}
-			}
-		}
-		return values
+	shows := func(want float64, when string) {
+		t.Helper()
+		value, values := metric(t, legacyregistry.DefaultGatherer, "cluster_autoscaler_node_group_backoff_status", "gone")
+		require.Equal(t, 1, values, when)
+		require.InDelta(t, want, value, 0, when)
 	}
 	w.loop()
-	require.Equal(t, []float64{1}, shown(), "the group is backed off")
+	shows(1, "the group is backed off")
 	require.NoError(t, w.AWS.DeleteGroup("gone"))
 	w.Reread()
 	w.loop()
-	assert.Equal(t, []float64{0}, shown(), "the group is gone")
+	shows(0, "the group is gone")
 }
 
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {

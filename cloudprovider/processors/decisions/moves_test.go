@@ -272,16 +272,7 @@ func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
 				w.loop()
 				return cmp.Diff("", w.stored(n.Name).Annotations[move.Annotation])
 			})
-			families, err := w.moves.Gather()
-			require.NoError(t, err)
-			count := 0.0
-			for _, f := range families {
-				for _, m := range f.GetMetric() {
-					if f.GetName() == "asg_autoscaler_moves_total" {
-						count += m.GetCounter().GetValue()
-					}
-				}
-			}
+			count, _ := metric(t, w.moves, "asg_autoscaler_moves_total", "")
 			assert.Equal(t, tt.want, count, "outcomes")
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
@@ -14,19 +15,27 @@ import (
 
 var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(true) })
 
-// counted is the sum of a counter of the core.
-func counted(t *testing.T, name string) (sum int) {
+// metric is the sum of a metric's values, and how many it has. Those of one group alone count if the group is not "".
+func metric(t *testing.T, from prometheus.Gatherer, name, group string) (sum float64, values int) {
 	t.Helper()
-	families, err := legacyregistry.DefaultGatherer.Gather()
+	families, err := from.Gather()
 	require.NoError(t, err)
 	for _, f := range families {
 		for _, m := range f.Metric {
-			if f.GetName() == name {
-				sum += int(m.GetCounter().GetValue())
+			if f.GetName() == name && (group == "" || m.Label[0].GetValue() == group) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				values++
 			}
 		}
 	}
-	return sum
+	return sum, values
+}
+
+// counted is the sum of a counter of the core.
+func counted(t *testing.T, name string) int {
+	t.Helper()
+	sum, _ := metric(t, legacyregistry.DefaultGatherer, name, "")
+	return int(sum)
 }
 
 func TestReplacementCountsAsAScaleUp(t *testing.T) {
