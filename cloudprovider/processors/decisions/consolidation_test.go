@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -421,12 +420,6 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(old))
 	w.untilSizes("0 big, 1 small")
 	assert.Equal(t, "", w.evicted(), "evicted")
-}
-
-// noneMayGo is a disruption budget of all pods that lets none go.
-func noneMayGo() *policyv1.PodDisruptionBudget {
-	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
 }
 
 // A restart of one Deployment would not help the other pod of the node.

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -44,7 +43,7 @@ import (
 func TestAnswersAreByName(t *testing.T) {
 	var groups []fakeaws.AutoScalingGroup
 	for n := range 8 {
-		groups = append(groups, awsworld.Group(named(n), "m5.large", 0, 0, 5, nil))
+		groups = append(groups, awsworld.Group(fmt.Sprint("group-", n), "m5.large", 0, 0, 5, nil))
 	}
 	w := newWorld(t, onAWS(t, groups...), options())
 	w.put(waiting("big-1", "big", "64"))
@@ -561,9 +560,7 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	lone := running("lone", "lone", "100m", "small-1")
 	lone.OwnerReferences = nil
 	w.join(nodes...) // the core taints them in the API server
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: lone.Labels}}})
-	w.put(running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
+	w.put(noneMayGo(), running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
 	w.loop()
 	w.at = w.at.Add(time.Minute)
 	r := w.loop()
@@ -793,11 +790,9 @@ func TestBlockedNodeKeepsItsReason(t *testing.T) {
 // The budget and the pod may be gone before the core looks again.
 func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
-	pod := running("api", "api", "100m", "small-0")
-	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+	budget := noneMayGo()
 	w.join(w.ready("small")...)
-	w.put(pod, budget)
+	w.put(running("api", "api", "100m", "small-0"), budget)
 	w.loop()
 	looked := w.at
 	require.NoError(t, w.factory.Policy().V1().PodDisruptionBudgets().Informer().GetIndexer().Delete(budget))

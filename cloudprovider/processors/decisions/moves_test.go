@@ -867,8 +867,7 @@ func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {
 		pod.Annotations = map[string]string{move.RestartToMove: "true"}
 	})
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}})
+	w.put(noneMayGo())
 	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
 	w.Reread()
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })

@@ -169,8 +169,7 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 			w.put(lone)
 		}, message: `pod "default/lone" has no controller that would start it elsewhere`},
 		{name: "a budget", cpu: "500m", code: decision.CodePod, pod: "default/a", change: func(w *world, _ *corev1.Node) {
-			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-				Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+			w.put(noneMayGo())
 		}, message: `the disruption budget "none-may-go" of pod "default/a" allows no eviction`},
 		{name: "the minimum", least: 3, cpu: "500m", code: decision.CodeMinSize, message: `group "small"`},
 		{name: "an annotation", cpu: "500m", code: decision.CodeAnnotation, change: func(_ *world, node *corev1.Node) {
@@ -323,8 +322,7 @@ func TestScaleDownPausesAfterARequest(t *testing.T) {
 			w.change(nodes[0], func(n *corev1.Node) { nodemeta.RemovalRequested.Set(n, tt.how) })
 			w.loop()
 			if tt.desired > 3 {
-				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-					Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+				w.put(noneMayGo())
 				w.join(w.ready("small")[3])
 			}
 			w.gone(tt.desired)

@@ -1,7 +1,6 @@
 package decisions_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -382,5 +381,8 @@ func running(name, set, cpu, node string) *corev1.Pod {
 	return pod
 }
 
-// named is the name of a group out of many.
-func named(n int) string { return fmt.Sprintf("group-%04d", n) }
+// noneMayGo is a disruption budget of all pods that lets none go.
+func noneMayGo() *policyv1.PodDisruptionBudget {
+	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
+}

@@ -29,6 +29,15 @@ func (w *world) joinsAfter(took time.Duration, group string) {
 	w.loop()
 }
 
+// starting is an instance of the group that starts, after one more loop.
+func (w *world) starting(group string) decision.Node {
+	w.T.Helper()
+	nodes := w.loop().Nodes
+	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting && n.Group == group })
+	require.GreaterOrEqualf(w.T, at, 0, "an instance that starts among %+v", nodes)
+	return nodes[at]
+}
+
 // Nobody knows when these instances were launched: the first was there before this process, the second the core sees a minute after it came.
 func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
@@ -44,17 +53,11 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w.loop()
 	w.ready("web")
 	w.loop()
-	starting := func() decision.Node {
-		nodes := w.loop().Nodes
-		at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-		require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-		return nodes[at]
-	}
 	w.at = w.at.Add(115 * time.Second)
-	n := starting()
+	n := w.starting("web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before two minutes", n)
 	w.at = w.at.Add(10 * time.Second)
-	n = starting()
+	n = w.starting("web")
 	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
 }
 
@@ -72,10 +75,8 @@ func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 	w.ready("web")
 	w.loop()
 	w.at = w.at.Add(80 * time.Second)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
+	n := w.starting("web")
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
 func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
@@ -87,10 +88,8 @@ func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
 	w.ready("web")
 	w.loop()
 	w.at = w.at.Add(7 * time.Minute)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
+	n := w.starting("web")
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
@@ -112,11 +111,9 @@ func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
 	require.NoError(t, w.Grow(zone, 1))
 	w.loop()
 	w.at = w.at.Add(130 * time.Second)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting && n.Group == zone })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late before 150 s", nodes[at])
+	n := w.starting(zone)
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before 150 s", n)
 	w.at = w.at.Add(20 * time.Second)
-	at = slices.IndexFunc(w.loop().Nodes, func(n decision.Node) bool { return n.Group == zone && n.Reason.Code == decision.CodeNotReady })
+	at := slices.IndexFunc(w.loop().Nodes, func(n decision.Node) bool { return n.Group == zone && n.Reason.Code == decision.CodeNotReady })
 	assert.GreaterOrEqual(t, at, 0, "an instance that is late")
 }
