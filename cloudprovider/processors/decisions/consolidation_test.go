@@ -16,9 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
 
@@ -134,19 +132,10 @@ func TestNodeWhoseInstanceEndsHoldsNoConsolidation(t *testing.T) {
 	w.untilSizes("0 big, 2 small")
 }
 
-// slow is a rule that takes its time, as the scheduler's filters do in a large cluster.
-type slow time.Duration
-
-func (slow) Name() string { return "Slow" }
-
-func (s slow) Drainable(*drainability.DrainContext, *corev1.Pod, *framework.NodeInfo) drainability.Status {
-	time.Sleep(time.Duration(s))
-	return drainability.NewUndefinedStatus()
-}
-
+// The scheduler's filters take their time in a large cluster, as this rule does.
 func TestPlanIsTriedForLongerInALargeCluster(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
-	w.consolidation.Rules = append(rules.Rules{slow(40 * time.Millisecond)}, w.consolidation.Rules...)
+	w.consolidation.Rules = append(rules.Rules{look(func(string) { time.Sleep(40 * time.Millisecond) })}, w.consolidation.Rules...)
 	w.untilSizes("0 big, 2 small")
 }
 
@@ -391,7 +380,7 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	w.put(noneMayGo())
 	for i := range 2 {
 		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		asksForRestart(pod)
 		w.put(pod)
 	}
 	from, to := "small-0", "small-1"
@@ -428,7 +417,7 @@ func TestBudgetOfAnotherPodKeepsItsNode(t *testing.T) {
 	w.put(noneMayGo())
 	for i := range 2 {
 		pod := running(fmt.Sprint("asking-", i), fmt.Sprint("asking-set-", i), "100m", fmt.Sprint("small-", i))
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		asksForRestart(pod)
 		w.put(pod)
 	}
 	w.stays("0 big, 2 small", 20)

@@ -313,57 +313,37 @@ func TestLaunchThatFailsLater(t *testing.T) {
 	})
 }
 
-// The core gives an instance up only where its group may have one node less.
+// The core gives an instance up only where its group may have one node less. Elsewhere somebody else ends it.
 func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 	const ends, stays = " (--max-node-provision-time)", ", and stays, because its group may have no fewer nodes"
 	for name, tt := range map[string]struct {
 		least  int
 		tags   map[string]string
 		forced bool
-		want   string // at the end of its reason
+		want   string // at the end of the reason of both instances
+		gone   int    // instances given up
 	}{
-		"above the minimum":                  {want: ends},
-		"at the minimum":                     {least: 1, want: stays},
-		"at the minimum, to go all the same": {least: 1, forced: true, want: ends},
+		"above the minimum":                  {want: ends, gone: 2},
+		"one above the minimum":              {least: 1, want: ends, gone: 1},
+		"at the minimum":                     {least: 2, want: stays},
+		"at the minimum, to go all the same": {least: 2, forced: true, want: ends, gone: 2},
 		"paused":                             {tags: map[string]string{group.TagPaused: "scale-down"}, want: stays},
 		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true, want: stays},
-	} {
-		o := options()
-		o.ForceDeleteLongUnregisteredNodes = tt.forced
-		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 1, 5, tt.tags)), o)
-		w.loop()
-		w.at = w.at.Add(10 * time.Minute)
-		r := w.loop()
-		require.Lenf(t, r.Nodes, 1, "%s", name)
-		got := r.Nodes[0].Reason
-		assert.Truef(t, strings.Contains(got.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(got.Message, tt.want) &&
-			strings.Contains(got.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, got)
-	}
-}
-
-// Where its group may have no fewer nodes, somebody else ends the instance.
-func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
-	for name, tt := range map[string]struct {
-		least  int
-		tags   map[string]string
-		forced bool
-		want   int // instances given up
-	}{
-		"above the minimum":                  {want: 2},
-		"one above the minimum":              {least: 1, want: 1},
-		"at the minimum":                     {least: 2},
-		"at the minimum, to go all the same": {least: 2, forced: true, want: 2},
-		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true},
 	} {
 		o := options()
 		o.ForceDeleteLongUnregisteredNodes = tt.forced
 		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 2, 5, tt.tags)), o)
 		w.loop()
 		late := w.View().Group("a").Instances
-		for range 2 {
-			w.at = w.at.Add(10 * time.Minute)
-			w.loop()
+		w.at = w.at.Add(10 * time.Minute)
+		r := w.loop()
+		require.Lenf(t, r.Nodes, 2, "%s", name)
+		for _, n := range r.Nodes {
+			assert.Truef(t, strings.Contains(n.Reason.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(n.Reason.Message, tt.want) &&
+				strings.Contains(n.Reason.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, n.Reason)
 		}
+		w.at = w.at.Add(10 * time.Minute)
+		w.loop()
 		for _, i := range late {
 			_ = w.AWS.Reclaim(i.ID) // an error says that it is terminated already
 		}
@@ -377,7 +357,7 @@ func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
 			}
 			return ""
 		})
-		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.want, "%s", name)
+		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.gone, "%s", name)
 	}
 }
 

@@ -101,6 +101,15 @@ func (w *world) untilMove(want func(decision.Node) bool) (n decision.Node) {
 	return n
 }
 
+// untilDesired runs loops until AWS has the size.
+func (w *world) untilDesired(size int) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff(size, w.desired())
+	})
+}
+
 // gone waits until AWS has the size and has answered.
 func (w *world) gone(size int) {
 	w.T.Helper()
@@ -190,10 +199,7 @@ func drainedHavePlace(t *testing.T, change ...func(*corev1.Pod)) (w *world, node
 	leaves.Spec.Unschedulable = true
 	w.update(leaves)
 	w.drains.nodes = []string{leaves.Name}
-	w.Eventually(func() string {
-		w.once()
-		return cmp.Diff(4, w.desired())
-	})
+	w.untilDesired(4)
 	for range 3 {
 		w.once()
 		require.Empty(t, cmp.Diff(map[string]bool{leaves.Name: false}, w.drains.placed), "while the new node starts")
@@ -396,15 +402,13 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			_ = w.Grow("small", 1) // AWS has none
 		}},
 		{name: "a paused group at its minimum", cpu: "500m", limits: [2]int{3, 5}, held: room, desired: 3, before: func(w *world) {
-			scaleUp := "scale-up"
-			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &scaleUp}))
+			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-up")}))
 			w.Reread()
 		}, waits: full + ": it is paused by its tag " + group.TagPaused},
 		{name: "a zone at a spend cap", cpu: "500m", limits: [2]int{3, 5}, held: room, waits: full, desired: 3, before: func(w *world) {
-			yes, cap := "true", "0.01"
 			require.NoError(w.T, w.AWS.Suspend("small", "AZRebalance"))
 			require.NoError(w.T, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "ab").Zones,
-				Tags: map[string]*string{asg.TagZonal: &yes, group.TagSpendCap: &cap}}))
+				Tags: map[string]*string{asg.TagZonal: ptr.To("true"), group.TagSpendCap: ptr.To("0.01")}}))
 			w.Reread()
 		}},
 		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, desired: 3,
@@ -512,8 +516,7 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 	o.NodeDeleteDelayAfterTaint = 2 * time.Second
 	w, _ := newRotationWorldOf(t, o, "500m")
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	down := "scale-down"
-	require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &down}))
+	require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-down")}))
 	w.Reread()
 	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
 	assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "pod-0" && w.desired() == 3,
@@ -569,11 +572,10 @@ func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 // The group is at its minimum, and launches no more in the zone of its nodes.
 func TestNodeInAZoneThatItsGroupHasLeftIsReplacedInAnother(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")
-	yes := "true"
 	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
 	require.NoError(t, w.AWS.Suspend("small", "AZRebalance"))
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "bc").Zones,
-		Tags: map[string]*string{asg.TagZonal: &yes}}))
+		Tags: map[string]*string{asg.TagZonal: ptr.To("true")}}))
 	w.Reread()
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
 	assert.Truef(t, n.Move.Replacement != "small" && n.Move.Replacement != "small/"+awsworld.ZoneA && w.desired() == 4,
@@ -597,9 +599,7 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 // Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again, also if the API server refuses the
 // first write.
 func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	marked := func() (taint, annotation bool) {
 		n := w.stored("small-0")
 		_, annotation = move.StateOf(n)
@@ -780,9 +780,7 @@ func TestMoveWaitsForNoPodThatGetsNoNode(t *testing.T) {
 
 // The new pod of a restarted Deployment waits for a node, and it waits first. Another restart would end it.
 func TestRestartedPodMayWaitForANode(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	restarted := func() bool {
 		s, _ := move.StateOf(w.stored("small-0"))
 		return !s.Restarted.IsZero()
@@ -843,12 +841,15 @@ func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
 
 // Its new pod is not Ready, and the other pods of the node would end with it.
 func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
 	w.machine.Reasons = []move.Reason{ending}
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+}
+
+// asksForRestart has the pod's Deployment restarted to move it.
+func asksForRestart(pod *corev1.Pod) {
+	pod.Annotations = map[string]string{move.RestartToMove: "true"}
 }
 
 // restarts counts the restarts of Deployments.
@@ -864,9 +865,7 @@ func (w *world) restarts() (count int) {
 // The budget lets no pod go, and the group is at its maximum. A restart would bring the pod back to its node, again and again. Once the
 // group may grow, a node comes first, and no other one for the old pod once the new one is there.
 func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "1500m", asksForRestart)
 	w.put(noneMayGo())
 	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
 	w.Reread()
@@ -906,9 +905,8 @@ func taken(n *corev1.Node, kind event.Kind) *corev1.Node {
 // goAheadOfAnAction has the dear node drained for an event of AWS, "" for none.
 func goAheadOfAnAction(t *testing.T, drained event.Kind) {
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
-		two := 2
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
-		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
+		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: ptr.To(2)}}
 	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
 	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
 	w := newMovingWorld(t, on, options(), &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
@@ -985,10 +983,7 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 	w, nodes := newDoubledWorld(t)
 	silence(nodes[2])
 	w.join(nodes...)
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(5, w.desired())
-	})
+	w.untilDesired(5)
 	w.gone(5)
 	for range 3 {
 		w.clock.Step(20 * time.Minute)
@@ -1126,10 +1121,7 @@ func TestSupersededNodeIsNoNodeMore(t *testing.T) {
 		w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
 	}
 	w.put(waiting("late", "set-late", "1500m"))
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(7, w.desired())
-	})
+	w.untilDesired(7)
 	var r *decision.Report
 	for range 3 {
 		w.Reread()

@@ -425,13 +425,13 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 	}
 }
 
-// lookedAt is a rule of a drain that notes the nodes with pods for which it is asked.
-type lookedAt map[string]bool
+// look is a rule of a drain that only looks at the nodes of pods.
+type look func(node string)
 
-func (lookedAt) Name() string { return "lookedAt" }
+func (look) Name() string { return "look" }
 
-func (l lookedAt) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
-	l[node.Node().Name] = true
+func (l look) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	l(node.Node().Name)
 	return drainability.NewUndefinedStatus()
 }
 
@@ -448,8 +448,8 @@ func TestManyRequestedNodesTakeTurns(t *testing.T) {
 			w.put(pod)
 		}
 	}
-	looked, all := lookedAt{}, lookedAt{}
-	w.asked.Rules = append(rules.Rules{looked}, w.asked.Rules...)
+	looked, all := map[string]bool{}, map[string]bool{}
+	w.asked.Rules = append(rules.Rules{look(func(node string) { looked[node] = true })}, w.asked.Rules...)
 	var r *decision.Report
 	for range 3 {
 		r = w.loop()

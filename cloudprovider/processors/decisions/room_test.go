@@ -112,17 +112,11 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		}
 		require.Equal(t, 1, w.desired())
 		w.booked = nil
-		w.Eventually(func() string {
-			w.loop()
-			return cmp.Diff(0, w.desired())
-		})
+		w.untilDesired(0)
 	})
 	t.Run("a repair waits for nobody", func(t *testing.T) {
 		w := one(t, outdated{repair: true, why: move.Why{IgnoresWishes: true}}) // as nodes are repaired in life
-		w.Eventually(func() string {
-			w.loop()
-			return cmp.Diff(0, w.desired())
-		})
+		w.untilDesired(0)
 	})
 	t.Run("consolidation", func(t *testing.T) {
 		w := newDearWorld(t, 1, 0, "400m")
