@@ -150,9 +150,7 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 func cheaperReplaces(t *testing.T, age time.Duration) {
 	w := newDearWorld(t, 1, 0, "1500m")
 	w.untilSizes("1 big, 1 small")
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
 		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
 	fresh := w.ready("small")[0]

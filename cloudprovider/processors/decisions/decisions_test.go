@@ -373,9 +373,7 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	small := awsworld.Group("small", "m5.large", 0, 0, 5, nil)
 	for comes, w := range map[bool]*world{false: newUnlistedWorld(t, options(), small), true: newWorld(t, onAWS(t, small), options())} {
 		w.put(waiting("one", "web", "1"))
-		for range 2 { // the second loop sees the instance
-			w.loop()
-		}
+		w.loopTimes(2) // the second loop sees the instance
 		for _, tt := range []struct {
 			launch asg.Launch
 			want   decision.PodState

@@ -163,9 +163,7 @@ func TestScaleDownGoesOnBesideMoves(t *testing.T) {
 func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	require.Truef(t, w.desired() == 4 && w.evicted() == "",
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
@@ -590,9 +588,7 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 	require.NoError(t, w.AWS.DeleteGroup("small"))
 	w.Reread()
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
@@ -740,9 +736,7 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, n.Move.Failures == 0 && n.Move.Retry.Sub(w.clock.Now()) > 59*time.Minute,
 		"move %+v, want no failure, and the next try in an hour", n.Move)
 	w.clock.Step(30 * time.Minute)
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
@@ -881,9 +875,7 @@ func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
 	w.put(running("pod-new", "set-0", "1500m", "small-3"))
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Truef(t, w.restarts() == 1 && w.desired() == 4, "%d restarts, and %d are desired, want 1 and 4", w.restarts(), w.desired())
 }
 

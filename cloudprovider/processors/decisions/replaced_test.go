@@ -55,9 +55,7 @@ func TestReplacementCountsAsAScaleUp(t *testing.T) {
 			}
 			addedBefore, failedBefore := counted(t, added), counted(t, failed)
 			w.change(nodes[0], replacedFirst)
-			for range 3 {
-				w.loop()
-			}
+			w.loopTimes(3)
 			assert.Equal(t, 1, counted(t, added)-addedBefore, "added nodes")
 			assert.Equal(t, len(tt.shortage), counted(t, failed)-failedBefore, "failed scale-ups")
 		})

@@ -229,9 +229,7 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 		}
 		return ""
 	})
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	got := w.evicted()
 	assert.Truef(t, got == "a" && w.desired() == 3, "tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
 	assert.Contains(t, <-w.events.Events, `somebody asks for its removal, but scale-down of group "small" is paused, because AWS denied the termination`)
@@ -246,9 +244,7 @@ func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
 		tries++
 		return true, nil, errors.New("a webhook denies it")
 	})
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Equal(t, 1, tries, "tries to taint the node")
 }
 
@@ -343,9 +339,7 @@ func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
 	w.loop()
 	w.backoff.Backoff(w.NodeGroup("small"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
 	w.change(nodes[0], replacedFirst)
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Equal(t, 3, w.desired(), "desired while the core leaves the group alone")
 	w.backoff.RemoveBackoff(w.NodeGroup("small"), nil)
 	w.loop()
@@ -382,9 +376,7 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")
 	w.request(nodes[0])
 	w.request(nodes[1])
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	w.removed()
 	got := w.evicted()
 	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)

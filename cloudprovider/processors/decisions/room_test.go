@@ -107,9 +107,7 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		w := one(t, outdated{})
 		n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 		assert.Equal(t, "a ProvisioningRequest has booked room on it", n.Move.Waits)
-		for range 10 {
-			w.loop()
-		}
+		w.loopTimes(10)
 		require.Equal(t, 1, w.desired())
 		w.booked = nil
 		w.untilDesired(0)
@@ -161,9 +159,7 @@ func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
 		until(w, func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
 		})
-		for range 10 {
-			w.loop()
-		}
+		w.loopTimes(10)
 		require.Equal(t, "1 big, 1 small", w.sizes())
 		w.join(w.ready("small")[0])
 		w.Eventually(func() string {

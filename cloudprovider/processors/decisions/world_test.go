@@ -267,6 +267,14 @@ func (w *world) loop() *decision.Report {
 	return w.record.Report()
 }
 
+// loopTimes runs several loops.
+func (w *world) loopTimes(count int) {
+	w.T.Helper()
+	for range count {
+		w.loop()
+	}
+}
+
 // once runs one loop, and waits for what AWS answers.
 func (w *world) once() {
 	w.T.Helper()

@@ -184,9 +184,7 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 	t.Run("request, and its pod needs the zone", func(t *testing.T) {
 		w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 0, 3, 9), "1500m", replacedFirst, inZone)
 		w.launchesLarger()
-		for range 5 {
-			w.loop()
-		}
+		w.loopTimes(5)
 		assert.Equal(t, 3, w.desired(), "desired, want no node in a zone where the pod cannot run")
 	})
 }
