@@ -141,28 +141,26 @@ func TestPlanIsTriedForLongerInALargeCluster(t *testing.T) {
 
 // The pod of a large node fits on a small one. That comes first, and no other group launches.
 func TestCheaperNodeReplacesADearOne(t *testing.T) {
+	// The new node registered some time ago, and the core takes it for one that starts.
 	for name, age := range map[string]time.Duration{"launched": 0, "slow to start": 11 * time.Minute, "from a warm pool": 72 * time.Hour} {
-		t.Run(name, func(t *testing.T) { cheaperReplaces(t, age) })
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 1, 0, "1500m")
+			w.untilSizes("1 big, 1 small")
+			w.loopTimes(3)
+			require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
+				"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
+			fresh := w.ready("small")[0]
+			fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-age))
+			fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
+			w.join(fresh)
+			for range 3 {
+				n := w.node(w.loop(), "big-0")
+				require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
+			}
+			w.change(fresh, func(n *corev1.Node) { n.Spec.Taints = nil })
+			w.untilSizes("0 big, 1 small")
+		})
 	}
-}
-
-// cheaperReplaces has a new node that registered some time ago. The core takes it for one that starts.
-func cheaperReplaces(t *testing.T, age time.Duration) {
-	w := newDearWorld(t, 1, 0, "1500m")
-	w.untilSizes("1 big, 1 small")
-	w.loopTimes(3)
-	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
-		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
-	fresh := w.ready("small")[0]
-	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-age))
-	fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
-	w.join(fresh)
-	for range 3 {
-		n := w.node(w.loop(), "big-0")
-		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
-	}
-	w.change(fresh, func(n *corev1.Node) { n.Spec.Taints = nil })
-	w.untilSizes("0 big, 1 small")
 }
 
 // New pods come to a node that goes only where no other node has room, until the plan fails: its room is there for pods that wait.
@@ -498,20 +496,18 @@ func TestPlanChangesNothing(t *testing.T) {
 		},
 		"a budget of 0": func(w *world) { w.machine.Budgets = parseBudgets(t, "consolidation:0") },
 	} {
-		t.Run(name, func(t *testing.T) { planChangesNothing(t, change) })
-	}
-}
-
-func planChangesNothing(t *testing.T, change func(*world)) {
-	w := newDearWorld(t, 0, 3, "900m")
-	change(w)
-	r := w.untilConsolidated(func(r *decision.Report) bool {
-		return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
-	})
-	w.stays("0 big, 3 small", 5)
-	assert.Nil(t, w.consolidation.Reason.Plan)
-	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
-		t.Errorf("plan %+v, want one node that saves its price", p)
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 0, 3, "900m")
+			change(w)
+			r := w.untilConsolidated(func(r *decision.Report) bool {
+				return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
+			})
+			w.stays("0 big, 3 small", 5)
+			assert.Nil(t, w.consolidation.Reason.Plan)
+			if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
+				t.Errorf("plan %+v, want one node that saves its price", p)
+			}
+		})
 	}
 }
 

@@ -882,8 +882,50 @@ func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
-	for name, drained := range map[string]event.Kind{"none is drained": "", "one is drained for a planned change": event.ScheduledChange} {
-		t.Run(name, func(t *testing.T) { goAheadOfAnAction(t, drained) })
+	for name, drained := range map[string]event.Kind{"none is drained": "", "the dear one is drained for a planned change": event.ScheduledChange} {
+		t.Run(name, func(t *testing.T) {
+			on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+				c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+				c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: ptr.To(2)}}
+			}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
+			shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
+			w := newMovingWorld(t, on, options(), &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
+				o.Actions = o.AutoScaling.(asg.ActionsAPI)
+			})
+			for i, n := range w.ready("small")[:3] {
+				if i == 1 && drained != "" {
+					taken(n, drained)
+				}
+				w.join(n)
+				pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
+				if i == 1 {
+					pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
+				}
+				w.put(pod)
+			}
+			w.untilMove(func(n decision.Node) bool {
+				return strings.HasPrefix(n.Reason.Message, "it is to be replaced (schedule: the scheduled action ") && strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `)
+			})
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff(1, w.Target("other"))
+			})
+			require.Truef(t, w.desired() == 4 && w.evicted() == "",
+				"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
+			w.join(w.ready("other")[0])
+			w.Eventually(func() string {
+				if r := w.loop(); w.node(r, "small-0").State != decision.NodeDraining && w.node(r, "small-2").State != decision.NodeDraining {
+					return fmt.Sprintf("nodes %+v", r.Nodes)
+				}
+				return ""
+			})
+			w.gone(3)
+			for range 3 {
+				n := w.node(w.loop(), "small-1")
+				assert.Nilf(t, n.Move, "node %s moves, too", n.Name)
+			}
+			assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
+		})
 	}
 }
 
@@ -892,51 +934,6 @@ func taken(n *corev1.Node, kind event.Kind) *corev1.Node {
 	n.Spec.Unschedulable = true
 	n.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(kind), Effect: corev1.TaintEffectNoSchedule}}
 	return n
-}
-
-// goAheadOfAnAction has the dear node drained for an event of AWS, "" for none.
-func goAheadOfAnAction(t *testing.T, drained event.Kind) {
-	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
-		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
-		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: ptr.To(2)}}
-	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
-	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
-	w := newMovingWorld(t, on, options(), &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
-		o.Actions = o.AutoScaling.(asg.ActionsAPI)
-	})
-	for i, n := range w.ready("small")[:3] {
-		if i == 1 && drained != "" {
-			taken(n, drained)
-		}
-		w.join(n)
-		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
-		if i == 1 {
-			pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
-		}
-		w.put(pod)
-	}
-	w.untilMove(func(n decision.Node) bool {
-		return strings.HasPrefix(n.Reason.Message, "it is to be replaced (schedule: the scheduled action ") && strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `)
-	})
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(1, w.Target("other"))
-	})
-	require.Truef(t, w.desired() == 4 && w.evicted() == "",
-		"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
-	w.join(w.ready("other")[0])
-	w.Eventually(func() string {
-		if r := w.loop(); w.node(r, "small-0").State != decision.NodeDraining && w.node(r, "small-2").State != decision.NodeDraining {
-			return fmt.Sprintf("nodes %+v", r.Nodes)
-		}
-		return ""
-	})
-	w.gone(3)
-	for range 3 {
-		n := w.node(w.loop(), "small-1")
-		assert.Nilf(t, n.Move, "node %s moves, too", n.Name)
-	}
-	assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
 }
 
 // newRepairWorld has a group of six nodes that are repaired by the rules.
