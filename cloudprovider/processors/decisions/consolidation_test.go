@@ -56,6 +56,15 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	return w
 }
 
+// changePods changes all pods in the cache.
+func (w *world) changePods(change func(*corev1.Pod)) {
+	for _, o := range w.factory.Core().V1().Pods().Informer().GetIndexer().List() {
+		pod := o.(*corev1.Pod).DeepCopy()
+		change(pod)
+		w.put(pod)
+	}
+}
+
 // untilConsolidated runs loops, ten seconds apart, until the report is as wanted.
 func (w *world) untilConsolidated(want func(*decision.Report) bool) (r *decision.Report) {
 	w.T.Helper()
@@ -374,11 +383,7 @@ func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
 func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "900m")
 	w.put(noneMayGo())
-	for i := range 2 {
-		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
-		asksForRestart(pod)
-		w.put(pod)
-	}
+	w.changePods(asksForRestart)
 	from, to := "small-0", "small-1"
 	held := func(r *decision.Report) bool {
 		n := w.node(r, from)
@@ -542,11 +547,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
 			w.change(w.cached("small-1"), func(n *corev1.Node) { n.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b" })
-			for i := range 2 {
-				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-				tt.change(pod)
-				w.put(pod)
-			}
+			w.changePods(tt.change)
 			w.stays("0 big, 2 small", 10)
 			if w.consolidation.KeepSpread = false; tt.spread {
 				w.clock.Step(time.Hour) // the plan that was refused is made again

@@ -535,10 +535,8 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	starting := nodes[3]
 	starting.CreationTimestamp.Time = time.Now()
 	starting.Status.Conditions[0].Status = corev1.ConditionFalse
-	lone := running("lone", "lone", "100m", "small-1")
-	lone.OwnerReferences = nil
 	w.join(nodes...) // the core taints them in the API server
-	w.put(noneMayGo(), running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
+	w.put(noneMayGo(), running("busy", "busy", "1500m", "small-0"), bare("lone", "small-1"), running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
 	w.loop()
 	w.at = w.at.Add(time.Minute)
 	r := w.loop()
@@ -625,9 +623,7 @@ func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 		n.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
 	}
 	w.join(nodes...)
-	lone := running("lone", "lone", "100m", "small-0")
-	lone.OwnerReferences = nil
-	w.put(lone, running("busy", "busy", "1500m", "small-1"))
+	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"))
 	w.loop()
 	looked := w.at
 	for _, name := range []string{"small-1", "small-2"} {
@@ -751,10 +747,8 @@ func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
 // The core looks into a blocked node every five minutes. In between it says only that it has done so.
 func TestBlockedNodeKeepsItsReason(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
-	lone := running("lone", "lone", "100m", "small-0")
-	lone.OwnerReferences = nil
 	w.join(w.ready("small")...)
-	w.put(lone)
+	w.put(bare("lone", "small-0"))
 	w.once()
 	first := w.at
 	for range 3 {

@@ -164,9 +164,7 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		message string
 	}{
 		{name: "a pod without a controller", cpu: "500m", code: decision.CodePod, pod: "default/lone", change: func(w *world, _ *corev1.Node) {
-			lone := running("lone", "lone", "100m", "small-0")
-			lone.OwnerReferences = nil
-			w.put(lone)
+			w.put(bare("lone", "small-0"))
 		}, message: `pod "default/lone" has no controller that would start it elsewhere`},
 		{name: "a budget", cpu: "500m", code: decision.CodePod, pod: "default/a", change: func(w *world, _ *corev1.Node) {
 			w.put(noneMayGo())
@@ -203,11 +201,7 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 // drop others.
 func TestRequestedNodeNamesEachPodThatBlocksOnce(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "500m")
-	for _, name := range []string{"lone", "only"} {
-		pod := running(name, name, "100m", "small-0")
-		pod.OwnerReferences = nil
-		w.put(pod)
-	}
+	w.put(bare("lone", "small-0"), bare("only", "small-0"))
 	w.request(nodes[0])
 	named := map[string]bool{}
 	for range 30 {
@@ -251,11 +245,7 @@ func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
 // Its pod would be spread worse elsewhere, so the node waits for the next try to save its price. Somebody asks for its removal, and may have that.
 func TestRequestedNodeGoesWhichAConsolidationWouldKeep(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "500m")
-	for i := range 2 {
-		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-		spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway)
-		w.put(pod)
-	}
+	w.changePods(func(pod *corev1.Pod) { spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway) })
 	n, now := w.cached("small-0"), w.clock.Now()
 	waits := move.State{Reason: move.Consolidation, Step: move.Waiting, Since: now, Began: now, Retry: now.Add(time.Hour)}
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, waits.Text())

@@ -389,6 +389,13 @@ func running(name, set, cpu, node string) *corev1.Pod {
 	return pod
 }
 
+// bare is a Ready pod without a controller on a node.
+func bare(name, node string) *corev1.Pod {
+	pod := running(name, name, "100m", node)
+	pod.OwnerReferences = nil
+	return pod
+}
+
 // noneMayGo is a disruption budget of all pods that lets none go.
 func noneMayGo() *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
