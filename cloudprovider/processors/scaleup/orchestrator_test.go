@@ -225,7 +225,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}})
 			w.ctx.MaxNodeGroupBinpackingDuration = tt.most
-			o := w.start(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
+			o := w.start(Options{Core: around{orchestrator.New(), func() {}, func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
 			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
 			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
@@ -233,15 +233,16 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 	}
 }
 
-// after calls a function after each scale-up.
-type after struct {
+// around calls functions before and after each scale-up.
+type around struct {
 	corescaleup.Orchestrator
-	done func()
+	before, after func()
 }
 
-func (a after) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+func (a around) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
 	allOrNothing bool) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-	defer a.done()
+	a.before()
+	defer a.after()
 	return a.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
 }
 
