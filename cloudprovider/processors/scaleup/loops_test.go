@@ -67,16 +67,22 @@ func withHostPort(pod *apiv1.Pod) {
 	pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{HostPort: 8080, ContainerPort: 8080, Protocol: apiv1.ProtocolTCP}}
 }
 
-func keptApart(pod *apiv1.Pod) {
-	pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
-			{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
+// apartBy keeps pods of one kind off nodes with the same value of the label, and near has them run beside the pods of an app.
+func apartBy(label string) func(*apiv1.Pod) {
+	return func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: label}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
 }
 
-func spreadOverNodes(pod *apiv1.Pod) {
-	pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelHostname,
-		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+func near(app, label string) func(*apiv1.Pod) {
+	return func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}, TopologyKey: label}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
 }
+
+var keptApart = apartBy(apiv1.LabelHostname)
 
 // cheapest chooses by a plan of least-cost, at a price for each CPU.
 type cheapest struct{ *leastcost.Filter }
