@@ -58,11 +58,6 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 	}
 }
 
-func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
-	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
-	assert.EqualValues(t, 29, template.Capacity.Pods().Value(), "pods on a node of no managed group, want the plain 29")
-}
-
 // The t3.medium of kOps in testdata/real_nodes.csv leaves pods 3857272Ki.
 func TestUnknownImageReservesNoMemoryForEachPodOfAnotherCNI(t *testing.T) {
 	for name, in := range map[string]Input{"another CNI": {CNI: CNI{Other: true}}, "kubelet's own number": {UserData: &UserData{IgnoreAddresses: true}}} {

@@ -156,10 +156,7 @@ func (w *world) build(options config.AutoscalingOptions) {
 func (w *world) start(o Options) *Orchestrator {
 	w.t.Helper()
 	o.Core, o.Most = stdcmp.Or[corescaleup.Orchestrator](o.Core, orchestrator.New()), stdcmp.Or(o.Most, 20)
-	o.Clock = stdcmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{})
-	if o.Plan == nil {
-		o.Plan = w.plan
-	}
+	o.Clock, o.Plan = stdcmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{}), w.plan
 	started := New(o)
 	w.initialize(started)
 	return started
