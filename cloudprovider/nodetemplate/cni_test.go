@@ -41,12 +41,10 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 		{name: "a tag tells", in: Input{CNI: prefixes, Tags: map[string]string{resourcesPrefix + "pods": "40"}}, types: []string{"m5.large"}, want: 40, otherwise: SourceTag},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := tt.in
-			in.Group, in.Members = "g", members(t, tt.types...)
-			if in.Nodegroup == nil {
-				in.Nodegroup = eks
+			if tt.in.Nodegroup == nil {
+				tt.in.Nodegroup = eks
 			}
-			template, _ := Build(in)
+			template, _ := building(t, tt.in, tt.types...)
 			want := tt.otherwise
 			if want == "" {
 				want = SourceCNI
